@@ -1,0 +1,133 @@
+//! Alerts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::detector::DetectorRef;
+
+/// How far a score lies beyond what is ordinary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// At the threshold.
+    Low,
+    /// Clearly above the threshold.
+    Medium,
+    /// Beyond nearly every ordinary flow.
+    High,
+    /// Beyond anything seen in training.
+    Critical,
+}
+
+/// What a person has done about an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum AlertState {
+    /// Nobody has looked at it.
+    New,
+    /// Somebody has taken it.
+    Acknowledged,
+    /// It is done with.
+    Closed,
+}
+
+/// One column that drove the score of a flow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Contribution {
+    /// Name of the column.
+    pub column: String,
+    /// Unit of the values, `""` when there is none.
+    pub unit: String,
+    /// Share of the score, 0 to 1.
+    pub weight: f32,
+    /// The value seen; a term for nominal columns.
+    pub value: String,
+    /// The value that would have been typical.
+    pub typical: String,
+}
+
+/// Flows of one source and kind that a detector scored above its threshold, within one window of time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Alert {
+    /// 32 hexadecimal digits; derived from detector, source, kind and window, so that a repeated delivery
+    /// finds the same alert.
+    pub id: String,
+    /// Start of the first flow, ms since the epoch.
+    pub first_seen: i64,
+    /// End of the last flow, ms since the epoch.
+    pub last_seen: i64,
+    /// Number of flows in this alert, each counted once.
+    pub count: u64,
+    /// What the flows have in common: protocol and application, e.g. `tcp/ssh`.
+    pub kind: String,
+    /// Source address.
+    pub source: String,
+    /// Source port of the flow with the highest score.
+    pub source_port: u16,
+    /// Destination address of that flow.
+    pub destination: String,
+    /// Destination port of that flow.
+    pub destination_port: u16,
+    /// Protocol of that flow, e.g. `tcp`.
+    pub protocol: String,
+    /// Community ID (version 1) of that flow.
+    pub community_id: String,
+    /// The highest score.
+    pub score: f32,
+    /// The threshold that was in force for that flow.
+    pub threshold: f32,
+    /// Severity of the highest score.
+    pub severity: Severity,
+    /// The detector that scored that flow.
+    pub detector: DetectorRef,
+    /// The feature schema it was scored in, e.g. `unsw-nb15@1`.
+    pub schema: String,
+    /// What drove that score, largest first.
+    pub contributions: Vec<Contribution>,
+    /// What has been done about it.
+    pub state: AlertState,
+    /// Who changed the state last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub changed_by: Option<String>,
+    /// When, ms since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub changed_at: Option<i64>,
+}
+
+/// Which alerts to list, newest (by `last_seen`) first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[serde(default)]
+pub struct AlertQuery {
+    /// Only this state.
+    pub state: Option<AlertState>,
+    /// Only this severity and above.
+    pub min_severity: Option<Severity>,
+    /// Only this source address.
+    pub source: Option<String>,
+    /// Only this kind, e.g. `tcp/ssh`.
+    pub kind: Option<String>,
+    /// Only the detector of this name.
+    pub detector: Option<String>,
+    /// Only alerts last seen at or after, ms since the epoch.
+    pub since: Option<i64>,
+    /// Only alerts last seen before, ms since the epoch.
+    pub until: Option<i64>,
+    /// How many, 1 to 500; 50 when not given.
+    pub limit: Option<u32>,
+    /// Where the previous page ended.
+    pub cursor: Option<String>,
+}
+
+/// A change of state asked for by a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StateChange {
+    /// The state it shall have.
+    pub state: AlertState,
+    /// Who asks; at most 128 characters.
+    pub by: String,
+}

@@ -1,0 +1,68 @@
+//! Flows as the API shows them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::detector::DetectorRef;
+
+/// The score that one detector gave to one flow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FlowScore {
+    /// The detector.
+    pub detector: DetectorRef,
+    /// Raw score; higher is more anomalous.
+    pub score: f32,
+}
+
+/// One flow, without its features.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Flow {
+    /// 32 hexadecimal digits derived from 5-tuple, start and end.
+    pub id: String,
+    /// First packet, ms since the epoch.
+    pub start: i64,
+    /// Last packet, ms since the epoch.
+    pub end: i64,
+    /// Source address.
+    pub source: String,
+    /// Source port.
+    pub source_port: u16,
+    /// Destination address.
+    pub destination: String,
+    /// Destination port.
+    pub destination_port: u16,
+    /// Protocol, e.g. `tcp`.
+    pub protocol: String,
+    /// Application, `-` when unknown.
+    pub service: String,
+    /// Connection state, e.g. `FIN`.
+    pub state: String,
+    /// Packets, both directions.
+    pub packets: u64,
+    /// Bytes, both directions.
+    pub bytes: u64,
+    /// Community ID (version 1).
+    pub community_id: String,
+    /// One score per active detector.
+    pub scores: Vec<FlowScore>,
+}
+
+/// Which flows to list, newest (by `end`) first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[serde(default)]
+pub struct FlowQuery {
+    /// Only this source address.
+    pub source: Option<String>,
+    /// Only flows with a score of at least this.
+    pub min_score: Option<f32>,
+    /// Only flows that ended at or after, ms since the epoch.
+    pub since: Option<i64>,
+    /// Only flows that ended before, ms since the epoch.
+    pub until: Option<i64>,
+    /// How many, 1 to 500; 50 when not given.
+    pub limit: Option<u32>,
+    /// Where the previous page ended.
+    pub cursor: Option<String>,
+}

@@ -1,0 +1,46 @@
+//! The messages of the HTTP API, shared by the host that sends them and the dashboard that reads them.
+//!
+//! Plain data: no logic beyond names and order, no I/O, no types of a server or a store. With the feature
+//! `openapi` the types describe themselves for `openapi.json`.
+//!
+//! Start with [`Alert`]. Times are milliseconds since the Unix epoch unless a name says otherwise.
+
+use serde::{Deserialize, Serialize};
+
+mod alert;
+mod detector;
+mod flow;
+mod overview;
+mod score;
+
+pub use alert::{Alert, AlertQuery, AlertState, Contribution, Severity, StateChange};
+pub use detector::{Activated, DetectorInfo, DetectorRef, DetectorStatus, ModelCard};
+pub use flow::{Flow, FlowQuery, FlowScore};
+pub use overview::{Health, LiveEvent, Overview, OverviewPoint, PipelineCounters, TopSource};
+pub use score::{ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
+
+/// A page of a listing, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Page<T> {
+    /// The entries of this page.
+    pub items: Vec<T>,
+    /// Give this as `cursor` to get the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<String>,
+}
+
+/// An error, as `application/problem+json` (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Problem {
+    /// A stable name of the kind of problem, e.g. `urn:netsage:problem:bad-cursor`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What happened here and what to do about it.
+    pub detail: String,
+}

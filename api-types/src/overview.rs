@@ -1,0 +1,106 @@
+//! What the Overview page shows, health, and live updates.
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::Alert;
+
+/// What went through the pipeline since the program started. Nothing is dropped without being counted here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PipelineCounters {
+    /// Packets read.
+    pub packets: u64,
+    /// Bytes read, on the wire.
+    pub bytes: u64,
+    /// Packets that could not be metered (each has a reason in the metrics).
+    pub packets_not_metered: u64,
+    /// Flows that the meter finished.
+    pub flows: u64,
+    /// Flows scored by every active detector.
+    pub flows_scored: u64,
+    /// Flows that at least one detector failed to score.
+    pub flows_failed: u64,
+    /// Flows dropped on purpose, because a queue was full while live.
+    pub flows_dropped: u64,
+    /// Flows above a threshold.
+    pub flows_alerted: u64,
+}
+
+/// Whether the program is well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Health {
+    /// `ok`, or `degraded` when something needs an operator.
+    pub status: String,
+    /// Version of the program.
+    pub version: String,
+    /// Seconds since the start.
+    pub uptime: u64,
+    /// What it reads: a file name, an interface, or `none`.
+    pub source: String,
+    /// Whether the source has ended (a replay that is through).
+    pub finished: bool,
+    /// Kind of store: `sqlite` or `mongodb`.
+    pub store: String,
+    /// Whether state-changing calls need a token.
+    pub token_required: bool,
+    /// The counters.
+    pub counters: PipelineCounters,
+}
+
+/// One step of the time axis.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OverviewPoint {
+    /// Start of the step, ms since the epoch, by the time of the flows.
+    pub time: i64,
+    /// Flows that ended in the step.
+    pub flows: u64,
+    /// Flows above a threshold that ended in the step.
+    pub alerted: u64,
+}
+
+/// A source that alerts speak of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TopSource {
+    /// Its address.
+    pub source: String,
+    /// Alerts.
+    pub alerts: u64,
+    /// Flows in these alerts.
+    pub flows: u64,
+    /// Highest score.
+    pub score: f32,
+}
+
+/// The figures of the Overview page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Overview {
+    /// Length of a step of `points`, ms.
+    pub step: i64,
+    /// The time axis, oldest first, without gaps.
+    pub points: Vec<OverviewPoint>,
+    /// Sources with the most alerted flows, at most 10.
+    pub top_sources: Vec<TopSource>,
+    /// Alerts in state `new`.
+    pub alerts_new: u64,
+    /// All alerts.
+    pub alerts_total: u64,
+    /// The counters.
+    pub counters: PipelineCounters,
+}
+
+/// A live update, one server-sent event; the event's name is the variant in kebab-case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case", tag = "event", content = "data")]
+pub enum LiveEvent {
+    /// An alert is new or has changed.
+    Alert(Box<Alert>),
+    /// The counters, about once a second.
+    Counters(PipelineCounters),
+    /// A detector was activated, replaced or uploaded.
+    Detectors,
+}

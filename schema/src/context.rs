@@ -1,0 +1,31 @@
+//! Context columns: what a detector may ask for besides the features of a schema.
+
+/// A column that describes where and when a flow was, not how it behaved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContextColumn {
+    /// Seconds since the first flow that the host saw.
+    StartTime,
+    /// Keyed 24-bit hash of the source address, a whole number that `f32` holds exactly.
+    Source,
+    /// Keyed 24-bit hash of the destination address.
+    Destination,
+}
+
+impl ContextColumn {
+    /// Every context column.
+    pub const ALL: [ContextColumn; 3] = [Self::StartTime, Self::Source, Self::Destination];
+
+    /// Its name in the WIT interface.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StartTime => "context.start-time",
+            Self::Source => "context.source",
+            Self::Destination => "context.destination",
+        }
+    }
+
+    /// The context column of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|column| column.name() == name)
+    }
+}

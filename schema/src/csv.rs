@@ -1,0 +1,1 @@
+//! Feature rows as CSV.

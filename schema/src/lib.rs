@@ -1,0 +1,87 @@
+//! The feature schema: the names, order, units and vocabularies of every column, defined here once.
+//!
+//! The flow meter, the host, the training code and the browser all read this definition; none of them
+//! keeps a list of columns of its own. That is how training and serving cannot drift apart.
+//!
+//! This crate does no I/O, knows no packets and no detectors, and compiles to wasm.
+//!
+//! Start with [`Schema`], then [`unsw_nb15`] for the one schema there is; [`rows::Rows`] holds rows of a
+//! schema, and [`csv`] turns text into such rows and back.
+
+pub mod context;
+pub mod csv;
+pub mod rows;
+pub mod unsw_nb15;
+mod vocabulary;
+
+pub use context::ContextColumn;
+pub use rows::{Identity, Rows};
+pub use unsw_nb15::UNSW_NB15;
+pub use vocabulary::Vocabulary;
+
+/// What the values of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A term of a vocabulary; rows hold its code.
+    Nominal(&'static Vocabulary),
+    /// A whole number of things, 0 or more.
+    Count,
+    /// A measured quantity.
+    Continuous,
+    /// 0 or 1.
+    Flag,
+}
+
+/// One feature column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Name as it stands in a CSV header.
+    pub name: &'static str,
+    /// Unit of the values, `""` when there is none.
+    pub unit: &'static str,
+    /// What the values are.
+    pub kind: Kind,
+    /// How the value is computed, in one sentence.
+    pub definition: &'static str,
+}
+
+impl Column {
+    /// The vocabulary of a nominal column.
+    pub fn vocabulary(&self) -> Option<&'static Vocabulary> {
+        match self.kind {
+            Kind::Nominal(vocabulary) => Some(vocabulary),
+            Kind::Count | Kind::Continuous | Kind::Flag => None,
+        }
+    }
+}
+
+/// An ordered set of feature columns with a name and a version.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// Name, e.g. `unsw-nb15`.
+    pub id: &'static str,
+    /// Raised when a column or a vocabulary changes meaning.
+    pub version: u32,
+    /// The columns, in the order in which rows hold them.
+    pub columns: &'static [Column],
+}
+
+impl Schema {
+    /// Every schema there is.
+    pub const ALL: [&'static Schema; 1] = [&UNSW_NB15];
+
+    /// The schema of that name.
+    pub fn by_id(id: &str) -> Option<&'static Schema> {
+        Self::ALL.into_iter().find(|schema| schema.id == id)
+    }
+
+    /// Number of columns.
+    pub const fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Position of the column of that name.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+}

@@ -1,0 +1,24 @@
+//! Vocabularies of nominal columns.
+
+/// A closed, versioned list of terms. A term's code is its position; terms are only ever appended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// Name and version, e.g. `unsw-nb15/proto@1`.
+    pub id: &'static str,
+    /// The terms, lower or upper case as the dataset writes them.
+    pub terms: &'static [&'static str],
+}
+
+impl Vocabulary {
+    /// The code of a term, matched exactly.
+    pub fn code_of(&self, term: &str) -> Option<u16> {
+        // Vocabularies are ordered by how often a term occurs, so the search is short in practice.
+        let position = self.terms.iter().position(|&known| known == term)?;
+        u16::try_from(position).ok()
+    }
+
+    /// The term of a code.
+    pub fn term(&self, code: u16) -> Option<&'static str> {
+        self.terms.get(usize::from(code)).copied()
+    }
+}
