@@ -10,13 +10,17 @@
 
 pub mod context;
 pub mod csv;
+pub mod json_lines;
+mod nearest;
 pub mod rows;
 pub mod unsw_nb15;
+pub mod value;
 mod vocabulary;
 
 pub use context::ContextColumn;
 pub use rows::{Identity, Rows};
 pub use unsw_nb15::UNSW_NB15;
+pub use value::ValueError;
 pub use vocabulary::Vocabulary;
 
 /// What the values of a column are.

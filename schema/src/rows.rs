@@ -35,12 +35,18 @@ pub struct Rows {
 impl Rows {
     /// An empty table.
     pub fn new(schema: &'static Schema) -> Self {
-        Self { schema, values: Vec::new() }
+        Self {
+            schema,
+            values: Vec::new(),
+        }
     }
 
     /// An empty table with room for `rows` rows.
     pub fn with_capacity(schema: &'static Schema, rows: usize) -> Self {
-        Self { schema, values: Vec::with_capacity(rows * schema.width()) }
+        Self {
+            schema,
+            values: Vec::with_capacity(rows * schema.width()),
+        }
     }
 
     /// The schema of the rows.
@@ -63,7 +69,11 @@ impl Rows {
     /// # Panics
     /// When the row does not have the width of the schema: a defect of the caller, not of input.
     pub fn push(&mut self, row: &[f64]) {
-        assert_eq!(row.len(), self.schema.width(), "a row has one value per column of its schema");
+        assert_eq!(
+            row.len(),
+            self.schema.width(),
+            "a row has one value per column of its schema"
+        );
         self.values.extend_from_slice(row);
     }
 

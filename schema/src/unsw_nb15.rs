@@ -11,21 +11,20 @@ pub static PROTO: Vocabulary = Vocabulary {
     id: "unsw-nb15/proto@1",
     #[rustfmt::skip]
     terms: &[
-        "tcp", "udp", "arp", "ospf", "igmp", "icmp", "rtp", "3pc", "a/n", "aes-sp3-d", "any",
-        "argus", "aris", "ax.25", "bbn-rcc", "bna", "br-sat-mon", "cbt", "cftp", "chaos", "compaq-
-        peer", "cphb", "cpnx", "crtp", "crudp", "dcn", "ddp", "ddx", "dgp", "egp", "eigrp", "emcon",
-        "encap", "etherip", "fc", "fire", "ggp", "gmtp", "gre", "hmp", "i-nlsp", "iatp", "ib",
-        "idpr", "idpr-cmtp", "idrp", "ifmp", "igp", "il", "ip", "ipcomp", "ipcv", "ipip", "iplt",
-        "ipnip", "ippc", "ipv6", "ipv6-frag", "ipv6-no", "ipv6-opts", "ipv6-route", "ipx-n-ip",
-        "irtp", "isis", "iso-ip", "iso-tp4", "kryptolan", "l2tp", "larp", "leaf-1", "leaf-2",
-        "merit-inp", "mfe-nsp", "mhrp", "micp", "mobile", "mtp", "mux", "narp", "netblt", "nsfnet-
-        igp", "nvp", "pgm", "pim", "pipe", "pnni", "pri-enc", "prm", "ptp", "pup", "pvp", "qnx",
-        "rdp", "rsvp", "rvd", "sat-expak", "sat-mon", "sccopmce", "scps", "sctp", "sdrp", "secure-
-        vmtp", "sep", "skip", "sm", "smp", "snp", "sprite-rpc", "sps", "srp", "st2", "stp", "sun-
-        nd", "swipe", "tcf", "tlsp", "tp++", "trunk-1", "trunk-2", "ttp", "unas", "uti", "vines",
-        "visa", "vmtp", "vrrp", "wb-expak", "wb-mon", "wsn", "xnet", "xns-idp", "xtp", "zero",
-        "ipv6-icmp", "udplite", "manet", "shim6", "hip", "esp", "ah", "rsvp-e2e-ignore", "mpls-in-
-        ip", "llc", "ipx", "other",
+        "tcp", "udp", "arp", "ospf", "igmp", "icmp", "rtp", "3pc", "a/n", "aes-sp3-d", "any", "argus",
+        "aris", "ax.25", "bbn-rcc", "bna", "br-sat-mon", "cbt", "cftp", "chaos", "compaq-peer", "cphb",
+        "cpnx", "crtp", "crudp", "dcn", "ddp", "ddx", "dgp", "egp", "eigrp", "emcon", "encap", "etherip",
+        "fc", "fire", "ggp", "gmtp", "gre", "hmp", "i-nlsp", "iatp", "ib", "idpr", "idpr-cmtp", "idrp",
+        "ifmp", "igp", "il", "ip", "ipcomp", "ipcv", "ipip", "iplt", "ipnip", "ippc", "ipv6", "ipv6-frag",
+        "ipv6-no", "ipv6-opts", "ipv6-route", "ipx-n-ip", "irtp", "isis", "iso-ip", "iso-tp4", "kryptolan",
+        "l2tp", "larp", "leaf-1", "leaf-2", "merit-inp", "mfe-nsp", "mhrp", "micp", "mobile", "mtp", "mux",
+        "narp", "netblt", "nsfnet-igp", "nvp", "pgm", "pim", "pipe", "pnni", "pri-enc", "prm", "ptp", "pup",
+        "pvp", "qnx", "rdp", "rsvp", "rvd", "sat-expak", "sat-mon", "sccopmce", "scps", "sctp", "sdrp",
+        "secure-vmtp", "sep", "skip", "sm", "smp", "snp", "sprite-rpc", "sps", "srp", "st2", "stp",
+        "sun-nd", "swipe", "tcf", "tlsp", "tp++", "trunk-1", "trunk-2", "ttp", "unas", "uti", "vines",
+        "visa", "vmtp", "vrrp", "wb-expak", "wb-mon", "wsn", "xnet", "xns-idp", "xtp", "zero", "ipv6-icmp",
+        "udplite", "manet", "shim6", "hip", "esp", "ah", "rsvp-e2e-ignore", "mpls-in-ip", "llc", "ipx",
+        "other",
     ],
 };
 
@@ -51,7 +50,12 @@ pub static STATE: Vocabulary = Vocabulary {
 };
 
 const fn column(name: &'static str, unit: &'static str, kind: Kind, definition: &'static str) -> Column {
-    Column { name, unit, kind, definition }
+    Column {
+        name,
+        unit,
+        kind,
+        definition,
+    }
 }
 
 /// The 42 feature columns of the dataset's training and testing partitions.

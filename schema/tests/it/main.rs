@@ -1,0 +1,4 @@
+//! Tests of the schema crate through its public interface.
+
+mod csv;
+mod vocabularies;
