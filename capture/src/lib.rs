@@ -1,1 +1,29 @@
-//! .
+//! Packets to flows to feature rows.
+//!
+//! A capture file or an interface gives [`Packet`]s; a [`Meter`] decodes them, keeps a bidirectional flow
+//! table with the semantics of Argus 3.0.8, and gives one record per flow and status interval: the 42 columns
+//! of UNSW-NB15, who talked to whom, and the Community ID.
+//!
+//! The core does no I/O beyond the [`std::io::Read`] it is handed, asks no clock, starts no thread and
+//! compiles to wasm. No input makes it panic, and no input makes it grow beyond its limits: a record of a
+//! file, the flow table and the records that wait to leave are all bounded. Only the module `live` (a
+//! feature) touches the system.
+//!
+//! Start with [`meter::Meter::packet`]: it is the way of one packet. `decode` says what is in a packet,
+//! `flow` to which flow it belongs and what that flow remembers, `application` what is spoken, and
+//! `features` how a finished record becomes a row.
+
+mod batch;
+pub mod community_id;
+pub mod file;
+#[cfg(feature = "live")]
+pub mod live;
+pub mod meter;
+mod packet;
+mod stats;
+
+pub use batch::FlowBatch;
+pub use community_id::CommunityId;
+pub use meter::{Meter, MeterConfig, Mode};
+pub use packet::{LinkType, Packet};
+pub use stats::{MeterStats, NotMetered};

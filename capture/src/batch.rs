@@ -1,0 +1,52 @@
+//! Finished flow records, ready for detectors and stores.
+
+use netsage_schema::{Identity, Rows, UNSW_NB15};
+
+use crate::community_id::CommunityId;
+
+/// Finished records: row `i` of `rows`, `identities[i]` and `community_ids[i]` belong together.
+#[derive(Debug, Clone)]
+pub struct FlowBatch {
+    /// The feature rows, in the schema `unsw-nb15`.
+    pub rows: Rows,
+    /// Who talked to whom and when.
+    pub identities: Vec<Identity>,
+    /// The Community ID of each record's flow.
+    pub community_ids: Vec<CommunityId>,
+}
+
+impl FlowBatch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self { rows: Rows::new(&UNSW_NB15), identities: Vec::new(), community_ids: Vec::new() }
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.identities.len()
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.identities.is_empty()
+    }
+
+    /// Forgets the records and keeps the memory.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.identities.clear();
+        self.community_ids.clear();
+    }
+
+    pub(crate) fn push(&mut self, row: &[f64], identity: Identity, community_id: CommunityId) {
+        self.rows.push(row);
+        self.identities.push(identity);
+        self.community_ids.push(community_id);
+    }
+}
+
+impl Default for FlowBatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}

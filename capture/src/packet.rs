@@ -1,0 +1,47 @@
+//! A captured packet, as a file or an interface gives it.
+
+/// What a captured packet starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LinkType {
+    /// BSD loopback: the address family in 4 bytes, in the byte order of the capturing machine or of the
+    /// network (link types `NULL` and `LOOP`).
+    Loopback,
+    /// Ethernet, with VLAN tags where there are some.
+    Ethernet,
+    /// An IPv4 or IPv6 header at once.
+    RawIp,
+    /// Linux "any" interface, version 1: 16 bytes.
+    LinuxCooked,
+    /// Linux "any" interface, version 2: 20 bytes.
+    LinuxCooked2,
+    /// A link type that this crate does not read; its packets are counted and not metered.
+    Other(u16),
+}
+
+impl LinkType {
+    /// The link type of a number of the tcpdump registry, as it stands in capture files.
+    pub const fn from_number(number: u16) -> Self {
+        match number {
+            0 | 108 => Self::Loopback,
+            1 => Self::Ethernet,
+            // 12 and 14 are the `DLT_RAW` of different systems, written to files by mistake.
+            12 | 14 | 101 | 228 | 229 => Self::RawIp,
+            113 => Self::LinuxCooked,
+            276 => Self::LinuxCooked2,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// One captured packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// What `bytes` starts with.
+    pub link: LinkType,
+    /// When it was captured, nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// Bytes it had on the wire, at least `bytes.len()` in a sound capture.
+    pub wire_length: u32,
+    /// The bytes captured, from the link header on.
+    pub bytes: &'a [u8],
+}

@@ -1,0 +1,100 @@
+//! What the meter counts about its own work.
+
+use std::fmt;
+
+/// Why a packet is in no flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NotMetered {
+    /// The link type is not read by this crate.
+    LinkType,
+    /// The link header is cut off or malformed.
+    LinkHeader,
+    /// More VLAN tags than the decoder follows.
+    TooManyTags,
+    /// Neither IP nor ARP (for instance LLC, PPPoE, MPLS).
+    NotIp,
+    /// The IPv4 header is cut off or malformed.
+    Ipv4Header,
+    /// The IPv6 header or one of its extension headers is cut off or malformed.
+    Ipv6Header,
+    /// An ARP message that is malformed or not about IPv4.
+    Arp,
+    /// The TCP header is cut off or malformed.
+    TcpHeader,
+    /// The UDP header is cut off or malformed.
+    UdpHeader,
+    /// The ICMP or ICMPv6 header is cut off.
+    IcmpHeader,
+}
+
+impl NotMetered {
+    /// Every reason.
+    pub const ALL: [Self; 10] = [
+        Self::LinkType,
+        Self::LinkHeader,
+        Self::TooManyTags,
+        Self::NotIp,
+        Self::Ipv4Header,
+        Self::Ipv6Header,
+        Self::Arp,
+        Self::TcpHeader,
+        Self::UdpHeader,
+        Self::IcmpHeader,
+    ];
+
+    /// Its name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LinkType => "link_type",
+            Self::LinkHeader => "link_header",
+            Self::TooManyTags => "too_many_tags",
+            Self::NotIp => "not_ip",
+            Self::Ipv4Header => "ipv4_header",
+            Self::Ipv6Header => "ipv6_header",
+            Self::Arp => "arp",
+            Self::TcpHeader => "tcp_header",
+            Self::UdpHeader => "udp_header",
+            Self::IcmpHeader => "icmp_header",
+        }
+    }
+}
+
+impl fmt::Display for NotMetered {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Counters of a [`crate::Meter`], from its start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MeterStats {
+    /// Packets given to the meter, metered or not.
+    pub packets: u64,
+    /// Bytes of these packets on the wire, link headers included.
+    pub bytes: u64,
+    /// Records finished: what has been or will be drained.
+    pub flows: u64,
+    /// Flows in the table now.
+    pub active_flows: u64,
+    /// Flows ended early because the table was full.
+    pub evicted_flows: u64,
+    /// Times that all flows were ended because the clock ran back by more than the largest timeout.
+    pub clock_resets: u64,
+    pub(crate) not_metered: [u64; NotMetered::ALL.len()],
+}
+
+impl MeterStats {
+    /// Packets that are in no flow, by reason; every reason is listed, also with 0.
+    pub fn not_metered_reasons(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        NotMetered::ALL.iter().zip(self.not_metered).map(|(reason, count)| (reason.name(), count))
+    }
+
+    /// Packets that are in no flow.
+    pub fn not_metered(&self) -> u64 {
+        self.not_metered.iter().sum()
+    }
+
+    pub(crate) fn count_not_metered(&mut self, reason: NotMetered) {
+        self.not_metered[reason as usize] += 1;
+    }
+}
