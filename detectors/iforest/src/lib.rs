@@ -1,1 +1,20 @@
-//! .
+//! Isolation forest (Liu, Ting and Zhou, 2008): rows that random splits set apart early are anomalous.
+//!
+//! The score of a row is `2^(-E[h] / c(psi))`: `E[h]` is the mean depth at which the trees isolate it, and
+//! `c(psi)` the depth expected in a tree over `psi` rows. It lies between 0 and 1, higher meaning more
+//! anomalous. The forest comes from the artifact; this crate grows none (that is `netsage-models`).
+//!
+//! It must never panic on an artifact or a row, whatever their bytes, and its scores must not depend on
+//! the machine: sums have a fixed order, and no function of a platform's maths library is called.
+//!
+//! Start with [`Forest`]; [`component`] makes a NetSage detector of it.
+
+mod artifact;
+pub mod component;
+mod forest;
+mod maths;
+mod tree;
+
+pub use artifact::{ArtifactError, InputColumn, LEAF, Model, TreeShape};
+pub use forest::{Forest, RowError};
+pub use maths::expected_path_length;
