@@ -1,1 +1,14 @@
-//! .
+//! Training, model cards and the metrics by which detectors are judged.
+//!
+//! Training learns from ordinary flows alone: no label enters a fit or a threshold. Metrics are the only
+//! place that reads labels.
+//!
+//! This crate does no I/O, asks no clock (the caller gives the date) and no random numbers but those of its
+//! seed: the same rows, options and seed give the same artifact.
+//!
+//! Start with [`iforest::train`], then [`metrics::evaluate`]; [`card`] puts both on paper.
+
+pub mod card;
+mod grow;
+pub mod iforest;
+pub mod metrics;

@@ -1,0 +1,75 @@
+//! Model cards: what a model is, where it comes from and how good it is.
+
+use std::fmt::Write as _;
+
+use netsage_api_types::ModelCard;
+
+use crate::metrics::Evaluation;
+
+/// Adds the figures of an evaluation to a card. `suffix` tells the conditions apart, e.g. `_without_ttl`;
+/// it is empty for the model itself. Figures of the same name are replaced.
+pub fn add_figures(card: &mut ModelCard, suffix: &str, evaluation: &Evaluation) {
+    let mut add = |name: &str, value: f64| {
+        card.figures.insert(format!("{name}{suffix}"), value);
+    };
+    add("auroc", evaluation.auroc);
+    add("auprc", evaluation.auprc);
+    add("tpr_at_fpr_1", evaluation.at_fpr_1.tpr);
+    add("tpr_at_fpr_5", evaluation.at_fpr_5.tpr);
+    if let Some(point) = evaluation.at_threshold {
+        add("tpr_at_threshold", point.tpr);
+        add("fpr_at_threshold", point.fpr);
+        add("f1_at_threshold", point.f1);
+    }
+    for category in &evaluation.categories {
+        let name = category.category.to_lowercase().replace([' ', '-'], "_");
+        add(&format!("recall_at_fpr_1_{name}"), category.recall_at_fpr_1);
+    }
+}
+
+/// The card as JSON, the form that travels in a package.
+///
+/// # Errors
+/// When a number of the card is not finite, which JSON cannot write.
+pub fn to_json(card: &ModelCard) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(card).map(|json| json + "\n")
+}
+
+/// Reads a card from JSON.
+///
+/// # Errors
+/// When the text is not a card.
+pub fn from_json(json: &[u8]) -> Result<ModelCard, serde_json::Error> {
+    serde_json::from_slice(json)
+}
+
+/// The card for people, in Markdown.
+pub fn to_markdown(title: &str, card: &ModelCard) -> String {
+    let mut text = String::new();
+    let mut line = |line: std::fmt::Arguments<'_>| {
+        text.write_fmt(line).expect("a string takes every write");
+        text.push('\n');
+    };
+    line(format_args!("# {title}\n"));
+    line(format_args!("| | |\n|---|---|"));
+    line(format_args!("| Schema | {} |", card.schema));
+    line(format_args!("| Data | {} |", card.data));
+    line(format_args!("| Training rows | {} |", card.rows));
+    line(format_args!("| Seed | {} |", card.seed));
+    line(format_args!("| Date | {} |", card.date));
+    line(format_args!("| Threshold | {}: {} |", card.threshold, card.threshold_rule));
+    line(format_args!("\nColumns ({}): {}\n", card.columns.len(), card.columns.join(", ")));
+    if !card.figures.is_empty() {
+        line(format_args!("## Figures\n\n| figure | value |\n|---|---|"));
+        for (name, value) in &card.figures {
+            line(format_args!("| {name} | {value:.4} |"));
+        }
+    }
+    if !card.notes.is_empty() {
+        line(format_args!("\n## Notes\n"));
+        for note in &card.notes {
+            line(format_args!("- {note}"));
+        }
+    }
+    text
+}
