@@ -1,1 +1,53 @@
-//! .
+//! Runs detector packages in wasmtime: checks them, loads them, pools their instances, swaps them.
+//!
+//! A detector is foreign code. Nothing it does may end this process, hold a thread for longer than its
+//! budget, use more memory than its limit, or hand back a value that the rest of the program has not been
+//! promised: every call runs under a deadline, and everything returned is checked before anybody sees it.
+//!
+//! This crate must never give a detector an import, never load compiled code that it did not write itself,
+//! and never read flows or packets: it knows feature rows and bytes.
+//!
+//! Start with [`Package`] (one file: code, model, card), then [`Runtime::load`], which turns it into a
+//! [`Detector`]; [`ActiveDetectors`] is the set that scores right now; [`browser::transpile`] turns the same
+//! package into an ES module.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use netsage_runtime::{Package, Runtime, RuntimeConfig};
+//! use netsage_schema::{Rows, UNSW_NB15};
+//!
+//! let runtime = Runtime::new(RuntimeConfig::default())?;
+//! let package = Package::from_bytes(std::fs::read("iforest.wasm")?)?;
+//! let detector = runtime.load(&package, &UNSW_NB15)?;
+//! let mut rows = Rows::new(&UNSW_NB15);
+//! rows.push(&[0.0; 42]);
+//! let mut scores = Vec::new();
+//! detector.score(&rows, None, 0..rows.len(), &mut scores)?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod active;
+mod bindings;
+pub mod browser;
+mod cache;
+pub mod check;
+mod columns;
+mod detector;
+mod engine;
+mod error;
+mod instance;
+pub mod package;
+mod pool;
+mod runtime;
+
+pub use active::{ActiveDetectors, Snapshot};
+pub use check::CheckError;
+pub use columns::{ColumnContribution, ContextValues, InputColumn};
+pub use detector::{Description, Detector, DetectorStats, StateKey};
+pub use error::{GuestFailure, LoadError, RuntimeError, ScoreError};
+pub use package::{Digest, Package, PackageError};
+pub use runtime::{Runtime, RuntimeConfig};
+
+/// The most rows that one call into a detector takes (a promise of the contract).
+pub const MAX_BLOCK_ROWS: usize = 1024;

@@ -1,0 +1,270 @@
+//! Compiled code on disk, so that a known detector starts in milliseconds.
+//!
+//! Loading compiled code means running it: whoever can put a file here and have it accepted runs code in this
+//! process. So nothing is accepted that this installation did not write itself. The directory is private
+//! (0700), every file carries a keyed hash (HMAC-SHA-256) over its name and content, the key is random, made
+//! once per directory and readable by its owner only, and files appear by renaming, complete or not at all.
+//! A file that does not verify is deleted and the code is compiled again.
+
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::error::RuntimeError;
+use crate::package::Digest;
+
+const KEY_FILE: &str = "key";
+const KEY_BYTES: usize = 32;
+const TAG_BYTES: usize = 32;
+const EXTENSION: &str = "code";
+/// Files kept; the oldest go first.
+const MAX_FILES: usize = 64;
+
+/// A private directory of compiled code.
+pub(crate) struct Cache {
+    directory: PathBuf,
+    key: [u8; KEY_BYTES],
+    /// What the engine says compiled code depends on: version, settings, features of the processor.
+    compatibility: Digest,
+}
+
+impl Cache {
+    pub(crate) fn open(directory: &Path, engine: &Engine) -> Result<Self, RuntimeError> {
+        let failed = |source| RuntimeError::Cache {
+            path: directory.to_owned(),
+            source,
+        };
+        make_private(directory).map_err(failed)?;
+        let key = installation_key(directory).map_err(failed)?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            key,
+            compatibility: compatibility(engine),
+        })
+    }
+
+    /// The compiled code of that digest, if this installation has stored it for this engine.
+    pub(crate) fn load(&self, engine: &Engine, code: Digest) -> Option<Component> {
+        let path = self.path(code);
+        let bytes = fs::read(&path).ok()?;
+        let verified = bytes
+            .split_first_chunk::<TAG_BYTES>()
+            .filter(|(tag, compiled)| same(tag, &self.tag(code, compiled)))
+            .map(|(_, compiled)| compiled);
+        let Some(compiled) = verified else {
+            tracing::warn!(path = %path.display(), "compiled detector does not verify, compiling it again");
+            let _ = fs::remove_file(&path);
+            return None;
+        };
+        match deserialize(engine, &VerifiedCode(compiled)) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "compiled detector is of no use, compiling it again");
+                let _ = fs::remove_file(&path);
+                None
+            }
+        }
+    }
+
+    /// Stores compiled code. A failure costs time at the next start and nothing else, so it is only logged.
+    pub(crate) fn store(&self, code: Digest, component: &Component) {
+        let path = self.path(code);
+        let stored = component
+            .serialize()
+            .map_err(io::Error::other)
+            .and_then(|compiled| {
+                let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+                file.write_all(&self.tag(code, &compiled))?;
+                file.write_all(&compiled)?;
+                file.persist(&path)?;
+                Ok(())
+            });
+        match stored {
+            Ok(()) => self.forget_oldest(),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "compiled detector not cached");
+            }
+        }
+    }
+
+    fn path(&self, code: Digest) -> PathBuf {
+        self.directory.join(self.name(code))
+    }
+
+    fn name(&self, code: Digest) -> String {
+        format!("{code}-{}.{EXTENSION}", &self.compatibility.to_string()[..16])
+    }
+
+    /// The keyed hash over what a file is for and what it holds, so that files cannot be exchanged either.
+    fn tag(&self, code: Digest, compiled: &[u8]) -> [u8; TAG_BYTES] {
+        hmac_sha256(
+            &self.key,
+            &[code.as_bytes(), self.compatibility.as_bytes(), compiled],
+        )
+    }
+
+    fn forget_oldest(&self) {
+        let Ok(entries) = fs::read_dir(&self.directory) else {
+            return;
+        };
+        let mut files: Vec<_> = entries
+            .flatten()
+            .filter(|entry| {
+                entry
+                    .path()
+                    .extension()
+                    .is_some_and(|extension| extension == EXTENSION)
+            })
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        files.sort_unstable();
+        let surplus = files.len().saturating_sub(MAX_FILES);
+        for (_, path) in files.into_iter().take(surplus) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Bytes whose keyed hash was found right: only [`Cache::load`] makes one.
+struct VerifiedCode<'a>(&'a [u8]);
+
+/// Turns verified bytes into code. The one `unsafe` of this crate that is written by hand; the benchmark that
+/// asks for it: compiling takes some hundred milliseconds, loading a few (`cargo xtask bench`).
+#[allow(unsafe_code)]
+fn deserialize(engine: &Engine, code: &VerifiedCode<'_>) -> wasmtime::Result<Component> {
+    // SAFETY: `Component::deserialize` asks that the bytes are unmodified output of `Component::serialize`.
+    // They are: `VerifiedCode` is made in one place, after the HMAC-SHA-256 under the key of this
+    // installation matched. Only `Cache::store` computes that hash, over bytes that `serialize` has just
+    // returned; the key comes from the system's random source, lies in a directory with mode 0700 and never
+    // leaves this module, so no other bytes can carry a matching hash unless their author can read this
+    // user's private files, and so needs no detector to run code as that user. The hash also covers the code
+    // digest and the compatibility hash of the engine, so an old or exchanged file does not match either;
+    // wasmtime checks its own version and settings once more.
+    unsafe { Component::deserialize(engine, code.0) }
+}
+
+/// Makes the directory if need be, and private in any case. Fails where it belongs to somebody else, because
+/// only the owner can change the mode, or where the path is a symbolic link that somebody could turn.
+fn make_private(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    if !fs::symlink_metadata(directory)?.is_dir() {
+        return Err(io::Error::new(
+            io::ErrorKind::NotADirectory,
+            "it is not a directory (links are not followed)",
+        ));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// The random key of this directory, made at its first use.
+fn installation_key(directory: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    let path = directory.join(KEY_FILE);
+    if let Some(key) = read_key(&path)? {
+        return Ok(key);
+    }
+    let mut key = [0; KEY_BYTES];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    // `tempfile` makes files that only their owner can read.
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(&key)?;
+    match file.persist_noclobber(&path) {
+        Ok(_) => Ok(key),
+        // Another process was first: its key is the key.
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+            read_key(&path)?.ok_or_else(|| io::Error::other("the key file vanished"))
+        }
+        Err(error) => Err(error.error),
+    }
+}
+
+/// A key file of another length is not ours: it is deleted, and with it the worth of every file it vouched for.
+fn read_key(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
+    match fs::read(path) {
+        Ok(bytes) => match bytes.try_into() {
+            Ok(key) => Ok(Some(key)),
+            Err(_) => fs::remove_file(path).map(|()| None),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// HMAC-SHA-256 (RFC 2104) of the parts one after another, for keys of up to one block.
+fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; TAG_BYTES] {
+    const BLOCK: usize = 64;
+    let pad = |byte: u8| {
+        let mut block = [byte; BLOCK];
+        for (padded, key) in block.iter_mut().zip(key) {
+            *padded ^= key;
+        }
+        block
+    };
+    let mut inner = Sha256::new_with_prefix(pad(0x36));
+    for part in parts {
+        inner.update(part);
+    }
+    Sha256::new_with_prefix(pad(0x5c))
+        .chain_update(inner.finalize())
+        .finalize()
+        .into()
+}
+
+/// Equality in a time that does not depend on where the first difference is.
+fn same(left: &[u8; TAG_BYTES], right: &[u8; TAG_BYTES]) -> bool {
+    left.iter()
+        .zip(right)
+        .fold(0, |difference, (left, right)| difference | (left ^ right))
+        == 0
+}
+
+/// A collision-resistant form of wasmtime's compatibility hash.
+fn compatibility(engine: &Engine) -> Digest {
+    struct Collect(Vec<u8>);
+    impl Hasher for Collect {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.extend_from_slice(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut collected = Collect(Vec::new());
+    engine.precompile_compatibility_hash().hash(&mut collected);
+    Digest::of(&collected.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hmac_sha256;
+
+    #[test]
+    fn hmac_matches_rfc_4231() {
+        let check = |key: &[u8], parts: &[&[u8]], expected: &str| {
+            let hex: String = hmac_sha256(key, parts)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            assert_eq!(hex, expected);
+        };
+        check(
+            &[0x0b; 20],
+            &[b"Hi ", b"There"],
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+        );
+        check(
+            b"Jefe",
+            &[b"what do ya want ", b"for nothing?"],
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        );
+    }
+}

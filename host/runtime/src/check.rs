@@ -1,0 +1,212 @@
+//! What can be said about a component before it is compiled.
+//!
+//! Compiling costs time, and a person who uploads the wrong file wants to know what is wrong with it, so the
+//! imports and exports are read first. The exact types are compared by wasmtime when the code is loaded.
+
+use wasmparser::{ComponentExternalKind, Parser, Payload};
+
+use crate::package::Package;
+
+/// Package and interface that a detector exports, without the version.
+const INTERFACE: &str = "netsage:detector/detector";
+/// The versions of it that this host speaks: any of this major version.
+const MAJOR_VERSION: &str = "1";
+/// Names are quoted in messages and in generated JavaScript; nothing longer is a name.
+const MAX_NAME_BYTES: usize = 128;
+
+/// Why a component cannot be a detector here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    /// The bytes do not parse.
+    #[error("the component is damaged at byte {offset}: {reason}; copy or build it again")]
+    Damaged {
+        /// Where, from the start of the code without artifact and card.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// It wants something from the host.
+    #[error("a detector may import nothing, but this one imports {}; build it for wasm32-unknown-unknown without these", list(.0))]
+    Imports(Vec<RefusedImport>),
+    /// A name holds characters that no name of ours holds.
+    #[error(
+        "the {what} name {name:?} holds other characters than a-z A-Z 0-9 : / @ . - + or is longer than 128 bytes"
+    )]
+    BadName {
+        /// `import`, `export`, ...
+        what: &'static str,
+        /// The name, cut to 128 characters.
+        name: String,
+    },
+    /// It does not export the interface.
+    #[error(
+        "the component is built for another world: it exports {exports}, not \
+         `netsage:detector/detector@{MAJOR_VERSION}.x`; build it against wit/detector.wit"
+    )]
+    OtherWorld {
+        /// What it exports, in words.
+        exports: String,
+    },
+    /// It exports a version that this host does not speak.
+    #[error(
+        "the component is built for another world: `netsage:detector` version {found}, and this host speaks \
+         {MAJOR_VERSION}.x; build it against wit/detector.wit"
+    )]
+    OtherVersion {
+        /// The version it exports.
+        found: String,
+    },
+}
+
+/// An import that is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedImport {
+    /// Its name.
+    pub name: String,
+    /// Why a detector must not have it.
+    pub reason: &'static str,
+}
+
+fn list(imports: &[RefusedImport]) -> String {
+    let items: Vec<String> = imports
+        .iter()
+        .map(|import| format!("`{}` ({})", import.name, import.reason))
+        .collect();
+    items.join(", ")
+}
+
+/// Checks imports, exports and names of a package's code.
+///
+/// # Errors
+/// See [`CheckError`].
+pub fn check(package: &Package) -> Result<(), CheckError> {
+    check_component(&package.code())
+}
+
+/// As [`check`], for the bytes of a component.
+///
+/// # Errors
+/// See [`CheckError`].
+pub fn check_component(code: &[u8]) -> Result<(), CheckError> {
+    let surface = Surface::read(code)?;
+    if !surface.imports.is_empty() {
+        let refused = surface.imports.into_iter().map(|name| RefusedImport {
+            reason: reason(&name),
+            name,
+        });
+        return Err(CheckError::Imports(refused.collect()));
+    }
+    let version = surface.exports.iter().find_map(|(name, kind)| {
+        let version = name.strip_prefix(INTERFACE)?.strip_prefix('@')?;
+        (*kind == ComponentExternalKind::Instance).then_some(version)
+    });
+    match version {
+        Some(version) if version.split('.').next() == Some(MAJOR_VERSION) => Ok(()),
+        Some(version) => Err(CheckError::OtherVersion {
+            found: version.to_owned(),
+        }),
+        None if surface.exports.is_empty() => Err(CheckError::OtherWorld {
+            exports: "nothing".to_owned(),
+        }),
+        None => {
+            let names: Vec<String> = surface
+                .exports
+                .iter()
+                .take(8)
+                .map(|(name, _)| format!("`{name}`"))
+                .collect();
+            Err(CheckError::OtherWorld {
+                exports: names.join(", "),
+            })
+        }
+    }
+}
+
+/// Refuses names that could mean more than a name where they are printed or generated into code.
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), CheckError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/@.-+".contains(&byte);
+    if (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(plain) {
+        Ok(())
+    } else {
+        Err(CheckError::BadName {
+            what,
+            name: name.chars().take(MAX_NAME_BYTES).collect(),
+        })
+    }
+}
+
+/// What a component shows at its top level.
+#[derive(Default)]
+struct Surface {
+    imports: Vec<String>,
+    exports: Vec<(String, ComponentExternalKind)>,
+}
+
+impl Surface {
+    fn read(code: &[u8]) -> Result<Self, CheckError> {
+        let mut surface = Self::default();
+        let mut depth = 0_u32;
+        for payload in Parser::new(0).parse_all(code) {
+            match payload.map_err(damaged)? {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ComponentImportSection(section) if depth == 0 => {
+                    for import in section {
+                        let name = import.map_err(damaged)?.name.name;
+                        check_name("import", name)?;
+                        surface.imports.push(name.to_owned());
+                    }
+                }
+                Payload::ComponentExportSection(section) if depth == 0 => {
+                    for export in section {
+                        let export = export.map_err(damaged)?;
+                        check_name("export", export.name.name)?;
+                        surface.exports.push((export.name.name.to_owned(), export.kind));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(surface)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in `map_err`")]
+fn damaged(error: wasmparser::BinaryReaderError) -> CheckError {
+    CheckError::Damaged {
+        offset: error.offset(),
+        reason: error.message().to_owned(),
+    }
+}
+
+/// Why an import is refused, by what it would give.
+fn reason(import: &str) -> &'static str {
+    const REASONS: [(&str, &str); 7] = [
+        (
+            "wasi:clocks/",
+            "a clock: scores would depend on when they are made",
+        ),
+        ("wasi:random/", "random numbers: scores could not be repeated"),
+        (
+            "wasi:filesystem/",
+            "files: a detector sees only the rows it is given",
+        ),
+        (
+            "wasi:sockets/",
+            "the network: what it sees must not leave the host",
+        ),
+        ("wasi:http/", "the network: what it sees must not leave the host"),
+        (
+            "wasi:cli/",
+            "the process: a detector sees only the rows it is given",
+        ),
+        ("wasi:io/", "streams: a detector sees only the rows it is given"),
+    ];
+    REASONS
+        .iter()
+        .find(|(prefix, _)| import.starts_with(prefix))
+        .map_or(
+            "this host gives a detector nothing but its rows",
+            |(_, reason)| reason,
+        )
+}

@@ -1,0 +1,143 @@
+//! What can go wrong, each in one sentence that says what to do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::check::CheckError;
+
+/// Why the runtime cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// wasmtime refuses the configuration on this machine.
+    #[error("the WebAssembly engine cannot start on this machine: {0}")]
+    Engine(String),
+    /// The thread that enforces deadlines cannot start.
+    #[error("the thread that enforces the deadlines of detectors cannot start: {0}")]
+    Ticker(#[source] std::io::Error),
+    /// The cache directory cannot be used.
+    #[error("the cache for compiled detectors in {} cannot be used: {source}; give another directory or none", path.display())]
+    Cache {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// What a detector did that it must not do, or what it said.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GuestFailure {
+    /// It stopped itself: `unreachable`, a bad memory access, a failed growth of its memory, ...
+    #[error("it trapped in `{call}`: {reason}")]
+    Trap {
+        /// The function of the contract.
+        call: &'static str,
+        /// What wasmtime says.
+        reason: String,
+    },
+    /// It did not come back in time.
+    #[error("it was interrupted in `{call}` after {budget:?}, the time it has for this call")]
+    Overrun {
+        /// The function of the contract.
+        call: &'static str,
+        /// The time it had.
+        budget: Duration,
+    },
+    /// It answered with an error of the contract.
+    #[error("it answered `{call}` with {kind}: {text}")]
+    Refused {
+        /// The function of the contract.
+        call: &'static str,
+        /// `bad-artifact`, `bad-input`, `unsupported` or `internal`.
+        kind: &'static str,
+        /// Its own words, cut and without control characters.
+        text: String,
+    },
+    /// It returned something that the contract rules out.
+    #[error("it broke the contract in `{call}`: {what}")]
+    BadReturn {
+        /// The function of the contract.
+        call: &'static str,
+        /// What was wrong.
+        what: String,
+    },
+}
+
+impl GuestFailure {
+    /// Whether the instance can no longer be trusted. An error of the contract is an answer like any other.
+    pub(crate) fn costs_instance(&self) -> bool {
+        !matches!(self, Self::Refused { .. })
+    }
+}
+
+/// Why a package cannot be loaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// Found before compiling.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// The code is not valid WebAssembly for this host.
+    #[error("the code of the package is not valid: {0}; build it again for wasm32-unknown-unknown")]
+    Invalid(String),
+    /// The exported functions do not have the types of the contract.
+    #[error("the component is built for another world: {0}; build it against wit/detector.wit")]
+    OtherWorld(String),
+    /// It failed when it was started.
+    #[error("the detector cannot be loaded: {0}")]
+    Guest(#[from] GuestFailure),
+    /// It wants a column that does not exist.
+    #[error(
+        "the detector wants the column {column:?}, which schema {schema} does not have; it was built for another schema"
+    )]
+    UnknownColumn {
+        /// The name it gave, cut to 64 characters.
+        column: String,
+        /// The schema, e.g. `unsw-nb15@1`.
+        schema: String,
+    },
+}
+
+/// Why rows could not be scored or explained. No row of the call was scored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScoreError {
+    /// The detector failed.
+    #[error("detector {detector}: {failure}")]
+    Guest {
+        /// Its name and version.
+        detector: String,
+        /// What it did.
+        failure: GuestFailure,
+    },
+    /// The rows are of another schema than the detector was loaded for.
+    #[error("the rows are of schema {rows}, the detector was loaded for {detector}")]
+    OtherSchema {
+        /// Of the rows.
+        rows: &'static str,
+        /// Of the detector.
+        detector: &'static str,
+    },
+    /// A row is not there.
+    #[error("rows {start} to {end} were asked for, of {rows}")]
+    OutOfRange {
+        /// First row.
+        start: usize,
+        /// One past the last.
+        end: usize,
+        /// How many there are.
+        rows: usize,
+    },
+    /// The detector wants context and got none, or not for every row.
+    #[error("the detector wants {column}, which is known for flows only, not for plain rows")]
+    NoContext {
+        /// The column.
+        column: &'static str,
+    },
+    /// A value is not a number.
+    #[error("row {row}: the value of {column} is not a number")]
+    NotANumber {
+        /// The row.
+        row: usize,
+        /// The column.
+        column: &'static str,
+    },
+}

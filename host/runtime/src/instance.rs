@@ -1,0 +1,356 @@
+//! One running instance of a detector: every call under a deadline, every answer checked.
+
+use std::time::Duration;
+
+use wasmtime::component::{InstancePre, ResourceAny};
+use wasmtime::{Store, StoreLimits, Trap};
+
+use crate::bindings::exports::netsage::detector::detector::{
+    Block, Description as Described, Error, Explanation,
+};
+use crate::bindings::{NetsageDetector, NetsageDetectorIndices};
+use crate::detector::{Description, StateKey};
+use crate::engine::Sandbox;
+use crate::error::{GuestFailure, LoadError};
+
+/// Longest text of a detector that is kept, bytes.
+const MAX_TEXT_BYTES: usize = 1024;
+/// Rounding slack for shares that sum to 1.
+const SHARE_SLACK: f32 = 1e-3;
+
+/// How long calls may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budgets {
+    /// Starting an instance and opening its artifact.
+    pub(crate) open: Duration,
+    /// Any other call.
+    pub(crate) call: Duration,
+    /// On top of `call`, for each row.
+    pub(crate) row: Duration,
+}
+
+impl Budgets {
+    fn rows(&self, rows: u32) -> Duration {
+        self.call + self.row * rows
+    }
+}
+
+/// An instance that has started and has no model yet.
+pub(crate) struct Started {
+    store: Store<StoreLimits>,
+    bindings: NetsageDetector,
+}
+
+/// An instance with its model opened.
+pub(crate) struct Instance {
+    started: Started,
+    session: ResourceAny,
+    /// The block of the current call; its memory is kept from call to call.
+    pub(crate) values: Vec<f32>,
+}
+
+impl Started {
+    pub(crate) fn new(
+        sandbox: &Sandbox,
+        code: &InstancePre<StoreLimits>,
+        budgets: &Budgets,
+    ) -> Result<Self, LoadError> {
+        // The deadline is set before instantiation, because a start function runs then.
+        let mut store = sandbox.store(budgets.open);
+        let instance = code
+            .instantiate(&mut store)
+            .map_err(|error| failure("instantiate", budgets.open, &error))?;
+        let bindings = NetsageDetectorIndices::new(code)
+            .and_then(|indices| indices.load(&mut store, &instance))
+            .map_err(|error| LoadError::OtherWorld(format!("{error:#}")))?;
+        Ok(Self { store, bindings })
+    }
+
+    /// What the detector says about itself, when that is well-formed.
+    pub(crate) fn describe(
+        &mut self,
+        sandbox: &Sandbox,
+        budgets: &Budgets,
+    ) -> Result<Description, GuestFailure> {
+        self.store.set_epoch_deadline(sandbox.ticks(budgets.call));
+        let described = self
+            .bindings
+            .netsage_detector_detector()
+            .call_describe(&mut self.store)
+            .map_err(|error| failure("describe", budgets.call, &error))?;
+        check_description(described)
+    }
+
+    pub(crate) fn open(
+        mut self,
+        sandbox: &Sandbox,
+        budgets: &Budgets,
+        artifact: &[u8],
+    ) -> Result<Instance, GuestFailure> {
+        self.store.set_epoch_deadline(sandbox.ticks(budgets.open));
+        let session = self
+            .bindings
+            .netsage_detector_detector()
+            .session()
+            .call_open(&mut self.store, artifact, None)
+            .map_err(|error| failure("open", budgets.open, &error))?
+            .map_err(|error| refusal("open", error))?;
+        Ok(Instance {
+            started: self,
+            session,
+            values: Vec::new(),
+        })
+    }
+}
+
+impl Instance {
+    /// The names of the columns it wants, not yet looked up.
+    pub(crate) fn columns(
+        &mut self,
+        sandbox: &Sandbox,
+        budgets: &Budgets,
+    ) -> Result<Vec<String>, GuestFailure> {
+        let Started { store, bindings } = &mut self.started;
+        store.set_epoch_deadline(sandbox.ticks(budgets.call));
+        bindings
+            .netsage_detector_detector()
+            .session()
+            .call_columns(store, self.session)
+            .map_err(|error| failure("columns", budgets.call, &error))
+    }
+
+    /// Scores the block in `values`: exactly `rows` finite scores, or a failure.
+    pub(crate) fn score(
+        &mut self,
+        sandbox: &Sandbox,
+        budgets: &Budgets,
+        rows: u32,
+    ) -> Result<Vec<f32>, GuestFailure> {
+        let Started { store, bindings } = &mut self.started;
+        let budget = budgets.rows(rows);
+        store.set_epoch_deadline(sandbox.ticks(budget));
+        let scores = bindings
+            .netsage_detector_detector()
+            .session()
+            .call_score(
+                store,
+                self.session,
+                Block {
+                    rows,
+                    values: &self.values,
+                },
+            )
+            .map_err(|error| failure("score", budget, &error))?
+            .map_err(|error| refusal("score", error))?;
+        if scores.len() != rows as usize {
+            return Err(broken(
+                "score",
+                format!("{} scores for {rows} rows", scores.len()),
+            ));
+        }
+        match scores.iter().position(|score| !score.is_finite()) {
+            None => Ok(scores),
+            Some(row) => Err(broken(
+                "score",
+                format!("the score of row {row} is {}", scores[row]),
+            )),
+        }
+    }
+
+    /// Explains the one row in `values`: entries that are in range and finite, or a failure.
+    pub(crate) fn explain(
+        &mut self,
+        sandbox: &Sandbox,
+        budgets: &Budgets,
+        limit: u32,
+    ) -> Result<Explanation, GuestFailure> {
+        let Started { store, bindings } = &mut self.started;
+        let budget = budgets.rows(1);
+        store.set_epoch_deadline(sandbox.ticks(budget));
+        let explanation = bindings
+            .netsage_detector_detector()
+            .session()
+            .call_explain(
+                store,
+                self.session,
+                Block {
+                    rows: 1,
+                    values: &self.values,
+                },
+                limit,
+            )
+            .map_err(|error| failure("explain", budget, &error))?
+            .map_err(|error| refusal("explain", error))?;
+        check_explanation(explanation, self.values.len(), limit)
+    }
+}
+
+fn check_explanation(
+    explanation: Explanation,
+    columns: usize,
+    limit: u32,
+) -> Result<Explanation, GuestFailure> {
+    let Explanation {
+        counts,
+        columns: indices,
+        weights,
+        typical,
+    } = &explanation;
+    let entries = indices.len();
+    let wrong = if counts.as_slice() != [entries as u32] {
+        Some(format!(
+            "the counts {:?} do not say {entries} entries for one row",
+            &counts[..counts.len().min(4)]
+        ))
+    } else if entries > limit as usize {
+        Some(format!("{entries} entries where {limit} were asked for"))
+    } else if weights.len() != entries || typical.len() != entries {
+        Some(format!(
+            "lists of {entries}, {} and {} entries",
+            weights.len(),
+            typical.len()
+        ))
+    } else if indices.iter().any(|&index| index as usize >= columns) {
+        Some(format!("a column beyond the {columns} it asked for"))
+    } else if !weights.iter().all(|weight| (0.0..=1.0).contains(weight)) {
+        Some("a share that is not between 0 and 1".to_owned())
+    } else if weights.iter().sum::<f32>() > 1.0 + SHARE_SLACK {
+        Some("shares of more than 1 together".to_owned())
+    } else if !typical.iter().all(|value| value.is_finite()) {
+        Some("a typical value that is not finite".to_owned())
+    } else {
+        None
+    };
+    wrong.map_or(Ok(explanation), |what| Err(broken("explain", what)))
+}
+
+fn check_description(described: Described) -> Result<Description, GuestFailure> {
+    let printable = |text: &str, limit: usize| text.len() <= limit && !text.chars().any(char::is_control);
+    let name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let wrong = if !(1..=64).contains(&described.name.len()) || !described.name.bytes().all(name) {
+        "its name is not 1 to 64 of a-z, 0-9 and -"
+    } else if !is_semantic_version(&described.version) {
+        "its version is not a semantic version of at most 64 bytes"
+    } else if !printable(&described.summary, 1024) {
+        "its summary has more than 1,024 bytes or control characters"
+    } else if !printable(&described.licence, 256) {
+        "its licence has more than 256 bytes or control characters"
+    } else {
+        return Ok(Description {
+            name: described.name,
+            version: described.version,
+            summary: described.summary,
+            licence: described.licence,
+            explains: described.explains,
+            learns: described.learns,
+            state_key: StateKey::from(described.state_key),
+        });
+    };
+    Err(broken("describe", wrong.to_owned()))
+}
+
+/// `1.2.3`, optionally followed by `-` or `+` and letters, digits, dots, hyphens and pluses.
+fn is_semantic_version(text: &str) -> bool {
+    let (core, suffix) = text.split_at(text.find(['-', '+']).unwrap_or(text.len()));
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= 64
+        && core.split('.').count() == 3
+        && core.split('.').all(number)
+        && suffix.len() != 1
+        && suffix
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte))
+}
+
+fn broken(call: &'static str, what: String) -> GuestFailure {
+    GuestFailure::BadReturn { call, what }
+}
+
+fn refusal(call: &'static str, error: Error) -> GuestFailure {
+    let (kind, text) = match error {
+        Error::BadArtifact(text) => ("bad-artifact", text),
+        Error::BadInput(text) => ("bad-input", text),
+        Error::Unsupported => ("unsupported", "it does not offer this".to_owned()),
+        Error::Internal(text) => ("internal", text),
+    };
+    GuestFailure::Refused {
+        call,
+        kind,
+        text: clean(&text),
+    }
+}
+
+/// A failed call: interrupted, trapped, or a value that could not be taken over.
+fn failure(call: &'static str, budget: Duration, error: &wasmtime::Error) -> GuestFailure {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => GuestFailure::Overrun { call, budget },
+        _ => GuestFailure::Trap {
+            call,
+            reason: clean(&format!("{error:#}")),
+        },
+    }
+}
+
+/// Foreign text for a log or a person: short, and nothing that a terminal would act on.
+fn clean(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_TEXT_BYTES);
+    text[..end]
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_explanation, clean, is_semantic_version};
+    use crate::bindings::exports::netsage::detector::detector::Explanation;
+
+    #[test]
+    fn versions() {
+        let check = |text: &str, expected: bool| assert_eq!(is_semantic_version(text), expected, "{text:?}");
+        check("1.0.0", true);
+        check("10.20.30-rc.1+build-5", true);
+        check("1.0", false);
+        check("1.0.0-", false);
+        check("1..0", false);
+        check("a.b.c", false);
+        check("1.0.0 ", false);
+        check("", false);
+        check(&format!("1.0.0-{}", "x".repeat(60)), false);
+    }
+
+    #[test]
+    fn foreign_text_is_cut_and_cleaned() {
+        assert_eq!(clean("a\u{1b}[31m\nb"), "a [31m b");
+        assert!(clean(&"\u{20ac}".repeat(1000)).len() <= 1024);
+    }
+
+    #[test]
+    fn explanations() {
+        let check = |counts: &[u32], columns: &[u32], weights: &[f32], typical: &[f32], expected: &str| {
+            let explanation = Explanation {
+                counts: counts.to_vec(),
+                columns: columns.to_vec(),
+                weights: weights.to_vec(),
+                typical: typical.to_vec(),
+            };
+            let said = check_explanation(explanation, 3, 2)
+                .map_or_else(|error| error.to_string(), |_| String::new());
+            assert!(
+                said.contains(expected) && said.is_empty() == expected.is_empty(),
+                "{said:?}, not {expected:?}"
+            );
+        };
+        check(&[2], &[0, 2], &[0.5, 0.5], &[1.0, 2.0], "");
+        check(&[0], &[], &[], &[], "");
+        check(&[], &[], &[], &[], "counts");
+        check(&[3], &[0, 2], &[0.5, 0.5], &[1.0, 2.0], "counts");
+        check(&[3], &[0, 1, 2], &[0.1; 3], &[1.0; 3], "where 2 were asked for");
+        check(&[2], &[0, 2], &[0.5], &[1.0, 2.0], "lists of");
+        check(&[1], &[3], &[0.5], &[1.0], "beyond the 3");
+        check(&[1], &[0], &[f32::NAN], &[1.0], "share");
+        check(&[1], &[0], &[-0.1], &[1.0], "share");
+        check(&[2], &[0, 1], &[0.8, 0.8], &[1.0, 1.0], "more than 1");
+        check(&[1], &[0], &[0.5], &[f32::INFINITY], "typical");
+    }
+}

@@ -1,0 +1,319 @@
+//! A detector package: one file that holds code, model and card.
+//!
+//! It is a WebAssembly component with two custom sections at its top level: [`ARTIFACT_SECTION`], the
+//! trained model, and [`CARD_SECTION`], the model card as JSON. Every tool that understands components
+//! understands packages, and ignores what it does not know.
+//!
+//! The digest of the whole file is the identity of a package. The digest of the code, the file without these
+//! two sections, is the key under which compiled code is cached: new weights need no new compilation.
+//!
+//! This module reads structure only. Whether the code is valid and of the right world is the business of
+//! [`crate::check`] and of [`crate::Runtime::load`].
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use wasm_encoder::{CustomSection, Encode, Section as _};
+use wasmparser::BinaryReader;
+
+/// Name of the custom section that holds the trained model.
+pub const ARTIFACT_SECTION: &str = "netsage:artifact";
+/// Name of the custom section that holds the model card, JSON.
+pub const CARD_SECTION: &str = "netsage:card";
+
+/// The largest package, bytes.
+pub const MAX_PACKAGE_BYTES: usize = 128 << 20;
+/// The largest artifact, bytes.
+pub const MAX_ARTIFACT_BYTES: usize = 64 << 20;
+/// The largest card, bytes.
+pub const MAX_CARD_BYTES: usize = 1 << 20;
+
+/// Why bytes are not a detector package.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PackageError {
+    /// The first bytes are not those of WebAssembly.
+    #[error(
+        "this is not WebAssembly: the file does not begin with `\\0asm`; give a detector package (.wasm)"
+    )]
+    NotWasm,
+    /// WebAssembly, but a core module.
+    #[error(
+        "this is a core WebAssembly module, not a component; build the detector as a component \
+         (see wit/README.md) and pack it"
+    )]
+    CoreModule,
+    /// WebAssembly of an unknown version.
+    #[error(
+        "this WebAssembly file is of an unknown version ({0:#x}); this program reads components of version 0xd"
+    )]
+    UnknownVersion(u32),
+    /// A section is cut off or has a wrong length.
+    #[error("the package is damaged at byte {offset}: {reason}; copy or build it again")]
+    Damaged {
+        /// Where, from the start of the file.
+        offset: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// There is no artifact section.
+    #[error(
+        "the package has no section `netsage:artifact`, so the detector has no trained model; \
+         make one with `netsage detector pack`"
+    )]
+    NoArtifact,
+    /// A section that may occur once occurs again.
+    #[error("the package has more than one section `{0}`; pack it again")]
+    Duplicate(&'static str),
+    /// A part is too large.
+    #[error("the {part} has {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// `package`, `artifact` or `card`.
+        part: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The most it may have.
+        limit: usize,
+    },
+}
+
+/// A SHA-256 digest; shown as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// A detector package in memory. Cloning it copies no bytes.
+#[derive(Clone)]
+pub struct Package {
+    bytes: Arc<[u8]>,
+    artifact: Range<usize>,
+    card: Option<Range<usize>>,
+    /// The file without the two sections, as the parts of `bytes` to be put together.
+    code: Vec<Range<usize>>,
+    digest: Digest,
+    code_digest: Digest,
+}
+
+impl Package {
+    /// Reads the structure of a package.
+    ///
+    /// # Errors
+    /// When the bytes are not a component, are damaged, lack the artifact, or exceed a limit.
+    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Result<Self, PackageError> {
+        let bytes = bytes.into();
+        let parts = Parts::read(&bytes)?;
+        let artifact = parts.artifact.ok_or(PackageError::NoArtifact)?;
+        limit("artifact", artifact.len(), MAX_ARTIFACT_BYTES)?;
+        if let Some(card) = &parts.card {
+            limit("card", card.len(), MAX_CARD_BYTES)?;
+        }
+        let mut code_hash = Sha256::new();
+        for part in &parts.code {
+            code_hash.update(&bytes[part.clone()]);
+        }
+        Ok(Self {
+            digest: Digest::of(&bytes),
+            code_digest: Digest(code_hash.finalize().into()),
+            artifact,
+            card: parts.card,
+            code: parts.code,
+            bytes,
+        })
+    }
+
+    /// SHA-256 of the whole file: the identity of the package.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// SHA-256 of the component without artifact and card: equal when only the model differs.
+    pub fn code_digest(&self) -> Digest {
+        self.code_digest
+    }
+
+    /// The trained model.
+    pub fn artifact(&self) -> &[u8] {
+        &self.bytes[self.artifact.clone()]
+    }
+
+    /// The model card, JSON, as it stands in the file.
+    pub fn card(&self) -> Option<&[u8]> {
+        self.card.clone().map(|range| &self.bytes[range])
+    }
+
+    /// The whole file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The component without artifact and card.
+    pub fn code(&self) -> Vec<u8> {
+        join(&self.bytes, &self.code)
+    }
+}
+
+impl fmt::Debug for Package {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Package")
+            .field("digest", &self.digest)
+            .field("bytes", &self.bytes.len())
+            .field("artifact", &self.artifact.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a package from a component, a model and a card. Sections of these names that the component already
+/// has are replaced, so that a package can be packed again with another model.
+///
+/// # Errors
+/// When `component` is not a component or is damaged, or a part exceeds its limit.
+pub fn pack(component: &[u8], artifact: &[u8], card: Option<&[u8]>) -> Result<Vec<u8>, PackageError> {
+    limit("artifact", artifact.len(), MAX_ARTIFACT_BYTES)?;
+    let mut package = strip(component)?;
+    append(&mut package, ARTIFACT_SECTION, artifact);
+    if let Some(card) = card {
+        limit("card", card.len(), MAX_CARD_BYTES)?;
+        append(&mut package, CARD_SECTION, card);
+    }
+    limit("package", package.len(), MAX_PACKAGE_BYTES)?;
+    Ok(package)
+}
+
+/// The component without artifact and card.
+///
+/// # Errors
+/// When `component` is not a component or is damaged.
+pub fn strip(component: &[u8]) -> Result<Vec<u8>, PackageError> {
+    Ok(join(component, &Parts::read(component)?.code))
+}
+
+fn append(package: &mut Vec<u8>, name: &str, data: &[u8]) {
+    let section = CustomSection {
+        name: Cow::Borrowed(name),
+        data: Cow::Borrowed(data),
+    };
+    package.push(section.id());
+    section.encode(package);
+}
+
+fn join(bytes: &[u8], parts: &[Range<usize>]) -> Vec<u8> {
+    let mut joined = Vec::with_capacity(parts.iter().map(ExactSizeIterator::len).sum());
+    for part in parts {
+        joined.extend_from_slice(&bytes[part.clone()]);
+    }
+    joined
+}
+
+fn limit(part: &'static str, bytes: usize, limit: usize) -> Result<(), PackageError> {
+    if bytes > limit {
+        Err(PackageError::TooLarge { part, bytes, limit })
+    } else {
+        Ok(())
+    }
+}
+
+/// Where the parts of a package lie in its bytes.
+struct Parts {
+    artifact: Option<Range<usize>>,
+    card: Option<Range<usize>>,
+    code: Vec<Range<usize>>,
+}
+
+impl Parts {
+    /// Walks the sections at the top level. A section is an id, a length and that many bytes; what is nested
+    /// in it is skipped by its length, so sections of nested components are never taken for ours.
+    fn read(bytes: &[u8]) -> Result<Self, PackageError> {
+        const MAGIC: [u8; 4] = *b"\0asm";
+        const CORE_MODULE: u32 = 1;
+        const COMPONENT: u32 = 0x0001_000d;
+        const CUSTOM_SECTION: u8 = 0;
+        /// Bytes of magic number and version.
+        const HEADER: usize = 8;
+
+        limit("package", bytes.len(), MAX_PACKAGE_BYTES)?;
+        let version = bytes.strip_prefix(&MAGIC).ok_or(PackageError::NotWasm)?;
+        match version.first_chunk().copied().map(u32::from_le_bytes) {
+            Some(COMPONENT) => {}
+            Some(CORE_MODULE) => return Err(PackageError::CoreModule),
+            Some(other) => return Err(PackageError::UnknownVersion(other)),
+            None => return Err(damaged(bytes.len(), "the file ends within its header")),
+        }
+
+        let mut parts = Self {
+            artifact: None,
+            card: None,
+            code: vec![0..HEADER],
+        };
+        let mut reader = BinaryReader::new(&bytes[HEADER..], HEADER as u64);
+        while !reader.eof() {
+            let start = HEADER + reader.current_position();
+            let id = reader.read_u8().map_err(|error| damaged_section(start, &error))?;
+            let mut section = reader
+                .read_reader()
+                .map_err(|error| damaged_section(start, &error))?;
+            let end = HEADER + reader.current_position();
+            let slot = if id == CUSTOM_SECTION {
+                match section
+                    .read_string()
+                    .map_err(|error| damaged_section(start, &error))?
+                {
+                    ARTIFACT_SECTION => Some((&mut parts.artifact, ARTIFACT_SECTION)),
+                    CARD_SECTION => Some((&mut parts.card, CARD_SECTION)),
+                    _ => None,
+                }
+            } else {
+                None
+            };
+            match (slot, parts.code.last_mut()) {
+                (Some((Some(_), name)), _) => return Err(PackageError::Duplicate(name)),
+                (Some((empty, _)), _) => *empty = Some(end - section.bytes_remaining()..end),
+                (None, Some(last)) if last.end == start => last.end = end,
+                (None, _) => parts.code.push(start..end),
+            }
+        }
+        Ok(parts)
+    }
+}
+
+fn damaged(offset: usize, reason: &str) -> PackageError {
+    PackageError::Damaged {
+        offset,
+        reason: reason.to_owned(),
+    }
+}
+
+fn damaged_section(start: usize, error: &wasmparser::BinaryReaderError) -> PackageError {
+    damaged(
+        start,
+        &format!(
+            "the section that begins here cannot be read ({})",
+            error.message()
+        ),
+    )
+}

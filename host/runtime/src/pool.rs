@@ -1,0 +1,135 @@
+//! A bounded set of things that are expensive to make and used by one thread at a time.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Lends out items, makes a new one when none is idle and the limit allows, waits otherwise.
+pub(crate) struct Pool<T> {
+    state: Mutex<State<T>>,
+    returned: Condvar,
+    limit: usize,
+}
+
+struct State<T> {
+    idle: Vec<T>,
+    /// Idle and lent ones, and those being made.
+    count: usize,
+}
+
+/// The right to use one item: holds its place in the count, so that the limit stands whatever happens.
+pub(crate) struct Place<'a, T> {
+    pool: &'a Pool<T>,
+    /// The item, when there was an idle one.
+    item: Option<T>,
+}
+
+impl<T> Pool<T> {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                idle: Vec::new(),
+                count: 0,
+            }),
+            returned: Condvar::new(),
+            limit: limit.max(1),
+        }
+    }
+
+    /// Waits for a place.
+    pub(crate) fn acquire(&self) -> Place<'_, T> {
+        let mut state = self.lock();
+        loop {
+            if let Some(item) = state.idle.pop() {
+                return Place {
+                    pool: self,
+                    item: Some(item),
+                };
+            }
+            if state.count < self.limit {
+                state.count += 1;
+                return Place {
+                    pool: self,
+                    item: None,
+                };
+            }
+            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// No code that can panic runs under this lock, so a poisoned one still holds a sound state.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Place<'_, T> {
+    /// The item, made first when the place is empty.
+    pub(crate) fn get_or_make<E>(&mut self, make: impl FnOnce() -> Result<T, E>) -> Result<&mut T, E> {
+        let item = match self.item.take() {
+            Some(item) => item,
+            None => make()?,
+        };
+        Ok(self.item.insert(item))
+    }
+
+    /// Throws the item away; the next one to take the place makes a new one. Says whether there was one.
+    pub(crate) fn discard(&mut self) -> bool {
+        self.item.take().is_some()
+    }
+}
+
+impl<T> Drop for Place<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        match self.item.take() {
+            Some(item) => state.idle.push(item),
+            None => state.count -= 1,
+        }
+        drop(state);
+        self.pool.returned.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::Pool;
+
+    #[test]
+    fn the_limit_holds_and_discarded_items_are_made_anew() {
+        let pool = Pool::<usize>::new(3);
+        let (made, in_use, most) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let (pool, made, in_use, most) = (&pool, &made, &in_use, &most);
+                scope.spawn(move || {
+                    for turn in 0..200 {
+                        let mut place = pool.acquire();
+                        most.fetch_max(in_use.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        let make = || {
+                            if turn % 7 == 0 {
+                                Err(())
+                            } else {
+                                Ok(made.fetch_add(1, Ordering::SeqCst))
+                            }
+                        };
+                        if place.get_or_make(make).is_ok() && (turn + thread) % 5 == 0 {
+                            assert!(place.discard());
+                        }
+                        in_use.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert!((1..=3).contains(&most.load(Ordering::SeqCst)));
+        assert!(pool.lock().idle.len() <= 3);
+        assert_eq!(pool.lock().count, pool.lock_free_len());
+    }
+
+    impl<T> Pool<T> {
+        /// Idle items, when nothing is lent.
+        fn lock_free_len(&self) -> usize {
+            self.state.try_lock().map_or(0, |state| state.idle.len())
+        }
+    }
+}
