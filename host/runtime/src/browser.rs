@@ -43,7 +43,8 @@ pub enum BrowserError {
     Transpile(String),
 }
 
-/// Makes the ES module of a package.
+/// Makes the ES module of a package. The types of its functions are not compared with the contract: a host
+/// that hands the module to a browser has loaded the package itself before.
 ///
 /// # Errors
 /// See [`BrowserError`].

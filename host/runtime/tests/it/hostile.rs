@@ -1,0 +1,259 @@
+//! Detectors that break their word.
+
+use std::time::Instant;
+
+use crate::recipe::Recipe;
+use crate::{expected, load, rows};
+
+/// Loads the recipe, lets it fail once, and expects these words; the process lives and the failure is counted.
+fn check_score(recipe: &Recipe, message: &str, replaced: u64) {
+    let detector = load(&recipe.package()).unwrap();
+    let mut scores = vec![-1.0];
+    let error = detector
+        .score(&rows(10), None, 0..10, &mut scores)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(message), "{error:?} does not say {message:?}");
+    assert!(
+        error.starts_with("detector recipe 1.2.3: "),
+        "{error:?} does not say who"
+    );
+    assert_eq!(scores, [-1.0], "a failed call leaves the scores as they were");
+    let stats = detector.stats();
+    assert_eq!(
+        (stats.scored_rows, stats.failed_rows, stats.replaced_instances),
+        (0, 10, replaced),
+        "{message}"
+    );
+}
+
+#[test]
+fn wrong_answers() {
+    let check = |score, message, replaced| {
+        check_score(
+            &Recipe {
+                score,
+                ..Recipe::default()
+            },
+            message,
+            replaced,
+        )
+    };
+    check("(return (call $scores (i32.const 9)))", "9 scores for 10 rows", 1);
+    check("(return (call $scores (i32.const 0)))", "0 scores for 10 rows", 1);
+    check("(return (call $scores (i32.const -1)))", "trapped in `score`", 1);
+    check(
+        "(f32.store (i32.const 32780) (f32.const nan)) (return (call $scores (i32.const 10)))",
+        "the score of row 3 is NaN",
+        1,
+    );
+    check(
+        "(f32.store (i32.const 32772) (f32.const -inf)) (return (call $scores (i32.const 10)))",
+        "the score of row 1 is -inf",
+        1,
+    );
+    check("(return (i32.const -4))", "trapped in `score`", 1);
+    check("(return (call $error (i32.const 9)))", "trapped in `score`", 1);
+    // An error of the contract is an answer: the instance stays.
+    check(
+        "(return (call $error (i32.const 1)))",
+        "`score` with bad-input: reci",
+        0,
+    );
+    check(
+        "(return (call $error (i32.const 3)))",
+        "`score` with internal: reci",
+        0,
+    );
+}
+
+#[test]
+fn traps_overruns_and_memory_bombs() {
+    let check = |score, message| {
+        check_score(
+            &Recipe {
+                score,
+                ..Recipe::default()
+            },
+            message,
+            1,
+        )
+    };
+    check("unreachable", "trapped in `score`");
+    check("(drop (i32.load (i32.const -8)))", "trapped in `score`");
+    check(
+        "(drop (call $scores (i32.div_u (i32.const 1) (i32.const 0))))",
+        "trapped in `score`",
+    );
+    check(
+        "(loop $bomb (drop (memory.grow (i32.const 64))) (br $bomb))",
+        "grow",
+    );
+    let started = Instant::now();
+    check(
+        "(loop $forever (br $forever))",
+        "was interrupted in `score` after 501ms",
+    );
+    assert!(started.elapsed().as_secs() < 5);
+    // Recursion without end meets the limit of the guest's stack, not the host's.
+    let recursion = Recipe {
+        score: "(drop (call $deep))",
+        explain: "",
+        start: ") (func $deep (result i32) (i32.add (call $deep) (i32.const 1))",
+        ..Recipe::default()
+    };
+    check_score(&recursion, "stack", 1);
+}
+
+#[test]
+fn a_trap_costs_one_instance_and_later_calls_go_on() {
+    let recipe = Recipe {
+        score: "(if (i32.eq (global.get $calls) (i32.const 3)) (then unreachable))",
+        state_key: 2,
+        ..Recipe::default()
+    };
+    let detector = load(&recipe.package()).unwrap();
+    let (rows, mut scores) = (rows(100), Vec::new());
+    let mut failed = Vec::new();
+    for block in 0..10 {
+        if detector
+            .score(&rows, None, block * 10..block * 10 + 10, &mut scores)
+            .is_err()
+        {
+            failed.push(block);
+        }
+    }
+    assert_eq!(failed, [2, 5, 8], "each instance traps at its third call");
+    let stats = detector.stats();
+    assert_eq!(
+        (stats.scored_rows, stats.failed_rows, stats.replaced_instances),
+        (70, 30, 3)
+    );
+    let kept: Vec<f32> = expected(100)
+        .into_iter()
+        .filter(|score| !failed.contains(&(*score as usize / 10)))
+        .collect();
+    assert_eq!(scores, kept);
+}
+
+#[test]
+fn bad_explanations() {
+    let check = |explain, message: &str, replaced| {
+        let detector = load(
+            &Recipe {
+                explain,
+                ..Recipe::default()
+            }
+            .package(),
+        )
+        .unwrap();
+        let error = detector.explain(&rows(1), None, 0, 3).unwrap_err().to_string();
+        assert!(error.contains(message), "{error:?} does not say {message:?}");
+        assert_eq!(detector.stats().replaced_instances, replaced);
+    };
+    check("unreachable", "trapped in `explain`", 1);
+    check("(loop $forever (br $forever))", "was interrupted in `explain`", 1);
+    check(
+        "(return (call $error (i32.const 2)))",
+        "`explain` with unsupported",
+        0,
+    );
+    check(
+        "(i32.store (i32.const 32768) (i32.const 5)) (return (call $scores (i32.const 1)))",
+        "the counts [5] do not say 0 entries",
+        1,
+    );
+}
+
+#[test]
+fn detectors_that_do_not_start() {
+    let check = |recipe: Recipe, message: &str| {
+        let error = load(&recipe.package()).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(message), "{error:?} does not say {message:?}");
+    };
+    let open = |open| Recipe {
+        open,
+        ..Recipe::default()
+    };
+    check(
+        open("(return (call $error (i32.const 0)))"),
+        "`open` with bad-artifact: reci",
+    );
+    check(open("unreachable"), "trapped in `open`");
+    check(
+        open("(loop $forever (br $forever))"),
+        "was interrupted in `open` after 2s",
+    );
+    check(
+        Recipe {
+            start: "unreachable",
+            ..Recipe::default()
+        },
+        "trapped in `instantiate`",
+    );
+    check(
+        Recipe {
+            start: "(loop $forever (br $forever))",
+            ..Recipe::default()
+        },
+        "interrupted in `instantiate`",
+    );
+    check(
+        Recipe {
+            pages: 1024,
+            ..Recipe::default()
+        },
+        "memory",
+    );
+    check(
+        Recipe {
+            name: "Bad Name".to_owned(),
+            ..Recipe::default()
+        },
+        "its name is not",
+    );
+    check(
+        Recipe {
+            name: String::new(),
+            ..Recipe::default()
+        },
+        "its name is not",
+    );
+    check(
+        Recipe {
+            state_key: 9,
+            ..Recipe::default()
+        },
+        "trapped in `describe`",
+    );
+    check(
+        Recipe {
+            column_count: Some(0),
+            ..Recipe::default()
+        },
+        "named 0 columns",
+    );
+    check(
+        Recipe {
+            column_count: Some(400),
+            ..Recipe::default()
+        },
+        "`columns`",
+    );
+    // A list that claims more than the memory holds, and one whose strings share their bytes.
+    check(
+        Recipe {
+            column_count: Some(u32::MAX / 8),
+            ..Recipe::default()
+        },
+        "trapped in `columns`",
+    );
+    let unknown = Recipe {
+        columns: vec!["dur".to_owned(), "colour".to_owned()],
+        ..Recipe::default()
+    };
+    check(
+        unknown,
+        "wants the column \"colour\", which schema unsw-nb15@1 does not have",
+    );
+}

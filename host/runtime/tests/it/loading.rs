@@ -1,0 +1,225 @@
+//! What is loaded, what is refused, and what the cache accepts.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use netsage_runtime::{LoadError, Package, Runtime, RuntimeConfig, browser, check, package};
+use netsage_schema::UNSW_NB15;
+
+use crate::recipe::Recipe;
+use crate::{config, expected, load, rows};
+
+#[test]
+fn components_that_are_no_detectors() {
+    let check = |text: &str, message: &str| {
+        let component = wat::parse_str(text).unwrap();
+        let package = Package::from_bytes(package::pack(&component, b"", None).unwrap()).unwrap();
+        let error = load(&package).map(|_| ()).unwrap_err();
+        assert!(
+            error.to_string().contains(message),
+            "{error} does not say {message:?}"
+        );
+        // Only types are left to the first call in a browser.
+        assert_eq!(
+            browser::transpile(&package).is_ok(),
+            matches!(error, LoadError::OtherWorld(_))
+        );
+        error
+    };
+    check("(component)", "built for another world: it exports nothing");
+    check(
+        r#"(component (instance $i) (export "acme:tool/run@1.0.0" (instance $i)))"#,
+        "`acme:tool/run@1.0.0`",
+    );
+    check(
+        r#"(component (instance $i) (export "netsage:detector/detector@2.0.0" (instance $i)))"#,
+        "version 2.0.0, and this host speaks 1.x",
+    );
+    let error = check(
+        r#"(component (instance $i) (export "netsage:detector/detector@1.0.0" (instance $i)))"#,
+        "built for another world",
+    );
+    assert!(matches!(error, LoadError::OtherWorld(_)));
+    check(
+        r#"(component
+            (import "wasi:clocks/wall-clock@0.2.0" (instance))
+            (import "log" (func (param "text" string))))"#,
+        "`wasi:clocks/wall-clock@0.2.0` (a clock: scores would depend on when they are made), `log` (this host gives",
+    );
+}
+
+#[test]
+fn a_type_that_differs_is_another_world_and_a_later_minor_version_is_not() {
+    let wider = Recipe {
+        wit: |wit| wit.replace("        all,\n", "        all, some,\n"),
+        ..Recipe::default()
+    };
+    let error = load(&wider.package()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, LoadError::OtherWorld(_)), "{error}");
+    let later = Recipe {
+        wit: |wit| wit.replace("detector@1.0.0", "detector@1.1.0"),
+        ..Recipe::default()
+    };
+    let detector = load(&later.package()).unwrap();
+    let mut scores = Vec::new();
+    detector.score(&rows(5), None, 0..5, &mut scores).unwrap();
+    assert_eq!(scores, expected(5));
+}
+
+#[test]
+fn damaged_packages_cost_nothing_but_an_error() {
+    let whole = Recipe::default().package();
+    let runtime = Runtime::new(config()).unwrap();
+    let (mut refused, mut loaded) = (0, 0);
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % below as u64) as usize
+    };
+    for turn in 0..400 {
+        let mut bytes = whole.bytes().to_vec();
+        if turn % 4 == 0 {
+            bytes.truncate(random(bytes.len()));
+        }
+        for _ in 0..random(4) {
+            if !bytes.is_empty() {
+                let place = random(bytes.len());
+                bytes[place] = random(256) as u8;
+            }
+        }
+        let Ok(package) = Package::from_bytes(bytes) else {
+            refused += 1;
+            continue;
+        };
+        // What still is a package is checked, transpiled, loaded and run like any other.
+        let _ = check::check(&package);
+        let _ = browser::transpile(&package);
+        match runtime.load(&package, &UNSW_NB15) {
+            Ok(detector) => {
+                let _ = detector.score(&rows(4), None, 0..4, &mut Vec::new());
+                let _ = detector.explain(&rows(1), None, 0, 4);
+                loaded += 1;
+            }
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 100 && loaded > 0, "{refused} refused, {loaded} loaded");
+}
+
+#[test]
+fn the_cache_serves_what_it_wrote_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache_dir = folder.path().join("cache");
+    let config = || RuntimeConfig {
+        cache_dir: Some(cache_dir.clone()),
+        ..config()
+    };
+    let package = Recipe::default().package();
+    let works = || {
+        let detector = Runtime::new(config())
+            .unwrap()
+            .load(&package, &UNSW_NB15)
+            .unwrap();
+        let mut scores = Vec::new();
+        detector.score(&rows(5), None, 0..5, &mut scores).unwrap();
+        assert_eq!(scores, expected(5));
+    };
+    let compiled = || {
+        let mut files: Vec<PathBuf> = fs::read_dir(&cache_dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "code"));
+        assert_eq!(files.len(), 1, "{files:?}");
+        files.remove(0)
+    };
+    works();
+    let path = compiled();
+    let first = fs::read(&path).unwrap();
+    works();
+    assert_eq!(fs::read(&path).unwrap(), first, "the second start writes nothing");
+    // Other weights, same code: no new compilation.
+    let retrained = Recipe::default().package_with(b"other weights", None);
+    Runtime::new(config())
+        .unwrap()
+        .load(&retrained, &UNSW_NB15)
+        .unwrap();
+    assert_eq!(compiled(), path);
+
+    for damage in [0, 40, first.len() / 2, first.len() - 1] {
+        let mut bytes = first.clone();
+        bytes[damage] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        works();
+        assert_ne!(
+            fs::read(&path).unwrap(),
+            bytes,
+            "a changed file is not loaded but written anew"
+        );
+    }
+    for foreign in [b"".as_slice(), b"short", &first[32..]] {
+        fs::write(&path, foreign).unwrap();
+        works();
+    }
+    // Without its key, a file vouches for nothing.
+    fs::remove_file(cache_dir.join("key")).unwrap();
+    let before = fs::read(&path).unwrap();
+    works();
+    assert_ne!(fs::read(&path).unwrap()[..32], before[..32]);
+
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&cache_dir), mode(&cache_dir.join("key"))), (0o700, 0o600));
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&cache_dir, &link).unwrap();
+        let error = Runtime::new(RuntimeConfig {
+            cache_dir: Some(link),
+            ..config()
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("links are not followed"), "{error}");
+    }
+}
+
+#[test]
+fn the_browser_gets_a_module_without_inlined_code() {
+    let module = browser::transpile(&Recipe::default().package()).unwrap();
+    let names: Vec<&str> = module.files.iter().map(|file| file.name.as_str()).collect();
+    assert!(
+        names.contains(&browser::MODULE_NAME) && names.contains(&"detector.core.wasm"),
+        "{names:?}"
+    );
+    let text = module
+        .files
+        .iter()
+        .find(|file| file.name == browser::MODULE_NAME)
+        .unwrap();
+    let text = std::str::from_utf8(&text.bytes).unwrap();
+    assert!(
+        text.contains("export function instantiate(getCoreModule, imports"),
+        "the way a page starts it"
+    );
+    assert!(!text.contains("base64"), "core modules are files of their own");
+}
+
+#[test]
+fn a_detector_keeps_its_deadlines_when_the_runtime_is_gone() {
+    let recipe = Recipe {
+        score: "(loop $forever (br $forever))",
+        ..Recipe::default()
+    };
+    let runtime = Runtime::new(config()).unwrap();
+    let detector = runtime.load(&recipe.package(), &UNSW_NB15).unwrap();
+    drop(runtime);
+    let started = Instant::now();
+    assert!(detector.score(&rows(1), None, 0..1, &mut Vec::new()).is_err());
+    assert!(started.elapsed().as_secs() < 5);
+}

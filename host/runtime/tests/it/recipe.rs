@@ -1,0 +1,210 @@
+//! Detectors written in WebAssembly text: one that behaves, and variations that do not.
+
+use std::fmt::Write as _;
+
+use netsage_runtime::{Package, package};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+const WIT: &str = include_str!("../../../../wit/detector.wit");
+
+/// Where things lie in the memory of the detector.
+const DESCRIPTION: u32 = 0;
+const COLUMN_LIST: u32 = 64;
+const COLUMN_NAMES: u32 = 128;
+const TEXTS: u32 = 4096;
+
+/// What the detector is made of. The default scores a row with the value of its first column, and explains
+/// it with that column alone.
+pub(crate) struct Recipe {
+    pub(crate) name: String,
+    pub(crate) state_key: u8,
+    pub(crate) columns: Vec<String>,
+    /// How many columns it says it wants, if that is not the truth.
+    pub(crate) column_count: Option<u32>,
+    /// Runs first in `open`; returns the place of an answer or falls through.
+    pub(crate) open: &'static str,
+    /// Runs first in `score`.
+    pub(crate) score: &'static str,
+    /// Runs first in `explain`.
+    pub(crate) explain: &'static str,
+    /// Runs when the module is instantiated.
+    pub(crate) start: &'static str,
+    /// Pages of 64 KiB.
+    pub(crate) pages: u32,
+    /// Changes the contract it is built for.
+    pub(crate) wit: fn(&str) -> String,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            name: "recipe".to_owned(),
+            state_key: 0,
+            columns: vec!["dur".to_owned(), "sbytes".to_owned()],
+            column_count: None,
+            open: "",
+            score: "",
+            explain: "",
+            start: "",
+            pages: 64,
+            wit: str::to_owned,
+        }
+    }
+}
+
+impl Recipe {
+    pub(crate) fn package(&self) -> Package {
+        self.package_with(b"model", None)
+    }
+
+    pub(crate) fn package_with(&self, artifact: &[u8], card: Option<&[u8]>) -> Package {
+        Package::from_bytes(package::pack(&self.component(), artifact, card).unwrap()).unwrap()
+    }
+
+    pub(crate) fn component(&self) -> Vec<u8> {
+        let wit = (self.wit)(WIT);
+        let version = if wit.contains("detector@1.1.0") {
+            "1.1.0"
+        } else {
+            "1.0.0"
+        };
+        let mut module = wat::parse_str(self.text(version)).unwrap();
+        let mut resolve = Resolve::default();
+        let package = resolve.push_str("detector.wit", &wit).unwrap();
+        let world = resolve
+            .select_world(&[package], Some("netsage-detector"))
+            .unwrap();
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+        ComponentEncoder::default()
+            .validate(true)
+            .module(&module)
+            .unwrap()
+            .encode()
+            .unwrap()
+    }
+
+    fn text(&self, version: &str) -> String {
+        let interface = format!("netsage:detector/detector@{version}");
+        let (data, width) = (self.data(), self.columns.len());
+        let Self {
+            open,
+            score,
+            explain,
+            start,
+            pages,
+            ..
+        } = self;
+        format!(
+            r#"(module
+  (import "[export]{interface}" "[resource-new]session" (func $new (param i32) (result i32)))
+  (memory (export "memory") {pages})
+  (global $heap (mut i32) (i32.const 131072))
+  (global $calls (mut i32) (i32.const 0))
+  {data}
+  (func $start {start})
+  (start $start)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $place i32)
+    (local.set $place (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
+    (global.set $heap (i32.add (local.get $place) (local.get 3)))
+    (local.get $place))
+  ;; A list of numbers that lie at 32768, as the answer of `score`.
+  (func $scores (param $count i32) (result i32)
+    (global.set $heap (i32.const 131072))
+    (i32.store8 (i32.const 2048) (i32.const 0))
+    (i32.store (i32.const 2052) (i32.const 32768))
+    (i32.store (i32.const 2056) (local.get $count))
+    (i32.const 2048))
+  ;; An error with the name of the detector as its text.
+  (func $error (param $case i32) (result i32)
+    (global.set $heap (i32.const 131072))
+    (i32.store8 (i32.const 2048) (i32.const 1))
+    (i32.store8 (i32.const 2052) (local.get $case))
+    (i32.store (i32.const 2056) (i32.const {TEXTS}))
+    (i32.store (i32.const 2060) (i32.const 4))
+    (i32.const 2048))
+  (func (export "{interface}#describe") (result i32) (i32.const {DESCRIPTION}))
+  (func (export "{interface}#[static]session.open") (param i32 i32 i32 i32 i32) (result i32)
+    {open}
+    (global.set $heap (i32.const 131072))
+    (i32.store8 (i32.const 2048) (i32.const 0))
+    (i32.store (i32.const 2052) (call $new (i32.const 7)))
+    (i32.const 2048))
+  (func (export "{interface}#[method]session.columns") (param i32) (result i32) (i32.const {COLUMN_LIST}))
+  (func (export "{interface}#[method]session.score")
+    (param $self i32) (param $rows i32) (param $values i32) (param $length i32) (result i32)
+    (local $row i32)
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    {score}
+    (block $done (loop $next
+      (br_if $done (i32.ge_u (local.get $row) (local.get $rows)))
+      (f32.store
+        (i32.add (i32.const 32768) (i32.mul (local.get $row) (i32.const 4)))
+        (f32.load (i32.add (local.get $values) (i32.mul (local.get $row) (i32.const {stride})))))
+      (local.set $row (i32.add (local.get $row) (i32.const 1)))
+      (br $next)))
+    (call $scores (local.get $rows)))
+  (func (export "{interface}#[method]session.explain")
+    (param $self i32) (param $rows i32) (param $values i32) (param $length i32) (param $limit i32) (result i32)
+    {explain}
+    (global.set $heap (i32.const 131072))
+    (i32.store (i32.const 3072) (i32.const 1))      ;; one entry
+    (i32.store (i32.const 3076) (i32.const 0))      ;; the first column
+    (f32.store (i32.const 3080) (f32.const 0.75))   ;; its share
+    (f32.store (i32.const 3084) (f32.const 6))      ;; what is typical
+    (i32.store8 (i32.const 2048) (i32.const 0))
+    (i32.store (i32.const 2052) (i32.const 3072)) (i32.store (i32.const 2056) (i32.const 1))
+    (i32.store (i32.const 2060) (i32.const 3076)) (i32.store (i32.const 2064) (i32.const 1))
+    (i32.store (i32.const 2068) (i32.const 3080)) (i32.store (i32.const 2072) (i32.const 1))
+    (i32.store (i32.const 2076) (i32.const 3084)) (i32.store (i32.const 2080) (i32.const 1))
+    (i32.const 2048))
+  (func (export "{interface}#[method]session.learn") (param i32 i32 i32 i32) (result i32)
+    (call $error (i32.const 2)))
+  (func (export "{interface}#[method]session.save") (param i32) (result i32) (call $error (i32.const 2)))
+)"#,
+            stride = width * 4,
+        )
+    }
+
+    /// The description and the list of columns, as the canonical ABI lays them out.
+    fn data(&self) -> String {
+        let mut texts = Vec::new();
+        let mut pair = |text: &str| {
+            let place = TEXTS + texts.len() as u32;
+            texts.extend_from_slice(text.as_bytes());
+            [place, text.len() as u32]
+        };
+        let mut description = Vec::new();
+        for text in [self.name.as_str(), "1.2.3", "A detector of a test.", "MIT"] {
+            description.extend(pair(text).iter().flat_map(|word| word.to_le_bytes()));
+        }
+        description.extend([1, 0, self.state_key]);
+        let names: Vec<u8> = self
+            .columns
+            .iter()
+            .flat_map(|name| pair(name))
+            .flat_map(u32::to_le_bytes)
+            .collect();
+        let count = self.column_count.unwrap_or(self.columns.len() as u32);
+        let list: Vec<u8> = [COLUMN_NAMES, count]
+            .into_iter()
+            .flat_map(u32::to_le_bytes)
+            .collect();
+        [
+            (DESCRIPTION, description),
+            (COLUMN_LIST, list),
+            (COLUMN_NAMES, names),
+            (TEXTS, texts),
+        ]
+        .into_iter()
+        .map(|(place, bytes)| {
+            let escaped = bytes.iter().fold(String::new(), |mut text, byte| {
+                write!(text, "\\{byte:02x}").unwrap();
+                text
+            });
+            format!("(data (i32.const {place}) \"{escaped}\")\n")
+        })
+        .collect()
+    }
+}
