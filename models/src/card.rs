@@ -57,8 +57,15 @@ pub fn to_markdown(title: &str, card: &ModelCard) -> String {
     line(format_args!("| Training rows | {} |", card.rows));
     line(format_args!("| Seed | {} |", card.seed));
     line(format_args!("| Date | {} |", card.date));
-    line(format_args!("| Threshold | {}: {} |", card.threshold, card.threshold_rule));
-    line(format_args!("\nColumns ({}): {}\n", card.columns.len(), card.columns.join(", ")));
+    line(format_args!(
+        "| Threshold | {}: {} |",
+        card.threshold, card.threshold_rule
+    ));
+    line(format_args!(
+        "\nColumns ({}): {}\n",
+        card.columns.len(),
+        card.columns.join(", ")
+    ));
     if !card.figures.is_empty() {
         line(format_args!("## Figures\n\n| figure | value |\n|---|---|"));
         for (name, value) in &card.figures {

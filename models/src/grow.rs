@@ -27,15 +27,22 @@ pub(crate) fn tree(
     let mut waiting: VecDeque<(Range<usize>, u32)> = VecDeque::from([(0..sample.len(), 0)]);
     while let Some((range, depth)) = waiting.pop_front() {
         let rows = &mut sample[range.clone()];
-        let split =
-            if depth < height_limit { choose_split(table, rows, &mut candidates, random) } else { None };
+        let split = if depth < height_limit {
+            choose_split(table, rows, &mut candidates, random)
+        } else {
+            None
+        };
         let Some((column, threshold)) = split else {
             shape.columns.push(LEAF);
-            shape.sizes.push(u32::try_from(rows.len()).expect("a subsample has at most 2^20 rows"));
+            shape
+                .sizes
+                .push(u32::try_from(rows.len()).expect("a subsample has at most 2^20 rows"));
             continue;
         };
         let middle = range.start + partition(rows, |row| table[[row as usize, column]] < threshold);
-        shape.columns.push(u8::try_from(column).expect("a model has at most 255 columns"));
+        shape
+            .columns
+            .push(u8::try_from(column).expect("a model has at most 255 columns"));
         shape.thresholds.push(threshold);
         waiting.push_back((range.start..middle, depth + 1));
         waiting.push_back((middle..range.end, depth + 1));
@@ -82,7 +89,11 @@ fn draw_threshold(smallest: f32, largest: f32, position: f64) -> f32 {
     let (start, end) = (to_scale(smallest), to_scale(largest));
     let threshold = from_scale(start + (end - start) * position);
     // Rounding may land on or beyond an end.
-    if threshold > smallest && threshold <= largest { threshold } else { largest }
+    if threshold > smallest && threshold <= largest {
+        threshold
+    } else {
+        largest
+    }
 }
 
 /// Moves the rows for which `first` holds to the front and says how many there are.

@@ -139,7 +139,11 @@ pub fn train(
         })
         .collect();
     if selected.is_empty() {
-        return Err(TrainError::Option { name: "exclude", range: "a part of the columns", value: "all".into() });
+        return Err(TrainError::Option {
+            name: "exclude",
+            range: "a part of the columns",
+            value: "all".into(),
+        });
     }
 
     let mut random = ChaCha8Rng::seed_from_u64(options.seed);
@@ -156,15 +160,23 @@ pub fn train(
         .map(|(&index, values)| input_column(&schema.columns[index], values.iter().copied()))
         .collect();
     let ranked = rank(codes, &columns);
-    let table = if options.remove_duplicates { distinct_rows(&ranked) } else { ranked };
+    let table = if options.remove_duplicates {
+        distinct_rows(&ranked)
+    } else {
+        ranked
+    };
     if table.nrows() < 2 {
         return Err(TrainError::OneDistinctRow);
     }
 
     let subsample = options.subsample.min(table.nrows());
-    let height_limit = options.height_limit.unwrap_or_else(|| subsample.next_power_of_two().ilog2());
+    let height_limit = options
+        .height_limit
+        .unwrap_or_else(|| subsample.next_power_of_two().ilog2());
     let mut indices: Vec<u32> = (0..table.nrows())
-        .map(|index| u32::try_from(index).expect("rows of 100 bytes and more fill the memory before 2^32 of them"))
+        .map(|index| {
+            u32::try_from(index).expect("rows of 100 bytes and more fill the memory before 2^32 of them")
+        })
         .collect();
     let mut trees = Vec::with_capacity(options.trees);
     for grown in 0..options.trees {
@@ -200,16 +212,25 @@ pub fn train(
             options.threshold_quantile,
             scores.len()
         ),
-        calibration: (0..=100).map(|step| quantile(&scores, f64::from(step) / 100.0)).collect(),
+        calibration: (0..=100)
+            .map(|step| quantile(&scores, f64::from(step) / 100.0))
+            .collect(),
         figures: std::collections::BTreeMap::new(),
         notes: options.notes.clone(),
     };
-    Ok(Trained { artifact: model.encode(), card })
+    Ok(Trained {
+        artifact: model.encode(),
+        card,
+    })
 }
 
 fn check_options(rows: &Rows, options: &TrainOptions) -> Result<(), TrainError> {
     let option = |name, range, value: &dyn std::fmt::Display| {
-        Err(TrainError::Option { name, range, value: value.to_string() })
+        Err(TrainError::Option {
+            name,
+            range,
+            value: value.to_string(),
+        })
     };
     if !(1..=10_000).contains(&options.trees) {
         return option("trees", "1 to 10,000", &options.trees);
@@ -227,8 +248,15 @@ fn check_options(rows: &Rows, options: &TrainOptions) -> Result<(), TrainError> 
         return option("threshold_quantile", "0.5 to 1", &options.threshold_quantile);
     }
     let schema = rows.schema();
-    if let Some(column) = options.exclude.iter().find(|name| schema.index_of(name).is_none()) {
-        return Err(TrainError::UnknownColumn { schema: schema.id, column: column.clone() });
+    if let Some(column) = options
+        .exclude
+        .iter()
+        .find(|name| schema.index_of(name).is_none())
+    {
+        return Err(TrainError::UnknownColumn {
+            schema: schema.id,
+            column: column.clone(),
+        });
     }
     if rows.len() < FEWEST_ROWS {
         return Err(TrainError::TooFewRows { rows: rows.len() });
@@ -245,7 +273,11 @@ fn gather(rows: &Rows, indices: &[usize], selected: &[usize]) -> Result<Array2<f
             *copy = values[column] as f32;
             if !copy.is_finite() {
                 let name = rows.schema().columns[column].name;
-                return Err(TrainError::Value { row, column: name, value: values[column] });
+                return Err(TrainError::Value {
+                    row,
+                    column: name,
+                    value: values[column],
+                });
             }
         }
     }
@@ -256,7 +288,11 @@ fn input_column(column: &Column, values: impl Iterator<Item = f32>) -> InputColu
     let Some(vocabulary) = column.vocabulary() else {
         let mut sorted: Vec<f32> = values.collect();
         sorted.sort_by(f32::total_cmp);
-        return InputColumn { name: column.name.to_owned(), typical: quantile(&sorted, 0.5), ranks: None };
+        return InputColumn {
+            name: column.name.to_owned(),
+            typical: quantile(&sorted, 0.5),
+            ranks: None,
+        };
     };
     let mut counts = vec![0usize; vocabulary.terms.len()];
     for code in values {
@@ -273,7 +309,11 @@ fn input_column(column: &Column, values: impl Iterator<Item = f32>) -> InputColu
         ranks[code] = to_rank(rank);
     }
     let typical = by_frequency.first().copied().unwrap_or_default() as f32;
-    InputColumn { name: column.name.to_owned(), typical, ranks: Some(ranks) }
+    InputColumn {
+        name: column.name.to_owned(),
+        typical,
+        ranks: Some(ranks),
+    }
 }
 
 /// Ranks in place of codes, as the forest compares them.

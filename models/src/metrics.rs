@@ -98,12 +98,19 @@ pub fn evaluate(
     if let Some(categories) = categories
         && categories.len() != scores.len()
     {
-        return Err(MetricsError::Length { scores: scores.len(), labels: categories.len() });
+        return Err(MetricsError::Length {
+            scores: scores.len(),
+            labels: categories.len(),
+        });
     }
     let at_fpr_1 = curve.point_at_fpr(0.01);
     let mut by_category: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
-    for ((category, &score), _) in
-        categories.unwrap_or_default().iter().zip(scores).zip(attack).filter(|&(_, &attack)| attack)
+    for ((category, &score), _) in categories
+        .unwrap_or_default()
+        .iter()
+        .zip(scores)
+        .zip(attack)
+        .filter(|&(_, &attack)| attack)
     {
         by_category.entry(category.trim()).or_default().push(score);
     }
@@ -171,14 +178,20 @@ struct Curve {
 impl Curve {
     fn new(scores: &[f32], attack: &[bool]) -> Result<Self, MetricsError> {
         if scores.len() != attack.len() {
-            return Err(MetricsError::Length { scores: scores.len(), labels: attack.len() });
+            return Err(MetricsError::Length {
+                scores: scores.len(),
+                labels: attack.len(),
+            });
         }
         if let Some(row) = scores.iter().position(|score| score.is_nan()) {
             return Err(MetricsError::NotANumber { row });
         }
         let attacks = attack.iter().filter(|&&attack| attack).count();
         if attacks == 0 || attacks == attack.len() {
-            return Err(MetricsError::OneClass { attacks, rows: attack.len() });
+            return Err(MetricsError::OneClass {
+                attacks,
+                rows: attack.len(),
+            });
         }
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_unstable_by(|&a, &b| scores[b].total_cmp(&scores[a]));
@@ -186,7 +199,11 @@ impl Curve {
         for row in order {
             // Numerical equality: -0 and 0 are one score.
             if steps.last().is_none_or(|step| step.score != scores[row]) {
-                steps.push(Step { score: scores[row], attacks: 0, ordinary: 0 });
+                steps.push(Step {
+                    score: scores[row],
+                    attacks: 0,
+                    ordinary: 0,
+                });
             }
             let step = steps.last_mut().expect("one was pushed");
             if attack[row] {
@@ -195,7 +212,11 @@ impl Curve {
                 step.ordinary += 1;
             }
         }
-        Ok(Self { steps, attacks, ordinary: attack.len() - attacks })
+        Ok(Self {
+            steps,
+            attacks,
+            ordinary: attack.len() - attacks,
+        })
     }
 
     fn auroc(&self) -> f64 {
@@ -233,8 +254,9 @@ impl Curve {
 
     fn point_at_threshold(&self, threshold: f32) -> OperatingPoint {
         let above = self.steps.iter().take_while(|step| step.score > threshold);
-        let (found, wrong) = above
-            .fold((0, 0), |(found, wrong), step| (found + step.attacks, wrong + step.ordinary));
+        let (found, wrong) = above.fold((0, 0), |(found, wrong), step| {
+            (found + step.attacks, wrong + step.ordinary)
+        });
         self.point(threshold, found, wrong)
     }
 
@@ -244,7 +266,11 @@ impl Curve {
             threshold,
             tpr: found as f64 / self.attacks as f64,
             fpr: wrong as f64 / self.ordinary as f64,
-            precision: if taken == 0 { 1.0 } else { found as f64 / taken as f64 },
+            precision: if taken == 0 {
+                1.0
+            } else {
+                found as f64 / taken as f64
+            },
             f1: 2.0 * found as f64 / (taken + self.attacks) as f64,
         }
     }

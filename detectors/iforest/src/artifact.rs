@@ -83,10 +83,13 @@ impl Model {
     /// [`ArtifactError::Format`] and [`ArtifactError::Encoding`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ArtifactError> {
         let encoded = bytes.strip_prefix(&MAGIC).ok_or(ArtifactError::Format)?;
-        let (model, rest) = postcard::take_from_bytes(encoded)
-            .map_err(|error| ArtifactError::Encoding(error.to_string()))?;
+        let (model, rest) =
+            postcard::take_from_bytes(encoded).map_err(|error| ArtifactError::Encoding(error.to_string()))?;
         if !rest.is_empty() {
-            return Err(ArtifactError::Encoding(format!("{} bytes follow its end", rest.len())));
+            return Err(ArtifactError::Encoding(format!(
+                "{} bytes follow its end",
+                rest.len()
+            )));
         }
         Ok(model)
     }

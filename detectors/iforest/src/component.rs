@@ -25,14 +25,20 @@ impl Detector for IsolationForest {
 
     fn open(artifact: &[u8], state: Option<&[u8]>) -> Result<Self, Error> {
         if state.is_some() {
-            return Err(Error::BadArtifact("an isolation forest keeps no state; open it without one".to_owned()));
+            return Err(Error::BadArtifact(
+                "an isolation forest keeps no state; open it without one".to_owned(),
+            ));
         }
         let forest = Forest::decode(artifact).map_err(|error| Error::BadArtifact(error.to_string()))?;
         Ok(Self { forest })
     }
 
     fn columns(&self) -> Vec<String> {
-        self.forest.columns().iter().map(|column| column.name.clone()).collect()
+        self.forest
+            .columns()
+            .iter()
+            .map(|column| column.name.clone())
+            .collect()
     }
 
     fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {

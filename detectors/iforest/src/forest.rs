@@ -63,13 +63,19 @@ impl Forest {
             return content(format!("{} columns instead of 1 to 255", model.columns.len()));
         }
         if !(2..=MAX_SUBSAMPLE).contains(&model.subsample) {
-            return content(format!("{} training rows per tree instead of 2 to {MAX_SUBSAMPLE}", model.subsample));
+            return content(format!(
+                "{} training rows per tree instead of 2 to {MAX_SUBSAMPLE}",
+                model.subsample
+            ));
         }
         if !(1..=MAX_TREES).contains(&model.trees.len()) {
             return content(format!("{} trees instead of 1 to {MAX_TREES}", model.trees.len()));
         }
         if let Some(column) = model.columns.iter().find(|column| !column.typical.is_finite()) {
-            return content(format!("the typical value of {} is {}", column.name, column.typical));
+            return content(format!(
+                "the typical value of {} is {}",
+                column.name, column.typical
+            ));
         }
         let expected = expected_path_lengths(model.subsample);
         let trees = model
@@ -144,7 +150,13 @@ impl Forest {
         for tree in &self.trees {
             tree.add_path_lengths(&lanes, &mut totals);
         }
-        scores.extend(totals.iter().flatten().take(part.nrows()).map(|&total| self.score_of(total)));
+        scores.extend(
+            totals
+                .iter()
+                .flatten()
+                .take(part.nrows())
+                .map(|&total| self.score_of(total)),
+        );
         Ok(())
     }
 
@@ -170,8 +182,9 @@ impl Forest {
             self.ranked(index, row, &mut ranked)?;
             let contributions = self.path_contributions(&ranked);
             let taken_away: f64 = contributions.iter().filter(|&&share| share > 0.0).sum();
-            let mut order: Vec<usize> =
-                (0..contributions.len()).filter(|&column| contributions[column] > 0.0).collect();
+            let mut order: Vec<usize> = (0..contributions.len())
+                .filter(|&column| contributions[column] > 0.0)
+                .collect();
             order.sort_by(|&a, &b| contributions[b].total_cmp(&contributions[a]).then(a.cmp(&b)));
             order.truncate(limit);
             explanation.push_row(order.into_iter().map(|column| Contribution {
@@ -192,13 +205,20 @@ impl Forest {
             tree.walk(ranked, |column, taken_away| contributions[column] += taken_away);
         }
         let trees = self.trees.len() as f64;
-        contributions.iter_mut().for_each(|contribution| *contribution /= trees);
+        contributions
+            .iter_mut()
+            .for_each(|contribution| *contribution /= trees);
         contributions
     }
 
     /// Path length expected of a row about which nothing is known.
+    #[cfg(test)]
     pub(crate) fn mean_path_length(&self) -> f64 {
-        let sum: f64 = self.trees.iter().map(|tree| f64::from(tree.mean_path_length())).sum();
+        let sum: f64 = self
+            .trees
+            .iter()
+            .map(|tree| f64::from(tree.mean_path_length()))
+            .sum();
         sum / self.trees.len() as f64
     }
 
@@ -207,7 +227,11 @@ impl Forest {
         ArrayView2::from_shape((rows, columns), values)
             .ok()
             .filter(|table| table.len() == values.len())
-            .ok_or(RowError::Shape { rows, columns, values: values.len() })
+            .ok_or(RowError::Shape {
+                rows,
+                columns,
+                values: values.len(),
+            })
     }
 
     /// Copies a row, with ranks instead of codes in nominal columns.
@@ -217,7 +241,11 @@ impl Forest {
                 None => value,
                 Some(ranks) => {
                     if !(value >= 0.0 && value.fract() == 0.0) {
-                        return Err(RowError::Code { row: index, column: column.name.clone(), value });
+                        return Err(RowError::Code {
+                            row: index,
+                            column: column.name.clone(),
+                            value,
+                        });
                     }
                     let rank = ranks.get(value as usize).copied();
                     f32::from(rank.unwrap_or_else(|| InputColumn::unseen_rank(ranks)))

@@ -13,6 +13,8 @@ mod artifact;
 pub mod component;
 mod forest;
 mod maths;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use artifact::{ArtifactError, InputColumn, LEAF, Model, TreeShape};

@@ -58,11 +58,23 @@ mod tests {
 
     #[test]
     fn path_lengths_follow_their_definition() {
-        let cases = [(0, 0.0), (1, 0.0), (2, 1.0), (3, 5.0 / 3.0), (256, 10.248_689_253_966_556)];
+        let cases = [
+            (0, 0.0),
+            (1, 0.0),
+            (2, 1.0),
+            (3, 5.0 / 3.0),
+            (256, 10.248_689_925_634_562),
+        ];
         let table = expected_path_lengths(256);
         for (rows, expected) in cases {
-            assert!((expected_path_length(rows) - expected).abs() < 1e-12, "{rows} rows");
-            assert_eq!(expected_path_length(rows).to_bits(), table[rows as usize].to_bits());
+            assert!(
+                (expected_path_length(rows) - expected).abs() < 1e-12,
+                "{rows} rows"
+            );
+            assert_eq!(
+                expected_path_length(rows).to_bits(),
+                table[rows as usize].to_bits()
+            );
         }
     }
 

@@ -28,7 +28,10 @@ struct Node {
 impl Node {
     fn new(threshold: f32, column: u8, first_child: usize) -> Self {
         let first_child = u32::try_from(first_child).expect("a tree has at most 2^24 nodes");
-        Self { threshold, link: u32::from(column) << 24 | first_child }
+        Self {
+            threshold,
+            link: u32::from(column) << 24 | first_child,
+        }
     }
 
     #[inline(always)]
@@ -75,7 +78,9 @@ impl Tree {
         }
         let leaf_rows: u64 = shape.sizes.iter().map(|&size| u64::from(size)).sum();
         if leaf_rows != u64::from(subsample) || shape.sizes.contains(&0) {
-            return content(format!("the leaves of a tree hold {leaf_rows} rows instead of {subsample}"));
+            return content(format!(
+                "the leaves of a tree hold {leaf_rows} rows instead of {subsample}"
+            ));
         }
 
         let mut nodes = Vec::with_capacity(count);
@@ -124,7 +129,8 @@ impl Tree {
             let first = (nodes[index].link & 0x00ff_ffff) as usize;
             let (left, right) = (f64::from(sizes[first]), f64::from(sizes[first + 1]));
             sizes[index] = sizes[first] + sizes[first + 1];
-            path_lengths[index] = (left * path_lengths[first] + right * path_lengths[first + 1]) / (left + right);
+            path_lengths[index] =
+                (left * path_lengths[first] + right * path_lengths[first + 1]) / (left + right);
         }
         Ok(Self {
             nodes,
@@ -163,6 +169,7 @@ impl Tree {
     }
 
     /// Path length expected of a row about which nothing is known: the mean over the training rows.
+    #[cfg(test)]
     pub(crate) fn mean_path_length(&self) -> f32 {
         self.path_lengths[0]
     }
@@ -175,7 +182,10 @@ impl Tree {
         while !self.nodes[at].is_leaf() {
             let node = self.nodes[at];
             let next = node.child_for(row[node.column()]) as usize;
-            visit(node.column(), f64::from(self.path_lengths[at]) - f64::from(self.path_lengths[next]));
+            visit(
+                node.column(),
+                f64::from(self.path_lengths[at]) - f64::from(self.path_lengths[next]),
+            );
             at = next;
         }
     }

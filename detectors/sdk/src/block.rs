@@ -33,9 +33,14 @@ impl<'a> Block<'a> {
             )));
         }
         // No early exit: this runs over every value of every flow, and only so does it vectorise.
-        let all_finite = values.iter().fold(true, |finite, value| finite & value.is_finite());
+        let all_finite = values
+            .iter()
+            .fold(true, |finite, value| finite & value.is_finite());
         if !all_finite {
-            let position = values.iter().position(|value| !value.is_finite()).unwrap_or_default();
+            let position = values
+                .iter()
+                .position(|value| !value.is_finite())
+                .unwrap_or_default();
             return Err(Error::BadInput(format!(
                 "row {}, column {}: {} is not a finite number",
                 position / columns,
@@ -91,7 +96,8 @@ impl Explanation {
         let before = self.entries.len();
         self.entries.extend(contributions);
         let count = self.entries.len() - before;
-        self.counts.push(u32::try_from(count).expect("a row has at most 256 columns"));
+        self.counts
+            .push(u32::try_from(count).expect("a row has at most 256 columns"));
     }
 
     /// Number of entries of each row.
@@ -144,14 +150,20 @@ mod tests {
 
     #[test]
     fn explanations_keep_rows_apart() {
-        let entry = |column| Contribution { column, weight: 0.5, typical: 1.0 };
+        let entry = |column| Contribution {
+            column,
+            weight: 0.5,
+            typical: 1.0,
+        };
         let mut explanation = Explanation::default();
         explanation.push_row([entry(3), entry(1)]);
         explanation.push_row([]);
         explanation.push_row([entry(2)]);
         assert_eq!(explanation.counts(), [2, 0, 1]);
-        let columns: Vec<Vec<usize>> =
-            explanation.rows().map(|row| row.iter().map(|entry| entry.column).collect()).collect();
+        let columns: Vec<Vec<usize>> = explanation
+            .rows()
+            .map(|row| row.iter().map(|entry| entry.column).collect())
+            .collect();
         assert_eq!(columns, [vec![3, 1], vec![], vec![2]]);
     }
 }

@@ -72,7 +72,10 @@ impl<D: Detector> wit::GuestSession for Session<D> {
     fn open(artifact: Vec<u8>, state: Option<Vec<u8>>) -> Result<wit::Session, wit::Error> {
         let detector = D::open(&artifact, state.as_deref())?;
         let columns = detector.columns().len();
-        Ok(wit::Session::new(Self { detector: RefCell::new(detector), columns }))
+        Ok(wit::Session::new(Self {
+            detector: RefCell::new(detector),
+            columns,
+        }))
     }
 
     fn columns(&self) -> Vec<String> {

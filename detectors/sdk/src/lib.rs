@@ -16,7 +16,7 @@ mod block;
 #[doc(hidden)]
 pub mod guest;
 
-pub use block::{Block, Contribution, Explanation};
+pub use block::{Block, Contribution, Explanation, MAX_ROWS};
 
 /// Which flows must reach the same instance, in the order in which they ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +158,10 @@ pub trait Detector: Sized + 'static {
 macro_rules! export_detector {
     ($detector:ty) => {
         #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code, reason = "the component's exports are generated; they move values over the boundary")]
+        #[allow(
+            unsafe_code,
+            reason = "the component's exports are generated; they move values over the boundary"
+)]
         const _: () = {
             type Exported = $crate::guest::Exported<$detector>;
             $crate::guest::bindings::export!(Exported with_types_in $crate::guest::bindings);

@@ -19,7 +19,11 @@ pub(crate) fn make(input: &Path, output: &Path) -> Result<String> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     fs::write(output, &component).with_context(|| format!("cannot write {}", output.display()))?;
-    Ok(format!("{}: {} bytes, imports nothing", output.display(), component.len()))
+    Ok(format!(
+        "{}: {} bytes, imports nothing",
+        output.display(),
+        component.len()
+    ))
 }
 
 fn encode(module: &[u8]) -> Result<Vec<u8>> {
@@ -39,13 +43,27 @@ fn encode(module: &[u8]) -> Result<Vec<u8>> {
 /// A detector exports the one interface and imports nothing, so that it is a pure function everywhere.
 fn check_world(resolve: &Resolve, world: WorldId) -> Result<()> {
     let world = &resolve.worlds[world];
-    let imports: Vec<String> = world.imports.keys().map(|key| resolve.name_world_key(key)).collect();
+    let imports: Vec<String> = world
+        .imports
+        .keys()
+        .map(|key| resolve.name_world_key(key))
+        .collect();
     if !imports.is_empty() {
-        bail!("a detector must import nothing, and this one imports {}", imports.join(", "));
+        bail!(
+            "a detector must import nothing, and this one imports {}",
+            imports.join(", ")
+        );
     }
-    let exports: Vec<String> = world.exports.keys().map(|key| resolve.name_world_key(key)).collect();
+    let exports: Vec<String> = world
+        .exports
+        .keys()
+        .map(|key| resolve.name_world_key(key))
+        .collect();
     if !exports.iter().any(|name| name.starts_with(DETECTOR_INTERFACE)) {
-        bail!("a detector must export {DETECTOR_INTERFACE}1, and this one exports [{}]", exports.join(", "));
+        bail!(
+            "a detector must export {DETECTOR_INTERFACE}1, and this one exports [{}]",
+            exports.join(", ")
+        );
     }
     Ok(())
 }
@@ -56,8 +74,10 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_detector() {
-        let cases: [(&[u8], &str); 2] =
-            [(b"no module at all", "component type"), (b"\0asm\x01\0\0\0", "does not export")];
+        let cases: [(&[u8], &str); 2] = [
+            (b"no module at all", "component type"),
+            (b"\0asm\x01\0\0\0", "does not export"),
+        ];
         for (module, expected) in cases {
             let error = encode(module).err().map(|error| format!("{error:#}"));
             // A module without a component type encodes to an empty component, which the world check refuses.

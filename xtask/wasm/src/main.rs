@@ -16,7 +16,10 @@ mod semver;
 mod web;
 
 #[derive(Debug, Parser)]
-#[command(name = "xtask-wasm", about = "Turns wasm32 builds into detector components and dashboard files")]
+#[command(
+    name = "xtask-wasm",
+    about = "Turns wasm32 builds into detector components and dashboard files"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

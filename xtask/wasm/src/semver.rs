@@ -15,9 +15,17 @@ pub(crate) fn check(released: &Path, current: &Path) -> Result<String> {
         std::fs::read_to_string(path).with_context(|| format!("cannot read the contract {}", path.display()))
     };
     compare(&read(released)?, &read(current)?).with_context(|| {
-        format!("{} is not compatible with the released {}", current.display(), released.display())
+        format!(
+            "{} is not compatible with the released {}",
+            current.display(),
+            released.display()
+        )
     })?;
-    Ok(format!("{} is compatible with the released {}", current.display(), released.display()))
+    Ok(format!(
+        "{} is compatible with the released {}",
+        current.display(),
+        released.display()
+    ))
 }
 
 /// Detectors built for the released contract must run in hosts built for the current one. While the
@@ -46,7 +54,9 @@ fn parse(name: &str, text: &str) -> Result<UnresolvedPackageGroup> {
 }
 
 fn push(resolve: &mut Resolve, contract: UnresolvedPackageGroup) -> Result<(PackageId, WorldId)> {
-    let package = resolve.push_group(contract).map_err(|error| anyhow!("{error:?}"))?;
+    let package = resolve
+        .push_group(contract)
+        .map_err(|error| anyhow!("{error:?}"))?;
     let world = resolve.packages[package]
         .worlds
         .get(WORLD)
@@ -80,7 +90,10 @@ mod tests {
     #[test]
     fn finds_what_breaks_detectors() {
         check(("u32", "u32"), Ok(()));
-        check(("interface detector {", "/// Words.\n interface detector {"), Ok(()));
+        check(
+            ("interface detector {", "/// Words.\n interface detector {"),
+            Ok(()),
+        );
         check(("rows: u32", "rows: u64"), Err("does not fit"));
         check(("rows: u32", "rows: u32, more: u32"), Err("does not fit"));
         check(("list<f32>", "list<f64>"), Err("does not fit"));

@@ -8,7 +8,10 @@ use wasm_bindgen_cli_support::Bindgen;
 /// Writes `NAME.js` and `NAME_bg.wasm` into `output`, as an ES module that works in pages and workers.
 pub(crate) fn make(input: &Path, output: &Path, name: &str) -> Result<String> {
     if !input.is_file() {
-        bail!("there is no module {}; build it for wasm32-unknown-unknown first", input.display());
+        bail!(
+            "there is no module {}; build it for wasm32-unknown-unknown first",
+            input.display()
+        );
     }
     std::fs::create_dir_all(output)
         .with_context(|| format!("cannot make the folder {}", output.display()))?;

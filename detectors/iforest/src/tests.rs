@@ -1,0 +1,258 @@
+//! The forest against its definition, on small forests of random shape.
+
+use netsage_detector_sdk::{Block, Detector as _, Error};
+use proptest::prelude::*;
+
+use crate::component::IsolationForest;
+use crate::{ArtifactError, Forest, InputColumn, LEAF, Model, TreeShape, expected_path_length};
+
+const COLUMNS: usize = 4;
+const SUBSAMPLE: u32 = 64;
+
+/// A tree in which each node that still has rows splits or not by the next of `choices`.
+fn tree(choices: &[(bool, u8, f32)]) -> TreeShape {
+    let mut shape = TreeShape::default();
+    let mut waiting = std::collections::VecDeque::from([SUBSAMPLE]);
+    let mut choices = choices.iter();
+    while let Some(rows) = waiting.pop_front() {
+        match choices.next() {
+            Some(&(true, column, threshold)) if rows >= 2 => {
+                shape.columns.push(column);
+                shape.thresholds.push(threshold);
+                waiting.extend([rows / 3 + 1, rows - rows / 3 - 1]);
+            }
+            _ => {
+                shape.columns.push(LEAF);
+                shape.sizes.push(rows);
+            }
+        }
+    }
+    shape
+}
+
+fn model() -> impl Strategy<Value = Model> {
+    let choice = (prop::bool::weighted(0.8), 0..COLUMNS as u8, -4.0..4.0f32);
+    prop::collection::vec(prop::collection::vec(choice, 0..40), 1..6).prop_map(|trees| Model {
+        schema: "unsw-nb15@1".to_owned(),
+        columns: (0..COLUMNS)
+            .map(|index| InputColumn {
+                name: format!("c{index}"),
+                typical: index as f32,
+                ranks: (index == 3).then(|| vec![1, 0, 2]),
+            })
+            .collect(),
+        subsample: SUBSAMPLE,
+        trees: trees.iter().map(|choices| tree(choices)).collect(),
+    })
+}
+
+fn rows() -> impl Strategy<Value = Vec<[f32; COLUMNS]>> {
+    let row = (-5.0..5.0f32, -5.0..5.0f32, -5.0..5.0f32, 0..5u8);
+    prop::collection::vec(row.prop_map(|(a, b, c, code)| [a, b, c, f32::from(code)]), 1..30)
+}
+
+/// The path length of a row, walked node by node as the paper has it.
+fn path_length(shape: &TreeShape, row: &[f32; COLUMNS]) -> f64 {
+    let rank = [1.0, 0.0, 2.0].get(row[3] as usize).copied().unwrap_or(2.0);
+    let row = [row[0], row[1], row[2], rank];
+    let (mut node, mut depth) = (0, 0.0);
+    loop {
+        let splits_before = shape.columns[..node]
+            .iter()
+            .filter(|&&column| column != LEAF)
+            .count();
+        if shape.columns[node] == LEAF {
+            return depth + expected_path_length(shape.sizes[node - splits_before]);
+        }
+        let right = row[usize::from(shape.columns[node])] >= shape.thresholds[splits_before];
+        node = 2 * splits_before + 1 + usize::from(right);
+        depth += 1.0;
+    }
+}
+
+proptest! {
+    #[test]
+    fn scores_are_those_of_the_paper(model in model(), rows in rows()) {
+        let forest = Forest::decode(&model.encode()).unwrap();
+        let mut scores = Vec::new();
+        forest.score_block(rows.as_flattened(), rows.len(), &mut scores).unwrap();
+        prop_assert_eq!(scores.len(), rows.len());
+        for (row, score) in rows.iter().zip(scores) {
+            let sum: f64 = model.trees.iter().map(|shape| path_length(shape, row)).sum();
+            let mean = sum / model.trees.len() as f64;
+            let expected = (-mean / expected_path_length(SUBSAMPLE)).exp2();
+            prop_assert!((f64::from(score) - expected).abs() < 1e-6, "{} instead of {}", score, expected);
+        }
+    }
+
+    #[test]
+    fn a_row_scores_the_same_in_every_block(model in model(), rows in rows()) {
+        let forest = Forest::new(&model).unwrap();
+        let (mut together, mut alone) = (Vec::new(), Vec::new());
+        forest.score_block(rows.as_flattened(), rows.len(), &mut together).unwrap();
+        for row in &rows {
+            forest.score_block(row, 1, &mut alone).unwrap();
+        }
+        prop_assert!(together.iter().zip(&alone).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+
+    #[test]
+    fn contributions_sum_to_what_the_path_lost(model in model(), rows in rows()) {
+        let forest = Forest::new(&model).unwrap();
+        for row in rows {
+            let rank = [1.0, 0.0, 2.0].get(row[3] as usize).copied().unwrap_or(2.0);
+            let sum: f64 = forest.path_contributions(&[row[0], row[1], row[2], rank]).iter().sum();
+            let lengths: f64 = model.trees.iter().map(|shape| path_length(shape, &row)).sum();
+            let lost = forest.mean_path_length() - lengths / model.trees.len() as f64;
+            prop_assert!((sum - lost).abs() < 1e-4, "{} instead of {}", sum, lost);
+        }
+    }
+
+    #[test]
+    fn explanations_are_ordered_shares(model in model(), rows in rows(), limit in 0usize..6) {
+        let forest = Forest::new(&model).unwrap();
+        let explanation = forest.explain_block(rows.as_flattened(), rows.len(), limit).unwrap();
+        prop_assert_eq!(explanation.counts().len(), rows.len());
+        for entries in explanation.rows() {
+            prop_assert!(entries.len() <= limit);
+            prop_assert!(entries.is_sorted_by(|a, b| a.weight >= b.weight));
+            prop_assert!(entries.iter().map(|entry| entry.weight).sum::<f32>() <= 1.0);
+        }
+    }
+
+    #[test]
+    fn an_artifact_comes_back_whole(model in model()) {
+        prop_assert_eq!(Model::decode(&model.encode()).unwrap(), model);
+    }
+
+    #[test]
+    fn a_damaged_artifact_never_panics(
+        model in model(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(),
+        rows in rows(),
+    ) {
+        let whole = model.encode();
+        prop_assert!(Forest::decode(&whole[..cut.index(whole.len())]).is_err());
+        let mut damaged = whole;
+        for (position, byte) in damage {
+            let position = position.index(damaged.len());
+            damaged[position] = byte;
+        }
+        if let Ok(forest) = Forest::decode(&damaged) {
+            let mut scores = Vec::new();
+            let _ = forest.score_block(rows.as_flattened(), rows.len(), &mut scores);
+            let _ = forest.explain_block(rows.as_flattened(), rows.len(), 3);
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let mut with_magic = b"NSIFOR\0\x01".to_vec();
+        with_magic.extend(&bytes);
+        prop_assert!(Forest::decode(&bytes).is_err());
+        let _ = Forest::decode(&with_magic);
+    }
+}
+
+fn smallest() -> Model {
+    Model {
+        schema: "unsw-nb15@1".to_owned(),
+        columns: vec![InputColumn {
+            name: "proto".to_owned(),
+            typical: 0.0,
+            ranks: Some(vec![0, 1]),
+        }],
+        subsample: 2,
+        trees: vec![TreeShape {
+            columns: vec![0, LEAF, LEAF],
+            thresholds: vec![0.5],
+            sizes: vec![1, 1],
+        }],
+    }
+}
+
+#[test]
+fn a_model_that_is_no_forest_is_refused() {
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Model), expected: &str) {
+        let mut model = smallest();
+        change(&mut model);
+        let error = Forest::new(&model).expect_err("refused");
+        assert!(matches!(error, ArtifactError::Content(_)), "{error:?}");
+        assert!(
+            error.to_string().contains(expected),
+            "{:?} does not say {expected:?}",
+            error.to_string()
+        );
+    }
+    Forest::new(&smallest()).expect("a forest");
+    check(|model| model.columns.clear(), "0 columns");
+    check(|model| model.subsample = u32::MAX, "training rows per tree");
+    check(|model| model.trees.clear(), "0 trees");
+    check(
+        |model| model.columns[0].typical = f32::NAN,
+        "typical value of proto",
+    );
+    check(|model| model.trees[0].columns[0] = 1, "column 1 of 1");
+    check(
+        |model| model.trees[0].thresholds[0] = f32::INFINITY,
+        "split at inf",
+    );
+    check(|model| model.trees[0].columns = vec![LEAF, LEAF, 0], "ancestor");
+    check(
+        |model| model.trees[0].columns = vec![0, 0, LEAF],
+        "more than 1 splits",
+    );
+    check(|model| model.trees[0].sizes = vec![2, 0], "2 rows instead of 2");
+    check(|model| model.trees[0].sizes = vec![1, 2], "3 rows instead of 2");
+    check(|model| model.trees[0].sizes.push(1), "do not make a tree");
+    check(
+        |model| {
+            let splits = 70;
+            model.subsample = splits + 1;
+            let mut columns = vec![0];
+            (1..splits).for_each(|_| columns.extend([LEAF, 0]));
+            columns.extend([LEAF, LEAF]);
+            let splits = splits as usize;
+            model.trees[0] = TreeShape {
+                columns,
+                thresholds: vec![0.5; splits],
+                sizes: vec![1; splits + 1],
+            };
+        },
+        "higher than 64",
+    );
+}
+
+#[test]
+fn the_component_reports_instead_of_trapping() {
+    let artifact = smallest().encode();
+    assert!(matches!(
+        IsolationForest::open(b"no forest", None),
+        Err(Error::BadArtifact(_))
+    ));
+    assert!(matches!(
+        IsolationForest::open(&artifact, Some(b"state")),
+        Err(Error::BadArtifact(_))
+    ));
+
+    let mut detector = IsolationForest::open(&artifact, None).expect("a forest");
+    assert_eq!(detector.columns(), ["proto"]);
+    let mut scores = Vec::new();
+    for (value, expected) in [(0.0, Ok(())), (7.0, Ok(())), (0.5, Err(())), (-1.0, Err(()))] {
+        let values = [value];
+        let block = Block::new(1, 1, &values).expect("of its shape");
+        let outcome = detector.score(&block, &mut scores);
+        assert_eq!(outcome.is_ok(), expected.is_ok(), "{value}: {outcome:?}");
+        if let Err(error) = outcome {
+            assert!(
+                matches!(&error, Error::BadInput(text) if text.contains("column proto")),
+                "{error}"
+            );
+        }
+    }
+    assert_eq!(detector.save(), Err(Error::Unsupported));
+    let description = IsolationForest::describe();
+    assert!(description.explains && !description.learns);
+}

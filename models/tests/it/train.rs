@@ -1,0 +1,185 @@
+//! Training on made-up rows whose outcome is known.
+
+use netsage_iforest::Forest;
+use netsage_models::iforest::{TrainError, TrainOptions, Trained, train};
+use netsage_schema::{Rows, UNSW_NB15};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+fn index(column: &str) -> usize {
+    UNSW_NB15.index_of(column).unwrap()
+}
+
+/// Flows of tcp and udp whose sizes and times spread over orders of magnitude, the largest of them rare.
+fn ordinary_rows(count: usize) -> Rows {
+    let mut random = ChaCha8Rng::seed_from_u64(99);
+    let mut rows = Rows::new(&UNSW_NB15);
+    let mut spread = |smallest: f64| {
+        let rare = random.random_bool(0.01);
+        let exponent: f64 = if rare {
+            random.random_range(1.0..3.0)
+        } else {
+            random.random_range(0.0..1.0)
+        };
+        (smallest * 10f64.powf(exponent), random.random::<u32>())
+    };
+    for _ in 0..count {
+        let mut row = vec![0.0; UNSW_NB15.width()];
+        (row[index("dur")], _) = spread(0.1);
+        (row[index("sbytes")], _) = spread(200.0);
+        (row[index("dbytes")], _) = spread(500.0);
+        let (_, sequence_number) = spread(1.0);
+        row[index("proto")] = f64::from(sequence_number % 2);
+        row[index("sttl")] = 64.0;
+        row[index("stcpb")] = f64::from(sequence_number);
+        rows.push(&row);
+    }
+    rows
+}
+
+fn options() -> TrainOptions {
+    TrainOptions {
+        trees: 40,
+        subsample: 512,
+        seed: 5,
+        ..TrainOptions::default()
+    }
+}
+
+fn scores(trained: &Trained, rows: &[Vec<f64>]) -> Vec<f32> {
+    let forest = Forest::decode(&trained.artifact).unwrap();
+    let mut scores = Vec::new();
+    forest
+        .score_block(&values(&forest, rows), rows.len(), &mut scores)
+        .unwrap();
+    scores
+}
+
+fn values(forest: &Forest, rows: &[Vec<f64>]) -> Vec<f32> {
+    let columns: Vec<usize> = forest
+        .columns()
+        .iter()
+        .map(|column| index(&column.name))
+        .collect();
+    rows.iter()
+        .flat_map(|row| columns.iter().map(|&column| row[column] as f32))
+        .collect()
+}
+
+#[test]
+fn the_seed_decides_every_byte() {
+    let rows = ordinary_rows(2_000);
+    let train_with = |seed| train(&rows, &TrainOptions { seed, ..options() }, |_, _| {}).unwrap();
+    let (first, again, other) = (train_with(5), train_with(5), train_with(6));
+    assert!(first.artifact == again.artifact && first.card == again.card);
+    assert!(first.artifact != other.artifact);
+}
+
+#[test]
+fn a_planted_anomaly_scores_high_and_is_explained() {
+    let rows = ordinary_rows(3_000);
+    let trained = train(&rows, &options(), |_, _| {}).unwrap();
+    let forest = Forest::decode(&trained.artifact).unwrap();
+    let ordinary = rows.row(17).to_vec();
+    let mut all_odd = ordinary.clone();
+    for (column, odd) in [("dbytes", 400_000.0), ("dur", 90.0), ("sbytes", 150_000.0)] {
+        let mut row = ordinary.clone();
+        row[index(column)] = odd;
+        all_odd[index(column)] = odd;
+        let found = scores(&trained, &[ordinary.clone(), row.clone()]);
+        assert!(found[1] > found[0], "{column}: {found:?}");
+        let explanation = forest.explain_block(&values(&forest, &[row]), 1, 3).unwrap();
+        let first = explanation.entries()[0];
+        assert_eq!(forest.columns()[first.column].name, column);
+        assert!(
+            f64::from(first.typical) < odd / 10.0,
+            "{column}: {} is typical",
+            first.typical
+        );
+        let sum: f32 = explanation.entries().iter().map(|entry| entry.weight).sum();
+        assert!(sum <= 1.0 && explanation.entries().len() <= 3);
+    }
+    let score = scores(&trained, &[all_odd])[0];
+    assert!(
+        score > trained.card.threshold,
+        "{score} is not above {}",
+        trained.card.threshold
+    );
+}
+
+#[test]
+fn the_card_says_how_the_model_was_made() {
+    let rows = ordinary_rows(2_000);
+    let exclude = vec!["sttl".to_owned()];
+    let mut steps = Vec::new();
+    let trained = train(&rows, &TrainOptions { exclude, ..options() }, |done, all| {
+        steps.push((done, all))
+    })
+    .unwrap();
+    let card = trained.card;
+    assert_eq!(
+        (card.rows, card.seed, card.schema.as_str()),
+        (1_600, 5, "unsw-nb15@1")
+    );
+    assert!(
+        !card
+            .columns
+            .iter()
+            .any(|name| ["sttl", "stcpb", "dtcpb"].contains(&name.as_str()))
+    );
+    assert_eq!(card.calibration.len(), 101);
+    assert!(card.calibration.is_sorted());
+    assert_eq!(card.calibration[99], card.threshold);
+    assert_eq!((steps.first(), steps.last()), (Some(&(0, 40)), Some(&(40, 40))));
+
+    let json = netsage_models::card::to_json(&card).unwrap();
+    assert_eq!(netsage_models::card::from_json(json.as_bytes()).unwrap(), card);
+    let markdown = netsage_models::card::to_markdown("a model", &card);
+    assert!(markdown.contains("| Training rows | 1600 |"), "{markdown}");
+}
+
+#[test]
+fn what_cannot_be_trained_on_is_refused() {
+    #[track_caller]
+    fn check(rows: &Rows, options: &TrainOptions, expected: &str) {
+        let error: TrainError = train(rows, options, |_, _| {}).expect_err("refused");
+        let text = error.to_string();
+        assert!(text.contains(expected), "{text:?} does not say {expected:?}");
+    }
+    let rows = ordinary_rows(200);
+    check(&ordinary_rows(20), &options(), "20 rows are too few");
+    check(
+        &rows,
+        &TrainOptions {
+            trees: 0,
+            ..options()
+        },
+        "trees must be 1 to 10,000, and is 0",
+    );
+    check(
+        &rows,
+        &TrainOptions {
+            held_out: 1.0,
+            ..options()
+        },
+        "held_out",
+    );
+    check(
+        &rows,
+        &TrainOptions {
+            exclude: vec!["ttl".into()],
+            ..options()
+        },
+        "no column ttl",
+    );
+    let mut equal = Rows::new(&UNSW_NB15);
+    for _ in 0..200 {
+        equal.push(&vec![1.0; UNSW_NB15.width()]);
+    }
+    check(&equal, &options(), "all training rows are equal");
+    let mut infinite = ordinary_rows(200);
+    let mut row = infinite.row(0).to_vec();
+    row[index("sload")] = 1e300;
+    infinite.push(&row);
+    check(&infinite, &options(), "row 200, column sload");
+}
