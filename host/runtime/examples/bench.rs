@@ -1,25 +1,30 @@
 //! How fast a package compiles, loads from the cache and scores, as one JSON object on standard output.
 //!
-//! `cargo run --release -p netsage-runtime --example bench -- PACKAGE.wasm`; `cargo xtask bench` runs it on
-//! the bundled package. One thread; blocks of 1,024 rows; the median of several runs.
+//! `cargo run --release -p netsage-runtime --example bench -- PACKAGE.wasm [ARTIFACT]`; `cargo xtask bench`
+//! runs it on the bundled package. With ARTIFACT, the component is packed with it first. One thread; blocks of 1,024 rows; the median of several runs.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use netsage_runtime::{Detector, MAX_BLOCK_ROWS, Package, Runtime, RuntimeConfig};
+use netsage_runtime::{Detector, MAX_BLOCK_ROWS, Package, Runtime, RuntimeConfig, package};
 use netsage_schema::{Kind, Rows, UNSW_NB15};
 
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    let Some(path) = std::env::args_os().nth(1) else {
-        eprintln!("usage: bench PACKAGE.wasm");
-        return ExitCode::from(2);
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let package = match arguments.as_slice() {
+        [package] => std::fs::read(package).map_err(Failure::from),
+        [component, artifact] => pack(component.as_ref(), artifact.as_ref()),
+        _ => {
+            eprintln!("usage: bench PACKAGE.wasm [ARTIFACT]");
+            return ExitCode::from(2);
+        }
     };
-    let figures = std::fs::read(path).map_err(Failure::from).and_then(measure);
-    match figures {
+    match package.and_then(measure) {
         Ok(figures) => {
             println!("{figures:#}");
             ExitCode::SUCCESS
@@ -29,6 +34,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn pack(component: &Path, artifact: &Path) -> Result<Vec<u8>, Failure> {
+    Ok(package::pack(
+        &std::fs::read(component)?,
+        &std::fs::read(artifact)?,
+        None,
+    )?)
 }
 
 fn measure(bytes: Vec<u8>) -> Result<serde_json::Value, Failure> {

@@ -30,6 +30,10 @@ impl ActiveDetectors {
 
     /// Makes a detector active in place of the one of the same name, which is returned. Snapshots taken
     /// before go on with the old one.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "an activated detector is handed over"
+    )]
     pub fn activate(&self, detector: Arc<Detector>) -> Option<Arc<Detector>> {
         let name = &detector.description().name;
         let before = self.detectors.rcu(|detectors| {

@@ -268,7 +268,7 @@ impl Parts {
         let mut parts = Self {
             artifact: None,
             card: None,
-            code: vec![0..HEADER],
+            code: std::iter::once(0..HEADER).collect(),
         };
         let mut reader = BinaryReader::new(&bytes[HEADER..], HEADER as u64);
         while !reader.eof() {

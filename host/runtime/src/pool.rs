@@ -122,14 +122,8 @@ mod tests {
             }
         });
         assert!((1..=3).contains(&most.load(Ordering::SeqCst)));
-        assert!(pool.lock().idle.len() <= 3);
-        assert_eq!(pool.lock().count, pool.lock_free_len());
-    }
-
-    impl<T> Pool<T> {
-        /// Idle items, when nothing is lent.
-        fn lock_free_len(&self) -> usize {
-            self.state.try_lock().map_or(0, |state| state.idle.len())
-        }
+        let state = pool.lock();
+        assert!(state.idle.len() <= 3);
+        assert_eq!(state.count, state.idle.len(), "nothing is lent any more");
     }
 }

@@ -66,21 +66,26 @@ impl Runtime {
     /// When wasmtime does not run here, the thread cannot start, or the cache directory cannot be used.
     pub fn new(config: RuntimeConfig) -> Result<Arc<Self>, RuntimeError> {
         let sandbox = Sandbox::new(&config)?;
-        let cache = match &config.cache_dir {
-            Some(directory) => Some(Cache::open(directory, &sandbox.engine)?),
-            None => None,
-        };
         let RuntimeConfig {
+            cache_dir,
             workers,
-            open_budget: open,
-            call_budget: call,
-            row_budget: row,
+            open_budget,
+            call_budget,
+            row_budget,
             ..
         } = config;
+        let cache = cache_dir
+            .map(|directory| Cache::open(&directory, &sandbox.engine))
+            .transpose()?;
+        let budgets = Budgets {
+            open: open_budget,
+            call: call_budget,
+            row: row_budget,
+        };
         Ok(Arc::new(Self {
             sandbox: Arc::new(sandbox),
             cache,
-            budgets: Budgets { open, call, row },
+            budgets,
             workers,
         }))
     }

@@ -1,5 +1,6 @@
 //! What foreign code can do to the host: nothing but fail.
 
+mod bundled;
 mod hostile;
 mod loading;
 mod packages;

@@ -1,0 +1,59 @@
+//! The isolation forest that the program brings along, when it has been built.
+
+use std::path::{Path, PathBuf};
+
+use netsage_runtime::{MAX_BLOCK_ROWS, Package, browser, package};
+
+use crate::{load, rows};
+
+/// The component and its model, or `None` (and a word on it) where they were not built.
+fn forest() -> Option<Package> {
+    let built = || {
+        Some(
+            Path::new(env!("CARGO_TARGET_TMPDIR"))
+                .parent()?
+                .join("netsage-dist"),
+        )
+    };
+    let dist = std::env::var_os("NETSAGE_DIST")
+        .map(PathBuf::from)
+        .or_else(built)?;
+    let component = dist.join("components/iforest.wasm");
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/artifacts");
+    let (Ok(code), Ok(artifact)) = (
+        std::fs::read(&component),
+        std::fs::read(models.join("iforest-unsw-nb15.artifact")),
+    ) else {
+        eprintln!(
+            "skipped: {} is not built (cargo xtask build)",
+            component.display()
+        );
+        return None;
+    };
+    let card = std::fs::read(models.join("iforest-unsw-nb15.card.json")).ok();
+    Some(Package::from_bytes(package::pack(&code, &artifact, card.as_deref()).unwrap()).unwrap())
+}
+
+#[test]
+fn the_isolation_forest_scores_and_explains() {
+    let Some(package) = forest() else { return };
+    let detector = load(&package).unwrap();
+    assert_eq!(detector.description().name, "iforest");
+    let rows = rows(3 * MAX_BLOCK_ROWS + 1);
+    let (mut whole, mut single) = (Vec::new(), Vec::new());
+    detector.score(&rows, None, 0..rows.len(), &mut whole).unwrap();
+    assert_eq!(whole.len(), rows.len());
+    for row in (0..rows.len()).step_by(500) {
+        single.clear();
+        detector.score(&rows, None, row..row + 1, &mut single).unwrap();
+        assert_eq!(
+            single[0].to_bits(),
+            whole[row].to_bits(),
+            "a score does not depend on the block"
+        );
+    }
+    let contributions = detector.explain(&rows, None, 5, 4).unwrap();
+    assert!((1..=4).contains(&contributions.len()), "{contributions:?}");
+    assert!(contributions.is_sorted_by(|left, right| left.weight >= right.weight));
+    assert!(browser::transpile(&package).is_ok());
+}
