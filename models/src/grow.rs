@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use ndarray::ArrayView2;
+use ndarray::Array2;
 use netsage_iforest::{LEAF, TreeShape};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -16,7 +16,7 @@ const RESOLUTION: f64 = 1e-3;
 /// Grows a tree over the rows of `table` that `sample` names, at most `height_limit` high. The order of
 /// `sample` changes.
 pub(crate) fn tree(
-    table: ArrayView2<'_, f32>,
+    table: &Array2<f32>,
     sample: &mut [u32],
     height_limit: u32,
     random: &mut ChaCha8Rng,
@@ -53,7 +53,7 @@ pub(crate) fn tree(
 /// A random column that is not constant over `rows`, and a threshold that leaves rows on both sides; nothing
 /// when the rows are all equal. `candidates` are all columns, in any order.
 fn choose_split(
-    table: ArrayView2<'_, f32>,
+    table: &Array2<f32>,
     rows: &[u32],
     candidates: &mut [usize],
     random: &mut ChaCha8Rng,

@@ -182,7 +182,7 @@ pub fn train(
     for grown in 0..options.trees {
         progress(grown, options.trees);
         let (sample, _) = indices.partial_shuffle(&mut random, subsample);
-        trees.push(grow::tree(table.view(), sample, height_limit, &mut random));
+        trees.push(grow::tree(&table, sample, height_limit, &mut random));
     }
     progress(options.trees, options.trees);
 

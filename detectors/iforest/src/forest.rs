@@ -143,7 +143,7 @@ impl Forest {
         // The last group may have lanes without a row; they descend as zeros and are not read.
         let mut lanes: Vec<Lanes<WIDTH>> = vec![[[0.0; WIDTH]; LANES]; groups];
         for (index, row) in part.rows().into_iter().enumerate() {
-            self.ranked(first_row + index, row, &mut lanes[index / LANES][index % LANES])?;
+            self.ranked(first_row + index, &row, &mut lanes[index / LANES][index % LANES])?;
         }
         // Every row meets the trees in the same order, so its sum has the same bits everywhere.
         let mut totals = vec![[0.0f64; LANES]; groups];
@@ -179,7 +179,7 @@ impl Forest {
         let mut explanation = Explanation::default();
         let mut ranked = vec![0.0; self.columns.len()];
         for (index, row) in table.rows().into_iter().enumerate() {
-            self.ranked(index, row, &mut ranked)?;
+            self.ranked(index, &row, &mut ranked)?;
             let contributions = self.path_contributions(&ranked);
             let taken_away: f64 = contributions.iter().filter(|&&share| share > 0.0).sum();
             let mut order: Vec<usize> = (0..contributions.len())
@@ -235,8 +235,8 @@ impl Forest {
     }
 
     /// Copies a row, with ranks instead of codes in nominal columns.
-    fn ranked(&self, index: usize, row: ArrayView1<'_, f32>, copy: &mut [f32]) -> Result<(), RowError> {
-        for ((column, &value), copy) in self.columns.iter().zip(row).zip(copy) {
+    fn ranked(&self, index: usize, row: &ArrayView1<'_, f32>, copy: &mut [f32]) -> Result<(), RowError> {
+        for ((column, &value), copy) in self.columns.iter().zip(*row).zip(copy) {
             *copy = match &column.ranks {
                 None => value,
                 Some(ranks) => {

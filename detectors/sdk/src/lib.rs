@@ -161,10 +161,10 @@ macro_rules! export_detector {
         #[allow(
             unsafe_code,
             reason = "the component's exports are generated; they move values over the boundary"
-)]
+        )]
         const _: () = {
             type Exported = $crate::guest::Exported<$detector>;
-            $crate::guest::bindings::export!(Exported with_types_in $crate::guest::bindings);
+    $crate::guest::bindings::export!(Exported with_types_in $crate::guest::bindings);
         };
     };
 }

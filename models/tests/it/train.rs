@@ -113,7 +113,7 @@ fn the_card_says_how_the_model_was_made() {
     let exclude = vec!["sttl".to_owned()];
     let mut steps = Vec::new();
     let trained = train(&rows, &TrainOptions { exclude, ..options() }, |done, all| {
-        steps.push((done, all))
+        steps.push((done, all));
     })
     .unwrap();
     let card = trained.card;
