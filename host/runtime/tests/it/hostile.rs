@@ -37,7 +37,7 @@ fn wrong_answers() {
             },
             message,
             replaced,
-        )
+        );
     };
     check("(return (call $scores (i32.const 9)))", "9 scores for 10 rows", 1);
     check("(return (call $scores (i32.const 0)))", "0 scores for 10 rows", 1);
@@ -77,7 +77,7 @@ fn traps_overruns_and_memory_bombs() {
             },
             message,
             1,
-        )
+        );
     };
     check("unreachable", "trapped in `score`");
     check("(drop (i32.load (i32.const -8)))", "trapped in `score`");

@@ -1,5 +1,8 @@
 //! What foreign code can do to the host: nothing but fail.
 
+// Helpers state their expectations by panicking, like the tests that call them.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 mod bundled;
 mod hostile;
 mod loading;
