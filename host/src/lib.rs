@@ -1,1 +1,17 @@
-//! .
+//! The host: reads packets or rows, runs detectors over them, keeps what they find and serves it.
+//!
+//! This crate connects the others and holds no knowledge of its own about packets (`netsage-capture`),
+//! features (`netsage-schema`), WebAssembly (`netsage-runtime`) or databases (`netsage-store`). It must never
+//! lose a flow without counting it, let one bad detector or one bad row stop the rest, or panic on input.
+//!
+//! Start with [`pipeline`]: the way of a flow from the meter to the store. [`catalog`] holds the detectors,
+//! [`api`] serves both, [`input`] opens files, [`config`] says which settings there are, and [`cli`] has one
+//! file per command.
+
+pub mod api;
+pub mod assets;
+pub mod catalog;
+pub mod cli;
+pub mod config;
+pub mod input;
+pub mod pipeline;

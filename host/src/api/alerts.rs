@@ -1,0 +1,67 @@
+//! `/alerts`: what the detectors found and what people have done about it.
+
+use axum::extract::State;
+use netsage_api_types::{Alert, AlertQuery, LiveEvent, Page, Problem, StateChange};
+
+use super::extract::{Json, Path, Query};
+use super::problem::ApiError;
+use super::state::AppState;
+
+/// Alerts, newest first. `next` of one page is the `cursor` of the next.
+#[utoipa::path(
+    get,
+    path = "/alerts",
+    tag = "alerts",
+    params(AlertQuery),
+    responses((status = 200, body = Page<Alert>), (status = 400, body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn list_alerts(
+    State(state): State<AppState>,
+    Query(query): Query<AlertQuery>,
+) -> Result<Json<Page<Alert>>, ApiError> {
+    Ok(Json(state.store.alerts(&query).await?))
+}
+
+/// One alert.
+#[utoipa::path(
+    get,
+    path = "/alerts/{id}",
+    tag = "alerts",
+    params(("id" = String, Path, description = "32 hexadecimal digits")),
+    responses((status = 200, body = Alert), (status = 404, body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn get_alert(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Json<Alert>, ApiError> {
+    state.store.alert(&id).await?.map(Json).ok_or_else(|| unknown(&id))
+}
+
+/// Changes the state of an alert. Asking for the state it has changes who and when.
+#[utoipa::path(
+    post,
+    path = "/alerts/{id}/state",
+    tag = "alerts",
+    params(("id" = String, Path, description = "32 hexadecimal digits")),
+    request_body = StateChange,
+    responses(
+        (status = 200, body = Alert),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn post_alert_state(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Json(change): Json<StateChange>,
+) -> Result<Json<Alert>, ApiError> {
+    let alert = state.store.change_state(&id, &change).await?.ok_or_else(|| unknown(&id))?;
+    // No receiver is no error: nobody is watching.
+    let _ = state.events.send(LiveEvent::Alert(Box::new(alert.clone())));
+    Ok(Json(alert))
+}
+
+fn unknown(id: &str) -> ApiError {
+    ApiError::not_found(format!("there is no alert `{}`", id.chars().take(64).collect::<String>()))
+}

@@ -1,0 +1,181 @@
+//! Who may call what.
+//!
+//! Three rules, in this order:
+//!
+//! 1. Bound to loopback and without a token, the `Host` header must name this machine. Otherwise a web page
+//!    could reach the API through a name of its own that resolves to 127.0.0.1 (DNS rebinding).
+//! 2. A state-changing call that a browser sends must come from the dashboard itself: its `Origin` has the
+//!    same host and port as the request. Programs send no `Origin`.
+//! 3. Once a token is set, a state-changing call must bear it.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::problem::ApiError;
+use super::state::AppState;
+
+/// How requests are admitted.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    /// Digest of the token: digests have one length, so that comparing them tells nothing about the token's.
+    token: Option<[u8; 32]>,
+    loopback: bool,
+}
+
+impl Guard {
+    pub(crate) fn new(token: Option<&str>, loopback: bool) -> Self {
+        Self { token: token.map(|token| Sha256::digest(token.as_bytes()).into()), loopback }
+    }
+
+    pub(crate) fn token_required(&self) -> bool {
+        self.token.is_some()
+    }
+
+    fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), ApiError> {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        if self.loopback && self.token.is_none() && !is_this_machine(host) {
+            return Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                "foreign-host",
+                "Forbidden",
+                "the Host header does not name this machine; call 127.0.0.1 or localhost, or set a token to use another name",
+            ));
+        }
+        if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+            return Ok(());
+        }
+        if let Some(origin) = headers.get(header::ORIGIN) {
+            let origin = origin.to_str().unwrap_or_default();
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            if authority.is_none_or(|authority| !authority.eq_ignore_ascii_case(host)) {
+                return Err(ApiError::new(
+                    StatusCode::FORBIDDEN,
+                    "foreign-origin",
+                    "Forbidden",
+                    "this call changes something and comes from a page of another origin",
+                ));
+            }
+        }
+        // Scoring rows changes nothing.
+        if path == "/api/v1/score" {
+            return Ok(());
+        }
+        self.check_token(headers)
+    }
+
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let Some(expected) = &self.token else { return Ok(()) };
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim());
+        let right = given.is_some_and(|token| {
+            let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+            bool::from(digest.ct_eq(expected))
+        });
+        if right {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            "token",
+            "Token needed",
+            match given {
+                Some(_) => "the token is not the one that this server was started with",
+                None => "this call changes something; send the server's token as `Authorization: Bearer TOKEN`",
+            },
+        ))
+    }
+}
+
+/// Whether a `Host` header names the loopback interface.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The middleware that applies [`Guard`].
+pub(crate) async fn admit(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    match state.guard.admit(request.method(), request.uri().path(), request.headers()) {
+        Ok(()) => Ok(next.run(request).await),
+        Err(error) => {
+            tracing::warn!(method = %request.method(), path = request.uri().path(), "request refused");
+            Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admits(guard: &Guard, method: &Method, path: &str, headers: &[(&str, &str)]) -> bool {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| {
+                (name.parse::<header::HeaderName>().unwrap(), value.parse::<header::HeaderValue>().unwrap())
+            })
+            .collect();
+        guard.admit(method, path, &headers).is_ok()
+    }
+
+    #[test]
+    fn only_this_machine_is_a_host_without_a_token() {
+        let guard = Guard::new(None, true);
+        for (host, expected) in [
+            ("127.0.0.1:8080", true),
+            ("localhost:8080", true),
+            ("LOCALHOST", true),
+            ("[::1]:8080", true),
+            ("127.9.9.9", true),
+            ("evil.example:8080", false),
+            ("localhost.evil.example", false),
+            ("10.0.0.1", false),
+            ("", false),
+        ] {
+            assert_eq!(admits(&guard, &Method::GET, "/api/v1/alerts", &[("host", host)]), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_origin_changes_nothing() {
+        let guard = Guard::new(None, true);
+        for (origin, expected) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://127.0.0.1:9090", false),
+            ("https://evil.example", false),
+            ("null", false),
+        ] {
+            let headers = [("host", "127.0.0.1:8080"), ("origin", origin)];
+            assert_eq!(admits(&guard, &Method::POST, "/api/v1/detectors", &headers), expected, "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_token_once_set_is_needed_to_change_something() {
+        let guard = Guard::new(Some("correct-horse"), false);
+        let host = ("host", "netsage.example");
+        let post = |headers: &[_]| admits(&guard, &Method::POST, "/api/v1/detectors", headers);
+        assert!(!post(&[host]));
+        assert!(!post(&[host, ("authorization", "Bearer wrong-horse")]));
+        assert!(!post(&[host, ("authorization", "Basic correct-horse")]));
+        assert!(post(&[host, ("authorization", "Bearer correct-horse")]));
+        assert!(post(&[host, ("authorization", "bearer correct-horse")]));
+        assert!(admits(&guard, &Method::GET, "/api/v1/alerts", &[host]));
+        assert!(admits(&guard, &Method::POST, "/api/v1/score", &[host]));
+    }
+}

@@ -1,0 +1,25 @@
+//! `GET /health`.
+
+use axum::extract::State;
+use netsage_api_types::Health;
+
+use super::extract::Json;
+use super::state::AppState;
+
+/// Whether the program is well, and what it is doing.
+#[utoipa::path(get, path = "/health", tag = "system", responses((status = 200, body = Health)))]
+pub(crate) async fn get_health(State(state): State<AppState>) -> Json<Health> {
+    let counters = state.counters.snapshot();
+    // Something was lost or not scored: an operator should look.
+    let degraded = counters.flows_failed > 0 || counters.flows_dropped > 0 || state.catalog.active().is_empty();
+    Json(Health {
+        status: if degraded { "degraded" } else { "ok" }.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime: state.started.elapsed().as_secs(),
+        source: state.source.clone(),
+        finished: state.counters.finished(),
+        store: state.store.kind().to_owned(),
+        token_required: state.guard.token_required(),
+        counters,
+    })
+}

@@ -1,0 +1,114 @@
+//! `GET /metrics` for Prometheus. The figures are read when asked for; nothing is counted twice.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::problem::ApiError;
+use super::state::AppState;
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(crate) async fn get_metrics(State(state): State<AppState>) -> Result<Response, ApiError> {
+    let mut registry = Registry::with_prefix("netsage");
+    registry.register_collector(Box::new(Figures { state }));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).map_err(ApiError::internal)?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+struct Figures {
+    state: AppState,
+}
+
+impl std::fmt::Debug for Figures {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Figures")
+    }
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let counters = self.state.counters.snapshot();
+        let details = self.state.counters.details();
+        for (name, help, value) in [
+            ("packets", "Packets read", counters.packets),
+            ("bytes", "Bytes read, on the wire", counters.bytes),
+            ("flows", "Flows that the meter finished", counters.flows),
+            ("flows_scored", "Flows scored by every active detector", counters.flows_scored),
+            ("flows_failed", "Flows that a detector failed to score", counters.flows_failed),
+            ("flows_alerted", "Flows above a threshold", counters.flows_alerted),
+            ("flows_evicted", "Flows ended early because the table was full", details.evicted_flows),
+            ("store_retries", "Deliveries to the store that had to be repeated", details.store_retries),
+        ] {
+            let metric = ConstCounter::new(value);
+            metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
+        for (name, help, value) in [
+            ("active_flows", "Flows in the meter's table", details.active_flows),
+            ("blocks_under_way", "Blocks of flows between the meter and the store", details.blocks_under_way),
+            ("uptime_seconds", "Seconds since the start", self.state.started.elapsed().as_secs()),
+        ] {
+            let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+        }
+        self.labelled(
+            &mut encoder,
+            "packets_not_metered",
+            "Packets in no flow, by reason",
+            "reason",
+            details.not_metered.iter().map(|(&reason, &count)| (reason.to_owned(), count)),
+        )?;
+        self.labelled(
+            &mut encoder,
+            "dropped",
+            "What was lost on purpose or for lack of time: packets by kernel and interface, flows by queue",
+            "queue",
+            [
+                ("kernel_packets".to_owned(), details.kernel_drops),
+                ("interface_packets".to_owned(), details.interface_drops),
+                ("scoring_flows".to_owned(), counters.flows_dropped),
+            ]
+            .into_iter(),
+        )?;
+        let detectors = self.state.catalog.list();
+        self.labelled(
+            &mut encoder,
+            "detector_flows_scored",
+            "Flows that a detector scored",
+            "digest",
+            detectors.iter().map(|info| (info.detector.digest.clone(), info.scored)),
+        )?;
+        self.labelled(
+            &mut encoder,
+            "detector_flows_failed",
+            "Flows that a detector failed to score",
+            "digest",
+            detectors.iter().map(|info| (info.detector.digest.clone(), info.failed)),
+        )
+    }
+}
+
+impl Figures {
+    fn labelled(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl Iterator<Item = (String, u64)>,
+    ) -> Result<(), std::fmt::Error> {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (value, count) in values {
+            let labels = [(label, value.as_str())];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}

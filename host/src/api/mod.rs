@@ -1,0 +1,149 @@
+//! The HTTP API under `/api/v1`, `/metrics`, and the dashboard.
+//!
+//! Goals: every answer is described by `openapi.json`, which is generated from this code; every error is a
+//! problem document that says what to do; a client never reads what belongs in the log; nothing here blocks
+//! a thread of the server (scoring and compiling go to threads of their own).
+//!
+//! One file per resource. [`guard`] says who may call what.
+
+mod alerts;
+mod dashboard;
+mod detectors;
+mod events;
+mod extract;
+mod flows;
+mod guard;
+mod health;
+mod metrics;
+mod overview;
+mod problem;
+mod score;
+mod state;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware;
+use axum::{Router, routing};
+use netsage_api_types::LiveEvent;
+use netsage_store::Store;
+use tokio::sync::broadcast;
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::catalog::Catalog;
+use crate::pipeline::Counters;
+use guard::Guard;
+use state::{AppState, Shared};
+
+/// Largest body of a call other than an upload, bytes: 10,000 rows of 42 values fit.
+const BODY_LIMIT: usize = 16 << 20;
+
+/// What a page of ours may load: its own files and its own WebAssembly, nothing from elsewhere.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
+    style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'self'; \
+    form-action 'self'; frame-ancestors 'none'";
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "NetSage",
+        description = "Flows, alerts and detectors. Errors are `application/problem+json`. Once the server has a token, calls that change something must bear it: `Authorization: Bearer TOKEN`.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    components(schemas(netsage_api_types::Problem))
+)]
+struct Description;
+
+/// What the API serves.
+pub struct Service {
+    /// The detectors.
+    pub catalog: Arc<Catalog>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The counters of the pipeline.
+    pub counters: Arc<Counters>,
+    /// Where live updates come from.
+    pub events: broadcast::Sender<LiveEvent>,
+    /// What the pipeline reads: a file name, an interface, or `none`.
+    pub source: String,
+    /// Token of state-changing calls.
+    pub token: Option<String>,
+    /// The address it is bound to.
+    pub listen: SocketAddr,
+    /// Largest upload, bytes.
+    pub upload_limit: usize,
+}
+
+/// The API and the dashboard.
+pub fn router(service: Service) -> Router {
+    let (api, openapi) = documented(service.upload_limit);
+    let state = AppState::new(Shared {
+        guard: Guard::new(service.token.as_deref(), service.listen.ip().is_loopback()),
+        catalog: service.catalog,
+        store: service.store,
+        counters: service.counters,
+        events: service.events,
+        source: service.source,
+        started: Instant::now(),
+        upload_limit: service.upload_limit,
+        openapi,
+    });
+    api.route("/api/v1/openapi.json", routing::get(get_openapi))
+        .route("/metrics", routing::get(metrics::get_metrics))
+        .fallback(dashboard::serve)
+        .method_not_allowed_fallback(dashboard::method_not_allowed)
+        .layer(middleware::from_fn_with_state(state.clone(), guard::admit))
+        .layer(CompressionLayer::new().gzip(true))
+        .layer(fixed(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
+        .layer(fixed(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+        .layer(fixed(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
+        .with_state(state)
+}
+
+/// The OpenAPI document as JSON, as `docs/openapi.json` holds it.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn openapi_json() -> Result<String, serde_json::Error> {
+    let (_, openapi) = documented(0);
+    openapi.to_pretty_json().map(|json| json + "\n")
+}
+
+fn documented(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenApi) {
+    let uploads =
+        OpenApiRouter::new().routes(routes!(detectors::post_detector)).layer(DefaultBodyLimit::max(upload_limit));
+    let rest = OpenApiRouter::new()
+        .routes(routes!(health::get_health))
+        .routes(routes!(overview::get_overview))
+        .routes(routes!(alerts::list_alerts))
+        .routes(routes!(alerts::get_alert))
+        .routes(routes!(alerts::post_alert_state))
+        .routes(routes!(flows::list_flows))
+        .routes(routes!(detectors::list_detectors))
+        .routes(routes!(detectors::post_activate))
+        .routes(routes!(detectors::get_package))
+        .routes(routes!(detectors::get_browser_file))
+        .routes(routes!(score::post_score))
+        .routes(routes!(events::get_events))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT));
+    OpenApiRouter::with_openapi(Description::openapi())
+        .nest("/api/v1", uploads.merge(rest))
+        .split_for_parts()
+}
+
+async fn get_openapi(State(state): State<AppState>) -> axum::Json<utoipa::openapi::OpenApi> {
+    axum::Json(state.openapi.clone())
+}
+
+fn fixed(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+}

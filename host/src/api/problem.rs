@@ -1,0 +1,136 @@
+//! Errors as `application/problem+json` (RFC 9457): a message for the client, and apart from it one for the log.
+
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use netsage_api_types::Problem;
+use netsage_store::StoreError;
+
+/// An error of a handler.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    /// What the client reads: what happened and what to do about it.
+    detail: String,
+    /// What only the log says.
+    internal: Option<String>,
+}
+
+impl ApiError {
+    pub(crate) fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { status, kind, title, detail: detail.into(), internal: None }
+    }
+
+    /// The request itself is wrong.
+    pub(crate) fn bad_request(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, kind, "The request is not valid", detail)
+    }
+
+    /// The request is well formed and what it holds cannot be used.
+    pub(crate) fn unprocessable(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, "The content cannot be used", detail)
+    }
+
+    /// There is no such thing.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
+    }
+
+    /// A fault of this program or what it depends on; the client learns that, the log learns what.
+    pub(crate) fn internal(internal: impl ToString) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            kind: "internal",
+            title: "Internal error",
+            detail: "the program could not do this; its log says why".to_owned(),
+            internal: Some(internal.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if let Some(internal) = &self.internal {
+            tracing::error!(error = %internal, "request failed");
+        }
+        let problem = Problem {
+            kind: format!("urn:netsage:problem:{}", self.kind),
+            title: self.title.to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+        };
+        let mut response = (self.status, axum::Json(problem)).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}
+
+fn of_rejection(status: StatusCode, text: String) -> ApiError {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiError::new(status, "too-large", "Too large", "the body is larger than this server takes")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ApiError::new(
+            status,
+            "media-type",
+            "Unsupported media type",
+            "send the body as JSON, with the header `Content-Type: application/json`",
+        ),
+        StatusCode::UNPROCESSABLE_ENTITY => ApiError::unprocessable("bad-body", text),
+        status if status.is_server_error() => ApiError::internal(text),
+        _ => ApiError::bad_request("bad-request", text),
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        of_rejection(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        of_rejection(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        of_rejection(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
+        of_rejection(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::BadCursor => Self::bad_request("bad-cursor", error.to_string()),
+            StoreError::InvalidChange { .. } => Self::unprocessable("bad-body", error.to_string()),
+            StoreError::Busy
+            | StoreError::Contended { .. }
+            | StoreError::Unreachable { .. }
+            | StoreError::ShutDown => Self {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                kind: "store-busy",
+                title: "Store not available",
+                detail: "the store does not answer now; try again".to_owned(),
+                internal: Some(error.to_string()),
+            },
+            other => Self::internal(other),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use netsage_api_types::LiveEvent;
+use netsage_store::Store;
+use tokio::sync::broadcast;
+use utoipa::openapi::OpenApi;
+
+use super::guard::Guard;
+use crate::catalog::Catalog;
+use crate::pipeline::Counters;
+
+/// What the handlers share; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct AppState(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) events: broadcast::Sender<LiveEvent>,
+    pub(crate) guard: Guard,
+    /// A file name, an interface, or `none`.
+    pub(crate) source: String,
+    pub(crate) started: Instant,
+    pub(crate) upload_limit: usize,
+    pub(crate) openapi: OpenApi,
+}
+
+impl AppState {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

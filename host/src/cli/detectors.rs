@@ -1,0 +1,57 @@
+//! Loading detectors for the commands that run without a server.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use netsage_runtime::{Runtime, RuntimeConfig};
+
+use super::Failure;
+use crate::catalog::{Catalog, Loaded, read_package};
+use crate::config::{Settings, cache_folder, default_data_dir};
+
+/// Which detectors a command uses.
+#[derive(Debug, clap::Args)]
+pub(super) struct DetectorArgs {
+    /// Detector package, a file or the name of a bundled one; may be repeated [default: the bundled one for
+    /// this kind of file]
+    #[arg(long, value_name = "PKG")]
+    pub(super) detector: Vec<String>,
+    /// Folder for the cache of compiled detectors [default: $XDG_DATA_HOME/netsage]
+    #[arg(long, value_name = "DIR", env = "NETSAGE_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl DetectorArgs {
+    /// Loads the detectors, or `default` when none is named.
+    pub(super) fn load(&self, default: &str, file: &Settings) -> Result<Vec<Arc<Loaded>>, Failure> {
+        let catalog = Catalog::new(start_runtime(self.data_dir.clone(), file)?, BTreeMap::new());
+        let names: Vec<&str> = if self.detector.is_empty() {
+            vec![default]
+        } else {
+            self.detector.iter().map(String::as_str).collect()
+        };
+        names.into_iter().map(|name| Ok(catalog.add(name, read_package(name)?)?)).collect()
+    }
+}
+
+/// Starts the runtime, with its cache in the data folder.
+pub(super) fn start_runtime(data_dir: Option<PathBuf>, file: &Settings) -> Result<Arc<Runtime>, Failure> {
+    // Without a home folder there is no cache, and all else works.
+    let data_dir = data_dir.or_else(|| file.data_dir.clone()).or_else(|| default_data_dir().ok());
+    let config = RuntimeConfig { cache_dir: data_dir.map(|folder| cache_folder(&folder)), ..RuntimeConfig::default() };
+    Ok(Runtime::new(config)?)
+}
+
+/// A column name per detector: its name, with the start of its digest where two have one name.
+pub(super) fn column_names(detectors: &[Arc<Loaded>]) -> Vec<String> {
+    let name_of = |loaded: &Loaded| loaded.reference.name.clone();
+    detectors
+        .iter()
+        .map(|loaded| {
+            let name = name_of(loaded);
+            let alone = detectors.iter().filter(|other| name_of(other) == name).count() == 1;
+            if alone { name } else { format!("{name}-{}", loaded.reference.digest.get(..8).unwrap_or_default()) }
+        })
+        .collect()
+}

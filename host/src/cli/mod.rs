@@ -1,0 +1,254 @@
+//! The command line: one file per command.
+//!
+//! Data goes to standard output, everything else to standard error. Exit status: 0 done, 1 failed, 2 wrong
+//! usage. A reader that closes the pipe early ends a command quietly.
+
+// The one place that writes to the terminal.
+#![allow(clippy::print_stderr)]
+
+mod client;
+mod detector;
+mod detectors;
+mod evaluate;
+mod flows;
+mod output;
+mod progress;
+mod run;
+mod score;
+mod synth;
+mod train;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{ConfigError, Settings};
+
+/// The command line of the program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "netsage",
+    version,
+    about = "Anomaly scoring at the network edge",
+    long_about = "NetSage turns packets into flows, scores them with detectors that are WebAssembly components, keeps the alerts and serves them.",
+    after_help = "Settings of `run` also come from NETSAGE_* variables and a TOML file; see netsage.example.toml.\n\nExample:\n  netsage synth --out demo.pcap && netsage run --pcap demo.pcap",
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// Settings file [default: ./netsage.toml if it is there]
+    #[arg(long, global = true, value_name = "FILE", env = "NETSAGE_CONFIG")]
+    config: Option<PathBuf>,
+    /// What to log to standard error, e.g. `info` or `netsage_host=debug` [default: warn]
+    #[arg(long, global = true, value_name = "FILTER", env = "NETSAGE_LOG")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Score traffic as it comes, keep what is found, serve API and dashboard
+    Run(Box<run::RunArgs>),
+    /// Print one row of features per flow of a capture
+    Flows(flows::FlowsArgs),
+    /// Print the scores of the flows of a capture or the rows of a CSV
+    Score(score::ScoreArgs),
+    /// Measure detectors on a labelled CSV
+    Evaluate(evaluate::EvaluateArgs),
+    /// Train a detector
+    #[command(subcommand)]
+    Train(train::TrainCommand),
+    /// Make, check, list and activate detector packages
+    #[command(subcommand)]
+    Detector(detector::DetectorCommand),
+    /// Write a capture of generated, labelled traffic
+    Synth(synth::SynthArgs),
+}
+
+/// What went wrong, and so which exit status it has.
+#[derive(Debug)]
+enum Failure {
+    /// Exit status 2.
+    Usage(String),
+    /// Exit status 1.
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        match error.downcast::<ConfigError>() {
+            Ok(config) => Self::Usage(config.to_string()),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    if let Err(message) = start_log(cli.log.as_deref()) {
+        eprintln!("netsage: {message}");
+        return ExitCode::from(2);
+    }
+    match execute(cli, &matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(message)) => {
+            eprintln!("netsage: {message}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(Failure::Failed(error)) => {
+            eprintln!("netsage: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
+    let file = Settings::from_file(cli.config.as_deref())?;
+    match cli.command {
+        Command::Run(mut args) => {
+            if let Some(("run", matches)) = matches.subcommand() {
+                settle_source(&mut args.settings, matches)?;
+            }
+            run::run(args.settings.or(file))
+        }
+        Command::Flows(args) => flows::run(&args, &file),
+        Command::Score(args) => score::run(&args, &file),
+        Command::Evaluate(args) => evaluate::run(&args, &file),
+        Command::Train(command) => train::run(command, &file),
+        Command::Detector(command) => detector::run(command, &file),
+        Command::Synth(args) => synth::run(&args),
+    }
+}
+
+/// Flags and variables arrive together; a flag for one source silences a variable for the other.
+fn settle_source(settings: &mut Settings, matches: &ArgMatches) -> Result<(), Failure> {
+    if settings.pcap.is_none() || settings.interface.is_none() {
+        return Ok(());
+    }
+    let is_flag = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+    match (is_flag("pcap"), is_flag("interface")) {
+        (true, false) => settings.interface = None,
+        (false, true) => settings.pcap = None,
+        _ => {
+            return Err(Failure::Usage("a run reads --pcap or --interface, not both".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn start_log(filter: Option<&str>) -> Result<(), String> {
+    let filter = filter.unwrap_or("warn");
+    let parsed =
+        EnvFilter::try_new(filter).map_err(|error| format!("`{filter}` is not a log filter: {error}; try `info`"))?;
+    tracing_subscriber::fmt().with_env_filter(parsed).with_writer(io::stderr).init();
+    Ok(())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root_file(name: &str) -> String {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Long name and variable of every setting.
+    fn settings() -> Vec<(String, String)> {
+        let command = Cli::command();
+        let run = command.find_subcommand("run").unwrap();
+        run.get_arguments()
+            .filter_map(|argument| {
+                let variable = argument.get_env()?.to_str()?.to_owned();
+                Some((argument.get_long()?.to_owned(), variable))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_setting_has_one_name_everywhere() {
+        for (long, variable) in settings() {
+            assert_eq!(variable, format!("NETSAGE_{}", long.to_uppercase().replace('-', "_")));
+        }
+    }
+
+    #[test]
+    fn the_example_environment_is_complete_and_valid() {
+        let text = root_file(".env.example");
+        let values: Vec<(&str, &str)> = text
+            .lines()
+            .filter_map(|line| line.trim_start_matches('#').trim().split_once('='))
+            .filter(|(name, _)| name.starts_with("NETSAGE_"))
+            .collect();
+        for (long, variable) in settings() {
+            let Some((_, value)) = values.iter().find(|(name, _)| *name == variable) else {
+                panic!("{variable} is missing from .env.example");
+            };
+            let flag = format!("--{long}={value}");
+            let parsed = Cli::try_parse_from(["netsage", "run", flag.as_str()]);
+            assert!(parsed.is_ok(), "{flag}: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
+        }
+        for general in ["NETSAGE_CONFIG", "NETSAGE_LOG", "NETSAGE_URL"] {
+            assert!(values.iter().any(|(name, _)| *name == general), "{general} is missing");
+        }
+    }
+
+    #[test]
+    fn the_example_file_is_complete_and_valid() {
+        let text: String = root_file("netsage.example.toml")
+            .lines()
+            .map(|line| {
+                // A comment starts with a blank; a setting that is switched off does not.
+                let line = match line.strip_prefix('#') {
+                    Some(rest) if !rest.starts_with(' ') => rest,
+                    _ => line,
+                };
+                format!("{line}\n")
+            })
+            .collect();
+        let table: toml::Table = toml::from_str(&text).unwrap();
+        for (long, _) in settings() {
+            assert!(table.contains_key(&long), "`{long}` is missing from netsage.example.toml");
+        }
+        toml::from_str::<Settings>(&text).unwrap();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn check(command: &clap::Command, path: &str) {
+            for sub in command.get_subcommands() {
+                let path = format!("{path} {}", sub.get_name());
+                if sub.has_subcommands() {
+                    check(sub, &path);
+                } else {
+                    let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                    assert!(help.contains("Example"), "{path} --help has no example");
+                }
+            }
+        }
+        check(&Cli::command(), "netsage");
+    }
+}

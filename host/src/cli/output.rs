@@ -1,0 +1,85 @@
+//! What commands share in writing data.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+use clap::ValueEnum;
+use netsage_schema::Identity;
+
+use crate::input::InputError;
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Comma-separated, with a header.
+    #[default]
+    Csv,
+    /// One JSON object per line.
+    Jsonl,
+}
+
+/// Standard output, buffered.
+pub(super) fn stdout() -> BufWriter<StdoutLock<'static>> {
+    BufWriter::with_capacity(64 * 1024, io::stdout().lock())
+}
+
+/// Writes nanoseconds as seconds with six decimals.
+fn seconds(nanoseconds: i64) -> String {
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let microseconds = nanoseconds.unsigned_abs() / 1_000;
+    format!("{sign}{}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000)
+}
+
+/// The identity of a row as CSV fields.
+pub(super) fn identity_csv(out: &mut impl Write, identity: &Identity) -> io::Result<()> {
+    write!(
+        out,
+        "{},{},{},{},{},{}",
+        seconds(identity.start_ns),
+        seconds(identity.end_ns),
+        identity.source,
+        identity.source_port,
+        identity.destination,
+        identity.destination_port
+    )
+}
+
+/// The identity of a row as members of a JSON object.
+pub(super) fn identity_json(out: &mut impl Write, identity: &Identity) -> io::Result<()> {
+    write!(
+        out,
+        "\"stime\":{},\"ltime\":{},\"srcip\":\"{}\",\"sport\":{},\"dstip\":\"{}\",\"dsport\":{}",
+        seconds(identity.start_ns),
+        seconds(identity.end_ns),
+        identity.source,
+        identity.source_port,
+        identity.destination,
+        identity.destination_port
+    )
+}
+
+/// Reports rows that cannot be read: the first ones each, the rest as a number.
+#[derive(Debug, Default)]
+pub(super) struct BadRows {
+    count: u64,
+}
+
+impl BadRows {
+    const SHOWN: u64 = 10;
+
+    pub(super) fn report(&mut self, error: &InputError) {
+        self.count += 1;
+        if self.count <= Self::SHOWN {
+            eprintln!("netsage: {error}");
+        }
+    }
+
+    /// An error if there was one: the good rows were used, and the exit status says that it was not all.
+    pub(super) fn finish(&self, good: u64) -> anyhow::Result<()> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let more = self.count.saturating_sub(Self::SHOWN);
+        let hidden = if more > 0 { format!(" ({more} more than shown)") } else { String::new() };
+        anyhow::bail!("{} of {} rows could not be read{hidden}; the others were used", self.count, self.count + good)
+    }
+}

@@ -1,0 +1,251 @@
+//! `netsage run`: the pipeline, the store, the API and the dashboard.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use netsage_api_types::LiveEvent;
+use netsage_runtime::{Runtime, RuntimeConfig};
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, oneshot};
+
+use super::{Failure, progress};
+use crate::api::{self, Service};
+use crate::catalog::{Catalog, read_package};
+use crate::config::{Resolved, Settings, Source, cache_folder};
+use crate::input::{Progress, open_capture};
+use crate::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineError};
+
+/// Live updates kept for a client that reads slowly.
+const EVENT_BUFFER: usize = 1024;
+/// How long open connections may take to end.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
+
+/// Scores traffic as it comes, keeps what is found, serves API and dashboard.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  netsage run --pcap capture.pcap\n  netsage run --interface eth0 --store mongodb://localhost/netsage\n\nAfter a replay the program serves on until Ctrl-C; with --exit-when-done it ends."
+)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) settings: Settings,
+}
+
+pub(super) fn run(settings: Settings) -> Result<(), Failure> {
+    let resolved = Resolved::new(settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(serve(resolved));
+    // What still runs is an idle connection or a finished upload.
+    runtime.shutdown_timeout(SHUTDOWN_TIME);
+    result
+}
+
+async fn serve(resolved: Resolved) -> Result<(), Failure> {
+    let listener = bind(resolved.listen).await?;
+    let listen = listener.local_addr()?;
+    std::fs::create_dir_all(&resolved.data_dir).map_err(|error| {
+        anyhow!("cannot make the data folder {}: {error}; name another with --data-dir", resolved.data_dir.display())
+    })?;
+    let store = netsage_store::open(&resolved.store).await?;
+    let catalog = load_detectors(&resolved).await?;
+    let (events, _) = broadcast::channel::<LiveEvent>(EVENT_BUFFER);
+    let counters = Arc::new(Counters::default());
+    let opened = open_source(&resolved.source)?;
+
+    let service = Service {
+        catalog: Arc::clone(&catalog),
+        store: Arc::clone(&store),
+        counters: Arc::clone(&counters),
+        events: events.clone(),
+        source: opened.name,
+        token: resolved.token.clone(),
+        listen,
+        upload_limit: resolved.upload_limit,
+    };
+    let (stop_server, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(async move {
+        axum::serve(listener, api::router(service))
+            .with_graceful_shutdown(async {
+                let _ = stopped.await;
+            })
+            .await
+    });
+    eprintln!("serving on http://{listen}");
+    let ticker = tokio::spawn(tell_counters(Arc::clone(&counters), events.clone()));
+
+    let mut interrupted = std::pin::pin!(interrupt());
+    let mut outcome = Ok(());
+    let mut keep_serving = !resolved.exit_when_done;
+    if let Some(source) = opened.source {
+        let config = PipelineConfig {
+            workers: resolved.workers,
+            queue_blocks: resolved.queue_blocks,
+            flow_limit: resolved.flow_limit,
+        };
+        let handle = tokio::runtime::Handle::current();
+        let pipeline = Pipeline::start(config, source, &catalog, store, &counters, events, handle)?;
+        let stop = pipeline.stopper();
+        let mut ended = tokio::task::spawn_blocking(move || pipeline.join());
+        let bar = opened.progress.as_ref().map(|progress| progress::reading(progress, "replaying"));
+        let finished = loop {
+            tokio::select! {
+                result = &mut ended => break result?,
+                () = &mut interrupted => {
+                    keep_serving = false;
+                    stop.stop();
+                    break (&mut ended).await?;
+                }
+                () = tokio::time::sleep(Duration::from_millis(200)) => {
+                    if let (Some(bar), Some(progress)) = (&bar, &opened.progress) {
+                        bar.set_position(progress.read());
+                    }
+                }
+            }
+        };
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        outcome = report(finished, &counters, keep_serving);
+    }
+    if keep_serving {
+        interrupted.await;
+    }
+    ticker.abort();
+    let _ = stop_server.send(());
+    // Streams of live updates never end by themselves.
+    let _ = tokio::time::timeout(SHUTDOWN_TIME, server).await;
+    outcome
+}
+
+async fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(listen).await.map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "another program has this port; name another address with `--listen`, e.g. --listen 127.0.0.1:8081"
+            }
+            _ => "name an address of this machine with `--listen`",
+        };
+        Failure::Failed(anyhow!("cannot listen on {listen}: {error}; {advice}"))
+    })
+}
+
+async fn load_detectors(resolved: &Resolved) -> Result<Arc<Catalog>, Failure> {
+    let config = RuntimeConfig {
+        cache_dir: Some(cache_folder(&resolved.data_dir)),
+        workers: resolved.workers,
+        ..RuntimeConfig::default()
+    };
+    let catalog = Arc::new(Catalog::new(Runtime::new(config)?, resolved.thresholds.clone()));
+    let names = resolved.detectors.clone();
+    let loading = {
+        let catalog = Arc::clone(&catalog);
+        tokio::task::spawn_blocking(move || {
+            for name in &names {
+                let loaded = catalog.add(name, read_package(name)?)?;
+                catalog.activate(&loaded);
+            }
+            // The other bundled packages can be activated, and the Lab runs them.
+            for bundled in crate::assets::Bundled::ALL {
+                if bundled.bytes().is_some() {
+                    catalog.add(bundled.name(), read_package(bundled.name())?)?;
+                }
+            }
+            Ok::<_, crate::catalog::CatalogError>(())
+        })
+    };
+    loading.await??;
+    Ok(catalog)
+}
+
+struct Opened {
+    source: Option<OpenSource>,
+    name: String,
+    progress: Option<Progress>,
+}
+
+fn open_source(source: &Source) -> Result<Opened, Failure> {
+    match source {
+        Source::None => Ok(Opened { source: None, name: "none".to_owned(), progress: None }),
+        Source::Replay(file) => {
+            let capture = open_capture(file)?;
+            let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+            let progress = capture.progress();
+            Ok(Opened { source: Some(OpenSource::Replay(capture)), name, progress: Some(progress) })
+        }
+        #[cfg(feature = "live")]
+        Source::Live { interface, filter, promiscuous } => {
+            let config = netsage_capture::live::LiveConfig {
+                interface: interface.clone(),
+                bpf: filter.clone(),
+                promiscuous: *promiscuous,
+                ..Default::default()
+            };
+            let capture = netsage_capture::live::LiveCapture::open(&config)?;
+            Ok(Opened { source: Some(OpenSource::Live(capture)), name: interface.clone(), progress: None })
+        }
+        #[cfg(not(feature = "live"))]
+        Source::Live { .. } => Err(Failure::Usage(
+            "this program was built without live capture; build it with the feature `live`".to_owned(),
+        )),
+    }
+}
+
+/// Says how the source ended.
+fn report(finished: Result<(), PipelineError>, counters: &Counters, keep_serving: bool) -> Result<(), Failure> {
+    let counted = counters.snapshot();
+    eprintln!(
+        "{} packets ({} not metered), {} flows: {} scored, {} failed, {} dropped, {} above a threshold",
+        counted.packets,
+        counted.packets_not_metered,
+        counted.flows,
+        counted.flows_scored,
+        counted.flows_failed,
+        counted.flows_dropped,
+        counted.flows_alerted
+    );
+    match finished {
+        Ok(()) => {
+            if keep_serving {
+                eprintln!("the source has ended; serving on until Ctrl-C");
+            }
+            Ok(())
+        }
+        Err(error) if keep_serving => {
+            eprintln!("netsage: {error}");
+            eprintln!("serving on until Ctrl-C");
+            Err(anyhow!("the source ended with an error, as said above").into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn tell_counters(counters: Arc<Counters>, events: broadcast::Sender<LiveEvent>) {
+    let mut last = None;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = counters.snapshot();
+        if last != Some(now) {
+            // No receiver is no error: nobody is watching.
+            let _ = events.send(LiveEvent::Counters(now));
+            last = Some(now);
+        }
+    }
+}
+
+/// Ends when the user or the system asks the program to.
+async fn interrupt() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}

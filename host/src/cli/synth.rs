@@ -1,0 +1,72 @@
+//! `netsage synth`: generated traffic, with labels beside it.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use netsage_synth::{Generator, SynthConfig, labels_csv, pcap};
+
+use super::{Failure, progress};
+
+/// Steps of the progress bar.
+const STEPS: u64 = 1000;
+
+/// Writes a capture of generated traffic, and its labels beside it as FILE.labels.csv. The same flags give the
+/// same bytes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  netsage synth --out demo.pcap --flows 24000 --seed 1")]
+pub(super) struct SynthArgs {
+    /// Capture to write (pcap)
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Least number of flows
+    #[arg(long, value_name = "N", default_value_t = SynthConfig::default().flows)]
+    flows: u32,
+    /// Decides everything that is drawn
+    #[arg(long, value_name = "N", default_value_t = SynthConfig::default().seed)]
+    seed: u64,
+    /// Length of the capture in minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    minutes: u32,
+    /// Only ordinary traffic, no attacks
+    #[arg(long)]
+    clean: bool,
+}
+
+pub(super) fn run(args: &SynthArgs) -> Result<(), Failure> {
+    let config = SynthConfig {
+        flows: args.flows,
+        seed: args.seed,
+        duration_ns: i64::from(args.minutes) * 60_000_000_000,
+        attacks: !args.clean,
+        ..SynthConfig::default()
+    };
+    let mut generator = Generator::new(config);
+    let bar = progress::counted(STEPS, "writing");
+    let written = pcap::write(&mut generator, create(&args.out)?, |share| {
+        bar.set_position((share * STEPS as f64) as u64);
+    })?;
+    bar.finish_and_clear();
+    let mut labels_path = args.out.clone().into_os_string();
+    labels_path.push(".labels.csv");
+    let labels_path = PathBuf::from(labels_path);
+    let mut labels_file = create(&labels_path)?;
+    labels_csv::write(generator.labels(), &mut labels_file)?;
+    labels_file.flush()?;
+    eprintln!(
+        "wrote {} ({} packets, {} bytes) and {} ({} conversations)",
+        args.out.display(),
+        written.packets,
+        written.bytes,
+        labels_path.display(),
+        generator.labels().len()
+    );
+    Ok(())
+}
+
+fn create(path: &std::path::Path) -> anyhow::Result<BufWriter<File>> {
+    File::create(path)
+        .map(BufWriter::new)
+        .map_err(|error: io::Error| anyhow!("cannot write {}: {error}", path.display()))
+}

@@ -1,0 +1,163 @@
+//! `netsage train`: a model from ordinary traffic.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use jiff::Zoned;
+use netsage_capture::Meter;
+use netsage_models::iforest::{self, TrainOptions};
+use netsage_schema::csv::Record;
+use netsage_schema::{Rows, UNSW_NB15};
+
+use super::flows::meter_config;
+use super::output::BadRows;
+use super::{Failure, progress};
+use crate::config::Settings;
+use crate::input::{Input, meter_file, open};
+
+/// Detectors that can be trained.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum TrainCommand {
+    /// Isolation forest
+    Iforest(IforestArgs),
+}
+
+/// Trains an isolation forest on ordinary flows. Rows labelled as attacks are left out.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Writes ARTIFACT and beside it the model card, ARTIFACT with the ending .card.json.\n\nExample:\n  netsage train iforest --from train-normal.csv.gz --out my.artifact --seed 7\n  netsage detector pack --artifact my.artifact --out my.wasm"
+)]
+pub(super) struct IforestArgs {
+    /// CSV in the format of UNSW-NB15 or capture, also gzipped; may be repeated
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    from: Vec<PathBuf>,
+    /// File for the trained model
+    #[arg(long, value_name = "ARTIFACT")]
+    out: PathBuf,
+    /// Seed of every random choice
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Number of trees [default: 100]
+    #[arg(long, value_name = "N")]
+    trees: Option<usize>,
+    /// Training rows per tree [default: 20000]
+    #[arg(long, value_name = "N")]
+    subsample: Option<usize>,
+    /// Greatest height of a tree [default: by the rows per tree]
+    #[arg(long, value_name = "N")]
+    height_limit: Option<u32>,
+    /// Quantile of held-out ordinary scores that becomes the threshold [default: of the trainer]
+    #[arg(long, value_name = "QUANTILE")]
+    threshold_quantile: Option<f64>,
+    /// Column not to read; may be repeated
+    #[arg(long, value_name = "COLUMN")]
+    exclude: Vec<String>,
+    /// What the data is and under which licence, for the model card [default: the names of the files]
+    #[arg(long, value_name = "TEXT")]
+    data: Option<String>,
+}
+
+pub(super) fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure> {
+    match command {
+        TrainCommand::Iforest(args) => train_iforest(&args, file),
+    }
+}
+
+fn train_iforest(args: &IforestArgs, file: &Settings) -> Result<(), Failure> {
+    let mut rows = Rows::new(&UNSW_NB15);
+    let mut bad = BadRows::default();
+    let mut attacks = 0;
+    for path in &args.from {
+        attacks += read_rows(path, file, &mut rows, &mut bad)?;
+    }
+    if attacks > 0 {
+        eprintln!("left out {attacks} rows that are labelled as attacks");
+    }
+    let defaults = TrainOptions::default();
+    let names = || args.from.iter().map(|path| file_name(path)).collect::<Vec<_>>().join(", ");
+    let options = TrainOptions {
+        trees: args.trees.unwrap_or(defaults.trees),
+        subsample: args.subsample.unwrap_or(defaults.subsample),
+        height_limit: args.height_limit.or(defaults.height_limit),
+        threshold_quantile: args.threshold_quantile.unwrap_or(defaults.threshold_quantile),
+        exclude: args.exclude.clone(),
+        seed: args.seed,
+        data: args.data.clone().unwrap_or_else(names),
+        date: Zoned::now().strftime("%Y-%m-%d").to_string(),
+        ..defaults
+    };
+    let bar = progress::counted(0, "growing trees");
+    let trained = iforest::train(&rows, &options, |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    let card_path = card_path(&args.out);
+    let card = serde_json::to_vec_pretty(&trained.card).map_err(std::io::Error::from)?;
+    write(&args.out, &trained.artifact)?;
+    write(&card_path, &card)?;
+    eprintln!(
+        "trained on {} rows; wrote {} ({} bytes) and {}",
+        trained.card.rows,
+        args.out.display(),
+        trained.artifact.len(),
+        card_path.display()
+    );
+    Ok(bad.finish(rows.len() as u64)?)
+}
+
+/// Where the card of an artifact lies: `my.artifact` has `my.card.json`.
+pub(super) fn card_path(artifact: &Path) -> PathBuf {
+    artifact.with_extension("card.json")
+}
+
+/// Writes a file; the error names it.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    fs::write(path, bytes).map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Appends the ordinary rows of a file and gives the number of attacks in it.
+fn read_rows(path: &Path, file: &Settings, rows: &mut Rows, bad: &mut BadRows) -> Result<u64, Failure> {
+    let mut attacks = 0;
+    match open(path)? {
+        Input::Capture(mut capture) => {
+            let bar = progress::reading(&capture.progress(), "reading");
+            let read = capture.progress();
+            let mut meter = Meter::new(meter_config(None, file));
+            let metered = meter_file(&mut capture, &mut meter, |batch| {
+                bar.set_position(read.read());
+                for row in batch.rows.iter() {
+                    rows.push(row);
+                }
+                Ok::<(), std::convert::Infallible>(())
+            });
+            bar.finish_and_clear();
+            // A model of half a capture is a model of something else.
+            if let Ok((_, Some(damage))) = metered {
+                return Err(damage.into());
+            }
+        }
+        Input::Table(mut table) => {
+            let bar = progress::reading(&table.progress(), "reading");
+            let read = table.progress();
+            let mut record = Record::default();
+            while let Some(result) = table.read(&mut record) {
+                match result {
+                    Ok(()) if record.label == Some(true) => attacks += 1,
+                    Ok(()) => rows.push(&record.values),
+                    Err(error) => bad.report(&error),
+                }
+                if rows.len().is_multiple_of(1024) {
+                    bar.set_position(read.read());
+                }
+            }
+            bar.finish_and_clear();
+        }
+    }
+    Ok(attacks)
+}

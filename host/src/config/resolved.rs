@@ -1,0 +1,150 @@
+//! Settings with every default filled in and every value checked.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use super::{ConfigError, Settings, home_folder, parse_thresholds};
+use crate::assets::Bundled;
+
+/// Where packets come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A capture file, replayed as fast as it can be scored.
+    Replay(PathBuf),
+    /// An interface.
+    Live {
+        /// Its name.
+        interface: String,
+        /// What to capture, in the language of tcpdump.
+        filter: Option<String>,
+        /// Whether to take packets for other machines too.
+        promiscuous: bool,
+    },
+    /// Nothing: only serve what the store has.
+    None,
+}
+
+/// The settings of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// Where packets come from.
+    pub source: Source,
+    /// URL of the store.
+    pub store: String,
+    /// The folder for the store and the cache.
+    pub data_dir: PathBuf,
+    /// Packages to score with: files or names of bundled ones.
+    pub detectors: Vec<String>,
+    /// Thresholds by name of detector, where the model card's is not wanted.
+    pub thresholds: BTreeMap<String, f32>,
+    /// Address of the API.
+    pub listen: SocketAddr,
+    /// Token of state-changing calls.
+    pub token: Option<String>,
+    /// Largest upload, bytes.
+    pub upload_limit: usize,
+    /// Threads that score, at least 1.
+    pub workers: usize,
+    /// Blocks under way, at least 2.
+    pub queue_blocks: usize,
+    /// Flows that the meter tracks, at least 1.
+    pub flow_limit: usize,
+    /// Whether the program ends with its replay.
+    pub exit_when_done: bool,
+}
+
+impl Resolved {
+    /// Fills in the defaults and checks the values.
+    ///
+    /// # Errors
+    /// When a value cannot be, or the address needs a token that is not there.
+    pub fn new(settings: Settings) -> Result<Self, ConfigError> {
+        let source = match (settings.pcap, settings.interface) {
+            (Some(file), _) => Source::Replay(file),
+            (None, Some(interface)) => Source::Live {
+                interface,
+                filter: settings.filter,
+                promiscuous: settings.promiscuous.unwrap_or(true),
+            },
+            (None, None) => Source::None,
+        };
+        let data_dir = settings.data_dir.map_or_else(default_data_dir, Ok)?;
+        let store = settings
+            .store
+            .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("netsage.sqlite").display()));
+        let listen = settings.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 8080).into());
+        let token = checked_token(settings.token)?;
+        if !listen.ip().is_loopback() && token.is_none() {
+            return Err(ConfigError::TokenNeeded { listen });
+        }
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            source,
+            store,
+            data_dir,
+            detectors: settings
+                .detector
+                .filter(|detectors| !detectors.is_empty())
+                .unwrap_or_else(|| vec![Bundled::IforestGenerated.name().to_owned()]),
+            thresholds: parse_thresholds(&settings.threshold.unwrap_or_default())?,
+            listen,
+            token,
+            upload_limit: within("upload-limit", settings.upload_limit.map(|mib| mib as usize), 64, 1..=1024)?
+                << 20,
+            workers: within("workers", settings.workers, processors.min(256), 1..=256)?,
+            queue_blocks: within("queue-blocks", settings.queue_blocks, 64, 2..=65_536)?,
+            flow_limit: within("flow-limit", settings.flow_limit, 262_144, 1..=1 << 28)?,
+            exit_when_done: settings.exit_when_done.unwrap_or(false),
+        })
+    }
+}
+
+/// `$XDG_DATA_HOME/netsage`, by the XDG rules `~/.local/share/netsage` when that is not set.
+///
+/// # Errors
+/// When there is no home folder either.
+pub fn default_data_dir() -> Result<PathBuf, ConfigError> {
+    let base = env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        // The XDG rules: a relative path in this variable is to be ignored.
+        .filter(|path| path.is_absolute())
+        .or_else(|| home_folder().map(|home| home.join(".local/share")));
+    Ok(base.ok_or(ConfigError::NoDataFolder)?.join("netsage"))
+}
+
+/// The folder in which compiled detectors are kept.
+pub(crate) fn cache_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("compiled")
+}
+
+fn checked_token(token: Option<String>) -> Result<Option<String>, ConfigError> {
+    let Some(token) = token else { return Ok(None) };
+    let printable = token.bytes().all(|byte| byte.is_ascii_graphic());
+    if token.len() < 8 || !printable {
+        return Err(ConfigError::Value {
+            setting: "token",
+            reason: "a token has at least 8 printable ASCII characters and no spaces; make one with `openssl rand -hex 16`"
+                .to_owned(),
+        });
+    }
+    Ok(Some(token))
+}
+
+fn within(
+    setting: &'static str,
+    value: Option<usize>,
+    default: usize,
+    range: std::ops::RangeInclusive<usize>,
+) -> Result<usize, ConfigError> {
+    let value = value.unwrap_or(default);
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(ConfigError::Value {
+        setting,
+        reason: format!("{value} is not between {} and {}", range.start(), range.end()),
+    })
+}

@@ -1,0 +1,34 @@
+//! The context columns of flows.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+
+use netsage_runtime::ContextValues;
+use netsage_schema::Identity;
+
+/// Computes context columns. Addresses are hashed with a key of this process (SipHash), so that a detector
+/// can tell addresses apart and never learns one.
+#[derive(Debug, Default)]
+pub struct Contexts {
+    key: RandomState,
+    first_start_ns: Option<i64>,
+}
+
+impl Contexts {
+    /// Replaces the content of `contexts` by that of these flows.
+    pub fn fill(&mut self, identities: &[Identity], contexts: &mut ContextValues) {
+        contexts.clear();
+        for identity in identities {
+            let first = *self.first_start_ns.get_or_insert(identity.start_ns);
+            // Flows come in the order in which they end, so that one may have started before the first.
+            let seconds = identity.start_ns.saturating_sub(first).max(0) as f64 / 1e9;
+            contexts.push(seconds as f32, self.hash(identity.source), self.hash(identity.destination));
+        }
+    }
+
+    /// 24 bits: what an `f32` holds exactly.
+    fn hash(&self, address: IpAddr) -> u32 {
+        (self.key.hash_one(address) & 0x00ff_ffff) as u32
+    }
+}

@@ -1,0 +1,109 @@
+//! What the pipeline counts. No packet and no flow leaves it without being in one of these numbers.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use netsage_api_types::PipelineCounters;
+use netsage_capture::MeterStats;
+
+/// The counters of a run; each has one writer, and any thread may read.
+#[derive(Debug, Default)]
+pub struct Counters {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    packets_not_metered: AtomicU64,
+    flows: AtomicU64,
+    active_flows: AtomicU64,
+    evicted_flows: AtomicU64,
+    pub(super) flows_scored: AtomicU64,
+    pub(super) flows_failed: AtomicU64,
+    pub(super) flows_dropped: AtomicU64,
+    pub(super) flows_alerted: AtomicU64,
+    pub(super) kernel_drops: AtomicU64,
+    pub(super) interface_drops: AtomicU64,
+    pub(super) blocks_under_way: AtomicU64,
+    pub(super) store_retries: AtomicU64,
+    finished: AtomicBool,
+    not_metered: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// Figures beside [`PipelineCounters`], for the metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Details {
+    /// Packets not metered, by reason.
+    pub not_metered: BTreeMap<&'static str, u64>,
+    /// Flows in the meter's table now.
+    pub active_flows: u64,
+    /// Flows ended early because that table was full.
+    pub evicted_flows: u64,
+    /// Blocks between the meter and the store now.
+    pub blocks_under_way: u64,
+    /// Packets that the kernel lost before the program could read them.
+    pub kernel_drops: u64,
+    /// Packets that the interface lost.
+    pub interface_drops: u64,
+    /// Deliveries to the store that had to be repeated.
+    pub store_retries: u64,
+}
+
+impl Counters {
+    /// The counters as the API shows them.
+    pub fn snapshot(&self) -> PipelineCounters {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        PipelineCounters {
+            packets: read(&self.packets),
+            bytes: read(&self.bytes),
+            packets_not_metered: read(&self.packets_not_metered),
+            flows: read(&self.flows),
+            flows_scored: read(&self.flows_scored),
+            flows_failed: read(&self.flows_failed),
+            flows_dropped: read(&self.flows_dropped),
+            flows_alerted: read(&self.flows_alerted),
+        }
+    }
+
+    /// The figures that only the metrics show.
+    pub fn details(&self) -> Details {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let not_metered = match self.not_metered.lock() {
+            Ok(reasons) => reasons.clone(),
+            Err(poisoned) => poisoned.into_inner().clone(),
+        };
+        Details {
+            not_metered,
+            active_flows: read(&self.active_flows),
+            evicted_flows: read(&self.evicted_flows),
+            blocks_under_way: read(&self.blocks_under_way),
+            kernel_drops: read(&self.kernel_drops),
+            interface_drops: read(&self.interface_drops),
+            store_retries: read(&self.store_retries),
+        }
+    }
+
+    /// Whether the source is through and everything from it is stored.
+    pub fn finished(&self) -> bool {
+        self.finished.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_finished(&self) {
+        self.finished.store(true, Ordering::Release);
+    }
+
+    /// Takes over what the meter counted.
+    pub(super) fn take_meter(&self, stats: &MeterStats) {
+        self.packets.store(stats.packets, Ordering::Relaxed);
+        self.bytes.store(stats.bytes, Ordering::Relaxed);
+        self.packets_not_metered.store(stats.not_metered(), Ordering::Relaxed);
+        self.flows.store(stats.flows, Ordering::Relaxed);
+        self.active_flows.store(stats.active_flows, Ordering::Relaxed);
+        self.evicted_flows.store(stats.evicted_flows, Ordering::Relaxed);
+        let mut reasons = match self.not_metered.lock() {
+            Ok(reasons) => reasons,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        for (reason, count) in stats.not_metered_reasons() {
+            reasons.insert(reason, count);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The first stage: packets to blocks of flows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use netsage_capture::{FlowBatch, Meter, MeterConfig, Mode};
+
+use super::block::Block;
+use super::{BLOCK_ROWS, Contexts, Counters, OpenSource, PipelineConfig, PipelineError};
+use crate::input::CaptureFile;
+
+/// Longest time that a finished flow waits for others to fill its block.
+const BLOCK_TIME: Duration = Duration::from_millis(20);
+/// Packets between two looks at clock and meter in a replay.
+const PACKETS_PER_LOOK: u32 = 256;
+
+pub(super) struct Reader {
+    config: PipelineConfig,
+    counters: Arc<Counters>,
+    stop: Arc<AtomicBool>,
+    empty: Receiver<Block>,
+    full: Sender<Block>,
+    sequence: u64,
+    /// Finished flows that are in no block yet.
+    pending: FlowBatch,
+    oldest: Instant,
+    contexts: Contexts,
+}
+
+/// The stage after this one has ended.
+struct Disconnected;
+
+impl Reader {
+    pub(super) fn new(
+        config: PipelineConfig,
+        counters: Arc<Counters>,
+        stop: Arc<AtomicBool>,
+        empty: Receiver<Block>,
+        full: Sender<Block>,
+    ) -> Self {
+        Self {
+            config,
+            counters,
+            stop,
+            empty,
+            full,
+            sequence: 0,
+            pending: FlowBatch::new(),
+            oldest: Instant::now(),
+            contexts: Contexts::default(),
+        }
+    }
+
+    pub(super) fn run(mut self, source: OpenSource) -> Result<(), PipelineError> {
+        match source {
+            OpenSource::Replay(capture) => self.replay(capture),
+            #[cfg(feature = "live")]
+            OpenSource::Live(capture) => self.live(capture),
+        }
+    }
+
+    fn meter(&self, mode: Mode) -> Meter {
+        Meter::new(MeterConfig { max_flows: self.config.flow_limit, mode, ..MeterConfig::default() })
+    }
+
+    fn replay(&mut self, mut capture: CaptureFile) -> Result<(), PipelineError> {
+        let mut meter = self.meter(Mode::Replay);
+        let mut until_look = PACKETS_PER_LOOK;
+        let damage = loop {
+            match capture.next_packet() {
+                Ok(Some(packet)) => meter.packet(&packet),
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+            until_look -= 1;
+            if until_look == 0 {
+                until_look = PACKETS_PER_LOOK;
+                if self.stop.load(Ordering::Acquire) {
+                    break None;
+                }
+                if self.look(&mut meter, true).is_err() {
+                    return Ok(());
+                }
+            }
+        };
+        meter.finish();
+        self.end(&mut meter, true);
+        damage.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    #[cfg(feature = "live")]
+    fn live(&mut self, mut capture: netsage_capture::live::LiveCapture) -> Result<(), PipelineError> {
+        let mut meter = self.meter(Mode::Live);
+        let mut last_look = Instant::now();
+        let mut last_stats = Instant::now();
+        let failure = loop {
+            match capture.next_packet() {
+                Ok(Some(packet)) => meter.packet(&packet),
+                Ok(None) => {}
+                Err(error) => break Some(error),
+            }
+            if self.stop.load(Ordering::Acquire) {
+                break None;
+            }
+            if last_look.elapsed() < BLOCK_TIME {
+                continue;
+            }
+            last_look = Instant::now();
+            meter.advance(now_ns());
+            if self.look(&mut meter, false).is_err() {
+                return Ok(());
+            }
+            if last_stats.elapsed() >= Duration::from_secs(1) {
+                last_stats = Instant::now();
+                if let Ok(stats) = capture.stats() {
+                    self.counters.kernel_drops.store(stats.kernel_drops, Ordering::Relaxed);
+                    self.counters.interface_drops.store(stats.interface_drops, Ordering::Relaxed);
+                }
+            }
+        };
+        meter.finish();
+        self.end(&mut meter, true);
+        failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Takes what the meter has ready and sends off full blocks and old flows.
+    fn look(&mut self, meter: &mut Meter, wait: bool) -> Result<(), Disconnected> {
+        if self.pending.is_empty() {
+            self.oldest = Instant::now();
+        }
+        meter.drain(&mut self.pending);
+        self.counters.take_meter(meter.stats());
+        let due = self.oldest.elapsed() >= BLOCK_TIME;
+        if self.pending.len() >= BLOCK_ROWS || (due && !self.pending.is_empty()) {
+            self.send_off(due, wait)?;
+        }
+        Ok(())
+    }
+
+    /// Sends off everything that is left.
+    fn end(&mut self, meter: &mut Meter, wait: bool) {
+        meter.drain(&mut self.pending);
+        self.counters.take_meter(meter.stats());
+        // When the next stage is gone its own error says why.
+        let _ = self.send_off(true, wait);
+    }
+
+    /// Sends off pending flows in blocks, the last, partly filled one only when `partial`.
+    fn send_off(&mut self, partial: bool, wait: bool) -> Result<(), Disconnected> {
+        let mut next = 0;
+        while next < self.pending.len() {
+            let end = self.pending.len().min(next + BLOCK_ROWS);
+            if end - next < BLOCK_ROWS && !partial {
+                break;
+            }
+            match self.empty_block(wait)? {
+                Some(block) => self.send(block, next, end)?,
+                None => {
+                    self.counters.flows_dropped.fetch_add((end - next) as u64, Ordering::Relaxed);
+                }
+            }
+            next = end;
+        }
+        self.keep_from(next);
+        Ok(())
+    }
+
+    fn empty_block(&self, wait: bool) -> Result<Option<Block>, Disconnected> {
+        if wait {
+            return self.empty.recv().map(Some).map_err(|_| Disconnected);
+        }
+        match self.empty.try_recv() {
+            Ok(block) => Ok(Some(block)),
+            Err(crossbeam_channel::TryRecvError::Empty) => Ok(None),
+            Err(crossbeam_channel::TryRecvError::Disconnected) => Err(Disconnected),
+        }
+    }
+
+    fn send(&mut self, mut block: Block, start: usize, end: usize) -> Result<(), Disconnected> {
+        block.sequence = self.sequence;
+        self.sequence += 1;
+        copy(&self.pending, start, end, &mut block.flows);
+        self.contexts.fill(&block.flows.identities, &mut block.contexts);
+        self.counters.blocks_under_way.fetch_add(1, Ordering::Relaxed);
+        self.full.send(block).map_err(|_| Disconnected)
+    }
+
+    /// Forgets the pending flows before `start`.
+    fn keep_from(&mut self, start: usize) {
+        let mut rest = FlowBatch::new();
+        if start < self.pending.len() {
+            copy(&self.pending, start, self.pending.len(), &mut rest);
+            self.pending = rest;
+        } else {
+            self.pending.clear();
+        }
+    }
+}
+
+/// Replaces the content of `to` by the flows `start..end` of `from`.
+fn copy(from: &FlowBatch, start: usize, end: usize, to: &mut FlowBatch) {
+    to.clear();
+    for index in start..end {
+        to.rows.push(from.rows.row(index));
+    }
+    to.identities.extend_from_slice(&from.identities[start..end]);
+    to.community_ids.extend_from_slice(&from.community_ids[start..end]);
+}
+
+#[cfg(feature = "live")]
+fn now_ns() -> i64 {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,127 @@
+//! A flow of the meter as store and API know it.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use netsage_api_types::{Contribution, Flow, FlowScore};
+use netsage_capture::FlowBatch;
+use netsage_schema::{Identity, UNSW_NB15};
+use netsage_store::AlertHit;
+use sha2::{Digest as _, Sha256};
+
+use super::block::Verdict;
+use super::severity::severity;
+use crate::catalog::Loaded;
+
+/// Positions of the columns that a flow shows.
+struct Positions {
+    proto: usize,
+    service: usize,
+    state: usize,
+    packets: [usize; 2],
+    bytes: [usize; 2],
+}
+
+static POSITIONS: LazyLock<Positions> = LazyLock::new(|| {
+    let index = |name| UNSW_NB15.index_of(name).expect("the schema has the columns of UNSW-NB15");
+    Positions {
+        proto: index("proto"),
+        service: index("service"),
+        state: index("state"),
+        packets: [index("spkts"), index("dpkts")],
+        bytes: [index("sbytes"), index("dbytes")],
+    }
+});
+
+/// The identity of a flow in the store: the same flow of the same packets always gets the same one, which is
+/// what makes a repeated replay find its flows again. 32 hexadecimal digits.
+pub fn flow_id(identity: &Identity) -> String {
+    let mut hash = Sha256::new();
+    let mut address = |address: IpAddr| match address {
+        IpAddr::V4(address) => hash.update(address.to_ipv6_mapped().octets()),
+        IpAddr::V6(address) => hash.update(address.octets()),
+    };
+    address(identity.source);
+    address(identity.destination);
+    hash.update(identity.source_port.to_be_bytes());
+    hash.update(identity.destination_port.to_be_bytes());
+    hash.update([identity.protocol]);
+    hash.update(identity.start_ns.to_be_bytes());
+    hash.update(identity.end_ns.to_be_bytes());
+    let digest = hash.finalize();
+    digest[..16].iter().fold(String::with_capacity(32), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+        text
+    })
+}
+
+fn milliseconds(nanoseconds: i64) -> i64 {
+    nanoseconds.div_euclid(1_000_000)
+}
+
+fn term(row: &[f64], position: usize) -> &'static str {
+    UNSW_NB15.columns[position].term(row[position]).unwrap_or("-")
+}
+
+/// A sum of two counts; a float-to-integer cast saturates, and counts are whole and not negative.
+fn total(row: &[f64], positions: [usize; 2]) -> u64 {
+    (row[positions[0]] + row[positions[1]]) as u64
+}
+
+/// The flow at `index`, with the scores that detectors gave it.
+pub(super) fn flow(flows: &FlowBatch, index: usize, verdicts: &[Verdict]) -> Flow {
+    let (row, identity) = (flows.rows.row(index), &flows.identities[index]);
+    Flow {
+        id: flow_id(identity),
+        start: milliseconds(identity.start_ns),
+        end: milliseconds(identity.end_ns),
+        source: identity.source.to_string(),
+        source_port: identity.source_port,
+        destination: identity.destination.to_string(),
+        destination_port: identity.destination_port,
+        protocol: term(row, POSITIONS.proto).to_owned(),
+        service: term(row, POSITIONS.service).to_owned(),
+        state: term(row, POSITIONS.state).to_owned(),
+        packets: total(row, POSITIONS.packets),
+        bytes: total(row, POSITIONS.bytes),
+        community_id: flows.community_ids[index].to_string(),
+        scores: verdicts
+            .iter()
+            .filter_map(|verdict| {
+                let score = *verdict.scores.as_ref()?.get(index)?;
+                Some(FlowScore { detector: verdict.by.reference.clone(), score })
+            })
+            .collect(),
+    }
+}
+
+/// What the store needs to make or extend an alert.
+pub(super) fn alert_hit(
+    flows: &FlowBatch,
+    index: usize,
+    by: &Loaded,
+    score: f32,
+    contributions: Vec<Contribution>,
+) -> AlertHit {
+    let (row, identity) = (flows.rows.row(index), &flows.identities[index]);
+    let protocol = term(row, POSITIONS.proto);
+    AlertHit {
+        flow_id: flow_id(identity),
+        start: milliseconds(identity.start_ns),
+        end: milliseconds(identity.end_ns),
+        kind: format!("{protocol}/{}", term(row, POSITIONS.service)),
+        source: identity.source.to_string(),
+        source_port: identity.source_port,
+        destination: identity.destination.to_string(),
+        destination_port: identity.destination_port,
+        protocol: protocol.to_owned(),
+        community_id: flows.community_ids[index].to_string(),
+        score,
+        threshold: by.threshold,
+        severity: severity(score, by.threshold, by.card.as_ref()),
+        detector: by.reference.clone(),
+        schema: format!("{}@{}", UNSW_NB15.id, UNSW_NB15.version),
+        contributions,
+    }
+}
