@@ -13,9 +13,13 @@
 //! `flow` to which flow it belongs and what that flow remembers, `application` what is spoken, and
 //! `features` how a finished record becomes a row.
 
+mod application;
 mod batch;
 pub mod community_id;
+pub mod decode;
+mod features;
 pub mod file;
+mod flow;
 #[cfg(feature = "live")]
 pub mod live;
 pub mod meter;

@@ -1,0 +1,162 @@
+//! What is spoken in a flow, recognised from its first bytes, and the few facts that the schema asks of it.
+//!
+//! A parser sees the data of a direction in order and each byte once; it keeps a few words per flow and never
+//! the data. What is not recognised within the first segments stays unknown.
+
+mod datagram;
+mod ftp;
+mod http;
+mod stream;
+
+use netsage_schema::unsw_nb15::SERVICE;
+
+use crate::decode::{TcpSegment, UdpDatagram, protocol};
+pub(crate) use ftp::{Expectations, Expected};
+
+/// An application protocol that the schema names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Service {
+    #[default]
+    Unknown,
+    Dns,
+    Http,
+    FtpData,
+    Smtp,
+    Ssh,
+    Ftp,
+    Pop3,
+    Radius,
+    Snmp,
+    Dhcp,
+    Irc,
+    Ssl,
+}
+
+impl Service {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "-",
+            Self::Dns => "dns",
+            Self::Http => "http",
+            Self::FtpData => "ftp-data",
+            Self::Smtp => "smtp",
+            Self::Ssh => "ssh",
+            Self::Ftp => "ftp",
+            Self::Pop3 => "pop3",
+            Self::Radius => "radius",
+            Self::Snmp => "snmp",
+            Self::Dhcp => "dhcp",
+            Self::Irc => "irc",
+            Self::Ssl => "ssl",
+        }
+    }
+}
+
+/// The place in the stream up to which a direction was read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cursor {
+    next: Option<u32>,
+}
+
+impl Cursor {
+    /// The part of a segment that is new, and how many bytes before it were lost.
+    fn advance<'a>(&mut self, segment: &TcpSegment<'a>) -> Option<(u32, &'a [u8])> {
+        let start = segment.sequence.wrapping_add(u32::from(segment.flags.syn()));
+        let end = start.wrapping_add(segment.length);
+        let expected = self.next.unwrap_or(start);
+        // Distances in the sequence space are signed: a segment lies ahead or behind.
+        let ahead = start.wrapping_sub(expected).cast_signed();
+        let fresh = end.wrapping_sub(expected).cast_signed();
+        if fresh <= 0 {
+            self.next = Some(expected);
+            return None;
+        }
+        self.next = Some(end);
+        let known = usize::try_from(-i64::from(ahead)).unwrap_or(0);
+        let lost = u32::try_from(ahead).unwrap_or(0);
+        Some((lost, segment.payload.get(known..).unwrap_or(&[])))
+    }
+}
+
+/// What a flow has said so far; index 0 of its pairs is the source.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Conversation {
+    service: Service,
+    cursors: [Cursor; 2],
+    hints: stream::Hints,
+    http: Option<Box<http::Http>>,
+    ftp: ftp::Ftp,
+}
+
+impl Conversation {
+    /// A connection that an FTP session has announced, or that uses its data port.
+    pub(crate) fn ftp_data() -> Self {
+        Self { service: Service::FtpData, ..Self::default() }
+    }
+
+    /// Reads a datagram.
+    pub(crate) fn datagram(&mut self, datagram: &UdpDatagram<'_>) {
+        if self.service == Service::Unknown && self.hints.may_look() {
+            self.service = datagram::recognise(datagram);
+        }
+    }
+
+    /// Reads a segment; gives the data connection that an FTP session announces in it.
+    pub(crate) fn segment(&mut self, sender: usize, segment: &TcpSegment<'_>) -> Option<Expected> {
+        if segment.length == 0 {
+            if segment.flags.syn() {
+                self.cursors[sender].next = Some(segment.sequence.wrapping_add(1));
+            }
+            return None;
+        }
+        let reading = match self.service {
+            Service::Unknown => self.hints.wants_more(),
+            Service::Http | Service::Ftp => true,
+            _ => false,
+        };
+        if !reading {
+            return None;
+        }
+        let (lost, data) = self.cursors[sender].advance(segment)?;
+        if self.service == Service::Unknown {
+            let ports = (segment.source_port, segment.destination_port);
+            self.service = self.hints.recognise(sender, ports, data);
+        }
+        match self.service {
+            Service::Http => {
+                // The bytes that were not captured count for the length of a body all the same.
+                let cut = usize::try_from(segment.length).unwrap_or(0).saturating_sub(segment.payload.len());
+                let http = self.http.get_or_insert_default();
+                http.data(sender, u64::from(lost), data, cut as u64);
+                None
+            }
+            Service::Ftp => self.ftp.data(data),
+            _ => None,
+        }
+    }
+
+    /// The code of the service in the vocabulary.
+    pub(crate) fn service_code(&self) -> u16 {
+        SERVICE.code_of(self.service.name()).expect("every service is a term of the vocabulary")
+    }
+
+    /// HTTP requests so far.
+    pub(crate) fn transaction_depth(&self) -> u32 {
+        self.http.as_ref().map_or(0, |http| http.requests)
+    }
+
+    /// Body bytes of the last HTTP reply.
+    pub(crate) fn response_body_length(&self) -> u64 {
+        self.http.as_ref().map_or(0, |http| http.body_length)
+    }
+
+    /// FTP logins with user and password.
+    pub(crate) fn ftp_logins(&self) -> u32 {
+        self.ftp.logins
+    }
+}
+
+/// Whether a flow can be an FTP data connection by its ports.
+pub(crate) fn uses_ftp_data_port(number: u8, source_port: u16, destination_port: u16) -> bool {
+    number == protocol::TCP && (source_port == 20 || destination_port == 20)
+}

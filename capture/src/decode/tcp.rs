@@ -1,0 +1,93 @@
+//! TCP (RFC 9293).
+
+use super::{u16_at, u32_at};
+use crate::stats::NotMetered;
+
+const MIN_HEADER: usize = 20;
+
+/// The control bits of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// Whether the sender has no more data.
+    pub const fn fin(self) -> bool {
+        self.0 & 0x01 != 0
+    }
+
+    /// Whether the segment opens a connection.
+    pub const fn syn(self) -> bool {
+        self.0 & 0x02 != 0
+    }
+
+    /// Whether the segment ends the connection at once.
+    pub const fn rst(self) -> bool {
+        self.0 & 0x04 != 0
+    }
+
+    /// Whether the acknowledgement number counts.
+    pub const fn ack(self) -> bool {
+        self.0 & 0x10 != 0
+    }
+}
+
+/// A TCP segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpSegment<'a> {
+    /// Port of the sender.
+    pub source_port: u16,
+    /// Port of the receiver.
+    pub destination_port: u16,
+    /// Number of the first byte of data.
+    pub sequence: u32,
+    /// Number of the next byte expected.
+    pub acknowledgement: u32,
+    /// Control bits.
+    pub flags: TcpFlags,
+    /// Receive window, not scaled.
+    pub window: u16,
+    /// Shift of later windows, where the option stands.
+    pub window_scale: Option<u8>,
+    /// Bytes of data on the wire.
+    pub length: u32,
+    /// The data captured.
+    pub payload: &'a [u8],
+}
+
+impl<'a> TcpSegment<'a> {
+    /// `wire_length`: bytes of the segment as the IP header states them.
+    pub(super) fn parse(bytes: &'a [u8], wire_length: usize) -> Result<Self, NotMetered> {
+        if bytes.len() < MIN_HEADER {
+            return Err(NotMetered::TcpHeader);
+        }
+        let header = usize::from(bytes[12] >> 4) * 4;
+        if header < MIN_HEADER || header > wire_length {
+            return Err(NotMetered::TcpHeader);
+        }
+        let options = &bytes[MIN_HEADER..header.min(bytes.len())];
+        Ok(Self {
+            source_port: u16_at(bytes, 0),
+            destination_port: u16_at(bytes, 2),
+            sequence: u32_at(bytes, 4),
+            acknowledgement: u32_at(bytes, 8),
+            flags: TcpFlags(bytes[13]),
+            window: u16_at(bytes, 14),
+            window_scale: window_scale(options),
+            length: u32::try_from(wire_length - header).unwrap_or(u32::MAX),
+            payload: bytes.get(header..).unwrap_or(&[]),
+        })
+    }
+}
+
+fn window_scale(mut options: &[u8]) -> Option<u8> {
+    loop {
+        options = match *options {
+            [] | [0, ..] => return None,
+            [1, ref rest @ ..] => rest,
+            // RFC 7323: a shift above 14 is taken as 14.
+            [3, 3, shift, ..] => return Some(shift.min(14)),
+            [_, length, ..] if length >= 2 => options.get(usize::from(length)..)?,
+            _ => return None,
+        };
+    }
+}

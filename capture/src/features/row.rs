@@ -1,0 +1,151 @@
+//! The columns that a record tells by itself.
+
+use super::names::{icmp_state, protocol_code, state_code};
+use super::{Row, WIDTH};
+use crate::decode::protocol;
+use crate::flow::state::{Direction, Flow};
+
+/// Computes a row; the seven window counts stay 0.
+pub(crate) fn row(flow: &Flow) -> Row {
+    let [source, destination] = &flow.directions;
+    let duration = flow.end_ns.saturating_sub(flow.start_ns).max(0) as f64 / 1e9;
+    let state = state(flow);
+    let is_tcp = flow.endpoints.protocol == protocol::TCP;
+    let [source_tcp, destination_tcp] = &flow.tcp.sides;
+    let (synack, ackdat) = flow.tcp.handshake();
+    let conversation = &flow.conversation;
+    let ends = &flow.endpoints;
+    let same_ends = ends.source == ends.destination && ends.source_port == ends.destination_port;
+    let window = |side| if is_tcp { f64::from(flow.tcp.window(side)) } else { 0.0 };
+    let sequence = |side| if is_tcp { f64::from(flow.tcp.initial_sequence(side)) } else { 0.0 };
+    let values: Row = [
+        duration,
+        protocol_code(ends.protocol),
+        f64::from(conversation.service_code()),
+        state_code(state),
+        source.packets as f64,
+        destination.packets as f64,
+        source.bytes as f64,
+        destination.bytes as f64,
+        rate(source.packets + destination.packets, duration),
+        f64::from(source.time_to_live),
+        f64::from(destination.time_to_live),
+        load(source, duration),
+        load(destination, duration),
+        source_tcp.retransmitted as f64,
+        destination_tcp.retransmitted as f64,
+        source.gaps.mean(),
+        destination.gaps.mean(),
+        source.gaps.jitter(),
+        destination.gaps.jitter(),
+        window(0),
+        sequence(0),
+        sequence(1),
+        window(1),
+        synack + ackdat,
+        synack,
+        ackdat,
+        mean_size(source),
+        mean_size(destination),
+        f64::from(conversation.transaction_depth()),
+        conversation.response_body_length() as f64,
+        0.0,
+        f64::from(state_ttl(state, source.time_to_live, destination.time_to_live)),
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        f64::from(conversation.ftp_logins()),
+        f64::from(conversation.ftp_logins()),
+        f64::from(conversation.transaction_depth()),
+        0.0,
+        0.0,
+        f64::from(u8::from(same_ends)),
+    ];
+    debug_assert_eq!(values.len(), WIDTH);
+    values
+}
+
+/// The state as Argus names it.
+fn state(flow: &Flow) -> &'static str {
+    if flow.endpoints.protocol == protocol::TCP {
+        return flow.tcp.state();
+    }
+    if let Some(message) = &flow.icmp {
+        return icmp_state(message);
+    }
+    let [source, destination] = flow.directions.map(|direction| direction.packets > 0);
+    match (source, destination) {
+        (true, true) => "CON",
+        (true, false) if flow.earlier_records == 0 => "INT",
+        (true, false) => "REQ",
+        (false, _) => "RSP",
+    }
+}
+
+/// Packets per second.
+fn rate(packets: u64, duration: f64) -> f64 {
+    if packets < 2 || duration <= 0.0 { 0.0 } else { (packets - 1) as f64 / duration }
+}
+
+/// Bits per second without one mean packet, in single precision as `ra` computes it.
+fn load(direction: &Direction, duration: f64) -> f64 {
+    if direction.packets < 2 || duration <= 0.0 {
+        return 0.0;
+    }
+    let bytes = direction.bytes - direction.bytes / direction.packets;
+    f64::from((bytes as f64 * 8.0 / duration) as f32)
+}
+
+/// Bytes per packet, rounded half up.
+fn mean_size(direction: &Direction) -> f64 {
+    match direction.packets {
+        0 => 0.0,
+        packets => ((2 * direction.bytes + packets) / (2 * packets)) as f64,
+    }
+}
+
+/// The bucket `ct_state_ttl`.
+fn state_ttl(state: &str, source: u8, destination: u8) -> u8 {
+    match (state, source, destination) {
+        ("FIN", 62 | 63 | 254 | 255, 252 | 253) => 1,
+        ("INT", 0 | 62 | 254, 0) => 2,
+        ("CON", 62 | 254, 60 | 252 | 253) => 3,
+        ("ACC", 254, 252) => 4,
+        ("CLO", 254, 252) => 5,
+        ("REQ", 254, 0) => 6,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn direction(packets: u64, bytes: u64) -> Direction {
+        Direction { packets, bytes, ..Direction::default() }
+    }
+
+    #[test]
+    fn mean_size_rounds_half_up() {
+        for (packets, bytes, expected) in [(0, 0, 0.0), (2, 3, 2.0), (2, 5, 3.0), (3, 100, 33.0), (4, 6, 2.0)] {
+            assert_eq!(mean_size(&direction(packets, bytes)), expected, "{bytes} bytes in {packets} packets");
+        }
+    }
+
+    #[test]
+    fn load_leaves_out_one_mean_packet() {
+        assert_eq!(load(&direction(1, 500), 2.0), 0.0);
+        assert_eq!(load(&direction(2, 301), 2.0), 604.0);
+        assert_eq!(load(&direction(2, 301), 0.0), 0.0);
+    }
+
+    #[test]
+    fn buckets_of_state_and_ttl() {
+        for (state, source, destination, expected) in
+            [("FIN", 62, 252, 1), ("INT", 254, 0, 2), ("CON", 62, 60, 3), ("ACC", 254, 252, 4), ("RST", 254, 252, 0)]
+        {
+            assert_eq!(state_ttl(state, source, destination), expected);
+        }
+    }
+}
