@@ -1,1 +1,124 @@
-//! .
+//! The worker behind the Lab page: a file becomes a data set of feature rows, in the browser.
+//!
+//! What the host does natively happens here in wasm with the same crates: captures go through the flow
+//! meter, CSV files through the schema's reader, and a detector gets each row as the host would give it,
+//! so that its scores are the same to the last bit. `worker.js` beside this crate holds the component and
+//! moves blocks between the two.
+//!
+//! This crate must never touch the network or the page, and no file makes it panic. Start with
+//! [`dataset::Dataset::read`].
+
+use netsage_schema::UNSW_NB15;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+pub mod dataset;
+pub mod describe;
+pub mod package;
+pub mod sample;
+
+/// The rows that a detector may be asked to score at once.
+pub const ROWS_PER_BLOCK: usize = 1024;
+
+/// Prints a panic, which would be a defect, where a developer can read it.
+#[wasm_bindgen(start)]
+fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// The trained model inside a detector package.
+///
+/// # Errors
+/// A sentence when the bytes are no component or hold no artifact.
+#[wasm_bindgen]
+pub fn artifact(package: &[u8]) -> Result<Vec<u8>, String> {
+    package::artifact(package)
+        .map(<[u8]>::to_vec)
+        .map_err(|error| error.to_string())
+}
+
+/// A data set together with the columns that one detector wants.
+#[wasm_bindgen]
+pub struct Lab {
+    data: dataset::Dataset,
+    /// Positions in the schema, in the order in which the detector wants them.
+    columns: Vec<usize>,
+}
+
+#[wasm_bindgen]
+impl Lab {
+    /// Reads a file: a CSV in the UNSW-NB15 format, a pcap or a pcapng, each plain or gzipped.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the file.
+    pub fn read(bytes: &[u8]) -> Result<Lab, String> {
+        let data = dataset::Dataset::read(bytes).map_err(|error| error.to_string())?;
+        Ok(Self {
+            data,
+            columns: Vec::new(),
+        })
+    }
+
+    /// Generates about `flows` flows of labelled traffic and meters them.
+    pub fn sample(flows: u32, seed: u32) -> Lab {
+        Self {
+            data: sample::generate(flows, u64::from(seed)),
+            columns: Vec::new(),
+        }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.data.rows.len()
+    }
+
+    /// What was read, as JSON of [`dataset::Summary`].
+    pub fn summary(&self) -> String {
+        json(&self.data.summary())
+    }
+
+    /// Chooses the columns of a detector, by name.
+    ///
+    /// # Errors
+    /// A sentence when it wants a column that the schema does not have, or one that only the host can give.
+    pub fn choose(&mut self, columns: Vec<String>) -> Result<(), String> {
+        self.columns = dataset::positions(&UNSW_NB15, &columns).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    /// The chosen columns of the rows from `start` on, at most `count`, row-major.
+    pub fn block(&self, start: usize, count: usize) -> Vec<f32> {
+        self.data.project(&self.columns, start, count)
+    }
+
+    /// 0 ordinary, 1 attack, 255 unknown; empty when no row has a label.
+    pub fn labels(&self) -> Vec<u8> {
+        self.data.labels.clone()
+    }
+
+    /// When each flow ended, ms since the epoch; empty when the file does not say.
+    pub fn times(&self) -> Vec<f64> {
+        self.data.times()
+    }
+
+    /// Rows for people, as JSON of a list of [`describe::RowView`]. Rows that do not exist are left out.
+    pub fn describe(&self, rows: &[u32]) -> String {
+        json(&describe::rows(&self.data, rows))
+    }
+
+    /// One row's explanation as JSON of a list of contributions. `columns` are positions among the chosen
+    /// ones, as a detector gives them; entries that do not exist are left out.
+    pub fn explain(&self, row: usize, columns: &[u32], weights: &[f32], typical: &[f32]) -> String {
+        json(&describe::contributions(
+            &self.data,
+            &self.columns,
+            row,
+            columns,
+            weights,
+            typical,
+        ))
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("plain structs with string keys always serialise")
+}

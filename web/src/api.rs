@@ -1,0 +1,134 @@
+//! Calls to the host's API.
+
+use gloo_net::http::{Request, RequestBuilder, Response};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use netsage_api_types::Problem;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::JsValue;
+
+/// Where the API is.
+pub(crate) const BASE: &str = "/api/v1";
+const TOKEN_KEY: &str = "netsage-token";
+
+/// What a page knows of something it asked for.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Remote<T> {
+    /// The answer is not there yet.
+    Loading,
+    /// The answer.
+    Ready(T),
+    /// A sentence that says what went wrong.
+    Failed(String),
+}
+
+/// Asks and puts the answer into a signal. An old answer stays on view until the new one is there.
+pub(crate) fn load<T>(into: RwSignal<Remote<T>>, path: String)
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    spawn_local(async move {
+        let answer = get::<T>(&path).await;
+        // The page may have been left in the meantime; then nobody wants the answer.
+        into.try_set(answer.map_or_else(Remote::Failed, Remote::Ready));
+    });
+}
+
+/// Reads a resource.
+///
+/// # Errors
+/// A sentence for the reader of the page; likewise in the functions below.
+pub(crate) async fn get<T: DeserializeOwned>(path: &str) -> Result<T, String> {
+    let response = Request::get(&format!("{BASE}{path}"))
+        .send()
+        .await
+        .map_err(unreachable)?;
+    answer(response).await
+}
+
+/// Posts JSON.
+pub(crate) async fn post_json<T: DeserializeOwned>(path: &str, body: &impl Serialize) -> Result<T, String> {
+    let request = with_token(Request::post(&format!("{BASE}{path}")));
+    let request = request.json(body).map_err(|error| error.to_string())?;
+    answer(request.send().await.map_err(unreachable)?).await
+}
+
+/// Posts a file as it is, or nothing.
+pub(crate) async fn post_raw<T: DeserializeOwned>(
+    path: &str,
+    body: Option<&web_sys::File>,
+) -> Result<T, String> {
+    let request = with_token(Request::post(&format!("{BASE}{path}")));
+    let response = match body {
+        Some(file) => {
+            let request = request.header("content-type", "application/wasm");
+            let request = request
+                .body(JsValue::from(file.clone()))
+                .map_err(|error| error.to_string())?;
+            request.send().await
+        }
+        None => request.send().await,
+    };
+    answer(response.map_err(unreachable)?).await
+}
+
+async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, String> {
+    if response.ok() {
+        return response
+            .json()
+            .await
+            .map_err(|error| format!("the host's answer cannot be read: {error}"));
+    }
+    let status = response.status();
+    match response.json::<Problem>().await {
+        Ok(problem) => Err(problem.detail),
+        Err(_) => Err(format!("the host answered with HTTP status {status}")),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn unreachable(_error: gloo_net::Error) -> String {
+    "The host does not answer; is `netsage run` still running?".to_owned()
+}
+
+fn with_token(request: RequestBuilder) -> RequestBuilder {
+    match token() {
+        Some(token) => request.header("authorization", &format!("Bearer {token}")),
+        None => request,
+    }
+}
+
+/// The token that the user gave in this tab.
+pub(crate) fn token() -> Option<String> {
+    session_storage()?
+        .get_item(TOKEN_KEY)
+        .ok()?
+        .filter(|token| !token.is_empty())
+}
+
+/// Keeps the token until the tab is closed.
+pub(crate) fn set_token(token: &str) {
+    if let Some(storage) = session_storage() {
+        // Without storage the token is asked for again; nothing is lost.
+        let _ = storage.set_item(TOKEN_KEY, token.trim());
+    }
+}
+
+fn session_storage() -> Option<web_sys::Storage> {
+    window().session_storage().ok().flatten()
+}
+
+/// `?name=value&...` of the values that are there.
+pub(crate) fn query(pairs: &[(&str, Option<String>)]) -> String {
+    let given = pairs.iter().filter_map(|(name, value)| {
+        let value = value.as_ref().filter(|value| !value.is_empty())?;
+        Some(format!("{name}={}", js_sys::encode_uri_component(value)))
+    });
+    let given: Vec<String> = given.collect();
+    if given.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", given.join("&"))
+    }
+}

@@ -1,0 +1,10 @@
+//! What the dashboard computes: scales of charts, figures of an evaluation, numbers and times as text.
+//!
+//! Pure functions of their arguments: nothing here knows the page, the network or the clock, so all of it
+//! is tested on any machine. The pages themselves are the program beside this library (`main.rs`).
+//!
+//! Start with [`evaluation`] for the Lab's figures and [`scale`] for the charts.
+
+pub mod evaluation;
+pub mod format;
+pub mod scale;

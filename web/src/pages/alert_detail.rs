@@ -1,0 +1,177 @@
+//! The drawer with everything about one alert.
+
+use leptos::ev;
+use leptos::html;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use netsage_api_types::{Alert, AlertState, Health, StateChange};
+use netsage_web::format;
+
+use crate::api::{self, Remote};
+use crate::common::{Contributions, moment, severity_name, state_name};
+
+const NAME_KEY: &str = "netsage-name";
+
+/// The drawer. Escape closes it.
+#[component]
+pub(crate) fn AlertDetail(alert: Alert, close: Callback<()>, changed: Callback<Alert>) -> impl IntoView {
+    let close_button = NodeRef::<html::Button>::new();
+    Effect::new(move |_| {
+        if let Some(button) = close_button.get() {
+            // Focus only fails for elements that are not in the page.
+            let _ = button.focus();
+        }
+    });
+    let keys = window_event_listener(ev::keydown, move |event| {
+        if event.key() == "Escape" {
+            close.run(());
+        }
+    });
+    on_cleanup(move || keys.remove());
+
+    let severity = severity_name(alert.severity);
+    let change = match (&alert.changed_by, alert.changed_at) {
+        (Some(who), Some(when)) => format!("{} by {who}, {}", state_name(alert.state), moment(when)),
+        _ => state_name(alert.state).to_owned(),
+    };
+    let span = alert.last_seen.saturating_sub(alert.first_seen);
+    let digest = alert.detector.digest.chars().take(12).collect::<String>();
+    let facts = [
+        ("First seen", moment(alert.first_seen)),
+        (
+            "Last seen",
+            format!("{} ({} later)", moment(alert.last_seen), format::duration(span)),
+        ),
+        ("Flows", format::count(alert.count)),
+        (
+            "Highest score",
+            format!(
+                "{} (threshold {})",
+                format::score(alert.score),
+                format::score(alert.threshold)
+            ),
+        ),
+        (
+            "Flow",
+            format!(
+                "{} {}:{} → {}:{}",
+                alert.protocol, alert.source, alert.source_port, alert.destination, alert.destination_port
+            ),
+        ),
+        ("Community ID", alert.community_id.clone()),
+        (
+            "Detector",
+            format!("{} {} ({digest}…)", alert.detector.name, alert.detector.version),
+        ),
+        ("Schema", alert.schema.clone()),
+        ("State", change),
+    ];
+    let facts = facts
+        .into_iter()
+        .map(|(name, value)| view! { <dt>{name}</dt><dd>{value}</dd> })
+        .collect_view();
+    view! {
+        <div class="scrim" on:click=move |_| close.run(())></div>
+        <aside class="drawer" role="dialog" aria-modal="true" aria-label="Alert">
+            <header>
+                <span class=format!("badge {severity}")>{severity}</span>
+                <h2>{alert.kind.clone()}" from "<code>{alert.source.clone()}</code></h2>
+                <button type="button" class="icon" aria-label="Close" node_ref=close_button on:click=move |_| close.run(())>"✕"</button>
+            </header>
+            <StateForm id=alert.id.clone() state=alert.state changed/>
+            <h3>"What drove the score"</h3>
+            <Contributions contributions=alert.contributions/>
+            <h3>"Facts"</h3>
+            <dl>{facts}</dl>
+        </aside>
+    }
+}
+
+/// Name, token where one is needed, and the buttons.
+#[component]
+fn StateForm(id: String, state: AlertState, changed: Callback<Alert>) -> impl IntoView {
+    let name = RwSignal::new(stored_name());
+    let busy = RwSignal::new(false);
+    let trouble = RwSignal::new(None::<String>);
+    let actions = match state {
+        AlertState::New => [
+            (AlertState::Acknowledged, "Acknowledge"),
+            (AlertState::Closed, "Close"),
+        ],
+        AlertState::Acknowledged => [(AlertState::Closed, "Close"), (AlertState::New, "Back to new")],
+        AlertState::Closed => [
+            (AlertState::New, "Reopen"),
+            (AlertState::Acknowledged, "Acknowledge"),
+        ],
+    };
+    let send = move |id: String, state: AlertState| {
+        let by = name.get_untracked().trim().to_owned();
+        if by.is_empty() {
+            trouble.set(Some(
+                "Please say who you are: the change is recorded with your name.".to_owned(),
+            ));
+            return;
+        }
+        store_name(&by);
+        busy.set(true);
+        spawn_local(async move {
+            let answer =
+                api::post_json::<Alert>(&format!("/alerts/{id}/state"), &StateChange { state, by }).await;
+            // The drawer may be closed by now.
+            busy.try_set(false);
+            match answer {
+                Ok(alert) => changed.run(alert),
+                Err(why) => {
+                    trouble.try_set(Some(why));
+                }
+            }
+        });
+    };
+    let buttons = actions.into_iter().enumerate().map(|(index, (state, words))| {
+        let id = id.clone();
+        let class = if index == 0 { "primary" } else { "" };
+        view! { <button type="button" class=class disabled=busy on:click=move |_| send(id.clone(), state)>{words}</button> }
+    });
+    view! {
+        <div class="actions">
+            <label>"Your name"
+                <input name="by" maxlength="128" autocomplete="name" prop:value=name
+                    on:input=move |event| name.set(event_target_value(&event))/>
+            </label>
+            <TokenField/>
+            <div class="buttons">{buttons.collect_view()}</div>
+            {move || trouble.get().map(|why| view! { <p class="trouble" role="alert">{why}</p> })}
+        </div>
+    }
+}
+
+/// A field for the token, shown when the host wants one.
+#[component]
+pub(crate) fn TokenField() -> impl IntoView {
+    let health = RwSignal::new(Remote::<Health>::Loading);
+    api::load(health, "/health".to_owned());
+    let needed = move || matches!(health.get(), Remote::Ready(health) if health.token_required);
+    view! {
+        <Show when=needed>
+            <label>"Token"
+                <input name="token" type="password" autocomplete="off" placeholder="as configured on the host"
+                    prop:value=api::token().unwrap_or_default()
+                    on:input=|event| api::set_token(&event_target_value(&event))/>
+            </label>
+        </Show>
+    }
+}
+
+fn stored_name() -> String {
+    let storage = window().local_storage().ok().flatten();
+    storage
+        .and_then(|storage| storage.get_item(NAME_KEY).ok().flatten())
+        .unwrap_or_default()
+}
+
+fn store_name(name: &str) {
+    if let Ok(Some(storage)) = window().local_storage() {
+        // Without storage the name is asked for again; nothing is lost.
+        let _ = storage.set_item(NAME_KEY, name);
+    }
+}

@@ -1,0 +1,250 @@
+//! Alerts: what a person should look at, as it comes in.
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos_router::hooks::use_query_map;
+use netsage_api_types::{Alert, AlertState, Page, Severity};
+use netsage_web::format;
+
+use super::alert_detail::AlertDetail;
+use crate::api::{self, Remote};
+use crate::common::{Notice, moment, severity_name, state_name};
+use crate::live::Live;
+
+const PAGE: u32 = 50;
+
+/// What the user wants to see; empty means all.
+#[derive(Clone, Default, PartialEq)]
+struct Filter {
+    state: String,
+    severity: String,
+    source: String,
+    kind: String,
+}
+
+impl Filter {
+    fn path(&self, cursor: Option<String>) -> String {
+        let some = |text: &str| Some(text.trim().to_owned());
+        let query = api::query(&[
+            ("state", some(&self.state)),
+            ("min_severity", some(&self.severity)),
+            ("source", some(&self.source)),
+            ("kind", some(&self.kind)),
+            ("limit", Some(PAGE.to_string())),
+            ("cursor", cursor),
+        ]);
+        format!("/alerts{query}")
+    }
+
+    fn takes(&self, alert: &Alert) -> bool {
+        let severities = [
+            Severity::Low,
+            Severity::Medium,
+            Severity::High,
+            Severity::Critical,
+        ];
+        let least = severities
+            .into_iter()
+            .find(|severity| severity_name(*severity) == self.severity);
+        let same = |wanted: &str, found: &str| wanted.trim().is_empty() || wanted.trim() == found;
+        same(&self.state, state_name(alert.state))
+            && least.is_none_or(|least| alert.severity >= least)
+            && same(&self.source, &alert.source)
+            && same(&self.kind, &alert.kind)
+    }
+}
+
+/// The page.
+#[component]
+pub(crate) fn Alerts() -> impl IntoView {
+    let live = expect_context::<Live>();
+    let source = use_query_map()
+        .with_untracked(|query| query.get("source"))
+        .unwrap_or_default();
+    let filter = RwSignal::new(Filter {
+        source,
+        ..Filter::default()
+    });
+    let first = RwSignal::new(Remote::<Page<Alert>>::Loading);
+    let list = RwSignal::new(Vec::<Alert>::new());
+    let next = RwSignal::new(None::<String>);
+    let trouble = RwSignal::new(None::<String>);
+    let opened = RwSignal::new(None::<Alert>);
+
+    Effect::new(move |_| {
+        first.set(Remote::Loading);
+        api::load(first, filter.get().path(None));
+    });
+    Effect::new(move |_| {
+        if let Remote::Ready(page) = first.get() {
+            live.alerts.update_untracked(Vec::clear);
+            list.set(page.items);
+            next.set(page.next);
+        }
+    });
+    Effect::new(move |_| {
+        live.alerts.track();
+        let Some(news) = live
+            .alerts
+            .try_update_untracked(std::mem::take)
+            .filter(|news| !news.is_empty())
+        else {
+            return;
+        };
+        let filter = filter.get_untracked();
+        list.update(|list| news.into_iter().for_each(|alert| put(list, alert, &filter)));
+    });
+    let more = move |_| {
+        let path = filter.get_untracked().path(next.get_untracked());
+        spawn_local(async move {
+            match api::get::<Page<Alert>>(&path).await {
+                Ok(page) => {
+                    list.update(|list| {
+                        let known = |alert: &Alert| list.iter().any(|other| other.id == alert.id);
+                        let news: Vec<Alert> = page.items.into_iter().filter(|alert| !known(alert)).collect();
+                        list.extend(news);
+                    });
+                    next.set(page.next);
+                    trouble.set(None);
+                }
+                Err(why) => trouble.set(Some(why)),
+            }
+        });
+    };
+    let changed = move |alert: Alert| {
+        list.update(|list| {
+            if let Some(entry) = list.iter_mut().find(|entry| entry.id == alert.id) {
+                *entry = alert.clone();
+            }
+        });
+        opened.set(Some(alert));
+    };
+    let body = move || match first.get() {
+        Remote::Loading => {
+            view! { <Notice kind="busy" title="Loading" text="Asking the host for alerts."/> }.into_any()
+        }
+        Remote::Failed(why) => {
+            view! { <Notice kind="error" title="The alerts cannot be shown" text=why/> }.into_any()
+        }
+        Remote::Ready(_) => view! { <Table list opened/> }.into_any(),
+    };
+    view! {
+        <div class="page-head">
+            <h1>"Alerts"</h1>
+            <p class="muted">{move || format::plural(list.with(Vec::len) as u64, "alert shown", "alerts shown")}", newest first; new ones appear by themselves"</p>
+        </div>
+        <Filters filter/>
+        {body}
+        {move || trouble.get().map(|why| view! { <Notice kind="error" title="No more alerts could be loaded" text=why/> })}
+        <Show when=move || next.get().is_some()>
+            <button type="button" class="more" on:click=more>"Load more"</button>
+        </Show>
+        {move || opened.get().map(|alert| view! {
+            <AlertDetail alert close=Callback::new(move |()| opened.set(None)) changed=Callback::new(changed)/>
+        })}
+    }
+}
+
+/// Puts an alert that came in to its place, or takes it away when the filter no longer wants it.
+fn put(list: &mut Vec<Alert>, alert: Alert, filter: &Filter) {
+    let place = list.iter().position(|entry| entry.id == alert.id);
+    match (place, filter.takes(&alert)) {
+        (Some(place), true) => list[place] = alert,
+        (Some(place), false) => {
+            list.remove(place);
+        }
+        (None, true) => {
+            let place = list.partition_point(|entry| entry.last_seen > alert.last_seen);
+            list.insert(place, alert);
+        }
+        (None, false) => {}
+    }
+}
+
+#[component]
+fn Filters(filter: RwSignal<Filter>) -> impl IntoView {
+    view! {
+        <form class="filters" aria-label="Filters" on:submit=|event| event.prevent_default()>
+            <label>"State"
+                <select name="state" on:change=move |event| filter.update(|filter| filter.state = event_target_value(&event))>
+                    <option value="">"all"</option>
+                    <option value="new">"new"</option>
+                    <option value="acknowledged">"acknowledged"</option>
+                    <option value="closed">"closed"</option>
+                </select>
+            </label>
+            <label>"Severity"
+                <select name="severity" on:change=move |event| filter.update(|filter| filter.severity = event_target_value(&event))>
+                    <option value="">"all"</option>
+                    <option value="medium">"medium and above"</option>
+                    <option value="high">"high and above"</option>
+                    <option value="critical">"critical"</option>
+                </select>
+            </label>
+            <label>"Source"
+                <input name="source" type="search" placeholder="any address" autocomplete="off"
+                    prop:value=move || filter.with(|filter| filter.source.clone())
+                    on:change=move |event| filter.update(|filter| filter.source = event_target_value(&event))/>
+            </label>
+            <label>"Kind"
+                <input name="kind" type="search" placeholder="any, e.g. tcp/ssh" autocomplete="off"
+                    prop:value=move || filter.with(|filter| filter.kind.clone())
+                    on:change=move |event| filter.update(|filter| filter.kind = event_target_value(&event))/>
+            </label>
+        </form>
+    }
+}
+
+#[component]
+fn Table(list: RwSignal<Vec<Alert>>, opened: RwSignal<Option<Alert>>) -> impl IntoView {
+    let empty = move || list.with(Vec::is_empty);
+    // The key holds what can change, so that a changed alert is drawn anew.
+    let key = |alert: &Alert| {
+        (
+            alert.id.clone(),
+            alert.count,
+            alert.last_seen,
+            state_name(alert.state),
+        )
+    };
+    view! {
+        <Show when=empty>
+            <Notice kind="empty" title="No alerts"
+                text="No flow has scored above its detector's threshold, or the filters above leave none over."/>
+        </Show>
+        <div class="table-wrap" hidden=empty>
+            <table>
+                <thead><tr>
+                    <th scope="col">"Severity"</th> <th scope="col">"Last seen"</th> <th scope="col">"Kind"</th>
+                    <th scope="col">"Source"</th> <th scope="col">"Destination"</th>
+                    <th scope="col" class="number">"Flows"</th> <th scope="col" class="number">"Score"</th>
+                    <th scope="col">"State"</th>
+                </tr></thead>
+                <tbody>
+                    <For each=move || list.get() key=key let:alert>{row(alert, opened)}</For>
+                </tbody>
+            </table>
+        </div>
+    }
+}
+
+fn row(alert: Alert, opened: RwSignal<Option<Alert>>) -> impl IntoView {
+    let severity = severity_name(alert.severity);
+    let state = state_name(alert.state);
+    let faded = alert.state == AlertState::Closed;
+    let label = format!("Details of the alert {} from {}", alert.kind, alert.source);
+    let shown = alert.clone();
+    let open = move |_| opened.set(Some(shown.clone()));
+    view! {
+        <tr class="clickable" class:faded=faded on:click=open.clone()>
+            <td><span class=format!("badge {severity}")>{severity}</span></td>
+            <td class="time">{moment(alert.last_seen)}</td>
+            <td><button type="button" class="link" aria-label=label>{alert.kind}</button></td>
+            <td><code>{alert.source}</code></td>
+            <td><code>{format!("{}:{}", alert.destination, alert.destination_port)}</code></td>
+            <td class="number">{format::count(alert.count)}</td>
+            <td class="number">{format::score(alert.score)}</td>
+            <td><span class=format!("state {state}")>{state}</span></td>
+        </tr>
+    }
+}

@@ -1,0 +1,9 @@
+//! The pages.
+
+pub(crate) mod alert_detail;
+pub(crate) mod alerts;
+pub(crate) mod detectors;
+pub(crate) mod lab;
+pub(crate) mod lab_results;
+pub(crate) mod lab_worker;
+pub(crate) mod overview;

@@ -1,0 +1,167 @@
+//! Overview: what goes through, and what stands out.
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+use leptos_router::components::A;
+use netsage_api_types::{Health, Overview as Figures, PipelineCounters, TopSource};
+use netsage_web::format;
+
+use crate::api::{self, Remote};
+use crate::chart::FlowsOverTime;
+use crate::common::Notice;
+use crate::live::Live;
+
+/// How often the chart is asked for again; the counters come by themselves.
+const REFRESH: Duration = Duration::from_secs(4);
+
+/// The page.
+#[component]
+pub(crate) fn Overview() -> impl IntoView {
+    let live = expect_context::<Live>();
+    let figures = RwSignal::new(Remote::<Figures>::Loading);
+    let health = RwSignal::new(Remote::<Health>::Loading);
+    let refresh = move || {
+        api::load(figures, "/overview".to_owned());
+        api::load(health, "/health".to_owned());
+    };
+    refresh();
+    if let Ok(timer) = set_interval_with_handle(refresh, REFRESH) {
+        on_cleanup(move || timer.clear());
+    }
+
+    let counters = Memo::new(move |_| {
+        let known = match figures.get() {
+            Remote::Ready(figures) => Some(figures.counters),
+            _ => None,
+        };
+        live.counters.get().or(known).unwrap_or_default()
+    });
+    let body = move || match figures.get() {
+        Remote::Loading => {
+            view! { <Notice kind="busy" title="Loading" text="Asking the host for its figures."/> }.into_any()
+        }
+        Remote::Failed(why) => {
+            view! { <Notice kind="error" title="The figures cannot be shown" text=why/> }.into_any()
+        }
+        Remote::Ready(figures) => panels(figures).into_any(),
+    };
+    let alerts_new = move || match figures.get() {
+        Remote::Ready(figures) => (
+            format::count(figures.alerts_new),
+            format!("of {} in all", format::count(figures.alerts_total)),
+        ),
+        _ => ("–".to_owned(), String::new()),
+    };
+    view! {
+        <div class="page-head">
+            <h1>"Overview"</h1>
+            {move || source_line(health.get())}
+        </div>
+        <section class="tiles" aria-label="Counters">
+            {tile("Flows a second", move || live.flow_rate.get().map_or_else(|| "–".to_owned(), format::short), || "over the last 5 s".to_owned())}
+            {tile("Flows scored", move || format::count(counters.get().flows_scored), move || format!("of {}", format::plural(counters.get().flows, "flow", "flows")))}
+            {tile("Packets", move || format::short(counters.get().packets as f64), move || format::bytes(counters.get().bytes))}
+            {tile("New alerts", move || alerts_new().0, move || alerts_new().1)}
+            {tile("Not scored", move || format::count(counters.get().flows_failed + counters.get().flows_dropped), move || losses(counters.get()))}
+        </section>
+        {body}
+    }
+}
+
+fn tile(
+    name: &'static str,
+    value: impl Fn() -> String + Send + Sync + 'static,
+    note: impl Fn() -> String + Send + Sync + 'static,
+) -> impl IntoView {
+    view! {
+        <div class="tile">
+            <span class="name">{name}</span>
+            <span class="value">{value}</span>
+            <span class="note">{note}</span>
+        </div>
+    }
+}
+
+fn losses(counters: PipelineCounters) -> String {
+    match (counters.flows_failed, counters.flows_dropped) {
+        (0, 0) => "nothing lost".to_owned(),
+        (failed, dropped) => format!(
+            "{} failed, {} dropped",
+            format::count(failed),
+            format::count(dropped)
+        ),
+    }
+}
+
+fn source_line(health: Remote<Health>) -> impl IntoView {
+    let Remote::Ready(health) = health else {
+        return ().into_any();
+    };
+    let source = match (health.source.as_str(), health.finished) {
+        ("none", _) => "No source: the host only answers requests".to_owned(),
+        (source, true) => format!("{source}, read to its end"),
+        (source, false) => format!("Reading {source}"),
+    };
+    let uptime = i64::try_from(health.uptime.saturating_mul(1000)).unwrap_or(i64::MAX);
+    let rest = format!(
+        "NetSage {} · store {} · up {}",
+        health.version,
+        health.store,
+        format::duration(uptime)
+    );
+    view! { <p class="muted">{source}" · "{rest}</p> }.into_any()
+}
+
+fn panels(figures: Figures) -> impl IntoView {
+    if figures.points.is_empty() {
+        return view! {
+            <Notice kind="empty" title="No flow has ended yet"
+                text="A flow is shown when its last packet has been seen. Start the host with --pcap FILE or --interface NAME, or try the Lab."/>
+        }
+        .into_any();
+    }
+    view! {
+        <div class="columns">
+            <section class="panel wide">
+                <h2>"Flows and alerts over time"</h2>
+                <FlowsOverTime step=figures.step points=figures.points/>
+            </section>
+            <section class="panel">
+                <h2>"Top sources"</h2>
+                {top_sources(figures.top_sources)}
+            </section>
+        </div>
+    }
+    .into_any()
+}
+
+fn top_sources(sources: Vec<TopSource>) -> impl IntoView {
+    if sources.is_empty() {
+        return view! { <p class="muted">"No source stands out: no flow has scored above a threshold."</p> }
+            .into_any();
+    }
+    let most = sources
+        .iter()
+        .map(|source| source.flows)
+        .max()
+        .unwrap_or(0)
+        .max(1);
+    let rows = sources.into_iter().map(|source| {
+        let share = format!("{:.1}", source.flows as f64 / most as f64 * 100.0);
+        let link = format!("/alerts{}", api::query(&[("source", Some(source.source.clone()))]));
+        view! {
+            <li>
+                <A href=link><code>{source.source}</code></A>
+                <span class="muted">
+                    {format::plural(source.flows, "flow", "flows")}" · "{format::plural(source.alerts, "alert", "alerts")}
+                </span>
+                <svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
+                    <rect class="track" width="100" height="4"/>
+                    <rect class="fill alert" width=share height="4"/>
+                </svg>
+            </li>
+        }
+    });
+    view! { <ol class="sources">{rows.collect_view()}</ol> }.into_any()
+}
