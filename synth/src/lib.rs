@@ -1,1 +1,34 @@
-//! .
+//! A seeded generator of labelled traffic, as real Ethernet packets.
+//!
+//! It writes what an office network looks like from its gateway: browsing, name lookups, SSH, mail, clock
+//! synchronisation, video, file transfers and small housekeeping; and, when asked, six attacks hidden in it.
+//! Packets are complete: checksums, sequence numbers, windows and the first bytes of every protocol are
+//! what a flow meter and an application parser expect of a capture. The same configuration gives the same
+//! packets.
+//!
+//! This crate does no I/O of its own (callers hand it a writer), reads no clock and no system randomness,
+//! and compiles to wasm. It never generates code, passwords or payloads of real attacks: what looks like
+//! ciphertext is noise, and addresses outside the office come from ranges that belong to nobody.
+//!
+//! Start with [`Generator`]; `ordinary` and `attacks` hold the behaviours, `tcp` and `datagrams` turn a
+//! dialogue into packets, and `hosts` is the population that talks.
+
+mod attacks;
+mod config;
+mod conversation;
+mod datagrams;
+mod dialogue;
+mod generator;
+mod hosts;
+mod label;
+pub mod labels_csv;
+mod ordinary;
+pub mod pcap;
+mod random;
+mod tcp;
+mod tls;
+mod wire;
+
+pub use config::SynthConfig;
+pub use generator::{Generator, SynthPacket};
+pub use label::{Behaviour, FlowLabel};

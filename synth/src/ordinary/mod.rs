@@ -1,0 +1,114 @@
+//! Ordinary traffic: everything that happens in an office without anybody meaning harm.
+
+mod dialogues;
+mod sessions;
+
+use rand::RngExt;
+
+pub(crate) use dialogues::{dns_message, http, ssh_opening};
+
+use crate::config::SynthConfig;
+use crate::generator::{Actor, Stage};
+use crate::random::Random;
+
+/// A kind of session: what starts it, its share of the ordinary flows, and how many flows one has on average.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    start: fn(i64, &mut Stage<'_>),
+    share: f64,
+    flows_per_session: f64,
+}
+
+const KINDS: [Kind; 10] = [
+    Kind {
+        start: sessions::browse,
+        share: 0.70,
+        flows_per_session: 4.4,
+    },
+    Kind {
+        start: sessions::look_up,
+        share: 0.115,
+        flows_per_session: 1.0,
+    },
+    Kind {
+        start: sessions::synchronise_clock,
+        share: 0.05,
+        flows_per_session: 1.0,
+    },
+    Kind {
+        start: sessions::mail,
+        share: 0.036,
+        flows_per_session: 1.3,
+    },
+    Kind {
+        start: sessions::shell,
+        share: 0.008,
+        flows_per_session: 1.0,
+    },
+    Kind {
+        start: sessions::watch,
+        share: 0.007,
+        flows_per_session: 2.0,
+    },
+    Kind {
+        start: sessions::transfer_files,
+        share: 0.014,
+        flows_per_session: 3.0,
+    },
+    Kind {
+        start: sessions::renew_address,
+        share: 0.01,
+        flows_per_session: 1.0,
+    },
+    Kind {
+        start: sessions::resolve_address,
+        share: 0.045,
+        flows_per_session: 1.0,
+    },
+    Kind {
+        start: sessions::ping,
+        share: 0.015,
+        flows_per_session: 1.0,
+    },
+];
+
+/// Starts sessions of one kind, evenly over the time, until it has its number of flows.
+#[derive(Debug)]
+struct Habit {
+    kind: Kind,
+    remaining: i64,
+    begun: bool,
+}
+
+impl Actor for Habit {
+    fn act(&mut self, now_ns: i64, stage: &mut Stage<'_>) -> Option<i64> {
+        if std::mem::replace(&mut self.begun, true) {
+            (self.kind.start)(now_ns, stage);
+            self.remaining -= i64::try_from(stage.started()).unwrap_or(i64::MAX);
+        }
+        if self.remaining <= 0 {
+            return None;
+        }
+        // The first of n points that lie evenly at random in the time that is left.
+        let sessions = (self.remaining as f64 / self.kind.flows_per_session).max(1.0);
+        let unit: f64 = stage.random.random();
+        let left = (stage.last_start_ns - now_ns).max(0) as f64;
+        Some(now_ns + (left * (1.0 - unit.powf(1.0 / sessions))) as i64)
+    }
+}
+
+/// Everything ordinary, with the time of its first act.
+pub(crate) fn actors(config: &SynthConfig, flows: u32, _random: &mut Random) -> Vec<(i64, Box<dyn Actor>)> {
+    KINDS
+        .into_iter()
+        .map(|kind| {
+            let remaining = (f64::from(flows) * kind.share).ceil() as i64;
+            let habit: Box<dyn Actor> = Box::new(Habit {
+                kind,
+                remaining,
+                begun: false,
+            });
+            (config.start_ns, habit)
+        })
+        .collect()
+}
