@@ -1,1 +1,107 @@
-//! .
+//! Alerts and flows at rest, behind one trait with two backends: SQLite inside the process and MongoDB by URL.
+//!
+//! Deliveries repeat: a replay is started again, a process is killed between writing and saying so. So the one
+//! promise everything here is built around is that [`Store::record`] counts each flow once per alert, however often
+//! and in whatever batches it is delivered. `grouping` holds the rule that turns hits into alerts; it does no I/O, and
+//! both backends use it, so that they cannot disagree.
+//!
+//! This crate must never score, never decide what is an alert, and never show a database's own types to its callers.
+//!
+//! Start with [`Store`], then [`open`]; `grouping` is the heart, `sqlite` and `mongo` make it durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use futures_util::future::BoxFuture;
+use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
+
+mod cursor;
+mod error;
+mod grouping;
+mod mongo;
+mod open;
+mod overview;
+mod record;
+mod sqlite;
+
+pub use error::StoreError;
+pub use open::{open, open_with};
+pub use overview::{MAX_OVERVIEW_POINTS, OVERVIEW_GRAIN_MS, StoreOverview};
+pub use record::{AlertHit, FlowBatchRecord};
+
+/// A store as the rest of the program holds it.
+pub type SharedStore = Arc<dyn Store>;
+
+/// What may be chosen when a store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Length of the tumbling windows in which hits become one alert, ms, by the start of the flow. At least 1.
+    /// Changing it leaves the alerts there are as they are; hits from then on fall into windows of the new length.
+    pub alert_window_ms: i64,
+    /// How long flows are kept, counted by the clock from the moment they were first recorded. Alerts stay.
+    pub flow_ttl: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            alert_window_ms: 60 * 60 * 1000,
+            flow_ttl: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
+}
+
+/// Where alerts and flows are kept.
+///
+/// Errors are those of [`StoreError`]; after any of them the store holds what it held before, or part of the batch,
+/// and the same call may be made again.
+pub trait Store: Send + Sync {
+    /// Kind of store: `sqlite` or `mongodb`.
+    fn kind(&self) -> &'static str;
+
+    /// Whether the store answers.
+    fn health(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Records flows and the hits among them, and returns the alerts that are new or have changed.
+    ///
+    /// - A flow that is there already keeps its identity and time, and takes over the measurements and scores.
+    /// - Hits of the same detector name, source and kind whose flows start in the same window are one alert.
+    ///   Each flow is counted in it once; a second hit of the same flow changes nothing, whatever it says.
+    /// - The flow with the highest score gives the alert its ports, score and contributions; of equal scores the one
+    ///   with the smallest flow id, so that the order of delivery makes no difference.
+    /// - An alert that was closed stays closed and goes on counting.
+    ///
+    /// A batch that was delivered in full returns no alerts when it is delivered again. What is recorded lasts
+    /// [`StoreOptions::flow_ttl`]: a flow delivered again after that is a new flow, yet still not counted again in an
+    /// alert.
+    fn record(&self, batch: FlowBatchRecord) -> BoxFuture<'_, Result<Vec<Alert>, StoreError>>;
+
+    /// A page of alerts, by `last_seen` and then id, falling. An alert that grows while a reader turns the pages
+    /// moves towards the first page.
+    fn alerts<'a>(&'a self, query: &'a AlertQuery) -> BoxFuture<'a, Result<Page<Alert>, StoreError>>;
+
+    /// The alert with this id, if there is one.
+    fn alert<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Alert>, StoreError>>;
+
+    /// Gives an alert a state and notes who did it and when; `None` when there is no such alert.
+    ///
+    /// Errors with [`StoreError::InvalidChange`] when the name is empty or longer than 128 characters.
+    fn change_state<'a>(
+        &'a self,
+        id: &'a str,
+        change: &'a StateChange,
+    ) -> BoxFuture<'a, Result<Option<Alert>, StoreError>>;
+
+    /// A page of flows, by `end` and then id, falling.
+    fn flows<'a>(&'a self, query: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>>;
+
+    /// The latest steps of the time axis up to the newest flow, and the totals.
+    ///
+    /// `step_ms` is rounded up to a multiple of [`OVERVIEW_GRAIN_MS`]; `max_points` is held between 1 and
+    /// [`MAX_OVERVIEW_POINTS`]. The axis reaches back at least as far as flows are kept.
+    fn overview(&self, step_ms: i64, max_points: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>>;
+
+    /// Deletes flows that are past their time and returns how many went. Stores do this by themselves as they record;
+    /// a call makes it happen now.
+    fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>>;
+}

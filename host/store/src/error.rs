@@ -1,0 +1,136 @@
+//! What can go wrong with a store, each in one sentence that says what to do.
+
+use std::path::PathBuf;
+
+/// Why a store could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The URL names a kind of store that there is none of.
+    #[error("no store is called `{scheme}`: give `sqlite:PATH`, a path, or `mongodb://HOST/DATABASE`")]
+    UnknownScheme {
+        /// What stands before the colon.
+        scheme: String,
+    },
+    /// The URL is of a known kind but cannot be understood.
+    #[error(
+        "the store's URL is not usable ({reason}): give `sqlite:PATH`, a path, or `mongodb://HOST/DATABASE`"
+    )]
+    BadUrl {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No server answered in time.
+    #[error("the MongoDB server at {server} does not answer ({reason}): start it or give another --store")]
+    Unreachable {
+        /// Host and port; never a password.
+        server: String,
+        /// What the driver saw.
+        reason: String,
+    },
+    /// The file cannot be opened or made.
+    #[error("cannot open the store {path}: {reason}; check that its folder exists and may be written")]
+    CannotOpen {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The file is something else than a database.
+    #[error(
+        "{path} is not a SQLite database: it is damaged or another kind of file; move it away or name another"
+    )]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is a database of another program.
+    #[error("{path} is a database of another program: name another file")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later version of the program has written it.
+    #[error("{place} has schema version {found}, this program knows up to {known}: use a later netsage")]
+    Newer {
+        /// File or database.
+        place: String,
+        /// Version it has.
+        found: i64,
+        /// Latest version known here.
+        known: i64,
+    },
+    /// What was read makes no sense.
+    #[error("the store is damaged ({detail}): restore it from a copy or start a new one")]
+    Damaged {
+        /// What was found.
+        detail: String,
+    },
+    /// A cursor that no page of this listing gave out.
+    #[error("the cursor is not one that this listing gave out: start again without a cursor")]
+    BadCursor,
+    /// A flow or hit that cannot be stored; nothing of its batch was.
+    #[error("flow `{flow}` cannot be recorded: {problem}")]
+    InvalidRecord {
+        /// Id of the flow.
+        flow: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A change of state that cannot be made.
+    #[error("the state cannot be changed: {problem}")]
+    InvalidChange {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Another process holds the store.
+    #[error("the store is busy: another process has been writing to it for more than 5 seconds; try again")]
+    Busy,
+    /// Other writers kept changing the same alert.
+    #[error("alert {id} was changed by others at every attempt: try again")]
+    Contended {
+        /// Id of the alert.
+        id: String,
+    },
+    /// SQLite failed.
+    #[error("cannot {action} in the SQLite store: {source}")]
+    Sqlite {
+        /// What was being done.
+        action: &'static str,
+        /// SQLite's own words.
+        source: rusqlite::Error,
+    },
+    /// MongoDB failed.
+    #[error("cannot {action} in the MongoDB store: {source}")]
+    Mongo {
+        /// What was being done.
+        action: &'static str,
+        /// The driver's own words.
+        source: Box<mongodb::error::Error>,
+    },
+    /// The program is shutting down and the store's work was cut short.
+    #[error("the store has been shut down")]
+    ShutDown,
+}
+
+impl StoreError {
+    /// Sorts a failure of SQLite by what the caller can do about it.
+    pub(crate) fn sqlite(action: &'static str) -> impl Fn(rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        move |source| match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
+                detail: source.to_string(),
+            },
+            _ => Self::Sqlite { action, source },
+        }
+    }
+
+    /// Wraps a failure of the MongoDB driver.
+    pub(crate) fn mongo(action: &'static str) -> impl Fn(mongodb::error::Error) -> Self {
+        move |source| Self::Mongo {
+            action,
+            source: Box::new(source),
+        }
+    }
+}

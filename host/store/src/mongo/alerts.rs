@@ -1,0 +1,250 @@
+//! Alerts, counted exactly once without transactions.
+//!
+//! An alert's `count` has in it the flows of `alert_flows` and those of its own `counted_last`, and no others. To count
+//! more flows: (1) read the alert; (2) write its `counted_last` into `alert_flows`, which holds each pair once; (3) see
+//! which flows of the batch are in neither; (4) replace the alert, at the revision read, by one that counts these and
+//! names them in `counted_last`. Step 4 is one write of one document, so a kill anywhere leaves the sentence above
+//! true; and a writer that was overtaken between 1 and 4 fails at 4 and starts again.
+
+use std::collections::HashSet;
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::options::ReturnDocument;
+use netsage_api_types::{Alert, AlertQuery, Page, StateChange};
+
+use super::documents::{AlertDocument, severity_rank, state_name};
+use super::{MongoStore, is_duplicate_key};
+use crate::cursor::{Cursor, Listing, page, page_limit};
+use crate::grouping::{AlertGroup, AlertRecord, group};
+use crate::record::{AlertHit, parse_id, to_hex, to_signed};
+use crate::{BoxFuture, StoreError};
+
+/// Alerts of a batch that are worked on at the same time.
+const CONCURRENT_ALERTS: usize = 8;
+
+/// How often to start again when overtaken by other writers.
+const ATTEMPTS: u32 = 32;
+
+/// The outcome of one attempt to change an alert.
+enum Attempt {
+    Unchanged,
+    Changed(Box<Alert>),
+    Overtaken,
+}
+
+impl MongoStore {
+    /// Counts hits in their alerts; returns the alerts made or changed.
+    pub(super) async fn record_hits(&self, hits: &[AlertHit]) -> Result<Vec<Alert>, StoreError> {
+        let work: Vec<BoxFuture<'_, _>> = group(hits, self.options.alert_window_ms)
+            .into_iter()
+            .map(|group| self.record_group(group).boxed())
+            .collect();
+        let changed: Vec<Option<Alert>> = futures_util::stream::iter(work)
+            .buffered(CONCURRENT_ALERTS)
+            .try_collect()
+            .await?;
+        Ok(changed.into_iter().flatten().collect())
+    }
+
+    async fn record_group(&self, group: AlertGroup<'_>) -> Result<Option<Alert>, StoreError> {
+        let id = to_hex(&group.id);
+        for _ in 0..ATTEMPTS {
+            match self.try_record_group(&id, &group).await? {
+                Attempt::Unchanged => return Ok(None),
+                Attempt::Changed(alert) => return Ok(Some(*alert)),
+                Attempt::Overtaken => {}
+            }
+        }
+        Err(StoreError::Contended { id })
+    }
+
+    async fn try_record_group(&self, id: &str, group: &AlertGroup<'_>) -> Result<Attempt, StoreError> {
+        let found = self
+            .alerts
+            .find_one(doc! { "_id": id })
+            .await
+            .map_err(StoreError::mongo("read an alert"))?;
+        if let Some(found) = &found {
+            self.note_counted(id, &found.counted_last).await?;
+        }
+        let counted = if found.is_some() {
+            self.counted(id, &group.hits).await?
+        } else {
+            HashSet::new()
+        };
+        let fresh: Vec<&AlertHit> = group
+            .hits
+            .iter()
+            .copied()
+            .filter(|hit| !counted.contains(&pair(id, &hit.flow_id)))
+            .collect();
+        let revision = found.as_ref().map(|found| found.revision);
+        let record = found.map(AlertDocument::into_record);
+        if fresh.is_empty() {
+            return Ok(Attempt::Unchanged);
+        }
+        let Some(record) = AlertRecord::extend(record, &group.id, fresh.iter().copied()) else {
+            return Ok(Attempt::Unchanged);
+        };
+        let alert = Box::new(record.alert.clone());
+        let counted_last = fresh.iter().map(|hit| hit.flow_id.clone()).collect();
+        let document = AlertDocument::new(record, revision.unwrap_or(0) + 1, counted_last);
+        let written = match revision {
+            Some(revision) => self
+                .alerts
+                .replace_one(doc! { "_id": id, "revision": revision }, &document)
+                .await
+                .map(|outcome| outcome.matched_count == 1),
+            None => match self.alerts.insert_one(&document).await {
+                Ok(_) => Ok(true),
+                Err(error) if is_duplicate_key(&error) => Ok(false),
+                Err(error) => Err(error),
+            },
+        };
+        match written.map_err(StoreError::mongo("write an alert"))? {
+            true => Ok(Attempt::Changed(alert)),
+            false => Ok(Attempt::Overtaken),
+        }
+    }
+
+    /// Writes the pairs of an alert and its flows; those that are there are left alone.
+    async fn note_counted(&self, id: &str, flows: &[String]) -> Result<(), StoreError> {
+        if flows.is_empty() {
+            return Ok(());
+        }
+        let pairs = flows.iter().map(|flow| doc! { "_id": pair(id, flow) });
+        match self.alert_flows.insert_many(pairs).ordered(false).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_duplicate_key(&error) => Ok(()),
+            Err(error) => Err(StoreError::mongo("note the flows of an alert")(error)),
+        }
+    }
+
+    /// The pairs of an alert and these hits' flows that are noted.
+    async fn counted(&self, id: &str, hits: &[&AlertHit]) -> Result<HashSet<String>, StoreError> {
+        let failed = StoreError::mongo("read the flows of an alert");
+        let pairs: Vec<String> = hits.iter().map(|hit| pair(id, &hit.flow_id)).collect();
+        let found: Vec<Document> = self
+            .alert_flows
+            .find(doc! { "_id": { "$in": pairs } })
+            .await
+            .map_err(&failed)?
+            .try_collect()
+            .await
+            .map_err(&failed)?;
+        Ok(found
+            .into_iter()
+            .filter_map(|document| document.get_str("_id").ok().map(ToOwned::to_owned))
+            .collect())
+    }
+
+    pub(super) async fn list_alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
+        let failed = StoreError::mongo("list alerts");
+        let limit = page_limit(query.limit);
+        let filter = alert_filter(query)?;
+        let documents: Vec<AlertDocument> = self
+            .alerts
+            .find(filter)
+            .projection(doc! { "counted_last": 0 })
+            .sort(doc! { "last_seen": -1, "_id": -1 })
+            .limit(to_signed(limit as u64 + 1))
+            .await
+            .map_err(&failed)?
+            .try_collect()
+            .await
+            .map_err(&failed)?;
+        let items = documents
+            .into_iter()
+            .map(|document| document.into_record().alert)
+            .collect();
+        Ok(page(items, limit, Listing::Alerts, |alert: &Alert| Cursor {
+            time: alert.last_seen,
+            id: parse_id(&alert.id).unwrap_or_default(),
+        }))
+    }
+
+    pub(super) async fn find_alert(&self, id: &str) -> Result<Option<Alert>, StoreError> {
+        let found = self
+            .alerts
+            .find_one(doc! { "_id": id })
+            .projection(doc! { "counted_last": 0 })
+            .await
+            .map_err(StoreError::mongo("read an alert"))?;
+        Ok(found.map(|document| document.into_record().alert))
+    }
+
+    pub(super) async fn set_state(
+        &self,
+        id: &str,
+        change: &StateChange,
+    ) -> Result<Option<Alert>, StoreError> {
+        let changed = self
+            .alerts
+            .find_one_and_update(
+                doc! { "_id": id },
+                doc! {
+                    "$set": {
+                        "state": state_name(change.state),
+                        "changed_by": &change.by,
+                        "changed_at": DateTime::now().timestamp_millis(),
+                    },
+                    // Makes a writer that is about to replace the alert read it again.
+                    "$inc": { "revision": 1_i64 },
+                },
+            )
+            .return_document(ReturnDocument::After)
+            .await
+            .map_err(StoreError::mongo("change the state of an alert"))?;
+        Ok(changed.map(|document| document.into_record().alert))
+    }
+}
+
+/// Key of a flow in an alert: both ids have 32 digits.
+fn pair(alert: &str, flow: &str) -> String {
+    format!("{alert}{flow}")
+}
+
+/// The condition of all that stands after a cursor in a listing sorted by `time` and `_id`, falling.
+pub(super) fn after(cursor: Cursor, time: &str) -> Document {
+    doc! { "$or": [
+        { time: { "$lt": cursor.time } },
+        { time: cursor.time, "_id": { "$lt": to_hex(&cursor.id) } },
+    ] }
+}
+
+/// The condition of a time within `since` and `until`.
+pub(super) fn within(since: Option<i64>, until: Option<i64>) -> Option<Document> {
+    let mut range = Document::new();
+    if let Some(since) = since {
+        range.insert("$gte", since);
+    }
+    if let Some(until) = until {
+        range.insert("$lt", until);
+    }
+    (!range.is_empty()).then_some(range)
+}
+
+fn alert_filter(query: &AlertQuery) -> Result<Document, StoreError> {
+    let mut filter = match Cursor::of_query(query.cursor.as_ref(), Listing::Alerts)? {
+        Some(cursor) => after(cursor, "last_seen"),
+        None => Document::new(),
+    };
+    let mut add = |key: &str, value: Option<Bson>| {
+        if let Some(value) = value {
+            filter.insert(key, value);
+        }
+    };
+    add("state", query.state.map(|state| state_name(state).into()));
+    add(
+        "severity_rank",
+        query
+            .min_severity
+            .map(|severity| doc! { "$gte": severity_rank(severity) }.into()),
+    );
+    add("source", query.source.clone().map(Bson::from));
+    add("kind", query.kind.clone().map(Bson::from));
+    add("detector.name", query.detector.clone().map(Bson::from));
+    add("last_seen", within(query.since, query.until).map(Bson::from));
+    Ok(filter)
+}

@@ -1,0 +1,202 @@
+//! The documents, and how they and the types of the API become each other.
+
+use mongodb::bson::{Bson, DateTime, Document};
+use netsage_api_types::{Alert, AlertState, Contribution, DetectorRef, Flow, FlowScore, Severity};
+use serde::{Deserialize, Serialize};
+
+use crate::grouping::AlertRecord;
+use crate::record::{highest_score, to_signed, to_unsigned};
+
+/// A flow. Integers are signed, as the database has no others.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct FlowDocument {
+    #[serde(rename = "_id")]
+    pub(super) id: String,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    pub(super) source: String,
+    pub(super) source_port: i32,
+    pub(super) destination: String,
+    pub(super) destination_port: i32,
+    pub(super) protocol: String,
+    pub(super) service: String,
+    pub(super) state: String,
+    pub(super) packets: i64,
+    pub(super) bytes: i64,
+    pub(super) community_id: String,
+    pub(super) scores: Vec<FlowScore>,
+    pub(super) highest_score: Option<f32>,
+    pub(super) alerted: bool,
+    /// When the flow was first recorded, by the clock; what the TTL counts from.
+    pub(super) recorded: DateTime,
+}
+
+fn port(value: i32) -> u16 {
+    u16::try_from(value).unwrap_or(0)
+}
+
+impl FlowDocument {
+    pub(super) fn new(flow: &Flow, alerted: bool, recorded: DateTime) -> Self {
+        Self {
+            id: flow.id.clone(),
+            start: flow.start,
+            end: flow.end,
+            source: flow.source.clone(),
+            source_port: flow.source_port.into(),
+            destination: flow.destination.clone(),
+            destination_port: flow.destination_port.into(),
+            protocol: flow.protocol.clone(),
+            service: flow.service.clone(),
+            state: flow.state.clone(),
+            packets: to_signed(flow.packets),
+            bytes: to_signed(flow.bytes),
+            community_id: flow.community_id.clone(),
+            scores: flow.scores.clone(),
+            highest_score: highest_score(flow),
+            alerted,
+            recorded,
+        }
+    }
+
+    pub(super) fn into_flow(self) -> Flow {
+        Flow {
+            id: self.id,
+            start: self.start,
+            end: self.end,
+            source: self.source,
+            source_port: port(self.source_port),
+            destination: self.destination,
+            destination_port: port(self.destination_port),
+            protocol: self.protocol,
+            service: self.service,
+            state: self.state,
+            packets: to_unsigned(self.packets),
+            bytes: to_unsigned(self.bytes),
+            community_id: self.community_id,
+            scores: self.scores,
+        }
+    }
+}
+
+/// An alert.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct AlertDocument {
+    #[serde(rename = "_id")]
+    pub(super) id: String,
+    pub(super) first_seen: i64,
+    pub(super) last_seen: i64,
+    pub(super) count: i64,
+    pub(super) kind: String,
+    pub(super) source: String,
+    pub(super) source_port: i32,
+    pub(super) destination: String,
+    pub(super) destination_port: i32,
+    pub(super) protocol: String,
+    pub(super) community_id: String,
+    pub(super) score: f32,
+    pub(super) threshold: f32,
+    pub(super) severity: Severity,
+    /// The severity as a number, which can be compared.
+    pub(super) severity_rank: i32,
+    pub(super) detector: DetectorRef,
+    pub(super) schema: String,
+    pub(super) contributions: Vec<Contribution>,
+    pub(super) state: AlertState,
+    pub(super) changed_by: Option<String>,
+    pub(super) changed_at: Option<i64>,
+    pub(super) best_flow: String,
+    /// Rises with every change; a replacement holds only at the revision that was read.
+    pub(super) revision: i64,
+    /// Flows that `count` has in it already and `alert_flows` may not have yet. Left out when only reading.
+    #[serde(default)]
+    pub(super) counted_last: Vec<String>,
+}
+
+/// The rank of a severity, as stored.
+pub(super) fn severity_rank(severity: Severity) -> i32 {
+    match severity {
+        Severity::Low => 0,
+        Severity::Medium => 1,
+        Severity::High => 2,
+        Severity::Critical => 3,
+    }
+}
+
+/// The name of a state, as stored.
+pub(super) fn state_name(state: AlertState) -> &'static str {
+    match state {
+        AlertState::New => "new",
+        AlertState::Acknowledged => "acknowledged",
+        AlertState::Closed => "closed",
+    }
+}
+
+impl AlertDocument {
+    pub(super) fn new(record: AlertRecord, revision: i64, counted_last: Vec<String>) -> Self {
+        let AlertRecord { alert, best_flow } = record;
+        Self {
+            id: alert.id,
+            first_seen: alert.first_seen,
+            last_seen: alert.last_seen,
+            count: to_signed(alert.count),
+            kind: alert.kind,
+            source: alert.source,
+            source_port: alert.source_port.into(),
+            destination: alert.destination,
+            destination_port: alert.destination_port.into(),
+            protocol: alert.protocol,
+            community_id: alert.community_id,
+            score: alert.score,
+            threshold: alert.threshold,
+            severity: alert.severity,
+            severity_rank: severity_rank(alert.severity),
+            detector: alert.detector,
+            schema: alert.schema,
+            contributions: alert.contributions,
+            state: alert.state,
+            changed_by: alert.changed_by,
+            changed_at: alert.changed_at,
+            best_flow,
+            revision,
+            counted_last,
+        }
+    }
+
+    pub(super) fn into_record(self) -> AlertRecord {
+        let alert = Alert {
+            id: self.id,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            count: to_unsigned(self.count),
+            kind: self.kind,
+            source: self.source,
+            source_port: port(self.source_port),
+            destination: self.destination,
+            destination_port: port(self.destination_port),
+            protocol: self.protocol,
+            community_id: self.community_id,
+            score: self.score,
+            threshold: self.threshold,
+            severity: self.severity,
+            detector: self.detector,
+            schema: self.schema,
+            contributions: self.contributions,
+            state: self.state,
+            changed_by: self.changed_by,
+            changed_at: self.changed_at,
+        };
+        AlertRecord {
+            alert,
+            best_flow: self.best_flow,
+        }
+    }
+}
+
+/// An integer of a document, whichever width the server chose for it.
+pub(super) fn integer(document: &Document, key: &str) -> Option<i64> {
+    match document.get(key)? {
+        Bson::Int32(value) => Some(i64::from(*value)),
+        Bson::Int64(value) => Some(*value),
+        _ => None,
+    }
+}

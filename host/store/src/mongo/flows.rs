@@ -1,0 +1,125 @@
+//! Flows: upserts by id, all of a batch in one request.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use mongodb::bson::{DateTime, Document, doc, serialize_to_document};
+use mongodb::options::{UpdateOneModel, WriteModel};
+use netsage_api_types::{Flow, FlowQuery, Page};
+
+use super::MongoStore;
+use super::alerts::{after, within};
+use super::documents::FlowDocument;
+use crate::cursor::{Cursor, Listing, page, page_limit};
+use crate::record::{parse_id, to_signed};
+use crate::{FlowBatchRecord, StoreError};
+
+/// What a flow takes over when it is delivered again; all else is its identity and stays.
+const MEASURED: [&str; 6] = ["service", "state", "packets", "bytes", "scores", "highest_score"];
+
+impl MongoStore {
+    pub(super) async fn record_flows(&self, batch: &FlowBatchRecord) -> Result<(), StoreError> {
+        let now = DateTime::now();
+        let mut hit: HashSet<&str> = batch.hits.iter().map(|hit| hit.flow_id.as_str()).collect();
+        let mut writes: Vec<WriteModel> = Vec::with_capacity(batch.flows.len());
+        for flow in &batch.flows {
+            let alerted = hit.remove(flow.id.as_str());
+            let identity =
+                serialize_to_document(&FlowDocument::new(flow, alerted, now)).map_err(|error| {
+                    StoreError::mongo("write a flow")(mongodb::error::Error::custom(error.to_string()))
+                })?;
+            writes.push(self.upsert(identity, alerted));
+        }
+        // Hits of flows recorded earlier.
+        for id in hit {
+            writes.push(self.update(id, doc! { "$set": { "alerted": true } }, false));
+        }
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.client
+            .bulk_write(writes)
+            .ordered(false)
+            .await
+            .map(|_| ())
+            .map_err(StoreError::mongo("write flows"))
+    }
+
+    /// The identity is written once; the measurements each time; `alerted` only ever becomes true.
+    fn upsert(&self, mut identity: Document, alerted: bool) -> WriteModel {
+        let mut measured = Document::new();
+        for key in MEASURED {
+            if let Some(value) = identity.remove(key) {
+                measured.insert(key, value);
+            }
+        }
+        if alerted && let Some(value) = identity.remove("alerted") {
+            measured.insert("alerted", value);
+        }
+        let id = identity
+            .remove("_id")
+            .and_then(|id| id.as_str().map(ToOwned::to_owned))
+            .unwrap_or_default();
+        self.update(&id, doc! { "$setOnInsert": identity, "$set": measured }, true)
+    }
+
+    fn update(&self, id: &str, update: Document, upsert: bool) -> WriteModel {
+        UpdateOneModel::builder()
+            .namespace(self.flows.namespace())
+            .filter(doc! { "_id": id })
+            .update(update)
+            .upsert(upsert)
+            .build()
+            .into()
+    }
+
+    pub(super) async fn list_flows(&self, query: &FlowQuery) -> Result<Page<Flow>, StoreError> {
+        let failed = StoreError::mongo("list flows");
+        let limit = page_limit(query.limit);
+        let mut filter = match Cursor::of_query(query.cursor.as_ref(), Listing::Flows)? {
+            Some(cursor) => after(cursor, "end"),
+            None => Document::new(),
+        };
+        if let Some(source) = &query.source {
+            filter.insert("source", source);
+        }
+        if let Some(score) = query.min_score {
+            filter.insert("highest_score", doc! { "$gte": f64::from(score) });
+        }
+        if let Some(range) = within(query.since, query.until) {
+            filter.insert("end", range);
+        }
+        let documents: Vec<FlowDocument> = self
+            .flows
+            .find(filter)
+            .sort(doc! { "end": -1, "_id": -1 })
+            .limit(to_signed(limit as u64 + 1))
+            .await
+            .map_err(&failed)?
+            .try_collect()
+            .await
+            .map_err(&failed)?;
+        let items = documents.into_iter().map(FlowDocument::into_flow).collect();
+        Ok(page(items, limit, Listing::Flows, |flow: &Flow| Cursor {
+            time: flow.end,
+            id: parse_id(&flow.id).unwrap_or_default(),
+        }))
+    }
+
+    /// Does at once what the server does by itself about once a minute.
+    pub(super) async fn purge_flows(&self) -> Result<u64, StoreError> {
+        let now = DateTime::now().timestamp_millis();
+        let cutoff = now.saturating_sub(milliseconds(self.options.flow_ttl));
+        let outcome = self
+            .flows
+            .delete_many(doc! { "recorded": { "$lt": DateTime::from_millis(cutoff) } })
+            .await
+            .map_err(StoreError::mongo("delete old flows"))?;
+        Ok(outcome.deleted_count)
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

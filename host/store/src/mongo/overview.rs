@@ -1,0 +1,128 @@
+//! The overview, by aggregation over indexes.
+
+use std::collections::BTreeMap;
+
+use futures_util::TryStreamExt;
+use mongodb::bson::{Bson, Document, doc};
+use netsage_api_types::{OverviewPoint, TopSource};
+
+use super::MongoStore;
+use super::documents::integer;
+use crate::overview::{Axis, OVERVIEW_GRAIN_MS, round_step, step_start};
+use crate::record::to_unsigned;
+use crate::{StoreError, StoreOverview};
+
+const ACTION: &str = "read the overview";
+
+impl MongoStore {
+    pub(super) async fn read_overview(
+        &self,
+        step_ms: i64,
+        max_points: u32,
+    ) -> Result<StoreOverview, StoreError> {
+        let points = match (self.end_of_flows(1).await?, self.end_of_flows(-1).await?) {
+            (Some(oldest), Some(newest)) => {
+                self.points(Axis::new(step_ms, max_points, oldest, newest))
+                    .await?
+            }
+            _ => Vec::new(),
+        };
+        let failed = StoreError::mongo(ACTION);
+        Ok(StoreOverview {
+            step: round_step(step_ms),
+            points,
+            top_sources: self.top_sources().await?,
+            alerts_new: self
+                .alerts
+                .count_documents(doc! { "state": "new" })
+                .await
+                .map_err(&failed)?,
+            alerts_total: self.alerts.count_documents(doc! {}).await.map_err(&failed)?,
+        })
+    }
+
+    /// The first `end` in a direction of sorting.
+    async fn end_of_flows(&self, direction: i32) -> Result<Option<i64>, StoreError> {
+        let found = self
+            .flows
+            .clone_with_type::<Document>()
+            .find_one(doc! {})
+            .sort(doc! { "end": direction })
+            .projection(doc! { "_id": 0, "end": 1 })
+            .await
+            .map_err(StoreError::mongo(ACTION))?;
+        Ok(found.and_then(|document| integer(&document, "end")))
+    }
+
+    async fn points(&self, axis: Axis) -> Result<Vec<OverviewPoint>, StoreError> {
+        // The remainder of a time before 1970 is negative, so it is made positive first.
+        let remainder = doc! { "$mod": [
+            { "$add": [{ "$mod": ["$end", OVERVIEW_GRAIN_MS] }, OVERVIEW_GRAIN_MS] },
+            OVERVIEW_GRAIN_MS,
+        ] };
+        let rows = self
+            .aggregate_flows(vec![
+                doc! { "$match": { "end": { "$gte": axis.first, "$lt": axis.end() } } },
+                doc! { "$group": {
+                    "_id": { "$subtract": ["$end", remainder] },
+                    "flows": { "$sum": 1_i64 },
+                    "alerted": { "$sum": { "$cond": ["$alerted", 1_i64, 0_i64] } },
+                } },
+            ])
+            .await?;
+        let mut known: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
+        for row in &rows {
+            let Some(time) = integer(row, "_id") else { continue };
+            let point = known.entry(step_start(time, axis.step)).or_default();
+            point.0 += to_unsigned(integer(row, "flows").unwrap_or(0));
+            point.1 += to_unsigned(integer(row, "alerted").unwrap_or(0));
+        }
+        Ok(axis.points(&known))
+    }
+
+    async fn aggregate_flows(&self, pipeline: Vec<Document>) -> Result<Vec<Document>, StoreError> {
+        let failed = StoreError::mongo(ACTION);
+        self.flows
+            .aggregate(pipeline)
+            .await
+            .map_err(&failed)?
+            .try_collect()
+            .await
+            .map_err(&failed)
+    }
+
+    async fn top_sources(&self) -> Result<Vec<TopSource>, StoreError> {
+        let failed = StoreError::mongo(ACTION);
+        let rows: Vec<Document> = self
+            .alerts
+            .aggregate(vec![
+                doc! { "$group": {
+                    "_id": "$source",
+                    "alerts": { "$sum": 1_i64 },
+                    "flows": { "$sum": "$count" },
+                    "score": { "$max": "$score" },
+                } },
+                doc! { "$sort": { "flows": -1, "_id": 1 } },
+                doc! { "$limit": 10_i64 },
+            ])
+            .await
+            .map_err(&failed)?
+            .try_collect()
+            .await
+            .map_err(&failed)?;
+        let mut sources = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Some(Bson::String(source)) = row.get("_id") else {
+                continue;
+            };
+            sources.push(TopSource {
+                source: source.clone(),
+                alerts: to_unsigned(integer(&row, "alerts").unwrap_or(0)),
+                flows: to_unsigned(integer(&row, "flows").unwrap_or(0)),
+                // Scores are stored from `f32`, so nothing is lost on the way back.
+                score: row.get_f64("score").unwrap_or_default() as f32,
+            });
+        }
+        Ok(sources)
+    }
+}

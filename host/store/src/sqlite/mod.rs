@@ -1,0 +1,162 @@
+//! The embedded store: one file, one writing connection, one reading connection beside it (WAL).
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
+use rusqlite::Connection;
+
+use crate::record::{check_batch, check_change};
+use crate::{BoxFuture, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview};
+
+mod read;
+mod rows;
+mod schema;
+mod write;
+
+/// How often a store that records looks for flows past their time.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// Flows deleted at once: more than a batch brings, so that deleting keeps up with recording.
+const PURGE_CHUNK: usize = 4096;
+
+/// A store in a file.
+pub(crate) struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: StoreOptions,
+    writer: Mutex<Writer>,
+    reader: Mutex<Connection>,
+}
+
+struct Writer {
+    connection: Connection,
+    next_purge: Instant,
+}
+
+/// A panic under the lock rolled its transaction back, so what is behind the lock is sound.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SqliteStore {
+    pub(crate) async fn open(path: PathBuf, options: StoreOptions) -> Result<Self, StoreError> {
+        let open = move || {
+            let connection = schema::open_writer(&path)?;
+            let reader = Mutex::new(schema::open_reader(&path)?);
+            let writer = Mutex::new(Writer {
+                connection,
+                next_purge: Instant::now(),
+            });
+            Ok(Self {
+                shared: Arc::new(Shared {
+                    options,
+                    writer,
+                    reader,
+                }),
+            })
+        };
+        tokio::task::spawn_blocking(open)
+            .await
+            .map_err(|_| StoreError::ShutDown)?
+    }
+
+    /// Runs work on a thread that may block.
+    fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, StoreError> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || work(&shared))
+                .await
+                .map_err(|_| StoreError::ShutDown)?
+        })
+    }
+}
+
+impl Shared {
+    fn record(&self, batch: &FlowBatchRecord) -> Result<Vec<Alert>, StoreError> {
+        let mut writer = lock(&self.writer);
+        let changed = write::record(&mut writer.connection, batch, self.options.alert_window_ms)?;
+        if Instant::now() >= writer.next_purge {
+            let deleted = write::purge(&mut writer.connection, self.options.flow_ttl, PURGE_CHUNK)?;
+            // A full chunk means that there may be more: go on at the next batch.
+            if deleted < PURGE_CHUNK {
+                writer.next_purge = Instant::now() + PURGE_EVERY;
+            }
+        }
+        Ok(changed)
+    }
+
+    fn purge(&self) -> Result<u64, StoreError> {
+        let mut total = 0;
+        loop {
+            // The lock is let go between chunks, so that recording goes on.
+            let deleted = write::purge(
+                &mut lock(&self.writer).connection,
+                self.options.flow_ttl,
+                PURGE_CHUNK,
+            )?;
+            total += deleted as u64;
+            if deleted < PURGE_CHUNK {
+                return Ok(total);
+            }
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.blocking(|shared| read::health(&lock(&shared.reader)))
+    }
+
+    fn record(&self, batch: FlowBatchRecord) -> BoxFuture<'_, Result<Vec<Alert>, StoreError>> {
+        self.blocking(move |shared| {
+            check_batch(&batch)?;
+            shared.record(&batch)
+        })
+    }
+
+    fn alerts<'a>(&'a self, query: &'a AlertQuery) -> BoxFuture<'a, Result<Page<Alert>, StoreError>> {
+        let query = query.clone();
+        self.blocking(move |shared| read::alerts(&lock(&shared.reader), &query))
+    }
+
+    fn alert<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Alert>, StoreError>> {
+        let id = id.to_owned();
+        self.blocking(move |shared| read::alert(&lock(&shared.reader), &id))
+    }
+
+    fn change_state<'a>(
+        &'a self,
+        id: &'a str,
+        change: &'a StateChange,
+    ) -> BoxFuture<'a, Result<Option<Alert>, StoreError>> {
+        let (id, change) = (id.to_owned(), change.clone());
+        self.blocking(move |shared| {
+            check_change(&change)?;
+            write::change_state(&mut lock(&shared.writer).connection, &id, &change)
+        })
+    }
+
+    fn flows<'a>(&'a self, query: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>> {
+        let query = query.clone();
+        self.blocking(move |shared| read::flows(&lock(&shared.reader), &query))
+    }
+
+    fn overview(&self, step_ms: i64, max_points: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>> {
+        self.blocking(move |shared| read::overview(&mut lock(&shared.reader), step_ms, max_points))
+    }
+
+    fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.blocking(Shared::purge)
+    }
+}

@@ -1,0 +1,153 @@
+//! The stores under test, each with a place of its own.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use netsage_store::{SharedStore, StoreError, StoreOptions, open_with};
+use tempfile::TempDir;
+
+/// A store that can be opened again.
+pub(crate) struct Place {
+    pub(crate) url: String,
+    _folder: TempDir,
+}
+
+impl Place {
+    pub(crate) async fn open(&self) -> SharedStore {
+        self.open_with(&StoreOptions::default())
+            .await
+            .expect("the store opens")
+    }
+
+    pub(crate) async fn open_with(&self, options: &StoreOptions) -> Result<SharedStore, StoreError> {
+        open_with(&self.url, options).await
+    }
+}
+
+pub(crate) fn sqlite() -> Place {
+    let folder = TempDir::new().expect("a temporary folder");
+    Place {
+        url: format!("sqlite:{}", folder.path().join("store.db").display()),
+        _folder: folder,
+    }
+}
+
+/// A database of its own on the server, or why there is no server.
+pub(crate) fn mongodb() -> Result<Place, String> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let server = server()?;
+    let name = format!(
+        "netsage_test_{}_{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    );
+    let url = format!("{}/{name}", server.trim_end_matches('/'));
+    Ok(Place {
+        url,
+        _folder: TempDir::new().expect("a temporary folder"),
+    })
+}
+
+/// The server that `MONGODB_URI` names (without a database), or one started here for all tests of this process.
+fn server() -> Result<String, String> {
+    static SERVER: OnceLock<Result<String, String>> = OnceLock::new();
+    SERVER
+        .get_or_init(|| match std::env::var("MONGODB_URI") {
+            Ok(uri) if !uri.is_empty() => Ok(uri),
+            _ => start_server(),
+        })
+        .clone()
+}
+
+fn start_server() -> Result<String, String> {
+    let program = installed_server()?;
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .map_err(|error| format!("no free port: {error}"))?
+        .port();
+    let folder = TempDir::new()
+        .map_err(|error| format!("no temporary folder: {error}"))?
+        .keep();
+    // The watcher stops the server and clears its folder when this process ends, however it ends: its standard input
+    // closes then. Nothing in the process itself runs after the last test.
+    let watcher = r#""$0" --port "$1" --storage-path "$2" >"$2.log" 2>&1 & server=$!
+        cat >/dev/null; kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; rm -rf "$2" "$2.log""#;
+    let mut child = Command::new("sh")
+        .args(["-c", watcher])
+        .arg(&program)
+        .arg(port.to_string())
+        .arg(&folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+    let pipe = child.stdin.take();
+    wait_for_port(port, &mut child)?;
+    // Held open until the process ends.
+    std::mem::forget(pipe);
+    Ok(format!("mongodb://127.0.0.1:{port}"))
+}
+
+fn wait_for_port(port: u16, child: &mut Child) -> Result<(), String> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Ok(());
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            return Err(format!("the MongoDB server ended at once: {status}"));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Err("the MongoDB server did not start within 60 seconds".to_owned())
+}
+
+/// The server program, installed for all runs to come when it is not there.
+fn installed_server() -> Result<PathBuf, String> {
+    let tools = match std::env::var_os("NETSAGE_TOOLS") {
+        Some(tools) => PathBuf::from(tools),
+        None => {
+            PathBuf::from(std::env::var_os("HOME").ok_or("HOME is not set")?).join(".cache/netsage/tools")
+        }
+    };
+    std::fs::create_dir_all(&tools).map_err(|error| format!("cannot make {}: {error}", tools.display()))?;
+    let lock = std::fs::File::create(tools.join("secantus-venv.lock"))
+        .and_then(|file| file.lock().map(|()| file))
+        .map_err(|error| format!("cannot lock {}: {error}", tools.display()))?;
+    let venv = tools.join("secantus-venv");
+    let program = venv.join("bin/secantusd-py");
+    if !program.exists() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+        run(Command::new(pip(&venv)).args(["install", "--quiet", "--pre", "SecantusDB>=0.7.0b3"]))?;
+    }
+    drop(lock);
+    if program.exists() {
+        Ok(program)
+    } else {
+        Err("the package SecantusDB brought no server program".to_owned())
+    }
+}
+
+fn pip(venv: &Path) -> PathBuf {
+    venv.join("bin/pip")
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!(
+        "{}: {}",
+        command.get_program().display(),
+        said.lines().last().unwrap_or("failed")
+    ))
+}

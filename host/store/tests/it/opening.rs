@@ -1,0 +1,69 @@
+//! Stores that cannot be opened say why.
+
+use std::time::{Duration, Instant};
+
+use netsage_store::{StoreError, open};
+use tempfile::TempDir;
+
+async fn refused(url: &str) -> StoreError {
+    match open(url).await {
+        Ok(_) => panic!("{url} was opened"),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_store_is_refused_with_a_reason() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+
+    assert!(
+        matches!(refused("postgres://h/d").await, StoreError::UnknownScheme { scheme } if scheme == "postgres")
+    );
+    assert!(matches!(refused("mongodb://").await, StoreError::BadUrl { .. }));
+    assert!(matches!(
+        refused(&path("no/such/folder/a.db")).await,
+        StoreError::CannotOpen { .. }
+    ));
+
+    let text = path("text.db");
+    std::fs::write(&text, "This is not a database. ".repeat(100)).expect("written");
+    assert!(matches!(refused(&text).await, StoreError::NotADatabase { .. }));
+    assert!(
+        std::fs::read_to_string(&text)
+            .expect("still text")
+            .starts_with("This is not")
+    );
+
+    let other = path("other.db");
+    rusqlite::Connection::open(&other)
+        .expect("made")
+        .execute_batch("CREATE TABLE t (x)")
+        .expect("a table");
+    assert!(matches!(refused(&other).await, StoreError::Foreign { .. }));
+
+    let newer = path("newer.db");
+    drop(open(&newer).await.expect("made"));
+    rusqlite::Connection::open(&newer)
+        .expect("opens")
+        .pragma_update(None, "user_version", 999)
+        .expect("set");
+    assert!(matches!(
+        refused(&newer).await,
+        StoreError::Newer { found: 999, .. }
+    ));
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_and_no_password_is_shown() {
+    // Bound and dropped: nothing listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a port")
+        .port();
+    let start = Instant::now();
+    let error = refused(&format!("mongodb://me:secret@127.0.0.1:{port}/d")).await;
+    assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
+    assert!(!error.to_string().contains("secret"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+}
