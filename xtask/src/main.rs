@@ -1,2 +1,91 @@
-//! .
-fn main() {}
+//! The commands of the project: `cargo xtask build`, `demo`, `test` and the rest.
+//!
+//! `cargo xtask` has to start within seconds on a new clone, so this crate uses nothing but the standard library,
+//! the argument parser and the progress bar. What needs heavy dependencies (components, browser bindings) is
+//! `xtask-wasm`, and what needs the runtime is a program of the runtime; both are started from here.
+//! It must never install anything without saying so, and never print anything but results on standard output.
+//!
+//! Start with [`Command`]; [`build`] is what most commands begin with.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line program reports on the terminal"
+)]
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod build;
+mod command;
+mod demo;
+mod files;
+mod screenshots;
+mod serve;
+mod setup;
+mod steps;
+mod tally;
+mod test;
+mod train;
+mod wit_check;
+mod workspace;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "The commands of the NetSage project"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Builds detectors, dashboard and program; the last line on standard output is the program's path.
+    Build(build::BuildArguments),
+    /// Sets up, builds, makes a capture, runs it through and serves the dashboard until Ctrl-C.
+    Demo(demo::DemoArguments),
+    /// Sets up, builds and runs every test.
+    Test(test::TestArguments),
+    /// Measures, and prints figures as JSON on standard output.
+    Bench(bench::BenchArguments),
+    /// Takes the screenshots in docs/ with a real browser, against the traffic of the demo.
+    #[command(after_help = "Example: cargo xtask screenshots")]
+    Screenshots,
+    /// Trains the bundled models again, into models/artifacts.
+    TrainBundled(train::TrainArguments),
+    /// Checks that the detector contract is still compatible with the last released one.
+    #[command(after_help = "Example: cargo xtask wit-check")]
+    WitCheck,
+    /// Waits for the replay of the demo to end and prints where to look; started by `demo` itself.
+    #[command(hide = true)]
+    Announce(demo::AnnounceArguments),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Build(arguments) => build::run(&arguments)?,
+        Command::Demo(arguments) => demo::run(&arguments)?,
+        Command::Test(arguments) => return test::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments)?,
+        Command::Screenshots => screenshots::run()?,
+        Command::TrainBundled(arguments) => train::run(&arguments)?,
+        Command::WitCheck => wit_check::run()?,
+        Command::Announce(arguments) => demo::announce(&arguments),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,266 @@
+//! `cargo xtask build`: detectors, packages, dashboard, program, in this order, because each embeds the one before.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::command::{first_line, quietly};
+use crate::files;
+use crate::setup::{self, Purpose};
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+
+/// The bundled models: names of files in `models/artifacts`.
+pub(crate) const BUNDLED: [&str; 2] = ["iforest-unsw-nb15", "iforest-generated"];
+
+/// Number of steps that [`all`] shows.
+pub(crate) const STEPS: u64 = 6;
+
+#[derive(Debug, Default, Args)]
+#[command(after_help = "Examples:\n  cargo xtask build\n  \"$(cargo xtask build | tail -n 1)\" --help")]
+pub(crate) struct BuildArguments {
+    /// Keeps file names and line numbers in the program, for profilers and backtraces.
+    #[arg(long)]
+    debug_info: bool,
+}
+
+/// Builds everything and prints the path of the program.
+pub(crate) fn run(arguments: &BuildArguments) -> Result<()> {
+    let workspace = Workspace::find()?;
+    let steps = Steps::new(STEPS);
+    let program = all(&workspace, &steps, Purpose::Build, arguments.debug_info)?;
+    steps.finish();
+    println!("{}", program.display());
+    Ok(())
+}
+
+/// Sets up and builds everything. Returns the path of the program.
+pub(crate) fn all(
+    workspace: &Workspace,
+    steps: &Steps,
+    purpose: Purpose,
+    debug_info: bool,
+) -> Result<PathBuf> {
+    steps.run("Checking this machine", |line| {
+        setup::ensure(workspace, purpose, line)
+    })?;
+    steps.run("Building the tools", |line| tools(workspace, line))?;
+    steps.run("Building the detectors", |line| detectors(workspace, line))?;
+    steps.run("Packing the bundled models", |line| packages(workspace, line))?;
+    steps.run("Building the dashboard", |line| dashboard(workspace, line))?;
+    steps.run("Building the program", |line| {
+        program(workspace, debug_info, line)
+    })
+}
+
+/// Builds `xtask-wasm`, which [`wasm_tool`] starts.
+pub(crate) fn tools(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()> {
+    quietly(
+        workspace.cargo(&["build", "--release", "--package", "xtask-wasm"]),
+        on_line,
+    )
+}
+
+/// Runs `xtask-wasm`.
+pub(crate) fn wasm_tool(workspace: &Workspace, arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> Result<()> {
+    let mut command = workspace.command(workspace.program("xtask-wasm"));
+    for argument in arguments {
+        command.arg(argument);
+    }
+    quietly(command, |_| {})
+}
+
+fn detectors(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()> {
+    // Sources first: the flags below depend on the folders that they are unpacked into.
+    let host = host_triple()?;
+    quietly(
+        workspace.cargo(&["fetch", "--target", &host, "--target", "wasm32-unknown-unknown"]),
+        &mut *on_line,
+    )?;
+    let arguments = [
+        "build",
+        "--profile",
+        "guest",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--package",
+        "netsage-iforest",
+    ];
+    let mut command = workspace.cargo(&arguments);
+    command.env("CARGO_ENCODED_RUSTFLAGS", guest_flags(workspace)?);
+    quietly(command, on_line)?;
+
+    let module = workspace.wasm("guest", "netsage_iforest.wasm");
+    let component = workspace.dist.join("components/iforest.wasm");
+    let inputs = [&*module, &*workspace.program("xtask-wasm")];
+    make(
+        workspace,
+        "component-iforest",
+        &inputs,
+        &[&component],
+        |staging| {
+            let made = staging.join("iforest.wasm");
+            wasm_tool(workspace, &[&"component", &module, &made])?;
+            files::copy_if_changed(&made, &component)?;
+            Ok(())
+        },
+    )
+}
+
+/// Flags of the compiler for detectors, in Cargo's encoding.
+///
+/// The bytes of a detector are its identity, so they must not depend on where it was built: every path that
+/// could get into a message is replaced. Relaxed SIMD stays off because it differs between hosts.
+fn guest_flags(workspace: &Workspace) -> Result<OsString> {
+    let sysroot =
+        first_line("rustc", &["--print", "sysroot"]).context("rustc does not say where its sysroot is")?;
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
+        .context("neither CARGO_HOME nor HOME is set; set one of them")?;
+    // The compiler takes the last pair that fits, so the general ones come first.
+    let mut pairs = vec![
+        (PathBuf::from(sysroot), "/rust"),
+        (cargo_home.clone(), "/cargo"),
+        (workspace.root.clone(), "/netsage"),
+    ];
+    // The name of this folder tells the registry or the mirror that the sources came from.
+    if let Ok(registries) = fs::read_dir(cargo_home.join("registry/src")) {
+        let mut folders: Vec<PathBuf> = registries.flatten().map(|entry| entry.path()).collect();
+        folders.sort();
+        pairs.extend(folders.into_iter().map(|folder| (folder, "/crates")));
+    }
+    let mut flags = OsString::from("-Ctarget-feature=+simd128");
+    for (path, name) in pairs {
+        flags.push("\u{1f}--remap-path-prefix=");
+        flags.push(path);
+        flags.push("=");
+        flags.push(name);
+    }
+    Ok(flags)
+}
+
+fn host_triple() -> Result<String> {
+    first_line("rustc", &["--print", "host-tuple"]).context("rustc does not say which machine it builds for")
+}
+
+fn packages(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()> {
+    quietly(
+        workspace.cargo(&["build", "--release", "--bin", "netsage-pack"]),
+        on_line,
+    )?;
+    let packer = workspace.program("netsage-pack");
+    let component = workspace.dist.join("components/iforest.wasm");
+    for name in BUNDLED {
+        let artifact = workspace.root.join(format!("models/artifacts/{name}.artifact"));
+        let card = workspace.root.join(format!("models/artifacts/{name}.card.json"));
+        if !artifact.is_file() {
+            // Only while the first model is being trained: the program says at run time what it lacks.
+            continue;
+        }
+        let package = workspace.dist.join(format!("packages/{name}.wasm"));
+        let inputs = [&*packer, &*component, &*artifact, &*card];
+        make(
+            workspace,
+            &format!("package-{name}"),
+            &inputs,
+            &[&package],
+            |staging| {
+                let made = staging.join("package.wasm");
+                let mut command = workspace.command(&packer);
+                command.args([&component, &artifact, &card, &made]);
+                quietly(command, |_| {})?;
+                files::copy_if_changed(&made, &package)?;
+                Ok(())
+            },
+        )?;
+    }
+    Ok(())
+}
+
+fn dashboard(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()> {
+    let arguments = [
+        "build",
+        "--profile",
+        "web",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--package",
+        "netsage-web",
+        "--package",
+        "netsage-lab",
+    ];
+    quietly(workspace.cargo(&arguments), on_line)?;
+    let web = workspace.dist.join("web");
+    for (module, name, folder) in [
+        ("netsage-web.wasm", "dashboard", web.clone()),
+        ("netsage_lab.wasm", "lab", web.join("lab")),
+    ] {
+        let module = workspace.wasm("web", module);
+        let (script, code) = (format!("{name}.js"), format!("{name}_bg.wasm"));
+        let outputs = [folder.join(&script), folder.join(&code)];
+        let inputs = [&*module, &*workspace.program("xtask-wasm")];
+        make(
+            workspace,
+            &format!("web-{name}"),
+            &inputs,
+            &[&outputs[0], &outputs[1]],
+            |staging| {
+                wasm_tool(workspace, &[&"web", &module, &staging, &"--name", &name])?;
+                files::copy_if_changed(&staging.join(&script), &outputs[0])?;
+                files::copy_if_changed(&staging.join(&code), &outputs[1])?;
+                Ok(())
+            },
+        )?;
+    }
+    for (from, to) in [
+        (workspace.root.join("web"), web.clone()),
+        (workspace.root.join("web/lab"), web.join("lab")),
+    ] {
+        for file in files::list(&from)? {
+            let shipped = file.extension().is_some_and(|extension| {
+                ["html", "css", "svg", "js", "ico", "webmanifest"]
+                    .iter()
+                    .any(|wanted| extension == *wanted)
+            });
+            if let (true, Some(name)) = (shipped, file.file_name()) {
+                files::copy_if_changed(&file, &to.join(name))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn program(workspace: &Workspace, debug_info: bool, on_line: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    let mut command = workspace.cargo(&["build", "--release", "--bin", "netsage"]);
+    if debug_info {
+        command.env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
+    }
+    quietly(command, on_line)?;
+    Ok(workspace.program("netsage"))
+}
+
+/// Makes files from others unless they are there and were made from the same ones.
+fn make(
+    workspace: &Workspace,
+    name: &str,
+    inputs: &[&Path],
+    outputs: &[&Path],
+    work: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let staging = workspace.target.join("netsage-staging").join(name);
+    let stamp_path = staging.join("stamp");
+    let stamp = files::stamp(inputs)?;
+    let same = fs::read_to_string(&stamp_path).is_ok_and(|present| present == stamp);
+    if same && outputs.iter().all(|output| output.is_file()) {
+        return Ok(());
+    }
+    files::make_folder(&staging)?;
+    work(&staging)?;
+    files::write_if_changed(&stamp_path, stamp.as_bytes())?;
+    Ok(())
+}

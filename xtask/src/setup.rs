@@ -1,0 +1,299 @@
+//! What the machine needs before anything is built: checked at once, installed where that is possible.
+//!
+//! Each need is checked by what it is for (a header that compiles, a program that answers) instead of by the
+//! name of a package, so that other distributions and hand-made installations pass as well.
+
+use std::env;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command::{first_line, quietly};
+use crate::workspace::Workspace;
+
+/// Something that the machine must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    WasmTarget,
+    Rustfmt,
+    Clippy,
+    CCompiler,
+    Libpcap,
+    Chromium,
+    Node,
+    Npm,
+    PythonVenv,
+}
+
+/// Where a need comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Arguments of rustup.
+    Rustup([&'static str; 3]),
+    /// A package of Debian.
+    Debian(&'static str),
+}
+
+impl Need {
+    fn what(self) -> &'static str {
+        match self {
+            Self::WasmTarget => "the Rust target wasm32-unknown-unknown",
+            Self::Rustfmt => "rustfmt",
+            Self::Clippy => "clippy",
+            Self::CCompiler => "a C compiler",
+            Self::Libpcap => "the headers of libpcap",
+            Self::Chromium => "Chromium",
+            Self::Node => "Node 18 or later",
+            Self::Npm => "npm",
+            Self::PythonVenv => "Python 3 with venv",
+        }
+    }
+
+    fn origin(self) -> Origin {
+        match self {
+            Self::WasmTarget => Origin::Rustup(["target", "add", "wasm32-unknown-unknown"]),
+            Self::Rustfmt => Origin::Rustup(["component", "add", "rustfmt"]),
+            Self::Clippy => Origin::Rustup(["component", "add", "clippy"]),
+            Self::CCompiler => Origin::Debian("build-essential"),
+            Self::Libpcap => Origin::Debian("libpcap-dev"),
+            Self::Chromium => Origin::Debian("chromium"),
+            Self::Node => Origin::Debian("nodejs"),
+            Self::Npm => Origin::Debian("npm"),
+            Self::PythonVenv => Origin::Debian("python3-venv"),
+        }
+    }
+
+    fn is_met(self) -> bool {
+        match self {
+            Self::WasmTarget => first_line("rustc", &["--print", "sysroot"]).is_some_and(|sysroot| {
+                Path::new(&sysroot)
+                    .join("lib/rustlib/wasm32-unknown-unknown/lib")
+                    .is_dir()
+            }),
+            Self::Rustfmt => first_line("rustfmt", &["--version"]).is_some(),
+            Self::Clippy => first_line("cargo-clippy", &["--version"]).is_some(),
+            Self::CCompiler => compiles("#include <stdlib.h>\n", &[]),
+            Self::Libpcap => compiles("#include <pcap/pcap.h>\n", &["-lpcap"]),
+            Self::Chromium => chromium().is_some(),
+            Self::Node => {
+                first_line("node", &["--version"]).is_some_and(|version| node_major(&version) >= 18)
+            }
+            Self::Npm => first_line("npm", &["--version"]).is_some(),
+            Self::PythonVenv => first_line("python3", &["-c", "import venv, ensurepip"]).is_some(),
+        }
+    }
+}
+
+const TO_BUILD: [Need; 3] = [Need::WasmTarget, Need::CCompiler, Need::Libpcap];
+const TO_TEST: [Need; 3] = [Need::Rustfmt, Need::Clippy, Need::PythonVenv];
+const FOR_BROWSER: [Need; 3] = [Need::Chromium, Need::Node, Need::Npm];
+
+/// What a command is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Build and run.
+    Build,
+    /// Also run the tests.
+    Test {
+        /// Whether with a browser.
+        browser: bool,
+    },
+    /// Also drive a browser.
+    Screenshots,
+}
+
+fn needs(purpose: Purpose) -> Vec<Need> {
+    let mut needs = TO_BUILD.to_vec();
+    if matches!(purpose, Purpose::Test { .. }) {
+        needs.extend(TO_TEST);
+    }
+    if matches!(purpose, Purpose::Test { browser: true } | Purpose::Screenshots) {
+        needs.extend(FOR_BROWSER);
+    }
+    needs
+}
+
+/// Checks what a command needs, and installs what is missing where that is possible.
+///
+/// Fails at once, with one sentence that names package and command, when something has to be installed by hand.
+pub(crate) fn ensure(workspace: &Workspace, purpose: Purpose, on_line: &mut dyn FnMut(&str)) -> Result<()> {
+    let missing: Vec<Need> = needs(purpose).into_iter().filter(|need| !need.is_met()).collect();
+    let (mut packages, mut package_names) = (Vec::new(), Vec::new());
+    for need in &missing {
+        match need.origin() {
+            Origin::Debian(package) => {
+                packages.push(*need);
+                package_names.push(package);
+            }
+            Origin::Rustup(_) => {}
+        }
+    }
+    // The packages first: when they cannot be installed, nothing else should be either.
+    if !packages.is_empty() {
+        let debian =
+            Path::new("/etc/debian_version").exists() && first_line("apt-get", &["--version"]).is_some();
+        let root = first_line("id", &["-u"]).as_deref() == Some("0");
+        if !(debian && root) {
+            bail!("{}", how_to_install(&packages, &package_names, debian));
+        }
+        install_packages(workspace, &package_names, on_line)?;
+    }
+    for need in &missing {
+        if let Origin::Rustup(arguments) = need.origin() {
+            install_by_rustup(workspace, *need, arguments, on_line)?;
+        }
+    }
+    for need in missing {
+        if !need.is_met() {
+            bail!(
+                "{} is still not usable after its installation; see that `{}` works",
+                need.what(),
+                by_hand(need)
+            );
+        }
+    }
+    Ok(())
+}
+
+fn how_to_install(needs: &[Need], packages: &[&str], debian: bool) -> String {
+    let what = needs
+        .iter()
+        .map(|need| need.what())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let packages = packages.join(" ");
+    if debian {
+        format!("this machine lacks {what}: run `sudo apt-get install -y {packages}` and start again")
+    } else {
+        format!(
+            "this machine lacks {what}: install it with the package manager of your system \
+             (on Debian `sudo apt-get install -y {packages}`) and start again"
+        )
+    }
+}
+
+fn by_hand(need: Need) -> String {
+    match need.origin() {
+        Origin::Debian(package) => format!("apt-get install -y {package}"),
+        Origin::Rustup(arguments) => format!("rustup {}", arguments.join(" ")),
+    }
+}
+
+fn install_packages(workspace: &Workspace, packages: &[&str], on_line: &mut dyn FnMut(&str)) -> Result<()> {
+    eprintln!("installing {} with apt-get", packages.join(", "));
+    for arguments in [vec!["update"], vec!["install", "-y", "--no-install-recommends"]] {
+        let mut command = workspace.command("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(&arguments);
+        if arguments.len() > 1 {
+            command.args(packages);
+        }
+        quietly(command, &mut *on_line).with_context(|| {
+            format!(
+                "cannot install {}; install it by hand and start again",
+                packages.join(", ")
+            )
+        })?;
+    }
+    Ok(())
+}
+
+fn install_by_rustup(
+    workspace: &Workspace,
+    need: Need,
+    arguments: [&str; 3],
+    on_line: &mut dyn FnMut(&str),
+) -> Result<()> {
+    if first_line("rustup", &["--version"]).is_none() {
+        bail!(
+            "this Rust installation lacks {} and has no rustup to add it: install rustup from https://rustup.rs \
+             and run `{}`",
+            need.what(),
+            by_hand(need)
+        );
+    }
+    eprintln!("installing {} with rustup", need.what());
+    let mut command = workspace.command("rustup");
+    command.args(arguments);
+    quietly(command, on_line)
+        .with_context(|| format!("cannot install {}; try `{}`", need.what(), by_hand(need)))
+}
+
+/// The browser to use: `CHROMIUM` when set, otherwise the first of the usual names that is found.
+pub(crate) fn chromium() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("CHROMIUM").filter(|path| !path.is_empty()) {
+        return Some(PathBuf::from(path));
+    }
+    let folders: Vec<PathBuf> = env::split_paths(&env::var_os("PATH")?).collect();
+    [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+    ]
+    .into_iter()
+    .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+    .find(|path| path.is_file())
+}
+
+fn node_major(version: &str) -> u32 {
+    let digits: String = version
+        .trim_start_matches('v')
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits.parse().unwrap_or(0)
+}
+
+fn compiles(include: &str, libraries: &[&str]) -> bool {
+    let mut command = Command::new("cc");
+    command.args(["-x", "c", "-o", "/dev/null", "-"]).args(libraries);
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = child else { return false };
+    if let Some(mut stdin) = child.stdin.take() {
+        // A compiler that does not read its input fails, and that is what is reported.
+        let _ = write!(stdin, "{include}int main(void) {{ return 0; }}\n");
+    }
+    child.wait().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_node_is_read() {
+        let check = |version: &str, expected: u32| assert_eq!(node_major(version), expected, "{version}");
+        check("v18.19.0", 18);
+        check("22.1.0", 22);
+        check("", 0);
+        check("v", 0);
+    }
+
+    #[test]
+    fn what_is_missing_is_named_in_one_sentence_with_the_command() {
+        let text = how_to_install(
+            &[Need::Libpcap, Need::CCompiler],
+            &["libpcap-dev", "build-essential"],
+            true,
+        );
+        assert_eq!(
+            text,
+            "this machine lacks the headers of libpcap, a C compiler: run \
+             `sudo apt-get install -y libpcap-dev build-essential` and start again"
+        );
+    }
+
+    #[test]
+    fn only_browser_work_asks_for_a_browser() {
+        assert!(!needs(Purpose::Build).contains(&Need::Chromium));
+        assert!(!needs(Purpose::Test { browser: false }).contains(&Need::Chromium));
+        assert!(needs(Purpose::Test { browser: true }).contains(&Need::Chromium));
+        assert!(!needs(Purpose::Screenshots).contains(&Need::Clippy));
+    }
+}

@@ -1,0 +1,333 @@
+//! `cargo xtask test`: what has to hold before a change goes in.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::build;
+use crate::command::{quietly, watch};
+use crate::files;
+use crate::serve::{self, Host};
+use crate::setup::{self, Purpose};
+use crate::steps::Steps;
+use crate::tally::{CargoReader, NodeReader, Tally};
+use crate::wit_check;
+use crate::workspace::Workspace;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --no-browser\n  cargo xtask test community_id"
+)]
+pub(crate) struct TestArguments {
+    /// Leaves out the tests that need Chromium and Node.
+    #[arg(long)]
+    no_browser: bool,
+    /// Only tests with this in their name; formatting, lints and the contract are not checked then.
+    filter: Option<String>,
+}
+
+/// Runs everything, sums it up, and fails when anything failed.
+pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    let browser = !arguments.no_browser;
+    let filter = arguments.filter.as_deref();
+    let steps = Steps::new(build::STEPS + 3 + if filter.is_none() { 4 } else { 0 });
+    let program = build::all(&workspace, &steps, Purpose::Test { browser }, false)?;
+
+    let mut summary = Summary::default();
+    if filter.is_none() {
+        checks(&workspace, &steps, &mut summary);
+    }
+    let mongodb = steps.run("Starting a server that speaks MongoDB's protocol", |line| {
+        Mongodb::start(&workspace, line)
+    });
+    let mongodb = mongodb
+        .inspect_err(|error| steps.print(&format!("MongoDB's protocol is not tested: {error:#}")))
+        .ok();
+    let tests = steps.run("Rust tests", |line| {
+        rust_tests(&workspace, &steps, filter, mongodb.as_ref(), line)
+    });
+    summary.add_tests("Rust tests", tests);
+    if browser {
+        let tests = steps.run("Browser tests", |line| {
+            browser_tests(&workspace, &steps, &program, filter, line)
+        });
+        summary.add_tests("browser tests", tests);
+    }
+    let took = steps.finish();
+    eprintln!("\nSummary after {:.0} s", took.as_secs_f64());
+    for line in &summary.lines {
+        eprintln!("  {line}");
+    }
+    eprintln!("{}", summary.tally);
+    Ok(if summary.tally.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What has been found so far.
+#[derive(Debug, Default)]
+struct Summary {
+    tally: Tally,
+    lines: Vec<String>,
+}
+
+impl Summary {
+    /// A check counts as one test.
+    fn add_check(&mut self, name: &str, outcome: Result<()>) {
+        self.add_tests(
+            name,
+            outcome.map(|()| Tally {
+                passed: 1,
+                ..Tally::default()
+            }),
+        );
+    }
+
+    fn add_tests(&mut self, name: &str, outcome: Result<Tally>) {
+        let tally = match outcome {
+            Ok(tally) => {
+                self.lines.push(format!("{name}: {tally}"));
+                tally
+            }
+            Err(error) => {
+                self.lines.push(format!("{name}: failed: {error:#}"));
+                Tally {
+                    failed: 1,
+                    ..Tally::default()
+                }
+            }
+        };
+        self.tally += tally;
+    }
+}
+
+fn checks(workspace: &Workspace, steps: &Steps, summary: &mut Summary) {
+    let formatted = steps.run("Checking the format", |line| {
+        quietly(workspace.cargo(&["fmt", "--all", "--check"]), line)
+    });
+    summary.add_check("format", formatted);
+    let native = ["clippy", "--release", "--all-targets", "--", "-D", "warnings"];
+    let linted = steps.run("Linting host code", |line| {
+        quietly(workspace.cargo(&native), line)
+    });
+    summary.add_check("lints of host code", linted);
+    let browser = [
+        "clippy",
+        "--profile",
+        "web",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--package",
+        "netsage-web",
+        "--package",
+        "netsage-lab",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    let linted = steps.run("Linting browser code", |line| {
+        quietly(workspace.cargo(&browser), line)
+    });
+    summary.add_check("lints of browser code", linted);
+    let contract = steps.run("Comparing the detector contract", |_| wit_check::check(workspace));
+    summary.add_check("detector contract", contract);
+}
+
+fn rust_tests(
+    workspace: &Workspace,
+    steps: &Steps,
+    filter: Option<&str>,
+    mongodb: Option<&Mongodb>,
+    on_line: &mut dyn FnMut(&str),
+) -> Result<Tally> {
+    let mut command = workspace.cargo(&["test", "--release", "--no-fail-fast"]);
+    command.args(filter).args(["--", "--show-output"]);
+    if let Some(mongodb) = mongodb {
+        command.env("MONGODB_URI", &mongodb.uri);
+    }
+    let mut reader = CargoReader::default();
+    let ended = watch(command, |line| {
+        if reader.line(line) && !line.is_empty() {
+            let compiling = line.trim_start().starts_with("Compiling");
+            if compiling {
+                on_line(line)
+            } else {
+                steps.print(line)
+            }
+        }
+    })?;
+    finish(reader.tally, ended.success, "cargo test")
+}
+
+fn browser_tests(
+    workspace: &Workspace,
+    steps: &Steps,
+    program: &Path,
+    filter: Option<&str>,
+    on_line: &mut dyn FnMut(&str),
+) -> Result<Tally> {
+    let folder = node_folder(workspace, &mut *on_line)?;
+    let capture = serve::capture(workspace, program, on_line)?;
+    let host = Host::start(
+        workspace,
+        program,
+        &capture,
+        &workspace.target.join("netsage-test"),
+    )?;
+    let mut command = node(workspace, &folder, program, &capture, &host);
+    command.args(["--test", "--test-reporter=tap"]);
+    if let Some(filter) = filter {
+        command.arg(format!("--test-name-pattern={filter}"));
+    }
+    // Named one by one: versions of Node differ in what they make of a folder.
+    let tests: Vec<PathBuf> = files::list(&folder)?
+        .into_iter()
+        .filter(|path| path.to_string_lossy().ends_with(".test.mjs"))
+        .collect();
+    if tests.is_empty() {
+        bail!("{} holds no *.test.mjs", folder.display());
+    }
+    command.args(tests);
+    let mut reader = NodeReader::default();
+    let ended = watch(command, |line| {
+        reader.line(line);
+        steps.print(line);
+    })?;
+    finish(reader.tally, ended.success, "node --test")
+}
+
+/// A runner that failed without a failed test (it did not compile, say) is a failure all the same.
+fn finish(tally: Tally, success: bool, runner: &str) -> Result<Tally> {
+    if !success && tally.failed == 0 {
+        bail!("`{runner}` failed before it could report; its output above says why");
+    }
+    Ok(tally)
+}
+
+/// The folder of the browser tests, with the packages that they use.
+pub(crate) fn node_folder(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    let folder = workspace.root.join("web/tests");
+    let (lock, stamp_path) = (
+        folder.join("package-lock.json"),
+        folder.join("node_modules/.netsage-stamp"),
+    );
+    let stamp = files::stamp(&[&lock])?;
+    if fs::read_to_string(&stamp_path).is_ok_and(|present| present == stamp) {
+        return Ok(folder);
+    }
+    let mut command = workspace.command("npm");
+    command
+        .current_dir(&folder)
+        .args(["ci", "--no-audit", "--no-fund"]);
+    quietly(command, on_line)?;
+    files::write_if_changed(&stamp_path, stamp.as_bytes())?;
+    Ok(folder)
+}
+
+/// Node in the folder of the browser tests; what they need to know is in the environment.
+pub(crate) fn node(
+    workspace: &Workspace,
+    folder: &Path,
+    program: &Path,
+    capture: &Path,
+    host: &Host,
+) -> Command {
+    let mut command = workspace.command("node");
+    command
+        .current_dir(folder)
+        .env("NETSAGE_URL", host.url())
+        .env("NETSAGE_PROGRAM", program)
+        .env("NETSAGE_CAPTURE", capture);
+    if let Some(chromium) = setup::chromium() {
+        command.env("CHROMIUM", chromium);
+    }
+    command
+}
+
+/// A server that speaks MongoDB's protocol: the one that `MONGODB_URI` names, otherwise one from a Python package.
+#[derive(Debug)]
+struct Mongodb {
+    uri: String,
+    child: Option<Child>,
+}
+
+impl Mongodb {
+    fn start(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<Self> {
+        if let Ok(uri) = env::var("MONGODB_URI") {
+            return Ok(Self { uri, child: None });
+        }
+        let venv = workspace.cache.join("mongodb-server");
+        let server = venv.join("bin/secantusd-py");
+        if !server.is_file() {
+            let mut command = workspace.command("python3");
+            command.args(["-m", "venv"]).arg(&venv);
+            quietly(command, &mut *on_line)?;
+            let mut command = workspace.command(venv.join("bin/pip"));
+            command.args(["install", "--quiet", "--pre", "SecantusDB>=0.7.0b3"]);
+            quietly(command, on_line)?;
+        }
+        let address = serve::free_address()?;
+        let data = workspace
+            .target
+            .join("netsage-test/mongodb")
+            .join(address.port().to_string());
+        files::make_folder(&data)?;
+        let log = data.with_extension("log");
+        let mut command = workspace.command(&server);
+        command
+            .arg("--port")
+            .arg(address.port().to_string())
+            .arg("--storage-path")
+            .arg(&data);
+        let file = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let err = file.try_clone().context("cannot share the log of the server")?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(err)
+            .spawn()
+            .context("cannot start secantusd-py")?;
+        let mut mongodb = Self {
+            uri: format!("mongodb://{address}"),
+            child: Some(child),
+        };
+        mongodb
+            .wait(address)
+            .with_context(|| format!("see {}", log.display()))?;
+        Ok(mongodb)
+    }
+
+    fn wait(&mut self, address: SocketAddr) -> Result<()> {
+        let start = Instant::now();
+        while std::net::TcpStream::connect(address).is_err() {
+            if let Some(child) = &mut self.child
+                && let Some(status) = child.try_wait()?
+            {
+                bail!("secantusd-py ended early ({status})");
+            }
+            if start.elapsed() > Duration::from_secs(60) {
+                bail!("secantusd-py does not listen after 60 s");
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Mongodb {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // Its data is thrown away; both fail only when it has ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
