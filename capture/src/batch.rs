@@ -18,7 +18,11 @@ pub struct FlowBatch {
 impl FlowBatch {
     /// An empty batch.
     pub fn new() -> Self {
-        Self { rows: Rows::new(&UNSW_NB15), identities: Vec::new(), community_ids: Vec::new() }
+        Self {
+            rows: Rows::new(&UNSW_NB15),
+            identities: Vec::new(),
+            community_ids: Vec::new(),
+        }
     }
 
     /// Number of records.

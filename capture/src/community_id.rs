@@ -18,7 +18,11 @@ impl CommunityId {
             Some(ports) => (source, ports.source) < (destination, ports.destination),
             None => source < destination,
         };
-        let (first, second) = if ordered { (source, destination) } else { (destination, source) };
+        let (first, second) = if ordered {
+            (source, destination)
+        } else {
+            (destination, source)
+        };
         let mut hash = Sha1::new();
         // The seed, 0 in network order.
         hash.update([0, 0]);
@@ -30,8 +34,11 @@ impl CommunityId {
         }
         hash.update([protocol, 0]);
         if let Some(ports) = ports {
-            let (low, high) =
-                if ordered { (ports.source, ports.destination) } else { (ports.destination, ports.source) };
+            let (low, high) = if ordered {
+                (ports.source, ports.destination)
+            } else {
+                (ports.destination, ports.source)
+            };
             hash.update(low.to_be_bytes());
             hash.update(high.to_be_bytes());
         }
@@ -84,7 +91,11 @@ pub fn icmp_ports(version6: bool, kind: u8, code: u8) -> Ports {
             _ => None,
         }
     };
-    Ports { source: u16::from(kind), destination: u16::from(answer.unwrap_or(code)), one_way: answer.is_none() }
+    Ports {
+        source: u16::from(kind),
+        destination: u16::from(answer.unwrap_or(code)),
+        one_way: answer.is_none(),
+    }
 }
 
 impl fmt::Display for CommunityId {
@@ -102,5 +113,48 @@ impl fmt::Display for CommunityId {
             fmt::Write::write_char(formatter, char::from(character))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(source: &str, destination: &str, protocol: u8, ports: Option<Ports>, expected: &str) {
+        let id = CommunityId::new(
+            source.parse().unwrap(),
+            destination.parse().unwrap(),
+            protocol,
+            ports,
+        );
+        assert_eq!(id.to_string(), expected);
+    }
+
+    #[test]
+    fn ids_of_the_specification() {
+        let ports = |source, destination| {
+            Some(Ports {
+                source,
+                destination,
+                one_way: false,
+            })
+        };
+        let web = "1:LQU9qZlK+B5F3KDmev6m5PMibrg=";
+        check("128.232.110.120", "66.35.250.204", 6, ports(34855, 80), web);
+        check("66.35.250.204", "128.232.110.120", 6, ports(80, 34855), web);
+        check(
+            "192.168.1.52",
+            "8.8.8.8",
+            17,
+            ports(54585, 53),
+            "1:d/FP5EW3wiY1vCndhwleRRKHowQ=",
+        );
+        check(
+            "192.168.0.89",
+            "192.168.0.1",
+            1,
+            Some(icmp_ports(false, 8, 0)),
+            "1:X0snYXpgwiv9TZtqg64sgzUn6Dk=",
+        );
     }
 }

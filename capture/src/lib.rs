@@ -9,7 +9,7 @@
 //! file, the flow table and the records that wait to leave are all bounded. Only the module `live` (a
 //! feature) touches the system.
 //!
-//! Start with [`meter::Meter::packet`]: it is the way of one packet. `decode` says what is in a packet,
+//! Start with [`meter::Meter::packet`]: it is the way of one packet. [`decode`] says what is in a packet,
 //! `flow` to which flow it belongs and what that flow remembers, `application` what is spoken, and
 //! `features` how a finished record becomes a row.
 

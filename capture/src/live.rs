@@ -22,7 +22,12 @@ pub struct LiveConfig {
 
 impl Default for LiveConfig {
     fn default() -> Self {
-        Self { interface: "any".to_owned(), bpf: None, promiscuous: true, snap_length: u16::MAX }
+        Self {
+            interface: "any".to_owned(),
+            bpf: None,
+            promiscuous: true,
+            snap_length: u16::MAX,
+        }
     }
 }
 
@@ -31,7 +36,9 @@ impl Default for LiveConfig {
 #[non_exhaustive]
 pub enum LiveError {
     /// The interface cannot be opened.
-    #[error("cannot capture on interface `{interface}`: {source}; check the name and that the program may capture (CAP_NET_RAW)")]
+    #[error(
+        "cannot capture on interface `{interface}`: {source}; check the name and that the program may capture (CAP_NET_RAW)"
+    )]
     Open {
         /// The interface.
         interface: String,
@@ -80,7 +87,10 @@ impl LiveCapture {
     /// # Errors
     /// When the interface cannot be opened, or the filter is not valid.
     pub fn open(config: &LiveConfig) -> Result<Self, LiveError> {
-        let failed = |source| LiveError::Open { interface: config.interface.clone(), source };
+        let failed = |source| LiveError::Open {
+            interface: config.interface.clone(),
+            source,
+        };
         let mut capture = Capture::from_device(config.interface.as_str())
             .map_err(failed)?
             .promisc(config.promiscuous)
@@ -89,13 +99,18 @@ impl LiveCapture {
             .open()
             .map_err(failed)?;
         if let Some(filter) = &config.bpf {
-            capture
-                .filter(filter, true)
-                .map_err(|source| LiveError::Filter { filter: filter.clone(), source })?;
+            capture.filter(filter, true).map_err(|source| LiveError::Filter {
+                filter: filter.clone(),
+                source,
+            })?;
         }
         let Linktype(number) = capture.get_datalink();
         let link = LinkType::from_number(u16::try_from(number).unwrap_or(u16::MAX));
-        Ok(Self { capture, interface: config.interface.clone(), link })
+        Ok(Self {
+            capture,
+            interface: config.interface.clone(),
+            link,
+        })
     }
 
     /// The next packet; `None` when none came within about 100 ms.
@@ -117,7 +132,10 @@ impl LiveCapture {
                 bytes: packet.data,
             })),
             Err(pcap::Error::TimeoutExpired) => Ok(None),
-            Err(source) => Err(LiveError::Read { interface: self.interface.clone(), source }),
+            Err(source) => Err(LiveError::Read {
+                interface: self.interface.clone(),
+                source,
+            }),
         }
     }
 
@@ -126,10 +144,10 @@ impl LiveCapture {
     /// # Errors
     /// When libpcap cannot tell.
     pub fn stats(&mut self) -> Result<LiveStats, LiveError> {
-        let stats = self
-            .capture
-            .stats()
-            .map_err(|source| LiveError::Read { interface: self.interface.clone(), source })?;
+        let stats = self.capture.stats().map_err(|source| LiveError::Read {
+            interface: self.interface.clone(),
+            source,
+        })?;
         Ok(LiveStats {
             received: u64::from(stats.received),
             kernel_drops: u64::from(stats.dropped),

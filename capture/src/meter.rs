@@ -40,7 +40,11 @@ pub struct MeterConfig {
 
 impl Default for MeterConfig {
     fn default() -> Self {
-        Self { max_flows: 262_144, mode: Mode::Replay, count_link_bytes: false }
+        Self {
+            max_flows: 262_144,
+            mode: Mode::Replay,
+            count_link_bytes: false,
+        }
     }
 }
 
@@ -154,7 +158,9 @@ impl Meter {
             self.table.restart_interval(slot, now_ns);
         }
         match self.config.mode {
-            Mode::Replay => self.window.release_before(now_ns.saturating_sub(LARGEST_TIMEOUT_NS)),
+            Mode::Replay => self
+                .window
+                .release_before(now_ns.saturating_sub(LARGEST_TIMEOUT_NS)),
             Mode::Live => self.window.close_aged(now_ns),
         }
     }
@@ -173,7 +179,11 @@ impl Meter {
             }
         }
         let wire_length = (packet.wire_length as usize).max(packet.bytes.len());
-        let uncounted = if self.config.count_link_bytes { 0 } else { decoded.link_header };
+        let uncounted = if self.config.count_link_bytes {
+            0
+        } else {
+            decoded.link_header
+        };
         let bytes = (wire_length - uncounted) as u64;
         let flow = self.table.flow(slot);
         let class = flow.packet(decoded, direction, bytes, packet.time_ns);
@@ -181,7 +191,8 @@ impl Meter {
             Transport::Udp(datagram) => flow.conversation.datagram(datagram),
             Transport::Tcp(segment) => {
                 if let Some(expected) = flow.conversation.segment(direction, segment) {
-                    self.expectations.add(expected.address.unwrap_or(decoded.source), expected.port);
+                    self.expectations
+                        .add(expected.address.unwrap_or(decoded.source), expected.port);
                 }
             }
             Transport::Icmp(_) | Transport::Arp { .. } | Transport::Other => {}
@@ -199,7 +210,10 @@ impl Meter {
         });
         let is_later_piece = decoded.fragment.is_some_and(|fragment| !fragment.first);
         if let (Some(shared), true) = (&shared, is_later_piece) {
-            let known = self.fragmented.get(shared).and_then(|&flow| self.table.resolve(flow));
+            let known = self
+                .fragmented
+                .get(shared)
+                .and_then(|&flow| self.table.resolve(flow));
             if let Some(slot) = known {
                 return (slot, false);
             }
@@ -208,11 +222,11 @@ impl Meter {
         let (slot, is_new) = match self.table.find(&key) {
             Some(slot) => (slot, false),
             None => {
-                if self.table.is_full() {
-                    if let Some(idle) = self.table.most_idle() {
-                        self.stats.evicted_flows += 1;
-                        self.end(idle);
-                    }
+                if self.table.is_full()
+                    && let Some(idle) = self.table.most_idle()
+                {
+                    self.stats.evicted_flows += 1;
+                    self.end(idle);
                 }
                 let mut flow = Flow::new(endpoints, decoded, is_later_piece);
                 let ends = &flow.endpoints;
@@ -234,13 +248,17 @@ impl Meter {
     }
 
     fn expect_pieces(&mut self, shared: FragmentedPacket, slot: u32) {
-        if self.fragmented.insert(shared, self.table.reference(slot)).is_none() {
+        if self
+            .fragmented
+            .insert(shared, self.table.reference(slot))
+            .is_none()
+        {
             self.fragmented_order.push_back(shared);
         }
-        if self.fragmented_order.len() > MAX_FRAGMENTED {
-            if let Some(oldest) = self.fragmented_order.pop_front() {
-                self.fragmented.remove(&oldest);
-            }
+        if self.fragmented_order.len() > MAX_FRAGMENTED
+            && let Some(oldest) = self.fragmented_order.pop_front()
+        {
+            self.fragmented.remove(&oldest);
         }
     }
 
@@ -289,9 +307,11 @@ fn community_id(flow: &Flow) -> CommunityId {
             message.code,
         )),
         // TCP, UDP; SCTP has ports too, but its flows are metered by address.
-        (None, protocol::TCP | protocol::UDP) => {
-            Some(Ports { source: ends.source_port, destination: ends.destination_port, one_way: false })
-        }
+        (None, protocol::TCP | protocol::UDP) => Some(Ports {
+            source: ends.source_port,
+            destination: ends.destination_port,
+            one_way: false,
+        }),
         (None, _) => None,
     };
     CommunityId::new(ends.source, ends.destination, ends.protocol, ports)

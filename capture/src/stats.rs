@@ -86,7 +86,10 @@ pub struct MeterStats {
 impl MeterStats {
     /// Packets that are in no flow, by reason; every reason is listed, also with 0.
     pub fn not_metered_reasons(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        NotMetered::ALL.iter().zip(self.not_metered).map(|(reason, count)| (reason.name(), count))
+        NotMetered::ALL
+            .iter()
+            .zip(self.not_metered)
+            .map(|(reason, count)| (reason.name(), count))
     }
 
     /// Packets that are in no flow.

@@ -5,7 +5,8 @@ use crate::decode::UdpDatagram;
 
 pub(super) fn recognise(datagram: &UdpDatagram<'_>) -> Service {
     let data = datagram.payload;
-    let uses = |ports: &[u16]| ports.contains(&datagram.source_port) || ports.contains(&datagram.destination_port);
+    let uses =
+        |ports: &[u16]| ports.contains(&datagram.source_port) || ports.contains(&datagram.destination_port);
     if uses(&[53, 137, 5353, 5355]) && is_dns(data) {
         Service::Dns
     } else if uses(&[67, 68]) && is_dhcp(data) {
@@ -37,7 +38,11 @@ fn is_snmp(data: &[u8]) -> bool {
     let [0x30, length, rest @ ..] = data else {
         return false;
     };
-    let skip = if length & 0x80 == 0 { 0 } else { usize::from(length & 0x7f) };
+    let skip = if length & 0x80 == 0 {
+        0
+    } else {
+        usize::from(length & 0x7f)
+    };
     matches!(rest.get(skip..), Some([2, 1, 0 | 1 | 3, ..]))
 }
 

@@ -34,8 +34,13 @@ impl Expectations {
 
     /// Whether a connection to this place was announced; an announcement counts once.
     pub(crate) fn take(&mut self, address: IpAddr, port: u16) -> bool {
-        let position = self.expected.iter().position(|&expected| expected == (address, port));
-        position.and_then(|position| self.expected.remove(position)).is_some()
+        let position = self
+            .expected
+            .iter()
+            .position(|&expected| expected == (address, port));
+        position
+            .and_then(|position| self.expected.remove(position))
+            .is_some()
     }
 }
 
@@ -71,7 +76,9 @@ impl Ftp {
 fn host_and_port(line: &[u8]) -> Option<Expected> {
     let text = std::str::from_utf8(line).ok()?;
     let is_part = |character: char| character.is_ascii_digit() || character == ',';
-    let numbers = text.split(|character| !is_part(character)).find(|part| part.contains(','))?;
+    let numbers = text
+        .split(|character| !is_part(character))
+        .find(|part| part.contains(','))?;
     let mut octets = [0_u8; 6];
     let mut parts = numbers.split(',');
     for octet in &mut octets {
@@ -90,7 +97,11 @@ fn extended(line: &[u8]) -> Option<Expected> {
     let mut parts = text.split('|').skip(2);
     let address = parts.next()?;
     let port = parts.next()?.parse().ok()?;
-    let address = if address.is_empty() { None } else { Some(address.parse().ok()?) };
+    let address = if address.is_empty() {
+        None
+    } else {
+        Some(address.parse().ok()?)
+    };
     Some(Expected { address, port })
 }
 
@@ -108,9 +119,15 @@ mod tests {
 
     #[test]
     fn announced_connections() {
-        check("227 Entering Passive Mode (10,0,0,2,4,1).\r\n", Some((Some("10.0.0.2"), 1025)));
+        check(
+            "227 Entering Passive Mode (10,0,0,2,4,1).\r\n",
+            Some((Some("10.0.0.2"), 1025)),
+        );
         check("PORT 10,0,0,1,200,10\r\n", Some((Some("10.0.0.1"), 51210)));
-        check("229 Entering Extended Passive Mode (|||6446|)\r\n", Some((None, 6446)));
+        check(
+            "229 Entering Extended Passive Mode (|||6446|)\r\n",
+            Some((None, 6446)),
+        );
         check("EPRT |2|::1|5282|\r\n", Some((Some("::1"), 5282)));
         check("PORT 10,0,0,1,200,310\r\n", None);
         check("227 no numbers here\r\n", None);

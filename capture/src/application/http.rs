@@ -4,14 +4,28 @@
 const LINE: usize = 48;
 
 const METHODS: [&str; 15] = [
-    "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PATCH", "PROPFIND", "PROPPATCH", "MKCOL",
-    "COPY", "MOVE", "REPORT",
+    "GET",
+    "POST",
+    "HEAD",
+    "PUT",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+    "CONNECT",
+    "PATCH",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "REPORT",
 ];
 
 /// Whether data starts with a request line.
 pub(super) fn is_request(data: &[u8]) -> bool {
     METHODS.iter().any(|method| {
-        data.strip_prefix(method.as_bytes()).is_some_and(|rest| rest.first() == Some(&b' '))
+        data.strip_prefix(method.as_bytes())
+            .is_some_and(|rest| rest.first() == Some(&b' '))
     })
 }
 
@@ -23,11 +37,15 @@ enum Reading {
     Status,
     Header,
     /// A body of known length.
-    Body { left: u64 },
+    Body {
+        left: u64,
+    },
     /// A body that ends with the connection.
     Rest,
     ChunkSize,
-    Chunk { left: u64 },
+    Chunk {
+        left: u64,
+    },
 }
 
 /// An HTTP connection.
@@ -140,7 +158,8 @@ impl Http {
                     return;
                 };
                 let status = rest.get(2..5).unwrap_or(b"000");
-                self.bodiless = status.starts_with(b"1") || matches!(status, b"204" | b"304") || self.head_requested;
+                self.bodiless =
+                    status.starts_with(b"1") || matches!(status, b"204" | b"304") || self.head_requested;
                 self.content_length = None;
                 self.chunked = false;
                 self.body_length = 0;
@@ -157,7 +176,9 @@ impl Http {
             }
             Reading::Header => {
                 if let Some(value) = header(line, "content-length:") {
-                    self.content_length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+                    self.content_length = std::str::from_utf8(value)
+                        .ok()
+                        .and_then(|value| value.parse().ok());
                 } else if let Some(value) = header(line, "transfer-encoding:") {
                     self.chunked = value.eq_ignore_ascii_case(b"chunked");
                 }
@@ -165,8 +186,14 @@ impl Http {
             // The line end behind a chunk is an empty line.
             Reading::ChunkSize if line.is_empty() => {}
             Reading::ChunkSize => {
-                let digits = line.split(|&byte| byte == b';').next().unwrap_or(line).trim_ascii();
-                let size = std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok());
+                let digits = line
+                    .split(|&byte| byte == b';')
+                    .next()
+                    .unwrap_or(line)
+                    .trim_ascii();
+                let size = std::str::from_utf8(digits)
+                    .ok()
+                    .and_then(|digits| u64::from_str_radix(digits, 16).ok());
                 self.reading = match size {
                     Some(0) | None => Reading::Status,
                     Some(left) => Reading::Chunk { left },
@@ -180,7 +207,9 @@ impl Http {
 /// The value of a header line of that name.
 fn header<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (start, value) = line.split_at_checked(name.len())?;
-    start.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
+    start
+        .eq_ignore_ascii_case(name.as_bytes())
+        .then(|| value.trim_ascii())
 }
 
 #[cfg(test)]
@@ -203,16 +232,27 @@ mod tests {
     fn body_lengths() {
         check("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 5);
         check("HTTP/1.0 200 OK\r\n\r\nall the rest", 12);
-        check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 5);
+        check(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+            5,
+        );
         check("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", 0);
-        check("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 2);
+        check(
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            2,
+        );
         check("nonsense", 0);
     }
 
     #[test]
     fn bytes_that_were_not_captured_count() {
         let mut http = Http::default();
-        http.data(1, 0, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n0123456789", 40);
+        http.data(
+            1,
+            0,
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n0123456789",
+            40,
+        );
         http.data(1, 100, b"0123456789", 0);
         assert_eq!(http.body_length, 160);
     }

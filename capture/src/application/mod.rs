@@ -91,7 +91,10 @@ pub(crate) struct Conversation {
 impl Conversation {
     /// A connection that an FTP session has announced, or that uses its data port.
     pub(crate) fn ftp_data() -> Self {
-        Self { service: Service::FtpData, ..Self::default() }
+        Self {
+            service: Service::FtpData,
+            ..Self::default()
+        }
     }
 
     /// Reads a datagram.
@@ -125,7 +128,9 @@ impl Conversation {
         match self.service {
             Service::Http => {
                 // The bytes that were not captured count for the length of a body all the same.
-                let cut = usize::try_from(segment.length).unwrap_or(0).saturating_sub(segment.payload.len());
+                let cut = usize::try_from(segment.length)
+                    .unwrap_or(0)
+                    .saturating_sub(segment.payload.len());
                 let http = self.http.get_or_insert_default();
                 http.data(sender, u64::from(lost), data, cut as u64);
                 None
@@ -137,7 +142,9 @@ impl Conversation {
 
     /// The code of the service in the vocabulary.
     pub(crate) fn service_code(&self) -> u16 {
-        SERVICE.code_of(self.service.name()).expect("every service is a term of the vocabulary")
+        SERVICE
+            .code_of(self.service.name())
+            .expect("every service is a term of the vocabulary")
     }
 
     /// HTTP requests so far.

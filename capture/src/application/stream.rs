@@ -66,7 +66,11 @@ impl Hints {
         if self.greeting_220 && ["USER", "AUTH", "FEAT", "SYST"].into_iter().any(starts) {
             return Service::Ftp;
         }
-        if self.greeting_ok && ["USER", "CAPA", "APOP", "AUTH", "STLS", "QUIT"].into_iter().any(starts) {
+        if self.greeting_ok
+            && ["USER", "CAPA", "APOP", "AUTH", "STLS", "QUIT"]
+                .into_iter()
+                .any(starts)
+        {
             return Service::Pop3;
         }
         if sender == 0 && starts("NICK") {
@@ -83,12 +87,15 @@ impl Hints {
 
 /// Whether `data` starts with `word`, in any case, and the word ends there.
 pub(super) fn starts_with_word(data: &[u8], word: &str) -> bool {
-    data.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+    data.get(..word.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
         && matches!(data.get(word.len()), None | Some(b' ' | b'\r' | b'\n'))
 }
 
 /// Whether `part` occurs in the first bytes of `data`, in any case.
 fn contains(data: &[u8], part: &[u8]) -> bool {
     let start = &data[..data.len().min(256)];
-    start.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+    start
+        .windows(part.len())
+        .any(|window| window.eq_ignore_ascii_case(part))
 }

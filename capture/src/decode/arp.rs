@@ -21,6 +21,8 @@ pub(super) fn parse(bytes: &[u8], link_header: usize) -> Result<Decoded<'_>, Not
         identification: 0,
         fragment: None,
         link_header,
-        transport: Transport::Arp { reply: u16_at(bytes, 6) == 2 },
+        transport: Transport::Arp {
+            reply: u16_at(bytes, 6) == 2,
+        },
     })
 }

@@ -21,7 +21,12 @@ impl IcmpMessage {
         let [kind, code, _, _, ..] = *bytes else {
             return Err(NotMetered::IcmpHeader);
         };
-        let message = Self { version6, kind, code, identifier: 0 };
+        let message = Self {
+            version6,
+            kind,
+            code,
+            identifier: 0,
+        };
         let has_identifier = match message.request_kind() {
             Some(request) => !version6 || request == 128,
             None => false,
@@ -29,7 +34,10 @@ impl IcmpMessage {
         if has_identifier && bytes.len() < 6 {
             return Err(NotMetered::IcmpHeader);
         }
-        Ok(Self { identifier: if has_identifier { u16_at(bytes, 4) } else { 0 }, ..message })
+        Ok(Self {
+            identifier: if has_identifier { u16_at(bytes, 4) } else { 0 },
+            ..message
+        })
     }
 
     /// The type of the request, for a request or a reply; `None` for messages without answer.

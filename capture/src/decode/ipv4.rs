@@ -34,8 +34,10 @@ pub(super) fn parse(bytes: &[u8], wire_length: usize) -> Result<IpPayload<'_>, N
         protocol: bytes[9],
         time_to_live: bytes[8],
         identification,
-        fragment: (more || offset != 0)
-            .then_some(Fragment { identification: u32::from(identification), first: offset == 0 }),
+        fragment: (more || offset != 0).then_some(Fragment {
+            identification: u32::from(identification),
+            first: offset == 0,
+        }),
         length,
         captured,
     })

@@ -29,13 +29,18 @@ pub(super) fn parse(bytes: &[u8], wire_length: usize) -> Result<IpPayload<'_>, N
     let mut fragment = None;
     for _ in 0..MAX_EXTENSIONS {
         let header = match next {
-            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS if captured.len() >= 8 => (usize::from(captured[1]) + 1) * 8,
+            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS if captured.len() >= 8 => {
+                (usize::from(captured[1]) + 1) * 8
+            }
             FRAGMENT if captured.len() >= 8 => {
                 let offset_and_more = u16_at(captured, 2);
                 let first = offset_and_more & 0xfff8 == 0;
                 // An "atomic" fragment is the whole packet.
                 if offset_and_more & 0xfff9 != 0 {
-                    fragment = Some(Fragment { identification: u32_at(captured, 4), first });
+                    fragment = Some(Fragment {
+                        identification: u32_at(captured, 4),
+                        first,
+                    });
                 }
                 8
             }
@@ -62,10 +67,10 @@ pub(super) fn parse(bytes: &[u8], wire_length: usize) -> Result<IpPayload<'_>, N
         captured = captured.get(header..).ok_or(NotMetered::Ipv6Header)?;
         length = length.saturating_sub(header);
         // Behind the header of a later piece lies data, whatever it names as next.
-        if let Some(Fragment { first: false, .. }) = fragment {
-            if matches!(next, HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | FRAGMENT) {
-                return Err(NotMetered::Ipv6Header);
-            }
+        if let Some(Fragment { first: false, .. }) = fragment
+            && matches!(next, HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | FRAGMENT)
+        {
+            return Err(NotMetered::Ipv6Header);
         }
     }
     Err(NotMetered::Ipv6Header)

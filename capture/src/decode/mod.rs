@@ -106,7 +106,9 @@ struct IpPayload<'a> {
 pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, NotMetered> {
     let network = link::parse(packet)?;
     let link_header = packet.bytes.len() - network.bytes.len();
-    let wire_length = (packet.wire_length as usize).saturating_sub(link_header).max(network.bytes.len());
+    let wire_length = (packet.wire_length as usize)
+        .saturating_sub(link_header)
+        .max(network.bytes.len());
     let ip = match network.kind {
         link::NetworkKind::Arp => return arp::parse(network.bytes, link_header),
         link::NetworkKind::Ipv4 => ipv4::parse(network.bytes, wire_length)?,
@@ -139,5 +141,10 @@ fn u16_at(bytes: &[u8], offset: usize) -> u16 {
 
 /// As [`u16_at`], for 4 bytes.
 fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    u32::from_be_bytes([bytes[offset], bytes[offset + 1], bytes[offset + 2], bytes[offset + 3]])
+    u32::from_be_bytes([
+        bytes[offset],
+        bytes[offset + 1],
+        bytes[offset + 2],
+        bytes[offset + 3],
+    ])
 }

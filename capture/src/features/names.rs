@@ -37,7 +37,11 @@ pub(super) fn state_code(name: &str) -> f64 {
 }
 
 fn code(vocabulary: &Vocabulary, name: &str) -> f64 {
-    f64::from(vocabulary.code_of(name).unwrap_or_else(|| unreachable!("`{name}` is a term of {}", vocabulary.id)))
+    f64::from(
+        vocabulary
+            .code_of(name)
+            .unwrap_or_else(|| unreachable!("`{name}` is a term of {}", vocabulary.id)),
+    )
 }
 
 /// The state of an ICMP flow, by its first message.
@@ -99,7 +103,12 @@ mod tests {
         for version6 in [false, true] {
             for kind in 0..=u8::MAX {
                 for code in 0..16 {
-                    state_code(icmp_state(&IcmpMessage { version6, kind, code, identifier: 0 }));
+                    state_code(icmp_state(&IcmpMessage {
+                        version6,
+                        kind,
+                        code,
+                        identifier: 0,
+                    }));
                 }
             }
         }

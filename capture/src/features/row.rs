@@ -16,8 +16,20 @@ pub(crate) fn row(flow: &Flow) -> Row {
     let conversation = &flow.conversation;
     let ends = &flow.endpoints;
     let same_ends = ends.source == ends.destination && ends.source_port == ends.destination_port;
-    let window = |side| if is_tcp { f64::from(flow.tcp.window(side)) } else { 0.0 };
-    let sequence = |side| if is_tcp { f64::from(flow.tcp.initial_sequence(side)) } else { 0.0 };
+    let window = |side| {
+        if is_tcp {
+            f64::from(flow.tcp.window(side))
+        } else {
+            0.0
+        }
+    };
+    let sequence = |side| {
+        if is_tcp {
+            f64::from(flow.tcp.initial_sequence(side))
+        } else {
+            0.0
+        }
+    };
     let values: Row = [
         duration,
         protocol_code(ends.protocol),
@@ -85,7 +97,11 @@ fn state(flow: &Flow) -> &'static str {
 
 /// Packets per second.
 fn rate(packets: u64, duration: f64) -> f64 {
-    if packets < 2 || duration <= 0.0 { 0.0 } else { (packets - 1) as f64 / duration }
+    if packets < 2 || duration <= 0.0 {
+        0.0
+    } else {
+        (packets - 1) as f64 / duration
+    }
 }
 
 /// Bits per second without one mean packet, in single precision as `ra` computes it.
@@ -123,13 +139,22 @@ mod tests {
     use super::*;
 
     fn direction(packets: u64, bytes: u64) -> Direction {
-        Direction { packets, bytes, ..Direction::default() }
+        Direction {
+            packets,
+            bytes,
+            ..Direction::default()
+        }
     }
 
     #[test]
     fn mean_size_rounds_half_up() {
-        for (packets, bytes, expected) in [(0, 0, 0.0), (2, 3, 2.0), (2, 5, 3.0), (3, 100, 33.0), (4, 6, 2.0)] {
-            assert_eq!(mean_size(&direction(packets, bytes)), expected, "{bytes} bytes in {packets} packets");
+        for (packets, bytes, expected) in [(0, 0, 0.0), (2, 3, 2.0), (2, 5, 3.0), (3, 100, 33.0), (4, 6, 2.0)]
+        {
+            assert_eq!(
+                mean_size(&direction(packets, bytes)),
+                expected,
+                "{bytes} bytes in {packets} packets"
+            );
         }
     }
 
@@ -142,9 +167,13 @@ mod tests {
 
     #[test]
     fn buckets_of_state_and_ttl() {
-        for (state, source, destination, expected) in
-            [("FIN", 62, 252, 1), ("INT", 254, 0, 2), ("CON", 62, 60, 3), ("ACC", 254, 252, 4), ("RST", 254, 252, 0)]
-        {
+        for (state, source, destination, expected) in [
+            ("FIN", 62, 252, 1),
+            ("INT", 254, 0, 2),
+            ("CON", 62, 60, 3),
+            ("ACC", 254, 252, 4),
+            ("RST", 254, 252, 0),
+        ] {
             assert_eq!(state_ttl(state, source, destination), expected);
         }
     }

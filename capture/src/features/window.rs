@@ -100,7 +100,11 @@ impl Window {
 
     /// Releases the records whose last packet lies before `watermark_ns`.
     pub(crate) fn release_before(&mut self, watermark_ns: i64) {
-        while self.order.peek().is_some_and(|Reverse((end_ns, ..))| *end_ns < watermark_ns) {
+        while self
+            .order
+            .peek()
+            .is_some_and(|Reverse((end_ns, ..))| *end_ns < watermark_ns)
+        {
             self.release_one();
         }
     }

@@ -33,13 +33,17 @@ pub enum FileError {
     #[error("the capture is truncated inside its file header; copy it again or capture anew")]
     TruncatedHeader,
     /// The file ends inside a record.
-    #[error("the capture is truncated: the file ends inside packet {packet}; all packets before it are whole")]
+    #[error(
+        "the capture is truncated: the file ends inside packet {packet}; all packets before it are whole"
+    )]
     Truncated {
         /// The packet that is not whole.
         packet: u64,
     },
     /// A record states a length that cannot be.
-    #[error("packet {packet}: the record claims {length} bytes, the most is {MAX_RECORD_BYTES}; the capture is damaged here")]
+    #[error(
+        "packet {packet}: the record claims {length} bytes, the most is {MAX_RECORD_BYTES}; the capture is damaged here"
+    )]
     RecordTooLarge {
         /// The packet of the record.
         packet: u64,
@@ -89,7 +93,11 @@ impl<R: Read> CaptureReader<R> {
             pcapng::MAGIC => Format::PcapNg(pcapng::Section::default()),
             _ => Format::Pcap(pcap::Header::read(&mut source, magic)?),
         };
-        Ok(Self { source, format, ended: false })
+        Ok(Self {
+            source,
+            format,
+            ended: false,
+        })
     }
 
     /// The next packet, `None` at the end of the file.

@@ -29,7 +29,11 @@ impl Header {
             // Alexey Kuznetzov's variant, written by old Linux tools.
             [0x34, 0xcd, 0xb2, 0xa1] => (ByteOrder::Little, 1_000, 8),
             [0xa1, 0xb2, 0xcd, 0x34] => (ByteOrder::Big, 1_000, 8),
-            _ => return Err(FileError::NotACapture { magic: magic.to_vec() }),
+            _ => {
+                return Err(FileError::NotACapture {
+                    magic: magic.to_vec(),
+                });
+            }
         };
         let place = match source.take(FILE_HEADER_BYTES) {
             Ok(Some(place)) => place,
@@ -38,7 +42,12 @@ impl Header {
         };
         // The upper half of the link type word holds flags about frame check sequences.
         let [_, _, high, low] = order.u32(source.record(place), 20).to_be_bytes();
-        Ok(Self { order, fraction_ns, link: LinkType::from_number(u16::from_be_bytes([high, low])), record_extra })
+        Ok(Self {
+            order,
+            fraction_ns,
+            link: LinkType::from_number(u16::from_be_bytes([high, low])),
+            record_extra,
+        })
     }
 
     pub(super) fn next_record<R: Read>(&self, source: &mut Source<R>) -> Result<Option<Record>, FileError> {
@@ -56,6 +65,11 @@ impl Header {
         let bytes = source.take_rest(captured)?;
         // u32 seconds in nanoseconds fit an i64 with room for any fraction.
         let time_ns = seconds * NANOSECONDS + fraction * self.fraction_ns;
-        Ok(Some(Record { link: self.link, time_ns, wire_length, bytes }))
+        Ok(Some(Record {
+            link: self.link,
+            time_ns,
+            wire_length,
+            bytes,
+        }))
     }
 }

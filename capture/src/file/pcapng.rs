@@ -35,12 +35,18 @@ pub(super) struct Section {
 
 impl Default for Section {
     fn default() -> Self {
-        Self { order: ByteOrder::Little, interfaces: Vec::new() }
+        Self {
+            order: ByteOrder::Little,
+            interfaces: Vec::new(),
+        }
     }
 }
 
 impl Section {
-    pub(super) fn next_record<R: Read>(&mut self, source: &mut Source<R>) -> Result<Option<Record>, FileError> {
+    pub(super) fn next_record<R: Read>(
+        &mut self,
+        source: &mut Source<R>,
+    ) -> Result<Option<Record>, FileError> {
         loop {
             let Some(place) = source.take(8)? else {
                 return Ok(None);
@@ -67,8 +73,11 @@ impl Section {
     /// Consumes the body and the trailing length of a block.
     fn body<R: Read>(&self, source: &mut Source<R>, length: u32) -> Result<Range<usize>, FileError> {
         let packet = source.packet();
-        if length < 12 || length % 4 != 0 {
-            return Err(FileError::Malformed { packet, what: "a block has a length that is no multiple of 4 or below 12" });
+        if length < 12 || !length.is_multiple_of(4) {
+            return Err(FileError::Malformed {
+                packet,
+                what: "a block has a length that is no multiple of 4 or below 12",
+            });
         }
         if length > MAX_RECORD_BYTES {
             return Err(FileError::RecordTooLarge { packet, length });
@@ -76,7 +85,10 @@ impl Section {
         let with_trailer = source.take_rest(length - 8)?;
         let body = with_trailer.start..with_trailer.end - 4;
         if self.order.u32(source.record(with_trailer), body.len()) != length {
-            return Err(FileError::Malformed { packet, what: "the two lengths of a block differ" });
+            return Err(FileError::Malformed {
+                packet,
+                what: "the two lengths of a block differ",
+            });
         }
         Ok(body)
     }
@@ -99,8 +111,11 @@ impl Section {
         };
         self.interfaces.clear();
         let length = self.order.u32(&raw_length, 0);
-        if length < 28 || length % 4 != 0 || length > MAX_RECORD_BYTES {
-            return Err(FileError::Malformed { packet: source.packet(), what: "a section header has an impossible length" });
+        if length < 28 || !length.is_multiple_of(4) || length > MAX_RECORD_BYTES {
+            return Err(FileError::Malformed {
+                packet: source.packet(),
+                what: "a section header has an impossible length",
+            });
         }
         source.take_rest(length - 12).map_err(truncated)?;
         Ok(())
@@ -110,10 +125,16 @@ impl Section {
         let packet = source.packet();
         let body = source.record(place);
         if body.len() < 8 {
-            return Err(FileError::Malformed { packet, what: "an interface description is too short" });
+            return Err(FileError::Malformed {
+                packet,
+                what: "an interface description is too short",
+            });
         }
         if self.interfaces.len() == MAX_INTERFACES {
-            return Err(FileError::Malformed { packet, what: "a section describes more than 4096 interfaces" });
+            return Err(FileError::Malformed {
+                packet,
+                what: "a section describes more than 4096 interfaces",
+            });
         }
         let mut interface = Interface {
             link: LinkType::from_number(self.order.u16(body, 0)),
@@ -134,10 +155,11 @@ impl Section {
                 (9, [exponent]) => {
                     let base: u64 = if exponent & 0x80 == 0 { 10 } else { 2 };
                     interface.ticks_per_second =
-                        base.checked_pow(u32::from(exponent & 0x7f)).ok_or(FileError::Malformed {
-                            packet,
-                            what: "an interface has a clock too fine to count",
-                        })?;
+                        base.checked_pow(u32::from(exponent & 0x7f))
+                            .ok_or(FileError::Malformed {
+                                packet,
+                                what: "an interface has a clock too fine to count",
+                            })?;
                 }
                 // if_tsoffset: seconds to add.
                 (14, &[..]) if length == 8 => {
@@ -155,25 +177,36 @@ impl Section {
         Ok(())
     }
 
-    fn packet<R: Read>(&self, source: &Source<R>, place: Range<usize>, kind: u32) -> Result<Record, FileError> {
+    fn packet<R: Read>(
+        &self,
+        source: &Source<R>,
+        place: Range<usize>,
+        kind: u32,
+    ) -> Result<Record, FileError> {
         let packet = source.packet();
         let body = source.record(place.clone());
         if body.len() < 20 {
-            return Err(FileError::Malformed { packet, what: "a packet block is too short" });
+            return Err(FileError::Malformed {
+                packet,
+                what: "a packet block is too short",
+            });
         }
         let index = match kind {
             OBSOLETE_PACKET => usize::from(self.order.u16(body, 0)),
             _ => self.order.u32(body, 0) as usize,
         };
-        let interface = self
-            .interfaces
-            .get(index)
-            .ok_or(FileError::Malformed { packet, what: "a packet names an interface that was not described" })?;
+        let interface = self.interfaces.get(index).ok_or(FileError::Malformed {
+            packet,
+            what: "a packet names an interface that was not described",
+        })?;
         let ticks = u64::from(self.order.u32(body, 4)) << 32 | u64::from(self.order.u32(body, 8));
         let captured = self.order.u32(body, 12) as usize;
         let wire_length = self.order.u32(body, 16);
         if captured > body.len() - 20 {
-            return Err(FileError::Malformed { packet, what: "a packet is longer than its block" });
+            return Err(FileError::Malformed {
+                packet,
+                what: "a packet is longer than its block",
+            });
         }
         let start = place.start + 20;
         Ok(Record {
@@ -188,18 +221,30 @@ impl Section {
         let packet = source.packet();
         let body = source.record(place.clone());
         if body.len() < 4 {
-            return Err(FileError::Malformed { packet, what: "a simple packet block is too short" });
+            return Err(FileError::Malformed {
+                packet,
+                what: "a simple packet block is too short",
+            });
         }
-        let interface = self
-            .interfaces
-            .first()
-            .ok_or(FileError::Malformed { packet, what: "a packet names an interface that was not described" })?;
+        let interface = self.interfaces.first().ok_or(FileError::Malformed {
+            packet,
+            what: "a packet names an interface that was not described",
+        })?;
         let wire_length = self.order.u32(body, 0);
-        let snap_length = if interface.snap_length == 0 { u32::MAX } else { interface.snap_length };
+        let snap_length = if interface.snap_length == 0 {
+            u32::MAX
+        } else {
+            interface.snap_length
+        };
         let captured = (wire_length.min(snap_length) as usize).min(body.len() - 4);
         let start = place.start + 4;
         // A simple packet has no time; the meter then sees all of them at the epoch.
-        Ok(Record { link: interface.link, time_ns: 0, wire_length, bytes: start..start + captured })
+        Ok(Record {
+            link: interface.link,
+            time_ns: 0,
+            wire_length,
+            bytes: start..start + captured,
+        })
     }
 }
 
@@ -207,7 +252,8 @@ impl Interface {
     /// Nanoseconds since the epoch, held at the ends of the range of `i64`.
     fn time_ns(&self, ticks: u64) -> i64 {
         let seconds = i128::from(ticks / self.ticks_per_second) + i128::from(self.offset_seconds);
-        let fraction = u128::from(ticks % self.ticks_per_second) * 1_000_000_000 / u128::from(self.ticks_per_second);
+        let fraction =
+            u128::from(ticks % self.ticks_per_second) * 1_000_000_000 / u128::from(self.ticks_per_second);
         // The fraction is below 10^9.
         let time = seconds * 1_000_000_000 + i128::try_from(fraction).unwrap_or(0);
         i64::try_from(time).unwrap_or(if time < 0 { i64::MIN } else { i64::MAX })

@@ -19,7 +19,13 @@ pub(super) struct Source<R> {
 
 impl<R: Read> Source<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, buffer: vec![0; CHUNK_BYTES], unread: 0..0, packets_read: 0, bytes_read: 0 }
+        Self {
+            reader,
+            buffer: vec![0; CHUNK_BYTES],
+            unread: 0..0,
+            packets_read: 0,
+            bytes_read: 0,
+        }
     }
 
     /// The number of the packet that is being read.
@@ -33,7 +39,9 @@ impl<R: Read> Source<R> {
         match self.buffer[self.unread.clone()] {
             [] => Err(FileError::Empty),
             [a, b, c, d, ..] if available => Ok([a, b, c, d]),
-            ref short => Err(FileError::NotACapture { magic: short.to_vec() }),
+            ref short => Err(FileError::NotACapture {
+                magic: short.to_vec(),
+            }),
         }
     }
 
@@ -41,14 +49,19 @@ impl<R: Read> Source<R> {
     /// The place holds until the next call.
     pub(super) fn take(&mut self, length: u32) -> Result<Option<Range<usize>>, FileError> {
         if length > MAX_RECORD_BYTES {
-            return Err(FileError::RecordTooLarge { packet: self.packet(), length });
+            return Err(FileError::RecordTooLarge {
+                packet: self.packet(),
+                length,
+            });
         }
         let length = length as usize;
         if !self.fill(length)? {
             if self.unread.is_empty() {
                 return Ok(None);
             }
-            return Err(FileError::Truncated { packet: self.packet() });
+            return Err(FileError::Truncated {
+                packet: self.packet(),
+            });
         }
         let start = self.unread.start;
         self.unread.start += length;
@@ -58,7 +71,9 @@ impl<R: Read> Source<R> {
 
     /// Like [`Self::take`] in the middle of a record, where the file must not end.
     pub(super) fn take_rest(&mut self, length: u32) -> Result<Range<usize>, FileError> {
-        self.take(length)?.ok_or(FileError::Truncated { packet: self.packet() })
+        self.take(length)?.ok_or(FileError::Truncated {
+            packet: self.packet(),
+        })
     }
 
     /// The bytes at a place that [`Self::take`] gave.
@@ -82,7 +97,12 @@ impl<R: Read> Source<R> {
                 // A reader that claims more than it was given room for breaks its contract; do not follow it.
                 Ok(count) => self.unread.end = (self.unread.end + count).min(self.buffer.len()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(source) => return Err(FileError::Io { packet: self.packet(), source }),
+                Err(source) => {
+                    return Err(FileError::Io {
+                        packet: self.packet(),
+                        source,
+                    });
+                }
             }
         }
         Ok(true)
@@ -99,7 +119,10 @@ pub(super) enum ByteOrder {
 impl ByteOrder {
     /// The number at `offset`; 0 beyond the end, which callers exclude by taking whole headers.
     pub(super) fn u16(self, bytes: &[u8], offset: usize) -> u16 {
-        let raw = bytes.get(offset..offset + 2).and_then(|raw| raw.try_into().ok()).unwrap_or([0; 2]);
+        let raw = bytes
+            .get(offset..offset + 2)
+            .and_then(|raw| raw.try_into().ok())
+            .unwrap_or([0; 2]);
         match self {
             Self::Little => u16::from_le_bytes(raw),
             Self::Big => u16::from_be_bytes(raw),
@@ -108,7 +131,10 @@ impl ByteOrder {
 
     /// As [`Self::u16`], for 4 bytes.
     pub(super) fn u32(self, bytes: &[u8], offset: usize) -> u32 {
-        let raw = bytes.get(offset..offset + 4).and_then(|raw| raw.try_into().ok()).unwrap_or([0; 4]);
+        let raw = bytes
+            .get(offset..offset + 4)
+            .and_then(|raw| raw.try_into().ok())
+            .unwrap_or([0; 4]);
         match self {
             Self::Little => u32::from_le_bytes(raw),
             Self::Big => u32::from_be_bytes(raw),

@@ -40,7 +40,10 @@ impl Gaps {
 
     /// Forgets the gaps and keeps the time of the last packet, as a new record of the same flow does.
     pub(crate) fn restart(&mut self) {
-        *self = Self { last_ns: self.last_ns, ..Self::default() };
+        *self = Self {
+            last_ns: self.last_ns,
+            ..Self::default()
+        };
     }
 
     /// Mean gap in milliseconds, 0 without a gap.
@@ -58,7 +61,11 @@ impl Gaps {
             0 => return 0.0,
             count => f64::from(count),
         };
-        let factor = if self.active.count > 0 && self.idle.count > 0 { 1000.0 } else { 1.0 };
+        let factor = if self.active.count > 0 && self.idle.count > 0 {
+            1000.0
+        } else {
+            1.0
+        };
         let mean_square = (self.active.squares + self.idle.squares) / count;
         let mean = self.mean();
         // Rounding may leave a difference just below 0.

@@ -92,10 +92,17 @@ impl Endpoints {
 
     /// The key, the same for both directions.
     pub(crate) fn key(&self, is_orphan_fragment: bool) -> FlowKey {
-        let icmp = matches!(self.protocol, crate::decode::protocol::ICMP | crate::decode::protocol::ICMPV6);
+        let icmp = matches!(
+            self.protocol,
+            crate::decode::protocol::ICMP | crate::decode::protocol::ICMPV6
+        );
         let left = (self.source, if icmp { 0 } else { self.source_port });
         let right = (self.destination, if icmp { 0 } else { self.destination_port });
-        let (low, high) = if left <= right { (left, right) } else { (right, left) };
+        let (low, high) = if left <= right {
+            (left, right)
+        } else {
+            (right, left)
+        };
         let mut bytes = [0; FlowKey::LENGTH];
         put(&mut bytes, 0, low.0);
         put(&mut bytes, 16, high.0);

@@ -58,22 +58,40 @@ impl Flow {
         let ports = match packet.transport {
             // Equal addresses and ports on both sides happen; everything then counts for the source.
             Transport::Tcp(_) | Transport::Udp(_) => {
-                let sent_from =
-                    if endpoints.turned { endpoints.destination_port } else { endpoints.source_port };
+                let sent_from = if endpoints.turned {
+                    endpoints.destination_port
+                } else {
+                    endpoints.source_port
+                };
                 sent_from == self.endpoints.source_port
             }
-            Transport::Icmp(message) if self.endpoints.source == self.endpoints.destination => !message.is_reply(),
+            Transport::Icmp(message) if self.endpoints.source == self.endpoints.destination => {
+                !message.is_reply()
+            }
             _ => true,
         };
         usize::from(packet.source != self.endpoints.source || !ports)
     }
 
     /// Counts a packet and says how long the flow may now be idle.
-    pub(crate) fn packet(&mut self, packet: &Decoded<'_>, direction: usize, bytes: u64, time_ns: i64) -> TimeoutClass {
+    pub(crate) fn packet(
+        &mut self,
+        packet: &Decoded<'_>,
+        direction: usize,
+        bytes: u64,
+        time_ns: i64,
+    ) -> TimeoutClass {
         self.start_ns = self.start_ns.min(time_ns);
         self.end_ns = self.end_ns.max(time_ns);
         let active = match &packet.transport {
-            Transport::Tcp(segment) => self.tcp.segment(direction, segment, packet.identification, time_ns),
+            Transport::Tcp(segment) => self
+                .tcp
+                .segment(direction, segment, packet.identification, time_ns),
+            Transport::Icmp(message) if !message.is_reply() => {
+                // A question seen after its answer says better what the flow is about.
+                self.icmp = Some(*message);
+                true
+            }
             _ => true,
         };
         let counts = &mut self.directions[direction];

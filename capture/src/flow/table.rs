@@ -29,8 +29,15 @@ pub(crate) enum TimeoutClass {
 }
 
 impl TimeoutClass {
-    const ALL: [Self; 7] =
-        [Self::Ip, Self::Tcp, Self::TcpClosed, Self::Icmp, Self::Igmp, Self::Arp, Self::Fragment];
+    const ALL: [Self; 7] = [
+        Self::Ip,
+        Self::Tcp,
+        Self::TcpClosed,
+        Self::Icmp,
+        Self::Igmp,
+        Self::Arp,
+        Self::Fragment,
+    ];
 
     const fn timeout_ns(self) -> i64 {
         let seconds = match self {
@@ -54,7 +61,10 @@ struct Link {
     next: u32,
 }
 
-const UNLINKED: Link = Link { previous: NONE, next: NONE };
+const UNLINKED: Link = Link {
+    previous: NONE,
+    next: NONE,
+};
 
 #[derive(Clone, Copy)]
 struct List {
@@ -100,7 +110,10 @@ impl FlowTable {
             slots: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
-            lists: [List { head: NONE, tail: NONE }; IDLE_LISTS + 1],
+            lists: [List {
+                head: NONE,
+                tail: NONE,
+            }; IDLE_LISTS + 1],
             secret: (random.hash_one(0), random.hash_one(1)),
             max_flows: max_flows.clamp(1, NONE as usize - 1),
         }
@@ -116,11 +129,16 @@ impl FlowTable {
 
     pub(crate) fn find(&self, key: &FlowKey) -> Option<u32> {
         let hash = key.hash(self.secret);
-        self.index.find(hash, |&slot| self.slots[slot as usize].key == *key).copied()
+        self.index
+            .find(hash, |&slot| self.slots[slot as usize].key == *key)
+            .copied()
     }
 
     pub(crate) fn reference(&self, slot: u32) -> FlowRef {
-        FlowRef { slot, generation: self.slots[slot as usize].generation }
+        FlowRef {
+            slot,
+            generation: self.slots[slot as usize].generation,
+        }
     }
 
     pub(crate) fn resolve(&self, reference: FlowRef) -> Option<u32> {
@@ -153,13 +171,15 @@ impl FlowTable {
                 place
             }
             None => {
-                let place = u32::try_from(self.slots.len()).expect("the table is limited to fewer slots than u32::MAX");
+                let place = u32::try_from(self.slots.len())
+                    .expect("the table is limited to fewer slots than u32::MAX");
                 self.slots.push(slot);
                 place
             }
         };
         let slots = &self.slots;
-        self.index.insert_unique(hash, place, |&other| slots[other as usize].hash);
+        self.index
+            .insert_unique(hash, place, |&other| slots[other as usize].hash);
         self.push_back(class as usize, place);
         self.push_back(STATUS_LIST, place);
         place
@@ -233,12 +253,19 @@ impl FlowTable {
 
     fn link(&mut self, list: usize, place: u32) -> &mut Link {
         let slot = &mut self.slots[place as usize];
-        if list == STATUS_LIST { &mut slot.status } else { &mut slot.idle }
+        if list == STATUS_LIST {
+            &mut slot.status
+        } else {
+            &mut slot.idle
+        }
     }
 
     fn push_back(&mut self, list: usize, place: u32) {
         let tail = self.lists[list].tail;
-        *self.link(list, place) = Link { previous: tail, next: NONE };
+        *self.link(list, place) = Link {
+            previous: tail,
+            next: NONE,
+        };
         if tail == NONE {
             self.lists[list].head = place;
         } else {

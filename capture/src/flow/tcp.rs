@@ -23,7 +23,7 @@ enum Phase {
 /// One side of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Side {
-    /// Initial sequence number; one before the first seen when the SYN was not.
+    /// Initial sequence number, or what Argus takes for it when the SYN was not seen.
     initial: Option<u32>,
     /// Next sequence number after the highest seen, or the SYN's own.
     next: u32,
@@ -60,7 +60,10 @@ pub(crate) struct Tcp {
 impl Tcp {
     /// Whether a SYN now belongs to another connection.
     pub(crate) fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::FinWait | Phase::FinAcknowledged | Phase::Closing | Phase::Closed)
+        matches!(
+            self.phase,
+            Phase::FinWait | Phase::FinAcknowledged | Phase::Closing | Phase::Closed
+        )
     }
 
     /// Whether the connection was closed by both sides or by a reset.
@@ -69,7 +72,13 @@ impl Tcp {
     }
 
     /// Notes a segment and says whether the gap before it was within an exchange of data.
-    pub(crate) fn segment(&mut self, sender: usize, segment: &TcpSegment<'_>, identification: u16, time_ns: i64) -> bool {
+    pub(crate) fn segment(
+        &mut self,
+        sender: usize,
+        segment: &TcpSegment<'_>,
+        identification: u16,
+        time_ns: i64,
+    ) -> bool {
         self.segments += 1;
         if let (true, Some(scale)) = (segment.flags.syn(), segment.window_scale) {
             self.sides[sender].scale = scale;
@@ -90,7 +99,11 @@ impl Tcp {
         let flags = segment.flags;
         let before = segment.sequence.wrapping_sub(1);
         let end = segment.sequence.wrapping_add(segment.length);
-        let (initial, next) = if flags.syn() { (segment.sequence, segment.sequence) } else { (before, end) };
+        let (initial, next) = if flags.syn() {
+            (segment.sequence, segment.sequence)
+        } else {
+            (before, end)
+        };
         let side = &mut self.sides[sender];
         side.initial = Some(initial);
         side.next = next;
@@ -130,7 +143,11 @@ impl Tcp {
             return true;
         }
         let [source, destination] = &mut self.sides;
-        let (this, other) = if sender == 0 { (source, destination) } else { (destination, source) };
+        let (this, other) = if sender == 0 {
+            (source, destination)
+        } else {
+            (destination, source)
+        };
         let mut active = true;
         if !flags.fin() && !flags.rst() {
             if segment.window == 0 {
@@ -155,7 +172,7 @@ impl Tcp {
         if end < segment.sequence {
             this.next = end;
         } else if this.initial.is_none() {
-            this.initial = Some(if flags.syn() { segment.sequence } else { segment.sequence.wrapping_sub(1) });
+            this.initial = Some(segment.sequence);
             this.next = end;
         } else if has_data && other.window != 0 {
             active &= !this.data(other, segment, end, identification);
@@ -169,7 +186,11 @@ impl Tcp {
     fn transition(&mut self, sender: usize, segment: &TcpSegment<'_>, time_ns: i64) {
         let flags = segment.flags;
         let [source, destination] = &mut self.sides;
-        let (this, other) = if sender == 0 { (source, destination) } else { (destination, source) };
+        let (this, other) = if sender == 0 {
+            (source, destination)
+        } else {
+            (destination, source)
+        };
         if flags.rst() {
             self.reset = true;
             // A refused SYN keeps the attempt open: further tries belong to the same record.
@@ -231,9 +252,15 @@ impl Tcp {
         match self {
             Self { reset: true, .. } => "RST",
             Self { finish: true, .. } => "FIN",
-            Self { normal_close: true, .. } => "CLO",
-            Self { established: true, .. } => "CON",
-            Self { saw_syn_ack: true, .. } => "ACC",
+            Self {
+                normal_close: true, ..
+            } => "CLO",
+            Self {
+                established: true, ..
+            } => "CON",
+            Self {
+                saw_syn_ack: true, ..
+            } => "ACC",
             Self { saw_syn: true, .. } => "REQ",
             _ => "INT",
         }

@@ -1,0 +1,125 @@
+//! Capture files, sound and damaged.
+
+use netsage_capture::LinkType;
+use netsage_capture::file::{CaptureReader, FileError};
+
+const LITTLE_MICRO: [u8; 4] = [0xd4, 0xc3, 0xb2, 0xa1];
+const BIG_NANO: [u8; 4] = [0xa1, 0xb2, 0x3c, 0x4d];
+
+fn pcap(magic: [u8; 4], records: &[(u32, u32, u32, &[u8])]) -> Vec<u8> {
+    let big = magic[0] == 0xa1;
+    let word = |value: u32| {
+        if big {
+            value.to_be_bytes()
+        } else {
+            value.to_le_bytes()
+        }
+    };
+    let mut file = magic.to_vec();
+    file.extend([0; 12]);
+    file.extend(word(65_535));
+    file.extend(word(1));
+    for (seconds, fraction, captured, bytes) in records {
+        for value in [*seconds, *fraction, *captured, *captured] {
+            file.extend(word(value));
+        }
+        file.extend(*bytes);
+    }
+    file
+}
+
+/// Reads everything: the times of the packets, and the error at the end.
+fn read(file: &[u8]) -> (Vec<i64>, Option<FileError>) {
+    let mut reader = match CaptureReader::new(file) {
+        Ok(reader) => reader,
+        Err(error) => return (Vec::new(), Some(error)),
+    };
+    let mut times = Vec::new();
+    loop {
+        match reader.next_packet() {
+            Ok(Some(packet)) => {
+                assert_eq!(packet.link, LinkType::Ethernet);
+                times.push(packet.time_ns);
+            }
+            Ok(None) => return (times, None),
+            Err(error) => {
+                assert!(
+                    matches!(reader.next_packet(), Ok(None)),
+                    "nothing follows an error"
+                );
+                return (times, Some(error));
+            }
+        }
+    }
+}
+
+fn check_error(file: &[u8], packets: usize, expected: &str) {
+    let (times, error) = read(file);
+    let error = error.expect("an error").to_string();
+    assert_eq!(times.len(), packets, "{error}");
+    assert!(error.contains(expected), "`{error}` should say `{expected}`");
+}
+
+#[test]
+fn both_byte_orders_and_clocks() {
+    let records: &[(u32, u32, u32, &[u8])] = &[(1, 5, 2, b"ab"), (2, 6, 0, b"")];
+    assert_eq!(
+        read(&pcap(LITTLE_MICRO, records)).0,
+        [1_000_005_000, 2_000_006_000]
+    );
+    assert_eq!(read(&pcap(BIG_NANO, records)).0, [1_000_000_005, 2_000_000_006]);
+}
+
+#[test]
+fn pcapng_with_a_nanosecond_clock() {
+    let block = |kind: u32, body: &[u8]| {
+        let length = u32::try_from(12 + body.len()).unwrap().to_le_bytes();
+        [&kind.to_le_bytes(), &length, body, &length].concat()
+    };
+    let section = [&0x1a2b_3c4d_u32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat();
+    let interface = [1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0];
+    let packet = [
+        &[0; 8][..],
+        &7_u32.to_le_bytes(),
+        &[2, 0, 0, 0, 2, 0, 0, 0],
+        b"ab\0\0",
+    ]
+    .concat();
+    let file = [
+        block(0x0a0d_0d0a, &section),
+        block(1, &interface),
+        block(6, &packet),
+    ]
+    .concat();
+    let (times, error) = read(&file);
+    assert_eq!(
+        (times.as_slice(), error.map(|error| error.to_string())),
+        (&[7][..], None)
+    );
+    check_error(
+        &file[..file.len() - 1],
+        0,
+        "truncated: the file ends inside packet 1",
+    );
+    check_error(
+        &[block(0x0a0d_0d0a, &section), block(6, &packet)].concat(),
+        0,
+        "was not described",
+    );
+}
+
+#[test]
+fn damaged_files_say_what_and_where() {
+    let file = pcap(LITTLE_MICRO, &[(1, 0, 2, b"ab"), (2, 0, 2, b"cd")]);
+    check_error(b"", 0, "empty");
+    check_error(b"PK\x03\x04 and so on", 0, "not a capture");
+    check_error(&LITTLE_MICRO[..3], 0, "not a capture");
+    check_error(&file[..20], 0, "inside its file header");
+    check_error(&file[..file.len() - 1], 1, "inside packet 2");
+    check_error(&file[..50], 1, "inside packet 2");
+    check_error(
+        &pcap(LITTLE_MICRO, &[(1, 0, 0x7fff_ffff, b"ab")]),
+        0,
+        "packet 1: the record claims 2147483647",
+    );
+}

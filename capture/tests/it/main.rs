@@ -1,0 +1,10 @@
+//! Tests of the meter from outside: hand-built packets, real captures, and invariants on any input.
+
+#![allow(clippy::unwrap_used, reason = "a test states its expectations by panicking")]
+#![allow(clippy::print_stdout, reason = "a test that skips says so")]
+
+mod captures;
+mod files;
+mod invariants;
+mod packets;
+mod rules;

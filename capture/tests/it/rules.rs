@@ -1,0 +1,296 @@
+//! Each rule of the meter on packets built for it.
+
+use netsage_capture::{Meter, MeterConfig, Mode};
+
+use crate::packets::{
+    ACK, FIN, From, From::*, MILLISECOND, RST, SECOND, SYN, icmp, meter, raw, tcp, term, udp, value,
+};
+
+fn config() -> MeterConfig {
+    MeterConfig::default()
+}
+
+/// A whole connection: handshake, request, reply, both finishes.
+fn connection(port: u16, start: i64, request: &[u8], reply: &[u8]) -> Vec<(i64, Vec<u8>)> {
+    let sent = 101 + u32::try_from(request.len()).unwrap();
+    let answered = 901 + u32::try_from(reply.len()).unwrap();
+    let at = |milliseconds: i64| start + milliseconds * MILLISECOND;
+    vec![
+        (at(0), tcp(Client, port, SYN, 100, 0, b"")),
+        (at(20), tcp(Server, port, SYN | ACK, 900, 101, b"")),
+        (at(25), tcp(Client, port, ACK, 101, 901, b"")),
+        (at(30), tcp(Client, port, ACK, 101, 901, request)),
+        (at(60), tcp(Server, port, ACK, 901, sent, reply)),
+        (at(70), tcp(Client, port, FIN | ACK, sent, answered, b"")),
+        (at(80), tcp(Server, port, FIN | ACK, answered, sent + 1, b"")),
+        (at(90), tcp(Client, port, ACK, sent + 1, answered + 1, b"")),
+    ]
+}
+
+#[test]
+fn a_connection_is_one_record_with_its_handshake() {
+    let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    let (batch, _) = meter(config(), &connection(80, SECOND, request, reply));
+    assert_eq!(batch.len(), 1);
+    assert_eq!(term(&batch, 0, "proto"), "tcp");
+    assert_eq!(term(&batch, 0, "service"), "http");
+    assert_eq!(term(&batch, 0, "state"), "FIN");
+    for (column, expected) in [
+        ("dur", 0.09),
+        ("spkts", 5.0),
+        ("dpkts", 3.0),
+        ("sbytes", 200.0 + request.len() as f64),
+        ("dbytes", 120.0 + reply.len() as f64),
+        ("sttl", 62.0),
+        ("dttl", 252.0),
+        ("stcpb", 100.0),
+        ("dtcpb", 900.0),
+        ("synack", 0.02),
+        ("ackdat", 0.005),
+        ("tcprtt", 0.025),
+        ("swin", 255.0),
+        ("sloss", 0.0),
+        ("trans_depth", 1.0),
+        ("response_body_len", 5.0),
+        ("ct_flw_http_mthd", 1.0),
+        ("ct_state_ttl", 1.0),
+        ("ct_srv_src", 1.0),
+        ("is_sm_ips_ports", 0.0),
+    ] {
+        assert!(
+            (value(&batch, 0, column) - expected).abs() < 1e-9,
+            "{column}: {}",
+            value(&batch, 0, column)
+        );
+    }
+}
+
+/// The state that a sequence of flags leads to.
+fn check_state(packets: &[(From, u8)], expected: &str) {
+    let packets: Vec<_> = packets
+        .iter()
+        .zip(0..)
+        .map(|(&(from, flags), index)| (index * MILLISECOND, tcp(from, 80, flags, 1, 1, b"")))
+        .collect();
+    let (batch, _) = meter(config(), &packets);
+    assert_eq!(term(&batch, 0, "state"), expected);
+}
+
+#[test]
+fn states_of_tcp() {
+    check_state(&[(Client, SYN)], "REQ");
+    check_state(&[(Client, SYN), (Server, SYN | ACK)], "ACC");
+    check_state(&[(Client, SYN), (Server, SYN | ACK), (Client, ACK)], "CON");
+    check_state(&[(Client, SYN), (Server, RST | ACK)], "RST");
+    check_state(&[(Client, FIN | ACK)], "FIN");
+}
+
+#[test]
+fn other_protocols_have_states_by_direction() {
+    let (batch, _) = meter(config(), &[(0, udp(Client, 9, b"x"))]);
+    assert_eq!(term(&batch, 0, "state"), "INT");
+    let (batch, _) = meter(config(), &[(0, udp(Client, 9, b"x")), (1, udp(Server, 9, b"x"))]);
+    assert_eq!(term(&batch, 0, "state"), "CON");
+    let (batch, _) = meter(
+        config(),
+        &[(0, icmp(Client, 8, 0, 7)), (1, icmp(Server, 0, 0, 7))],
+    );
+    assert_eq!(
+        (batch.len(), term(&batch, 0, "state"), value(&batch, 0, "dpkts")),
+        (1, "ECO", 1.0)
+    );
+}
+
+#[test]
+fn a_long_flow_gives_a_record_per_status_interval() {
+    let packets: Vec<_> = (0..13)
+        .map(|index| (index * 10 * SECOND, udp(Client, 9, b"x")))
+        .collect();
+    let (batch, _) = meter(config(), &packets);
+    let counts: Vec<_> = (0..batch.len())
+        .map(|record| value(&batch, record, "spkts"))
+        .collect();
+    assert_eq!(counts, [6.0, 6.0, 1.0]);
+    assert_eq!(
+        [term(&batch, 0, "state"), term(&batch, 1, "state")],
+        ["INT", "REQ"]
+    );
+}
+
+#[test]
+fn idle_flows_end_by_their_protocol() {
+    for (gap, packet, records) in [
+        (29, udp(Client, 9, b"x"), 1),
+        (31, udp(Client, 9, b"x"), 2),
+        (4, icmp(Client, 8, 0, 7), 1),
+        (6, icmp(Client, 8, 0, 7), 2),
+        (59, tcp(Client, 80, ACK, 1, 1, b""), 1),
+        (61, tcp(Client, 80, ACK, 1, 1, b""), 2),
+        (11, tcp(Client, 80, RST, 1, 1, b""), 2),
+    ] {
+        let (batch, _) = meter(config(), &[(0, packet.clone()), (gap * SECOND, packet)]);
+        assert_eq!(batch.len(), records, "gap of {gap} s");
+    }
+}
+
+#[test]
+fn a_syn_on_a_closed_connection_is_another_record() {
+    let mut packets = connection(80, 0, b"a", b"b");
+    packets.extend(connection(80, SECOND, b"a", b"b"));
+    let (batch, _) = meter(config(), &packets);
+    assert_eq!(batch.len(), 2);
+    assert_eq!([value(&batch, 0, "spkts"), value(&batch, 1, "spkts")], [5.0, 5.0]);
+}
+
+#[test]
+fn an_answer_seen_first_is_turned_round() {
+    for packet in [
+        tcp(Server, 80, ACK, 1, 1, b"x"),
+        tcp(Server, 8080, SYN | ACK, 1, 1, b""),
+        icmp(Server, 0, 0, 7),
+    ] {
+        let (batch, _) = meter(config(), &[(0, packet)]);
+        assert_eq!(batch.identities[0].source.to_string(), "10.0.0.1");
+        assert_eq!((value(&batch, 0, "spkts"), value(&batch, 0, "dpkts")), (0.0, 1.0));
+    }
+    let (batch, _) = meter(config(), &[(0, udp(Server, 80, b"x"))]);
+    assert_eq!(
+        batch.identities[0].source.to_string(),
+        "10.0.0.2",
+        "udp is never turned"
+    );
+}
+
+#[test]
+fn dns_transactions_are_flows_of_their_own() {
+    let query = |id: u8| udp(Client, 53, &[0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    let (batch, _) = meter(config(), &[(0, query(1)), (1, query(2)), (2, query(1))]);
+    assert_eq!(batch.len(), 2);
+    assert_eq!(term(&batch, 0, "service"), "dns");
+}
+
+#[test]
+fn retransmissions_are_counted_by_side() {
+    let mut packets = connection(80, 0, b"request", b"reply");
+    packets.insert(1, (MILLISECOND, tcp(Client, 80, SYN, 100, 0, b"")));
+    packets.insert(5, (31 * MILLISECOND, tcp(Client, 80, ACK, 101, 901, b"request")));
+    let (batch, _) = meter(config(), &packets);
+    assert_eq!((value(&batch, 0, "sloss"), value(&batch, 0, "dloss")), (2.0, 0.0));
+    assert!(
+        (value(&batch, 0, "synack") - 0.019).abs() < 1e-9,
+        "from the last SYN"
+    );
+}
+
+#[test]
+fn gaps_of_zero_and_of_two_intervals_do_not_count() {
+    let times = [0, 0, 10 * MILLISECOND, 30 * MILLISECOND];
+    let packets: Vec<_> = times
+        .into_iter()
+        .map(|time| (time, udp(Client, 9, b"x")))
+        .collect();
+    let (batch, _) = meter(config(), &packets);
+    assert!((value(&batch, 0, "sinpkt") - 15.0).abs() < 1e-9);
+    assert!((value(&batch, 0, "sjit") - 5.0).abs() < 1e-9);
+}
+
+#[test]
+fn counts_are_totals_of_a_block_of_100() {
+    let packets: Vec<_> = (0..150_u16)
+        .map(|index| (i64::from(index), udp(Client, 1000 + index, b"x")))
+        .collect();
+    let (batch, _) = meter(config(), &packets);
+    let counts: Vec<_> = (0..150)
+        .map(|record| value(&batch, record, "ct_dst_ltm"))
+        .collect();
+    assert!(counts[..100].iter().all(|&count| count == 100.0));
+    assert!(counts[100..].iter().all(|&count| count == 50.0));
+    assert_eq!(value(&batch, 0, "ct_src_dport_ltm"), 1.0);
+    assert_eq!(value(&batch, 149, "ct_dst_sport_ltm"), 50.0);
+}
+
+#[test]
+fn the_table_never_exceeds_its_limit() {
+    let limited = MeterConfig {
+        max_flows: 3,
+        ..config()
+    };
+    let packets: Vec<_> = (0..10_u16)
+        .map(|index| (i64::from(index), udp(Client, 1000 + index, b"x")))
+        .collect();
+    let mut meter = Meter::new(limited);
+    for (time_ns, bytes) in &packets {
+        meter.packet(&raw(*time_ns, bytes));
+        assert!(meter.stats().active_flows <= 3);
+    }
+    meter.finish();
+    assert_eq!((meter.stats().evicted_flows, meter.stats().flows), (7, 10));
+}
+
+#[test]
+fn later_pieces_count_for_the_flow_of_the_first() {
+    let mut first = udp(Client, 9, &[0; 16]);
+    first[5] = 77;
+    first[6] = 0x20;
+    let mut second = first.clone();
+    second[6] = 0;
+    second[7] = 3;
+    let (batch, _) = meter(config(), &[(0, first), (1, second.clone())]);
+    assert_eq!((batch.len(), value(&batch, 0, "spkts")), (1, 2.0));
+    let (batch, _) = meter(config(), &[(0, second.clone()), (6 * SECOND, second)]);
+    assert_eq!(batch.len(), 2, "a piece without its first has a short timeout");
+}
+
+#[test]
+fn a_clock_that_jumps_does_not_stop_the_timers() {
+    let far = 4_000_000_000 * SECOND;
+    let (batch, meter) = meter(
+        config(),
+        &[
+            (SECOND, udp(Client, 9, b"x")),
+            (far, udp(Client, 10, b"x")),
+            (2 * SECOND, udp(Client, 9, b"x")),
+            (40 * SECOND, udp(Client, 11, b"x")),
+            (i64::MIN, udp(Client, 11, b"x")),
+            (i64::MAX, udp(Client, 11, b"x")),
+        ],
+    );
+    assert_eq!(batch.len(), 6);
+    assert_eq!(meter.stats().clock_resets, 2);
+}
+
+#[test]
+fn live_blocks_close_after_a_second() {
+    let mut meter = Meter::new(MeterConfig {
+        mode: Mode::Live,
+        ..config()
+    });
+    meter.packet(&raw(0, &udp(Client, 9, b"x")));
+    let mut batch = netsage_capture::FlowBatch::new();
+    for (seconds, expected) in [(29, 0), (31, 0), (33, 1)] {
+        meter.advance(seconds * SECOND);
+        meter.drain(&mut batch);
+        assert_eq!(batch.len(), expected, "after {seconds} s");
+    }
+}
+
+#[test]
+fn services_are_recognised_from_their_first_bytes() {
+    for (port, request, reply, expected) in [
+        (2222, "SSH-2.0-x\r\n", "SSH-2.0-y\r\n", "ssh"),
+        (2525, "EHLO me\r\n", "250 hello\r\n", "smtp"),
+        (110, "USER me\r\n", "+OK\r\n", "-"),
+        (443, "\x16\x03\x01\x00\x05\x01\x00\x00\x00\x00", "", "ssl"),
+        (8080, "POST /x HTTP/1.1\r\n\r\n", "", "http"),
+        (6667, "NICK me\r\nUSER me 0 * :me\r\n", "", "irc"),
+        (20, "data", "", "ftp-data"),
+        (9999, "nothing known", "nor this", "-"),
+    ] {
+        let (batch, _) = meter(
+            config(),
+            &connection(port, 0, request.as_bytes(), reply.as_bytes()),
+        );
+        assert_eq!(term(&batch, 0, "service"), expected, "port {port}");
+    }
+}
