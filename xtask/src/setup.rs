@@ -257,7 +257,7 @@ fn compiles(include: &str, libraries: &[&str]) -> bool {
     let Ok(mut child) = child else { return false };
     if let Some(mut stdin) = child.stdin.take() {
         // A compiler that does not read its input fails, and that is what is reported.
-        let _ = write!(stdin, "{include}int main(void) {{ return 0; }}\n");
+        let _ = writeln!(stdin, "{include}int main(void) {{ return 0; }}");
     }
     child.wait().is_ok_and(|status| status.success())
 }

@@ -158,9 +158,9 @@ fn rust_tests(
         if reader.line(line) && !line.is_empty() {
             let compiling = line.trim_start().starts_with("Compiling");
             if compiling {
-                on_line(line)
+                on_line(line);
             } else {
-                steps.print(line)
+                steps.print(line);
             }
         }
     })?;
