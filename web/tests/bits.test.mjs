@@ -1,0 +1,102 @@
+// The same component gives the same scores on the host and in the browser, to the last bit.
+//
+// NETSAGE_BIN names the program, NETSAGE_CSV a CSV in the UNSW-NB15 format (also gzipped), NETSAGE_URL a host
+// that knows the detector. Scores of the host come from its command line, those of the browser from the
+// Lab's own worker.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { gunzipSync } from "node:zlib";
+import { api, base, launch, open, skip } from "./browser.mjs";
+
+const ROWS = 5000;
+const { NETSAGE_BIN: program, NETSAGE_CSV: table } = process.env;
+const missing = skip || (program && table ? false : "skipped: NETSAGE_BIN and NETSAGE_CSV are not both given");
+
+const bits = (scores) => [...new Uint32Array(Float32Array.from(scores).buffer)];
+
+/** The first row whose scores differ in a bit, or -1. */
+const firstDifference = (one, other) => {
+  assert.equal(one.length, other.length, "numbers of scores");
+  return one.findIndex((value, row) => value !== other[row]);
+};
+
+/** The first rows of a CSV, as text. */
+async function head(path, rows) {
+  const bytes = await readFile(path);
+  const text = (bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes).toString("utf8");
+  return `${text.trimEnd().split("\n").slice(0, rows + 1).join("\n")}\n`;
+}
+
+async function onHost(csv, detector) {
+  const folder = await mkdtemp(join(tmpdir(), "netsage-bits-"));
+  try {
+    const response = await fetch(`${base}/api/v1/detectors/${detector.digest}/package`);
+    await writeFile(join(folder, "detector.wasm"), Buffer.from(await response.arrayBuffer()));
+    await writeFile(join(folder, "rows.csv"), csv);
+    const files = [join(folder, "rows.csv"), "--detector", join(folder, "detector.wasm")];
+    const { stdout } = await promisify(execFile)(program, ["score", ...files, "--format", "jsonl"], {
+      maxBuffer: 64 << 20,
+    });
+    const scores = stdout.trimEnd().split("\n").map((line) => scoreIn(JSON.parse(line), detector.name));
+    assert.ok(scores.every(Number.isFinite), "every line of the host holds a score");
+    return bits(scores);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** The score in a line of `netsage score --format jsonl`, whatever else the line says. */
+function scoreIn(line, name) {
+  const scores = line.scores ?? line;
+  const value = Array.isArray(scores) ? scores[0] : (scores[name] ?? scores[`score_${name}`] ?? scores.score);
+  return typeof value === "object" ? value.score : value;
+}
+
+async function inBrowser(csv, digest) {
+  const browser = await launch();
+  try {
+    const { page } = await open(browser, "/lab");
+    const scores = await page.evaluate(
+      ({ csv, digest }) =>
+        new Promise((resolve, reject) => {
+          const worker = new Worker("/lab/worker.js", { type: "module" });
+          worker.onerror = (event) => reject(new Error(event.message));
+          worker.onmessage = ({ data }) => {
+            if (data.type === "error") reject(new Error(data.message));
+            if (data.type === "result") resolve([...new Uint32Array(data.scores.buffer)]);
+          };
+          worker.postMessage({ type: "run", source: { file: new File([csv], "rows.csv") }, digest, api: "/api/v1" });
+        }),
+      { csv, digest },
+    );
+    return scores;
+  } finally {
+    await browser.close();
+  }
+}
+
+test("the comparison notices a single bit", () => {
+  const scores = bits([0.5, 0.25, 0.125]);
+  assert.equal(firstDifference(scores, [...scores]), -1);
+  for (let bit = 0; bit < 32; bit += 1) {
+    const flipped = [scores[0], (scores[1] ^ (1 << bit)) >>> 0, scores[2]];
+    assert.equal(firstDifference(scores, flipped), 1, `bit ${bit}`);
+  }
+});
+
+test("host and browser agree on 5,000 rows to the last bit", { skip: missing }, async () => {
+  const csv = await head(table, ROWS);
+  const detectors = await api("/detectors");
+  assert.ok(detectors.length > 0, "the host knows a detector");
+  for (const { detector } of detectors) {
+    const [host, chromium] = await Promise.all([onHost(csv, detector), inBrowser(csv, detector.digest)]);
+    assert.equal(host.length, ROWS);
+    assert.ok(new Set(host).size > 100, "the scores differ from row to row");
+    assert.equal(firstDifference(host, chromium), -1, "the first row that differs");
+  }
+});
