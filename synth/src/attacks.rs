@@ -156,7 +156,7 @@ fn exfiltrate(attack: &Attack, now_ns: i64, _left: u32, stage: &mut Stage<'_>) {
 /// A short exchange with the same host again and again: is there anything to do?
 fn beacon(attack: &Attack, now_ns: i64, _left: u32, stage: &mut Stage<'_>) {
     let random = &mut *stage.random;
-    let plain = attack.first_port % 2 == 0;
+    let plain = attack.first_port.is_multiple_of(2);
     let dialogue = if plain {
         http(&attack.name, 1, 4 * MILLISECOND, random)
     } else {
@@ -189,7 +189,11 @@ fn tunnel(attack: &Attack, now_ns: i64, left: u32, stage: &mut Stage<'_>) {
             attack.name
         );
         let identifier = random.random();
-        let kind = if attack.first_port % 2 == 0 { TXT } else { NULL };
+        let kind = if attack.first_port.is_multiple_of(2) {
+            TXT
+        } else {
+            NULL
+        };
         let mut dialogue = Dialogue::default();
         dialogue.client(
             0,

@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use crate::dialogue::{Dialogue, Turn};
 use crate::hosts::Host;
-use crate::random::{MICROSECOND, Random, SECOND, waiting};
+use crate::random::{MICROSECOND, Random, SECOND, line_time, waiting};
 use crate::wire::{ICMP, ICMP_CHECKSUM, Packet, UDP, UDP_CHECKSUM, arp, udp_header};
 
 /// Longest content of a datagram; longer turns take several.
@@ -65,7 +65,7 @@ impl Exchange {
             if offset >= total {
                 break;
             }
-            time += (length as i64 * 8 + waiting(random, 20 * MICROSECOND)).max(turn.pace_ns);
+            time += (line_time(length) + waiting(random, 20 * MICROSECOND)).max(turn.pace_ns);
         }
         self.last_speaker = from;
     }

@@ -55,7 +55,7 @@ pub fn write(
         out.write_all(&packet.bytes)?;
         written.packets += 1;
         written.bytes += 16 + packet.bytes.len() as u64;
-        if written.packets % STRIDE == 0 {
+        if written.packets.is_multiple_of(STRIDE) {
             progress(generator.progress());
         }
     }

@@ -53,3 +53,8 @@ pub(crate) fn word(random: &mut Random, length: usize) -> String {
         .map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())]))
         .collect()
 }
+
+/// Time that so many bytes take on a line of one gigabit a second, nanoseconds.
+pub(crate) fn line_time(bytes: usize) -> i64 {
+    i64::try_from(bytes).map_or(i64::MAX, |bytes| bytes.saturating_mul(8))
+}

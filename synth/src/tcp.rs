@@ -9,7 +9,7 @@ use rand::RngExt;
 
 use crate::dialogue::{Dialogue, Payload, Side, Turn};
 use crate::hosts::Host;
-use crate::random::{MICROSECOND, MILLISECOND, Random, SECOND, delay, waiting};
+use crate::random::{MICROSECOND, MILLISECOND, Random, SECOND, delay, line_time, waiting};
 use crate::wire::{Packet, TCP, TCP_CHECKSUM};
 
 const FIN: u8 = 1;
@@ -267,7 +267,12 @@ impl Connection {
             self.ends[from].sequence = sequence.wrapping_add(length as u32);
             self.ends[to].expected = self.ends[from].sequence;
             offset += length;
-            if (number % 2 == 0 && !last) || (last && !answered) || (number == window && !last) {
+            let due = if last {
+                !answered
+            } else {
+                number % 2 == 0 || number == window
+            };
+            if due {
                 let ack = time + self.ends[to].host.distance_ns + waiting(random, 40 * MICROSECOND);
                 first_ack.get_or_insert(ack);
                 self.emit(to, ack, ACK, self.ends[to].sequence, None, random, out);
@@ -275,7 +280,7 @@ impl Connection {
             if last {
                 break;
             }
-            let line = length as i64 * 8 + waiting(random, 15 * MICROSECOND);
+            let line = line_time(length) + waiting(random, 15 * MICROSECOND);
             time += line.max(turn.pace_ns + waiting(random, turn.pace_ns / 10 + 1));
         }
         out.make_contiguous()[first_out..].sort_by_key(|&(time, _)| time);

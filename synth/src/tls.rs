@@ -36,7 +36,7 @@ pub(crate) fn handshake(dialogue: &mut Dialogue, name: &str, random: &mut Random
         Payload::Bytes(client_hello(name, random)),
     );
     // The certificates come encrypted behind the hello.
-    let certificates = size(random, 2_900.0, 0.25, 900, 6_000);
+    let certificates = size(random, 2_300.0, 0.25, 900, 5_000);
     let mut hello = server_hello(random);
     record(&mut hello, 0x17, certificates as usize, random);
     dialogue.server(think, Payload::Bytes(hello));

@@ -116,7 +116,7 @@ pub(crate) fn http(name: &str, requests: u32, think_ns: i64, random: &mut Random
                 } else {
                     "text/html; charset=utf-8"
                 };
-                let length = size(random, if image { 3_400.0 } else { 2_300.0 }, 1.1, 60, 150_000);
+                let length = size(random, if image { 1_900.0 } else { 1_300.0 }, 1.1, 60, 150_000);
                 let head = format!(
                     "HTTP/1.1 200 OK\r\nServer: {server}\r\nContent-Type: {kind}\r\n\
                      Content-Length: {length}\r\nCache-Control: max-age=600\r\n\r\n"
@@ -378,7 +378,7 @@ pub(super) fn quic(bytes: u32, pace_ns: i64, think_ns: i64, random: &mut Random)
     let mut dialogue = Dialogue::default();
     dialogue.client(0, long_header(0xc3, 1_200, random));
     dialogue.server(delay(random, think_ns / 2, 0.4), long_header(0xc1, 1_200, random));
-    let rest = size(random, 2_200.0, 0.3, 700, 3_600);
+    let rest = size(random, 1_500.0, 0.3, 700, 3_600);
     dialogue.server(MILLISECOND / 5, Payload::Noise(vec![0xe2, 0, 0, 0, 1, 8], rest));
     dialogue.client(delay(random, MILLISECOND, 0.4), long_header(0xe1, 90, random));
     let request = size(random, 320.0, 0.5, 60, 1_100);

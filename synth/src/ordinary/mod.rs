@@ -9,7 +9,6 @@ pub(crate) use dialogues::{dns_message, http, ssh_opening};
 
 use crate::config::SynthConfig;
 use crate::generator::{Actor, Stage};
-use crate::random::Random;
 
 /// A kind of session: what starts it, its share of the ordinary flows, and how many flows one has on average.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +97,7 @@ impl Actor for Habit {
 }
 
 /// Everything ordinary, with the time of its first act.
-pub(crate) fn actors(config: &SynthConfig, flows: u32, _random: &mut Random) -> Vec<(i64, Box<dyn Actor>)> {
+pub(crate) fn actors(config: &SynthConfig, flows: u32) -> Vec<(i64, Box<dyn Actor>)> {
     KINDS
         .into_iter()
         .map(|kind| {

@@ -156,7 +156,7 @@ fn packets_are_whole_and_belong_to_exactly_one_label() {
                 assert_eq!(icmp.checksum(), header.icmp_type.calc_checksum(icmp.payload()));
                 (1, (0, 0))
             }
-            TransportSlice::Icmpv6(_) => panic!("not generated"),
+            TransportSlice::Icmpv6(_) | TransportSlice::Igmp(_) => panic!("not generated"),
         };
         let key = conversation(protocol, (source, ports.0), (destination, ports.1));
         let owners = by_ends[&key]
