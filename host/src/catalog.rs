@@ -63,12 +63,16 @@ pub enum CatalogError {
         message: String,
     },
     /// There are too many.
-    #[error("this program holds {MOST_PACKAGES} packages already; restart it to forget those that are not in use")]
+    #[error(
+        "this program holds {MOST_PACKAGES} packages already; restart it to forget those that are not in use"
+    )]
     Full,
 }
 
 fn bundled_names() -> String {
-    Bundled::ALL.map(|bundled| format!("`{}`", bundled.name())).join(" and ")
+    Bundled::ALL
+        .map(|bundled| format!("`{}`", bundled.name()))
+        .join(" and ")
 }
 
 /// A loaded package.
@@ -121,13 +125,19 @@ impl Loaded {
 /// When it cannot be read or is no package.
 pub fn read_package(origin: &str) -> Result<Package, CatalogError> {
     let bytes = match Bundled::by_name(origin) {
-        Some(bundled) => {
-            bundled.bytes().ok_or(CatalogError::NotBuilt { name: bundled.name() })?.to_vec()
-        }
-        None => fs::read(origin)
-            .map_err(|source| CatalogError::Read { path: Path::new(origin).to_path_buf(), source })?,
+        Some(bundled) => bundled
+            .bytes()
+            .ok_or(CatalogError::NotBuilt { name: bundled.name() })?
+            .to_vec(),
+        None => fs::read(origin).map_err(|source| CatalogError::Read {
+            path: Path::new(origin).to_path_buf(),
+            source,
+        })?,
     };
-    Package::from_bytes(bytes).map_err(|source| CatalogError::Package { origin: origin.to_owned(), source })
+    Package::from_bytes(bytes).map_err(|source| CatalogError::Package {
+        origin: origin.to_owned(),
+        source,
+    })
 }
 
 /// The packages of this program.
@@ -141,7 +151,12 @@ pub struct Catalog {
 impl Catalog {
     /// An empty catalog; `thresholds` win over those of the cards.
     pub fn new(runtime: Arc<Runtime>, thresholds: BTreeMap<String, f32>) -> Self {
-        Self { runtime, active: ActiveDetectors::default(), thresholds, packages: RwLock::default() }
+        Self {
+            runtime,
+            active: ActiveDetectors::default(),
+            thresholds,
+            packages: RwLock::default(),
+        }
     }
 
     /// Checks and loads a package; afterwards it is available. `origin` is for messages. A package that is
@@ -158,16 +173,23 @@ impl Catalog {
             return Err(CatalogError::Full);
         }
         let card = match package.card() {
-            Some(json) => Some(serde_json::from_slice::<ModelCard>(json).map_err(|error| CatalogError::Card {
-                origin: origin.to_owned(),
-                message: error.to_string(),
-            })?),
+            Some(json) => {
+                Some(
+                    serde_json::from_slice::<ModelCard>(json).map_err(|error| CatalogError::Card {
+                        origin: origin.to_owned(),
+                        message: error.to_string(),
+                    })?,
+                )
+            }
             None => None,
         };
         let detector = self
             .runtime
             .load(&package, &UNSW_NB15)
-            .map_err(|source| CatalogError::Load { origin: origin.to_owned(), source })?;
+            .map_err(|source| CatalogError::Load {
+                origin: origin.to_owned(),
+                source,
+            })?;
         let description = detector.description();
         let threshold = self
             .thresholds
@@ -223,26 +245,50 @@ impl Catalog {
 
     /// Every package, active ones first, then by name and digest.
     pub fn list(&self) -> Vec<DetectorInfo> {
-        let active: Vec<String> =
-            self.active().iter().map(|loaded| loaded.reference.digest.clone()).collect();
+        let active: Vec<String> = self
+            .active()
+            .iter()
+            .map(|loaded| loaded.reference.digest.clone())
+            .collect();
         let mut list: Vec<DetectorInfo> = self
             .read()
             .values()
             .map(|loaded| {
                 let is_active = active.contains(&loaded.reference.digest);
-                describe(loaded, if is_active { DetectorStatus::Active } else { DetectorStatus::Available })
+                describe(
+                    loaded,
+                    if is_active {
+                        DetectorStatus::Active
+                    } else {
+                        DetectorStatus::Available
+                    },
+                )
             })
             .collect();
         list.sort_by_cached_key(|info| {
-            (info.status != DetectorStatus::Active, info.detector.name.clone(), info.detector.digest.clone())
+            (
+                info.status != DetectorStatus::Active,
+                info.detector.name.clone(),
+                info.detector.digest.clone(),
+            )
         });
         list
     }
 
     /// What is known about one package.
     pub fn info(&self, loaded: &Loaded) -> DetectorInfo {
-        let is_active = self.active().iter().any(|active| active.reference == loaded.reference);
-        describe(loaded, if is_active { DetectorStatus::Active } else { DetectorStatus::Available })
+        let is_active = self
+            .active()
+            .iter()
+            .any(|active| active.reference == loaded.reference);
+        describe(
+            loaded,
+            if is_active {
+                DetectorStatus::Active
+            } else {
+                DetectorStatus::Available
+            },
+        )
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Loaded>>> {
@@ -259,7 +305,12 @@ fn describe(loaded: &Loaded, status: DetectorStatus) -> DetectorInfo {
         licence: description.licence.clone(),
         explains: description.explains,
         learns: description.learns,
-        columns: loaded.detector.columns().iter().map(|column| column.name.to_owned()).collect(),
+        columns: loaded
+            .detector
+            .columns()
+            .iter()
+            .map(|column| column.name.to_owned())
+            .collect(),
         size: loaded.package.bytes().len() as u64,
         status,
         card: loaded.card.clone(),

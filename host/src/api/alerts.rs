@@ -34,7 +34,12 @@ pub(crate) async fn get_alert(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Json<Alert>, ApiError> {
-    state.store.alert(&id).await?.map(Json).ok_or_else(|| unknown(&id))
+    state
+        .store
+        .alert(&id)
+        .await?
+        .map(Json)
+        .ok_or_else(|| unknown(&id))
 }
 
 /// Changes the state of an alert. Asking for the state it has changes who and when.
@@ -56,12 +61,19 @@ pub(crate) async fn post_alert_state(
     Path(id): Path<String>,
     Json(change): Json<StateChange>,
 ) -> Result<Json<Alert>, ApiError> {
-    let alert = state.store.change_state(&id, &change).await?.ok_or_else(|| unknown(&id))?;
+    let alert = state
+        .store
+        .change_state(&id, &change)
+        .await?
+        .ok_or_else(|| unknown(&id))?;
     // No receiver is no error: nobody is watching.
     let _ = state.events.send(LiveEvent::Alert(Box::new(alert.clone())));
     Ok(Json(alert))
 }
 
 fn unknown(id: &str) -> ApiError {
-    ApiError::not_found(format!("there is no alert `{}`", id.chars().take(64).collect::<String>()))
+    ApiError::not_found(format!(
+        "there is no alert `{}`",
+        id.chars().take(64).collect::<String>()
+    ))
 }

@@ -12,11 +12,19 @@ use crate::assets;
 const PAGE: &str = "index.html";
 
 /// Serves a file of the dashboard, or the page.
-pub(crate) async fn serve(State(_): State<AppState>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+pub(crate) async fn serve(
+    State(_): State<AppState>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let path = uri.path().trim_start_matches('/');
     if path == "api" || path.starts_with("api/") {
-        return ApiError::not_found(format!("there is no `{}` in this API; /api/v1/openapi.json lists it", uri.path()))
-            .into_response();
+        return ApiError::not_found(format!(
+            "there is no `{}` in this API; /api/v1/openapi.json lists it",
+            uri.path()
+        ))
+        .into_response();
     }
     if method != Method::GET && method != Method::HEAD {
         return method_not_allowed(method).await.into_response();
@@ -62,11 +70,19 @@ pub(super) fn cacheable(media_type: &'static str, bytes: axum::body::Bytes, requ
     let known = request
         .get(header::IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.split(',').any(|given| given.trim() == tag || given.trim() == "*"));
+        .is_some_and(|value| {
+            value
+                .split(',')
+                .any(|given| given.trim() == tag || given.trim() == "*")
+        });
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        ([(header::CONTENT_TYPE, HeaderValue::from_static(media_type))], bytes).into_response()
+        (
+            [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))],
+            bytes,
+        )
+            .into_response()
     };
     let headers = response.headers_mut();
     if let Ok(tag) = HeaderValue::from_str(&tag) {

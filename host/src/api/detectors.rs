@@ -42,15 +42,20 @@ pub(crate) async fn post_detector(
     if body.is_empty() {
         return Err(ApiError::unprocessable(
             "bad-package",
-            format!("the body is empty; send a detector package of at most {} bytes", state.upload_limit),
+            format!(
+                "the body is empty; send a detector package of at most {} bytes",
+                state.upload_limit
+            ),
         ));
     }
     let catalog = Arc::clone(&state.catalog);
     // Compiling takes up to a second of processor time.
     let info = tokio::task::spawn_blocking(move || {
         let origin = "the uploaded package";
-        let package = Package::from_bytes(body.to_vec())
-            .map_err(|source| CatalogError::Package { origin: origin.to_owned(), source })?;
+        let package = Package::from_bytes(body.to_vec()).map_err(|source| CatalogError::Package {
+            origin: origin.to_owned(),
+            source,
+        })?;
         let loaded = catalog.add(origin, package)?;
         Ok::<_, CatalogError>(catalog.info(&loaded))
     })
@@ -64,9 +69,12 @@ pub(crate) async fn post_detector(
 
 fn refused(error: CatalogError) -> ApiError {
     match error {
-        CatalogError::Full => {
-            ApiError::new(StatusCode::CONFLICT, "too-many-packages", "Too many packages", error.to_string())
-        }
+        CatalogError::Full => ApiError::new(
+            StatusCode::CONFLICT,
+            "too-many-packages",
+            "Too many packages",
+            error.to_string(),
+        ),
         other => ApiError::unprocessable("bad-package", other.to_string()),
     }
 }
@@ -139,20 +147,26 @@ pub(crate) async fn get_browser_file(
         let module = loaded.browser_module()?;
         let found = module.files.iter().find(|candidate| candidate.name == file);
         Ok::<_, BrowserError>(found.map(|found| {
-            (media_type(&found.name), axum::body::Bytes::copy_from_slice(&found.bytes))
+            (
+                media_type(&found.name),
+                axum::body::Bytes::copy_from_slice(&found.bytes),
+            )
         }))
     })
     .await
     .map_err(ApiError::internal)?
     .map_err(ApiError::internal)?;
-    let (media_type, bytes) = found
-        .ok_or_else(|| ApiError::not_found("the package has no such file for the browser; start with detector.js"))?;
+    let (media_type, bytes) = found.ok_or_else(|| {
+        ApiError::not_found("the package has no such file for the browser; start with detector.js")
+    })?;
     Ok(cacheable(media_type, bytes, &headers))
 }
 
 fn find(state: &AppState, digest: &str) -> Result<Arc<Loaded>, ApiError> {
     state.catalog.get(digest).ok_or_else(|| {
         let shown: String = digest.chars().take(64).collect();
-        ApiError::not_found(format!("there is no detector package `{shown}`; GET /api/v1/detectors lists them"))
+        ApiError::not_found(format!(
+            "there is no detector package `{shown}`; GET /api/v1/detectors lists them"
+        ))
     })
 }

@@ -44,5 +44,7 @@ fn encode(event: &LiveEvent) -> Option<Event> {
         LiveEvent::Counters(counters) => Event::default().event("counters").json_data(counters),
         LiveEvent::Detectors => Ok(Event::default().event("detectors").data("null")),
     };
-    encoded.inspect_err(|error| tracing::error!(%error, "event cannot be written as JSON")).ok()
+    encoded
+        .inspect_err(|error| tracing::error!(%error, "event cannot be written as JSON"))
+        .ok()
 }

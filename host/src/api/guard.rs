@@ -28,7 +28,10 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) fn new(token: Option<&str>, loopback: bool) -> Self {
-        Self { token: token.map(|token| Sha256::digest(token.as_bytes()).into()), loopback }
+        Self {
+            token: token.map(|token| Sha256::digest(token.as_bytes()).into()),
+            loopback,
+        }
     }
 
     pub(crate) fn token_required(&self) -> bool {
@@ -36,7 +39,10 @@ impl Guard {
     }
 
     fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), ApiError> {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default();
         if self.loopback && self.token.is_none() && !is_this_machine(host) {
             return Err(ApiError::new(
                 StatusCode::FORBIDDEN,
@@ -68,7 +74,9 @@ impl Guard {
     }
 
     fn check_token(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let Some(expected) = &self.token else { return Ok(()) };
+        let Some(expected) = &self.token else {
+            return Ok(());
+        };
         let given = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
@@ -88,7 +96,9 @@ impl Guard {
             "Token needed",
             match given {
                 Some(_) => "the token is not the one that this server was started with",
-                None => "this call changes something; send the server's token as `Authorization: Bearer TOKEN`",
+                None => {
+                    "this call changes something; send the server's token as `Authorization: Bearer TOKEN`"
+                }
             },
         ))
     }
@@ -101,7 +111,9 @@ fn is_this_machine(host: &str) -> bool {
         None => host.split(':').next().unwrap_or_default(),
     };
     name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// The middleware that applies [`Guard`].
@@ -110,7 +122,10 @@ pub(crate) async fn admit(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    match state.guard.admit(request.method(), request.uri().path(), request.headers()) {
+    match state
+        .guard
+        .admit(request.method(), request.uri().path(), request.headers())
+    {
         Ok(()) => Ok(next.run(request).await),
         Err(error) => {
             tracing::warn!(method = %request.method(), path = request.uri().path(), "request refused");
@@ -127,7 +142,10 @@ mod tests {
         let headers = headers
             .iter()
             .map(|(name, value)| {
-                (name.parse::<header::HeaderName>().unwrap(), value.parse::<header::HeaderValue>().unwrap())
+                (
+                    name.parse::<header::HeaderName>().unwrap(),
+                    value.parse::<header::HeaderValue>().unwrap(),
+                )
             })
             .collect();
         guard.admit(method, path, &headers).is_ok()
@@ -147,7 +165,11 @@ mod tests {
             ("10.0.0.1", false),
             ("", false),
         ] {
-            assert_eq!(admits(&guard, &Method::GET, "/api/v1/alerts", &[("host", host)]), expected, "{host}");
+            assert_eq!(
+                admits(&guard, &Method::GET, "/api/v1/alerts", &[("host", host)]),
+                expected,
+                "{host}"
+            );
         }
     }
 
@@ -161,7 +183,11 @@ mod tests {
             ("null", false),
         ] {
             let headers = [("host", "127.0.0.1:8080"), ("origin", origin)];
-            assert_eq!(admits(&guard, &Method::POST, "/api/v1/detectors", &headers), expected, "{origin}");
+            assert_eq!(
+                admits(&guard, &Method::POST, "/api/v1/detectors", &headers),
+                expected,
+                "{origin}"
+            );
         }
     }
 

@@ -11,7 +11,8 @@ use super::state::AppState;
 pub(crate) async fn get_health(State(state): State<AppState>) -> Json<Health> {
     let counters = state.counters.snapshot();
     // Something was lost or not scored: an operator should look.
-    let degraded = counters.flows_failed > 0 || counters.flows_dropped > 0 || state.catalog.active().is_empty();
+    let degraded =
+        counters.flows_failed > 0 || counters.flows_dropped > 0 || state.catalog.active().is_empty();
     Json(Health {
         status: if degraded { "degraded" } else { "ok" }.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -41,19 +41,43 @@ impl Collector for Figures {
             ("packets", "Packets read", counters.packets),
             ("bytes", "Bytes read, on the wire", counters.bytes),
             ("flows", "Flows that the meter finished", counters.flows),
-            ("flows_scored", "Flows scored by every active detector", counters.flows_scored),
-            ("flows_failed", "Flows that a detector failed to score", counters.flows_failed),
+            (
+                "flows_scored",
+                "Flows scored by every active detector",
+                counters.flows_scored,
+            ),
+            (
+                "flows_failed",
+                "Flows that a detector failed to score",
+                counters.flows_failed,
+            ),
             ("flows_alerted", "Flows above a threshold", counters.flows_alerted),
-            ("flows_evicted", "Flows ended early because the table was full", details.evicted_flows),
-            ("store_retries", "Deliveries to the store that had to be repeated", details.store_retries),
+            (
+                "flows_evicted",
+                "Flows ended early because the table was full",
+                details.evicted_flows,
+            ),
+            (
+                "store_retries",
+                "Deliveries to the store that had to be repeated",
+                details.store_retries,
+            ),
         ] {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
         for (name, help, value) in [
             ("active_flows", "Flows in the meter's table", details.active_flows),
-            ("blocks_under_way", "Blocks of flows between the meter and the store", details.blocks_under_way),
-            ("uptime_seconds", "Seconds since the start", self.state.started.elapsed().as_secs()),
+            (
+                "blocks_under_way",
+                "Blocks of flows between the meter and the store",
+                details.blocks_under_way,
+            ),
+            (
+                "uptime_seconds",
+                "Seconds since the start",
+                self.state.started.elapsed().as_secs(),
+            ),
         ] {
             let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
@@ -63,7 +87,10 @@ impl Collector for Figures {
             "packets_not_metered",
             "Packets in no flow, by reason",
             "reason",
-            details.not_metered.iter().map(|(&reason, &count)| (reason.to_owned(), count)),
+            details
+                .not_metered
+                .iter()
+                .map(|(&reason, &count)| (reason.to_owned(), count)),
         )?;
         self.labelled(
             &mut encoder,
@@ -83,14 +110,18 @@ impl Collector for Figures {
             "detector_flows_scored",
             "Flows that a detector scored",
             "digest",
-            detectors.iter().map(|info| (info.detector.digest.clone(), info.scored)),
+            detectors
+                .iter()
+                .map(|info| (info.detector.digest.clone(), info.scored)),
         )?;
         self.labelled(
             &mut encoder,
             "detector_flows_failed",
             "Flows that a detector failed to score",
             "digest",
-            detectors.iter().map(|info| (info.detector.digest.clone(), info.failed)),
+            detectors
+                .iter()
+                .map(|info| (info.detector.digest.clone(), info.failed)),
         )
     }
 }

@@ -104,8 +104,14 @@ pub fn router(service: Service) -> Router {
         .layer(fixed(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
-        .layer(fixed(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
-        .layer(fixed(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
+        .layer(fixed(
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ))
+        .layer(fixed(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ))
         .with_state(state)
 }
 
@@ -119,8 +125,9 @@ pub fn openapi_json() -> Result<String, serde_json::Error> {
 }
 
 fn documented(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenApi) {
-    let uploads =
-        OpenApiRouter::new().routes(routes!(detectors::post_detector)).layer(DefaultBodyLimit::max(upload_limit));
+    let uploads = OpenApiRouter::new()
+        .routes(routes!(detectors::post_detector))
+        .layer(DefaultBodyLimit::max(upload_limit));
     let rest = OpenApiRouter::new()
         .routes(routes!(health::get_health))
         .routes(routes!(overview::get_overview))

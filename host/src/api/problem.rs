@@ -25,7 +25,13 @@ impl ApiError {
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, kind, title, detail: detail.into(), internal: None }
+        Self {
+            status,
+            kind,
+            title,
+            detail: detail.into(),
+            internal: None,
+        }
     }
 
     /// The request itself is wrong.
@@ -35,7 +41,12 @@ impl ApiError {
 
     /// The request is well formed and what it holds cannot be used.
     pub(crate) fn unprocessable(kind: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, "The content cannot be used", detail)
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            kind,
+            "The content cannot be used",
+            detail,
+        )
     }
 
     /// There is no such thing.
@@ -44,6 +55,7 @@ impl ApiError {
     }
 
     /// A fault of this program or what it depends on; the client learns that, the log learns what.
+    #[expect(clippy::needless_pass_by_value, reason = "this is given to `map_err`")]
     pub(crate) fn internal(internal: impl ToString) -> Self {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -67,18 +79,22 @@ impl IntoResponse for ApiError {
             detail: self.detail,
         };
         let mut response = (self.status, axum::Json(problem)).into_response();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         response
     }
 }
 
 fn of_rejection(status: StatusCode, text: String) -> ApiError {
     match status {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            ApiError::new(status, "too-large", "Too large", "the body is larger than this server takes")
-        }
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
+            status,
+            "too-large",
+            "Too large",
+            "the body is larger than this server takes",
+        ),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => ApiError::new(
             status,
             "media-type",

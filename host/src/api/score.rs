@@ -55,7 +55,10 @@ pub(crate) async fn post_score(
         }
         Ok::<_, netsage_runtime::ScoreError>(responses)
     });
-    let responses = scored.await.map_err(ApiError::internal)?.map_err(ApiError::internal)?;
+    let responses = scored
+        .await
+        .map_err(ApiError::internal)?
+        .map_err(ApiError::internal)?;
     Ok(Json(responses))
 }
 
@@ -68,7 +71,10 @@ fn read_rows(body: serde_json::Value) -> Result<Rows, ApiError> {
         let request: ScoreRequest = serde_json::from_value(body).map_err(bad)?;
         let schema = Schema::by_id(&request.schema).ok_or_else(|| {
             let known = Schema::ALL.map(|schema| schema.id).join(", ");
-            ApiError::unprocessable("unknown-schema", format!("schema `{}` is not known; known: {known}", request.schema))
+            ApiError::unprocessable(
+                "unknown-schema",
+                format!("schema `{}` is not known; known: {known}", request.schema),
+            )
         })?;
         (schema, request.rows)
     } else {
@@ -86,8 +92,9 @@ fn read_rows(body: serde_json::Value) -> Result<Rows, ApiError> {
     let mut table = Rows::with_capacity(schema, rows.len());
     let mut values = Vec::with_capacity(schema.width());
     for (index, row) in rows.iter().enumerate() {
-        read_row(schema, row, &mut values)
-            .map_err(|message| ApiError::unprocessable("bad-rows", format!("row {}: {message}", index + 1)))?;
+        read_row(schema, row, &mut values).map_err(|message| {
+            ApiError::unprocessable("bad-rows", format!("row {}: {message}", index + 1))
+        })?;
         table.push(&values);
     }
     Ok(table)
@@ -95,7 +102,12 @@ fn read_rows(body: serde_json::Value) -> Result<Rows, ApiError> {
 
 fn read_row(schema: &'static Schema, row: &[Value], values: &mut Vec<f64>) -> Result<(), String> {
     if row.len() != schema.width() {
-        return Err(format!("{} values; schema {} has {} columns", row.len(), schema.id, schema.width()));
+        return Err(format!(
+            "{} values; schema {} has {} columns",
+            row.len(),
+            schema.id,
+            schema.width()
+        ));
     }
     values.clear();
     for (column, value) in schema.columns.iter().zip(row) {

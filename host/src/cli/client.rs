@@ -13,7 +13,12 @@ use crate::config::Settings;
 #[derive(Debug, clap::Args)]
 pub(super) struct ClientArgs {
     /// Address of the running program
-    #[arg(long, value_name = "URL", env = "NETSAGE_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "NETSAGE_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     url: String,
     /// Its token, if it has one
     #[arg(long, value_name = "TOKEN", env = "NETSAGE_TOKEN", hide_env_values = true)]
@@ -53,8 +58,10 @@ impl Client {
         media_type: &str,
         body: &[u8],
     ) -> anyhow::Result<T> {
-        let mut request =
-            self.agent.post(format!("{}{path}", self.base)).header("content-type", media_type);
+        let mut request = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .header("content-type", media_type);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
@@ -66,7 +73,10 @@ impl Client {
         response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> anyhow::Result<T> {
         let mut response = response.map_err(|error| {
-            anyhow!("cannot reach {}: {error}; is `netsage run` running there? name another address with `--url`", self.base)
+            anyhow!(
+                "cannot reach {}: {error}; is `netsage run` running there? name another address with `--url`",
+                self.base
+            )
         })?;
         let status = response.status();
         let text = response

@@ -32,7 +32,9 @@ pub(super) enum DetectorCommand {
 
 /// Makes a package.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  netsage detector pack --artifact my.artifact --out my.wasm\n  netsage detector pack --component my-detector.wasm --artifact my.model --card my.card.json --out my.wasm")]
+#[command(
+    after_help = "Example:\n  netsage detector pack --artifact my.artifact --out my.wasm\n  netsage detector pack --component my-detector.wasm --artifact my.model --card my.card.json --out my.wasm"
+)]
 pub(super) struct PackArgs {
     /// Component [default: the bundled isolation forest]
     #[arg(long, value_name = "COMPONENT")]
@@ -100,17 +102,27 @@ fn pack(args: &PackArgs) -> Result<(), Failure> {
     let component = match &args.component {
         Some(path) => read(path)?,
         None => assets::iforest_component()
-            .ok_or_else(|| anyhow!("the bundled isolation forest is missing: {}; or give `--component`", assets::HOW_TO_BUILD))?
+            .ok_or_else(|| {
+                anyhow!(
+                    "the bundled isolation forest is missing: {}; or give `--component`",
+                    assets::HOW_TO_BUILD
+                )
+            })?
             .to_vec(),
     };
     let artifact = read(&args.artifact)?;
-    let card_file = args.card.clone().or_else(|| Some(card_path(&args.artifact)).filter(|path| path.is_file()));
+    let card_file = args
+        .card
+        .clone()
+        .or_else(|| Some(card_path(&args.artifact)).filter(|path| path.is_file()));
     let card = card_file.as_deref().map(read).transpose()?;
     if let (Some(path), Some(card)) = (&card_file, &card) {
         serde_json::from_slice::<ModelCard>(card)
             .map_err(|error| anyhow!("{}: this is not a model card: {error}", path.display()))?;
     } else {
-        eprintln!("without a model card the package has no threshold, so it raises no alert unless `run` gets one");
+        eprintln!(
+            "without a model card the package has no threshold, so it raises no alert unless `run` gets one"
+        );
     }
     let bytes = package::pack(&component, &artifact, card.as_deref())?;
     let packed = netsage_runtime::Package::from_bytes(bytes)?;
@@ -130,17 +142,30 @@ fn check(args: &CheckArgs, file: &Settings) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &info).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        writeln!(out, "{} {}: {}", info.detector.name, info.detector.version, info.summary)?;
+        writeln!(
+            out,
+            "{} {}: {}",
+            info.detector.name, info.detector.version, info.summary
+        )?;
         writeln!(out, "  digest     {}", info.detector.digest)?;
         writeln!(out, "  code       {}", loaded.package().code_digest())?;
         writeln!(out, "  licence    {}", info.licence)?;
-        writeln!(out, "  size       {} bytes, of which the model has {}", info.size, loaded.package().artifact().len())?;
+        writeln!(
+            out,
+            "  size       {} bytes, of which the model has {}",
+            info.size,
+            loaded.package().artifact().len()
+        )?;
         writeln!(out, "  explains   {}", if info.explains { "yes" } else { "no" })?;
         writeln!(out, "  learns     {}", if info.learns { "yes" } else { "no" })?;
         writeln!(out, "  columns    {}", info.columns.join(" "))?;
         match &info.card {
             Some(card) => {
-                writeln!(out, "  trained    {} on {} rows of {}", card.date, card.rows, card.data)?;
+                writeln!(
+                    out,
+                    "  trained    {} on {} rows of {}",
+                    card.date, card.rows, card.data
+                )?;
                 writeln!(out, "  threshold  {} ({})", card.threshold, card.threshold_rule)?;
                 for (name, figure) in &card.figures {
                     writeln!(out, "  {name:<10} {figure:.4}")?;
@@ -174,7 +199,11 @@ fn list(args: &ListArgs, file: &Settings) -> Result<(), Failure> {
                 netsage_api_types::DetectorStatus::Available => "available",
             };
             let data = info.card.as_ref().map_or("-", |card| card.data.as_str());
-            writeln!(out, "{}  {status:<9}  {} {}  {data}", info.detector.digest, info.detector.name, info.detector.version)?;
+            writeln!(
+                out,
+                "{}  {status:<9}  {} {}  {data}",
+                info.detector.digest, info.detector.name, info.detector.version
+            )?;
         }
     }
     Ok(out.flush()?)
@@ -190,12 +219,16 @@ fn activate(args: &ActivateArgs, file: &Settings) -> Result<(), Failure> {
         let info: DetectorInfo = client.post("/detectors", "application/wasm", package.bytes())?;
         info.detector.digest
     };
-    let activated: Activated = client.post(&format!("/detectors/{digest}/activate"), "application/json", b"")?;
+    let activated: Activated =
+        client.post(&format!("/detectors/{digest}/activate"), "application/json", b"")?;
     let mut out = stdout();
     writeln!(out, "{}", activated.active.digest)?;
     out.flush()?;
     match activated.replaced {
-        Some(replaced) => eprintln!("{} now scores in place of {}", activated.active.name, replaced.digest),
+        Some(replaced) => eprintln!(
+            "{} now scores in place of {}",
+            activated.active.name, replaced.digest
+        ),
         None => eprintln!("{} now scores", activated.active.name),
     }
     Ok(())

@@ -31,15 +31,23 @@ impl DetectorArgs {
         } else {
             self.detector.iter().map(String::as_str).collect()
         };
-        names.into_iter().map(|name| Ok(catalog.add(name, read_package(name)?)?)).collect()
+        names
+            .into_iter()
+            .map(|name| Ok(catalog.add(name, read_package(name)?)?))
+            .collect()
     }
 }
 
 /// Starts the runtime, with its cache in the data folder.
 pub(super) fn start_runtime(data_dir: Option<PathBuf>, file: &Settings) -> Result<Arc<Runtime>, Failure> {
     // Without a home folder there is no cache, and all else works.
-    let data_dir = data_dir.or_else(|| file.data_dir.clone()).or_else(|| default_data_dir().ok());
-    let config = RuntimeConfig { cache_dir: data_dir.map(|folder| cache_folder(&folder)), ..RuntimeConfig::default() };
+    let data_dir = data_dir
+        .or_else(|| file.data_dir.clone())
+        .or_else(|| default_data_dir().ok());
+    let config = RuntimeConfig {
+        cache_dir: data_dir.map(|folder| cache_folder(&folder)),
+        ..RuntimeConfig::default()
+    };
     Ok(Runtime::new(config)?)
 }
 
@@ -51,7 +59,11 @@ pub(super) fn column_names(detectors: &[Arc<Loaded>]) -> Vec<String> {
         .map(|loaded| {
             let name = name_of(loaded);
             let alone = detectors.iter().filter(|other| name_of(other) == name).count() == 1;
-            if alone { name } else { format!("{name}-{}", loaded.reference.digest.get(..8).unwrap_or_default()) }
+            if alone {
+                name
+            } else {
+                format!("{name}-{}", loaded.reference.digest.get(..8).unwrap_or_default())
+            }
         })
         .collect()
 }

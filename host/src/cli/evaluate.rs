@@ -20,7 +20,9 @@ use crate::pipeline::score_rows;
 
 /// Measures detectors on a labelled CSV: AUROC, AUPRC, recall at 1 % false positives, per kind of attack.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  netsage evaluate dev.csv.gz\n  netsage evaluate dev.csv.gz --detector my.wasm --json")]
+#[command(
+    after_help = "Example:\n  netsage evaluate dev.csv.gz\n  netsage evaluate dev.csv.gz --detector my.wasm --json"
+)]
 pub(super) struct EvaluateArgs {
     /// CSV in the format of UNSW-NB15 with a `label` column, also gzipped
     file: PathBuf,
@@ -42,7 +44,11 @@ struct Report {
 pub(super) fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
     let mut table = open_table(&args.file)?;
     if !table.has_label() {
-        return Err(anyhow!("{}: there is no column `label`, so nothing can be measured", args.file.display()).into());
+        return Err(anyhow!(
+            "{}: there is no column `label`, so nothing can be measured",
+            args.file.display()
+        )
+        .into());
     }
     let detectors = args.detectors.load(Bundled::IforestUnswNb15.name(), file)?;
     let mut bad = BadRows::default();
@@ -59,7 +65,10 @@ pub(super) fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
             categories.then_some(labelled.categories.as_slice()),
             threshold,
         )?;
-        reports.push(Report { detector: loaded.reference.clone(), evaluation });
+        reports.push(Report {
+            detector: loaded.reference.clone(),
+            evaluation,
+        });
     }
     let mut out = stdout();
     if args.json {
@@ -83,7 +92,11 @@ struct Labelled {
 fn read(table: &mut TableFile, bad: &mut BadRows) -> Labelled {
     let bar = progress::reading(&table.progress(), "reading");
     let read = table.progress();
-    let mut labelled = Labelled { rows: Rows::new(&UNSW_NB15), attack: Vec::new(), categories: Vec::new() };
+    let mut labelled = Labelled {
+        rows: Rows::new(&UNSW_NB15),
+        attack: Vec::new(),
+        categories: Vec::new(),
+    };
     let mut record = Record::default();
     while let Some(result) = table.read(&mut record) {
         match result {
@@ -120,11 +133,16 @@ fn print_table(out: &mut impl Write, report: &Report) -> io::Result<()> {
         )?;
     }
     if !evaluation.categories.is_empty() {
-        writeln!(out, "  {:<16} {:>8}  {:>12}  {:>12}", "attack_cat", "rows", "TPR at 1 %", "at threshold")?;
+        writeln!(
+            out,
+            "  {:<16} {:>8}  {:>12}  {:>12}",
+            "attack_cat", "rows", "TPR at 1 %", "at threshold"
+        )?;
     }
     for category in &evaluation.categories {
-        let at_threshold =
-            category.recall_at_threshold.map_or_else(|| "-".to_owned(), |recall| format!("{recall:.4}"));
+        let at_threshold = category
+            .recall_at_threshold
+            .map_or_else(|| "-".to_owned(), |recall| format!("{recall:.4}"));
         writeln!(
             out,
             "  {:<16} {:>8}  {:>12.4}  {:>12}",

@@ -141,7 +141,9 @@ fn settle_source(settings: &mut Settings, matches: &ArgMatches) -> Result<(), Fa
         (true, false) => settings.interface = None,
         (false, true) => settings.pcap = None,
         _ => {
-            return Err(Failure::Usage("a run reads --pcap or --interface, not both".to_owned()));
+            return Err(Failure::Usage(
+                "a run reads --pcap or --interface, not both".to_owned(),
+            ));
         }
     }
     Ok(())
@@ -149,9 +151,12 @@ fn settle_source(settings: &mut Settings, matches: &ArgMatches) -> Result<(), Fa
 
 fn start_log(filter: Option<&str>) -> Result<(), String> {
     let filter = filter.unwrap_or("warn");
-    let parsed =
-        EnvFilter::try_new(filter).map_err(|error| format!("`{filter}` is not a log filter: {error}; try `info`"))?;
-    tracing_subscriber::fmt().with_env_filter(parsed).with_writer(io::stderr).init();
+    let parsed = EnvFilter::try_new(filter)
+        .map_err(|error| format!("`{filter}` is not a log filter: {error}; try `info`"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(parsed)
+        .with_writer(io::stderr)
+        .init();
     Ok(())
 }
 
@@ -191,7 +196,10 @@ mod tests {
     #[test]
     fn a_setting_has_one_name_everywhere() {
         for (long, variable) in settings() {
-            assert_eq!(variable, format!("NETSAGE_{}", long.to_uppercase().replace('-', "_")));
+            assert_eq!(
+                variable,
+                format!("NETSAGE_{}", long.to_uppercase().replace('-', "_"))
+            );
         }
     }
 
@@ -209,10 +217,17 @@ mod tests {
             };
             let flag = format!("--{long}={value}");
             let parsed = Cli::try_parse_from(["netsage", "run", flag.as_str()]);
-            assert!(parsed.is_ok(), "{flag}: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
+            assert!(
+                parsed.is_ok(),
+                "{flag}: {}",
+                parsed.err().map(|error| error.to_string()).unwrap_or_default()
+            );
         }
         for general in ["NETSAGE_CONFIG", "NETSAGE_LOG", "NETSAGE_URL"] {
-            assert!(values.iter().any(|(name, _)| *name == general), "{general} is missing");
+            assert!(
+                values.iter().any(|(name, _)| *name == general),
+                "{general} is missing"
+            );
         }
     }
 
@@ -231,7 +246,10 @@ mod tests {
             .collect();
         let table: toml::Table = toml::from_str(&text).unwrap();
         for (long, _) in settings() {
-            assert!(table.contains_key(&long), "`{long}` is missing from netsage.example.toml");
+            assert!(
+                table.contains_key(&long),
+                "`{long}` is missing from netsage.example.toml"
+            );
         }
         toml::from_str::<Settings>(&text).unwrap();
     }

@@ -26,7 +26,11 @@ pub(super) fn stdout() -> BufWriter<StdoutLock<'static>> {
 fn seconds(nanoseconds: i64) -> String {
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let microseconds = nanoseconds.unsigned_abs() / 1_000;
-    format!("{sign}{}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000)
+    format!(
+        "{sign}{}.{:06}",
+        microseconds / 1_000_000,
+        microseconds % 1_000_000
+    )
 }
 
 /// The identity of a row as CSV fields.
@@ -79,7 +83,15 @@ impl BadRows {
             return Ok(());
         }
         let more = self.count.saturating_sub(Self::SHOWN);
-        let hidden = if more > 0 { format!(" ({more} more than shown)") } else { String::new() };
-        anyhow::bail!("{} of {} rows could not be read{hidden}; the others were used", self.count, self.count + good)
+        let hidden = if more > 0 {
+            format!(" ({more} more than shown)")
+        } else {
+            String::new()
+        };
+        anyhow::bail!(
+            "{} of {} rows could not be read{hidden}; the others were used",
+            self.count,
+            self.count + good
+        )
     }
 }

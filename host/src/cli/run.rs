@@ -46,7 +46,10 @@ async fn serve(resolved: Resolved) -> Result<(), Failure> {
     let listener = bind(resolved.listen).await?;
     let listen = listener.local_addr()?;
     std::fs::create_dir_all(&resolved.data_dir).map_err(|error| {
-        anyhow!("cannot make the data folder {}: {error}; name another with --data-dir", resolved.data_dir.display())
+        anyhow!(
+            "cannot make the data folder {}: {error}; name another with --data-dir",
+            resolved.data_dir.display()
+        )
     })?;
     let store = netsage_store::open(&resolved.store).await?;
     let catalog = load_detectors(&resolved).await?;
@@ -88,7 +91,10 @@ async fn serve(resolved: Resolved) -> Result<(), Failure> {
         let pipeline = Pipeline::start(config, source, &catalog, store, &counters, events, handle)?;
         let stop = pipeline.stopper();
         let mut ended = tokio::task::spawn_blocking(move || pipeline.join());
-        let bar = opened.progress.as_ref().map(|progress| progress::reading(progress, "replaying"));
+        let bar = opened
+            .progress
+            .as_ref()
+            .map(|progress| progress::reading(progress, "replaying"));
         let finished = loop {
             tokio::select! {
                 result = &mut ended => break result?,
@@ -167,15 +173,31 @@ struct Opened {
 
 fn open_source(source: &Source) -> Result<Opened, Failure> {
     match source {
-        Source::None => Ok(Opened { source: None, name: "none".to_owned(), progress: None }),
+        Source::None => Ok(Opened {
+            source: None,
+            name: "none".to_owned(),
+            progress: None,
+        }),
         Source::Replay(file) => {
             let capture = open_capture(file)?;
-            let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+            let name = file
+                .file_name()
+                .unwrap_or(file.as_os_str())
+                .to_string_lossy()
+                .into_owned();
             let progress = capture.progress();
-            Ok(Opened { source: Some(OpenSource::Replay(capture)), name, progress: Some(progress) })
+            Ok(Opened {
+                source: Some(OpenSource::Replay(capture)),
+                name,
+                progress: Some(progress),
+            })
         }
         #[cfg(feature = "live")]
-        Source::Live { interface, filter, promiscuous } => {
+        Source::Live {
+            interface,
+            filter,
+            promiscuous,
+        } => {
             let config = netsage_capture::live::LiveConfig {
                 interface: interface.clone(),
                 bpf: filter.clone(),
@@ -183,7 +205,11 @@ fn open_source(source: &Source) -> Result<Opened, Failure> {
                 ..Default::default()
             };
             let capture = netsage_capture::live::LiveCapture::open(&config)?;
-            Ok(Opened { source: Some(OpenSource::Live(capture)), name: interface.clone(), progress: None })
+            Ok(Opened {
+                source: Some(OpenSource::Live(capture)),
+                name: interface.clone(),
+                progress: None,
+            })
         }
         #[cfg(not(feature = "live"))]
         Source::Live { .. } => Err(Failure::Usage(
@@ -193,7 +219,11 @@ fn open_source(source: &Source) -> Result<Opened, Failure> {
 }
 
 /// Says how the source ended.
-fn report(finished: Result<(), PipelineError>, counters: &Counters, keep_serving: bool) -> Result<(), Failure> {
+fn report(
+    finished: Result<(), PipelineError>,
+    counters: &Counters,
+    keep_serving: bool,
+) -> Result<(), Failure> {
     let counted = counters.snapshot();
     eprintln!(
         "{} packets ({} not metered), {} flows: {} scored, {} failed, {} dropped, {} above a threshold",

@@ -21,7 +21,9 @@ use crate::pipeline::{BLOCK_ROWS, Contexts, score_rows};
 
 /// Prints one line per flow or row: who it was (or its number), one score per detector, its label.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  netsage score capture.pcap\n  netsage score rows.csv.gz --detector my.wasm --format jsonl")]
+#[command(
+    after_help = "Example:\n  netsage score capture.pcap\n  netsage score rows.csv.gz --detector my.wasm --format jsonl"
+)]
 pub(super) struct ScoreArgs {
     /// Capture (pcap, pcapng) or CSV in the format of UNSW-NB15, also gzipped
     file: PathBuf,
@@ -142,11 +144,21 @@ impl Printer {
         let names = column_names(&detectors);
         let mut out = stdout();
         if format == Format::Csv {
-            let first = if has_identity { IDENTITY_COLUMNS.join(",") } else { "row".to_owned() };
+            let first = if has_identity {
+                IDENTITY_COLUMNS.join(",")
+            } else {
+                "row".to_owned()
+            };
             let label = if has_label { ",label" } else { "" };
             writeln!(out, "{first},{}{label}", names.join(","))?;
         }
-        Ok(Self { out, format, detectors, names, has_label })
+        Ok(Self {
+            out,
+            format,
+            detectors,
+            names,
+            has_label,
+        })
     }
 
     fn print<'a>(

@@ -75,7 +75,13 @@ fn train_iforest(args: &IforestArgs, file: &Settings) -> Result<(), Failure> {
         eprintln!("left out {attacks} rows that are labelled as attacks");
     }
     let defaults = TrainOptions::default();
-    let names = || args.from.iter().map(|path| file_name(path)).collect::<Vec<_>>().join(", ");
+    let names = || {
+        args.from
+            .iter()
+            .map(|path| file_name(path))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let options = TrainOptions {
         trees: args.trees.unwrap_or(defaults.trees),
         subsample: args.subsample.unwrap_or(defaults.subsample),
@@ -118,7 +124,10 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Appends the ordinary rows of a file and gives the number of attacks in it.

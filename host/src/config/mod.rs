@@ -33,7 +33,12 @@ pub struct Settings {
     #[arg(long, value_name = "FILTER", env = "NETSAGE_FILTER", help_heading = "Source")]
     pub filter: Option<String>,
     /// Capture packets for other machines too [default: true]
-    #[arg(long, value_name = "BOOL", env = "NETSAGE_PROMISCUOUS", help_heading = "Source")]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "NETSAGE_PROMISCUOUS",
+        help_heading = "Source"
+    )]
     pub promiscuous: Option<bool>,
 
     /// Where flows and alerts are kept: `sqlite:PATH` or `mongodb://...` [default: netsage.sqlite in the data folder]
@@ -44,20 +49,43 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
 
     /// Detector package to score with, a file or the name of a bundled one; may be repeated [default: iforest-generated]
-    #[arg(long, value_name = "PKG", env = "NETSAGE_DETECTOR", value_delimiter = ',', help_heading = "Detectors")]
+    #[arg(
+        long,
+        value_name = "PKG",
+        env = "NETSAGE_DETECTOR",
+        value_delimiter = ',',
+        help_heading = "Detectors"
+    )]
     pub detector: Option<Vec<String>>,
     /// Alert above this score instead of the threshold in the model card; may be repeated
-    #[arg(long, value_name = "NAME=SCORE", env = "NETSAGE_THRESHOLD", value_delimiter = ',', help_heading = "Detectors")]
+    #[arg(
+        long,
+        value_name = "NAME=SCORE",
+        env = "NETSAGE_THRESHOLD",
+        value_delimiter = ',',
+        help_heading = "Detectors"
+    )]
     pub threshold: Option<Vec<String>>,
 
     /// Address of the dashboard and the API [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "NETSAGE_LISTEN", help_heading = "Server")]
     pub listen: Option<SocketAddr>,
     /// Token that state-changing calls must bear; needed for an address other than loopback
-    #[arg(long, value_name = "TOKEN", env = "NETSAGE_TOKEN", hide_env_values = true, help_heading = "Server")]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "NETSAGE_TOKEN",
+        hide_env_values = true,
+        help_heading = "Server"
+    )]
     pub token: Option<String>,
     /// Largest detector package that may be uploaded, in MiB [default: 64]
-    #[arg(long, value_name = "MIB", env = "NETSAGE_UPLOAD_LIMIT", help_heading = "Server")]
+    #[arg(
+        long,
+        value_name = "MIB",
+        env = "NETSAGE_UPLOAD_LIMIT",
+        help_heading = "Server"
+    )]
     pub upload_limit: Option<u32>,
 
     /// Threads that score [default: the number of processors]
@@ -128,8 +156,11 @@ impl Settings {
     /// The source is one choice: a stronger layer that names an interface silences the weaker one's capture file.
     pub fn or(self, weaker: Settings) -> Settings {
         let named = self.pcap.is_some() || self.interface.is_some();
-        let (pcap, interface) =
-            if named { (self.pcap, self.interface) } else { (weaker.pcap, weaker.interface) };
+        let (pcap, interface) = if named {
+            (self.pcap, self.interface)
+        } else {
+            (weaker.pcap, weaker.interface)
+        };
         Settings {
             pcap,
             interface,
@@ -170,10 +201,14 @@ impl Settings {
     /// # Errors
     /// When it is not TOML, has an unknown key, or names two sources.
     pub fn from_toml(path: &Path, text: &str) -> Result<Settings, ConfigError> {
-        let settings: Settings = toml::from_str(text)
-            .map_err(|error| ConfigError::Parse { path: path.to_path_buf(), message: error.to_string() })?;
+        let settings: Settings = toml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: path.to_path_buf(),
+            message: error.to_string(),
+        })?;
         if settings.pcap.is_some() && settings.interface.is_some() {
-            return Err(ConfigError::TwoSources { path: path.to_path_buf() });
+            return Err(ConfigError::TwoSources {
+                path: path.to_path_buf(),
+            });
         }
         Ok(settings)
     }
@@ -199,7 +234,9 @@ fn parse_thresholds(entries: &[String]) -> Result<BTreeMap<String, f32>, ConfigE
 }
 
 fn home_folder() -> Option<PathBuf> {
-    env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+    env::var_os("HOME")
+        .filter(|home| !home.is_empty())
+        .map(PathBuf::from)
 }
 
 #[cfg(test)]
@@ -222,7 +259,9 @@ mod tests {
     #[test]
     fn mistakes_in_the_file_are_named() {
         let check = |text: &str, expected: &str| {
-            let message = Settings::from_toml(Path::new("netsage.toml"), text).unwrap_err().to_string();
+            let message = Settings::from_toml(Path::new("netsage.toml"), text)
+                .unwrap_err()
+                .to_string();
             assert!(message.contains(expected), "{message}");
         };
         check("worker = 3", "unknown field `worker`");

@@ -75,7 +75,9 @@ impl Resolved {
         let store = settings
             .store
             .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("netsage.sqlite").display()));
-        let listen = settings.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 8080).into());
+        let listen = settings
+            .listen
+            .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 8080).into());
         let token = checked_token(settings.token)?;
         if !listen.ip().is_loopback() && token.is_none() {
             return Err(ConfigError::TokenNeeded { listen });
@@ -92,8 +94,12 @@ impl Resolved {
             thresholds: parse_thresholds(&settings.threshold.unwrap_or_default())?,
             listen,
             token,
-            upload_limit: within("upload-limit", settings.upload_limit.map(|mib| mib as usize), 64, 1..=1024)?
-                << 20,
+            upload_limit: within(
+                "upload-limit",
+                settings.upload_limit.map(|mib| mib as usize),
+                64,
+                1..=1024,
+            )? << 20,
             workers: within("workers", settings.workers, processors.min(256), 1..=256)?,
             queue_blocks: within("queue-blocks", settings.queue_blocks, 64, 2..=65_536)?,
             flow_limit: within("flow-limit", settings.flow_limit, 262_144, 1..=1 << 28)?,

@@ -20,8 +20,15 @@ pub struct CaptureFile {
 impl CaptureFile {
     pub(super) fn new(opened: Opened) -> Result<Self, InputError> {
         match CaptureReader::new(opened.content) {
-            Ok(reader) => Ok(Self { path: opened.path, reader, progress: opened.progress }),
-            Err(source) => Err(InputError::Capture { path: opened.path, source }),
+            Ok(reader) => Ok(Self {
+                path: opened.path,
+                reader,
+                progress: opened.progress,
+            }),
+            Err(source) => Err(InputError::Capture {
+                path: opened.path,
+                source,
+            }),
         }
     }
 
@@ -41,7 +48,10 @@ impl CaptureFile {
     /// When the file is damaged; every whole packet before the damage has been given.
     pub fn next_packet(&mut self) -> Result<Option<Packet<'_>>, InputError> {
         let path = &self.path;
-        self.reader.next_packet().map_err(|source| InputError::Capture { path: path.clone(), source })
+        self.reader.next_packet().map_err(|source| InputError::Capture {
+            path: path.clone(),
+            source,
+        })
     }
 }
 

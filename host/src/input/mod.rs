@@ -141,30 +141,48 @@ pub fn open_capture(path: &Path) -> Result<CaptureFile, InputError> {
 pub fn open_table(path: &Path) -> Result<TableFile, InputError> {
     match open(path)? {
         Input::Table(table) => Ok(table),
-        Input::Capture(capture) => Err(InputError::NotATable { path: capture.path().to_path_buf() }),
+        Input::Capture(capture) => Err(InputError::NotATable {
+            path: capture.path().to_path_buf(),
+        }),
     }
 }
 
 fn unpack(path: &Path) -> Result<Opened, InputError> {
-    let failed = |source| InputError::Open { path: path.to_path_buf(), source };
+    let failed = |source| InputError::Open {
+        path: path.to_path_buf(),
+        source,
+    };
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
         return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
     }
     let read = Arc::new(AtomicU64::new(0));
-    let progress = Progress { total: metadata.len(), read: Arc::clone(&read) };
+    let progress = Progress {
+        total: metadata.len(),
+        read: Arc::clone(&read),
+    };
     let mut raw: Box<dyn Read + Send> = Box::new(Counted { inner: file, read });
     let packed_head = read_head(&mut raw).map_err(failed)?;
     let gzipped = packed_head.starts_with(&[0x1f, 0x8b]);
     let whole = Cursor::new(packed_head.clone()).chain(raw);
     if !gzipped {
-        return Ok(Opened { path: path.to_path_buf(), head: packed_head, content: whole, progress });
+        return Ok(Opened {
+            path: path.to_path_buf(),
+            head: packed_head,
+            content: whole,
+            progress,
+        });
     }
     let mut unpacked: Box<dyn Read + Send> = Box::new(MultiGzDecoder::new(whole));
     let head = read_head(&mut unpacked).map_err(failed)?;
     let content = Cursor::new(head.clone()).chain(unpacked);
-    Ok(Opened { path: path.to_path_buf(), head, content, progress })
+    Ok(Opened {
+        path: path.to_path_buf(),
+        head,
+        content,
+        progress,
+    })
 }
 
 fn read_head(input: &mut impl Read) -> io::Result<Vec<u8>> {
@@ -187,7 +205,8 @@ fn is_capture(head: &[u8]) -> bool {
 /// Text has no control characters but blanks and line breaks. Bytes of 128 and more are left to the reader
 /// of the CSV, which can say in which line the text stops being UTF-8.
 fn is_text(head: &[u8]) -> bool {
-    head.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r'))
+    head.iter()
+        .all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r'))
 }
 
 struct Counted {

@@ -17,8 +17,15 @@ pub struct TableFile {
 impl TableFile {
     pub(super) fn new(opened: Opened) -> Result<Self, InputError> {
         match Reader::new(opened.content, &UNSW_NB15) {
-            Ok(reader) => Ok(Self { path: opened.path, reader, progress: opened.progress }),
-            Err(source) => Err(InputError::Table { path: opened.path, source }),
+            Ok(reader) => Ok(Self {
+                path: opened.path,
+                reader,
+                progress: opened.progress,
+            }),
+            Err(source) => Err(InputError::Table {
+                path: opened.path,
+                source,
+            }),
         }
     }
 
@@ -46,7 +53,9 @@ impl TableFile {
     pub fn read(&mut self, record: &mut Record) -> Option<Result<(), InputError>> {
         let path = &self.path;
         let read = self.reader.read_record(record)?;
-        Some(read.map_err(|source| InputError::Table { path: path.clone(), source }))
+        Some(read.map_err(|source| InputError::Table {
+            path: path.clone(),
+            source,
+        }))
     }
 }
-

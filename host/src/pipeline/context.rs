@@ -23,7 +23,11 @@ impl Contexts {
             let first = *self.first_start_ns.get_or_insert(identity.start_ns);
             // Flows come in the order in which they end, so that one may have started before the first.
             let seconds = identity.start_ns.saturating_sub(first).max(0) as f64 / 1e9;
-            contexts.push(seconds as f32, self.hash(identity.source), self.hash(identity.destination));
+            contexts.push(
+                seconds as f32,
+                self.hash(identity.source),
+                self.hash(identity.destination),
+            );
         }
     }
 

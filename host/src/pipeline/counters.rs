@@ -94,7 +94,8 @@ impl Counters {
     pub(super) fn take_meter(&self, stats: &MeterStats) {
         self.packets.store(stats.packets, Ordering::Relaxed);
         self.bytes.store(stats.bytes, Ordering::Relaxed);
-        self.packets_not_metered.store(stats.not_metered(), Ordering::Relaxed);
+        self.packets_not_metered
+            .store(stats.not_metered(), Ordering::Relaxed);
         self.flows.store(stats.flows, Ordering::Relaxed);
         self.active_flows.store(stats.active_flows, Ordering::Relaxed);
         self.evicted_flows.store(stats.evicted_flows, Ordering::Relaxed);

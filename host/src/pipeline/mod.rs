@@ -72,7 +72,9 @@ pub enum PipelineError {
     #[error(transparent)]
     Live(#[from] netsage_capture::live::LiveError),
     /// The store did not take a block, also after several attempts.
-    #[error("the store did not take {flows} flows: {source}; what was stored before is whole, run again to fill the gap")]
+    #[error(
+        "the store did not take {flows} flows: {source}; what was stored before is whole, run again to fill the gap"
+    )]
     Store {
         /// Flows in the block.
         flows: usize,
@@ -126,7 +128,9 @@ impl Pipeline {
         let stop = Arc::new(AtomicBool::new(false));
         let (give_back, empty) = bounded(config.queue_blocks);
         for _ in 0..config.queue_blocks {
-            give_back.send(Block::default()).expect("the channel holds as many blocks as are put in");
+            give_back
+                .send(Block::default())
+                .expect("the channel holds as many blocks as are put in");
         }
         // These two never hold more than the blocks that exist, whatever their own bound.
         let (to_workers, from_reader) = unbounded();
@@ -135,7 +139,9 @@ impl Pipeline {
         let sink = {
             let counters = Arc::clone(counters);
             let sink = sink::Sink::new(store, events, counters, give_back, runtime);
-            thread::Builder::new().name("netsage-sink".to_owned()).spawn(move || sink.run(&from_workers))?
+            thread::Builder::new()
+                .name("netsage-sink".to_owned())
+                .spawn(move || sink.run(&from_workers))?
         };
         let mut workers = Vec::with_capacity(config.workers);
         for number in 0..config.workers {
@@ -149,9 +155,16 @@ impl Pipeline {
         let reader = {
             let reader =
                 reader::Reader::new(config, Arc::clone(counters), Arc::clone(&stop), empty, to_workers);
-            thread::Builder::new().name("netsage-read".to_owned()).spawn(move || reader.run(source))?
+            thread::Builder::new()
+                .name("netsage-read".to_owned())
+                .spawn(move || reader.run(source))?
         };
-        Ok(Self { stop, reader, workers, sink })
+        Ok(Self {
+            stop,
+            reader,
+            workers,
+            sink,
+        })
     }
 
     /// What ends the pipeline early.
@@ -164,9 +177,15 @@ impl Pipeline {
     /// # Errors
     /// When the source was damaged, or the store failed.
     pub fn join(self) -> Result<(), PipelineError> {
-        let read = self.reader.join().map_err(|_| PipelineError::Panicked { thread: "reader" });
+        let read = self
+            .reader
+            .join()
+            .map_err(|_| PipelineError::Panicked { thread: "reader" });
         let scored: Vec<_> = self.workers.into_iter().map(JoinHandle::join).collect();
-        let stored = self.sink.join().map_err(|_| PipelineError::Panicked { thread: "sink" });
+        let stored = self
+            .sink
+            .join()
+            .map_err(|_| PipelineError::Panicked { thread: "sink" });
         // A failed store also ends the reader, so its error tells the cause.
         stored??;
         if scored.iter().any(Result::is_err) {

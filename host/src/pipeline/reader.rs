@@ -62,7 +62,11 @@ impl Reader {
     }
 
     fn meter(&self, mode: Mode) -> Meter {
-        Meter::new(MeterConfig { max_flows: self.config.flow_limit, mode, ..MeterConfig::default() })
+        Meter::new(MeterConfig {
+            max_flows: self.config.flow_limit,
+            mode,
+            ..MeterConfig::default()
+        })
     }
 
     fn replay(&mut self, mut capture: CaptureFile) -> Result<(), PipelineError> {
@@ -115,8 +119,12 @@ impl Reader {
             if last_stats.elapsed() >= Duration::from_secs(1) {
                 last_stats = Instant::now();
                 if let Ok(stats) = capture.stats() {
-                    self.counters.kernel_drops.store(stats.kernel_drops, Ordering::Relaxed);
-                    self.counters.interface_drops.store(stats.interface_drops, Ordering::Relaxed);
+                    self.counters
+                        .kernel_drops
+                        .store(stats.kernel_drops, Ordering::Relaxed);
+                    self.counters
+                        .interface_drops
+                        .store(stats.interface_drops, Ordering::Relaxed);
                 }
             }
         };
@@ -158,7 +166,9 @@ impl Reader {
             match self.empty_block(wait)? {
                 Some(block) => self.send(block, next, end)?,
                 None => {
-                    self.counters.flows_dropped.fetch_add((end - next) as u64, Ordering::Relaxed);
+                    self.counters
+                        .flows_dropped
+                        .fetch_add((end - next) as u64, Ordering::Relaxed);
                 }
             }
             next = end;
@@ -206,11 +216,14 @@ fn copy(from: &FlowBatch, start: usize, end: usize, to: &mut FlowBatch) {
         to.rows.push(from.rows.row(index));
     }
     to.identities.extend_from_slice(&from.identities[start..end]);
-    to.community_ids.extend_from_slice(&from.community_ids[start..end]);
+    to.community_ids
+        .extend_from_slice(&from.community_ids[start..end]);
 }
 
 #[cfg(feature = "live")]
 fn now_ns() -> i64 {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }

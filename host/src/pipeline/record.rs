@@ -24,7 +24,11 @@ struct Positions {
 }
 
 static POSITIONS: LazyLock<Positions> = LazyLock::new(|| {
-    let index = |name| UNSW_NB15.index_of(name).expect("the schema has the columns of UNSW-NB15");
+    let index = |name| {
+        UNSW_NB15
+            .index_of(name)
+            .expect("the schema has the columns of UNSW-NB15")
+    };
     Positions {
         proto: index("proto"),
         service: index("service"),
@@ -50,10 +54,12 @@ pub fn flow_id(identity: &Identity) -> String {
     hash.update(identity.start_ns.to_be_bytes());
     hash.update(identity.end_ns.to_be_bytes());
     let digest = hash.finalize();
-    digest[..16].iter().fold(String::with_capacity(32), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string does not fail");
-        text
-    })
+    digest[..16]
+        .iter()
+        .fold(String::with_capacity(32), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("writing to a string does not fail");
+            text
+        })
 }
 
 fn milliseconds(nanoseconds: i64) -> i64 {
@@ -90,7 +96,10 @@ pub(super) fn flow(flows: &FlowBatch, index: usize, verdicts: &[Verdict]) -> Flo
             .iter()
             .filter_map(|verdict| {
                 let score = *verdict.scores.as_ref()?.get(index)?;
-                Some(FlowScore { detector: verdict.by.reference.clone(), score })
+                Some(FlowScore {
+                    detector: verdict.by.reference.clone(),
+                    score,
+                })
             })
             .collect(),
     }

@@ -7,9 +7,9 @@ use netsage_api_types::Contribution;
 use netsage_runtime::{ContextValues, InputColumn, ScoreError, StateKey};
 use netsage_schema::Rows;
 
+use super::BLOCK_ROWS;
 use super::block::{Block, ScoredBlock, Verdict};
 use super::record::alert_hit;
-use super::BLOCK_ROWS;
 use crate::catalog::{Catalog, Loaded};
 
 /// Columns in an alert's explanation.
@@ -25,7 +25,13 @@ pub(super) fn work(catalog: &Catalog, from_reader: &Receiver<Block>, to_sink: &S
             .into_iter()
             .partition(|loaded| loaded.detector.description().state_key == StateKey::None);
         let above = vec![false; block.flows.len()];
-        let mut scored = ScoredBlock { block, verdicts: Vec::new(), hits: Vec::new(), above, in_order };
+        let mut scored = ScoredBlock {
+            block,
+            verdicts: Vec::new(),
+            hits: Vec::new(),
+            above,
+            in_order,
+        };
         scored.judge(any_order);
         if to_sink.send(scored).is_err() {
             // The sink failed, and says why.
@@ -57,7 +63,8 @@ impl ScoredBlock {
             if score > verdict.by.threshold {
                 self.above[row] = true;
                 let contributions = explained(&verdict.by, &flows.rows, Some(contexts), row);
-                self.hits.push(alert_hit(flows, row, &verdict.by, score, contributions));
+                self.hits
+                    .push(alert_hit(flows, row, &verdict.by, score, contributions));
             }
         }
     }
@@ -68,12 +75,18 @@ fn judge(loaded: Arc<Loaded>, block: &Block) -> Verdict {
     match score_rows(&loaded, rows, Some(&block.contexts)) {
         Ok(scores) => {
             loaded.count_scored(rows.len());
-            Verdict { by: loaded, scores: Some(scores) }
+            Verdict {
+                by: loaded,
+                scores: Some(scores),
+            }
         }
         Err(error) => {
             loaded.count_failed(rows.len());
             tracing::error!(detector = %loaded.reference.name, flows = rows.len(), %error, "detector failed on a block");
-            Verdict { by: loaded, scores: None }
+            Verdict {
+                by: loaded,
+                scores: None,
+            }
         }
     }
 }
@@ -141,9 +154,14 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        for (value, expected) in
-            [(0.0, "0"), (62.0, "62"), (0.1, "0.1"), (1.000_000_1, "1"), (1500.25, "1500.25"), (100.0, "100")]
-        {
+        for (value, expected) in [
+            (0.0, "0"),
+            (62.0, "62"),
+            (0.1, "0.1"),
+            (1.000_000_1, "1"),
+            (1500.25, "1500.25"),
+            (100.0, "100"),
+        ] {
             assert_eq!(format_number(value), expected);
         }
     }

@@ -16,13 +16,19 @@ const HIGH_MARGIN: f32 = 0.5;
 /// * `critical` when both hold,
 /// * `low` otherwise, and always when the detector has no calibration.
 pub fn severity(score: f32, threshold: f32, card: Option<&ModelCard>) -> Severity {
-    let Some(calibration) = card.map(|card| card.calibration.as_slice()) else { return Severity::Low };
+    let Some(calibration) = card.map(|card| card.calibration.as_slice()) else {
+        return Severity::Low;
+    };
     let (Some(&median), Some(&highest)) = (calibration.get(calibration.len() / 2), calibration.last()) else {
         return Severity::Low;
     };
     let unit = threshold - median;
     // A threshold at or below the median says nothing about scale.
-    let margin = if unit > 0.0 { (score - threshold) / unit } else { 0.0 };
+    let margin = if unit > 0.0 {
+        (score - threshold) / unit
+    } else {
+        0.0
+    };
     match (margin >= HIGH_MARGIN, score > highest) {
         (true, true) => Severity::Critical,
         (true, false) | (false, true) => Severity::High,
@@ -55,7 +61,11 @@ mod tests {
     #[test]
     fn a_severity_needs_margin_and_rarity() {
         let check = |score, threshold, expected| {
-            assert_eq!(severity(score, threshold, Some(&card())), expected, "{score} above {threshold}");
+            assert_eq!(
+                severity(score, threshold, Some(&card())),
+                expected,
+                "{score} above {threshold}"
+            );
         };
         check(0.91, 0.9, Severity::Low);
         check(0.99, 0.9, Severity::Medium);

@@ -39,7 +39,13 @@ impl Sink {
         give_back: Sender<Block>,
         runtime: tokio::runtime::Handle,
     ) -> Self {
-        Self { store, events, counters, give_back, runtime }
+        Self {
+            store,
+            events,
+            counters,
+            give_back,
+            runtime,
+        }
     }
 
     pub(super) fn run(self, from_workers: &Receiver<ScoredBlock>) -> Result<(), PipelineError> {
@@ -60,16 +66,28 @@ impl Sink {
 
     fn deliver(&self, mut scored: ScoredBlock) -> Result<(), PipelineError> {
         scored.judge_in_order();
-        let ScoredBlock { block, verdicts, hits, above, .. } = scored;
+        let ScoredBlock {
+            block,
+            verdicts,
+            hits,
+            above,
+            ..
+        } = scored;
         let alerted = above.iter().filter(|&&above| above).count() as u64;
         let count = block.flows.len();
-        let flows = (0..count).map(|index| flow(&block.flows, index, &verdicts)).collect();
+        let flows = (0..count)
+            .map(|index| flow(&block.flows, index, &verdicts))
+            .collect();
         let alerts = self
             .record(FlowBatchRecord { flows, hits })
             .map_err(|source| PipelineError::Store { flows: count, source })?;
 
         let failed = verdicts.iter().any(|verdict| verdict.scores.is_none());
-        let outcome = if failed { &self.counters.flows_failed } else { &self.counters.flows_scored };
+        let outcome = if failed {
+            &self.counters.flows_failed
+        } else {
+            &self.counters.flows_scored
+        };
         outcome.fetch_add(count as u64, Ordering::Relaxed);
         self.counters.flows_alerted.fetch_add(alerted, Ordering::Relaxed);
         for alert in alerts {

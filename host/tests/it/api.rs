@@ -15,7 +15,10 @@ fn the_openapi_document_is_the_one_in_docs() {
         std::fs::write(&path, &current).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == current, "docs/openapi.json is not current: run with NETSAGE_BLESS=1 and look at the difference");
+    assert!(
+        kept == current,
+        "docs/openapi.json is not current: run with NETSAGE_BLESS=1 and look at the difference"
+    );
 }
 
 #[test]
@@ -40,14 +43,42 @@ fn errors_are_problem_documents() {
     check(server.post("/api/v1/score", b"{}", &[]), 415, "media-type");
     check(server.post("/api/v1/score", b"{", &[JSON]), 400, "bad-request");
     check(server.post("/api/v1/score", b"{}", &[JSON]), 422, "bad-rows");
-    check(server.post("/api/v1/score", br#"{"schema":"kdd","rows":[[1]]}"#, &[JSON]), 422, "unknown-schema");
-    check(server.post("/api/v1/score", br#"{"features":[1,2]}"#, &[JSON]), 422, "bad-rows");
-    check(server.post("/api/v1/detectors", b"hello", &[]), 422, "bad-package");
+    check(
+        server.post("/api/v1/score", br#"{"schema":"kdd","rows":[[1]]}"#, &[JSON]),
+        422,
+        "unknown-schema",
+    );
+    check(
+        server.post("/api/v1/score", br#"{"features":[1,2]}"#, &[JSON]),
+        422,
+        "bad-rows",
+    );
+    check(
+        server.post("/api/v1/detectors", b"hello", &[]),
+        422,
+        "bad-package",
+    );
     check(server.post("/api/v1/detectors", b"", &[]), 422, "bad-package");
-    check(server.post("/api/v1/detectors", &vec![0; (1 << 20) + 1], &[]), 413, "too-large");
-    check(server.post("/api/v1/detectors/00/activate", b"", &[]), 404, "not-found");
-    check(server.get_with("/api/v1/alerts", ("host", "evil.example")), 403, "foreign-host");
-    check(server.post("/api/v1/detectors", b"x", &[("origin", "http://evil.example")]), 403, "foreign-origin");
+    check(
+        server.post("/api/v1/detectors", &vec![0; (1 << 20) + 1], &[]),
+        413,
+        "too-large",
+    );
+    check(
+        server.post("/api/v1/detectors/00/activate", b"", &[]),
+        404,
+        "not-found",
+    );
+    check(
+        server.get_with("/api/v1/alerts", ("host", "evil.example")),
+        403,
+        "foreign-host",
+    );
+    check(
+        server.post("/api/v1/detectors", b"x", &[("origin", "http://evil.example")]),
+        403,
+        "foreign-origin",
+    );
 }
 
 #[test]
@@ -105,7 +136,10 @@ fn alerts_can_be_acknowledged_and_metrics_read() {
     assert_eq!(alert["schema"], "unsw-nb15@1");
     let change = br#"{"state":"acknowledged","by":"ada"}"#;
     let (status, changed) = server.post(&format!("/api/v1/alerts/{id}/state"), change, &[JSON]);
-    assert_eq!((status, &changed["state"], &changed["changed_by"]), (200, &"acknowledged".into(), &"ada".into()));
+    assert_eq!(
+        (status, &changed["state"], &changed["changed_by"]),
+        (200, &"acknowledged".into(), &"ada".into())
+    );
     let (_, metrics) = server.get("/metrics");
     let metrics = metrics.as_str().unwrap();
     let flows = server.counter("flows");
@@ -118,7 +152,10 @@ fn alerts_can_be_acknowledged_and_metrics_read() {
     }
     let (status, overview) = server.get("/api/v1/overview");
     assert_eq!(status, 200);
-    assert!(!overview["points"].as_array().unwrap().is_empty() && !overview["top_sources"].as_array().unwrap().is_empty());
+    assert!(
+        !overview["points"].as_array().unwrap().is_empty()
+            && !overview["top_sources"].as_array().unwrap().is_empty()
+    );
 }
 
 #[test]
@@ -132,11 +169,24 @@ fn a_package_runs_in_the_browser_and_may_be_kept() {
     let digest = list[0]["detector"]["digest"].as_str().unwrap();
     let module = format!("/api/v1/detectors/{digest}/browser/detector.js");
     assert_eq!(server.get(&module).0, 200);
-    assert_eq!(server.header(&module, "content-type").as_deref(), Some("text/javascript; charset=utf-8"));
+    assert_eq!(
+        server.header(&module, "content-type").as_deref(),
+        Some("text/javascript; charset=utf-8")
+    );
     let tag = server.header(&module, "etag").unwrap();
     assert_eq!(server.get_with(&module, ("if-none-match", &tag)).0, 304);
-    assert!(server.header("/", "content-security-policy").unwrap().contains("'wasm-unsafe-eval'"));
-    assert_eq!(server.get(&format!("/api/v1/detectors/{digest}/browser/other.js")).0, 404);
+    assert!(
+        server
+            .header("/", "content-security-policy")
+            .unwrap()
+            .contains("'wasm-unsafe-eval'")
+    );
+    assert_eq!(
+        server
+            .get(&format!("/api/v1/detectors/{digest}/browser/other.js"))
+            .0,
+        404
+    );
 }
 
 #[test]
@@ -147,12 +197,25 @@ fn the_command_line_activates_a_package() {
     let home = Home::new();
     let server = Server::start(&home, &["--token", "correct-horse-battery"]);
     let activate = |token: &str| {
-        home.run(&["detector", "activate", "iforest-unsw-nb15", "--url", &server.base, "--token", token])
+        home.run(&[
+            "detector",
+            "activate",
+            "iforest-unsw-nb15",
+            "--url",
+            &server.base,
+            "--token",
+            token,
+        ])
     };
     assert_eq!(activate("wrong-horse-battery").status.code(), Some(1));
     assert_eq!(activate("correct-horse-battery").status.code(), Some(0));
     let (_, list) = server.get("/api/v1/detectors");
-    let active: Vec<_> = list.as_array().unwrap().iter().filter(|info| info["status"] == "active").collect();
+    let active: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|info| info["status"] == "active")
+        .collect();
     assert_eq!(active.len(), 1);
     assert!(active[0]["card"]["data"].as_str().unwrap().contains("UNSW"));
 }

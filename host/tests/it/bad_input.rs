@@ -16,10 +16,26 @@ fn a_file_that_does_not_fit_gives_one_sentence() {
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("empty", Vec::new(), "empty: the file is empty"),
         ("binary", vec![0, 1, 2, 3, 250, 251], "binary: neither a capture"),
-        ("cut.pcap", vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0], "cut.pcap: the capture is truncated inside its file header"),
-        ("missing.csv", csv(&HEADER.replace(",rate", ""), &[]), "line 1: 1 column of schema unsw-nb15 missing from the header: `rate`"),
-        ("extra.csv", csv(&format!("{HEADER},colour"), &[]), "line 1: column `colour` is not in schema unsw-nb15"),
-        ("renamed.csv", csv(&HEADER.replace("swin", "swim"), &[]), "did you mean `swin`?"),
+        (
+            "cut.pcap",
+            vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0],
+            "cut.pcap: the capture is truncated inside its file header",
+        ),
+        (
+            "missing.csv",
+            csv(&HEADER.replace(",rate", ""), &[]),
+            "line 1: 1 column of schema unsw-nb15 missing from the header: `rate`",
+        ),
+        (
+            "extra.csv",
+            csv(&format!("{HEADER},colour"), &[]),
+            "line 1: column `colour` is not in schema unsw-nb15",
+        ),
+        (
+            "renamed.csv",
+            csv(&HEADER.replace("swin", "swim"), &[]),
+            "did you mean `swin`?",
+        ),
         ("other.csv", b"a,b,c\n1,2,3\n".to_vec(), "missing from the header"),
     ];
     for (name, content, expected) in cases {
@@ -44,13 +60,25 @@ fn wrong_usage_has_status_2() {
         (&["run", "--pcap", "a", "--interface", "b"], "not both"),
         (&["run", "--workers", "0"], "not between 1 and 256"),
         (&["--config", "bad.toml", "flows", "x"], "unknown field `worker`"),
-        (&["--config", "absent.toml", "flows", "x"], "cannot read the settings file absent.toml"),
+        (
+            &["--config", "absent.toml", "flows", "x"],
+            "cannot read the settings file absent.toml",
+        ),
         (&["--log", "=!", "flows", "x"], "log filter"),
     ];
     for (arguments, expected) in cases {
         let output = home.run(arguments);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
-        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(expected),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
     }
 }
 
@@ -61,15 +89,28 @@ fn what_is_not_there_has_status_1() {
     let cases: [(&[&str], &str); 6] = [
         (&["score", "absent.pcap"], "absent.pcap: cannot open the file"),
         (&["flows", "absent.pcap"], "absent.pcap: cannot open the file"),
-        (&["detector", "check", "absent.wasm"], "cannot read the detector package absent.wasm"),
+        (
+            &["detector", "check", "absent.wasm"],
+            "cannot read the detector package absent.wasm",
+        ),
         (&["detector", "check", "text.wasm"], "not WebAssembly"),
-        (&["detector", "list", "--url", "http://127.0.0.1:9"], "is `netsage run` running there?"),
-        (&["synth", "--out", "no/such/folder.pcap"], "cannot write no/such/folder.pcap"),
+        (
+            &["detector", "list", "--url", "http://127.0.0.1:9"],
+            "is `netsage run` running there?",
+        ),
+        (
+            &["synth", "--out", "no/such/folder.pcap"],
+            "cannot write no/such/folder.pcap",
+        ),
     ];
     for (arguments, expected) in cases {
         let output = home.run(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains(expected),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
     }
 }
 
@@ -79,7 +120,13 @@ fn bad_rows_are_named_and_the_others_scored() {
         return;
     }
     let home = Home::new();
-    let mut rows = vec![row("tcp", "1"), row("tpc", "1"), row("tcp", "abc"), "1,2".to_owned(), row("udp", "2")];
+    let mut rows = vec![
+        row("tcp", "1"),
+        row("tpc", "1"),
+        row("tcp", "abc"),
+        "1,2".to_owned(),
+        row("udp", "2"),
+    ];
     rows.extend((0..12).map(|_| row("tcp", "-1")));
     home.file("rows.csv", format!("{HEADER}\n{}\n", rows.join("\n")).as_bytes());
     let output = home.run(&["score", "rows.csv"]);
@@ -95,7 +142,10 @@ fn bad_rows_are_named_and_the_others_scored() {
     }
     let lines: Vec<String> = stdout(&output).lines().map(str::to_owned).collect();
     assert_eq!(lines.len(), 3);
-    assert!(lines[1].starts_with("1,") && lines[2].starts_with("5,"), "{lines:?}");
+    assert!(
+        lines[1].starts_with("1,") && lines[2].starts_with("5,"),
+        "{lines:?}"
+    );
 }
 
 #[test]

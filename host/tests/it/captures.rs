@@ -5,14 +5,19 @@ use std::path::{Path, PathBuf};
 use super::support::{Home, packages_built, stderr, stdout};
 
 fn captures(folder: &str) -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/pcaps").join(folder);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data/pcaps")
+        .join(folder);
     let Ok(entries) = std::fs::read_dir(&root) else {
         eprintln!("skipped: {} is not there", root.display());
         return Vec::new();
     };
     entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "pcap" || extension == "pcapng"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "pcap" || extension == "pcapng")
+        })
         .map(|path| path.canonicalize().unwrap())
         .collect()
 }
@@ -29,8 +34,16 @@ fn every_capture_is_scored_or_refused_in_one_sentence() {
         match output.status.code() {
             Some(0) => assert!(stdout(&output).starts_with("stime,ltime,srcip,sport,dstip,dsport,iforest\n")),
             Some(1) => {
-                assert_eq!(message.trim_end().lines().count(), 1, "{}: {message}", path.display());
-                assert!(message.contains("packet") || message.contains("capture"), "{message}");
+                assert_eq!(
+                    message.trim_end().lines().count(),
+                    1,
+                    "{}: {message}",
+                    path.display()
+                );
+                assert!(
+                    message.contains("packet") || message.contains("capture"),
+                    "{message}"
+                );
             }
             other => panic!("{} ends with {other:?}: {message}", path.display()),
         }
@@ -43,7 +56,13 @@ fn every_good_capture_gives_flows() {
     let home = Home::new();
     for path in captures("good") {
         let output = home.run(&["flows", path.to_str().unwrap()]);
-        assert_eq!(output.status.code(), Some(0), "{}: {}", path.display(), stderr(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}: {}",
+            path.display(),
+            stderr(&output)
+        );
         assert!(stdout(&output).starts_with("stime,ltime,srcip,sport,dstip,dsport,"));
     }
 }
@@ -61,11 +80,18 @@ fn flows_and_score_agree() {
     let scores = |file: &str| {
         let output = home.run(&["score", file, "--detector", "iforest-generated"]);
         assert!(output.status.success(), "{}", stderr(&output));
-        let scores: Vec<String> =
-            stdout(&output).lines().skip(1).map(|line| line.rsplit(',').next().unwrap().to_owned()).collect();
+        let scores: Vec<String> = stdout(&output)
+            .lines()
+            .skip(1)
+            .map(|line| line.rsplit(',').next().unwrap().to_owned())
+            .collect();
         scores
     };
     let direct = scores(capture.to_str().unwrap());
     assert!(direct.len() > 1_000);
-    assert_eq!(direct, scores("flows.csv"), "features survive the way through text to the last bit");
+    assert_eq!(
+        direct,
+        scores("flows.csv"),
+        "features survive the way through text to the last bit"
+    );
 }

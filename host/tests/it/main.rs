@@ -1,5 +1,8 @@
 //! The program as its users meet it: the real binary, real files, the real API on a free port.
 
+// Tests state their expectations by panicking, and say on the terminal what they skip.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 mod api;
 mod bad_input;
 mod captures;

@@ -15,9 +15,14 @@ fn twenty_swaps_lose_no_flow_and_score_none_twice() {
     }
     let home = Home::new();
     let capture = home.capture(20_000);
-    let server = Server::start(&home, &["--pcap", capture.to_str().unwrap(), "--queue-blocks", "2"]);
-    let digests: Vec<String> =
-        Bundled::ALL.iter().map(|bundled| read_package(bundled.name()).unwrap().digest().to_string()).collect();
+    let server = Server::start(
+        &home,
+        &["--pcap", capture.to_str().unwrap(), "--queue-blocks", "2"],
+    );
+    let digests: Vec<String> = Bundled::ALL
+        .iter()
+        .map(|bundled| read_package(bundled.name()).unwrap().digest().to_string())
+        .collect();
     for swap in 0..20 {
         let digest = &digests[swap % 2];
         let (status, answer) = server.post(&format!("/api/v1/detectors/{digest}/activate"), b"", &[]);
@@ -34,10 +39,23 @@ fn twenty_swaps_lose_no_flow_and_score_none_twice() {
     let ids: BTreeSet<&str> = stored.iter().map(|flow| flow["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), stored.len(), "an id is listed twice");
     assert_eq!(ids.len() as u64, flows);
-    assert!(stored.iter().all(|flow| flow["scores"].as_array().unwrap().len() == 1));
-    let scored: u64 =
-        server.get("/api/v1/detectors").1.as_array().unwrap().iter().map(|info| info["scored"].as_u64().unwrap()).sum();
-    assert_eq!(scored, flows, "each flow is scored by one of the two packages, once");
+    assert!(
+        stored
+            .iter()
+            .all(|flow| flow["scores"].as_array().unwrap().len() == 1)
+    );
+    let scored: u64 = server
+        .get("/api/v1/detectors")
+        .1
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|info| info["scored"].as_u64().unwrap())
+        .sum();
+    assert_eq!(
+        scored, flows,
+        "each flow is scored by one of the two packages, once"
+    );
 }
 
 #[test]
@@ -52,24 +70,62 @@ fn a_kill_in_mid_replay_leaves_no_duplicate() {
         server
             .all("/api/v1/alerts")
             .iter()
-            .map(|alert| (alert["id"].as_str().unwrap().to_owned(), alert["count"].as_u64().unwrap()))
+            .map(|alert| {
+                (
+                    alert["id"].as_str().unwrap().to_owned(),
+                    alert["count"].as_u64().unwrap(),
+                )
+            })
             .collect()
     };
 
-    let whole = home.run(&["run", "--listen", "127.0.0.1:0", "--pcap", capture, "--store", "whole.sqlite", "--exit-when-done"]);
+    let whole = home.run(&[
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--pcap",
+        capture,
+        "--store",
+        "whole.sqlite",
+        "--exit-when-done",
+    ]);
     assert!(whole.status.success(), "{}", stderr(&whole));
 
-    let killed = Server::start(&home, &["--pcap", capture, "--store", "killed.sqlite", "--queue-blocks", "2", "--workers", "1"]);
+    let killed = Server::start(
+        &home,
+        &[
+            "--pcap",
+            capture,
+            "--store",
+            "killed.sqlite",
+            "--queue-blocks",
+            "2",
+            "--workers",
+            "1",
+        ],
+    );
     killed.wait("the first flows", |server| server.counter("flows_scored") > 0);
     killed.kill();
-    let again = home.run(&["run", "--listen", "127.0.0.1:0", "--pcap", capture, "--store", "killed.sqlite", "--exit-when-done"]);
+    let again = home.run(&[
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--pcap",
+        capture,
+        "--store",
+        "killed.sqlite",
+        "--exit-when-done",
+    ]);
     assert!(again.status.success(), "{}", stderr(&again));
 
     let whole = Server::start(&home, &["--store", "whole.sqlite"]);
     let killed = Server::start(&home, &["--store", "killed.sqlite"]);
     assert!(!alerts(&whole).is_empty());
     assert_eq!(alerts(&whole), alerts(&killed));
-    assert_eq!(whole.all("/api/v1/flows").len(), killed.all("/api/v1/flows").len());
+    assert_eq!(
+        whole.all("/api/v1/flows").len(),
+        killed.all("/api/v1/flows").len()
+    );
 }
 
 #[test]
@@ -80,9 +136,19 @@ fn a_damaged_capture_is_stored_up_to_the_damage() {
     let home = Home::new();
     let capture = std::fs::read(home.capture(2_000)).unwrap();
     let cut = home.file("cut.pcap", &capture[..capture.len() / 2 + 3]);
-    let output =
-        home.run(&["run", "--listen", "127.0.0.1:0", "--pcap", cut.to_str().unwrap(), "--exit-when-done"]);
+    let output = home.run(&[
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--pcap",
+        cut.to_str().unwrap(),
+        "--exit-when-done",
+    ]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("the file ends inside packet"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("the file ends inside packet"),
+        "{}",
+        stderr(&output)
+    );
     assert!(!Server::start(&home, &[]).all("/api/v1/flows").is_empty());
 }

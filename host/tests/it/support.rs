@@ -35,7 +35,10 @@ impl Home {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("NETSAGE_")) {
             command.env_remove(name);
         }
-        command.args(arguments).current_dir(self.path()).env("XDG_DATA_HOME", self.path());
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env("XDG_DATA_HOME", self.path());
         command
     }
 
@@ -47,7 +50,15 @@ impl Home {
     pub(crate) fn capture(&self, flows: u32) -> PathBuf {
         let path = self.path().join("generated.pcap");
         let flows = flows.to_string();
-        let output = self.run(&["synth", "--out", path.to_str().unwrap(), "--flows", &flows, "--seed", "5"]);
+        let output = self.run(&[
+            "synth",
+            "--out",
+            path.to_str().unwrap(),
+            "--flows",
+            &flows,
+            "--seed",
+            "5",
+        ]);
         assert!(output.status.success(), "{}", stderr(&output));
         path
     }
@@ -82,8 +93,13 @@ impl Server {
     pub(crate) fn start(home: &Home, arguments: &[&str]) -> Self {
         let mut all = vec!["run", "--listen", "127.0.0.1:0"];
         all.extend(arguments);
-        let mut child =
-            home.command(&all).stderr(Stdio::piped()).stdout(Stdio::null()).stdin(Stdio::null()).spawn().unwrap();
+        let mut child = home
+            .command(&all)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let (send, receive) = mpsc::channel();
@@ -103,7 +119,12 @@ impl Server {
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
-        Self { child, base, log, agent: config.new_agent() }
+        Self {
+            child,
+            base,
+            log,
+            agent: config.new_agent(),
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
@@ -111,7 +132,13 @@ impl Server {
     }
 
     pub(crate) fn get_with(&self, path: &str, header: (&str, &str)) -> (u16, Value) {
-        read(self.agent.get(format!("{}{path}", self.base)).header(header.0, header.1).call().unwrap())
+        read(
+            self.agent
+                .get(format!("{}{path}", self.base))
+                .header(header.0, header.1)
+                .call()
+                .unwrap(),
+        )
     }
 
     pub(crate) fn post(&self, path: &str, body: &[u8], headers: &[(&str, &str)]) -> (u16, Value) {
@@ -124,7 +151,10 @@ impl Server {
 
     pub(crate) fn header(&self, path: &str, name: &str) -> Option<String> {
         let response = self.agent.get(format!("{}{path}", self.base)).call().unwrap();
-        response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+        response
+            .headers()
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
     }
 
     pub(crate) fn health(&self) -> Value {
@@ -139,13 +169,19 @@ impl Server {
     pub(crate) fn wait(&self, what: &str, done: impl Fn(&Self) -> bool) {
         let start = Instant::now();
         while !done(self) {
-            assert!(start.elapsed() < PATIENCE, "waited in vain for {what}: {}", self.log.lock().unwrap());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "waited in vain for {what}: {}",
+                self.log.lock().unwrap()
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
     pub(crate) fn wait_until_finished(&self) {
-        self.wait("the end of the replay", |server| server.health()["finished"] == true);
+        self.wait("the end of the replay", |server| {
+            server.health()["finished"] == true
+        });
     }
 
     /// Every entry of a listing, page by page.
@@ -179,6 +215,11 @@ impl Drop for Server {
 
 fn read(mut response: ureq::http::Response<ureq::Body>) -> (u16, Value) {
     let status = response.status().as_u16();
-    let text = response.body_mut().with_config().limit(64 << 20).read_to_string().unwrap_or_default();
+    let text = response
+        .body_mut()
+        .with_config()
+        .limit(64 << 20)
+        .read_to_string()
+        .unwrap_or_default();
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
