@@ -20,9 +20,11 @@ fn main() -> io::Result<()> {
     let mut files = Vec::new();
     collect(&dist.join("web"), "", &mut files)?;
     files.sort();
-    writeln!(code, "pub(super) static DASHBOARD: &[(&str, &[u8])] = &[").expect("writing to a string does not fail");
+    writeln!(code, "pub(super) static DASHBOARD: &[(&str, &[u8])] = &[")
+        .expect("writing to a string does not fail");
     for (name, path) in &files {
-        writeln!(code, "    ({name:?}, include_bytes!({path:?})),").expect("writing to a string does not fail");
+        writeln!(code, "    ({name:?}, include_bytes!({path:?})),")
+            .expect("writing to a string does not fail");
     }
     code.push_str("];\n");
     for (constant, file) in [
@@ -31,7 +33,11 @@ fn main() -> io::Result<()> {
         ("IFOREST_COMPONENT", "components/iforest.wasm"),
     ] {
         let path = dist.join(file);
-        let value = if path.is_file() { format!("Some(include_bytes!({path:?}))") } else { "None".to_owned() };
+        let value = if path.is_file() {
+            format!("Some(include_bytes!({path:?}))")
+        } else {
+            "None".to_owned()
+        };
         writeln!(code, "pub(super) static {constant}: Option<&[u8]> = {value};")
             .expect("writing to a string does not fail");
     }
@@ -43,8 +49,9 @@ fn dist_folder() -> PathBuf {
     if let Some(dist) = env::var_os("NETSAGE_DIST") {
         return PathBuf::from(dist);
     }
-    let manifest =
-        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("Cargo sets CARGO_MANIFEST_DIR for a build script"));
+    let manifest = PathBuf::from(
+        env::var_os("CARGO_MANIFEST_DIR").expect("Cargo sets CARGO_MANIFEST_DIR for a build script"),
+    );
     let workspace = manifest.parent().unwrap_or(&manifest);
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     workspace.join(target).join("netsage-dist")
@@ -54,7 +61,9 @@ fn dist_folder() -> PathBuf {
 fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
         let path = format!("{prefix}{name}");
         if entry.file_type()?.is_dir() {
             collect(&entry.path(), &format!("{path}/"), files)?;
