@@ -34,10 +34,10 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let steps = Steps::new(build::STEPS);
     build::all(&workspace, &steps, Purpose::Build, false)?;
     steps.finish();
-    for (subject, package) in [
-        (Subject::Runtime, "netsage-runtime"),
-        (Subject::Store, "netsage-store"),
-        (Subject::Meter, "netsage-capture"),
+    for (subject, package, example) in [
+        (Subject::Runtime, "netsage-runtime", "bench"),
+        (Subject::Store, "netsage-store", "bench_store"),
+        (Subject::Meter, "netsage-capture", "bench"),
     ] {
         if arguments.subject == Subject::All || arguments.subject == subject {
             openly(workspace.cargo(&[
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
                 "--package",
                 package,
                 "--example",
-                "bench",
+                example,
             ]))?;
         }
     }

@@ -1,10 +1,8 @@
 //! `cargo xtask test`: what has to hold before a change goes in.
 
-use std::net::SocketAddr;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -36,22 +34,14 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     let browser = !arguments.no_browser;
     let filter = arguments.filter.as_deref();
-    let steps = Steps::new(build::STEPS + 3 + if filter.is_none() { 4 } else { 0 });
+    let steps = Steps::new(build::STEPS + 1 + u64::from(browser) + if filter.is_none() { 4 } else { 0 });
     let program = build::all(&workspace, &steps, Purpose::Test { browser }, false)?;
 
     let mut summary = Summary::default();
     if filter.is_none() {
         checks(&workspace, &steps, &mut summary);
     }
-    let mongodb = steps.run("Starting a server that speaks MongoDB's protocol", |line| {
-        Mongodb::start(&workspace, line)
-    });
-    let mongodb = mongodb
-        .inspect_err(|error| steps.print(&format!("MongoDB's protocol is not tested: {error:#}")))
-        .ok();
-    let tests = steps.run("Rust tests", |line| {
-        rust_tests(&workspace, &steps, filter, mongodb.as_ref(), line)
-    });
+    let tests = steps.run("Rust tests", |line| rust_tests(&workspace, &steps, filter, line));
     summary.add_tests("Rust tests", tests);
     if browser {
         let tests = steps.run("Browser tests", |line| {
@@ -145,14 +135,12 @@ fn rust_tests(
     workspace: &Workspace,
     steps: &Steps,
     filter: Option<&str>,
-    mongodb: Option<&Mongodb>,
     on_line: &mut dyn FnMut(&str),
 ) -> Result<Tally> {
     let mut command = workspace.cargo(&["test", "--release", "--no-fail-fast"]);
     command.args(filter).args(["--", "--show-output"]);
-    if let Some(mongodb) = mongodb {
-        command.env("MONGODB_URI", &mongodb.uri);
-    }
+    // The tests of the stores install a server there once, unless MONGODB_URI names one.
+    command.env("NETSAGE_TOOLS", workspace.cache.join("tools"));
     let mut reader = CargoReader::default();
     let ended = watch(command, |line| {
         if reader.line(line) && !line.is_empty() {
@@ -183,6 +171,7 @@ fn browser_tests(
         &workspace.target.join("netsage-test"),
     )?;
     let mut command = node(workspace, &folder, program, &capture, &host);
+    command.env("NETSAGE_CSV", feature_rows(workspace, program, &capture)?);
     command.args(["--test", "--test-reporter=tap"]);
     if let Some(filter) = filter {
         command.arg(format!("--test-name-pattern={filter}"));
@@ -202,6 +191,25 @@ fn browser_tests(
         steps.print(line);
     })?;
     finish(reader.tally, ended.success, "node --test")
+}
+
+/// The feature rows of a capture, as a CSV for the tests that score a table.
+fn feature_rows(workspace: &Workspace, program: &Path, capture: &Path) -> Result<PathBuf> {
+    let table = workspace.target.join("netsage-test/flows.csv");
+    let file = fs::File::create(&table).with_context(|| format!("cannot write {}", table.display()))?;
+    let status = workspace
+        .command(program)
+        .arg("flows")
+        .arg(capture)
+        .stdout(file)
+        .status();
+    if !status.context("cannot start netsage flows")?.success() {
+        bail!(
+            "`netsage flows {}` failed; what it printed says why",
+            capture.display()
+        );
+    }
+    Ok(table)
 }
 
 /// A runner that failed without a failed test (it did not compile, say) is a failure all the same.
@@ -244,90 +252,10 @@ pub(crate) fn node(
     command
         .current_dir(folder)
         .env("NETSAGE_URL", host.url())
-        .env("NETSAGE_PROGRAM", program)
+        .env("NETSAGE_BIN", program)
         .env("NETSAGE_CAPTURE", capture);
     if let Some(chromium) = setup::chromium() {
         command.env("CHROMIUM", chromium);
     }
     command
-}
-
-/// A server that speaks MongoDB's protocol: the one that `MONGODB_URI` names, otherwise one from a Python package.
-#[derive(Debug)]
-struct Mongodb {
-    uri: String,
-    child: Option<Child>,
-}
-
-impl Mongodb {
-    fn start(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<Self> {
-        if let Ok(uri) = env::var("MONGODB_URI") {
-            return Ok(Self { uri, child: None });
-        }
-        let venv = workspace.cache.join("mongodb-server");
-        let server = venv.join("bin/secantusd-py");
-        if !server.is_file() {
-            let mut command = workspace.command("python3");
-            command.args(["-m", "venv"]).arg(&venv);
-            quietly(command, &mut *on_line)?;
-            let mut command = workspace.command(venv.join("bin/pip"));
-            command.args(["install", "--quiet", "--pre", "SecantusDB>=0.7.0b3"]);
-            quietly(command, on_line)?;
-        }
-        let address = serve::free_address()?;
-        let data = workspace
-            .target
-            .join("netsage-test/mongodb")
-            .join(address.port().to_string());
-        files::make_folder(&data)?;
-        let log = data.with_extension("log");
-        let mut command = workspace.command(&server);
-        command
-            .arg("--port")
-            .arg(address.port().to_string())
-            .arg("--storage-path")
-            .arg(&data);
-        let file = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let err = file.try_clone().context("cannot share the log of the server")?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(file)
-            .stderr(err)
-            .spawn()
-            .context("cannot start secantusd-py")?;
-        let mut mongodb = Self {
-            uri: format!("mongodb://{address}"),
-            child: Some(child),
-        };
-        mongodb
-            .wait(address)
-            .with_context(|| format!("see {}", log.display()))?;
-        Ok(mongodb)
-    }
-
-    fn wait(&mut self, address: SocketAddr) -> Result<()> {
-        let start = Instant::now();
-        while std::net::TcpStream::connect(address).is_err() {
-            if let Some(child) = &mut self.child
-                && let Some(status) = child.try_wait()?
-            {
-                bail!("secantusd-py ended early ({status})");
-            }
-            if start.elapsed() > Duration::from_secs(60) {
-                bail!("secantusd-py does not listen after 60 s");
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Mongodb {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            // Its data is thrown away; both fail only when it has ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
 }
