@@ -93,7 +93,7 @@ fn scan(attack: &Attack, now_ns: i64, left: u32, stage: &mut Stage<'_>) {
 
 /// Several logins at once, each with some passwords until the server hangs up.
 fn brute_force(attack: &Attack, now_ns: i64, left: u32, stage: &mut Stage<'_>) {
-    const PARALLEL: u32 = 8;
+    const PARALLEL: u32 = 24;
     for number in 0..left.min(PARALLEL) {
         let random = &mut *stage.random;
         let mut dialogue = ssh_opening("SSH-2.0-libssh_0.10.5", random);
@@ -178,7 +178,7 @@ fn tunnel(attack: &Attack, now_ns: i64, left: u32, stage: &mut Stage<'_>) {
     const TXT: u16 = 16;
     const NULL: u16 = 10;
     let mut time = now_ns;
-    for number in 0..left.min(stage.random.random_range(3..9)) {
+    for number in 0..left.min(stage.random.random_range(8..17)) {
         let random = &mut *stage.random;
         let last = random.random_range(12..48);
         let name = format!(
@@ -206,7 +206,7 @@ fn tunnel(attack: &Attack, now_ns: i64, left: u32, stage: &mut Stage<'_>) {
         let exchange = Exchange::new(time, end, (attack.target, 53), dialogue);
         let conversation = Conversation::udp(Behaviour::DnsTunnel, exchange, random);
         stage.start(conversation);
-        time += waiting(stage.random, 60 * MILLISECOND);
+        time += waiting(stage.random, 20 * MILLISECOND);
     }
 }
 
@@ -276,10 +276,10 @@ pub(crate) fn actors(
         brute_force,
         vec![guesser],
         people.shells[0],
-        share(0.08, 8),
+        share(0.08, 24),
         0.28,
         0.08,
-        8,
+        24,
         none,
     );
     add(
@@ -316,10 +316,10 @@ pub(crate) fn actors(
         tunnel,
         vec![visitor],
         name_server,
-        share(0.12, 10),
+        share(0.12, 12),
         0.72,
-        0.1,
-        5,
+        0.02,
+        12,
         "t.example",
     );
     actors

@@ -47,6 +47,9 @@ pub(super) struct IforestArgs {
     /// Greatest height of a tree [default: by the rows per tree]
     #[arg(long, value_name = "N")]
     height_limit: Option<u32>,
+    /// Count repeated rows as often as they occur; otherwise once, which makes more of rare kinds of flow
+    #[arg(long)]
+    keep_duplicates: bool,
     /// Quantile of held-out ordinary scores that becomes the threshold [default: of the trainer]
     #[arg(long, value_name = "QUANTILE")]
     threshold_quantile: Option<f64>,
@@ -87,6 +90,7 @@ fn train_iforest(args: &IforestArgs, file: &Settings) -> Result<(), Failure> {
         subsample: args.subsample.unwrap_or(defaults.subsample),
         height_limit: args.height_limit.or(defaults.height_limit),
         threshold_quantile: args.threshold_quantile.unwrap_or(defaults.threshold_quantile),
+        remove_duplicates: !args.keep_duplicates,
         exclude: args.exclude.clone(),
         seed: args.seed,
         data: args.data.clone().unwrap_or_else(names),

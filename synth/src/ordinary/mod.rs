@@ -21,7 +21,7 @@ struct Kind {
 const KINDS: [Kind; 10] = [
     Kind {
         start: sessions::browse,
-        share: 0.70,
+        share: 0.732,
         flows_per_session: 4.4,
     },
     Kind {
@@ -61,12 +61,12 @@ const KINDS: [Kind; 10] = [
     },
     Kind {
         start: sessions::resolve_address,
-        share: 0.045,
+        share: 0.02,
         flows_per_session: 1.0,
     },
     Kind {
         start: sessions::ping,
-        share: 0.015,
+        share: 0.008,
         flows_per_session: 1.0,
     },
 ];

@@ -78,8 +78,8 @@ fn visit(start_ns: i64, who: usize, site: &Site, stage: &mut Stage<'_>) {
         secure(site, requests, random)
     };
     let opening = match random.random_range(0..400) {
-        0..3 => Opening::Silent(random.random_range(1..3)),
-        3..6 => Opening::Refused,
+        0..15 => Opening::Silent(random.random_range(1..3)),
+        15..25 => Opening::Refused,
         _ => Opening::Accepted,
     };
     let closing = match random.random_range(0..100) {
@@ -304,7 +304,8 @@ pub(super) fn resolve_address(start_ns: i64, stage: &mut Stage<'_>) {
         6..9 => (*pick(stage.random, &known), client),
         _ => (client, pick(stage.random, &people.clients).host),
     };
-    let answered = stage.random.random_bool(0.96);
+    // The gateway goes on asking for hosts that were switched off; others ask those that they talk to.
+    let answered = asker.mac != people.gateway.mac || stage.random.random_bool(0.5);
     let packets = datagrams::resolve(start_ns, &asker, &target, answered, stage.random);
     let conversation = Conversation::made(Behaviour::Arp, (asker, target), 0, packets, stage.random);
     stage.start(conversation);
@@ -320,7 +321,8 @@ pub(super) fn ping(start_ns: i64, stage: &mut Stage<'_>) {
         _ => pick(stage.random, &people.sites).host,
     };
     let count = [1, 1, 3, 4, 4, 4, 10][stage.random.random_range(0..7)];
-    let answered = stage.random.random_bool(0.93);
+    // A few people keep an eye on hosts that do not answer.
+    let answered = !who.is_multiple_of(16) || stage.random.random_bool(0.5);
     let packets = datagrams::ping(start_ns, &client, &server, count, answered, stage.random);
     let hosts = (client, server);
     let conversation = Conversation::made(Behaviour::Ping, hosts, wire::ICMP, packets, stage.random);

@@ -1,6 +1,9 @@
 //! Makes the bundled packages while the project builds, before there is a `netsage` program that could:
 //! `netsage-pack COMPONENT ARTIFACT CARD PACKAGE`. Users have `netsage detector pack`.
-#![allow(clippy::print_stderr, reason = "a command-line program reports on the terminal")]
+#![allow(
+    clippy::print_stderr,
+    reason = "a command-line program reports on the terminal"
+)]
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -13,13 +16,20 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let outcome = || -> Result<(), Box<dyn Error>> {
-        let bytes =
-            netsage_runtime::package::pack(&fs::read(component)?, &fs::read(artifact)?, Some(&fs::read(card)?))?;
+        let bytes = netsage_runtime::package::pack(
+            &fs::read(component)?,
+            &fs::read(artifact)?,
+            Some(&fs::read(card)?),
+        )?;
         Ok(fs::write(package, bytes)?)
     };
     outcome().map_or_else(
         |error| {
-            eprintln!("error: cannot pack {} with {}: {error}", component.display(), artifact.display());
+            eprintln!(
+                "error: cannot pack {} with {}: {error}",
+                component.display(),
+                artifact.display()
+            );
             ExitCode::FAILURE
         },
         |()| ExitCode::SUCCESS,
