@@ -27,7 +27,7 @@ self.onmessage = async ({ data: message }) => {
 
 async function run({ source, digest, api }) {
   post("progress", { stage: "load", done: 0, total: 0 });
-  const [, detector] = await Promise.all([init(), open(`${api}/detectors/${digest}`)]);
+  const [, detector] = await Promise.all([init({ module_or_path: new URL("./lab_bg.wasm", import.meta.url) }), open(`${api}/detectors/${digest}`)]);
   post("progress", { stage: "read", done: 0, total: 0 });
   lab = source.file ? Lab.read(new Uint8Array(await source.file.arrayBuffer())) : Lab.sample(source.flows, source.seed);
   session = detector.Session.open(artifact(detector.package), undefined);

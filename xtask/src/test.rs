@@ -29,20 +29,29 @@ pub(crate) struct TestArguments {
     filter: Option<String>,
 }
 
+/// The default members of the workspace.
+const NATIVE: &[&str] = &[];
+/// What the default members leave out: their pure parts are tested natively. A call of its own, so that it
+/// does not change the features that the dependencies of the program are built with.
+const BROWSER_AND_TOOLS: &[&str] =
+    &["--package", "netsage-web", "--package", "netsage-lab", "--package", "xtask-wasm"];
+
 /// Runs everything, sums it up, and fails when anything failed.
 pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     let browser = !arguments.no_browser;
     let filter = arguments.filter.as_deref();
-    let steps = Steps::new(build::STEPS + 1 + u64::from(browser) + if filter.is_none() { 4 } else { 0 });
+    let steps = Steps::new(build::STEPS + 2 + u64::from(browser) + if filter.is_none() { 4 } else { 0 });
     let program = build::all(&workspace, &steps, Purpose::Test { browser }, false)?;
 
     let mut summary = Summary::default();
     if filter.is_none() {
         checks(&workspace, &steps, &mut summary);
     }
-    let tests = steps.run("Rust tests", |line| rust_tests(&workspace, &steps, filter, line));
-    summary.add_tests("Rust tests", tests);
+    for (name, packages) in [("Rust tests", NATIVE), ("Rust tests of browser code and tools", BROWSER_AND_TOOLS)] {
+        let tests = steps.run(name, |line| rust_tests(&workspace, &steps, packages, filter, line));
+        summary.add_tests(name, tests);
+    }
     if browser {
         let tests = steps.run("Browser tests", |line| {
             browser_tests(&workspace, &steps, &program, filter, line)
@@ -134,11 +143,12 @@ fn checks(workspace: &Workspace, steps: &Steps, summary: &mut Summary) {
 fn rust_tests(
     workspace: &Workspace,
     steps: &Steps,
+    packages: &[&str],
     filter: Option<&str>,
     on_line: &mut dyn FnMut(&str),
 ) -> Result<Tally> {
     let mut command = workspace.cargo(&["test", "--release", "--no-fail-fast"]);
-    command.args(filter).args(["--", "--show-output"]);
+    command.args(packages).args(filter).args(["--", "--show-output"]);
     // The tests of the stores install a server there once, unless MONGODB_URI names one.
     command.env("NETSAGE_TOOLS", workspace.cache.join("tools"));
     let mut reader = CargoReader::default();

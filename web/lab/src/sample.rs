@@ -4,10 +4,14 @@ use std::collections::HashMap;
 
 use netsage_capture::{FlowBatch, LinkType, Meter, MeterConfig, Mode, Packet};
 use netsage_schema::Identity;
+use netsage_schema::csv::UNKNOWN_PROTOCOL;
 use netsage_synth::{FlowLabel, Generator, SynthConfig};
 
 use crate::dataset::{Dataset, PACKETS_PER_DRAIN, UNKNOWN};
 
+/// IP protocol numbers of the protocols with ports in the labels.
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 /// Slack between a label's times and a record's, as a status interval may end between packets.
 const SLACK_NS: i64 = 1_000_000_000;
 
@@ -103,12 +107,16 @@ impl Tuple {
         )
     }
 
+    /// Labels know ports of TCP and UDP alone, and ARP, which has no protocol number, as protocol 0; the meter
+    /// puts the type and code of ICMP where ports would be, and ARP under the reserved number.
     fn of_identity(identity: &Identity) -> Self {
-        let source = (identity.source, identity.source_port);
+        let has_ports = matches!(identity.protocol, TCP | UDP);
+        let port = |port| if has_ports { port } else { 0 };
+        let protocol = if identity.protocol == UNKNOWN_PROTOCOL { 0 } else { identity.protocol };
         Self::new(
-            source,
-            (identity.destination, identity.destination_port),
-            identity.protocol,
+            (identity.source, port(identity.source_port)),
+            (identity.destination, port(identity.destination_port)),
+            protocol,
         )
     }
 }

@@ -76,7 +76,7 @@ pub(crate) fn AlertDetail(alert: Alert, close: Callback<()>, changed: Callback<A
             <header>
                 <span class=format!("badge {severity}")>{severity}</span>
                 <h2>{alert.kind.clone()}" from "<code>{alert.source.clone()}</code></h2>
-                <button type="button" class="icon" aria-label="Close" node_ref=close_button on:click=move |_| close.run(())>"✕"</button>
+                <button type="button" class="icon" aria-label="Leave the details" node_ref=close_button on:click=move |_| close.run(())>"✕"</button>
             </header>
             <StateForm id=alert.id.clone() state=alert.state changed/>
             <h3>"What drove the score"</h3>
