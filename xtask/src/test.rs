@@ -33,8 +33,14 @@ pub(crate) struct TestArguments {
 const NATIVE: &[&str] = &[];
 /// What the default members leave out: their pure parts are tested natively. A call of its own, so that it
 /// does not change the features that the dependencies of the program are built with.
-const BROWSER_AND_TOOLS: &[&str] =
-    &["--package", "netsage-web", "--package", "netsage-lab", "--package", "xtask-wasm"];
+const BROWSER_AND_TOOLS: &[&str] = &[
+    "--package",
+    "netsage-web",
+    "--package",
+    "netsage-lab",
+    "--package",
+    "xtask-wasm",
+];
 
 /// Runs everything, sums it up, and fails when anything failed.
 pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
@@ -48,8 +54,13 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     if filter.is_none() {
         checks(&workspace, &steps, &mut summary);
     }
-    for (name, packages) in [("Rust tests", NATIVE), ("Rust tests of browser code and tools", BROWSER_AND_TOOLS)] {
-        let tests = steps.run(name, |line| rust_tests(&workspace, &steps, packages, filter, line));
+    for (name, packages) in [
+        ("Rust tests", NATIVE),
+        ("Rust tests of browser code and tools", BROWSER_AND_TOOLS),
+    ] {
+        let tests = steps.run(name, |line| {
+            rust_tests(&workspace, &steps, packages, filter, line)
+        });
         summary.add_tests(name, tests);
     }
     if browser {

@@ -112,7 +112,11 @@ impl Tuple {
     fn of_identity(identity: &Identity) -> Self {
         let has_ports = matches!(identity.protocol, TCP | UDP);
         let port = |port| if has_ports { port } else { 0 };
-        let protocol = if identity.protocol == UNKNOWN_PROTOCOL { 0 } else { identity.protocol };
+        let protocol = if identity.protocol == UNKNOWN_PROTOCOL {
+            0
+        } else {
+            identity.protocol
+        };
         Self::new(
             (identity.source, port(identity.source_port)),
             (identity.destination, port(identity.destination_port)),
