@@ -87,7 +87,6 @@ async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, String> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn unreachable(_error: gloo_net::Error) -> String {
     "The host does not answer; is `netsage run` still running?".to_owned()
 }

@@ -58,7 +58,7 @@ impl Live {
             });
         });
         on(&source, "detectors", move |_| {
-            live.detectors.update(|number| *number = number.wrapping_add(1))
+            live.detectors.update(|number| *number = number.wrapping_add(1));
         });
         on(&source, "open", move |_| live.connected.set(true));
         on(&source, "error", move |_| live.connected.set(false));

@@ -3,6 +3,10 @@
 //! It talks to nothing but the host's API, keeps no secret beyond the tab, and works under a content
 //! security policy without inline scripts. Figures come from the library beside it. Start with `app`.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "components and callbacks own what they are given"
+)]
 // The macro for components writes `pub` functions of its own.
 #![allow(unreachable_pub)]
 

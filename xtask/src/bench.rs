@@ -22,9 +22,7 @@ enum Subject {
     Runtime,
     /// Stores: alerts and flows written per second.
     Store,
-    /// The meter: packets per second, memory per flow.
-    Meter,
-    /// All of them.
+    /// Both of them.
     All,
 }
 
@@ -34,21 +32,18 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let steps = Steps::new(build::STEPS);
     build::all(&workspace, &steps, Purpose::Build, false)?;
     steps.finish();
-    for (subject, package, example) in [
-        (Subject::Runtime, "netsage-runtime", "bench"),
-        (Subject::Store, "netsage-store", "bench_store"),
-        (Subject::Meter, "netsage-capture", "bench"),
+    let detector = workspace
+        .dist
+        .join(format!("packages/{}.wasm", build::BUNDLED[0]));
+    for (subject, example, input) in [
+        (Subject::Runtime, "bench", Some(&detector)),
+        (Subject::Store, "bench_store", None),
     ] {
         if arguments.subject == Subject::All || arguments.subject == subject {
-            openly(workspace.cargo(&[
-                "run",
-                "--quiet",
-                "--release",
-                "--package",
-                package,
-                "--example",
-                example,
-            ]))?;
+            // No package is named: all default members together share the dependencies of the program.
+            let mut command = workspace.cargo(&["run", "--quiet", "--release", "--example", example, "--"]);
+            command.args(input);
+            openly(command)?;
         }
     }
     Ok(())

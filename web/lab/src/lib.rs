@@ -7,6 +7,10 @@
 //!
 //! This crate must never touch the network or the page, and no file makes it panic. Start with
 //! [`dataset::Dataset::read`].
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "what comes from JavaScript is handed over by value"
+)]
 
 use netsage_schema::UNSW_NB15;
 use wasm_bindgen::prelude::wasm_bindgen;
