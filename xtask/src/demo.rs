@@ -82,7 +82,7 @@ pub(crate) fn announce(arguments: &AnnounceArguments) {
     }
     eprintln!("\nNetSage is at http://{}", arguments.address);
     eprintln!(
-        "Open Alerts: the port scan, the brute force and the other planted behaviours are there, each with the \
+        "Open Alerts: the port scan, the SYN flood, the DNS tunnel and the brute force are there, each with the \
          features that gave it away. Ctrl-C stops."
     );
 }
