@@ -1,13 +1,13 @@
 //! Finished flow records, ready for detectors and stores.
 
-use netsage_schema::{Identity, Rows, UNSW_NB15};
+use netsage_schema::{Identity, Rows, Schema, UNSW_NB15};
 
 use crate::community_id::CommunityId;
 
 /// Finished records: row `i` of `rows`, `identities[i]` and `community_ids[i]` belong together.
 #[derive(Debug, Clone)]
 pub struct FlowBatch {
-    /// The feature rows, in the schema `unsw-nb15`.
+    /// The feature rows, in the schema of the meter.
     pub rows: Rows,
     /// Who talked to whom and when.
     pub identities: Vec<Identity>,
@@ -16,10 +16,10 @@ pub struct FlowBatch {
 }
 
 impl FlowBatch {
-    /// An empty batch.
-    pub fn new() -> Self {
+    /// An empty batch for a meter of that schema.
+    pub fn new(schema: &'static Schema) -> Self {
         Self {
-            rows: Rows::new(&UNSW_NB15),
+            rows: Rows::new(schema),
             identities: Vec::new(),
             community_ids: Vec::new(),
         }
@@ -49,8 +49,9 @@ impl FlowBatch {
     }
 }
 
+/// A batch of the default schema, `unsw-nb15`.
 impl Default for FlowBatch {
     fn default() -> Self {
-        Self::new()
+        Self::new(&UNSW_NB15)
     }
 }

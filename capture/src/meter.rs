@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
+use netsage_schema::{Schema, UNSW_NB15};
+
 use crate::application::{Conversation, Expectations, uses_ftp_data_port};
 use crate::batch::FlowBatch;
 use crate::community_id::{self, CommunityId, Ports};
@@ -14,6 +16,8 @@ use crate::flow::table::{FlowRef, FlowTable, LARGEST_TIMEOUT_NS, TimeoutClass};
 use crate::packet::Packet;
 use crate::stats::MeterStats;
 
+/// Bytes that a flow takes with its share of everything else.
+const BYTES_PER_FLOW: usize = 1024;
 /// Fragmented packets whose later pieces are expected.
 const MAX_FRAGMENTED: usize = 4096;
 
@@ -30,20 +34,26 @@ pub enum Mode {
 /// How a meter works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeterConfig {
-    /// Most flows tracked at once, at least 1; beyond it the flow idle for longest is ended early.
-    pub max_flows: usize,
+    /// The columns of the rows, one of [`Schema::ALL`].
+    pub schema: &'static Schema,
+    /// Bytes for flows and for records that wait to leave; beyond it flows are ended early.
+    pub flow_memory: usize,
     /// What drives the timeouts.
     pub mode: Mode,
     /// Whether `sbytes` and `dbytes` include the link header. Off as in the dataset; Argus on Ethernet has it on.
     pub count_link_bytes: bool,
+    /// Whether packets inside tunnels are metered by the flow inside instead of the outer one.
+    pub decapsulate: bool,
 }
 
 impl Default for MeterConfig {
     fn default() -> Self {
         Self {
-            max_flows: 262_144,
+            schema: &UNSW_NB15,
+            flow_memory: 64 << 20,
             mode: Mode::Replay,
             count_link_bytes: false,
+            decapsulate: false,
         }
     }
 }
@@ -73,9 +83,10 @@ pub struct Meter {
 impl Meter {
     /// A meter without flows.
     pub fn new(config: MeterConfig) -> Self {
+        let max_flows = (config.flow_memory / BYTES_PER_FLOW).max(1);
         Self {
-            table: FlowTable::new(config.max_flows),
-            window: Window::new(config.max_flows),
+            table: FlowTable::new(max_flows),
+            window: Window::new(max_flows),
             config,
             stats: MeterStats::default(),
             clock_ns: None,

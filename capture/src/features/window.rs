@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
 
-use netsage_schema::Identity;
+use netsage_schema::{Identity, UNSW_NB15};
 
 use super::{Row, position};
 use crate::batch::FlowBatch;
@@ -63,7 +63,7 @@ impl Window {
             block: Vec::with_capacity(BLOCK),
             compared: Vec::with_capacity(BLOCK),
             block_opened_ns: 0,
-            ready: FlowBatch::new(),
+            ready: FlowBatch::new(&UNSW_NB15),
         }
     }
 

@@ -24,7 +24,7 @@ fn captures(folder: &str) -> Vec<PathBuf> {
 /// Meters a file; the error, if any, comes after the records of what could be read.
 fn meter(path: &Path) -> (FlowBatch, Option<String>) {
     let mut meter = Meter::new(MeterConfig::default());
-    let mut batch = FlowBatch::new();
+    let mut batch = FlowBatch::default();
     let read = |meter: &mut Meter| {
         let mut reader = CaptureReader::new(File::open(path).unwrap())?;
         while let Some(packet) = reader.next_packet()? {

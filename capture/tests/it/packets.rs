@@ -95,7 +95,7 @@ pub(crate) fn meter(config: MeterConfig, packets: &[(i64, Vec<u8>)]) -> (FlowBat
         meter.packet(&raw(*time_ns, bytes));
     }
     meter.finish();
-    let mut batch = FlowBatch::new();
+    let mut batch = FlowBatch::default();
     meter.drain(&mut batch);
     (batch, meter)
 }

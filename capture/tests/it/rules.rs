@@ -213,7 +213,7 @@ fn counts_are_totals_of_a_block_of_100() {
 #[test]
 fn the_table_never_exceeds_its_limit() {
     let limited = MeterConfig {
-        max_flows: 3,
+        flow_memory: 3 << 10,
         ..config()
     };
     let packets: Vec<_> = (0..10_u16)
@@ -267,7 +267,7 @@ fn live_blocks_close_after_a_second() {
         ..config()
     });
     meter.packet(&raw(0, &udp(Client, 9, b"x")));
-    let mut batch = netsage_capture::FlowBatch::new();
+    let mut batch = netsage_capture::FlowBatch::default();
     for (seconds, expected) in [(29, 0), (31, 0), (33, 1)] {
         meter.advance(seconds * SECOND);
         meter.drain(&mut batch);

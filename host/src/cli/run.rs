@@ -85,7 +85,7 @@ async fn serve(resolved: Resolved) -> Result<(), Failure> {
         let config = PipelineConfig {
             workers: resolved.workers,
             queue_blocks: resolved.queue_blocks,
-            flow_limit: resolved.flow_limit,
+            meter: resolved.meter.clone(),
         };
         let handle = tokio::runtime::Handle::current();
         let pipeline = Pipeline::start(config, source, &catalog, store, &counters, events, handle)?;

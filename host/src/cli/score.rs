@@ -10,12 +10,11 @@ use netsage_schema::csv::{IDENTITY_COLUMNS, Record};
 use netsage_schema::{Identity, Rows, UNSW_NB15};
 
 use super::detectors::{DetectorArgs, column_names};
-use super::flows::meter_config;
 use super::output::{BadRows, Format, identity_csv, identity_json, stdout};
 use super::{Failure, progress};
 use crate::assets::Bundled;
 use crate::catalog::Loaded;
-use crate::config::Settings;
+use crate::config::{MeterArgs, Settings};
 use crate::input::{CaptureFile, Input, TableFile, meter_file, open};
 use crate::pipeline::{BLOCK_ROWS, Contexts, score_rows};
 
@@ -32,9 +31,8 @@ pub(super) struct ScoreArgs {
     /// How to print the scores
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Flows the meter tracks at once [default: 262144]
-    #[arg(long, value_name = "N", env = "NETSAGE_FLOW_LIMIT")]
-    flow_limit: Option<usize>,
+    #[command(flatten)]
+    meter: MeterArgs,
 }
 
 pub(super) fn run(args: &ScoreArgs, file: &Settings) -> Result<(), Failure> {
@@ -46,7 +44,7 @@ pub(super) fn run(args: &ScoreArgs, file: &Settings) -> Result<(), Failure> {
 
 fn score_capture(args: &ScoreArgs, file: &Settings, mut capture: CaptureFile) -> Result<(), Failure> {
     let detectors = args.detectors.load(Bundled::IforestGenerated.name(), file)?;
-    let mut meter = Meter::new(meter_config(args.flow_limit, file));
+    let mut meter = Meter::new(args.meter.config(file)?);
     let bar = progress::reading(&capture.progress(), "scoring");
     let read = capture.progress();
     let mut printer = Printer::new(args.format, detectors, true, false)?;

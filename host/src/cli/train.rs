@@ -10,7 +10,6 @@ use netsage_models::iforest::{self, TrainOptions};
 use netsage_schema::csv::Record;
 use netsage_schema::{Rows, UNSW_NB15};
 
-use super::flows::meter_config;
 use super::output::BadRows;
 use super::{Failure, progress};
 use crate::config::Settings;
@@ -141,7 +140,7 @@ fn read_rows(path: &Path, file: &Settings, rows: &mut Rows, bad: &mut BadRows) -
         Input::Capture(mut capture) => {
             let bar = progress::reading(&capture.progress(), "reading");
             let read = capture.progress();
-            let mut meter = Meter::new(meter_config(None, file));
+            let mut meter = Meter::new(file.meter()?);
             let metered = meter_file(&mut capture, &mut meter, |batch| {
                 bar.set_position(read.read());
                 for row in batch.rows.iter() {

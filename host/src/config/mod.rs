@@ -1,10 +1,12 @@
 //! Settings: a flag wins over an environment variable, that over the settings file, that over the default.
 //!
-//! A setting has one name everywhere: the flag `--flow-limit`, the variable `NETSAGE_FLOW_LIMIT`, the key
-//! `flow-limit`. [`Settings`] is that one definition; clap reads flags and variables into it and serde reads
+//! A setting has one name everywhere: the flag `--flow-memory`, the variable `NETSAGE_FLOW_MEMORY`, the key
+//! `flow-memory`. [`Settings`] is that one definition; clap reads flags and variables into it and serde reads
 //! the file, so that no layer can know a setting that another does not.
 
+mod meter;
 mod resolved;
+mod size;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,8 +15,10 @@ use std::{env, fs, io};
 
 use serde::Deserialize;
 
+pub use meter::MeterArgs;
 pub(crate) use resolved::cache_folder;
 pub use resolved::{Resolved, Source, default_data_dir};
+pub use size::{ByteSize, NotASize};
 
 /// The settings file that is read from the working folder when no other is named.
 pub const DEFAULT_FILE: &str = "netsage.toml";
@@ -94,9 +98,20 @@ pub struct Settings {
     /// Blocks of up to 1,024 flows that may be under way between reading and storing [default: 64]
     #[arg(long, value_name = "N", env = "NETSAGE_QUEUE_BLOCKS", help_heading = "Limits")]
     pub queue_blocks: Option<usize>,
-    /// Flows the meter tracks at once; beyond it the one idle for longest ends early [default: 262144]
-    #[arg(long, value_name = "N", env = "NETSAGE_FLOW_LIMIT", help_heading = "Limits")]
-    pub flow_limit: Option<usize>,
+    /// Memory for flows that are not finished; beyond it half-open and idle ones end early [default: 64MiB]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "NETSAGE_FLOW_MEMORY",
+        help_heading = "Meter"
+    )]
+    pub flow_memory: Option<ByteSize>,
+    /// Meter packets inside tunnels by the flow inside instead of the outer one [default: false]
+    #[arg(long, value_name = "BOOL", env = "NETSAGE_DECAPSULATE", help_heading = "Meter", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub decapsulate: Option<bool>,
+    /// Count link headers in sbytes and dbytes, as Argus does on Ethernet and the dataset does not [default: false]
+    #[arg(long, value_name = "BOOL", env = "NETSAGE_COUNT_LINK_BYTES", help_heading = "Meter", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub count_link_bytes: Option<bool>,
 
     /// End when the replay is through, instead of serving until Ctrl-C [default: false]
     #[arg(long, value_name = "BOOL", env = "NETSAGE_EXIT_WHEN_DONE", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
@@ -175,7 +190,9 @@ impl Settings {
             upload_limit: self.upload_limit.or(weaker.upload_limit),
             workers: self.workers.or(weaker.workers),
             queue_blocks: self.queue_blocks.or(weaker.queue_blocks),
-            flow_limit: self.flow_limit.or(weaker.flow_limit),
+            flow_memory: self.flow_memory.or(weaker.flow_memory),
+            decapsulate: self.decapsulate.or(weaker.decapsulate),
+            count_link_bytes: self.count_link_bytes.or(weaker.count_link_bytes),
             exit_when_done: self.exit_when_done.or(weaker.exit_when_done),
         }
     }
@@ -250,9 +267,12 @@ mod tests {
     #[test]
     fn a_stronger_layer_wins_and_its_source_silences_the_weaker() {
         let strong = parsed("interface = \"eth0\"\nworkers = 3");
-        let weak = parsed("pcap = \"a.pcap\"\nworkers = 9\nflow-limit = 77");
+        let weak = parsed("pcap = \"a.pcap\"\nworkers = 9\nflow-memory = \"2MiB\"");
         let both = strong.or(weak);
-        assert_eq!((both.workers, both.flow_limit), (Some(3), Some(77)));
+        assert_eq!(
+            (both.workers, both.flow_memory),
+            (Some(3), Some(ByteSize(2 << 20)))
+        );
         assert_eq!((both.pcap, both.interface.as_deref()), (None, Some("eth0")));
     }
 
@@ -267,6 +287,7 @@ mod tests {
         check("worker = 3", "unknown field `worker`");
         check("workers = \"three\"", "line 1");
         check("listen = 5", "listen");
+        check("flow-memory = \"64\"", "a whole number and a unit");
         check("pcap = \"a\"\ninterface = \"b\"", "both `pcap` and `interface`");
     }
 
@@ -280,6 +301,7 @@ mod tests {
         check(&format!("{data}listen = \"0.0.0.0:80\""), "without a token");
         check(&format!("{data}token = \"short\""), "at least 8");
         check(&format!("{data}workers = 0"), "not between 1 and 256");
+        check(&format!("{data}flow-memory = \"1KiB\""), "at least 1MiB");
         check(&format!("{data}threshold = [\"iforest\"]"), "NAME=SCORE");
         check(&format!("{data}threshold = [\"iforest=nan\"]"), "NAME=SCORE");
     }

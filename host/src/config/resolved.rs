@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use netsage_capture::MeterConfig;
+
 use super::{ConfigError, Settings, home_folder, parse_thresholds};
 use crate::assets::Bundled;
 
@@ -50,8 +52,8 @@ pub struct Resolved {
     pub workers: usize,
     /// Blocks under way, at least 2.
     pub queue_blocks: usize,
-    /// Flows that the meter tracks, at least 1.
-    pub flow_limit: usize,
+    /// How packets are metered.
+    pub meter: MeterConfig,
     /// Whether the program ends with its replay.
     pub exit_when_done: bool,
 }
@@ -62,6 +64,7 @@ impl Resolved {
     /// # Errors
     /// When a value cannot be, or the address needs a token that is not there.
     pub fn new(settings: Settings) -> Result<Self, ConfigError> {
+        let meter = settings.meter()?;
         let source = match (settings.pcap, settings.interface) {
             (Some(file), _) => Source::Replay(file),
             (None, Some(interface)) => Source::Live {
@@ -102,7 +105,7 @@ impl Resolved {
             )? << 20,
             workers: within("workers", settings.workers, processors.min(256), 1..=256)?,
             queue_blocks: within("queue-blocks", settings.queue_blocks, 64, 2..=65_536)?,
-            flow_limit: within("flow-limit", settings.flow_limit, 262_144, 1..=1 << 28)?,
+            meter,
             exit_when_done: settings.exit_when_done.unwrap_or(false),
         })
     }

@@ -66,7 +66,7 @@ pub fn meter_file<E>(
     meter: &mut Meter,
     mut each: impl FnMut(&FlowBatch) -> Result<(), E>,
 ) -> Result<(MeterStats, Option<InputError>), E> {
-    let mut batch = FlowBatch::new();
+    let mut batch = FlowBatch::new(meter.config().schema);
     let mut packets: u64 = 0;
     let damage = loop {
         match capture.next_packet() {

@@ -4,18 +4,28 @@ use std::sync::Arc;
 
 use netsage_capture::FlowBatch;
 use netsage_runtime::ContextValues;
+use netsage_schema::Schema;
 use netsage_store::AlertHit;
 
 use crate::catalog::Loaded;
 
 /// A block of flows; its memory circulates.
-#[derive(Default)]
 pub(super) struct Block {
     /// Position in the order of the blocks, from 0.
     pub(super) sequence: u64,
     pub(super) flows: FlowBatch,
     /// Where and when each flow was, for detectors that ask.
     pub(super) contexts: ContextValues,
+}
+
+impl Block {
+    pub(super) fn new(schema: &'static Schema) -> Self {
+        Self {
+            sequence: 0,
+            flows: FlowBatch::new(schema),
+            contexts: ContextValues::default(),
+        }
+    }
 }
 
 /// A block with everything that detectors said about it.

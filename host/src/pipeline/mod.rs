@@ -25,6 +25,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{bounded, unbounded};
 use netsage_api_types::LiveEvent;
+use netsage_capture::MeterConfig;
 use netsage_store::{Store, StoreError};
 use tokio::sync::broadcast;
 
@@ -41,14 +42,14 @@ pub use severity::severity;
 pub const BLOCK_ROWS: usize = 1024;
 
 /// How a pipeline works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipelineConfig {
     /// Threads that score, at least 1.
     pub workers: usize,
     /// Blocks that may be under way, at least 2.
     pub queue_blocks: usize,
-    /// Flows that the meter tracks.
-    pub flow_limit: usize,
+    /// How packets are metered; the source decides the mode.
+    pub meter: MeterConfig,
 }
 
 /// Where packets come from, opened.
@@ -129,7 +130,7 @@ impl Pipeline {
         let (give_back, empty) = bounded(config.queue_blocks);
         for _ in 0..config.queue_blocks {
             give_back
-                .send(Block::default())
+                .send(Block::new(config.meter.schema))
                 .expect("the channel holds as many blocks as are put in");
         }
         // These two never hold more than the blocks that exist, whatever their own bound.

@@ -41,13 +41,13 @@ impl Reader {
         full: Sender<Block>,
     ) -> Self {
         Self {
+            pending: FlowBatch::new(config.meter.schema),
             config,
             counters,
             stop,
             empty,
             full,
             sequence: 0,
-            pending: FlowBatch::new(),
             oldest: Instant::now(),
             contexts: Contexts::default(),
         }
@@ -63,9 +63,8 @@ impl Reader {
 
     fn meter(&self, mode: Mode) -> Meter {
         Meter::new(MeterConfig {
-            max_flows: self.config.flow_limit,
             mode,
-            ..MeterConfig::default()
+            ..self.config.meter.clone()
         })
     }
 
@@ -199,7 +198,7 @@ impl Reader {
 
     /// Forgets the pending flows before `start`.
     fn keep_from(&mut self, start: usize) {
-        let mut rest = FlowBatch::new();
+        let mut rest = FlowBatch::new(self.config.meter.schema);
         if start < self.pending.len() {
             copy(&self.pending, start, self.pending.len(), &mut rest);
             self.pending = rest;

@@ -183,7 +183,7 @@ impl Dataset {
             mode: Mode::Replay,
             ..MeterConfig::default()
         });
-        let mut batch = FlowBatch::new();
+        let mut batch = FlowBatch::default();
         let mut data = Self::empty("capture");
         let mut until_drain = PACKETS_PER_DRAIN;
         loop {

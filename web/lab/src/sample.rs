@@ -28,7 +28,7 @@ pub fn generate(flows: u32, seed: u64) -> Dataset {
         mode: Mode::Replay,
         ..MeterConfig::default()
     });
-    let mut batch = FlowBatch::new();
+    let mut batch = FlowBatch::default();
     let mut generator = Generator::new(config);
     let mut until_drain = PACKETS_PER_DRAIN;
     for packet in generator.by_ref() {
