@@ -201,6 +201,8 @@ impl Meter {
         match &decoded.transport {
             Transport::Udp(datagram) => flow.conversation.datagram(datagram),
             Transport::Tcp(segment) => {
+                self.stats
+                    .count_tcp_gap(flow.tcp.loss.segment(direction, segment));
                 if let Some(expected) = flow.conversation.segment(direction, segment) {
                     self.expectations
                         .add(expected.address.unwrap_or(decoded.source), expected.port);

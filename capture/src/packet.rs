@@ -31,6 +31,18 @@ impl LinkType {
             other => Self::Other(other),
         }
     }
+
+    /// The number that stands for it in a capture file.
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Loopback => 0,
+            Self::Ethernet => 1,
+            Self::RawIp => 101,
+            Self::LinuxCooked => 113,
+            Self::LinuxCooked2 => 276,
+            Self::Other(number) => number,
+        }
+    }
 }
 
 /// One captured packet.

@@ -80,6 +80,11 @@ pub struct MeterStats {
     pub evicted_flows: u64,
     /// Times that all flows were ended because the clock ran back by more than the largest timeout.
     pub clock_resets: u64,
+    /// Times that a TCP connection acknowledged data that was never seen: loss before or in the capture, as far
+    /// as the protocol tells it.
+    pub tcp_gaps: u64,
+    /// Bytes (sequence numbers) in these gaps.
+    pub tcp_gap_bytes: u64,
     pub(crate) not_metered: [u64; NotMetered::ALL.len()],
 }
 
@@ -95,6 +100,12 @@ impl MeterStats {
     /// Packets that are in no flow.
     pub fn not_metered(&self) -> u64 {
         self.not_metered.iter().sum()
+    }
+
+    /// Counts data that was acknowledged and never seen; 0 bytes are no gap.
+    pub(crate) fn count_tcp_gap(&mut self, bytes: u32) {
+        self.tcp_gaps += u64::from(bytes > 0);
+        self.tcp_gap_bytes += u64::from(bytes);
     }
 
     pub(crate) fn count_not_metered(&mut self, reason: NotMetered) {

@@ -3,7 +3,7 @@
 //! The dataset's records were sorted by their last packet and cut into blocks of 100; every record carries
 //! the totals of its whole block. A replay does the same in a stream: a finished record waits until no
 //! unfinished one can have an earlier last packet. A live meter cannot wait: it takes records as they finish
-//! and closes a block that has been open for a second.
+//! and closes a block that has been open for half a second.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,8 +17,8 @@ use crate::community_id::CommunityId;
 
 /// Records that share their counts.
 const BLOCK: usize = 100;
-/// How long a live block stays open.
-const LIVE_BLOCK_NS: i64 = 1_000_000_000;
+/// How long a live block stays open: half of the second by which a live record may be late.
+const LIVE_BLOCK_NS: i64 = 500_000_000;
 
 /// A finished record that waits for its block.
 pub(crate) struct Pending {

@@ -2,6 +2,7 @@
 //!
 //! Sequence numbers are compared without wrap-around, as Argus does; a wrap starts the count anew.
 
+use super::loss::Loss;
 use crate::decode::TcpSegment;
 
 /// Where the connection stands.
@@ -55,6 +56,8 @@ pub(crate) struct Tcp {
     normal_close: bool,
     synack_ns: i64,
     ackdat_ns: i64,
+    /// What was acknowledged and never seen; no part of any row.
+    pub(crate) loss: Loss,
 }
 
 impl Tcp {

@@ -6,5 +6,6 @@
 mod captures;
 mod files;
 mod invariants;
+mod live_clock;
 mod packets;
 mod rules;

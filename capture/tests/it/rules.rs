@@ -1,6 +1,6 @@
 //! Each rule of the meter on packets built for it.
 
-use netsage_capture::{Meter, MeterConfig, Mode};
+use netsage_capture::{Meter, MeterConfig};
 
 use crate::packets::{
     ACK, FIN, From, From::*, MILLISECOND, RST, SECOND, SYN, icmp, meter, raw, tcp, term, udp, value,
@@ -258,21 +258,6 @@ fn a_clock_that_jumps_does_not_stop_the_timers() {
     );
     assert_eq!(batch.len(), 6);
     assert_eq!(meter.stats().clock_resets, 2);
-}
-
-#[test]
-fn live_blocks_close_after_a_second() {
-    let mut meter = Meter::new(MeterConfig {
-        mode: Mode::Live,
-        ..config()
-    });
-    meter.packet(&raw(0, &udp(Client, 9, b"x")));
-    let mut batch = netsage_capture::FlowBatch::default();
-    for (seconds, expected) in [(29, 0), (31, 0), (33, 1)] {
-        meter.advance(seconds * SECOND);
-        meter.drain(&mut batch);
-        assert_eq!(batch.len(), expected, "after {seconds} s");
-    }
 }
 
 #[test]
