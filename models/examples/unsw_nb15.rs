@@ -46,7 +46,7 @@ fn main() -> Result<()> {
         notes: [
             "Figures are measured on the rows with odd id of the official testing partition. Settings that do not \
              come from the literature (the scale of thresholds) were chosen by looking at the AUROC there, among \
-             about ten; no label entered the fit or the threshold.",
+             about a dozen; no label entered the fit or the threshold.",
             "Figures that end in _without_ttl are those of a second forest, trained with the same seed and without \
              sttl, dttl and ct_state_ttl: in this dataset the time-to-live gives the label away.",
             "The ordinary flows of the testing partition come from other hosts than those of training, so the \

@@ -1,8 +1,8 @@
 // The same component gives the same scores on the host and in the browser, to the last bit.
 //
-// NETSAGE_BIN names the program, NETSAGE_CSV a CSV in the UNSW-NB15 format (also gzipped), NETSAGE_URL a host
-// that knows the detector. Scores of the host come from its command line, those of the browser from the
-// Lab's own worker.
+// NETSAGE_BIN names the program, NETSAGE_CSV a CSV in the UNSW-NB15 format (also gzipped), NETSAGE_DATASET a
+// part of the dataset itself, NETSAGE_URL a host that knows the detectors. Scores of the host come from its
+// command line, those of the browser from the Lab's own worker.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -14,8 +14,8 @@ import { gunzipSync } from "node:zlib";
 import { api, base, launch, open, skip } from "./browser.mjs";
 
 const ROWS = 5000;
-const { NETSAGE_BIN: program, NETSAGE_CSV: table } = process.env;
-const missing = skip || (program && table ? false : "skipped: NETSAGE_BIN and NETSAGE_CSV are not both given");
+const { NETSAGE_BIN: program, NETSAGE_CSV: generated, NETSAGE_DATASET: dataset } = process.env;
+const unless = (variable, value) => skip || (program && value ? false : `skipped: NETSAGE_BIN and ${variable} are not both given`);
 
 const bits = (scores) => [...new Uint32Array(Float32Array.from(scores).buffer)];
 
@@ -89,7 +89,7 @@ test("the comparison notices a single bit", () => {
   }
 });
 
-test("host and browser agree on 5,000 rows to the last bit", { skip: missing }, async () => {
+async function agree(table) {
   const csv = await head(table, ROWS);
   const detectors = await api("/detectors");
   assert.ok(detectors.length > 0, "the host knows a detector");
@@ -99,4 +99,8 @@ test("host and browser agree on 5,000 rows to the last bit", { skip: missing }, 
     assert.ok(new Set(host).size > 100, "the scores differ from row to row");
     assert.equal(firstDifference(host, chromium), -1, "the first row that differs");
   }
-});
+}
+
+test("host and browser agree on 5,000 generated flows to the last bit", { skip: unless("NETSAGE_CSV", generated) }, () => agree(generated));
+
+test("host and browser agree on 5,000 rows of UNSW-NB15 to the last bit", { skip: unless("NETSAGE_DATASET", dataset) }, () => agree(dataset));

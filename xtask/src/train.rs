@@ -14,6 +14,8 @@ use crate::workspace::Workspace;
 
 /// Seeds of the traffic that the model for captures learns from; the demo's traffic has another.
 const CLEAN_TRAFFIC_SEEDS: [&str; 3] = ["20250", "20251", "20252"];
+/// Seed of the traffic that it is measured on: neither one it learned from nor that of the demo.
+const LABELLED_TRAFFIC_SEED: &str = "77";
 /// Half an hour of ordinary traffic has some 20,000 flows; about 1 in 1,000 may be taken for odd.
 const CLEAN_TRAFFIC_QUANTILE: &str = "0.999";
 
@@ -44,16 +46,20 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
     let program = built(&workspace)?;
     let folder = workspace.target.join("netsage-train");
     files::make_folder(&folder)?;
-    let mut clean = Vec::new();
-    for seed in CLEAN_TRAFFIC_SEEDS {
-        let capture = folder.join(format!("clean-{seed}.pcap"));
+    let synth = |options: &[&str], name: String| {
+        let capture = folder.join(name);
         let mut command = workspace.command(&program);
-        command
-            .args(["synth", "--clean", "--seed", seed, "--out"])
-            .arg(&capture);
-        openly(command)?;
-        clean.push(capture);
-    }
+        command.arg("synth").args(options).arg("--out").arg(&capture);
+        openly(command).map(|()| capture)
+    };
+    let clean = CLEAN_TRAFFIC_SEEDS
+        .iter()
+        .map(|seed| synth(&["--clean", "--seed", seed], format!("clean-{seed}.pcap")))
+        .collect::<Result<Vec<_>>>()?;
+    let planted = synth(
+        &["--seed", LABELLED_TRAFFIC_SEED],
+        format!("netsage-synth-seed-{LABELLED_TRAFFIC_SEED}.pcap"),
+    )?;
     // This one also measures, so that the card has its figures.
     let mut command = workspace.cargo(&[
         "run",
@@ -82,6 +88,8 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
             "--keep-duplicates",
             "--threshold-quantile",
             CLEAN_TRAFFIC_QUANTILE,
+            "--evaluate",
+            &planted.to_string_lossy(),
         ],
     )?;
     let program = built(&workspace)?;

@@ -3,29 +3,28 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::anyhow;
 use netsage_api_types::DetectorRef;
-use netsage_models::metrics::{self, Evaluation};
-use netsage_schema::csv::Record;
-use netsage_schema::{Rows, UNSW_NB15};
+use netsage_models::metrics::Evaluation;
 use serde::Serialize;
 
+use super::Failure;
 use super::detectors::DetectorArgs;
+use super::labelled::Labelled;
 use super::output::{BadRows, stdout};
-use super::{Failure, progress};
 use crate::assets::Bundled;
 use crate::config::Settings;
-use crate::input::{TableFile, open_table};
-use crate::pipeline::score_rows;
 
-/// Measures detectors on a labelled CSV: AUROC, AUPRC, recall at 1 % false positives, per kind of attack.
+/// Measures detectors on labelled rows or flows: AUROC, AUPRC, recall at 1 % false positives, per kind of attack.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  netsage evaluate dev.csv.gz\n  netsage evaluate dev.csv.gz --detector my.wasm --json"
+    after_help = "Example:\n  netsage evaluate dev.csv.gz\n  netsage evaluate dev.csv.gz --detector my.wasm --json\n  netsage synth --out demo.pcap && netsage evaluate demo.pcap"
 )]
 pub(super) struct EvaluateArgs {
-    /// CSV in the format of UNSW-NB15 with a `label` column, also gzipped
+    /// CSV in the format of UNSW-NB15 with a `label` column, or capture with a label file; also gzipped
     file: PathBuf,
+    /// Label file of a capture, as `netsage synth` writes it [default: FILE.labels.csv]
+    #[arg(long, value_name = "CSV")]
+    labels: Option<PathBuf>,
     #[command(flatten)]
     detectors: DetectorArgs,
     /// Print JSON instead of a table
@@ -42,32 +41,20 @@ struct Report {
 }
 
 pub(super) fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
-    let mut table = open_table(&args.file)?;
-    if !table.has_label() {
-        return Err(anyhow!(
-            "{}: there is no column `label`, so nothing can be measured",
-            args.file.display()
-        )
-        .into());
-    }
-    let detectors = args.detectors.load(Bundled::IforestUnswNb15.name(), file)?;
     let mut bad = BadRows::default();
-    let labelled = read(&mut table, &mut bad);
-    let good = labelled.rows.len() as u64;
+    let labelled = Labelled::read(&args.file, args.labels.as_ref(), file, &mut bad)?;
+    let bundled = if labelled.metered {
+        Bundled::IforestGenerated
+    } else {
+        Bundled::IforestUnswNb15
+    };
+    let detectors = args.detectors.load(bundled.name(), file)?;
     let mut reports = Vec::with_capacity(detectors.len());
     for loaded in &detectors {
-        let scores = score_rows(loaded, &labelled.rows, None)?;
         let threshold = loaded.card.as_ref().map(|card| card.threshold);
-        let categories = labelled.categories.iter().any(|category| !category.is_empty());
-        let evaluation = metrics::evaluate(
-            &scores,
-            &labelled.attack,
-            categories.then_some(labelled.categories.as_slice()),
-            threshold,
-        )?;
         reports.push(Report {
             detector: loaded.reference.clone(),
-            evaluation,
+            evaluation: labelled.evaluate(loaded, threshold)?,
         });
     }
     let mut out = stdout();
@@ -80,39 +67,7 @@ pub(super) fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
         }
     }
     out.flush()?;
-    Ok(bad.finish(good)?)
-}
-
-struct Labelled {
-    rows: Rows,
-    attack: Vec<bool>,
-    categories: Vec<String>,
-}
-
-fn read(table: &mut TableFile, bad: &mut BadRows) -> Labelled {
-    let bar = progress::reading(&table.progress(), "reading");
-    let read = table.progress();
-    let mut labelled = Labelled {
-        rows: Rows::new(&UNSW_NB15),
-        attack: Vec::new(),
-        categories: Vec::new(),
-    };
-    let mut record = Record::default();
-    while let Some(result) = table.read(&mut record) {
-        match result {
-            Ok(()) => {
-                labelled.rows.push(&record.values);
-                labelled.attack.push(record.label.unwrap_or_default());
-                labelled.categories.push(record.attack_cat.clone());
-            }
-            Err(error) => bad.report(&error),
-        }
-        if labelled.rows.len().is_multiple_of(1024) {
-            bar.set_position(read.read());
-        }
-    }
-    bar.finish_and_clear();
-    labelled
+    Ok(bad.finish(labelled.rows.len() as u64)?)
 }
 
 fn print_table(out: &mut impl Write, report: &Report) -> io::Result<()> {
@@ -135,8 +90,8 @@ fn print_table(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if !evaluation.categories.is_empty() {
         writeln!(
             out,
-            "  {:<16} {:>8}  {:>12}  {:>12}",
-            "attack_cat", "rows", "TPR at 1 %", "at threshold"
+            "  {:<20} {:>8}  {:>12}  {:>12}",
+            "kind of attack", "rows", "TPR at 1 %", "at threshold"
         )?;
     }
     for category in &evaluation.categories {
@@ -145,7 +100,7 @@ fn print_table(out: &mut impl Write, report: &Report) -> io::Result<()> {
             .map_or_else(|| "-".to_owned(), |recall| format!("{recall:.4}"));
         writeln!(
             out,
-            "  {:<16} {:>8}  {:>12.4}  {:>12}",
+            "  {:<20} {:>8}  {:>12.4}  {:>12}",
             category.category, category.rows, category.recall_at_fpr_1, at_threshold
         )?;
     }

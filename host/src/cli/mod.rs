@@ -11,6 +11,7 @@ mod detector;
 mod detectors;
 mod evaluate;
 mod flows;
+mod labelled;
 mod output;
 mod progress;
 mod run;
@@ -57,7 +58,7 @@ enum Command {
     Flows(flows::FlowsArgs),
     /// Print the scores of the flows of a capture or the rows of a CSV
     Score(score::ScoreArgs),
-    /// Measure detectors on a labelled CSV
+    /// Measure detectors on a labelled CSV or capture
     Evaluate(evaluate::EvaluateArgs),
     /// Train a detector
     #[command(subcommand)]

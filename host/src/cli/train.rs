@@ -1,17 +1,24 @@
 //! `netsage train`: a model from ordinary traffic.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use jiff::Zoned;
 use netsage_capture::Meter;
-use netsage_models::iforest::{self, TrainOptions};
+use netsage_models::card;
+use netsage_models::iforest::{self, TrainOptions, Trained};
+use netsage_runtime::{Package, package};
 use netsage_schema::csv::Record;
 use netsage_schema::{Rows, UNSW_NB15};
 
+use super::detectors::start_runtime;
+use super::labelled::Labelled;
 use super::output::BadRows;
 use super::{Failure, progress};
+use crate::assets;
+use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::input::{Input, meter_file, open};
 
@@ -25,7 +32,7 @@ pub(super) enum TrainCommand {
 /// Trains an isolation forest on ordinary flows. Rows labelled as attacks are left out.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Writes ARTIFACT and beside it the model card, ARTIFACT with the ending .card.json.\n\nExample:\n  netsage train iforest --from train-normal.csv.gz --out my.artifact --seed 7\n  netsage detector pack --artifact my.artifact --out my.wasm"
+    after_help = "Writes ARTIFACT and beside it the model card, for programs (ARTIFACT with the ending .card.json) and for people (.card.md).\n\nExample:\n  netsage train iforest --from train-normal.csv.gz --evaluate dev.csv.gz --out my.artifact --seed 7\n  netsage detector pack --artifact my.artifact --out my.wasm"
 )]
 pub(super) struct IforestArgs {
     /// CSV in the format of UNSW-NB15 or capture, also gzipped; may be repeated
@@ -58,6 +65,9 @@ pub(super) struct IforestArgs {
     /// What the data is and under which licence, for the model card [default: the names of the files]
     #[arg(long, value_name = "TEXT")]
     data: Option<String>,
+    /// Labelled CSV or capture (its labels in FILE.labels.csv) to measure the model on; the figures go into the card
+    #[arg(long, value_name = "FILE")]
+    evaluate: Option<PathBuf>,
 }
 
 pub(super) fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure> {
@@ -97,23 +107,56 @@ fn train_iforest(args: &IforestArgs, file: &Settings) -> Result<(), Failure> {
         ..defaults
     };
     let bar = progress::counted(0, "growing trees");
-    let trained = iforest::train(&rows, &options, |done, total| {
+    let mut trained = iforest::train(&rows, &options, |done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
+    if let Some(path) = &args.evaluate {
+        measure(&mut trained, path, file, &mut bad)?;
+    }
     let card_path = card_path(&args.out);
-    let card = serde_json::to_vec_pretty(&trained.card).map_err(std::io::Error::from)?;
+    let page_path = args.out.with_extension("card.md");
+    let title = args.out.file_stem().unwrap_or_default().to_string_lossy();
     write(&args.out, &trained.artifact)?;
-    write(&card_path, &card)?;
+    write(
+        &card_path,
+        card::to_json(&trained.card)
+            .map_err(std::io::Error::from)?
+            .as_bytes(),
+    )?;
+    write(&page_path, card::to_markdown(&title, &trained.card).as_bytes())?;
     eprintln!(
-        "trained on {} rows; wrote {} ({} bytes) and {}",
+        "trained on {} rows; wrote {} ({} bytes), {} and {}",
         trained.card.rows,
         args.out.display(),
         trained.artifact.len(),
-        card_path.display()
+        card_path.display(),
+        page_path.display()
     );
     Ok(bad.finish(rows.len() as u64)?)
+}
+
+/// Measures the model the way a host runs it, and notes the figures in its card.
+fn measure(trained: &mut Trained, path: &Path, file: &Settings, bad: &mut BadRows) -> Result<(), Failure> {
+    let labelled = Labelled::read(path, None, file, bad)?;
+    let component = assets::iforest_component().ok_or_else(|| {
+        anyhow!(
+            "the bundled isolation forest, which --evaluate runs, is missing: {}",
+            assets::HOW_TO_BUILD
+        )
+    })?;
+    let package = Package::from_bytes(package::pack(component, &trained.artifact, None)?)?;
+    let catalog = Catalog::new(start_runtime(None, file)?, BTreeMap::new());
+    let loaded = catalog.add("the trained model", package)?;
+    let evaluation = labelled.evaluate(&loaded, Some(trained.card.threshold))?;
+    card::add_figures(&mut trained.card, "", &evaluation);
+    let (rows, attacks) = (evaluation.rows, evaluation.attacks);
+    trained.card.notes.push(format!(
+        "Figures are measured on {}: {rows} rows, {attacks} of them attacks.",
+        file_name(path)
+    ));
+    Ok(())
 }
 
 /// Where the card of an artifact lies: `my.artifact` has `my.card.json`.

@@ -1,6 +1,7 @@
 //! Opens files: unpacks gzip, and tells captures from CSVs by their first bytes, never by their name.
 
 mod capture;
+mod labels;
 mod table;
 
 use std::fs::File;
@@ -12,8 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::read::MultiGzDecoder;
 use netsage_capture::file::FileError;
 use netsage_schema::csv::CsvError;
+use netsage_synth::labels_csv::LabelError;
 
 pub use capture::{CaptureFile, meter_file};
+pub use labels::CaptureLabels;
 pub use table::TableFile;
 
 /// Bytes looked at to tell what a file is.
@@ -43,12 +46,6 @@ pub enum InputError {
         /// The file.
         path: PathBuf,
     },
-    /// A capture where a CSV is wanted.
-    #[error("{}: this is a capture; the command reads a CSV in the format of UNSW-NB15 (make one with `netsage flows`)", path.display())]
-    NotATable {
-        /// The file.
-        path: PathBuf,
-    },
     /// The capture is damaged.
     #[error("{}: {source}{}", path.display(), cause(source))]
     Capture {
@@ -64,6 +61,14 @@ pub enum InputError {
         path: PathBuf,
         /// What is wrong and at which line.
         source: CsvError,
+    },
+    /// The label file of a capture cannot be read.
+    #[error("{}: {source}", path.display())]
+    Labels {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and at which line.
+        source: LabelError,
     },
 }
 
@@ -132,19 +137,6 @@ pub fn open(path: &Path) -> Result<Input, InputError> {
 /// When the file cannot be opened or is no capture.
 pub fn open_capture(path: &Path) -> Result<CaptureFile, InputError> {
     CaptureFile::new(unpack(path)?)
-}
-
-/// Opens a CSV.
-///
-/// # Errors
-/// When the file cannot be opened, is no CSV, or its header does not fit.
-pub fn open_table(path: &Path) -> Result<TableFile, InputError> {
-    match open(path)? {
-        Input::Table(table) => Ok(table),
-        Input::Capture(capture) => Err(InputError::NotATable {
-            path: capture.path().to_path_buf(),
-        }),
-    }
 }
 
 fn unpack(path: &Path) -> Result<Opened, InputError> {

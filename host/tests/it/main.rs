@@ -6,5 +6,6 @@
 mod api;
 mod bad_input;
 mod captures;
+mod measures;
 mod replay;
 mod support;

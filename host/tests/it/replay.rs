@@ -29,6 +29,11 @@ fn twenty_swaps_lose_no_flow_and_score_none_twice() {
         assert_eq!(status, 200, "{answer}");
         assert_eq!(answer["active"]["digest"], *digest);
     }
+    assert_eq!(
+        server.health()["finished"],
+        false,
+        "every swap fell into the replay; a longer capture is needed where this does not hold"
+    );
     server.wait_until_finished();
     let counters = server.health()["counters"].clone();
     let flows = counters["flows"].as_u64().unwrap();

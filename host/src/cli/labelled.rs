@@ -1,0 +1,138 @@
+//! Rows with labels, for whoever measures: from a CSV with a column `label`, or from a capture with a label
+//! file beside it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use netsage_capture::Meter;
+use netsage_models::metrics::{self, Evaluation};
+use netsage_runtime::ContextValues;
+use netsage_schema::csv::Record;
+use netsage_schema::{Identity, Rows, UNSW_NB15};
+
+use super::output::BadRows;
+use super::{Failure, progress};
+use crate::catalog::Loaded;
+use crate::config::Settings;
+use crate::input::{CaptureFile, CaptureLabels, Input, TableFile, meter_file, open};
+use crate::pipeline::{Contexts, score_rows};
+
+/// Rows and what they really were, by position.
+pub(super) struct Labelled {
+    pub(super) rows: Rows,
+    /// Who the rows are, where all of them say.
+    pub(super) identities: Vec<Identity>,
+    pub(super) attack: Vec<bool>,
+    /// Name of the kind of traffic; empty where the file does not tell.
+    pub(super) categories: Vec<String>,
+    /// Whether the rows are flows of a capture.
+    pub(super) metered: bool,
+}
+
+impl Labelled {
+    /// Reads a labelled CSV, or a capture with its labels in `labels` (or else in `FILE.labels.csv`).
+    pub(super) fn read(
+        path: &Path,
+        labels: Option<&PathBuf>,
+        file: &Settings,
+        bad: &mut BadRows,
+    ) -> Result<Self, Failure> {
+        match open(path)? {
+            Input::Capture(capture) => {
+                let default = CaptureLabels::beside(path);
+                let labels = labels.unwrap_or(&default);
+                if !labels.exists() {
+                    return Err(anyhow!(
+                        "{}: a capture is measured against a label file, and there is no {}; name one with --labels",
+                        path.display(),
+                        labels.display()
+                    )
+                    .into());
+                }
+                Self::meter(capture, &CaptureLabels::open(labels)?, file)
+            }
+            Input::Table(_) if labels.is_some() => Err(Failure::Usage(format!(
+                "{}: --labels is for captures; a CSV carries its labels in the column `label`",
+                path.display()
+            ))),
+            Input::Table(table) => Self::table(path, table, bad),
+        }
+    }
+
+    fn empty(metered: bool) -> Self {
+        Self {
+            rows: Rows::new(&UNSW_NB15),
+            identities: Vec::new(),
+            attack: Vec::new(),
+            categories: Vec::new(),
+            metered,
+        }
+    }
+
+    fn meter(mut capture: CaptureFile, labels: &CaptureLabels, file: &Settings) -> Result<Self, Failure> {
+        let bar = progress::reading(&capture.progress(), "metering");
+        let read = capture.progress();
+        let mut meter = Meter::new(file.meter()?);
+        let mut labelled = Self::empty(true);
+        let mut unknown = 0_u64;
+        let (_, damage) = meter_file(&mut capture, &mut meter, |batch| {
+            bar.set_position(read.read());
+            for (row, identity) in batch.rows.iter().zip(&batch.identities) {
+                match labels.find(identity) {
+                    Some(label) => {
+                        labelled.rows.push(row);
+                        labelled.identities.push(*identity);
+                        labelled.attack.push(label.attack);
+                        labelled.categories.push(label.behaviour.to_owned());
+                    }
+                    None => unknown += 1,
+                }
+            }
+            Ok::<(), Failure>(())
+        })?;
+        bar.finish_and_clear();
+        if unknown > 0 {
+            eprintln!("left out {unknown} flows that no label tells about");
+        }
+        damage.map_or(Ok(labelled), |error| Err(error.into()))
+    }
+
+    fn table(path: &Path, mut table: TableFile, bad: &mut BadRows) -> Result<Self, Failure> {
+        if !table.has_label() {
+            return Err(anyhow!(
+                "{}: there is no column `label`, so nothing can be measured",
+                path.display()
+            )
+            .into());
+        }
+        let bar = progress::reading(&table.progress(), "reading");
+        let read = table.progress();
+        let mut labelled = Self::empty(false);
+        let mut record = Record::default();
+        while let Some(result) = table.read(&mut record) {
+            match result {
+                Ok(()) => {
+                    labelled.rows.push(&record.values);
+                    labelled.attack.push(record.label.unwrap_or_default());
+                    labelled.categories.push(record.attack_cat.clone());
+                }
+                Err(error) => bad.report(&error),
+            }
+            if labelled.rows.len().is_multiple_of(1024) {
+                bar.set_position(read.read());
+            }
+        }
+        bar.finish_and_clear();
+        Ok(labelled)
+    }
+
+    /// Scores the rows with a detector and judges the scores; `threshold` is that of its model.
+    pub(super) fn evaluate(&self, detector: &Loaded, threshold: Option<f32>) -> anyhow::Result<Evaluation> {
+        let mut contexts = ContextValues::new();
+        Contexts::default().fill(&self.identities, &mut contexts);
+        let scores = score_rows(detector, &self.rows, self.metered.then_some(&contexts))?;
+        let named = self.categories.iter().any(|category| !category.is_empty());
+        let categories = named.then_some(self.categories.as_slice());
+        Ok(metrics::evaluate(&scores, &self.attack, categories, threshold)?)
+    }
+}
