@@ -8,7 +8,7 @@ use netsage_schema::{Schema, UNSW_NB15};
 use crate::application::{Conversation, Expectations, uses_ftp_data_port};
 use crate::batch::FlowBatch;
 use crate::community_id::{self, CommunityId, Ports};
-use crate::decode::{Decoded, Transport, decode, protocol};
+use crate::decode::{DecodeOptions, Decoded, Transport, decode, protocol};
 use crate::features::{self, Window};
 use crate::flow::key::Endpoints;
 use crate::flow::state::Flow;
@@ -107,8 +107,15 @@ impl Meter {
         if self.config.mode == Mode::Replay {
             self.expire(now_ns);
         }
-        match decode(packet) {
-            Ok(decoded) => self.decoded(packet, &decoded, now_ns),
+        let options = DecodeOptions {
+            decapsulate: self.config.decapsulate,
+        };
+        match decode(packet, &options) {
+            Ok(decoded) => {
+                self.stats.decapsulated += u64::from(decoded.tunnels > 0);
+                self.stats.closed_tunnels += u64::from(decoded.is_closed_tunnel);
+                self.decoded(packet, &decoded, now_ns);
+            }
             Err(reason) => self.stats.count_not_metered(reason),
         }
     }
@@ -208,7 +215,7 @@ impl Meter {
                         .add(expected.address.unwrap_or(decoded.source), expected.port);
                 }
             }
-            Transport::Icmp(_) | Transport::Arp { .. } | Transport::Other => {}
+            Transport::Sctp(_) | Transport::Icmp(_) | Transport::Arp { .. } | Transport::Other => {}
         }
         self.table.touch(slot, class, now_ns);
     }
@@ -218,7 +225,7 @@ impl Meter {
         let shared = decoded.fragment.map(|fragment| FragmentedPacket {
             source: decoded.source,
             destination: decoded.destination,
-            protocol: decoded.protocol,
+            protocol: fragment.protocol,
             identification: fragment.identification,
         });
         let is_later_piece = decoded.fragment.is_some_and(|fragment| !fragment.first);

@@ -14,6 +14,18 @@ pub enum LinkType {
     LinuxCooked,
     /// Linux "any" interface, version 2: 20 bytes.
     LinuxCooked2,
+    /// PPP, with or without the framing of HDLC or of Cisco.
+    Ppp,
+    /// A session of PPP over Ethernet, without the Ethernet header.
+    PppoeSession,
+    /// Cisco HDLC.
+    CiscoHdlc,
+    /// What netfilter logs.
+    Nflog,
+    /// A frame of 802.11.
+    Wireless,
+    /// A frame of 802.11 behind a radiotap header.
+    Radiotap,
     /// A link type that this crate does not read; its packets are counted and not metered.
     Other(u16),
 }
@@ -24,9 +36,15 @@ impl LinkType {
         match number {
             0 | 108 => Self::Loopback,
             1 => Self::Ethernet,
+            9 | 50 => Self::Ppp,
+            51 => Self::PppoeSession,
+            104 => Self::CiscoHdlc,
+            105 => Self::Wireless,
             // 12 and 14 are the `DLT_RAW` of different systems, written to files by mistake.
             12 | 14 | 101 | 228 | 229 => Self::RawIp,
             113 => Self::LinuxCooked,
+            127 => Self::Radiotap,
+            239 => Self::Nflog,
             276 => Self::LinuxCooked2,
             other => Self::Other(other),
         }
@@ -37,8 +55,14 @@ impl LinkType {
         match self {
             Self::Loopback => 0,
             Self::Ethernet => 1,
+            Self::Ppp => 9,
+            Self::PppoeSession => 51,
             Self::RawIp => 101,
+            Self::CiscoHdlc => 104,
+            Self::Wireless => 105,
             Self::LinuxCooked => 113,
+            Self::Radiotap => 127,
+            Self::Nflog => 239,
             Self::LinuxCooked2 => 276,
             Self::Other(number) => number,
         }

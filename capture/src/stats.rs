@@ -9,9 +9,15 @@ pub enum NotMetered {
     LinkType,
     /// The link header is cut off or malformed.
     LinkHeader,
-    /// More VLAN tags than the decoder follows.
-    TooManyTags,
-    /// Neither IP nor ARP (for instance LLC, PPPoE, MPLS).
+    /// More headers below the network header than the decoder follows.
+    TooManyHeaders,
+    /// A frame of 802.11 that carries no data: management, control, or empty.
+    WirelessNoData,
+    /// A frame of 802.11 whose data is encrypted.
+    WirelessEncrypted,
+    /// A frame of 802.11 that holds several packets.
+    WirelessAggregate,
+    /// Neither IP nor ARP (for instance spanning tree, LLDP, PPPoE discovery).
     NotIp,
     /// The IPv4 header is cut off or malformed.
     Ipv4Header,
@@ -23,22 +29,28 @@ pub enum NotMetered {
     TcpHeader,
     /// The UDP header is cut off or malformed.
     UdpHeader,
+    /// The SCTP header is cut off or malformed.
+    SctpHeader,
     /// The ICMP or ICMPv6 header is cut off.
     IcmpHeader,
 }
 
 impl NotMetered {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::LinkType,
         Self::LinkHeader,
-        Self::TooManyTags,
+        Self::TooManyHeaders,
+        Self::WirelessNoData,
+        Self::WirelessEncrypted,
+        Self::WirelessAggregate,
         Self::NotIp,
         Self::Ipv4Header,
         Self::Ipv6Header,
         Self::Arp,
         Self::TcpHeader,
         Self::UdpHeader,
+        Self::SctpHeader,
         Self::IcmpHeader,
     ];
 
@@ -47,13 +59,17 @@ impl NotMetered {
         match self {
             Self::LinkType => "link_type",
             Self::LinkHeader => "link_header",
-            Self::TooManyTags => "too_many_tags",
+            Self::TooManyHeaders => "too_many_headers",
+            Self::WirelessNoData => "wireless_no_data",
+            Self::WirelessEncrypted => "wireless_encrypted",
+            Self::WirelessAggregate => "wireless_aggregate",
             Self::NotIp => "not_ip",
             Self::Ipv4Header => "ipv4_header",
             Self::Ipv6Header => "ipv6_header",
             Self::Arp => "arp",
             Self::TcpHeader => "tcp_header",
             Self::UdpHeader => "udp_header",
+            Self::SctpHeader => "sctp_header",
             Self::IcmpHeader => "icmp_header",
         }
     }
@@ -85,6 +101,10 @@ pub struct MeterStats {
     pub tcp_gaps: u64,
     /// Bytes (sequence numbers) in these gaps.
     pub tcp_gap_bytes: u64,
+    /// Packets metered by what a tunnel held, where that was asked for.
+    pub decapsulated: u64,
+    /// Packets of tunnels that could not be opened, where that was asked for; the tunnel's flow has them.
+    pub closed_tunnels: u64,
     pub(crate) not_metered: [u64; NotMetered::ALL.len()],
 }
 

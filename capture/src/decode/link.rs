@@ -1,46 +1,96 @@
-//! The link layer: where the network header starts, and which it is.
+//! From the link type to the network header, through whatever lies between.
 
-use super::{ethernet, u16_at};
-use crate::packet::{LinkType, Packet};
+use super::frame::Frame;
+use super::{chdlc, cooked, ethernet, llc, loopback, mpls, nflog, ppp, pppoe, radiotap, vlan, wireless};
+use crate::packet::LinkType;
 use crate::stats::NotMetered;
 
-pub(super) struct Network<'a> {
-    pub(super) kind: NetworkKind,
-    pub(super) bytes: &'a [u8],
+/// What a [`Frame`] starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layer {
+    Ethernet,
+    Vlan,
+    Llc,
+    Mpls,
+    Pppoe,
+    Ppp,
+    CiscoHdlc,
+    Cooked,
+    Cooked2,
+    Loopback,
+    Nflog,
+    Radiotap,
+    Wireless,
+    /// IPv4 or IPv6, as the first four bits say.
+    Ip,
+    Network(NetworkKind),
 }
 
-#[derive(Clone, Copy)]
+/// A network header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NetworkKind {
     Ipv4,
     Ipv6,
     Arp,
 }
 
-pub(super) fn parse<'a>(packet: &Packet<'a>) -> Result<Network<'a>, NotMetered> {
-    let bytes = packet.bytes;
-    match packet.link {
-        LinkType::Ethernet => ethernet::parse(bytes),
-        LinkType::RawIp => by_version(bytes),
-        LinkType::LinuxCooked => cooked(bytes, 14, 16),
-        LinkType::LinuxCooked2 => cooked(bytes, 0, 20),
-        LinkType::Loopback => {
-            // Address families differ between systems and byte orders; the IP version does not.
-            by_version(bytes.get(4..).ok_or(NotMetered::LinkHeader)?)
-        }
-        LinkType::Other(_) => Err(NotMetered::LinkType),
+/// What a header hands on: what follows it, and where.
+pub(super) type Next<'a> = Result<(Layer, Frame<'a>), NotMetered>;
+
+impl Layer {
+    pub(super) fn of(link: LinkType) -> Result<Self, NotMetered> {
+        Ok(match link {
+            LinkType::Ethernet => Self::Ethernet,
+            LinkType::RawIp => Self::Ip,
+            LinkType::LinuxCooked => Self::Cooked,
+            LinkType::LinuxCooked2 => Self::Cooked2,
+            LinkType::Loopback => Self::Loopback,
+            LinkType::Ppp => Self::Ppp,
+            LinkType::PppoeSession => Self::Pppoe,
+            LinkType::CiscoHdlc => Self::CiscoHdlc,
+            LinkType::Nflog => Self::Nflog,
+            LinkType::Wireless => Self::Wireless,
+            LinkType::Radiotap => Self::Radiotap,
+            LinkType::Other(_) => return Err(NotMetered::LinkType),
+        })
     }
 }
 
-fn cooked(bytes: &[u8], protocol_offset: usize, header: usize) -> Result<Network<'_>, NotMetered> {
-    let network = bytes.get(header..).ok_or(NotMetered::LinkHeader)?;
-    ethernet::network(u16_at(bytes, protocol_offset), network)
+/// Peels headers until the network header. Each takes one of `headers`, so that a packet that is nothing but
+/// tags ends soon.
+pub(super) fn network<'a>(
+    mut layer: Layer,
+    mut frame: Frame<'a>,
+    headers: &mut usize,
+) -> Result<(NetworkKind, Frame<'a>), NotMetered> {
+    loop {
+        let next = match layer {
+            Layer::Network(kind) => return Ok((kind, frame)),
+            Layer::Ethernet => ethernet::parse(frame),
+            Layer::Vlan => vlan::parse(frame),
+            Layer::Llc => llc::parse(frame),
+            Layer::Mpls => mpls::parse(frame),
+            Layer::Pppoe => pppoe::parse(frame),
+            Layer::Ppp => ppp::parse(frame),
+            Layer::CiscoHdlc => chdlc::parse(frame),
+            Layer::Cooked => cooked::parse(frame),
+            Layer::Cooked2 => cooked::parse2(frame),
+            Layer::Loopback => loopback::parse(frame),
+            Layer::Nflog => nflog::parse(frame),
+            Layer::Radiotap => radiotap::parse(frame),
+            Layer::Wireless => wireless::parse(frame, 0),
+            Layer::Ip => by_version(frame),
+        };
+        *headers = headers.checked_sub(1).ok_or(NotMetered::TooManyHeaders)?;
+        (layer, frame) = next?;
+    }
 }
 
-fn by_version(bytes: &[u8]) -> Result<Network<'_>, NotMetered> {
-    let kind = match bytes.first().ok_or(NotMetered::LinkHeader)? >> 4 {
+fn by_version(frame: Frame<'_>) -> Next<'_> {
+    let kind = match frame.bytes.first().ok_or(NotMetered::LinkHeader)? >> 4 {
         4 => NetworkKind::Ipv4,
         6 => NetworkKind::Ipv6,
         _ => return Err(NotMetered::NotIp),
     };
-    Ok(Network { kind, bytes })
+    Ok((Layer::Network(kind), frame))
 }

@@ -57,21 +57,19 @@ pub struct TcpSegment<'a> {
 impl<'a> TcpSegment<'a> {
     /// `wire_length`: bytes of the segment as the IP header states them.
     pub(super) fn parse(bytes: &'a [u8], wire_length: usize) -> Result<Self, NotMetered> {
-        if bytes.len() < MIN_HEADER {
-            return Err(NotMetered::TcpHeader);
-        }
-        let header = usize::from(bytes[12] >> 4) * 4;
+        let fixed = bytes.first_chunk::<MIN_HEADER>().ok_or(NotMetered::TcpHeader)?;
+        let header = usize::from(fixed[12] >> 4) * 4;
         if header < MIN_HEADER || header > wire_length {
             return Err(NotMetered::TcpHeader);
         }
         let options = &bytes[MIN_HEADER..header.min(bytes.len())];
         Ok(Self {
-            source_port: u16_at(bytes, 0),
-            destination_port: u16_at(bytes, 2),
-            sequence: u32_at(bytes, 4),
-            acknowledgement: u32_at(bytes, 8),
-            flags: TcpFlags(bytes[13]),
-            window: u16_at(bytes, 14),
+            source_port: u16_at(fixed, 0),
+            destination_port: u16_at(fixed, 2),
+            sequence: u32_at(fixed, 4),
+            acknowledgement: u32_at(fixed, 8),
+            flags: TcpFlags(fixed[13]),
+            window: u16_at(fixed, 14),
             window_scale: window_scale(options),
             length: u32::try_from(wire_length - header).unwrap_or(u32::MAX),
             payload: bytes.get(header..).unwrap_or(&[]),

@@ -3,7 +3,8 @@
 use super::u16_at;
 use crate::stats::NotMetered;
 
-const HEADER: usize = 8;
+/// Ports, length, checksum.
+pub(super) const HEADER: usize = 8;
 
 /// A UDP datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,24 +13,29 @@ pub struct UdpDatagram<'a> {
     pub source_port: u16,
     /// Port of the receiver.
     pub destination_port: u16,
+    /// Bytes of data on the wire; of a first fragment, those that it holds itself.
+    pub length: u32,
     /// The data captured.
     pub payload: &'a [u8],
 }
 
 impl<'a> UdpDatagram<'a> {
-    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, NotMetered> {
-        if bytes.len() < HEADER {
+    /// `wire_length`: bytes of the datagram as the IP header states them.
+    pub(super) fn parse(bytes: &'a [u8], wire_length: usize) -> Result<Self, NotMetered> {
+        let Some((header, data)) = bytes.split_first_chunk::<HEADER>() else {
             return Err(NotMetered::UdpHeader);
-        }
+        };
+        let carried = wire_length.saturating_sub(HEADER);
         // A wrong length harms only the reading of the payload: the flow is known by then.
-        let length = match usize::from(u16_at(bytes, 4)) {
-            stated if stated >= HEADER => stated.min(bytes.len()),
-            _ => bytes.len(),
+        let length = match usize::from(u16_at(header, 4)).checked_sub(HEADER) {
+            Some(stated) => stated.min(carried),
+            None => carried,
         };
         Ok(Self {
-            source_port: u16_at(bytes, 0),
-            destination_port: u16_at(bytes, 2),
-            payload: &bytes[HEADER..length],
+            source_port: u16_at(header, 0),
+            destination_port: u16_at(header, 2),
+            length: u32::try_from(length).unwrap_or(u32::MAX),
+            payload: &data[..data.len().min(length)],
         })
     }
 }

@@ -74,7 +74,8 @@ impl Endpoints {
                 endpoints.destination_port = u16::from(message.code);
             }
             Transport::Arp { reply } => endpoints.turned = *reply,
-            Transport::Other => {
+            // Argus knows SCTP flows by their addresses alone, as those of any other protocol.
+            Transport::Sctp(_) | Transport::Other => {
                 if let Some(fragment) = packet.fragment {
                     endpoints.discriminator = fragment.identification;
                 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use netsage_capture::file::CaptureReader;
-use netsage_capture::{FlowBatch, Meter, MeterConfig};
+use netsage_capture::{FlowBatch, Meter, MeterConfig, MeterStats};
 
 use crate::invariants::check_batch;
 
@@ -23,7 +23,12 @@ fn captures(folder: &str) -> Vec<PathBuf> {
 
 /// Meters a file; the error, if any, comes after the records of what could be read.
 fn meter(path: &Path) -> (FlowBatch, Option<String>) {
-    let mut meter = Meter::new(MeterConfig::default());
+    let (batch, _, error) = meter_with(MeterConfig::default(), path);
+    (batch, error)
+}
+
+fn meter_with(config: MeterConfig, path: &Path) -> (FlowBatch, MeterStats, Option<String>) {
+    let mut meter = Meter::new(config);
     let mut batch = FlowBatch::default();
     let read = |meter: &mut Meter| {
         let mut reader = CaptureReader::new(File::open(path).unwrap())?;
@@ -42,7 +47,7 @@ fn meter(path: &Path) -> (FlowBatch, Option<String>) {
         "every packet counts once"
     );
     assert_eq!(batch.len() as u64, meter.stats().flows);
-    (batch, error.map(|error| error.to_string()))
+    (batch, meter.stats().clone(), error.map(|error| error.to_string()))
 }
 
 #[test]
@@ -66,5 +71,61 @@ fn damaged_captures_give_rows_or_an_error() {
         let (batch, error) = meter(&path);
         check_batch(&batch);
         println!("{}: {} records, {error:?}", path.display(), batch.len());
+    }
+}
+
+/// Packets of a sound capture that are metered, and those that are metered by what a tunnel holds when asked to.
+#[track_caller]
+fn check_encapsulated(name: &str, metered: u64, decapsulated: u64) {
+    let paths = captures("good");
+    let Some(path) = paths
+        .iter()
+        .find(|path| path.file_name().is_some_and(|found| found == name))
+    else {
+        println!("skipped: there is no capture {name}");
+        return;
+    };
+    let (_, stats, _) = meter_with(MeterConfig::default(), path);
+    assert_eq!(stats.packets - stats.not_metered(), metered, "{name}");
+    assert_eq!((stats.decapsulated, stats.closed_tunnels), (0, 0), "{name}");
+    let open = MeterConfig {
+        decapsulate: true,
+        ..MeterConfig::default()
+    };
+    let (batch, stats, _) = meter_with(open, path);
+    check_batch(&batch);
+    assert_eq!(stats.packets - stats.not_metered(), metered, "{name}");
+    assert_eq!(
+        stats.decapsulated, decapsulated,
+        "{name}: {} closed",
+        stats.closed_tunnels
+    );
+}
+
+#[test]
+fn encapsulated_packets_are_metered() {
+    for (name, metered, decapsulated) in [
+        ("zeek_radiotap.pcap", 3, 0),
+        ("zeek_nflog-http.pcap", 13, 0),
+        ("suri_decode-chdlc-01__hdlc-http_1tx.pcap", 17, 0),
+        ("suri_decode-sll2-01__input.pcap", 5, 0),
+        ("zeek_mpls-in-vlan.pcap", 3, 0),
+        ("zeek_pppoe-over-qinq.pcap", 86, 0),
+        ("zeek_vlan-qinqinq.pcap", 14, 0),
+        ("zeek_tunnels__gre-within-gre.pcap", 628, 628),
+        ("ndpi_6in4tunnel.pcap", 127, 127),
+        ("zeek_tunnels__vxlan-encapsulated-http.pcap", 12, 12),
+        ("ndpi_vxlan.pcap", 127, 127),
+        ("zeek_tunnels__Teredo.pcap", 78, 29),
+        // The others are pieces of packets.
+        (
+            "zeek_tunnels__gtp__gtp1_gn_normal_incl_fragmentation.pcap",
+            108,
+            32,
+        ),
+        // Spanning tree and the like outside of the tunnel and Cisco's own protocols inside.
+        ("tcpd_various_gre.pcap", 30, 0),
+    ] {
+        check_encapsulated(name, metered, decapsulated);
     }
 }

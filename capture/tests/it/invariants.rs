@@ -1,7 +1,8 @@
 //! What holds for every input.
 
+use netsage_capture::decode::{DecodeOptions, decode};
 use netsage_capture::file::CaptureReader;
-use netsage_capture::{FlowBatch, LinkType, Meter, MeterConfig, Packet, decode::decode};
+use netsage_capture::{FlowBatch, LinkType, Meter, MeterConfig, Packet};
 use proptest::prelude::*;
 
 use crate::packets::{From, MILLISECOND, icmp, meter, tcp, udp, value};
@@ -60,6 +61,12 @@ fn link() -> impl Strategy<Value = LinkType> {
         Just(LinkType::LinuxCooked),
         Just(LinkType::LinuxCooked2),
         Just(LinkType::Loopback),
+        Just(LinkType::Ppp),
+        Just(LinkType::PppoeSession),
+        Just(LinkType::CiscoHdlc),
+        Just(LinkType::Nflog),
+        Just(LinkType::Wireless),
+        Just(LinkType::Radiotap),
     ]
 }
 
@@ -93,8 +100,8 @@ fn traffic() -> impl Strategy<Value = Vec<(i64, Vec<u8>)>> {
 
 proptest! {
     #[test]
-    fn any_bytes_decode_or_say_why_not(link in link(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = decode(&Packet { link, time_ns: 0, wire_length: 0, bytes: &bytes });
+    fn any_bytes_decode_or_say_why_not(link in link(), decapsulate: bool, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = decode(&Packet { link, time_ns: 0, wire_length: 0, bytes: &bytes }, &DecodeOptions { decapsulate });
     }
 
     #[test]

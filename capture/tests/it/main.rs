@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a test that skips says so")]
 
 mod captures;
+mod decode;
 mod files;
 mod invariants;
 mod live_clock;
