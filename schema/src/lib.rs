@@ -5,19 +5,24 @@
 //!
 //! This crate does no I/O, knows no packets and no detectors, and compiles to wasm.
 //!
-//! Start with [`Schema`], then [`unsw_nb15`] for the one schema there is; [`rows::Rows`] holds rows of a
-//! schema, and [`csv`] turns text into such rows and back.
+//! Start with [`Schema`], then [`unsw_nb15`] (the dataset as it is, for comparison) and [`flow_v1`] (what a
+//! gateway should use); [`rows::Rows`] holds rows of a schema, and [`csv`] turns text into such rows and back.
+//! The tables of `docs/features.md` are written from these declarations.
 
 pub mod context;
 pub mod csv;
+pub mod flow_v1;
 pub mod json_lines;
 mod nearest;
+pub mod reference;
 pub mod rows;
 pub mod unsw_nb15;
 pub mod value;
 mod vocabulary;
 
 pub use context::ContextColumn;
+pub use flow_v1::FLOW_V1;
+pub use reference::Reference;
 pub use rows::{Identity, Rows};
 pub use unsw_nb15::UNSW_NB15;
 pub use value::ValueError;
@@ -45,11 +50,33 @@ pub struct Column {
     pub unit: &'static str,
     /// What the values are.
     pub kind: Kind,
-    /// How the value is computed, in one sentence.
+    /// How the value is computed, exactly enough to compute it again.
     pub definition: &'static str,
+    /// What it is for: which behaviour it sets apart.
+    pub purpose: &'static str,
+    /// Where it, or what it is computed by, comes from; never empty.
+    pub citation: &'static [&'static Reference],
 }
 
 impl Column {
+    const fn new(
+        name: &'static str,
+        unit: &'static str,
+        kind: Kind,
+        definition: &'static str,
+        purpose: &'static str,
+        citation: &'static [&'static Reference],
+    ) -> Self {
+        Self {
+            name,
+            unit,
+            kind,
+            definition,
+            purpose,
+            citation,
+        }
+    }
+
     /// The vocabulary of a nominal column.
     pub fn vocabulary(&self) -> Option<&'static Vocabulary> {
         match self.kind {
@@ -66,13 +93,15 @@ pub struct Schema {
     pub id: &'static str,
     /// Raised when a column or a vocabulary changes meaning.
     pub version: u32,
+    /// What the schema is for, in a sentence or two.
+    pub purpose: &'static str,
     /// The columns, in the order in which rows hold them.
     pub columns: &'static [Column],
 }
 
 impl Schema {
     /// Every schema there is.
-    pub const ALL: [&'static Schema; 1] = [&UNSW_NB15];
+    pub const ALL: [&'static Schema; 2] = [&UNSW_NB15, &FLOW_V1];
 
     /// The schema of that name.
     pub fn by_id(id: &str) -> Option<&'static Schema> {

@@ -25,6 +25,16 @@ impl TcpFlags {
         self.0 & 0x04 != 0
     }
 
+    /// Whether the receiver should hand the data on at once.
+    pub const fn psh(self) -> bool {
+        self.0 & 0x08 != 0
+    }
+
+    /// Whether the urgent pointer counts.
+    pub const fn urg(self) -> bool {
+        self.0 & 0x20 != 0
+    }
+
     /// Whether the acknowledgement number counts.
     pub const fn ack(self) -> bool {
         self.0 & 0x10 != 0

@@ -1,10 +1,9 @@
 //! The flow table: a fixed number of slots, a keyed hash index, and timers in lists.
 //!
-//! The timers are the two queues of Argus. A flow enters the status queue with its first packet and leaves it
-//! one status interval later, whatever happens in between; its record is then reported, and it retires to the
-//! queue of its timeout. A packet brings it back to the status queue; without one it ends when the timeout is
-//! over. A timer thus costs nothing per packet, and the next flow in question stands at the head of a queue.
-//! This holds as long as the clock never runs back between two packets; the meter sees to that.
+//! Every idle timeout has a list in the order of the last packets, so the next flow to end stands at its head
+//! and a packet moves its flow to the tail: a timer costs two links per packet, whatever the number of flows.
+//! The status interval has a list of its own. This holds as long as the clock never runs back between two
+//! packets; the meter sees to that.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -14,28 +13,38 @@ use super::key::FlowKey;
 use super::state::Flow;
 
 const NONE: u32 = u32::MAX;
-/// The queues of the timeouts come first, in the order of their classes.
-const STATUS_QUEUE: usize = TimeoutClass::ALL.len();
-const QUEUES: usize = STATUS_QUEUE + 1;
+const IDLE_LISTS: usize = TimeoutClass::ALL.len();
+const STATUS_LIST: usize = IDLE_LISTS;
 
-/// How long a flow is remembered after its record was reported. Closed TCP connections and fragments are no
-/// classes of their own: Argus names timeouts for them and then uses those of TCP and of IP.
+/// How long a flow may be idle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TimeoutClass {
     Ip,
     Tcp,
+    TcpClosed,
     Icmp,
+    Igmp,
     Arp,
+    Fragment,
 }
 
 impl TimeoutClass {
-    const ALL: [Self; 4] = [Self::Ip, Self::Tcp, Self::Icmp, Self::Arp];
+    const ALL: [Self; 7] = [
+        Self::Ip,
+        Self::Tcp,
+        Self::TcpClosed,
+        Self::Icmp,
+        Self::Igmp,
+        Self::Arp,
+        Self::Fragment,
+    ];
 
     const fn timeout_ns(self) -> i64 {
         let seconds = match self {
             Self::Tcp => 60,
-            Self::Ip => 30,
-            Self::Icmp | Self::Arp => 5,
+            Self::Ip | Self::Igmp => 30,
+            Self::TcpClosed => 10,
+            Self::Icmp | Self::Arp | Self::Fragment => 5,
         };
         seconds * 1_000_000_000
     }
@@ -66,11 +75,13 @@ struct List {
 struct Slot {
     key: FlowKey,
     hash: u64,
-    /// The queue that the flow is in.
-    queue: usize,
-    /// Meter clock when it entered the queue.
-    queued_ns: i64,
-    link: Link,
+    class: TimeoutClass,
+    /// Meter clock at the last packet.
+    seen_ns: i64,
+    /// Meter clock when the status interval began.
+    status_ns: i64,
+    idle: Link,
+    status: Link,
     /// Told apart from an earlier flow of the same slot by this.
     generation: u32,
     flow: Flow,
@@ -87,7 +98,7 @@ pub(crate) struct FlowTable {
     slots: Vec<Slot>,
     free: Vec<u32>,
     index: HashTable<u32>,
-    queues: [List; QUEUES],
+    lists: [List; IDLE_LISTS + 1],
     secret: (u64, u64),
     max_flows: usize,
 }
@@ -99,10 +110,10 @@ impl FlowTable {
             slots: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
-            queues: [List {
+            lists: [List {
                 head: NONE,
                 tail: NONE,
-            }; QUEUES],
+            }; IDLE_LISTS + 1],
             secret: (random.hash_one(0), random.hash_one(1)),
             max_flows: max_flows.clamp(1, NONE as usize - 1),
         }
@@ -140,14 +151,16 @@ impl FlowTable {
     }
 
     /// Adds a flow; the caller has made room.
-    pub(crate) fn insert(&mut self, key: FlowKey, now_ns: i64, flow: Flow) -> u32 {
+    pub(crate) fn insert(&mut self, key: FlowKey, class: TimeoutClass, now_ns: i64, flow: Flow) -> u32 {
         let hash = key.hash(self.secret);
         let mut slot = Slot {
             key,
             hash,
-            queue: STATUS_QUEUE,
-            queued_ns: now_ns,
-            link: UNLINKED,
+            class,
+            seen_ns: now_ns,
+            status_ns: now_ns,
+            idle: UNLINKED,
+            status: UNLINKED,
             generation: 0,
             flow,
         };
@@ -167,72 +180,67 @@ impl FlowTable {
         let slots = &self.slots;
         self.index
             .insert_unique(hash, place, |&other| slots[other as usize].hash);
-        self.push_back(STATUS_QUEUE, place);
+        self.push_back(class as usize, place);
+        self.push_back(STATUS_LIST, place);
         place
     }
 
-    /// Begins a new status interval, also of a flow that has retired.
+    /// Notes a packet of the flow.
+    pub(crate) fn touch(&mut self, place: u32, class: TimeoutClass, now_ns: i64) {
+        let old_class = self.slots[place as usize].class;
+        self.unlink(old_class as usize, place);
+        let slot = &mut self.slots[place as usize];
+        slot.class = class;
+        slot.seen_ns = now_ns;
+        self.push_back(class as usize, place);
+    }
+
+    /// Begins a new status interval.
     pub(crate) fn restart_interval(&mut self, place: u32, now_ns: i64) {
-        self.requeue(place, STATUS_QUEUE, now_ns);
+        self.unlink(STATUS_LIST, place);
+        self.slots[place as usize].status_ns = now_ns;
+        self.push_back(STATUS_LIST, place);
     }
 
-    /// Lets a flow retire whose record has been reported.
-    pub(crate) fn retire(&mut self, place: u32, now_ns: i64) {
-        let class = self.slots[place as usize].flow.timeout_class();
-        self.requeue(place, class as usize, now_ns);
-    }
-
-    /// Whether the flow has retired.
-    pub(crate) fn is_retired(&self, place: u32) -> bool {
-        self.slots[place as usize].queue != STATUS_QUEUE
-    }
-
-    /// Whether the status interval of the flow is over.
-    pub(crate) fn is_due(&self, place: u32, now_ns: i64) -> bool {
-        let slot = &self.slots[place as usize];
-        slot.queue == STATUS_QUEUE && now_ns.saturating_sub(slot.queued_ns) >= STATUS_INTERVAL_NS
+    /// A flow that has been idle for its timeout.
+    pub(crate) fn next_idle(&self, now_ns: i64) -> Option<u32> {
+        TimeoutClass::ALL.into_iter().find_map(|class| {
+            let head = self.lists[class as usize].head;
+            let slot = self.slots.get(head as usize)?;
+            (now_ns.saturating_sub(slot.seen_ns) >= class.timeout_ns()).then_some(head)
+        })
     }
 
     /// A flow whose status interval is over.
     pub(crate) fn next_status(&self, now_ns: i64) -> Option<u32> {
-        let head = self.queues[STATUS_QUEUE].head;
-        (head != NONE && self.is_due(head, now_ns)).then_some(head)
+        let head = self.lists[STATUS_LIST].head;
+        let slot = self.slots.get(head as usize)?;
+        (now_ns.saturating_sub(slot.status_ns) >= STATUS_INTERVAL_NS).then_some(head)
     }
 
-    /// A retired flow that nothing brought back within its timeout.
-    pub(crate) fn next_idle(&self, now_ns: i64) -> Option<u32> {
-        TimeoutClass::ALL.into_iter().find_map(|class| {
-            let head = self.queues[class as usize].head;
-            let slot = self.slots.get(head as usize)?;
-            (now_ns.saturating_sub(slot.queued_ns) >= class.timeout_ns()).then_some(head)
-        })
-    }
-
-    /// The flow to give up first: the one that retired first, otherwise the one that began first.
+    /// The flow that has been idle for longest.
     pub(crate) fn most_idle(&self) -> Option<u32> {
-        let oldest_retired = TimeoutClass::ALL
+        TimeoutClass::ALL
             .into_iter()
             .filter_map(|class| {
-                let head = self.queues[class as usize].head;
-                self.slots.get(head as usize).map(|slot| (slot.queued_ns, head))
+                let head = self.lists[class as usize].head;
+                self.slots.get(head as usize).map(|slot| (slot.seen_ns, head))
             })
             .min()
-            .map(|(_, place)| place);
-        let oldest = self.queues[STATUS_QUEUE].head;
-        oldest_retired.or((oldest != NONE).then_some(oldest))
+            .map(|(_, place)| place)
     }
 
     /// Any flow, in a fixed order; for ending all of them.
     pub(crate) fn any(&self) -> Option<u32> {
-        self.queues
-            .iter()
-            .map(|queue| queue.head)
-            .find(|&head| head != NONE)
+        let head = self.lists[STATUS_LIST].head;
+        (head != NONE).then_some(head)
     }
 
     /// Takes a flow out.
     pub(crate) fn remove(&mut self, place: u32) -> &mut Flow {
-        self.unlink(place);
+        let class = self.slots[place as usize].class;
+        self.unlink(class as usize, place);
+        self.unlink(STATUS_LIST, place);
         let hash = self.slots[place as usize].hash;
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == place) {
             entry.remove();
@@ -243,41 +251,41 @@ impl FlowTable {
         &mut slot.flow
     }
 
-    fn requeue(&mut self, place: u32, queue: usize, now_ns: i64) {
-        self.unlink(place);
-        self.slots[place as usize].queued_ns = now_ns;
-        self.push_back(queue, place);
+    fn link(&mut self, list: usize, place: u32) -> &mut Link {
+        let slot = &mut self.slots[place as usize];
+        if list == STATUS_LIST {
+            &mut slot.status
+        } else {
+            &mut slot.idle
+        }
     }
 
-    fn push_back(&mut self, queue: usize, place: u32) {
-        let tail = self.queues[queue].tail;
-        let slot = &mut self.slots[place as usize];
-        slot.queue = queue;
-        slot.link = Link {
+    fn push_back(&mut self, list: usize, place: u32) {
+        let tail = self.lists[list].tail;
+        *self.link(list, place) = Link {
             previous: tail,
             next: NONE,
         };
         if tail == NONE {
-            self.queues[queue].head = place;
+            self.lists[list].head = place;
         } else {
-            self.slots[tail as usize].link.next = place;
+            self.link(list, tail).next = place;
         }
-        self.queues[queue].tail = place;
+        self.lists[list].tail = place;
     }
 
-    fn unlink(&mut self, place: u32) {
-        let slot = &mut self.slots[place as usize];
-        let queue = slot.queue;
-        let Link { previous, next } = std::mem::replace(&mut slot.link, UNLINKED);
+    fn unlink(&mut self, list: usize, place: u32) {
+        let Link { previous, next } = *self.link(list, place);
         if previous == NONE {
-            self.queues[queue].head = next;
+            self.lists[list].head = next;
         } else {
-            self.slots[previous as usize].link.next = next;
+            self.link(list, previous).next = next;
         }
         if next == NONE {
-            self.queues[queue].tail = previous;
+            self.lists[list].tail = previous;
         } else {
-            self.slots[next as usize].link.previous = previous;
+            self.link(list, next).previous = previous;
         }
+        *self.link(list, place) = UNLINKED;
     }
 }

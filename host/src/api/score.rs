@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use netsage_api_types::{Problem, ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
+use netsage_runtime::ScoreError;
 use netsage_schema::{Rows, Schema, UNSW_NB15};
 
 use super::extract::Json;
@@ -53,12 +54,13 @@ pub(crate) async fn post_score(
                 scores,
             });
         }
-        Ok::<_, netsage_runtime::ScoreError>(responses)
+        Ok::<_, ScoreError>(responses)
     });
-    let responses = scored
-        .await
-        .map_err(ApiError::internal)?
-        .map_err(ApiError::internal)?;
+    let responses = scored.await.map_err(ApiError::internal)?;
+    let responses = responses.map_err(|error| match error {
+        ScoreError::OtherSchema { .. } => ApiError::unprocessable("other-schema", error.to_string()),
+        _ => ApiError::internal(error),
+    })?;
     Ok(Json(responses))
 }
 

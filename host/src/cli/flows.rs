@@ -18,7 +18,7 @@ pub(super) struct FlowsArgs {
     /// Capture (pcap or pcapng, also gzipped)
     file: PathBuf,
     /// Which features
-    #[arg(long, default_value = "unsw-nb15", value_parser = Schema::ALL.map(|schema| schema.id))]
+    #[arg(long, default_value = "unsw-nb15", value_parser = ["unsw-nb15"])]
     schema: String,
     /// How to print them
     #[arg(long, value_enum, default_value_t)]

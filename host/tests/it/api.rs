@@ -48,6 +48,13 @@ fn errors_are_problem_documents() {
         422,
         "unknown-schema",
     );
+    let foreign =
+        serde_json::json!({"schema": "flow-v1", "rows": [vec![0; netsage_schema::FLOW_V1.width()]]});
+    check(
+        server.post("/api/v1/score", foreign.to_string().as_bytes(), &[JSON]),
+        422,
+        "other-schema",
+    );
     check(
         server.post("/api/v1/score", br#"{"features":[1,2]}"#, &[JSON]),
         422,

@@ -59,6 +59,33 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// When there is no header, or it lacks, repeats or adds a column.
     pub fn new(input: R, schema: &'static Schema) -> Result<Self, CsvError> {
+        Self::open(input, |_| schema)
+    }
+
+    /// As [`Reader::new`] with the schema that the header speaks of: the one with the most columns in it, of
+    /// equals the first of [`Schema::ALL`].
+    ///
+    /// # Errors
+    /// As [`Reader::new`], for that schema.
+    pub fn guess(input: R) -> Result<Self, CsvError> {
+        Self::open(input, |names| {
+            let known = |schema: &Schema| {
+                names
+                    .iter()
+                    .filter(|name| schema.index_of(name).is_some())
+                    .count()
+            };
+            let [first, others @ ..] = Schema::ALL;
+            others.into_iter().fold(
+                first,
+                |best, schema| {
+                    if known(schema) > known(best) { schema } else { best }
+                },
+            )
+        })
+    }
+
+    fn open(input: R, choose: impl FnOnce(&[String]) -> &'static Schema) -> Result<Self, CsvError> {
         let mut lines = Lines {
             input: BufReader::new(input),
             line: 0,
@@ -66,7 +93,13 @@ impl<R: Read> Reader<R> {
             failed: false,
         };
         let (_, header) = lines.next().ok_or(CsvError::Empty)??;
-        let slots = match_header(header.trim_start_matches('\u{feff}'), schema)?;
+        let names: Vec<String> = header
+            .trim_start_matches('\u{feff}')
+            .split(',')
+            .map(|name| unquote(name).to_ascii_lowercase())
+            .collect();
+        let schema = choose(&names);
+        let slots = match_header(&names, schema)?;
         let has_label = slots.iter().any(|slot| matches!(slot, Slot::Label));
         let identity_columns = slots
             .iter()
@@ -82,6 +115,11 @@ impl<R: Read> Reader<R> {
                 has_identity,
             },
         })
+    }
+
+    /// The schema of the rows.
+    pub fn schema(&self) -> &'static Schema {
+        self.layout.schema
     }
 
     /// Whether the rows have a label.
@@ -235,11 +273,7 @@ fn unquote(field: &str) -> &str {
         .map_or(field, str::trim)
 }
 
-fn match_header(header: &str, schema: &'static Schema) -> Result<Vec<Slot>, CsvError> {
-    let names: Vec<String> = header
-        .split(',')
-        .map(|name| unquote(name).to_ascii_lowercase())
-        .collect();
+fn match_header(names: &[String], schema: &'static Schema) -> Result<Vec<Slot>, CsvError> {
     let missing: Vec<&'static str> = (schema.columns.iter().map(|column| column.name))
         .filter(|&column| !names.iter().any(|name| name == column))
         .collect();

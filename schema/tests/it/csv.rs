@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netsage_schema::csv::{Reader, Record, Writer, header};
-use netsage_schema::{Identity, Kind, UNSW_NB15, ValueError, json_lines};
+use netsage_schema::{FLOW_V1, Identity, Kind, Schema, UNSW_NB15, ValueError, json_lines};
 use proptest::prelude::*;
 
 const ROW: &str = "0.121501,tcp,-,FIN,6,4,258,172,74.08749,252,254,14158.94238,8495.365234,0,0,24.2956,8.375,\
@@ -273,8 +273,33 @@ fn identity(start_ns: i64, end_ns: i64) -> Identity {
     }
 }
 
-fn any_row() -> impl Strategy<Value = Vec<f64>> {
-    UNSW_NB15
+#[test]
+fn the_header_says_which_schema() {
+    let check = |header: &str, expected: Result<&'static Schema, &str>| {
+        let found = Reader::guess(header.as_bytes());
+        match (found, expected) {
+            (Ok(reader), Ok(schema)) => assert_eq!(reader.schema(), schema, "for {header:?}"),
+            (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{error}"),
+            (found, _) => panic!("{:?} for {header:?}", found.map(|reader| reader.schema().id)),
+        }
+    };
+    for schema in Schema::ALL {
+        check(&header(schema), Ok(schema));
+    }
+    check(&feature_header(), Ok(&UNSW_NB15));
+    check("colour,shape", Err("42 columns of schema unsw-nb15 missing"));
+    check(
+        &header(&FLOW_V1).replace("gap_std", "gap_sdt"),
+        Err("column `gap_sdt` is not in schema flow-v1"),
+    );
+}
+
+fn any_schema_and_row() -> impl Strategy<Value = (&'static Schema, Vec<f64>)> {
+    prop_oneof![Just(&UNSW_NB15), Just(&FLOW_V1)].prop_flat_map(|schema| (Just(schema), any_row(schema)))
+}
+
+fn any_row(schema: &Schema) -> impl Strategy<Value = Vec<f64>> + use<> {
+    schema
         .columns
         .iter()
         .map(|column| match column.kind {
@@ -291,16 +316,17 @@ fn any_row() -> impl Strategy<Value = Vec<f64>> {
 proptest! {
     #[test]
     fn what_is_written_is_read_back(
-        row in any_row(),
+        (schema, row) in any_schema_and_row(),
         start in 0..4_000_000_000_000_000i64,
         length in 0..1_000_000_000i64,
     ) {
         // The format keeps microseconds.
         let written = identity(start * 1_000, (start + length) * 1_000);
-        let mut writer = Writer::new(Vec::new(), &UNSW_NB15).unwrap();
+        let mut writer = Writer::new(Vec::new(), schema).unwrap();
         writer.write(&written, &row).unwrap();
         let text = writer.into_inner().unwrap();
-        let mut reader = Reader::new(text.as_slice(), &UNSW_NB15).unwrap();
+        let mut reader = Reader::guess(text.as_slice()).unwrap();
+        prop_assert_eq!(reader.schema(), schema);
         let mut record = Record::default();
         reader.read_record(&mut record).unwrap().unwrap();
         prop_assert_eq!(&record.values, &row);

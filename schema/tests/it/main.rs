@@ -1,4 +1,5 @@
 //! Tests of the schema crate through its public interface.
 
 mod csv;
+mod features;
 mod vocabularies;
