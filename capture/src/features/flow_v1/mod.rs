@@ -1,0 +1,23 @@
+//! How a finished record becomes a row of `flow-v1`.
+//!
+//! [`Measures`] adds up what the packets of a record say, [`Windows`] counts what flows that began lately have
+//! in common with it, and [`row`] puts both into the columns that [`netsage_schema::flow_v1`] declares.
+
+mod counts;
+mod groups;
+mod measures;
+mod row;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod windows;
+
+pub(crate) use counts::{Answer, Counts, Opening};
+pub(crate) use measures::{Measures, Observed, ObservedTcp};
+pub(crate) use row::{RowInput, row};
+pub(crate) use windows::{Ticket, Windows};
+
+/// Columns of the schema.
+pub(crate) const WIDTH: usize = 68;
+/// A row of the schema.
+pub(crate) type Row = [f64; WIDTH];
