@@ -12,7 +12,7 @@ use crate::decode::{DecodeOptions, Decoded, Transport, decode, protocol};
 use crate::features::{self, Window};
 use crate::flow::key::Endpoints;
 use crate::flow::state::Flow;
-use crate::flow::table::{FlowRef, FlowTable, LARGEST_TIMEOUT_NS, TimeoutClass};
+use crate::flow::table::{FlowRef, FlowTable, LARGEST_TIMEOUT_NS};
 use crate::packet::Packet;
 use crate::stats::MeterStats;
 
@@ -58,6 +58,9 @@ impl Default for MeterConfig {
     }
 }
 
+/// How often a replay looks at the timers: with the first packet after that time, as Argus does.
+const TIMER_INTERVAL_NS: i64 = 200_000_000;
+
 /// What the pieces of one fragmented packet share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct FragmentedPacket {
@@ -75,6 +78,8 @@ pub struct Meter {
     window: Window,
     /// The latest time seen; it runs back only when all flows are ended with it. `None` before the first.
     clock_ns: Option<i64>,
+    /// When a replay looks at the timers again.
+    timers_due_ns: Option<i64>,
     expectations: Expectations,
     fragmented: HashMap<FragmentedPacket, FlowRef>,
     fragmented_order: VecDeque<FragmentedPacket>,
@@ -90,6 +95,7 @@ impl Meter {
             config,
             stats: MeterStats::default(),
             clock_ns: None,
+            timers_due_ns: None,
             expectations: Expectations::default(),
             fragmented: HashMap::new(),
             fragmented_order: VecDeque::new(),
@@ -104,9 +110,6 @@ impl Meter {
         self.stats.packets += 1;
         self.stats.bytes += u64::from(packet.wire_length);
         let now_ns = self.observe(packet.time_ns);
-        if self.config.mode == Mode::Replay {
-            self.expire(now_ns);
-        }
         let options = DecodeOptions {
             decapsulate: self.config.decapsulate,
         };
@@ -117,6 +120,10 @@ impl Meter {
                 self.decoded(packet, &decoded, now_ns);
             }
             Err(reason) => self.stats.count_not_metered(reason),
+        }
+        // After the packet, so that it goes on with a flow that nothing else has ended in the meantime.
+        if self.config.mode == Mode::Replay && self.timers_are_due(now_ns) {
+            self.expire(now_ns);
         }
     }
 
@@ -132,6 +139,7 @@ impl Meter {
         self.end_all();
         self.window.finish();
         self.clock_ns = None;
+        self.timers_due_ns = None;
     }
 
     /// Appends the records that are ready to `batch`.
@@ -158,6 +166,7 @@ impl Meter {
                 self.stats.clock_resets += 1;
                 self.end_all();
                 self.window.release_all();
+                self.timers_due_ns = None;
                 time_ns
             }
             Some(clock_ns) => clock_ns.max(time_ns),
@@ -166,20 +175,51 @@ impl Meter {
         clock_ns
     }
 
-    /// Ends idle flows, closes status intervals, and releases what nothing can precede any more.
+    /// Whether a replay looks at the timers now; the next time is then set.
+    fn timers_are_due(&mut self, now_ns: i64) -> bool {
+        let due_ns = self.timers_due_ns.unwrap_or(now_ns);
+        if now_ns < due_ns {
+            return false;
+        }
+        // The rhythm is kept unless a turn was left out.
+        let last_ns = if now_ns - due_ns > TIMER_INTERVAL_NS {
+            now_ns
+        } else {
+            due_ns
+        };
+        self.timers_due_ns = Some(last_ns.saturating_add(TIMER_INTERVAL_NS));
+        true
+    }
+
+    /// Closes status intervals, ends idle flows, and releases what nothing can precede any more.
     fn expire(&mut self, now_ns: i64) {
+        self.close_intervals(now_ns);
         while let Some(slot) = self.table.next_idle(now_ns) {
             self.end(slot);
-        }
-        while let Some(slot) = self.table.next_status(now_ns) {
-            self.report(slot);
-            self.table.restart_interval(slot, now_ns);
         }
         match self.config.mode {
             Mode::Replay => self
                 .window
                 .release_before(now_ns.saturating_sub(LARGEST_TIMEOUT_NS)),
             Mode::Live => self.window.close_aged(now_ns),
+        }
+    }
+
+    /// Reports the flows whose status interval is over; without a packet they end after their timeout.
+    fn close_intervals(&mut self, now_ns: i64) {
+        while let Some(slot) = self.table.next_status(now_ns) {
+            self.report(slot);
+            self.table.retire(slot, now_ns);
+        }
+    }
+
+    /// Prepares a known flow for another packet.
+    fn resume(&mut self, slot: u32, now_ns: i64) {
+        if self.table.is_due(slot, now_ns) {
+            self.close_intervals(now_ns);
+        }
+        if self.table.is_retired(slot) {
+            self.table.restart_interval(slot, now_ns);
         }
     }
 
@@ -204,7 +244,7 @@ impl Meter {
         };
         let bytes = (wire_length - uncounted) as u64;
         let flow = self.table.flow(slot);
-        let class = flow.packet(decoded, direction, bytes, packet.time_ns);
+        flow.packet(decoded, direction, bytes, packet.time_ns);
         match &decoded.transport {
             Transport::Udp(datagram) => flow.conversation.datagram(datagram),
             Transport::Tcp(segment) => {
@@ -217,7 +257,6 @@ impl Meter {
             }
             Transport::Sctp(_) | Transport::Icmp(_) | Transport::Arp { .. } | Transport::Other => {}
         }
-        self.table.touch(slot, class, now_ns);
     }
 
     /// The flow of a packet, and whether it was made for it.
@@ -235,12 +274,16 @@ impl Meter {
                 .get(shared)
                 .and_then(|&flow| self.table.resolve(flow));
             if let Some(slot) = known {
+                self.resume(slot, now_ns);
                 return (slot, false);
             }
         }
         let key = endpoints.key(is_later_piece);
         let (slot, is_new) = match self.table.find(&key) {
-            Some(slot) => (slot, false),
+            Some(slot) => {
+                self.resume(slot, now_ns);
+                (slot, false)
+            }
             None => {
                 if self.table.is_full()
                     && let Some(idle) = self.table.most_idle()
@@ -256,7 +299,7 @@ impl Meter {
                 {
                     flow.conversation = Conversation::ftp_data();
                 }
-                let slot = self.table.insert(key, TimeoutClass::Ip, now_ns, flow);
+                let slot = self.table.insert(key, now_ns, flow);
                 self.stats.active_flows = self.table.len() as u64;
                 (slot, true)
             }

@@ -22,6 +22,7 @@ mod build;
 mod command;
 mod demo;
 mod files;
+mod parity;
 mod screenshots;
 mod serve;
 mod setup;
@@ -58,6 +59,8 @@ enum Command {
     Screenshots,
     /// Trains the bundled models again, into models/artifacts.
     TrainBundled(train::TrainArguments),
+    /// Compares the rows of the flow meter with those of Argus, column by column.
+    Parity(parity::ParityArguments),
     /// Checks that the detector contract is still compatible with the last released one.
     #[command(after_help = "Example: cargo xtask wit-check")]
     WitCheck,
@@ -84,6 +87,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(arguments) => bench::run(&arguments)?,
         Command::Screenshots => screenshots::run()?,
         Command::TrainBundled(arguments) => train::run(&arguments)?,
+        Command::Parity(arguments) => parity::run(&arguments)?,
         Command::WitCheck => wit_check::run()?,
         Command::Announce(arguments) => demo::announce(&arguments),
     }

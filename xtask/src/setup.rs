@@ -25,6 +25,8 @@ enum Need {
     Node,
     Npm,
     PythonVenv,
+    ArgusServer,
+    ArgusClient,
 }
 
 /// Where a need comes from.
@@ -48,6 +50,8 @@ impl Need {
             Self::Node => "Node 18 or later",
             Self::Npm => "npm",
             Self::PythonVenv => "Python 3 with venv",
+            Self::ArgusServer => "the flow meter argus",
+            Self::ArgusClient => "its client ra",
         }
     }
 
@@ -62,6 +66,8 @@ impl Need {
             Self::Node => Origin::Debian("nodejs"),
             Self::Npm => Origin::Debian("npm"),
             Self::PythonVenv => Origin::Debian("python3-venv"),
+            Self::ArgusServer => Origin::Debian("argus-server"),
+            Self::ArgusClient => Origin::Debian("argus-client"),
         }
     }
 
@@ -82,12 +88,16 @@ impl Need {
             }
             Self::Npm => first_line("npm", &["--version"]).is_some(),
             Self::PythonVenv => first_line("python3", &["-c", "import venv, ensurepip"]).is_some(),
+            Self::ArgusServer => starts("argus") || starts("/usr/sbin/argus"),
+            Self::ArgusClient => starts("ra"),
         }
     }
 }
 
 const TO_BUILD: [Need; 3] = [Need::WasmTarget, Need::CCompiler, Need::Libpcap];
 const TO_TEST: [Need; 3] = [Need::Rustfmt, Need::Clippy, Need::PythonVenv];
+/// The program whose rows the meter's are compared with.
+const FOR_PARITY: [Need; 2] = [Need::ArgusServer, Need::ArgusClient];
 const FOR_BROWSER: [Need; 3] = [Need::Chromium, Need::Node, Need::Npm];
 
 /// What a command is about to do.
@@ -102,12 +112,17 @@ pub(crate) enum Purpose {
     },
     /// Also drive a browser.
     Screenshots,
+    /// Compare with Argus.
+    Parity,
 }
 
 fn needs(purpose: Purpose) -> Vec<Need> {
     let mut needs = TO_BUILD.to_vec();
     if matches!(purpose, Purpose::Test { .. }) {
         needs.extend(TO_TEST);
+    }
+    if matches!(purpose, Purpose::Test { .. } | Purpose::Parity) {
+        needs.extend(FOR_PARITY);
     }
     if matches!(purpose, Purpose::Test { browser: true } | Purpose::Screenshots) {
         needs.extend(FOR_BROWSER);
@@ -246,6 +261,17 @@ fn node_major(version: &str) -> u32 {
     digits.parse().unwrap_or(0)
 }
 
+/// Whether a program can be started; one that only prints how it is used may well end with a failure.
+fn starts(program: &str) -> bool {
+    Command::new(program)
+        .arg("-h")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
+}
+
 fn compiles(include: &str, libraries: &[&str]) -> bool {
     let mut command = Command::new("cc");
     command.args(["-x", "c", "-o", "/dev/null", "-"]).args(libraries);
@@ -295,5 +321,6 @@ mod tests {
         assert!(!needs(Purpose::Test { browser: false }).contains(&Need::Chromium));
         assert!(needs(Purpose::Test { browser: true }).contains(&Need::Chromium));
         assert!(!needs(Purpose::Screenshots).contains(&Need::Clippy));
+        assert!(needs(Purpose::Test { browser: false }).contains(&Need::ArgusServer));
     }
 }

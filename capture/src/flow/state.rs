@@ -73,14 +73,8 @@ impl Flow {
         usize::from(packet.source != self.endpoints.source || !ports)
     }
 
-    /// Counts a packet and says how long the flow may now be idle.
-    pub(crate) fn packet(
-        &mut self,
-        packet: &Decoded<'_>,
-        direction: usize,
-        bytes: u64,
-        time_ns: i64,
-    ) -> TimeoutClass {
+    /// Counts a packet.
+    pub(crate) fn packet(&mut self, packet: &Decoded<'_>, direction: usize, bytes: u64, time_ns: i64) {
         self.start_ns = self.start_ns.min(time_ns);
         self.end_ns = self.end_ns.max(time_ns);
         let active = match &packet.transport {
@@ -99,16 +93,14 @@ impl Flow {
         counts.bytes += bytes;
         counts.time_to_live = packet.time_to_live;
         counts.gaps.packet(time_ns, active);
-        self.timeout_class()
     }
 
-    fn timeout_class(&self) -> TimeoutClass {
+    /// How long the flow is remembered after its record was reported.
+    pub(crate) fn timeout_class(&self) -> TimeoutClass {
         match self.endpoints.protocol {
-            _ if self.is_orphan_fragment => TimeoutClass::Fragment,
-            protocol::TCP if self.tcp.is_closed() => TimeoutClass::TcpClosed,
+            _ if self.is_orphan_fragment => TimeoutClass::Ip,
             protocol::TCP => TimeoutClass::Tcp,
             protocol::ICMP | protocol::ICMPV6 => TimeoutClass::Icmp,
-            protocol::IGMP => TimeoutClass::Igmp,
             protocol::ARP => TimeoutClass::Arp,
             _ => TimeoutClass::Ip,
         }

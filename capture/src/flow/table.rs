@@ -1,9 +1,10 @@
 //! The flow table: a fixed number of slots, a keyed hash index, and timers in lists.
 //!
-//! Every idle timeout has a list in the order of the last packets, so the next flow to end stands at its head
-//! and a packet moves its flow to the tail: a timer costs two links per packet, whatever the number of flows.
-//! The status interval has a list of its own. This holds as long as the clock never runs back between two
-//! packets; the meter sees to that.
+//! The timers are the two queues of Argus. A flow enters the status queue with its first packet and leaves it
+//! one status interval later, whatever happens in between; its record is then reported, and it retires to the
+//! queue of its timeout. A packet brings it back to the status queue; without one it ends when the timeout is
+//! over. A timer thus costs nothing per packet, and the next flow in question stands at the head of a queue.
+//! This holds as long as the clock never runs back between two packets; the meter sees to that.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -13,38 +14,28 @@ use super::key::FlowKey;
 use super::state::Flow;
 
 const NONE: u32 = u32::MAX;
-const IDLE_LISTS: usize = TimeoutClass::ALL.len();
-const STATUS_LIST: usize = IDLE_LISTS;
+/// The queues of the timeouts come first, in the order of their classes.
+const STATUS_QUEUE: usize = TimeoutClass::ALL.len();
+const QUEUES: usize = STATUS_QUEUE + 1;
 
-/// How long a flow may be idle.
+/// How long a flow is remembered after its record was reported. Closed TCP connections and fragments are no
+/// classes of their own: Argus names timeouts for them and then uses those of TCP and of IP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TimeoutClass {
     Ip,
     Tcp,
-    TcpClosed,
     Icmp,
-    Igmp,
     Arp,
-    Fragment,
 }
 
 impl TimeoutClass {
-    const ALL: [Self; 7] = [
-        Self::Ip,
-        Self::Tcp,
-        Self::TcpClosed,
-        Self::Icmp,
-        Self::Igmp,
-        Self::Arp,
-        Self::Fragment,
-    ];
+    const ALL: [Self; 4] = [Self::Ip, Self::Tcp, Self::Icmp, Self::Arp];
 
     const fn timeout_ns(self) -> i64 {
         let seconds = match self {
             Self::Tcp => 60,
-            Self::Ip | Self::Igmp => 30,
-            Self::TcpClosed => 10,
-            Self::Icmp | Self::Arp | Self::Fragment => 5,
+            Self::Ip => 30,
+            Self::Icmp | Self::Arp => 5,
         };
         seconds * 1_000_000_000
     }
@@ -75,13 +66,11 @@ struct List {
 struct Slot {
     key: FlowKey,
     hash: u64,
-    class: TimeoutClass,
-    /// Meter clock at the last packet.
-    seen_ns: i64,
-    /// Meter clock when the status interval began.
-    status_ns: i64,
-    idle: Link,
-    status: Link,
+    /// The queue that the flow is in.
+    queue: usize,
+    /// Meter clock when it entered the queue.
+    queued_ns: i64,
+    link: Link,
     /// Told apart from an earlier flow of the same slot by this.
     generation: u32,
     flow: Flow,
@@ -98,7 +87,7 @@ pub(crate) struct FlowTable {
     slots: Vec<Slot>,
     free: Vec<u32>,
     index: HashTable<u32>,
-    lists: [List; IDLE_LISTS + 1],
+    queues: [List; QUEUES],
     secret: (u64, u64),
     max_flows: usize,
 }
@@ -110,10 +99,10 @@ impl FlowTable {
             slots: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
-            lists: [List {
+            queues: [List {
                 head: NONE,
                 tail: NONE,
-            }; IDLE_LISTS + 1],
+            }; QUEUES],
             secret: (random.hash_one(0), random.hash_one(1)),
             max_flows: max_flows.clamp(1, NONE as usize - 1),
         }
@@ -151,16 +140,14 @@ impl FlowTable {
     }
 
     /// Adds a flow; the caller has made room.
-    pub(crate) fn insert(&mut self, key: FlowKey, class: TimeoutClass, now_ns: i64, flow: Flow) -> u32 {
+    pub(crate) fn insert(&mut self, key: FlowKey, now_ns: i64, flow: Flow) -> u32 {
         let hash = key.hash(self.secret);
         let mut slot = Slot {
             key,
             hash,
-            class,
-            seen_ns: now_ns,
-            status_ns: now_ns,
-            idle: UNLINKED,
-            status: UNLINKED,
+            queue: STATUS_QUEUE,
+            queued_ns: now_ns,
+            link: UNLINKED,
             generation: 0,
             flow,
         };
@@ -180,67 +167,72 @@ impl FlowTable {
         let slots = &self.slots;
         self.index
             .insert_unique(hash, place, |&other| slots[other as usize].hash);
-        self.push_back(class as usize, place);
-        self.push_back(STATUS_LIST, place);
+        self.push_back(STATUS_QUEUE, place);
         place
     }
 
-    /// Notes a packet of the flow.
-    pub(crate) fn touch(&mut self, place: u32, class: TimeoutClass, now_ns: i64) {
-        let old_class = self.slots[place as usize].class;
-        self.unlink(old_class as usize, place);
-        let slot = &mut self.slots[place as usize];
-        slot.class = class;
-        slot.seen_ns = now_ns;
-        self.push_back(class as usize, place);
-    }
-
-    /// Begins a new status interval.
+    /// Begins a new status interval, also of a flow that has retired.
     pub(crate) fn restart_interval(&mut self, place: u32, now_ns: i64) {
-        self.unlink(STATUS_LIST, place);
-        self.slots[place as usize].status_ns = now_ns;
-        self.push_back(STATUS_LIST, place);
+        self.requeue(place, STATUS_QUEUE, now_ns);
     }
 
-    /// A flow that has been idle for its timeout.
-    pub(crate) fn next_idle(&self, now_ns: i64) -> Option<u32> {
-        TimeoutClass::ALL.into_iter().find_map(|class| {
-            let head = self.lists[class as usize].head;
-            let slot = self.slots.get(head as usize)?;
-            (now_ns.saturating_sub(slot.seen_ns) >= class.timeout_ns()).then_some(head)
-        })
+    /// Lets a flow retire whose record has been reported.
+    pub(crate) fn retire(&mut self, place: u32, now_ns: i64) {
+        let class = self.slots[place as usize].flow.timeout_class();
+        self.requeue(place, class as usize, now_ns);
+    }
+
+    /// Whether the flow has retired.
+    pub(crate) fn is_retired(&self, place: u32) -> bool {
+        self.slots[place as usize].queue != STATUS_QUEUE
+    }
+
+    /// Whether the status interval of the flow is over.
+    pub(crate) fn is_due(&self, place: u32, now_ns: i64) -> bool {
+        let slot = &self.slots[place as usize];
+        slot.queue == STATUS_QUEUE && now_ns.saturating_sub(slot.queued_ns) >= STATUS_INTERVAL_NS
     }
 
     /// A flow whose status interval is over.
     pub(crate) fn next_status(&self, now_ns: i64) -> Option<u32> {
-        let head = self.lists[STATUS_LIST].head;
-        let slot = self.slots.get(head as usize)?;
-        (now_ns.saturating_sub(slot.status_ns) >= STATUS_INTERVAL_NS).then_some(head)
+        let head = self.queues[STATUS_QUEUE].head;
+        (head != NONE && self.is_due(head, now_ns)).then_some(head)
     }
 
-    /// The flow that has been idle for longest.
+    /// A retired flow that nothing brought back within its timeout.
+    pub(crate) fn next_idle(&self, now_ns: i64) -> Option<u32> {
+        TimeoutClass::ALL.into_iter().find_map(|class| {
+            let head = self.queues[class as usize].head;
+            let slot = self.slots.get(head as usize)?;
+            (now_ns.saturating_sub(slot.queued_ns) >= class.timeout_ns()).then_some(head)
+        })
+    }
+
+    /// The flow to give up first: the one that retired first, otherwise the one that began first.
     pub(crate) fn most_idle(&self) -> Option<u32> {
-        TimeoutClass::ALL
+        let oldest_retired = TimeoutClass::ALL
             .into_iter()
             .filter_map(|class| {
-                let head = self.lists[class as usize].head;
-                self.slots.get(head as usize).map(|slot| (slot.seen_ns, head))
+                let head = self.queues[class as usize].head;
+                self.slots.get(head as usize).map(|slot| (slot.queued_ns, head))
             })
             .min()
-            .map(|(_, place)| place)
+            .map(|(_, place)| place);
+        let oldest = self.queues[STATUS_QUEUE].head;
+        oldest_retired.or((oldest != NONE).then_some(oldest))
     }
 
     /// Any flow, in a fixed order; for ending all of them.
     pub(crate) fn any(&self) -> Option<u32> {
-        let head = self.lists[STATUS_LIST].head;
-        (head != NONE).then_some(head)
+        self.queues
+            .iter()
+            .map(|queue| queue.head)
+            .find(|&head| head != NONE)
     }
 
     /// Takes a flow out.
     pub(crate) fn remove(&mut self, place: u32) -> &mut Flow {
-        let class = self.slots[place as usize].class;
-        self.unlink(class as usize, place);
-        self.unlink(STATUS_LIST, place);
+        self.unlink(place);
         let hash = self.slots[place as usize].hash;
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == place) {
             entry.remove();
@@ -251,41 +243,41 @@ impl FlowTable {
         &mut slot.flow
     }
 
-    fn link(&mut self, list: usize, place: u32) -> &mut Link {
-        let slot = &mut self.slots[place as usize];
-        if list == STATUS_LIST {
-            &mut slot.status
-        } else {
-            &mut slot.idle
-        }
+    fn requeue(&mut self, place: u32, queue: usize, now_ns: i64) {
+        self.unlink(place);
+        self.slots[place as usize].queued_ns = now_ns;
+        self.push_back(queue, place);
     }
 
-    fn push_back(&mut self, list: usize, place: u32) {
-        let tail = self.lists[list].tail;
-        *self.link(list, place) = Link {
+    fn push_back(&mut self, queue: usize, place: u32) {
+        let tail = self.queues[queue].tail;
+        let slot = &mut self.slots[place as usize];
+        slot.queue = queue;
+        slot.link = Link {
             previous: tail,
             next: NONE,
         };
         if tail == NONE {
-            self.lists[list].head = place;
+            self.queues[queue].head = place;
         } else {
-            self.link(list, tail).next = place;
+            self.slots[tail as usize].link.next = place;
         }
-        self.lists[list].tail = place;
+        self.queues[queue].tail = place;
     }
 
-    fn unlink(&mut self, list: usize, place: u32) {
-        let Link { previous, next } = *self.link(list, place);
+    fn unlink(&mut self, place: u32) {
+        let slot = &mut self.slots[place as usize];
+        let queue = slot.queue;
+        let Link { previous, next } = std::mem::replace(&mut slot.link, UNLINKED);
         if previous == NONE {
-            self.lists[list].head = next;
+            self.queues[queue].head = next;
         } else {
-            self.link(list, previous).next = next;
+            self.slots[previous as usize].link.next = next;
         }
         if next == NONE {
-            self.lists[list].tail = previous;
+            self.queues[queue].tail = previous;
         } else {
-            self.link(list, next).previous = previous;
+            self.slots[next as usize].link.previous = previous;
         }
-        *self.link(list, place) = UNLINKED;
     }
 }

@@ -69,11 +69,6 @@ impl Tcp {
         )
     }
 
-    /// Whether the connection was closed by both sides or by a reset.
-    pub(crate) fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed | Phase::Closing) || self.sides.iter().all(|side| side.finished)
-    }
-
     /// Notes a segment and says whether the gap before it was within an exchange of data.
     pub(crate) fn segment(
         &mut self,

@@ -118,20 +118,46 @@ fn a_long_flow_gives_a_record_per_status_interval() {
     );
 }
 
+/// The states of the records of two equal packets, with other traffic around them to move the timers.
+fn states_across(gap: i64, packet: &[u8]) -> Vec<&'static str> {
+    let mut packets: Vec<_> = (0..200)
+        .map(|second| (second * SECOND, tcp(Client, 9, ACK, 1, 1, b"")))
+        .collect();
+    packets.push((0, packet.to_vec()));
+    packets.push((gap * SECOND, packet.to_vec()));
+    packets.sort_by_key(|(time_ns, _)| *time_ns);
+    let (batch, _) = meter(config(), &packets);
+    (0..batch.len())
+        .filter(|&record| term(&batch, record, "proto") != "tcp")
+        .map(|record| term(&batch, record, "state"))
+        .collect()
+}
+
 #[test]
-fn idle_flows_end_by_their_protocol() {
-    for (gap, packet, records) in [
-        (29, udp(Client, 9, b"x"), 1),
-        (31, udp(Client, 9, b"x"), 2),
-        (4, icmp(Client, 8, 0, 7), 1),
-        (6, icmp(Client, 8, 0, 7), 2),
-        (59, tcp(Client, 80, ACK, 1, 1, b""), 1),
-        (61, tcp(Client, 80, ACK, 1, 1, b""), 2),
-        (11, tcp(Client, 80, RST, 1, 1, b""), 2),
-    ] {
-        let (batch, _) = meter(config(), &[(0, packet.clone()), (gap * SECOND, packet)]);
-        assert_eq!(batch.len(), records, "gap of {gap} s");
-    }
+fn a_flow_is_remembered_for_its_timeout_after_its_record() {
+    let datagram = udp(Client, 9, b"x");
+    assert_eq!(states_across(59, &datagram), ["INT"]);
+    assert_eq!(states_across(89, &datagram), ["INT", "REQ"], "the same flow");
+    assert_eq!(states_across(91, &datagram), ["INT", "INT"], "another flow");
+    let ping = icmp(Client, 8, 0, 7);
+    assert_eq!(
+        states_across(59, &ping).len(),
+        1,
+        "idle for longer than its timeout, within the interval"
+    );
+    assert_eq!(states_across(66, &ping).len(), 2);
+}
+
+#[test]
+fn without_traffic_no_timer_of_a_replay_moves() {
+    let (batch, _) = meter(
+        config(),
+        &[(0, udp(Client, 9, b"x")), (1000 * SECOND, udp(Client, 9, b"x"))],
+    );
+    assert_eq!(
+        [term(&batch, 0, "state"), term(&batch, 1, "state")],
+        ["INT", "REQ"]
+    );
 }
 
 #[test]
@@ -238,8 +264,8 @@ fn later_pieces_count_for_the_flow_of_the_first() {
     second[7] = 3;
     let (batch, _) = meter(config(), &[(0, first), (1, second.clone())]);
     assert_eq!((batch.len(), value(&batch, 0, "spkts")), (1, 2.0));
-    let (batch, _) = meter(config(), &[(0, second.clone()), (6 * SECOND, second)]);
-    assert_eq!(batch.len(), 2, "a piece without its first has a short timeout");
+    let (batch, _) = meter(config(), &[(0, second.clone()), (61 * SECOND, second)]);
+    assert_eq!(batch.len(), 2, "pieces without their first are a flow");
 }
 
 #[test]

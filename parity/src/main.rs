@@ -1,0 +1,54 @@
+//! `netsage-parity`: the comparison with Argus for captures that the user names; `cargo xtask parity` runs it.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line program reports on the terminal"
+)]
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use netsage_parity::{Comparison, ParityError, Report, argus, ours};
+
+/// Compares the rows of the meter with those of Argus, column by column.
+#[derive(Debug, Parser)]
+#[command(
+    name = "netsage-parity",
+    after_help = "Example:\n  netsage-parity --list 20 capture.pcap"
+)]
+struct Arguments {
+    /// Captures (pcap or pcapng)
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Lists up to that many unequal cells and unpaired records of each side
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    list: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    if !argus::is_installed() {
+        println!("skipped: argus-server and argus-client are not installed");
+        return Ok(());
+    }
+    let mut comparison = Comparison::new();
+    for path in &arguments.files {
+        let theirs = match argus::records(path) {
+            Err(error @ ParityError::Unreadable { .. }) => {
+                println!("skipped: {error}");
+                continue;
+            }
+            other => other?,
+        };
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        comparison.add(&name, &theirs, &ours::records(path)?);
+    }
+    print!(
+        "{}",
+        Report {
+            comparison: &comparison,
+            listed: arguments.list
+        }
+    );
+    Ok(())
+}
