@@ -182,7 +182,7 @@ impl Meter {
             return false;
         }
         // The rhythm is kept unless a turn was left out.
-        let last_ns = if now_ns - due_ns > TIMER_INTERVAL_NS {
+        let last_ns = if now_ns.saturating_sub(due_ns) > TIMER_INTERVAL_NS {
             now_ns
         } else {
             due_ns

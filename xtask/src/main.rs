@@ -22,6 +22,7 @@ mod build;
 mod command;
 mod demo;
 mod files;
+mod fuzz;
 mod parity;
 mod screenshots;
 mod serve;
@@ -54,6 +55,8 @@ enum Command {
     Test(test::TestArguments),
     /// Measures, and prints figures as JSON on standard output.
     Bench(bench::BenchArguments),
+    /// Fuzzes the file readers, the decoder and the meter.
+    Fuzz(fuzz::FuzzArguments),
     /// Takes the screenshots in docs/ with a real browser, against the traffic of the demo.
     #[command(after_help = "Example: cargo xtask screenshots")]
     Screenshots,
@@ -85,6 +88,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(&arguments)?,
         Command::Test(arguments) => return test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments)?,
+        Command::Fuzz(arguments) => fuzz::run(&arguments)?,
         Command::Screenshots => screenshots::run()?,
         Command::TrainBundled(arguments) => train::run(&arguments)?,
         Command::Parity(arguments) => parity::run(&arguments)?,

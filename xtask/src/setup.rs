@@ -20,6 +20,7 @@ enum Need {
     Rustfmt,
     Clippy,
     CCompiler,
+    CxxCompiler,
     Libpcap,
     Chromium,
     Node,
@@ -45,6 +46,7 @@ impl Need {
             Self::Rustfmt => "rustfmt",
             Self::Clippy => "clippy",
             Self::CCompiler => "a C compiler",
+            Self::CxxCompiler => "a C++ compiler",
             Self::Libpcap => "the headers of libpcap",
             Self::Chromium => "Chromium",
             Self::Node => "Node 18 or later",
@@ -60,7 +62,7 @@ impl Need {
             Self::WasmTarget => Origin::Rustup(["target", "add", "wasm32-unknown-unknown"]),
             Self::Rustfmt => Origin::Rustup(["component", "add", "rustfmt"]),
             Self::Clippy => Origin::Rustup(["component", "add", "clippy"]),
-            Self::CCompiler => Origin::Debian("build-essential"),
+            Self::CCompiler | Self::CxxCompiler => Origin::Debian("build-essential"),
             Self::Libpcap => Origin::Debian("libpcap-dev"),
             Self::Chromium => Origin::Debian("chromium"),
             Self::Node => Origin::Debian("nodejs"),
@@ -80,8 +82,9 @@ impl Need {
             }),
             Self::Rustfmt => first_line("rustfmt", &["--version"]).is_some(),
             Self::Clippy => first_line("cargo-clippy", &["--version"]).is_some(),
-            Self::CCompiler => compiles("#include <stdlib.h>\n", &[]),
-            Self::Libpcap => compiles("#include <pcap/pcap.h>\n", &["-lpcap"]),
+            Self::CCompiler => compiles("c", "#include <stdlib.h>\n", &[]),
+            Self::CxxCompiler => compiles("c++", "#include <vector>\n", &["-lstdc++"]),
+            Self::Libpcap => compiles("c", "#include <pcap/pcap.h>\n", &["-lpcap"]),
             Self::Chromium => chromium().is_some(),
             Self::Node => {
                 first_line("node", &["--version"]).is_some_and(|version| node_major(&version) >= 18)
@@ -98,6 +101,7 @@ const TO_BUILD: [Need; 3] = [Need::WasmTarget, Need::CCompiler, Need::Libpcap];
 const TO_TEST: [Need; 3] = [Need::Rustfmt, Need::Clippy, Need::PythonVenv];
 /// The program whose rows the meter's are compared with.
 const FOR_PARITY: [Need; 2] = [Need::ArgusServer, Need::ArgusClient];
+const TO_FUZZ: [Need; 1] = [Need::CxxCompiler];
 const FOR_BROWSER: [Need; 3] = [Need::Chromium, Need::Node, Need::Npm];
 
 /// What a command is about to do.
@@ -114,12 +118,18 @@ pub(crate) enum Purpose {
     Screenshots,
     /// Compare with Argus.
     Parity,
+    /// Build and run the fuzz targets alone.
+    Fuzz,
 }
 
 fn needs(purpose: Purpose) -> Vec<Need> {
+    if purpose == Purpose::Fuzz {
+        return TO_FUZZ.to_vec();
+    }
     let mut needs = TO_BUILD.to_vec();
     if matches!(purpose, Purpose::Test { .. }) {
         needs.extend(TO_TEST);
+        needs.extend(TO_FUZZ);
     }
     if matches!(purpose, Purpose::Test { .. } | Purpose::Parity) {
         needs.extend(FOR_PARITY);
@@ -272,9 +282,11 @@ fn starts(program: &str) -> bool {
         .is_ok()
 }
 
-fn compiles(include: &str, libraries: &[&str]) -> bool {
+fn compiles(language: &str, include: &str, libraries: &[&str]) -> bool {
     let mut command = Command::new("cc");
-    command.args(["-x", "c", "-o", "/dev/null", "-"]).args(libraries);
+    command
+        .args(["-x", language, "-o", "/dev/null", "-"])
+        .args(libraries);
     let child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::build;
 use crate::command::{quietly, watch};
 use crate::files;
+use crate::fuzz;
 use crate::serve::{self, Host};
 use crate::setup::{self, Purpose};
 use crate::steps::Steps;
@@ -47,7 +48,9 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     let browser = !arguments.no_browser;
     let filter = arguments.filter.as_deref();
-    let steps = Steps::new(build::STEPS + 2 + u64::from(browser) + if filter.is_none() { 4 } else { 0 });
+    let steps = Steps::new(
+        build::STEPS + 2 + u64::from(browser) + if filter.is_none() { 4 + fuzz::STEPS } else { 0 },
+    );
     let program = build::all(&workspace, &steps, Purpose::Test { browser }, false)?;
 
     let mut summary = Summary::default();
@@ -68,6 +71,9 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
             browser_tests(&workspace, &steps, &program, filter, line)
         });
         summary.add_tests("browser tests", tests);
+    }
+    if filter.is_none() {
+        summary.add_tests("fuzz targets", fuzz::all(&workspace, &steps));
     }
     let took = steps.finish();
     eprintln!("\nSummary after {:.0} s", took.as_secs_f64());
