@@ -42,6 +42,16 @@ impl FlowBatch {
         self.community_ids.clear();
     }
 
+    /// Moves the records of another batch of the same schema behind those of this one.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        for row in other.rows.iter() {
+            self.rows.push(row);
+        }
+        self.identities.append(&mut other.identities);
+        self.community_ids.append(&mut other.community_ids);
+        other.rows.clear();
+    }
+
     pub(crate) fn push(&mut self, row: &[f64], identity: Identity, community_id: CommunityId) {
         self.rows.push(row);
         self.identities.push(identity);

@@ -17,6 +17,7 @@ mod application;
 mod batch;
 pub mod community_id;
 pub mod decode;
+mod engine;
 mod features;
 pub mod file;
 mod flow;

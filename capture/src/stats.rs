@@ -92,8 +92,16 @@ pub struct MeterStats {
     pub flows: u64,
     /// Flows in the table now.
     pub active_flows: u64,
-    /// Flows ended early because the table was full.
-    pub evicted_flows: u64,
+    /// Half-open flows ended early because there was no room for a new one.
+    pub evicted_half_open: u64,
+    /// Other flows ended early for want of room, idle for 5 s or more.
+    pub evicted_idle: u64,
+    /// Other flows ended early for want of room, with traffic in the last 5 s.
+    pub evicted_active: u64,
+    /// Flows ended by a timeout that was shortened because room was getting scarce.
+    pub shortened_flows: u64,
+    /// Flows that left the trailing window of `flow-v1` before their time because it was full.
+    pub left_window_early: u64,
     /// Times that all flows were ended because the clock ran back by more than the largest timeout.
     pub clock_resets: u64,
     /// Times that a TCP connection acknowledged data that was never seen: loss before or in the capture, as far
@@ -109,6 +117,11 @@ pub struct MeterStats {
 }
 
 impl MeterStats {
+    /// Flows ended early because there was no room for a new one.
+    pub fn evicted_flows(&self) -> u64 {
+        self.evicted_half_open + self.evicted_idle + self.evicted_active
+    }
+
     /// Packets that are in no flow, by reason; every reason is listed, also with 0.
     pub fn not_metered_reasons(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         NotMetered::ALL

@@ -48,11 +48,22 @@ enum Reading {
     },
 }
 
+/// New data of one side of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HttpData<'a> {
+    pub(super) sender: usize,
+    /// Bytes before it that were not captured.
+    pub(super) lost: u64,
+    pub(super) data: &'a [u8],
+    /// Bytes behind it that were not captured.
+    pub(super) cut: u64,
+}
+
 /// An HTTP connection.
 #[derive(Debug, Clone)]
-pub(super) struct Http {
-    pub(super) requests: u32,
-    pub(super) body_length: u64,
+pub(crate) struct Http {
+    pub(crate) requests: u32,
+    pub(crate) body_length: u64,
     head_requested: bool,
     reading: Reading,
     line: [u8; LINE],
@@ -80,8 +91,14 @@ impl Default for Http {
 }
 
 impl Http {
-    /// Reads new data of a side: `lost` bytes before it and `cut` bytes behind it were not captured.
-    pub(super) fn data(&mut self, sender: usize, lost: u64, data: &[u8], cut: u64) {
+    /// Reads new data of a side.
+    pub(crate) fn read(&mut self, new: &HttpData<'_>) {
+        let &HttpData {
+            sender,
+            lost,
+            data,
+            cut,
+        } = new;
         if is_request(data) {
             self.requests = self.requests.saturating_add(1);
             self.head_requested = data.starts_with(b"HEAD ");
@@ -216,14 +233,23 @@ fn header<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
+    fn from_server(lost: u64, data: &[u8]) -> HttpData<'_> {
+        HttpData {
+            sender: 1,
+            lost,
+            data,
+            cut: 0,
+        }
+    }
+
     /// The reply in one piece and byte by byte gives the same length.
     fn check(reply: &str, expected: u64) {
         let mut whole = Http::default();
-        whole.data(1, 0, reply.as_bytes(), 0);
+        whole.read(&from_server(0, reply.as_bytes()));
         assert_eq!(whole.body_length, expected, "{reply}");
         let mut pieces = Http::default();
         for byte in reply.as_bytes() {
-            pieces.data(1, 0, &[*byte], 0);
+            pieces.read(&from_server(0, &[*byte]));
         }
         assert_eq!(pieces.body_length, expected, "{reply}, byte by byte");
     }
@@ -247,13 +273,11 @@ mod tests {
     #[test]
     fn bytes_that_were_not_captured_count() {
         let mut http = Http::default();
-        http.data(
-            1,
-            0,
-            b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n0123456789",
-            40,
-        );
-        http.data(1, 100, b"0123456789", 0);
+        http.read(&HttpData {
+            cut: 40,
+            ..from_server(0, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n0123456789")
+        });
+        http.read(&from_server(100, b"0123456789"));
         assert_eq!(http.body_length, 160);
     }
 }

@@ -12,6 +12,7 @@ use netsage_schema::unsw_nb15::SERVICE;
 
 use crate::decode::{TcpSegment, UdpDatagram, protocol};
 pub(crate) use ftp::{Expectations, Expected};
+pub(crate) use http::{Http, HttpData};
 
 /// An application protocol that the schema names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,13 +79,22 @@ impl Cursor {
     }
 }
 
+/// What a segment told that is not the conversation's own to keep.
+#[derive(Debug)]
+pub(crate) enum Told<'a> {
+    Nothing,
+    /// New data of an HTTP connection; few flows need the room that reading it takes.
+    Http(HttpData<'a>),
+    /// An FTP session announces a data connection.
+    Announced(Expected),
+}
+
 /// What a flow has said so far; index 0 of its pairs is the source.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Conversation {
     service: Service,
     cursors: [Cursor; 2],
     hints: stream::Hints,
-    http: Option<Box<http::Http>>,
     ftp: ftp::Ftp,
 }
 
@@ -104,13 +114,13 @@ impl Conversation {
         }
     }
 
-    /// Reads a segment; gives the data connection that an FTP session announces in it.
-    pub(crate) fn segment(&mut self, sender: usize, segment: &TcpSegment<'_>) -> Option<Expected> {
+    /// Reads a segment.
+    pub(crate) fn segment<'a>(&mut self, sender: usize, segment: &TcpSegment<'a>) -> Told<'a> {
         if segment.length == 0 {
             if segment.flags.syn() {
                 self.cursors[sender].next = Some(segment.sequence.wrapping_add(1));
             }
-            return None;
+            return Told::Nothing;
         }
         let reading = match self.service {
             Service::Unknown => self.hints.wants_more(),
@@ -118,9 +128,11 @@ impl Conversation {
             _ => false,
         };
         if !reading {
-            return None;
+            return Told::Nothing;
         }
-        let (lost, data) = self.cursors[sender].advance(segment)?;
+        let Some((lost, data)) = self.cursors[sender].advance(segment) else {
+            return Told::Nothing;
+        };
         if self.service == Service::Unknown {
             let ports = (segment.source_port, segment.destination_port);
             self.service = self.hints.recognise(sender, ports, data);
@@ -131,12 +143,15 @@ impl Conversation {
                 let cut = usize::try_from(segment.length)
                     .unwrap_or(0)
                     .saturating_sub(segment.payload.len());
-                let http = self.http.get_or_insert_default();
-                http.data(sender, u64::from(lost), data, cut as u64);
-                None
+                Told::Http(HttpData {
+                    sender,
+                    lost: u64::from(lost),
+                    data,
+                    cut: cut as u64,
+                })
             }
-            Service::Ftp => self.ftp.data(data),
-            _ => None,
+            Service::Ftp => self.ftp.data(data).map_or(Told::Nothing, Told::Announced),
+            _ => Told::Nothing,
         }
     }
 
@@ -145,16 +160,6 @@ impl Conversation {
         SERVICE
             .code_of(self.service.name())
             .expect("every service is a term of the vocabulary")
-    }
-
-    /// HTTP requests so far.
-    pub(crate) fn transaction_depth(&self) -> u32 {
-        self.http.as_ref().map_or(0, |http| http.requests)
-    }
-
-    /// Body bytes of the last HTTP reply.
-    pub(crate) fn response_body_length(&self) -> u64 {
-        self.http.as_ref().map_or(0, |http| http.body_length)
     }
 
     /// FTP logins with user and password.

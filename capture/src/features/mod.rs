@@ -1,60 +1,90 @@
-//! How a finished record becomes a row of `unsw-nb15`.
+//! How finished records become rows.
 //!
-//! [`row`] computes what the record alone tells; [`window`] orders the records, cuts them into blocks and
-//! fills in the seven counts. Every value is finite and 0 or more.
+//! A [`FeatureSet`] is what the meter needs to know of a schema: what a flow adds up from its packets, when a
+//! finished record may leave, and how it becomes a row. The meter's core is compiled once for each, so that a flow
+//! holds the sums of the chosen schema only. [`unsw_nb15`] and [`flow_v1`] are the two there are.
 
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "the meter takes it when its core knows feature sets"
-    )
-)]
-mod flow_v1;
+pub(crate) mod flow_v1;
 mod names;
+mod order;
 mod row;
+pub(crate) mod unsw_nb15;
 mod window;
 
-pub(crate) use row::row;
-pub(crate) use window::{Pending, Window};
+use netsage_schema::Schema;
 
-/// Columns of the schema.
-pub(crate) const WIDTH: usize = 42;
-/// A row of the schema.
-pub(crate) type Row = [f64; WIDTH];
+use crate::application::HttpData;
+use crate::batch::FlowBatch;
+use crate::decode::TcpFlags;
+use crate::flow::cells::Cells;
+use crate::flow::table::FlowTable;
+use crate::meter::Mode;
 
-/// Positions of the columns that the window reads and writes.
-pub(crate) mod position {
-    pub(crate) const SERVICE: usize = 2;
-    pub(crate) const CT_SRV_SRC: usize = 30;
-    pub(crate) const CT_DST_LTM: usize = 32;
-    pub(crate) const CT_SRC_DPORT_LTM: usize = 33;
-    pub(crate) const CT_DST_SPORT_LTM: usize = 34;
-    pub(crate) const CT_DST_SRC_LTM: usize = 35;
-    pub(crate) const CT_SRC_LTM: usize = 39;
-    pub(crate) const CT_SRV_DST: usize = 40;
+/// What a schema adds up and when its rows leave.
+///
+/// Every flow has the near sums, in its own cell; a flow that needs more asks for a second cell with the far ones.
+pub(crate) trait FeatureSet: Sized {
+    /// The columns.
+    const SCHEMA: &'static Schema;
+    /// Bytes per record that waits, beside its cells.
+    const BYTES_PER_RECORD: usize;
+
+    type Near: Clone + Default;
+    type Far: Clone;
+
+    /// `memory`: what [`Self::share_of`] gave.
+    fn new(mode: Mode, memory: usize) -> Self;
+
+    /// How many bytes of all that there are the set takes for itself.
+    fn share_of(memory: usize) -> usize;
+
+    /// Adds a packet. Gives the far sums when the flow needs them from now on.
+    fn packet(&mut self, cells: &mut Cells<Self>, place: u32, seen: &Seen) -> Option<Self::Far>;
+
+    /// Reads HTTP, where the schema asks for it. Gives the far sums when the flow needs them from now on.
+    fn http(&mut self, cells: &mut Cells<Self>, place: u32, data: &HttpData<'_>) -> Option<Self::Far>;
+
+    /// Begins a new record of the same flow. Gives the far sums when the flow needs them from now on.
+    fn restart(cells: &mut Cells<Self>, place: u32) -> Option<Self::Far>;
+
+    /// Takes over a flow that has ended, with a packet in its record.
+    fn finished(&mut self, table: &mut FlowTable<Self>, place: u32, now_ns: i64);
+
+    /// Lets records leave whose time has come: no record that comes later has its last packet before `settled_ns`.
+    fn tick(&mut self, table: &mut FlowTable<Self>, now_ns: i64, settled_ns: i64);
+
+    /// For want of room, makes the first record ready that waits; `false` when none does.
+    fn go_ahead(&mut self, table: &mut FlowTable<Self>) -> bool;
+
+    /// Lets all records go ahead that wait for others.
+    fn release_all(&mut self, table: &mut FlowTable<Self>);
+
+    /// Makes all records ready.
+    fn finish(&mut self, table: &mut FlowTable<Self>);
+
+    /// Appends the record of an ended flow.
+    fn write(cells: &Cells<Self>, place: u32, batch: &mut FlowBatch);
+
+    /// Bytes that the set holds.
+    fn memory(&self) -> usize;
+
+    /// Flows that left a trailing window before their time, because it was full.
+    fn left_early(&self) -> u64;
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use netsage_schema::UNSW_NB15;
-
-    #[test]
-    fn positions_are_those_of_the_schema() {
-        assert_eq!(UNSW_NB15.width(), WIDTH);
-        for (name, position) in [
-            ("service", position::SERVICE),
-            ("ct_srv_src", position::CT_SRV_SRC),
-            ("ct_dst_ltm", position::CT_DST_LTM),
-            ("ct_src_dport_ltm", position::CT_SRC_DPORT_LTM),
-            ("ct_dst_sport_ltm", position::CT_DST_SPORT_LTM),
-            ("ct_dst_src_ltm", position::CT_DST_SRC_LTM),
-            ("ct_src_ltm", position::CT_SRC_LTM),
-            ("ct_srv_dst", position::CT_SRV_DST),
-        ] {
-            assert_eq!(UNSW_NB15.index_of(name), Some(position), "{name}");
-        }
-    }
+/// A packet, as sums see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// 0 when it goes from the source to the destination, 1 when it answers.
+    pub(crate) direction: usize,
+    pub(crate) time_ns: i64,
+    /// On the wire, with or without the link header.
+    pub(crate) bytes: u32,
+    /// Data of TCP or UDP, 0 for other protocols.
+    pub(crate) payload: u32,
+    pub(crate) time_to_live: u8,
+    /// Whether the gap before it was within an exchange.
+    pub(crate) is_active: bool,
+    /// Flags and window of a TCP segment.
+    pub(crate) tcp: Option<(TcpFlags, u16)>,
 }

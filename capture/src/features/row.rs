@@ -1,19 +1,21 @@
 //! The columns that a record tells by itself.
 
 use super::names::{icmp_state, protocol_code, state_code};
-use super::{Row, WIDTH};
+use super::unsw_nb15::{Direction, Near, Row, WIDTH};
+use crate::application::Http;
 use crate::decode::protocol;
-use crate::flow::state::{Direction, Flow};
+use crate::flow::state::Flow;
 
 /// Computes a row; the seven window counts stay 0.
-pub(crate) fn row(flow: &Flow) -> Row {
-    let [source, destination] = &flow.directions;
+pub(super) fn row(flow: &Flow<Near>, http: Option<&Http>) -> Row {
+    let [source, destination] = &flow.near.directions;
     let duration = flow.end_ns.saturating_sub(flow.start_ns).max(0) as f64 / 1e9;
     let state = state(flow);
     let is_tcp = flow.endpoints.protocol == protocol::TCP;
     let [source_tcp, destination_tcp] = &flow.tcp.sides;
     let (synack, ackdat) = flow.tcp.handshake();
     let conversation = &flow.conversation;
+    let transaction_depth = http.map_or(0.0, |http| f64::from(http.requests));
     let ends = &flow.endpoints;
     let same_ends = ends.source == ends.destination && ends.source_port == ends.destination_port;
     let window = |side| {
@@ -59,8 +61,8 @@ pub(crate) fn row(flow: &Flow) -> Row {
         ackdat,
         mean_size(source),
         mean_size(destination),
-        f64::from(conversation.transaction_depth()),
-        conversation.response_body_length() as f64,
+        transaction_depth,
+        http.map_or(0.0, |http| http.body_length as f64),
         0.0,
         f64::from(state_ttl(state, source.time_to_live, destination.time_to_live)),
         0.0,
@@ -69,7 +71,7 @@ pub(crate) fn row(flow: &Flow) -> Row {
         0.0,
         f64::from(conversation.ftp_logins()),
         f64::from(conversation.ftp_logins()),
-        f64::from(conversation.transaction_depth()),
+        transaction_depth,
         0.0,
         0.0,
         f64::from(u8::from(same_ends)),
@@ -79,14 +81,14 @@ pub(crate) fn row(flow: &Flow) -> Row {
 }
 
 /// The state as Argus names it.
-fn state(flow: &Flow) -> &'static str {
+fn state(flow: &Flow<Near>) -> &'static str {
     if flow.endpoints.protocol == protocol::TCP {
         return flow.tcp.state();
     }
     if let Some(message) = &flow.icmp {
         return icmp_state(message);
     }
-    let [source, destination] = flow.directions.map(|direction| direction.packets > 0);
+    let [source, destination] = flow.near.directions.map(|direction| direction.packets > 0);
     match (source, destination) {
         (true, true) => "CON",
         (true, false) if flow.earlier_records == 0 => "INT",

@@ -1,199 +1,104 @@
-//! The seven counts over blocks of 100 records, and the order in which records leave.
+//! The seven counts over blocks of 100 records.
 //!
-//! The dataset's records were sorted by their last packet and cut into blocks of 100; every record carries
-//! the totals of its whole block. A replay does the same in a stream: a finished record waits until no
-//! unfinished one can have an earlier last packet. A live meter cannot wait: it takes records as they finish
-//! and closes a block that has been open for half a second.
+//! The dataset's records were sorted by their last packet and cut into blocks of 100; every record carries the
+//! totals of its whole block.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::net::IpAddr;
 
-use netsage_schema::{Identity, UNSW_NB15};
-
-use super::{Row, position};
-use crate::batch::FlowBatch;
-use crate::community_id::CommunityId;
+use netsage_schema::Identity;
 
 /// Records that share their counts.
-const BLOCK: usize = 100;
-/// How long a live block stays open: half of the second by which a live record may be late.
-const LIVE_BLOCK_NS: i64 = 500_000_000;
+pub(crate) const BLOCK: usize = 100;
 
-/// A finished record that waits for its block.
-pub(crate) struct Pending {
-    pub(crate) row: Row,
-    pub(crate) identity: Identity,
-    pub(crate) community_id: CommunityId,
+/// The counts of a record: `ct_srv_src`, `ct_srv_dst`, `ct_dst_ltm`, `ct_src_ltm`, `ct_src_dport_ltm`,
+/// `ct_dst_sport_ltm`, `ct_dst_src_ltm`.
+pub(crate) type Counts = [u8; 7];
+
+/// What of the records the counts compare, a column each: values that are equal have equal numbers, so that the
+/// comparison of all with all is one of small numbers in a row.
+#[derive(Debug)]
+pub(crate) struct Block {
+    length: usize,
+    addresses: Vec<IpAddr>,
+    services: [u8; BLOCK],
+    sources: [u8; BLOCK],
+    destinations: [u8; BLOCK],
+    source_ports: [u16; BLOCK],
+    destination_ports: [u16; BLOCK],
+    seconds: [i64; BLOCK],
 }
 
-/// What of a record the counts compare.
-struct Compared {
-    service: u16,
-    source: IpAddr,
-    destination: IpAddr,
-    source_port: u16,
-    destination_port: u16,
-    second: i64,
-}
-
-/// Orders finished records and fills in their counts.
-pub(crate) struct Window {
-    /// Last packet, order of finishing, place in `waiting`.
-    order: BinaryHeap<Reverse<(i64, u64, usize)>>,
-    waiting: Vec<Option<Pending>>,
-    free: Vec<usize>,
-    finished: u64,
-    limit: usize,
-    block: Vec<Pending>,
-    compared: Vec<Compared>,
-    block_opened_ns: i64,
-    ready: FlowBatch,
-}
-
-impl Window {
-    /// `limit`: most records that wait for their turn; beyond it the earliest goes ahead.
-    pub(crate) fn new(limit: usize) -> Self {
+impl Default for Block {
+    fn default() -> Self {
         Self {
-            order: BinaryHeap::new(),
-            waiting: Vec::new(),
-            free: Vec::new(),
-            finished: 0,
-            limit: limit.max(1),
-            block: Vec::with_capacity(BLOCK),
-            compared: Vec::with_capacity(BLOCK),
-            block_opened_ns: 0,
-            ready: FlowBatch::new(&UNSW_NB15),
+            length: 0,
+            addresses: Vec::with_capacity(2 * BLOCK),
+            services: [0; BLOCK],
+            sources: [0; BLOCK],
+            destinations: [0; BLOCK],
+            source_ports: [0; BLOCK],
+            destination_ports: [0; BLOCK],
+            seconds: [0; BLOCK],
         }
-    }
-
-    /// Takes a record that waits for its turn.
-    pub(crate) fn push_ordered(&mut self, record: Pending) {
-        let key = (record.identity.end_ns, self.finished);
-        self.finished += 1;
-        let place = match self.free.pop() {
-            Some(place) => {
-                self.waiting[place] = Some(record);
-                place
-            }
-            None => {
-                self.waiting.push(Some(record));
-                self.waiting.len() - 1
-            }
-        };
-        self.order.push(Reverse((key.0, key.1, place)));
-        if self.order.len() > self.limit {
-            self.release_one();
-        }
-    }
-
-    /// Takes a record that goes into the block at once.
-    pub(crate) fn push_now(&mut self, record: Pending, now_ns: i64) {
-        if self.block.is_empty() {
-            self.block_opened_ns = now_ns;
-        }
-        self.block.push(record);
-        if self.block.len() == BLOCK {
-            self.close_block();
-        }
-    }
-
-    /// Releases the records whose last packet lies before `watermark_ns`.
-    pub(crate) fn release_before(&mut self, watermark_ns: i64) {
-        while self
-            .order
-            .peek()
-            .is_some_and(|Reverse((end_ns, ..))| *end_ns < watermark_ns)
-        {
-            self.release_one();
-        }
-    }
-
-    /// Closes a live block that is old enough.
-    pub(crate) fn close_aged(&mut self, now_ns: i64) {
-        if !self.block.is_empty() && now_ns.saturating_sub(self.block_opened_ns) >= LIVE_BLOCK_NS {
-            self.close_block();
-        }
-    }
-
-    /// Releases everything that waits for its turn.
-    pub(crate) fn release_all(&mut self) {
-        while !self.order.is_empty() {
-            self.release_one();
-        }
-    }
-
-    /// Releases everything and closes the block.
-    pub(crate) fn finish(&mut self) {
-        self.release_all();
-        self.close_block();
-    }
-
-    /// Appends the records of closed blocks to `batch`.
-    pub(crate) fn drain(&mut self, batch: &mut FlowBatch) {
-        for (index, row) in self.ready.rows.iter().enumerate() {
-            batch.push(row, self.ready.identities[index], self.ready.community_ids[index]);
-        }
-        self.ready.clear();
-    }
-
-    fn release_one(&mut self) {
-        let Some(Reverse((_, _, place))) = self.order.pop() else {
-            return;
-        };
-        if let Some(record) = self.waiting[place].take() {
-            self.free.push(place);
-            self.push_now(record, 0);
-        }
-    }
-
-    fn close_block(&mut self) {
-        self.compared.clear();
-        self.compared.extend(self.block.iter().map(Compared::of));
-        for (record, this) in self.block.iter_mut().zip(&self.compared) {
-            let mut counts = [0_u32; 7];
-            for other in &self.compared {
-                let service = this.service == other.service;
-                let source = this.source == other.source;
-                let destination = this.destination == other.destination;
-                let second = this.second == other.second;
-                counts[0] += u32::from(service && source);
-                counts[1] += u32::from(service && destination);
-                counts[2] += u32::from(second && destination);
-                counts[3] += u32::from(second && source);
-                counts[4] += u32::from(second && source && this.destination_port == other.destination_port);
-                counts[5] += u32::from(second && destination && this.source_port == other.source_port);
-                counts[6] += u32::from(second && source && destination);
-            }
-            let columns = [
-                position::CT_SRV_SRC,
-                position::CT_SRV_DST,
-                position::CT_DST_LTM,
-                position::CT_SRC_LTM,
-                position::CT_SRC_DPORT_LTM,
-                position::CT_DST_SPORT_LTM,
-                position::CT_DST_SRC_LTM,
-            ];
-            for (column, count) in columns.into_iter().zip(counts) {
-                record.row[column] = f64::from(count);
-            }
-            self.ready.push(&record.row, record.identity, record.community_id);
-        }
-        self.block.clear();
     }
 }
 
-impl Compared {
-    fn of(record: &Pending) -> Self {
-        let identity = &record.identity;
-        Self {
-            // The code of a term, a small whole number.
-            service: record.row[position::SERVICE] as u16,
-            source: identity.source,
-            destination: identity.destination,
-            source_port: identity.source_port,
-            destination_port: identity.destination_port,
-            second: identity.end_ns.div_euclid(1_000_000_000),
+impl Block {
+    /// Forgets the records.
+    pub(crate) fn clear(&mut self) {
+        self.length = 0;
+        self.addresses.clear();
+    }
+
+    /// Adds a record; a block holds [`BLOCK`] of them.
+    pub(crate) fn push(&mut self, service: u16, identity: &Identity) {
+        let at = self.length;
+        // Codes of services are few, and a block has at most 200 addresses.
+        self.services[at] = service as u8;
+        self.sources[at] = self.number_of(identity.source);
+        self.destinations[at] = self.number_of(identity.destination);
+        self.source_ports[at] = identity.source_port;
+        self.destination_ports[at] = identity.destination_port;
+        self.seconds[at] = identity.end_ns.div_euclid(1_000_000_000);
+        self.length += 1;
+    }
+
+    /// The counts of the record at `this`.
+    pub(crate) fn counts(&self, this: usize) -> Counts {
+        let mut counts = [0_u8; 7];
+        let length = self.length.min(BLOCK);
+        let columns = (
+            &self.services[..length],
+            &self.sources[..length],
+            &self.destinations[..length],
+            &self.source_ports[..length],
+            &self.destination_ports[..length],
+            &self.seconds[..length],
+        );
+        for other in 0..length {
+            let service = columns.0[other] == columns.0[this];
+            let source = columns.1[other] == columns.1[this];
+            let destination = columns.2[other] == columns.2[this];
+            let source_port = columns.3[other] == columns.3[this];
+            let destination_port = columns.4[other] == columns.4[this];
+            let second = columns.5[other] == columns.5[this];
+            counts[0] += u8::from(service & source);
+            counts[1] += u8::from(service & destination);
+            counts[2] += u8::from(second & destination);
+            counts[3] += u8::from(second & source);
+            counts[4] += u8::from(second & source & destination_port);
+            counts[5] += u8::from(second & destination & source_port);
+            counts[6] += u8::from(second & source & destination);
         }
+        counts
+    }
+
+    fn number_of(&mut self, address: IpAddr) -> u8 {
+        let known = self.addresses.iter().position(|&other| other == address);
+        let number = known.unwrap_or_else(|| {
+            self.addresses.push(address);
+            self.addresses.len() - 1
+        });
+        number as u8
     }
 }

@@ -1,11 +1,8 @@
 //! Which flow a packet belongs to.
 
-use std::hash::Hasher;
 use std::net::IpAddr;
 
-use siphasher::sip::SipHasher13;
-
-use crate::decode::{Decoded, Transport};
+use crate::decode::{Decoded, Transport, protocol};
 
 /// Service ports that turn a TCP flow round when its SYN was not seen: the TCP services up to 1024 of the
 /// usual service list, in order. Port 20 is not among them, because FTP data flows come from it.
@@ -91,50 +88,65 @@ impl Endpoints {
         endpoints
     }
 
-    /// The key, the same for both directions.
+    /// Whether both belong to one flow, whichever side sent them.
+    pub(crate) fn is_same_flow(&self, other: &Self) -> bool {
+        let [source, destination] = self.sides();
+        self.protocol == other.protocol
+            && self.discriminator == other.discriminator
+            && ([source, destination] == other.sides() || [destination, source] == other.sides())
+    }
+
+    /// What is hashed: the same for both directions, so equal for all packets of a flow.
     pub(crate) fn key(&self, is_orphan_fragment: bool) -> FlowKey {
-        let icmp = matches!(
-            self.protocol,
-            crate::decode::protocol::ICMP | crate::decode::protocol::ICMPV6
-        );
-        let left = (self.source, if icmp { 0 } else { self.source_port });
-        let right = (self.destination, if icmp { 0 } else { self.destination_port });
-        let (low, high) = if left <= right {
-            (left, right)
-        } else {
-            (right, left)
+        let [mut low, mut high] = self.sides();
+        if high < low {
+            std::mem::swap(&mut low, &mut high);
+        }
+        let mut key = FlowKey {
+            bytes: [0; FlowKey::LARGEST],
+            length: 0,
         };
-        let mut bytes = [0; FlowKey::LENGTH];
-        put(&mut bytes, 0, low.0);
-        put(&mut bytes, 16, high.0);
-        bytes[32..34].copy_from_slice(&low.1.to_be_bytes());
-        bytes[34..36].copy_from_slice(&high.1.to_be_bytes());
-        bytes[36..40].copy_from_slice(&self.discriminator.to_be_bytes());
-        bytes[40] = self.protocol;
-        bytes[41] = u8::from(self.source.is_ipv6());
-        bytes[42] = u8::from(is_orphan_fragment);
-        FlowKey(bytes)
+        for (address, port) in [low, high] {
+            match address {
+                IpAddr::V4(address) => key.push(address.octets()),
+                IpAddr::V6(address) => key.push(address.octets()),
+            }
+            key.push(port.to_be_bytes());
+        }
+        key.push(self.discriminator.to_be_bytes());
+        key.push([self.protocol, u8::from(is_orphan_fragment)]);
+        key
+    }
+
+    /// The two sides of the flow; the two numbers that ICMP has for ports are not among what parts flows.
+    fn sides(&self) -> [(IpAddr, u16); 2] {
+        let has_ports = !matches!(self.protocol, protocol::ICMP | protocol::ICMPV6);
+        [
+            (self.source, if has_ports { self.source_port } else { 0 }),
+            (
+                self.destination,
+                if has_ports { self.destination_port } else { 0 },
+            ),
+        ]
     }
 }
 
-fn put(bytes: &mut [u8; FlowKey::LENGTH], offset: usize, address: IpAddr) {
-    match address {
-        IpAddr::V4(address) => bytes[offset..offset + 4].copy_from_slice(&address.octets()),
-        IpAddr::V6(address) => bytes[offset..offset + 16].copy_from_slice(&address.octets()),
-    }
+/// What the packets of one flow share, in both directions, as bytes; the length tells IPv4 from IPv6.
+pub(crate) struct FlowKey {
+    bytes: [u8; Self::LARGEST],
+    length: usize,
 }
-
-/// What the packets of one flow share, in both directions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct FlowKey([u8; Self::LENGTH]);
 
 impl FlowKey {
-    const LENGTH: usize = 43;
+    const LARGEST: usize = 2 * (16 + 2) + 4 + 2;
 
-    /// The keyed hash: who sends packets must not be able to choose where they collide.
-    pub(crate) fn hash(&self, secret: (u64, u64)) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(secret.0, secret.1);
-        hasher.write(&self.0);
-        hasher.finish()
+    /// The bytes to hash.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn push<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.bytes[self.length..self.length + N].copy_from_slice(&bytes);
+        self.length += N;
     }
 }

@@ -2,39 +2,34 @@
 
 use netsage_schema::Identity;
 
-use super::gaps::Gaps;
+use super::cells::NONE;
 use super::key::Endpoints;
-use super::table::TimeoutClass;
 use super::tcp::Tcp;
+use super::timeout::Queue;
 use crate::application::Conversation;
+use crate::community_id::{self, CommunityId, Ports};
 use crate::decode::{Decoded, IcmpMessage, Transport, protocol};
 
-/// One direction of a record.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Direction {
-    pub(crate) packets: u64,
-    pub(crate) bytes: u64,
-    pub(crate) time_to_live: u8,
-    pub(crate) gaps: Gaps,
-}
-
-/// A flow; index 0 of its pairs is the source.
+/// A flow; index 0 of its pairs is the source. `N` is what the columns of a schema add up from its packets.
 #[derive(Debug, Clone)]
-pub(crate) struct Flow {
+pub(crate) struct Flow<N> {
     pub(crate) endpoints: Endpoints,
     /// First and last packet of the record.
     pub(crate) start_ns: i64,
     pub(crate) end_ns: i64,
-    pub(crate) directions: [Direction; 2],
     pub(crate) tcp: Tcp,
     pub(crate) icmp: Option<IcmpMessage>,
     pub(crate) conversation: Conversation,
+    pub(crate) near: N,
+    /// The flow's second cell.
+    pub(crate) far: u32,
     /// Records of this flow that were finished before.
-    pub(crate) earlier_records: u64,
-    is_orphan_fragment: bool,
+    pub(crate) earlier_records: u32,
+    pub(crate) is_orphan_fragment: bool,
+    has_many_packets: bool,
 }
 
-impl Flow {
+impl<N: Default> Flow<N> {
     pub(crate) fn new(endpoints: Endpoints, packet: &Decoded<'_>, is_orphan_fragment: bool) -> Self {
         let icmp = match packet.transport {
             Transport::Icmp(message) => Some(message),
@@ -44,15 +39,19 @@ impl Flow {
             endpoints,
             start_ns: i64::MAX,
             end_ns: i64::MIN,
-            directions: [Direction::default(); 2],
             tcp: Tcp::default(),
             icmp,
             conversation: Conversation::default(),
+            near: N::default(),
+            far: NONE,
             earlier_records: 0,
             is_orphan_fragment,
+            has_many_packets: false,
         }
     }
+}
 
+impl<N> Flow<N> {
     /// 0 when the packet goes from the source to the destination, 1 when it answers.
     pub(crate) fn direction_of(&self, packet: &Decoded<'_>, endpoints: &Endpoints) -> usize {
         let ports = match packet.transport {
@@ -73,11 +72,12 @@ impl Flow {
         usize::from(packet.source != self.endpoints.source || !ports)
     }
 
-    /// Counts a packet.
-    pub(crate) fn packet(&mut self, packet: &Decoded<'_>, direction: usize, bytes: u64, time_ns: i64) {
+    /// Notes a packet, apart from what the columns add up; says whether the gap before it was within an exchange.
+    pub(crate) fn packet(&mut self, packet: &Decoded<'_>, direction: usize, time_ns: i64) -> bool {
+        self.has_many_packets |= self.start_ns <= self.end_ns || self.earlier_records > 0;
         self.start_ns = self.start_ns.min(time_ns);
         self.end_ns = self.end_ns.max(time_ns);
-        let active = match &packet.transport {
+        match &packet.transport {
             Transport::Tcp(segment) => self
                 .tcp
                 .segment(direction, segment, packet.identification, time_ns),
@@ -87,41 +87,37 @@ impl Flow {
                 true
             }
             _ => true,
-        };
-        let counts = &mut self.directions[direction];
-        counts.packets += 1;
-        counts.bytes += bytes;
-        counts.time_to_live = packet.time_to_live;
-        counts.gaps.packet(time_ns, active);
+        }
     }
 
-    /// How long the flow is remembered after its record was reported.
-    pub(crate) fn timeout_class(&self) -> TimeoutClass {
+    /// Whether it may be an attempt and nothing more: a TCP flow that opened with SYN and whose handshake is not
+    /// complete, or any other flow of one packet.
+    pub(crate) fn is_half_open(&self) -> bool {
+        self.tcp.is_half_open() || !self.has_many_packets
+    }
+
+    /// Where the flow is remembered after its record was reported.
+    pub(crate) fn retires_to(&self) -> Queue {
         match self.endpoints.protocol {
-            _ if self.is_orphan_fragment => TimeoutClass::Ip,
-            protocol::TCP => TimeoutClass::Tcp,
-            protocol::ICMP | protocol::ICMPV6 => TimeoutClass::Icmp,
-            protocol::ARP => TimeoutClass::Arp,
-            _ => TimeoutClass::Ip,
+            _ if self.is_orphan_fragment => Queue::Ip,
+            protocol::TCP => Queue::Tcp,
+            protocol::ICMP | protocol::ICMPV6 => Queue::Icmp,
+            protocol::ARP => Queue::Arp,
+            _ => Queue::Ip,
         }
     }
 
     /// Whether the record has a packet.
     pub(crate) fn has_packets(&self) -> bool {
-        self.directions.iter().any(|direction| direction.packets > 0)
+        self.start_ns <= self.end_ns
     }
 
     /// Begins a new record of the same flow.
     pub(crate) fn restart_record(&mut self) {
         self.start_ns = i64::MAX;
         self.end_ns = i64::MIN;
-        self.earlier_records += 1;
+        self.earlier_records = self.earlier_records.saturating_add(1);
         self.tcp.restart_record();
-        for direction in &mut self.directions {
-            direction.packets = 0;
-            direction.bytes = 0;
-            direction.gaps.restart();
-        }
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -134,5 +130,24 @@ impl Flow {
             destination_port: self.endpoints.destination_port,
             protocol: self.endpoints.protocol,
         }
+    }
+
+    pub(crate) fn community_id(&self) -> CommunityId {
+        let ends = &self.endpoints;
+        let ports = match (&self.icmp, ends.protocol) {
+            (Some(message), _) => Some(community_id::icmp_ports(
+                message.version6,
+                message.request_kind().unwrap_or(message.kind),
+                message.code,
+            )),
+            // TCP, UDP; SCTP has ports too, but its flows are metered by address.
+            (None, protocol::TCP | protocol::UDP) => Some(Ports {
+                source: ends.source_port,
+                destination: ends.destination_port,
+                one_way: false,
+            }),
+            (None, _) => None,
+        };
+        CommunityId::new(ends.source, ends.destination, ends.protocol, ports)
     }
 }

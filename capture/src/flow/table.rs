@@ -1,61 +1,34 @@
-//! The flow table: a fixed number of slots, a keyed hash index, and timers in lists.
+//! The flow table: cells, a keyed hash index, and timers in queues.
 //!
 //! The timers are the two queues of Argus. A flow enters the status queue with its first packet and leaves it
 //! one status interval later, whatever happens in between; its record is then reported, and it retires to the
 //! queue of its timeout. A packet brings it back to the status queue; without one it ends when the timeout is
 //! over. A timer thus costs nothing per packet, and the next flow in question stands at the head of a queue.
 //! This holds as long as the clock never runs back between two packets; the meter sees to that.
+//!
+//! When memory runs short, flows end early, in the order of two rankings. The half-open flows are ranked by when
+//! they began, the others by their last packet, to the second. Above a high-water mark, half-open flows that are
+//! old and others that are idle end ([`FlowTable::next_short`]), until the use is below a low-water mark. When
+//! there is no room at all, one flow goes for each that comes ([`FlowTable::victim`]): the first half-open one;
+//! where there is none, the one that has been idle for longest. Half-open is a TCP flow that opened with SYN until
+//! its handshake is complete, and any other flow until its second packet. So a flood of attempts displaces
+//! itself, and what carries traffic stays.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::Hasher as _;
 
-use hashbrown::HashTable;
+use siphasher::sip::SipHasher13;
 
-use super::key::FlowKey;
+use super::cells::{Cells, Link, NONE, Slot, UNLINKED};
+use super::index::Index;
+use super::key::Endpoints;
 use super::state::Flow;
+use super::timeout::{IDLE_NS, Queue, RANK_NS, SHORT_TIMEOUT_NS};
+use crate::features::FeatureSet;
 
-const NONE: u32 = u32::MAX;
-/// The queues of the timeouts come first, in the order of their classes.
-const STATUS_QUEUE: usize = TimeoutClass::ALL.len();
-const QUEUES: usize = STATUS_QUEUE + 1;
-
-/// How long a flow is remembered after its record was reported. Closed TCP connections and fragments are no
-/// classes of their own: Argus names timeouts for them and then uses those of TCP and of IP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TimeoutClass {
-    Ip,
-    Tcp,
-    Icmp,
-    Arp,
-}
-
-impl TimeoutClass {
-    const ALL: [Self; 4] = [Self::Ip, Self::Tcp, Self::Icmp, Self::Arp];
-
-    const fn timeout_ns(self) -> i64 {
-        let seconds = match self {
-            Self::Tcp => 60,
-            Self::Ip => 30,
-            Self::Icmp | Self::Arp => 5,
-        };
-        seconds * 1_000_000_000
-    }
-}
-
-/// The longest of all timeouts and intervals.
-pub(crate) const LARGEST_TIMEOUT_NS: i64 = 60_000_000_000;
-/// A longer flow gives a record per interval.
-pub(crate) const STATUS_INTERVAL_NS: i64 = 60_000_000_000;
-
-#[derive(Clone, Copy)]
-struct Link {
-    previous: u32,
-    next: u32,
-}
-
-const UNLINKED: Link = Link {
-    previous: NONE,
-    next: NONE,
-};
+/// Above this share of the cells, in percent, timeouts are shortened ...
+const HIGH_WATER: usize = 85;
+/// ... until the share is below this one.
+const LOW_WATER: usize = 70;
 
 #[derive(Clone, Copy)]
 struct List {
@@ -63,163 +36,224 @@ struct List {
     tail: u32,
 }
 
-struct Slot {
-    key: FlowKey,
-    hash: u64,
-    /// The queue that the flow is in.
-    queue: usize,
-    /// Meter clock when it entered the queue.
-    queued_ns: i64,
-    link: Link,
-    /// Told apart from an earlier flow of the same slot by this.
-    generation: u32,
-    flow: Flow,
-}
+const EMPTY: List = List {
+    head: NONE,
+    tail: NONE,
+};
 
 /// A flow in the table, which may have ended since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlowRef {
-    slot: u32,
+    place: u32,
     generation: u32,
 }
 
-pub(crate) struct FlowTable {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-    index: HashTable<u32>,
-    queues: [List; QUEUES],
-    secret: (u64, u64),
-    max_flows: usize,
+/// What a flow is that ends for want of room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Victim {
+    HalfOpen,
+    Idle,
+    Active,
 }
 
-impl FlowTable {
-    pub(crate) fn new(max_flows: usize) -> Self {
-        let random = RandomState::new();
+pub(crate) struct FlowTable<F: FeatureSet> {
+    pub(crate) cells: Cells<F>,
+    index: Index,
+    queues: [List; Queue::COUNT],
+    /// In the order in which they began.
+    half_open: List,
+    /// The others, in the order of their last packets.
+    opened: List,
+    /// Ended flows whose records may leave.
+    ready: List,
+    /// Cells of these; they come back at the next look and do not count as used.
+    ready_cells: usize,
+    flows: usize,
+    generation: u32,
+    hash_key: [u64; 2],
+    is_short: bool,
+}
+
+impl<F: FeatureSet> FlowTable<F> {
+    /// An empty table of about `cells` cells.
+    pub(crate) fn new(cells: usize, hash_key: [u64; 2]) -> Self {
+        let cells = Cells::new(cells);
         Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-            index: HashTable::new(),
-            queues: [List {
-                head: NONE,
-                tail: NONE,
-            }; QUEUES],
-            secret: (random.hash_one(0), random.hash_one(1)),
-            max_flows: max_flows.clamp(1, NONE as usize - 1),
+            index: Index::new(cells.most()),
+            cells,
+            queues: [EMPTY; Queue::COUNT],
+            half_open: EMPTY,
+            opened: EMPTY,
+            ready: EMPTY,
+            ready_cells: 0,
+            flows: 0,
+            generation: 0,
+            hash_key,
+            is_short: false,
         }
     }
 
+    /// Flows that have not ended.
     pub(crate) fn len(&self) -> usize {
-        self.index.len()
+        self.flows
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.index.len() >= self.max_flows
+    /// Bytes held.
+    pub(crate) fn memory(&self) -> usize {
+        self.cells.memory() + self.index.memory()
     }
 
-    pub(crate) fn find(&self, key: &FlowKey) -> Option<u32> {
-        let hash = key.hash(self.secret);
-        self.index
-            .find(hash, |&slot| self.slots[slot as usize].key == *key)
-            .copied()
+    /// Whether two more cells can be used: a flow and its second cell.
+    pub(crate) fn has_room(&self) -> bool {
+        self.cells.used() + 2 <= self.cells.most()
     }
 
-    pub(crate) fn reference(&self, slot: u32) -> FlowRef {
+    /// Looks whether memory is short, and says so.
+    pub(crate) fn look_at_memory(&mut self) -> bool {
+        let used = (self.cells.used() - self.ready_cells) * 100;
+        let mark = if self.is_short { LOW_WATER } else { HIGH_WATER };
+        self.is_short = used >= self.cells.most() * mark;
+        self.is_short
+    }
+
+    /// The keyed hash: who sends packets must not be able to choose where they collide.
+    pub(crate) fn hash(&self, endpoints: &Endpoints, is_orphan_fragment: bool) -> u32 {
+        let mut hasher = SipHasher13::new_with_keys(self.hash_key[0], self.hash_key[1]);
+        hasher.write(endpoints.key(is_orphan_fragment).bytes());
+        (hasher.finish() >> 32) as u32
+    }
+
+    pub(crate) fn find(&self, hash: u32, endpoints: &Endpoints, is_orphan_fragment: bool) -> Option<u32> {
+        self.index.find(hash, |place| {
+            let flow = &self.cells.slot(place).flow;
+            flow.is_orphan_fragment == is_orphan_fragment && flow.endpoints.is_same_flow(endpoints)
+        })
+    }
+
+    pub(crate) fn reference(&self, place: u32) -> FlowRef {
         FlowRef {
-            slot,
-            generation: self.slots[slot as usize].generation,
+            place,
+            generation: self.cells.slot(place).generation,
         }
     }
 
     pub(crate) fn resolve(&self, reference: FlowRef) -> Option<u32> {
-        let slot = self.slots.get(reference.slot as usize)?;
-        (slot.generation == reference.generation).then_some(reference.slot)
+        let slot = self.cells.get(reference.place)?;
+        (slot.generation == reference.generation && !slot.has_ended).then_some(reference.place)
     }
 
-    pub(crate) fn flow(&mut self, slot: u32) -> &mut Flow {
-        &mut self.slots[slot as usize].flow
+    pub(crate) fn flow(&self, place: u32) -> &Flow<F::Near> {
+        &self.cells.slot(place).flow
     }
 
-    /// Adds a flow; the caller has made room.
-    pub(crate) fn insert(&mut self, key: FlowKey, now_ns: i64, flow: Flow) -> u32 {
-        let hash = key.hash(self.secret);
-        let mut slot = Slot {
-            key,
-            hash,
-            queue: STATUS_QUEUE,
-            queued_ns: now_ns,
-            link: UNLINKED,
-            generation: 0,
+    pub(crate) fn flow_mut(&mut self, place: u32) -> &mut Flow<F::Near> {
+        &mut self.cells.slot_mut(place).flow
+    }
+
+    /// Adds a flow; the caller has made room. It counts as half-open until [`Self::touch`] says otherwise.
+    pub(crate) fn insert(&mut self, hash: u32, now_ns: i64, flow: Flow<F::Near>) -> u32 {
+        self.generation = self.generation.wrapping_add(1);
+        let place = self.cells.insert(Slot {
             flow,
-        };
-        let place = match self.free.pop() {
-            Some(place) => {
-                slot.generation = self.slots[place as usize].generation;
-                self.slots[place as usize] = slot;
-                place
-            }
-            None => {
-                let place = u32::try_from(self.slots.len())
-                    .expect("the table is limited to fewer slots than u32::MAX");
-                self.slots.push(slot);
-                place
-            }
-        };
-        let slots = &self.slots;
-        self.index
-            .insert_unique(hash, place, |&other| slots[other as usize].hash);
-        self.push_back(STATUS_QUEUE, place);
+            seen_ns: now_ns,
+            queued_ns: now_ns,
+            ranked_ns: now_ns,
+            queue: UNLINKED,
+            rank: UNLINKED,
+            hash,
+            generation: self.generation,
+            in_queue: Queue::Status,
+            is_half_open: true,
+            has_ended: false,
+        });
+        self.index.insert(hash, place);
+        self.flows += 1;
+        self.enter(Queue::Status, place, now_ns);
+        self.rank(place, now_ns);
         place
+    }
+
+    /// Notes a packet of the flow.
+    pub(crate) fn touch(&mut self, place: u32, is_half_open: bool, now_ns: i64) {
+        let slot = self.cells.slot_mut(place);
+        slot.seen_ns = now_ns;
+        let opens = slot.is_half_open && !is_half_open;
+        if opens || !slot.is_half_open && now_ns.saturating_sub(slot.ranked_ns) >= RANK_NS {
+            self.unrank(place);
+            self.cells.slot_mut(place).is_half_open = false;
+            self.rank(place, now_ns);
+        }
+    }
+
+    /// Gives a flow its second cell; the caller has made room.
+    pub(crate) fn extend(&mut self, place: u32, far: F::Far) {
+        let far = self.cells.insert_far(far);
+        self.flow_mut(place).far = far;
     }
 
     /// Begins a new status interval, also of a flow that has retired.
     pub(crate) fn restart_interval(&mut self, place: u32, now_ns: i64) {
-        self.requeue(place, STATUS_QUEUE, now_ns);
+        self.leave(place);
+        self.enter(Queue::Status, place, now_ns);
     }
 
     /// Lets a flow retire whose record has been reported.
     pub(crate) fn retire(&mut self, place: u32, now_ns: i64) {
-        let class = self.slots[place as usize].flow.timeout_class();
-        self.requeue(place, class as usize, now_ns);
+        let queue = self.flow(place).retires_to();
+        self.leave(place);
+        self.enter(queue, place, now_ns);
     }
 
     /// Whether the flow has retired.
     pub(crate) fn is_retired(&self, place: u32) -> bool {
-        self.slots[place as usize].queue != STATUS_QUEUE
+        self.cells.slot(place).in_queue != Queue::Status
     }
 
-    /// Whether the status interval of the flow is over.
+    /// Whether the time of a flow in its queue is over.
     pub(crate) fn is_due(&self, place: u32, now_ns: i64) -> bool {
-        let slot = &self.slots[place as usize];
-        slot.queue == STATUS_QUEUE && now_ns.saturating_sub(slot.queued_ns) >= STATUS_INTERVAL_NS
+        let slot = self.cells.slot(place);
+        now_ns.saturating_sub(slot.queued_ns) >= slot.in_queue.timeout_ns()
     }
 
     /// A flow whose status interval is over.
     pub(crate) fn next_status(&self, now_ns: i64) -> Option<u32> {
-        let head = self.queues[STATUS_QUEUE].head;
-        (head != NONE && self.is_due(head, now_ns)).then_some(head)
+        self.next_of(Queue::Status, now_ns)
     }
 
     /// A retired flow that nothing brought back within its timeout.
     pub(crate) fn next_idle(&self, now_ns: i64) -> Option<u32> {
-        TimeoutClass::ALL.into_iter().find_map(|class| {
-            let head = self.queues[class as usize].head;
-            let slot = self.slots.get(head as usize)?;
-            (now_ns.saturating_sub(slot.queued_ns) >= class.timeout_ns()).then_some(head)
-        })
+        Queue::RETIRED
+            .into_iter()
+            .find_map(|queue| self.next_of(queue, now_ns))
     }
 
-    /// The flow to give up first: the one that retired first, otherwise the one that began first.
-    pub(crate) fn most_idle(&self) -> Option<u32> {
-        let oldest_retired = TimeoutClass::ALL
+    /// A flow that ends early while memory is short.
+    pub(crate) fn next_short(&self, now_ns: i64) -> Option<u32> {
+        let is_due = |&place: &u32| {
+            let slot = self.cells.slot(place);
+            place != NONE && now_ns.saturating_sub(slot.ranked_ns) >= SHORT_TIMEOUT_NS + RANK_NS
+        };
+        [self.half_open.head, self.opened.head]
             .into_iter()
-            .filter_map(|class| {
-                let head = self.queues[class as usize].head;
-                self.slots.get(head as usize).map(|slot| (slot.queued_ns, head))
-            })
-            .min()
-            .map(|(_, place)| place);
-        let oldest = self.queues[STATUS_QUEUE].head;
-        oldest_retired.or((oldest != NONE).then_some(oldest))
+            .filter(|&head| head != NONE)
+            .find(is_due)
+    }
+
+    /// The flow that goes when there is no room. `keep` stays in any case.
+    pub(crate) fn victim(&self, keep: u32, now_ns: i64) -> Option<(u32, Victim)> {
+        let first = |list: List| match list.head {
+            head if head != NONE && head == keep => self.cells.slot(head).rank.next,
+            head => head,
+        };
+        match (first(self.half_open), first(self.opened)) {
+            (NONE, NONE) => None,
+            (NONE, opened) => {
+                let idle_ns = now_ns.saturating_sub(self.cells.slot(opened).seen_ns);
+                let is_idle = idle_ns >= IDLE_NS;
+                Some((opened, if is_idle { Victim::Idle } else { Victim::Active }))
+            }
+            (half_open, _) => Some((half_open, Victim::HalfOpen)),
+        }
     }
 
     /// Any flow, in a fixed order; for ending all of them.
@@ -230,54 +264,129 @@ impl FlowTable {
             .find(|&head| head != NONE)
     }
 
-    /// Takes a flow out.
-    pub(crate) fn remove(&mut self, place: u32) -> &mut Flow {
-        self.unlink(place);
-        let hash = self.slots[place as usize].hash;
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == place) {
-            entry.remove();
+    /// Takes a flow out. Its cells stay until its record is taken.
+    pub(crate) fn detach(&mut self, place: u32) {
+        self.leave(place);
+        self.unrank(place);
+        let slot = self.cells.slot_mut(place);
+        slot.has_ended = true;
+        let hash = slot.hash;
+        self.index.remove(hash, place);
+        self.flows -= 1;
+    }
+
+    /// A copy of a flow, outside of the table, as the record of a status interval; the caller has made room.
+    pub(crate) fn copy(&mut self, place: u32) -> u32 {
+        let mut slot = self.cells.slot(place).clone();
+        slot.has_ended = true;
+        slot.queue = UNLINKED;
+        slot.rank = UNLINKED;
+        let far = self.cells.far(&slot.flow).cloned();
+        slot.flow.far = far.map_or(NONE, |far| self.cells.insert_far(far));
+        self.cells.insert(slot)
+    }
+
+    /// Says that the record of an ended flow may leave.
+    pub(crate) fn make_ready(&mut self, place: u32) {
+        self.ready_cells += self.cells_of(place);
+        push_back(&mut self.cells, &mut self.ready, place, |slot| &mut slot.queue);
+    }
+
+    /// Whether a record may leave.
+    pub(crate) fn has_ready(&self) -> bool {
+        self.ready.head != NONE
+    }
+
+    /// The first record that may leave; it is the caller's to [`Self::free`].
+    pub(crate) fn pop_ready(&mut self) -> Option<u32> {
+        let place = self.ready.head;
+        if place == NONE {
+            return None;
         }
-        self.free.push(place);
-        let slot = &mut self.slots[place as usize];
-        slot.generation = slot.generation.wrapping_add(1);
-        &mut slot.flow
+        unlink(&mut self.cells, &mut self.ready, place, |slot| &mut slot.queue);
+        self.ready_cells -= self.cells_of(place);
+        Some(place)
     }
 
-    fn requeue(&mut self, place: u32, queue: usize, now_ns: i64) {
-        self.unlink(place);
-        self.slots[place as usize].queued_ns = now_ns;
-        self.push_back(queue, place);
+    /// Gives the cells of a flow back that is in no list.
+    pub(crate) fn free(&mut self, place: u32) {
+        let far = self.flow(place).far;
+        if far != NONE {
+            self.cells.free(far);
+        }
+        self.cells.free(place);
     }
 
-    fn push_back(&mut self, queue: usize, place: u32) {
-        let tail = self.queues[queue].tail;
-        let slot = &mut self.slots[place as usize];
-        slot.queue = queue;
-        slot.link = Link {
-            previous: tail,
-            next: NONE,
+    fn cells_of(&self, place: u32) -> usize {
+        1 + usize::from(self.flow(place).far != NONE)
+    }
+
+    fn next_of(&self, queue: Queue, now_ns: i64) -> Option<u32> {
+        let head = self.queues[queue as usize].head;
+        (head != NONE && self.is_due(head, now_ns)).then_some(head)
+    }
+
+    fn enter(&mut self, queue: Queue, place: u32, now_ns: i64) {
+        let slot = self.cells.slot_mut(place);
+        slot.in_queue = queue;
+        slot.queued_ns = now_ns;
+        let list = &mut self.queues[queue as usize];
+        push_back(&mut self.cells, list, place, |slot| &mut slot.queue);
+    }
+
+    fn leave(&mut self, place: u32) {
+        let queue = self.cells.slot(place).in_queue;
+        let list = &mut self.queues[queue as usize];
+        unlink(&mut self.cells, list, place, |slot| &mut slot.queue);
+    }
+
+    fn rank(&mut self, place: u32, now_ns: i64) {
+        let slot = self.cells.slot_mut(place);
+        slot.ranked_ns = now_ns;
+        let ranking = if slot.is_half_open {
+            &mut self.half_open
+        } else {
+            &mut self.opened
         };
-        if tail == NONE {
-            self.queues[queue].head = place;
-        } else {
-            self.slots[tail as usize].link.next = place;
-        }
-        self.queues[queue].tail = place;
+        push_back(&mut self.cells, ranking, place, |slot| &mut slot.rank);
     }
 
-    fn unlink(&mut self, place: u32) {
-        let slot = &mut self.slots[place as usize];
-        let queue = slot.queue;
-        let Link { previous, next } = std::mem::replace(&mut slot.link, UNLINKED);
-        if previous == NONE {
-            self.queues[queue].head = next;
+    fn unrank(&mut self, place: u32) {
+        let ranking = if self.cells.slot(place).is_half_open {
+            &mut self.half_open
         } else {
-            self.slots[previous as usize].link.next = next;
-        }
-        if next == NONE {
-            self.queues[queue].tail = previous;
-        } else {
-            self.slots[next as usize].link.previous = previous;
-        }
+            &mut self.opened
+        };
+        unlink(&mut self.cells, ranking, place, |slot| &mut slot.rank);
+    }
+}
+
+/// Which links of a flow a list uses.
+type Pick<F> = fn(&mut Slot<<F as FeatureSet>::Near>) -> &mut Link;
+
+fn push_back<F: FeatureSet>(cells: &mut Cells<F>, list: &mut List, place: u32, pick: Pick<F>) {
+    let tail = std::mem::replace(&mut list.tail, place);
+    *pick(cells.slot_mut(place)) = Link {
+        previous: tail,
+        next: NONE,
+    };
+    if tail == NONE {
+        list.head = place;
+    } else {
+        pick(cells.slot_mut(tail)).next = place;
+    }
+}
+
+fn unlink<F: FeatureSet>(cells: &mut Cells<F>, list: &mut List, place: u32, pick: Pick<F>) {
+    let Link { previous, next } = std::mem::replace(pick(cells.slot_mut(place)), UNLINKED);
+    if previous == NONE {
+        list.head = next;
+    } else {
+        pick(cells.slot_mut(previous)).next = next;
+    }
+    if next == NONE {
+        list.tail = previous;
+    } else {
+        pick(cells.slot_mut(next)).previous = previous;
     }
 }

@@ -69,6 +69,11 @@ impl Tcp {
         )
     }
 
+    /// Whether the connection was opened before us and its handshake is not complete.
+    pub(crate) fn is_half_open(&self) -> bool {
+        (self.saw_syn || self.saw_syn_ack) && !self.established
+    }
+
     /// Notes a segment and says whether the gap before it was within an exchange of data.
     pub(crate) fn segment(
         &mut self,

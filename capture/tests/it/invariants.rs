@@ -134,7 +134,7 @@ proptest! {
 
     #[test]
     fn the_identities_of_the_features_hold(packets in traffic(), flows in 1..6_usize) {
-        let (batch, meter) = meter(MeterConfig { flow_memory: flows << 10, ..MeterConfig::default() }, &packets);
+        let (batch, meter) = meter(MeterConfig { flow_memory: flows << 17, ..MeterConfig::default() }, &packets);
         check_batch(&batch);
         let metered: f64 = (0..batch.len()).map(|record| value(&batch, record, "spkts") + value(&batch, record, "dpkts")).sum();
         prop_assert_eq!(metered as u64 + meter.stats().not_metered(), packets.len() as u64);

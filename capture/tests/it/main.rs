@@ -7,6 +7,7 @@ mod captures;
 mod decode;
 mod files;
 mod invariants;
+mod limits;
 mod live_clock;
 mod packets;
 mod rules;

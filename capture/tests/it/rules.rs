@@ -1,9 +1,9 @@
 //! Each rule of the meter on packets built for it.
 
-use netsage_capture::{Meter, MeterConfig};
+use netsage_capture::MeterConfig;
 
 use crate::packets::{
-    ACK, FIN, From, From::*, MILLISECOND, RST, SECOND, SYN, icmp, meter, raw, tcp, term, udp, value,
+    ACK, FIN, From, From::*, MILLISECOND, RST, SECOND, SYN, icmp, meter, tcp, term, udp, value,
 };
 
 fn config() -> MeterConfig {
@@ -234,24 +234,6 @@ fn counts_are_totals_of_a_block_of_100() {
     assert!(counts[100..].iter().all(|&count| count == 50.0));
     assert_eq!(value(&batch, 0, "ct_src_dport_ltm"), 1.0);
     assert_eq!(value(&batch, 149, "ct_dst_sport_ltm"), 50.0);
-}
-
-#[test]
-fn the_table_never_exceeds_its_limit() {
-    let limited = MeterConfig {
-        flow_memory: 3 << 10,
-        ..config()
-    };
-    let packets: Vec<_> = (0..10_u16)
-        .map(|index| (i64::from(index), udp(Client, 1000 + index, b"x")))
-        .collect();
-    let mut meter = Meter::new(limited);
-    for (time_ns, bytes) in &packets {
-        meter.packet(&raw(*time_ns, bytes));
-        assert!(meter.stats().active_flows <= 3);
-    }
-    meter.finish();
-    assert_eq!((meter.stats().evicted_flows, meter.stats().flows), (7, 10));
 }
 
 #[test]

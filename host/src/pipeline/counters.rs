@@ -98,7 +98,7 @@ impl Counters {
             .store(stats.not_metered(), Ordering::Relaxed);
         self.flows.store(stats.flows, Ordering::Relaxed);
         self.active_flows.store(stats.active_flows, Ordering::Relaxed);
-        self.evicted_flows.store(stats.evicted_flows, Ordering::Relaxed);
+        self.evicted_flows.store(stats.evicted_flows(), Ordering::Relaxed);
         let mut reasons = match self.not_metered.lock() {
             Ok(reasons) => reasons,
             Err(poisoned) => poisoned.into_inner(),

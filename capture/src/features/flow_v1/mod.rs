@@ -7,15 +7,17 @@ mod counts;
 mod groups;
 mod measures;
 mod row;
+mod set;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod windows;
 
-pub(crate) use counts::{Answer, Counts, Opening};
-pub(crate) use measures::{Measures, Observed, ObservedTcp};
-pub(crate) use row::{RowInput, row};
-pub(crate) use windows::{Ticket, Windows};
+use counts::{Counts, Opening};
+use measures::{Measures, Observed, ObservedTcp};
+use row::{RowInput, row};
+pub(crate) use set::FlowV1;
+use windows::{Ticket, Windows};
 
 /// Columns of the schema.
 pub(crate) const WIDTH: usize = 68;

@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use netsage_schema::flow_v1::{ANSWER_NS, WINDOW_NS};
 use proptest::prelude::*;
 
+use crate::features::flow_v1::counts::{Answer, Counts, Opening};
 use crate::features::flow_v1::counts::{Host, Pair, Service};
-use crate::features::flow_v1::{Answer, Counts, Opening, Ticket, Windows};
+use crate::features::flow_v1::windows::{Ticket, Windows};
 
 const MIB: usize = 1 << 20;
 

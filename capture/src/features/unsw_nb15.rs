@@ -1,0 +1,205 @@
+//! The feature set of `unsw-nb15`: one cell per flow, a second one for those that speak HTTP, and rows that leave in
+//! blocks of 100.
+//!
+//! In a replay a finished record waits until no unfinished one can have an earlier last packet. A live meter cannot
+//! wait: it takes records as they finish and closes a block that has been open for half a second.
+
+use netsage_schema::{Schema, UNSW_NB15};
+
+use super::order::Order;
+use super::row::row;
+use super::window::{BLOCK, Block, Counts};
+use super::{FeatureSet, Seen};
+use crate::application::{Http, HttpData};
+use crate::batch::FlowBatch;
+use crate::flow::cells::Cells;
+use crate::flow::gaps::Gaps;
+use crate::flow::table::FlowTable;
+use crate::meter::Mode;
+
+/// Columns of the schema.
+pub(super) const WIDTH: usize = 42;
+/// A row of the schema.
+pub(super) type Row = [f64; WIDTH];
+
+/// Where the columns stand that a block fills in, in the order of [`Counts`].
+const COUNT_COLUMNS: [usize; 7] = [30, 40, 32, 39, 33, 34, 35];
+/// How long a live block stays open: half of the second by which a live record may be late.
+const LIVE_BLOCK_NS: i64 = 500_000_000;
+
+/// One direction of a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Direction {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    pub(super) gaps: Gaps,
+    pub(super) time_to_live: u8,
+}
+
+/// The sums of a record; index 0 is the source.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Near {
+    pub(super) directions: [Direction; 2],
+    /// Of its block, once that is closed.
+    counts: Counts,
+}
+
+/// Orders finished records and cuts them into blocks.
+pub(crate) struct UnswNb15 {
+    mode: Mode,
+    order: Order,
+    block: Vec<u32>,
+    block_opened_ns: i64,
+    compared: Box<Block>,
+}
+
+impl UnswNb15 {
+    fn add_to_block(&mut self, table: &mut FlowTable<Self>, place: u32, now_ns: i64) {
+        if self.block.is_empty() {
+            self.block_opened_ns = now_ns;
+        }
+        self.block.push(place);
+        if self.block.len() == BLOCK {
+            self.close_block(table);
+        }
+    }
+
+    fn close_block(&mut self, table: &mut FlowTable<Self>) {
+        self.compared.clear();
+        for &place in &self.block {
+            let flow = table.flow(place);
+            self.compared
+                .push(flow.conversation.service_code(), &flow.identity());
+        }
+        for (index, &place) in self.block.iter().enumerate() {
+            table.flow_mut(place).near.counts = self.compared.counts(index);
+            table.make_ready(place);
+        }
+        self.block.clear();
+    }
+}
+
+impl FeatureSet for UnswNb15 {
+    const SCHEMA: &'static Schema = &UNSW_NB15;
+    const BYTES_PER_RECORD: usize = Order::BYTES;
+
+    type Near = Near;
+    type Far = Http;
+
+    fn new(mode: Mode, _memory: usize) -> Self {
+        Self {
+            mode,
+            order: Order::default(),
+            block: Vec::with_capacity(BLOCK),
+            block_opened_ns: 0,
+            compared: Box::default(),
+        }
+    }
+
+    fn share_of(_memory: usize) -> usize {
+        0
+    }
+
+    fn packet(&mut self, cells: &mut Cells<Self>, place: u32, seen: &Seen) -> Option<Http> {
+        let direction = &mut cells.slot_mut(place).flow.near.directions[seen.direction];
+        direction.packets += 1;
+        direction.bytes += u64::from(seen.bytes);
+        direction.time_to_live = seen.time_to_live;
+        direction.gaps.packet(seen.time_ns, seen.is_active);
+        None
+    }
+
+    fn http(&mut self, cells: &mut Cells<Self>, place: u32, data: &HttpData<'_>) -> Option<Http> {
+        let far = cells.slot(place).flow.far;
+        if let Some(http) = cells.far_mut(far) {
+            http.read(data);
+            return None;
+        }
+        let mut http = Http::default();
+        http.read(data);
+        Some(http)
+    }
+
+    fn restart(cells: &mut Cells<Self>, place: u32) -> Option<Http> {
+        for direction in &mut cells.slot_mut(place).flow.near.directions {
+            direction.packets = 0;
+            direction.bytes = 0;
+            direction.gaps.restart();
+        }
+        None
+    }
+
+    fn finished(&mut self, table: &mut FlowTable<Self>, place: u32, now_ns: i64) {
+        match self.mode {
+            Mode::Replay => self.order.push(table.flow(place).end_ns, place),
+            Mode::Live => self.add_to_block(table, place, now_ns),
+        }
+    }
+
+    fn tick(&mut self, table: &mut FlowTable<Self>, now_ns: i64, settled_ns: i64) {
+        while let Some(place) = self.order.pop_before(settled_ns) {
+            self.add_to_block(table, place, now_ns);
+        }
+        let is_old = now_ns.saturating_sub(self.block_opened_ns) >= LIVE_BLOCK_NS;
+        if self.mode == Mode::Live && is_old {
+            self.close_block(table);
+        }
+    }
+
+    fn go_ahead(&mut self, table: &mut FlowTable<Self>) -> bool {
+        let Some(place) = self.order.pop() else {
+            return false;
+        };
+        self.add_to_block(table, place, 0);
+        true
+    }
+
+    fn release_all(&mut self, table: &mut FlowTable<Self>) {
+        while self.go_ahead(table) {}
+    }
+
+    fn finish(&mut self, table: &mut FlowTable<Self>) {
+        self.release_all(table);
+        self.close_block(table);
+    }
+
+    fn write(cells: &Cells<Self>, place: u32, batch: &mut FlowBatch) {
+        let flow = &cells.slot(place).flow;
+        let mut row = row(flow, cells.far(flow));
+        for (column, count) in COUNT_COLUMNS.into_iter().zip(flow.near.counts) {
+            row[column] = f64::from(count);
+        }
+        batch.push(&row, flow.identity(), flow.community_id());
+    }
+
+    fn memory(&self) -> usize {
+        self.order.memory()
+    }
+
+    fn left_early(&self) -> u64 {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_a_block_are_those_of_the_schema() {
+        assert_eq!(UNSW_NB15.width(), WIDTH);
+        let names = [
+            "ct_srv_src",
+            "ct_srv_dst",
+            "ct_dst_ltm",
+            "ct_src_ltm",
+            "ct_src_dport_ltm",
+            "ct_dst_sport_ltm",
+            "ct_dst_src_ltm",
+        ];
+        assert_eq!(
+            names.map(|name| UNSW_NB15.index_of(name)),
+            COUNT_COLUMNS.map(Some)
+        );
+    }
+}
