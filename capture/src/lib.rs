@@ -26,6 +26,7 @@ pub mod live;
 pub mod meter;
 mod packet;
 mod stats;
+mod timeline;
 
 pub use batch::FlowBatch;
 pub use community_id::CommunityId;

@@ -8,6 +8,7 @@ use crate::features::flow_v1::FlowV1;
 use crate::features::unsw_nb15::UnswNb15;
 use crate::packet::Packet;
 use crate::stats::MeterStats;
+use crate::timeline::{Held, Timeline};
 
 /// What drives the timeouts, and when records leave.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -53,6 +54,7 @@ impl Default for MeterConfig {
 
 /// Turns packets into flow records with features.
 pub struct Meter {
+    timeline: Timeline,
     engine: AnyEngine,
 }
 
@@ -86,25 +88,61 @@ impl Meter {
         } else {
             AnyEngine::UnswNb15(Box::new(Engine::new(config)))
         };
-        Self { engine }
+        Self {
+            timeline: Timeline::default(),
+            engine,
+        }
     }
 
     /// Meters one packet.
     ///
-    /// Packets need not be in order: one that is late by no more than the largest timeout counts for its flow
-    /// at its own time. One that is later still says that time began anew; all flows are ended.
+    /// Packets need not be in order: one that is late by no more than a minute counts for its flow at its own
+    /// time. One that is later still, or more than an hour ahead of all others, is held back until the next one
+    /// says whether its time can be believed. When it cannot, the packet is metered at the latest time that can,
+    /// and counted in [`MeterStats::false_times`]; when time has really begun anew, all flows are ended.
     pub fn packet(&mut self, packet: &Packet<'_>) {
-        with_engine!(mut self, engine => engine.packet(packet));
+        if self.timeline.follows(packet.time_ns) {
+            with_engine!(mut self, engine => engine.packet(packet));
+        } else {
+            self.packet_out_of_step(packet);
+        }
+    }
+
+    #[cold]
+    fn packet_out_of_step(&mut self, packet: &Packet<'_>) {
+        let settled = self.timeline.settle(packet.time_ns);
+        self.meter_held(settled);
+        if self.timeline.follows(packet.time_ns) {
+            with_engine!(mut self, engine => engine.packet(packet));
+        } else {
+            self.timeline.hold(packet);
+        }
+    }
+
+    /// Meters a packet that was held back.
+    fn meter_held(&mut self, held: Option<Held>) {
+        let Some(held) = held else { return };
+        with_engine!(mut self, engine => {
+            engine.stats.false_times += u64::from(held.had_false_time);
+            engine.packet(&held.packet());
+        });
+        self.timeline.reuse(held);
     }
 
     /// Tells the time, in nanoseconds since the Unix epoch, and ends what has been idle for too long.
     /// A live meter needs it about every 100 ms; in a replay the packets tell the time.
     pub fn advance(&mut self, now_ns: i64) {
+        let settled = self.timeline.settle(now_ns);
+        self.meter_held(settled);
+        self.timeline.set(now_ns);
         with_engine!(mut self, engine => engine.advance(now_ns));
     }
 
     /// Ends every flow. The meter can be used on.
     pub fn finish(&mut self) {
+        let held = self.timeline.release();
+        self.meter_held(held);
+        self.timeline.restart();
         with_engine!(mut self, engine => engine.finish());
     }
 

@@ -102,7 +102,9 @@ pub struct MeterStats {
     pub shortened_flows: u64,
     /// Flows that left the trailing window of `flow-v1` before their time because it was full.
     pub left_window_early: u64,
-    /// Times that all flows were ended because the clock ran back by more than the largest timeout.
+    /// Packets whose time was far from that of the packets before and after, metered at the time of those before.
+    pub false_times: u64,
+    /// Times that all flows were ended because time ran back by more than a minute.
     pub clock_resets: u64,
     /// Times that a TCP connection acknowledged data that was never seen: loss before or in the capture, as far
     /// as the protocol tells it.
@@ -117,6 +119,50 @@ pub struct MeterStats {
 }
 
 impl MeterStats {
+    /// Every counter but those of packets that are not metered, in an order to read them in, each with a name as
+    /// for metrics and logs.
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        // Taken apart, so that a new counter cannot be forgotten here.
+        let Self {
+            packets,
+            bytes,
+            flows,
+            active_flows,
+            evicted_half_open,
+            evicted_idle,
+            evicted_active,
+            shortened_flows,
+            left_window_early,
+            false_times,
+            clock_resets,
+            tcp_gaps,
+            tcp_gap_bytes,
+            decapsulated,
+            closed_tunnels,
+            not_metered: _,
+        } = *self;
+        [
+            ("packets", packets),
+            ("bytes", bytes),
+            ("packets_metered", packets - self.not_metered()),
+            ("packets_not_metered", self.not_metered()),
+            ("packets_decapsulated", decapsulated),
+            ("packets_of_closed_tunnels", closed_tunnels),
+            ("packets_with_false_times", false_times),
+            ("clock_resets", clock_resets),
+            ("records", flows),
+            ("active_flows", active_flows),
+            ("evicted_half_open", evicted_half_open),
+            ("evicted_idle", evicted_idle),
+            ("evicted_active", evicted_active),
+            ("shortened_flows", shortened_flows),
+            ("left_window_early", left_window_early),
+            ("tcp_gaps", tcp_gaps),
+            ("tcp_gap_bytes", tcp_gap_bytes),
+        ]
+        .into_iter()
+    }
+
     /// Flows ended early because there was no room for a new one.
     pub fn evicted_flows(&self) -> u64 {
         self.evicted_half_open + self.evicted_idle + self.evicted_active

@@ -250,22 +250,40 @@ fn later_pieces_count_for_the_flow_of_the_first() {
     assert_eq!(batch.len(), 2, "pieces without their first are a flow");
 }
 
-#[test]
-fn a_clock_that_jumps_does_not_stop_the_timers() {
-    let far = 4_000_000_000 * SECOND;
-    let (batch, meter) = meter(
-        config(),
-        &[
-            (SECOND, udp(Client, 9, b"x")),
-            (far, udp(Client, 10, b"x")),
-            (2 * SECOND, udp(Client, 9, b"x")),
-            (40 * SECOND, udp(Client, 11, b"x")),
-            (i64::MIN, udp(Client, 11, b"x")),
-            (i64::MAX, udp(Client, 11, b"x")),
-        ],
+/// Meters packets of one flow at these seconds: packets per record, false times and clock resets.
+fn check_times(seconds: &[i64], records: &[f64], false_times: u64, clock_resets: u64) {
+    let packets: Vec<_> = seconds
+        .iter()
+        .map(|seconds| (seconds.saturating_mul(SECOND), udp(Client, 9, b"x")))
+        .collect();
+    let (batch, meter) = meter(config(), &packets);
+    let counts: Vec<_> = (0..batch.len())
+        .map(|record| value(&batch, record, "spkts"))
+        .collect();
+    assert_eq!(counts, records, "{seconds:?}");
+    let stats = meter.stats();
+    assert_eq!(stats.packets, seconds.len() as u64);
+    assert_eq!(
+        (stats.false_times, stats.clock_resets),
+        (false_times, clock_resets),
+        "{seconds:?}"
     );
-    assert_eq!(batch.len(), 6);
-    assert_eq!(meter.stats().clock_resets, 2);
+}
+
+#[test]
+fn one_false_time_ends_no_flow() {
+    let far = 4_000_000_000;
+    check_times(&[1_000, 1_001, far, 1_002], &[4.0], 1, 0);
+    check_times(&[1_000, 1_001, 0, 1_002], &[4.0], 1, 0);
+    check_times(&[1_000, i64::MAX, 1_001, i64::MIN, 1_002], &[5.0], 2, 0);
+}
+
+#[test]
+fn time_that_really_leaps_is_followed() {
+    check_times(&[0, 7_200, 7_201], &[1.0, 2.0], 0, 0);
+    check_times(&[0, 7_200, 14_400, 21_600], &[1.0; 4], 0, 0);
+    check_times(&[7_200, 7_201, 0, 1, 2], &[2.0, 3.0], 0, 1);
+    check_times(&[i64::MIN, i64::MAX], &[1.0; 2], 0, 0);
 }
 
 #[test]
