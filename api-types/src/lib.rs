@@ -16,7 +16,9 @@ mod score;
 pub use alert::{Alert, AlertQuery, AlertState, Contribution, Severity, StateChange};
 pub use detector::{Activated, DetectorInfo, DetectorRef, DetectorStatus, ModelCard};
 pub use flow::{Flow, FlowQuery, FlowScore};
-pub use overview::{Health, LiveEvent, Overview, OverviewPoint, PipelineCounters, TopSource};
+pub use overview::{
+    Health, InterfaceHealth, LiveEvent, Overview, OverviewPoint, PipelineCounters, TopSource,
+};
 pub use score::{ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
 
 /// A page of a listing, newest first.

@@ -24,6 +24,32 @@ pub struct PipelineCounters {
     pub flows_dropped: u64,
     /// Flows above a threshold.
     pub flows_alerted: u64,
+    /// Packets lost live because the program did not take them out of the kernel's buffer fast enough.
+    pub kernel_drops: u64,
+    /// Packets that the interfaces or their drivers lost.
+    pub interface_drops: u64,
+    /// Times that a TCP connection acknowledged data that was never seen: loss wherever it happened.
+    pub tcp_gaps: u64,
+    /// Bytes in these gaps.
+    pub tcp_gap_bytes: u64,
+}
+
+/// What is counted on an interface since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct InterfaceHealth {
+    /// Its name.
+    pub name: String,
+    /// Whether packets are captured on it now.
+    pub up: bool,
+    /// Packets that passed the filter, those dropped by the kernel included.
+    pub received: u64,
+    /// Packets dropped by the kernel.
+    pub kernel_drops: u64,
+    /// Packets dropped by the interface or its driver.
+    pub interface_drops: u64,
+    /// Times that it went away.
+    pub failures: u64,
 }
 
 /// Whether the program is well.
@@ -44,6 +70,8 @@ pub struct Health {
     pub store: String,
     /// Whether state-changing calls need a token.
     pub token_required: bool,
+    /// The interfaces that packets are captured on; none in a replay.
+    pub interfaces: Vec<InterfaceHealth>,
     /// The counters.
     pub counters: PipelineCounters,
 }

@@ -15,3 +15,4 @@ pub mod cli;
 pub mod config;
 pub mod input;
 pub mod pipeline;
+pub mod privileges;

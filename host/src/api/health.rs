@@ -11,8 +11,11 @@ use super::state::AppState;
 pub(crate) async fn get_health(State(state): State<AppState>) -> Json<Health> {
     let counters = state.counters.snapshot();
     // Something was lost or not scored: an operator should look.
-    let degraded =
-        counters.flows_failed > 0 || counters.flows_dropped > 0 || state.catalog.active().is_empty();
+    let lost = counters.flows_failed + counters.flows_dropped + counters.kernel_drops;
+    let interfaces = state.counters.interfaces();
+    let degraded = lost > 0
+        || state.catalog.active().is_empty()
+        || interfaces.iter().any(|interface| !interface.up) && !state.counters.finished();
     Json(Health {
         status: if degraded { "degraded" } else { "ok" }.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -21,6 +24,7 @@ pub(crate) async fn get_health(State(state): State<AppState>) -> Json<Health> {
         finished: state.counters.finished(),
         store: state.store.kind().to_owned(),
         token_required: state.guard.token_required(),
+        interfaces,
         counters,
     })
 }

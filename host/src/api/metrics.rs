@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use netsage_api_types::InterfaceHealth;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
@@ -58,6 +59,16 @@ impl Collector for Figures {
                 details.evicted_flows,
             ),
             (
+                "tcp_gaps",
+                "Times that TCP acknowledged data that was never seen",
+                counters.tcp_gaps,
+            ),
+            (
+                "tcp_gap_bytes",
+                "Bytes that TCP acknowledged and that were never seen",
+                counters.tcp_gap_bytes,
+            ),
+            (
                 "store_retries",
                 "Deliveries to the store that had to be repeated",
                 details.store_retries,
@@ -98,12 +109,13 @@ impl Collector for Figures {
             "What was lost on purpose or for lack of time: packets by kernel and interface, flows by queue",
             "queue",
             [
-                ("kernel_packets".to_owned(), details.kernel_drops),
-                ("interface_packets".to_owned(), details.interface_drops),
+                ("kernel_packets".to_owned(), counters.kernel_drops),
+                ("interface_packets".to_owned(), counters.interface_drops),
                 ("scoring_flows".to_owned(), counters.flows_dropped),
             ]
             .into_iter(),
         )?;
+        self.interfaces(&mut encoder)?;
         let detectors = self.state.catalog.list();
         self.labelled(
             &mut encoder,
@@ -126,7 +138,54 @@ impl Collector for Figures {
     }
 }
 
+/// A counter of an interface: name, help, value.
+type InterfaceCounter = (&'static str, &'static str, fn(&InterfaceHealth) -> u64);
+
+const INTERFACE_COUNTERS: [InterfaceCounter; 4] = [
+    (
+        "interface_packets",
+        "Packets that passed the filter on an interface, those dropped by the kernel included",
+        |interface| interface.received,
+    ),
+    (
+        "interface_kernel_drops",
+        "Packets of an interface that the kernel dropped",
+        |interface| interface.kernel_drops,
+    ),
+    (
+        "interface_drops",
+        "Packets that an interface or its driver dropped",
+        |interface| interface.interface_drops,
+    ),
+    (
+        "interface_failures",
+        "Times that an interface went away",
+        |interface| interface.failures,
+    ),
+];
+
 impl Figures {
+    fn interfaces(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let interfaces = self.state.counters.interfaces();
+        for (name, help, value) in INTERFACE_COUNTERS {
+            let values = interfaces
+                .iter()
+                .map(|interface| (interface.name.clone(), value(interface)));
+            self.labelled(encoder, name, help, "interface", values)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "interface_up",
+            "Whether packets are captured on an interface",
+            None,
+            MetricType::Gauge,
+        )?;
+        for interface in &interfaces {
+            let labels = [("interface", interface.name.as_str())];
+            ConstGauge::new(i64::from(interface.up)).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
     fn labelled(
         &self,
         encoder: &mut DescriptorEncoder<'_>,

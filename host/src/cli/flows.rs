@@ -1,22 +1,27 @@
 //! `netsage flows`: the features of the flows of a capture.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::io::{BufWriter, StdoutLock, Write as _};
+use std::path::{Path, PathBuf};
 
-use netsage_capture::{Meter, MeterConfig};
+use netsage_capture::{FlowBatch, Meter, MeterConfig};
 use netsage_schema::{Schema, csv, json_lines};
 
 use super::output::{Format, stdout};
 use super::{Failure, progress};
-use crate::config::{MeterArgs, Settings};
+use crate::config::{LiveArgs, MeterArgs, Settings};
 use crate::input::{meter_file, open_capture};
 
 /// Prints one row of features per flow.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  netsage flows capture.pcap > flows.csv")]
+#[command(
+    after_help = "Examples:\n  netsage flows capture.pcap > flows.csv\n  netsage flows --interface eth0 --format jsonl"
+)]
 pub(super) struct FlowsArgs {
     /// Capture (pcap or pcapng, also gzipped)
-    file: PathBuf,
+    #[arg(required_unless_present = "interface", conflicts_with = "interface")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    live: LiveArgs,
     /// Which features
     #[arg(long, default_value = "unsw-nb15", value_parser = ["unsw-nb15"])]
     schema: String,
@@ -28,32 +33,125 @@ pub(super) struct FlowsArgs {
 }
 
 pub(super) fn run(args: &FlowsArgs, file: &Settings) -> Result<(), Failure> {
-    let mut capture = open_capture(&args.file)?;
     let schema = Schema::by_id(&args.schema).expect("the argument parser knows the schemas there are");
-    let mut meter = Meter::new(MeterConfig {
+    let config = MeterConfig {
         schema,
         ..args.meter.config(file)?
-    });
+    };
+    match (&args.file, args.live.source()?) {
+        (_, Some(source)) => live::run(args, &source, &config),
+        (Some(path), None) => read(args, path, config),
+        (None, None) => Err(Failure::Usage(
+            "name a capture file, or an interface with --interface".to_owned(),
+        )),
+    }
+}
+
+fn read(args: &FlowsArgs, path: &Path, config: MeterConfig) -> Result<(), Failure> {
+    let mut capture = open_capture(path)?;
     let bar = progress::reading(&capture.progress(), "reading");
     let read = capture.progress();
-    let mut out = stdout();
-    if args.format == Format::Csv {
-        writeln!(out, "{}", csv::header(schema))?;
-    }
+    let mut printer = Printer::new(args.format, config.schema)?;
+    let mut meter = Meter::new(config);
     let (_, damage) = meter_file(&mut capture, &mut meter, |batch| {
         bar.set_position(read.read());
-        for (row, identity) in batch.rows.iter().zip(&batch.identities) {
-            match args.format {
-                Format::Csv => {
-                    csv::write_fields(&mut out, schema, identity, row)?;
-                    out.write_all(b"\n")?;
-                }
-                Format::Jsonl => json_lines::write_line(&mut out, schema, identity, row)?,
-            }
-        }
-        std::io::Result::Ok(())
+        printer.print(batch)
     })?;
-    out.flush()?;
+    printer.out.flush()?;
     bar.finish_and_clear();
     damage.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Writes rows to standard output.
+struct Printer {
+    out: BufWriter<StdoutLock<'static>>,
+    format: Format,
+    schema: &'static Schema,
+}
+
+impl Printer {
+    fn new(format: Format, schema: &'static Schema) -> std::io::Result<Self> {
+        let mut out = stdout();
+        if format == Format::Csv {
+            writeln!(out, "{}", csv::header(schema))?;
+        }
+        Ok(Self { out, format, schema })
+    }
+
+    fn print(&mut self, batch: &FlowBatch) -> std::io::Result<()> {
+        for (row, identity) in batch.rows.iter().zip(&batch.identities) {
+            match self.format {
+                Format::Csv => {
+                    csv::write_fields(&mut self.out, self.schema, identity, row)?;
+                    self.out.write_all(b"\n")?;
+                }
+                Format::Jsonl => json_lines::write_line(&mut self.out, self.schema, identity, row)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "live")]
+mod live {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use netsage_capture::Mode;
+
+    use super::super::{interrupt, live};
+    use super::*;
+    use crate::config::LiveSource;
+    use crate::pipeline::interface_health;
+
+    /// Longest time between two looks at the clock.
+    const LOOK: Duration = Duration::from_millis(20);
+
+    /// Prints flows as they end, and those that are left when the user asks to stop.
+    pub(super) fn run(args: &FlowsArgs, source: &LiveSource, config: &MeterConfig) -> Result<(), Failure> {
+        let mut capture = live::start(source, args.live.user.as_deref())?;
+        let stop = interrupt::flag()?;
+        let mut printer = Printer::new(args.format, config.schema)?;
+        printer.out.flush()?;
+        let mut batch = FlowBatch::new(config.schema);
+        let mut meter = Meter::new(MeterConfig {
+            mode: Mode::Live,
+            ..config.clone()
+        });
+        while !stop.load(Ordering::Acquire) {
+            capture.receive(LOOK, |packet| meter.packet(packet))?;
+            if let Some(time_ns) = capture.time_ns() {
+                meter.advance(time_ns);
+            }
+            meter.drain(&mut batch);
+            if !batch.is_empty() {
+                printer.print(&batch)?;
+                printer.out.flush()?;
+                batch.clear();
+            }
+        }
+        capture.stop();
+        meter.finish();
+        meter.drain(&mut batch);
+        printer.print(&batch)?;
+        printer.out.flush()?;
+        for stats in capture.stats() {
+            eprintln!("{}", live::summary(&interface_health(stats)));
+        }
+        let counted = meter.stats();
+        if let Some(gaps) = live::gaps(counted.tcp_gaps, counted.tcp_gap_bytes) {
+            eprintln!("{gaps}");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(feature = "live"))]
+mod live {
+    use super::*;
+    use crate::config::LiveSource;
+
+    pub(super) fn run(_: &FlowsArgs, _: &LiveSource, _: &MeterConfig) -> Result<(), Failure> {
+        Err(super::super::without_live_capture())
+    }
 }

@@ -11,7 +11,10 @@ mod detector;
 mod detectors;
 mod evaluate;
 mod flows;
+mod interrupt;
 mod labelled;
+#[cfg(feature = "live")]
+mod live;
 mod output;
 mod progress;
 mod run;
@@ -130,6 +133,12 @@ fn execute(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Detector(command) => detector::run(command, &file),
         Command::Synth(args) => synth::run(&args),
     }
+}
+
+/// What a program without the feature says to who wants to capture.
+#[cfg(not(feature = "live"))]
+fn without_live_capture() -> Failure {
+    Failure::Usage("this program was built without live capture; build it with the feature `live`".to_owned())
 }
 
 /// Flags and variables arrive together; a flag for one source silences a variable for the other.

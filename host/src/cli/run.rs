@@ -11,12 +11,14 @@ use netsage_runtime::{Runtime, RuntimeConfig};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, oneshot};
 
+use super::interrupt::interrupted;
 use super::{Failure, progress};
 use crate::api::{self, Service};
 use crate::catalog::{Catalog, read_package};
 use crate::config::{Resolved, Settings, Source, cache_folder};
 use crate::input::{Progress, open_capture};
 use crate::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineError};
+use crate::privileges::{become_user, give_up_capabilities};
 
 /// Live updates kept for a client that reads slowly.
 const EVENT_BUFFER: usize = 1024;
@@ -26,7 +28,7 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
 /// Scores traffic as it comes, keeps what is found, serves API and dashboard.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  netsage run --pcap capture.pcap\n  netsage run --interface eth0 --store mongodb://localhost/netsage\n\nAfter a replay the program serves on until Ctrl-C; with --exit-when-done it ends."
+    after_help = "Example:\n  netsage run --pcap capture.pcap\n  netsage run --interface eth0 --user netsage --store mongodb://localhost/netsage\n\nAfter a replay the program serves on until Ctrl-C; with --exit-when-done it ends."
 )]
 pub(super) struct RunArgs {
     #[command(flatten)]
@@ -35,14 +37,16 @@ pub(super) struct RunArgs {
 
 pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     let resolved = Resolved::new(settings)?;
+    // Before there is any other thread: capabilities belong to threads, and these shall have none.
+    let opened = open_source(&resolved)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(resolved));
+    let result = runtime.block_on(serve(resolved, opened));
     // What still runs is an idle connection or a finished upload.
     runtime.shutdown_timeout(SHUTDOWN_TIME);
     result
 }
 
-async fn serve(resolved: Resolved) -> Result<(), Failure> {
+async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
     let listener = bind(resolved.listen).await?;
     let listen = listener.local_addr()?;
     std::fs::create_dir_all(&resolved.data_dir).map_err(|error| {
@@ -55,7 +59,6 @@ async fn serve(resolved: Resolved) -> Result<(), Failure> {
     let catalog = load_detectors(&resolved).await?;
     let (events, _) = broadcast::channel::<LiveEvent>(EVENT_BUFFER);
     let counters = Arc::new(Counters::default());
-    let opened = open_source(&resolved.source)?;
 
     let service = Service {
         catalog: Arc::clone(&catalog),
@@ -78,7 +81,7 @@ async fn serve(resolved: Resolved) -> Result<(), Failure> {
     eprintln!("serving on http://{listen}");
     let ticker = tokio::spawn(tell_counters(Arc::clone(&counters), events.clone()));
 
-    let mut interrupted = std::pin::pin!(interrupt());
+    let mut interrupted = std::pin::pin!(interrupted());
     let mut outcome = Ok(());
     let mut keep_serving = !resolved.exit_when_done;
     if let Some(source) = opened.source {
@@ -171,13 +174,26 @@ struct Opened {
     progress: Option<Progress>,
 }
 
-fn open_source(source: &Source) -> Result<Opened, Failure> {
-    match source {
-        Source::None => Ok(Opened {
+/// Opens the source, and gives up privileges once that is done.
+fn open_source(resolved: &Resolved) -> Result<Opened, Failure> {
+    let user = resolved.user.as_deref();
+    let opened = match &resolved.source {
+        #[cfg(feature = "live")]
+        Source::Live(source) => {
+            let capture = super::live::start(source, user)?;
+            return Ok(Opened {
+                source: Some(OpenSource::Live(capture)),
+                name: source.interfaces.join(", "),
+                progress: None,
+            });
+        }
+        #[cfg(not(feature = "live"))]
+        Source::Live(_) => return Err(super::without_live_capture()),
+        Source::None => Opened {
             source: None,
             name: "none".to_owned(),
             progress: None,
-        }),
+        },
         Source::Replay(file) => {
             let capture = open_capture(file)?;
             let name = file
@@ -186,36 +202,18 @@ fn open_source(source: &Source) -> Result<Opened, Failure> {
                 .to_string_lossy()
                 .into_owned();
             let progress = capture.progress();
-            Ok(Opened {
+            Opened {
                 source: Some(OpenSource::Replay(capture)),
                 name,
                 progress: Some(progress),
-            })
+            }
         }
-        #[cfg(feature = "live")]
-        Source::Live {
-            interface,
-            filter,
-            promiscuous,
-        } => {
-            let config = netsage_capture::live::LiveConfig {
-                interface: interface.clone(),
-                bpf: filter.clone(),
-                promiscuous: *promiscuous,
-                ..Default::default()
-            };
-            let capture = netsage_capture::live::LiveCapture::open(&config)?;
-            Ok(Opened {
-                source: Some(OpenSource::Live(capture)),
-                name: interface.clone(),
-                progress: None,
-            })
-        }
-        #[cfg(not(feature = "live"))]
-        Source::Live { .. } => Err(Failure::Usage(
-            "this program was built without live capture; build it with the feature `live`".to_owned(),
-        )),
+    };
+    if let Some(user) = user {
+        become_user(user)?;
     }
+    give_up_capabilities()?;
+    Ok(opened)
 }
 
 /// Says how the source ended.
@@ -235,6 +233,15 @@ fn report(
         counted.flows_dropped,
         counted.flows_alerted
     );
+    #[cfg(feature = "live")]
+    {
+        for stats in counters.interfaces() {
+            eprintln!("{}", super::live::summary(&stats));
+        }
+        if let Some(gaps) = super::live::gaps(counted.tcp_gaps, counted.tcp_gap_bytes) {
+            eprintln!("{gaps}");
+        }
+    }
     match finished {
         Ok(()) => {
             if keep_serving {
@@ -261,21 +268,5 @@ async fn tell_counters(counters: Arc<Counters>, events: broadcast::Sender<LiveEv
             let _ = events.send(LiveEvent::Counters(now));
             last = Some(now);
         }
-    }
-}
-
-/// Ends when the user or the system asks the program to.
-async fn interrupt() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
     }
 }

@@ -4,6 +4,7 @@
 //! `flow-memory`. [`Settings`] is that one definition; clap reads flags and variables into it and serde reads
 //! the file, so that no layer can know a setting that another does not.
 
+mod live;
 mod meter;
 mod resolved;
 mod size;
@@ -15,6 +16,7 @@ use std::{env, fs, io};
 
 use serde::Deserialize;
 
+pub use live::{LiveArgs, LiveSource};
 pub use meter::MeterArgs;
 pub(crate) use resolved::cache_folder;
 pub use resolved::{Resolved, Source, default_data_dir};
@@ -30,20 +32,24 @@ pub struct Settings {
     /// Replay this capture (pcap or pcapng, also gzipped)
     #[arg(long, value_name = "FILE", env = "NETSAGE_PCAP", help_heading = "Source")]
     pub pcap: Option<PathBuf>,
-    /// Capture live on this interface
-    #[arg(long, value_name = "IF", env = "NETSAGE_INTERFACE", help_heading = "Source")]
-    pub interface: Option<String>,
-    /// Capture only what passes this filter, in the language of tcpdump
-    #[arg(long, value_name = "FILTER", env = "NETSAGE_FILTER", help_heading = "Source")]
-    pub filter: Option<String>,
-    /// Capture packets for other machines too [default: true]
+    /// Capture live on this interface; may be repeated
     #[arg(
         long,
-        value_name = "BOOL",
-        env = "NETSAGE_PROMISCUOUS",
+        value_name = "IF",
+        env = "NETSAGE_INTERFACE",
+        value_delimiter = ',',
         help_heading = "Source"
     )]
-    pub promiscuous: Option<bool>,
+    pub interface: Option<Vec<String>>,
+    /// Capture only what passes this filter, in the language of tcpdump
+    #[arg(long, value_name = "FILTER", env = "NETSAGE_BPF", help_heading = "Source")]
+    pub bpf: Option<String>,
+    /// Leave the interfaces to packets for this machine [default: false]
+    #[arg(long, value_name = "BOOL", env = "NETSAGE_NO_PROMISCUOUS", help_heading = "Source", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub no_promiscuous: Option<bool>,
+    /// Go on as this user once the interfaces are open; only CAP_NET_RAW stays, for opening them again
+    #[arg(long, value_name = "NAME", env = "NETSAGE_USER", help_heading = "Source")]
+    pub user: Option<String>,
 
     /// Where flows and alerts are kept: `sqlite:PATH` or `mongodb://...` [default: netsage.sqlite in the data folder]
     #[arg(long, value_name = "URL", env = "NETSAGE_STORE", help_heading = "Store")]
@@ -179,8 +185,9 @@ impl Settings {
         Settings {
             pcap,
             interface,
-            filter: self.filter.or(weaker.filter),
-            promiscuous: self.promiscuous.or(weaker.promiscuous),
+            bpf: self.bpf.or(weaker.bpf),
+            no_promiscuous: self.no_promiscuous.or(weaker.no_promiscuous),
+            user: self.user.or(weaker.user),
             store: self.store.or(weaker.store),
             data_dir: self.data_dir.or(weaker.data_dir),
             detector: self.detector.or(weaker.detector),
@@ -266,14 +273,15 @@ mod tests {
 
     #[test]
     fn a_stronger_layer_wins_and_its_source_silences_the_weaker() {
-        let strong = parsed("interface = \"eth0\"\nworkers = 3");
+        let strong = parsed("interface = [\"eth0\", \"eth1\"]\nworkers = 3");
         let weak = parsed("pcap = \"a.pcap\"\nworkers = 9\nflow-memory = \"2MiB\"");
         let both = strong.or(weak);
         assert_eq!(
             (both.workers, both.flow_memory),
             (Some(3), Some(ByteSize(2 << 20)))
         );
-        assert_eq!((both.pcap, both.interface.as_deref()), (None, Some("eth0")));
+        let interfaces = vec!["eth0".to_owned(), "eth1".to_owned()];
+        assert_eq!((both.pcap, both.interface), (None, Some(interfaces)));
     }
 
     #[test]
@@ -288,7 +296,7 @@ mod tests {
         check("workers = \"three\"", "line 1");
         check("listen = 5", "listen");
         check("flow-memory = \"64\"", "a whole number and a unit");
-        check("pcap = \"a\"\ninterface = \"b\"", "both `pcap` and `interface`");
+        check("pcap = \"a\"\ninterface = [\"b\"]", "both `pcap` and `interface`");
     }
 
     #[test]
@@ -301,6 +309,8 @@ mod tests {
         check(&format!("{data}listen = \"0.0.0.0:80\""), "without a token");
         check(&format!("{data}token = \"short\""), "at least 8");
         check(&format!("{data}workers = 0"), "not between 1 and 256");
+        check(&format!("{data}interface = [\"\"]"), "empty name");
+        check(&format!("{data}interface = [\"a\", \"b\", \"a\"]"), "`a` twice");
         check(&format!("{data}flow-memory = \"1KiB\""), "at least 1MiB");
         check(&format!("{data}threshold = [\"iforest\"]"), "NAME=SCORE");
         check(&format!("{data}threshold = [\"iforest=nan\"]"), "NAME=SCORE");

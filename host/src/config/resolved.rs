@@ -8,7 +8,7 @@ use std::thread;
 
 use netsage_capture::MeterConfig;
 
-use super::{ConfigError, Settings, home_folder, parse_thresholds};
+use super::{ConfigError, LiveSource, Settings, home_folder, parse_thresholds};
 use crate::assets::Bundled;
 
 /// Where packets come from.
@@ -16,15 +16,8 @@ use crate::assets::Bundled;
 pub enum Source {
     /// A capture file, replayed as fast as it can be scored.
     Replay(PathBuf),
-    /// An interface.
-    Live {
-        /// Its name.
-        interface: String,
-        /// What to capture, in the language of tcpdump.
-        filter: Option<String>,
-        /// Whether to take packets for other machines too.
-        promiscuous: bool,
-    },
+    /// Interfaces.
+    Live(LiveSource),
     /// Nothing: only serve what the store has.
     None,
 }
@@ -34,6 +27,8 @@ pub enum Source {
 pub struct Resolved {
     /// Where packets come from.
     pub source: Source,
+    /// The user to go on as once the source is open.
+    pub user: Option<String>,
     /// URL of the store.
     pub store: String,
     /// The folder for the store and the cache.
@@ -65,13 +60,9 @@ impl Resolved {
     /// When a value cannot be, or the address needs a token that is not there.
     pub fn new(settings: Settings) -> Result<Self, ConfigError> {
         let meter = settings.meter()?;
-        let source = match (settings.pcap, settings.interface) {
+        let source = match (settings.pcap.clone(), settings.live()?) {
             (Some(file), _) => Source::Replay(file),
-            (None, Some(interface)) => Source::Live {
-                interface,
-                filter: settings.filter,
-                promiscuous: settings.promiscuous.unwrap_or(true),
-            },
+            (None, Some(live)) => Source::Live(live),
             (None, None) => Source::None,
         };
         let data_dir = settings.data_dir.map_or_else(default_data_dir, Ok)?;
@@ -88,6 +79,7 @@ impl Resolved {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             source,
+            user: settings.user,
             store,
             data_dir,
             detectors: settings

@@ -1,10 +1,10 @@
 //! What the pipeline counts. No packet and no flow leaves it without being in one of these numbers.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use netsage_api_types::PipelineCounters;
+use netsage_api_types::{InterfaceHealth, PipelineCounters};
 use netsage_capture::MeterStats;
 
 /// The counters of a run; each has one writer, and any thread may read.
@@ -20,12 +20,13 @@ pub struct Counters {
     pub(super) flows_failed: AtomicU64,
     pub(super) flows_dropped: AtomicU64,
     pub(super) flows_alerted: AtomicU64,
-    pub(super) kernel_drops: AtomicU64,
-    pub(super) interface_drops: AtomicU64,
+    tcp_gaps: AtomicU64,
+    tcp_gap_bytes: AtomicU64,
     pub(super) blocks_under_way: AtomicU64,
     pub(super) store_retries: AtomicU64,
     finished: AtomicBool,
     not_metered: Mutex<BTreeMap<&'static str, u64>>,
+    interfaces: Mutex<Vec<InterfaceHealth>>,
 }
 
 /// Figures beside [`PipelineCounters`], for the metrics.
@@ -39,10 +40,6 @@ pub struct Details {
     pub evicted_flows: u64,
     /// Blocks between the meter and the store now.
     pub blocks_under_way: u64,
-    /// Packets that the kernel lost before the program could read them.
-    pub kernel_drops: u64,
-    /// Packets that the interface lost.
-    pub interface_drops: u64,
     /// Deliveries to the store that had to be repeated.
     pub store_retries: u64,
 }
@@ -51,6 +48,7 @@ impl Counters {
     /// The counters as the API shows them.
     pub fn snapshot(&self) -> PipelineCounters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let interfaces = lock(&self.interfaces);
         PipelineCounters {
             packets: read(&self.packets),
             bytes: read(&self.bytes),
@@ -60,25 +58,35 @@ impl Counters {
             flows_failed: read(&self.flows_failed),
             flows_dropped: read(&self.flows_dropped),
             flows_alerted: read(&self.flows_alerted),
+            kernel_drops: interfaces.iter().map(|interface| interface.kernel_drops).sum(),
+            interface_drops: interfaces.iter().map(|interface| interface.interface_drops).sum(),
+            tcp_gaps: read(&self.tcp_gaps),
+            tcp_gap_bytes: read(&self.tcp_gap_bytes),
         }
     }
 
     /// The figures that only the metrics show.
     pub fn details(&self) -> Details {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let not_metered = match self.not_metered.lock() {
-            Ok(reasons) => reasons.clone(),
-            Err(poisoned) => poisoned.into_inner().clone(),
-        };
+        let not_metered = lock(&self.not_metered).clone();
         Details {
             not_metered,
             active_flows: read(&self.active_flows),
             evicted_flows: read(&self.evicted_flows),
             blocks_under_way: read(&self.blocks_under_way),
-            kernel_drops: read(&self.kernel_drops),
-            interface_drops: read(&self.interface_drops),
             store_retries: read(&self.store_retries),
         }
+    }
+
+    /// What was counted on each interface.
+    pub fn interfaces(&self) -> Vec<InterfaceHealth> {
+        lock(&self.interfaces).clone()
+    }
+
+    /// Takes over what was counted on the interfaces.
+    #[cfg(feature = "live")]
+    pub(super) fn take_interfaces(&self, stats: Vec<netsage_capture::live::InterfaceStats>) {
+        *lock(&self.interfaces) = stats.into_iter().map(interface_health).collect();
     }
 
     /// Whether the source is through and everything from it is stored.
@@ -99,12 +107,29 @@ impl Counters {
         self.flows.store(stats.flows, Ordering::Relaxed);
         self.active_flows.store(stats.active_flows, Ordering::Relaxed);
         self.evicted_flows.store(stats.evicted_flows(), Ordering::Relaxed);
-        let mut reasons = match self.not_metered.lock() {
-            Ok(reasons) => reasons,
-            Err(poisoned) => poisoned.into_inner(),
-        };
+        self.tcp_gaps.store(stats.tcp_gaps, Ordering::Relaxed);
+        self.tcp_gap_bytes.store(stats.tcp_gap_bytes, Ordering::Relaxed);
+        let mut reasons = lock(&self.not_metered);
         for (reason, count) in stats.not_metered_reasons() {
             reasons.insert(reason, count);
         }
+    }
+}
+
+/// Plain values are whole whoever panicked with them in hand.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The counters of an interface as the API shows them.
+#[cfg(feature = "live")]
+pub fn interface_health(stats: netsage_capture::live::InterfaceStats) -> InterfaceHealth {
+    InterfaceHealth {
+        name: stats.interface,
+        up: stats.up,
+        received: stats.received,
+        kernel_drops: stats.kernel_drops,
+        interface_drops: stats.interface_drops,
+        failures: stats.failures,
     }
 }

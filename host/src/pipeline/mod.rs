@@ -33,6 +33,8 @@ use crate::catalog::Catalog;
 use crate::input::{CaptureFile, InputError};
 use block::Block;
 pub use context::Contexts;
+#[cfg(feature = "live")]
+pub use counters::interface_health;
 pub use counters::{Counters, Details};
 pub use record::flow_id;
 pub use scoring::{explained, score_rows};

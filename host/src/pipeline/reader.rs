@@ -13,6 +13,9 @@ use crate::input::CaptureFile;
 
 /// Longest time that a finished flow waits for others to fill its block.
 const BLOCK_TIME: Duration = Duration::from_millis(20);
+/// Time between two readings of the interfaces' counters.
+#[cfg(feature = "live")]
+const STATS_INTERVAL: Duration = Duration::from_millis(250);
 /// Packets between two looks at clock and meter in a replay.
 const PACKETS_PER_LOOK: u32 = 256;
 
@@ -98,38 +101,33 @@ impl Reader {
         let mut meter = self.meter(Mode::Live);
         let mut last_look = Instant::now();
         let mut last_stats = Instant::now();
-        let failure = loop {
-            match capture.next_packet() {
-                Ok(Some(packet)) => meter.packet(&packet),
-                Ok(None) => {}
-                Err(error) => break Some(error),
+        let ended = loop {
+            if let Err(error) = capture.receive(BLOCK_TIME, |packet| meter.packet(packet)) {
+                break Err(error.into());
             }
             if self.stop.load(Ordering::Acquire) {
-                break None;
+                break Ok(());
             }
             if last_look.elapsed() < BLOCK_TIME {
                 continue;
             }
             last_look = Instant::now();
-            meter.advance(now_ns());
+            if let Some(time_ns) = capture.time_ns() {
+                meter.advance(time_ns);
+            }
             if self.look(&mut meter, false).is_err() {
                 return Ok(());
             }
-            if last_stats.elapsed() >= Duration::from_secs(1) {
+            if last_stats.elapsed() >= STATS_INTERVAL {
                 last_stats = Instant::now();
-                if let Ok(stats) = capture.stats() {
-                    self.counters
-                        .kernel_drops
-                        .store(stats.kernel_drops, Ordering::Relaxed);
-                    self.counters
-                        .interface_drops
-                        .store(stats.interface_drops, Ordering::Relaxed);
-                }
+                self.counters.take_interfaces(capture.stats());
             }
         };
+        capture.stop();
+        self.counters.take_interfaces(capture.stats());
         meter.finish();
         self.end(&mut meter, true);
-        failure.map_or(Ok(()), |error| Err(error.into()))
+        ended
     }
 
     /// Takes what the meter has ready and sends off full blocks and old flows.
@@ -217,12 +215,4 @@ fn copy(from: &FlowBatch, start: usize, end: usize, to: &mut FlowBatch) {
     to.identities.extend_from_slice(&from.identities[start..end]);
     to.community_ids
         .extend_from_slice(&from.community_ids[start..end]);
-}
-
-#[cfg(feature = "live")]
-fn now_ns() -> i64 {
-    let since_epoch = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -1,0 +1,104 @@
+//! What is counted on an interface. Its thread writes, anybody reads.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// What was counted on one interface, over all its restarts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InterfaceStats {
+    /// Its name.
+    pub interface: String,
+    /// Whether capture runs now.
+    pub up: bool,
+    /// Packets that passed the filter, those dropped by the kernel included.
+    pub received: u64,
+    /// Packets lost because the program did not take them out of the kernel's buffer fast enough.
+    pub kernel_drops: u64,
+    /// Packets that the interface or its driver lost.
+    pub interface_drops: u64,
+    /// Times that it went away.
+    pub failures: u64,
+}
+
+/// [`InterfaceStats`] as threads share them.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) up: AtomicBool,
+    pub(super) failures: AtomicU64,
+    received: AtomicU64,
+    kernel_drops: AtomicU64,
+    interface_drops: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn read(&self, interface: &str) -> InterfaceStats {
+        InterfaceStats {
+            interface: interface.to_owned(),
+            up: self.up.load(Ordering::Relaxed),
+            received: self.received.load(Ordering::Relaxed),
+            kernel_drops: self.kernel_drops.load(Ordering::Relaxed),
+            interface_drops: self.interface_drops.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Turns libpcap's counters, which begin anew with every opening and wrap at 32 bits, into steps.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    received: u32,
+    dropped: u32,
+    if_dropped: u32,
+}
+
+impl Counted {
+    /// The counters as they stand now are where counting begins.
+    pub(super) fn from(now: pcap::Stat) -> Self {
+        Self {
+            received: now.received,
+            dropped: now.dropped,
+            if_dropped: now.if_dropped,
+        }
+    }
+
+    /// Adds what was counted since the last call.
+    pub(super) fn add_to(&mut self, shared: &Shared, now: pcap::Stat) {
+        let step = |last: &mut u32, now: u32| u64::from(now.wrapping_sub(std::mem::replace(last, now)));
+        shared
+            .received
+            .fetch_add(step(&mut self.received, now.received), Ordering::Relaxed);
+        shared
+            .kernel_drops
+            .fetch_add(step(&mut self.dropped, now.dropped), Ordering::Relaxed);
+        shared
+            .interface_drops
+            .fetch_add(step(&mut self.if_dropped, now.if_dropped), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_go_on_over_restarts_and_wraps() {
+        let stat = |received, dropped, if_dropped| pcap::Stat {
+            received,
+            dropped,
+            if_dropped,
+        };
+        let shared = Shared::default();
+        let mut counted = Counted::from(stat(100, 7, 0));
+        counted.add_to(&shared, stat(150, 9, 1));
+        counted = Counted::default();
+        counted.add_to(&shared, stat(u32::MAX, 1, 0));
+        counted.add_to(&shared, stat(1, 1, 0));
+        let expected = InterfaceStats {
+            interface: "eth0".to_owned(),
+            received: 50 + u64::from(u32::MAX) + 2,
+            kernel_drops: 3,
+            interface_drops: 1,
+            ..InterfaceStats::default()
+        };
+        assert_eq!(shared.read("eth0"), expected);
+    }
+}
