@@ -1,7 +1,7 @@
 //! A run of the meter as bytes: two for the settings, then one event after the other.
 
 use netsage_capture::{LinkType, MeterConfig, Mode, Packet};
-use netsage_schema::{Schema, UNSW_NB15};
+use netsage_schema::Schema;
 
 /// The link types that are tried. New ones go to the end: their place is what stands in the corpus.
 pub const LINKS: [LinkType; 12] = [
@@ -18,9 +18,6 @@ pub const LINKS: [LinkType; 12] = [
     LinkType::Radiotap,
     LinkType::Other(147),
 ];
-
-/// The schemas that are tried.
-pub const SCHEMAS: [&Schema; 1] = [&UNSW_NB15];
 
 /// What a step of time is counted in, nanoseconds: from one to some years.
 const UNITS: [i64; 8] = [
@@ -49,7 +46,7 @@ const IS_CLOCK: u8 = 0x40;
 pub(crate) fn read(data: &[u8]) -> Option<(MeterConfig, Events<'_>)> {
     let (&[settings, memory], rest) = data.split_first_chunk()?;
     let config = MeterConfig {
-        schema: SCHEMAS[usize::from(settings >> 3) % SCHEMAS.len()],
+        schema: Schema::ALL[usize::from(settings >> 3) % Schema::ALL.len()],
         // From too little for one flow to more than any run needs.
         flow_memory: 1 << (memory % 24),
         mode: if settings & LIVE == 0 {
@@ -59,6 +56,8 @@ pub(crate) fn read(data: &[u8]) -> Option<(MeterConfig, Events<'_>)> {
         },
         count_link_bytes: settings & COUNT_LINK_BYTES != 0,
         decapsulate: settings & DECAPSULATE != 0,
+        // The same run is the same every time.
+        hash_key: Some([1, 2]),
     };
     let events = Events {
         rest,
@@ -116,7 +115,7 @@ pub(crate) fn wire_length(bytes: &[u8], unseen: u8) -> u32 {
     }
 }
 
-/// The settings of a run, as bytes. `schema` is a place in [`SCHEMAS`].
+/// The settings of a run, as bytes. `schema` is a place in [`Schema::ALL`].
 pub fn write_head(out: &mut Vec<u8>, schema: u8, decapsulate: bool, live: bool) {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     out.extend([

@@ -11,4 +11,4 @@ mod event;
 pub mod packets;
 
 pub use check::{decode, file, meter};
-pub use event::{LINKS, SCHEMAS, write_head, write_packet};
+pub use event::{LINKS, write_head, write_packet};

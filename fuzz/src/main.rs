@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use netsage_capture::LinkType;
 use netsage_capture::decode::{DecodeOptions, Transport, decode};
 use netsage_fuzz::packets::{in_tunnels, on_links};
-use netsage_fuzz::{LINKS, SCHEMAS, write_head, write_packet};
+use netsage_fuzz::{LINKS, write_head, write_packet};
+use netsage_schema::Schema;
 use netsage_synth::{Generator, SynthConfig, SynthPacket};
 
 const ETHERNET_HEADER: usize = 14;
@@ -162,7 +163,7 @@ fn runs(traffic: &[SynthPacket], sample: &[SynthPacket]) -> Inputs {
         let start = traffic.len() * run / RUNS;
         let packets = &traffic[start..traffic.len().min(start + RUN)];
         let mut out = Vec::new();
-        write_head(&mut out, (run % SCHEMAS.len()) as u8, false, run % 4 == 3);
+        write_head(&mut out, (run % Schema::ALL.len()) as u8, false, run % 4 == 3);
         let mut before_ns = packets.first().map_or(0, |first| first.time_ns);
         for packet in packets {
             write_packet(
