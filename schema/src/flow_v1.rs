@@ -23,9 +23,9 @@
 //! answered at all 1 s after the first packet (1 s is the first retransmission timeout of RFC 6298). An answer
 //! that comes later takes that back. Flows that are younger and not answered yet count as not failed.
 //!
-//! All of these are exact, unless more flows begin within 60 s than the meter's window has memory for: then
-//! the oldest leave early and the meter counts them. The window is then shorter, and still exact for what it
-//! covers.
+//! All of these are exact, unless more flows begin within 60 s than the window has memory for, which is a quarter
+//! of the meter's: 40,000 flows for 64 MiB. Then the oldest leave early and the meter counts them. The window is
+//! then shorter, and still exact for what it covers.
 
 use crate::reference::{
     ARGUS, BERNAILLE, CIC, JIANG, JUNG, LEE, MOORE, NMAP, RFC_5103, RFC_7012, RFC_9293, ZEEK,

@@ -8,7 +8,7 @@ use netsage_capture::{FlowBatch, Meter, MeterConfig, MeterStats};
 
 use crate::invariants::check_batch;
 
-fn captures(folder: &str) -> Vec<PathBuf> {
+pub(crate) fn captures(folder: &str) -> Vec<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../shared/data/pcaps")
         .join(folder);
@@ -27,9 +27,9 @@ fn meter(path: &Path) -> (FlowBatch, Option<String>) {
     (batch, error)
 }
 
-fn meter_with(config: MeterConfig, path: &Path) -> (FlowBatch, MeterStats, Option<String>) {
+pub(crate) fn meter_with(config: MeterConfig, path: &Path) -> (FlowBatch, MeterStats, Option<String>) {
     let mut meter = Meter::new(config);
-    let mut batch = FlowBatch::default();
+    let mut batch = FlowBatch::new(meter.config().schema);
     let read = |meter: &mut Meter| {
         let mut reader = CaptureReader::new(File::open(path).unwrap())?;
         while let Some(packet) = reader.next_packet()? {
@@ -40,6 +40,7 @@ fn meter_with(config: MeterConfig, path: &Path) -> (FlowBatch, MeterStats, Optio
     let error = read(&mut meter).err();
     meter.finish();
     meter.drain(&mut batch);
+    // Packets from the source and from the destination stand in the same places in both schemas.
     let metered = batch.rows.iter().map(|row| (row[4] + row[5]) as u64).sum::<u64>();
     assert_eq!(
         metered + meter.stats().not_metered(),

@@ -71,7 +71,7 @@ fn link() -> impl Strategy<Value = LinkType> {
 }
 
 /// Packets of a few flows with any flags, sizes and times.
-fn traffic() -> impl Strategy<Value = Vec<(i64, Vec<u8>)>> {
+pub(crate) fn traffic() -> impl Strategy<Value = Vec<(i64, Vec<u8>)>> {
     let from = prop_oneof![Just(From::Client), Just(From::Server)];
     let packet = (
         from,

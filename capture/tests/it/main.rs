@@ -6,6 +6,7 @@
 mod captures;
 mod decode;
 mod files;
+mod flow_v1;
 mod invariants;
 mod limits;
 mod live_clock;

@@ -5,7 +5,6 @@
 
 use crate::decode::TcpFlags;
 
-use super::counts::Answer;
 use super::summary::Summary;
 
 /// Packets with payload whose sizes are kept, per direction.
@@ -32,49 +31,6 @@ pub(crate) struct ObservedTcp {
     pub(crate) flags: TcpFlags,
     /// Receive window, scaled or not: only whether it is 0 matters.
     pub(crate) window: u32,
-}
-
-/// What a flow has come to; the order is that of [`netsage_schema::flow_v1::STATE`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    Refused,
-    Aborted,
-    ResetBySource,
-    ResetByDestination,
-    Closed,
-    HalfClosed,
-    Established,
-    HalfOpen,
-    Attempt,
-    Midstream,
-    TwoWay,
-    OneWay,
-}
-
-/// Facts about a flow, since its first packet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Facts(u16);
-
-impl Facts {
-    const TCP: u16 = 1;
-    const SYN: u16 = 1 << 1;
-    const SYN_ACK: u16 = 1 << 2;
-    const ESTABLISHED: u16 = 1 << 3;
-    const REFUSED: u16 = 1 << 4;
-    const RESET_BY_SOURCE: u16 = 1 << 5;
-    const RESET_BY_DESTINATION: u16 = 1 << 6;
-    const FIN_OF_SOURCE: u16 = 1 << 7;
-    const FIN_OF_DESTINATION: u16 = 1 << 8;
-    const SENT: u16 = 1 << 9;
-    const ANSWERED: u16 = 1 << 10;
-
-    const fn has(self, fact: u16) -> bool {
-        self.0 & fact == fact
-    }
-
-    const fn note(&mut self, fact: u16) {
-        self.0 |= fact;
-    }
 }
 
 /// A sum of squares, high and low half: a `u128` would ask for an alignment of 16 bytes.
@@ -148,12 +104,11 @@ pub(crate) struct Measures {
     pub(crate) flags: FlagCounts,
     pub(crate) beginning: Beginning,
     first_ns: i64,
-    facts: Facts,
 }
 
 impl Measures {
-    /// Adds a packet. Says how the destination has answered, where that is news.
-    pub(crate) fn packet(&mut self, observed: &Observed) -> Option<Answer> {
+    /// Adds a packet.
+    pub(crate) fn packet(&mut self, observed: &Observed) {
         let direction = observed.direction.min(1);
         self.times(direction, observed.time_ns);
         let this = &mut self.directions[direction];
@@ -166,23 +121,18 @@ impl Measures {
         this.bytes = this.bytes.saturating_add(u64::from(observed.bytes));
         this.size_squares.add(u64::from(observed.bytes));
         this.payload = this.payload.saturating_add(u64::from(observed.payload));
-        if observed.payload > 0 {
-            self.beginning
-                .payload(direction, observed.payload, observed.time_ns);
-        }
+        self.beginning.packet(observed);
         if let Some(tcp) = observed.tcp {
             let closes_window = tcp.window == 0 && !tcp.flags.rst();
             this.zero_windows = this.zero_windows.saturating_add(u32::from(closes_window));
             self.flags.count(tcp.flags);
         }
-        self.learn(direction, observed.tcp.map(|tcp| tcp.flags))
     }
 
     /// Begins a new record of the same flow: what is told of the flow stays.
     pub(crate) fn restart_record(&mut self) {
         *self = Self {
             beginning: self.beginning,
-            facts: self.facts,
             ..Self::default()
         };
     }
@@ -204,38 +154,6 @@ impl Measures {
         Some((self.first_ns, last))
     }
 
-    /// What the flow has come to.
-    pub(crate) fn state(&self) -> State {
-        let facts = self.facts;
-        if !facts.has(Facts::TCP) {
-            return match facts.has(Facts::SENT | Facts::ANSWERED) {
-                true => State::TwoWay,
-                false => State::OneWay,
-            };
-        }
-        if facts.has(Facts::REFUSED) {
-            State::Refused
-        } else if facts.has(Facts::RESET_BY_SOURCE | Facts::SYN_ACK) && !facts.has(Facts::ESTABLISHED) {
-            State::Aborted
-        } else if facts.has(Facts::RESET_BY_SOURCE) {
-            State::ResetBySource
-        } else if facts.has(Facts::RESET_BY_DESTINATION) {
-            State::ResetByDestination
-        } else if facts.has(Facts::FIN_OF_SOURCE | Facts::FIN_OF_DESTINATION) {
-            State::Closed
-        } else if facts.has(Facts::FIN_OF_SOURCE) || facts.has(Facts::FIN_OF_DESTINATION) {
-            State::HalfClosed
-        } else if facts.has(Facts::ESTABLISHED) {
-            State::Established
-        } else if facts.has(Facts::SYN_ACK) {
-            State::HalfOpen
-        } else if facts.has(Facts::SYN) && !facts.has(Facts::ANSWERED) {
-            State::Attempt
-        } else {
-            State::Midstream
-        }
-    }
-
     fn times(&mut self, direction: usize, time_ns: i64) {
         let Some((first_ns, last_ns)) = self.span() else {
             self.first_ns = time_ns;
@@ -251,62 +169,6 @@ impl Measures {
             this.last_ns = this.last_ns.max(time_ns);
         } else {
             this.last_ns = time_ns;
-        }
-    }
-
-    /// Notes what the flags of a packet tell about the flow.
-    fn learn(&mut self, direction: usize, flags: Option<TcpFlags>) -> Option<Answer> {
-        let facts = &mut self.facts;
-        let before = *facts;
-        facts.note(if direction == 0 {
-            Facts::SENT
-        } else {
-            Facts::ANSWERED
-        });
-        if let Some(flags) = flags {
-            facts.note(Facts::TCP);
-            match (direction, flags.syn(), flags.ack(), flags.rst()) {
-                (0, true, false, false) => facts.note(Facts::SYN),
-                (1, true, true, false) => facts.note(Facts::SYN_ACK),
-                (0, false, true, false)
-                    if before.has(Facts::SYN_ACK) || before.has(Facts::SYN | Facts::ANSWERED) =>
-                {
-                    facts.note(Facts::ESTABLISHED);
-                }
-                _ => {}
-            }
-            if flags.fin() && !flags.syn() {
-                facts.note(if direction == 0 {
-                    Facts::FIN_OF_SOURCE
-                } else {
-                    Facts::FIN_OF_DESTINATION
-                });
-            }
-            let was_reset = before.has(Facts::RESET_BY_SOURCE) || before.has(Facts::RESET_BY_DESTINATION);
-            if flags.rst() && !was_reset {
-                facts.note(if direction == 0 {
-                    Facts::RESET_BY_SOURCE
-                } else {
-                    Facts::RESET_BY_DESTINATION
-                });
-            }
-        }
-        if direction == 0 {
-            return None;
-        }
-        let refuses = flags.is_some_and(TcpFlags::rst);
-        match (before.has(Facts::ANSWERED), before.has(Facts::REFUSED)) {
-            (false, _) if refuses && before.has(Facts::SYN) => {
-                facts.note(Facts::REFUSED);
-                Some(Answer::Refused)
-            }
-            (false, _) => Some(Answer::Given),
-            (true, true) if !refuses => {
-                // A later try was taken after all: what refused the first one is no longer how it ended.
-                facts.0 &= !(Facts::REFUSED | Facts::RESET_BY_DESTINATION);
-                Some(Answer::Given)
-            }
-            (true, _) => None,
         }
     }
 }
@@ -372,10 +234,15 @@ impl FlagCounts {
 }
 
 impl Beginning {
-    fn payload(&mut self, direction: usize, payload: u32, time_ns: i64) {
+    /// Notes a packet, which counts when it has payload.
+    pub(super) fn packet(&mut self, observed: &Observed) {
+        if observed.payload == 0 {
+            return;
+        }
+        let (direction, time_ns) = (observed.direction.min(1), observed.time_ns);
         let sized = &mut self.sized[direction];
         if let Some(size) = self.sizes[direction].get_mut(usize::from(*sized)) {
-            *size = u16::try_from(payload).unwrap_or(u16::MAX);
+            *size = u16::try_from(observed.payload).unwrap_or(u16::MAX);
             *sized += 1;
         }
         if usize::from(self.seen) > FIRST_GAPS {

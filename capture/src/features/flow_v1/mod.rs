@@ -4,16 +4,19 @@
 //! in common with it, and [`row`] puts both into the columns that [`netsage_schema::flow_v1`] declares.
 
 mod counts;
+mod early;
 mod groups;
 mod measures;
 mod row;
 mod set;
+mod state;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod windows;
 
 use counts::{Counts, Opening};
+use early::Early;
 use measures::{Measures, Observed, ObservedTcp};
 use row::{RowInput, row};
 pub(crate) use set::FlowV1;

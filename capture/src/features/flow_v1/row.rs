@@ -2,6 +2,7 @@
 
 use super::counts::Counts;
 use super::measures::Measures;
+use super::state::State;
 use super::summary::Summary;
 use super::{Row, WIDTH};
 
@@ -11,6 +12,7 @@ pub(crate) struct RowInput<'a> {
     pub(crate) protocol: f64,
     /// Code of the service in the vocabulary.
     pub(crate) service: f64,
+    pub(crate) state: State,
     pub(crate) measures: &'a Measures,
     pub(crate) counts: &'a Counts,
     /// Times from SYN to SYN-ACK and from it to ACK, in seconds; 0 where not seen.
@@ -42,7 +44,7 @@ pub(crate) fn row(input: &RowInput<'_>) -> Row {
     columns.add([
         input.protocol,
         input.service,
-        f64::from(measures.state() as u8),
+        f64::from(input.state as u8),
         duration,
         f64::from(source.packets),
         f64::from(destination.packets),

@@ -7,78 +7,20 @@ use netsage_schema::{FLOW_V1, Schema};
 
 use super::super::names::protocol_code;
 use super::super::{FeatureSet, Seen};
-use super::{Counts, Measures, Observed, ObservedTcp, Opening, RowInput, Ticket, Windows, row};
+use super::{Counts, Early, Measures, Observed, ObservedTcp, Opening, RowInput, Ticket, Windows, row};
 use crate::application::HttpData;
 use crate::batch::FlowBatch;
-use crate::decode::TcpFlags;
 use crate::flow::cells::{Cells, NONE};
 use crate::flow::table::FlowTable;
 use crate::meter::Mode;
-
-/// Packets that are kept before the second cell is taken: an attempt that is answered and repeated.
-const KEPT: usize = 3;
-
-/// The first packets of a flow.
-#[derive(Debug, Clone, Copy, Default)]
-struct FirstPackets {
-    times_ns: [i64; KEPT],
-    bytes: [u32; KEPT],
-    payloads: [u32; KEPT],
-    /// [`ANSWERS`], [`IS_TCP`], [`ZERO_WINDOW`], and the TCP flags in the low half.
-    marks: [u16; KEPT],
-    count: u8,
-}
-
-const ANSWERS: u16 = 1 << 8;
-const IS_TCP: u16 = 1 << 9;
-const ZERO_WINDOW: u16 = 1 << 10;
-
-impl FirstPackets {
-    /// Keeps a packet; `false` when there is no room.
-    fn push(&mut self, packet: &Observed) -> bool {
-        let at = usize::from(self.count);
-        if at == KEPT {
-            return false;
-        }
-        self.times_ns[at] = packet.time_ns;
-        self.bytes[at] = packet.bytes;
-        self.payloads[at] = packet.payload;
-        self.marks[at] = u16::from(packet.direction == 1) * ANSWERS;
-        if let Some(tcp) = packet.tcp {
-            self.marks[at] |= IS_TCP | u16::from(tcp.flags.0) | (u16::from(tcp.window == 0) * ZERO_WINDOW);
-        }
-        self.count += 1;
-        true
-    }
-
-    fn measures(&self) -> Measures {
-        let mut measures = Measures::default();
-        for at in 0..usize::from(self.count) {
-            let marks = self.marks[at];
-            let tcp = (marks & IS_TCP != 0).then_some(ObservedTcp {
-                flags: TcpFlags(marks as u8),
-                window: u32::from(marks & ZERO_WINDOW == 0),
-            });
-            // How the destination answered was told when the packet came.
-            let _ = measures.packet(&Observed {
-                direction: usize::from(marks & ANSWERS != 0),
-                time_ns: self.times_ns[at],
-                bytes: self.bytes[at],
-                payload: self.payloads[at],
-                tcp,
-            });
-        }
-        measures
-    }
-}
 
 /// What every flow holds.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Near {
     /// As of the first packet of the record; `None` before it.
     counts: Option<Counts>,
-    ticket: Option<Ticket>,
-    first: FirstPackets,
+    ticket: Ticket,
+    early: Early,
 }
 
 /// The trailing window of the flows.
@@ -108,7 +50,8 @@ impl FeatureSet for FlowV1 {
             direction: seen.direction,
             time_ns: seen.time_ns,
             bytes: seen.bytes,
-            payload: seen.payload,
+            // A header may claim more than the packet has.
+            payload: seen.payload.min(seen.bytes),
             tcp: seen.tcp.map(|(flags, window)| ObservedTcp {
                 flags,
                 window: u32::from(window),
@@ -129,35 +72,30 @@ impl FeatureSet for FlowV1 {
                     ends.destination_port
                 },
             };
-            let counts = match flow.near.ticket {
-                Some(ticket) => self.windows.went_on(ticket, &opening),
-                None => {
-                    let (ticket, counts) = self.windows.began(&opening);
-                    flow.near.ticket = Some(ticket);
-                    counts
-                }
-            };
-            flow.near.counts = Some(counts);
-        }
-        let ticket = flow.near.ticket;
-        let (answer, far) = if flow.far == NONE {
-            let mut measures = flow.near.first.measures();
-            let answer = measures.packet(&packet);
-            let far = if flow.near.first.push(&packet) {
-                None
+            flow.near.counts = Some(if flow.near.ticket == Ticket::NONE {
+                let (ticket, counts) = self.windows.began(&opening);
+                flow.near.ticket = ticket;
+                counts
             } else {
-                Some(measures)
-            };
-            (answer, far)
-        } else {
-            let far = flow.far;
-            let measures = cells.far_mut(far);
-            (measures.and_then(|measures| measures.packet(&packet)), None)
-        };
-        if let (Some(answer), Some(ticket)) = (answer, ticket) {
-            self.windows.answered(ticket, answer);
+                self.windows.went_on(flow.near.ticket, &opening)
+            });
         }
-        far
+        if let Some(answer) = flow.near.early.facts.learn(&packet) {
+            self.windows.answered(flow.near.ticket, answer);
+        }
+        let far = flow.far;
+        if far == NONE {
+            if flow.near.early.packet(&packet) {
+                return None;
+            }
+            let mut measures = flow.near.early.measures();
+            measures.packet(&packet);
+            return Some(measures);
+        }
+        if let Some(measures) = cells.far_mut(far) {
+            measures.packet(&packet);
+        }
+        None
     }
 
     fn http(&mut self, _cells: &mut Cells<Self>, _place: u32, _data: &HttpData<'_>) -> Option<Measures> {
@@ -167,12 +105,8 @@ impl FeatureSet for FlowV1 {
     fn restart(cells: &mut Cells<Self>, place: u32) -> Option<Measures> {
         let flow = &mut cells.slot_mut(place).flow;
         flow.near.counts = None;
+        flow.near.early.restart_record();
         let far = flow.far;
-        if far == NONE {
-            let mut measures = flow.near.first.measures();
-            measures.restart_record();
-            return Some(measures);
-        }
         if let Some(measures) = cells.far_mut(far) {
             measures.restart_record();
         }
@@ -199,13 +133,14 @@ impl FeatureSet for FlowV1 {
         let measures = match cells.far(flow) {
             Some(measures) => measures,
             None => {
-                few = flow.near.first.measures();
+                few = flow.near.early.measures();
                 &few
             }
         };
         let row = row(&RowInput {
             protocol: protocol_code(flow.endpoints.protocol),
             service: f64::from(flow.conversation.service_code()),
+            state: flow.near.early.facts.state(),
             measures,
             counts: &flow.near.counts.unwrap_or_default(),
             handshake: flow.tcp.handshake(),

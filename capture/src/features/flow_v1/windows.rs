@@ -19,6 +19,17 @@ use super::groups::{Groups, Place};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
+impl Ticket {
+    /// Of a flow that has never been in the window.
+    pub(crate) const NONE: Self = Self(u64::MAX);
+}
+
+impl Default for Ticket {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 /// What is kept of a key beside its flows; which of the counts mean something depends on the key.
 #[derive(Debug, Clone, Copy, Default)]
 struct HostTally {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::rows::segment;
 use crate::decode::TcpFlags;
+use crate::features::flow_v1::state::State;
 use crate::features::flow_v1::summary::Summary;
 use crate::features::flow_v1::{Counts, Measures, Observed, ObservedTcp, RowInput, row};
 
@@ -146,6 +147,7 @@ proptest! {
         let values = row(&RowInput {
             protocol: 0.0,
             service: 0.0,
+            state: State::Midstream,
             measures: &measures,
             counts: &Counts::default(),
             handshake: (0.0, 0.0),

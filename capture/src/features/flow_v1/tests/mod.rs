@@ -2,4 +2,5 @@
 
 mod measures;
 mod rows;
+mod state;
 mod windows;

@@ -4,16 +4,17 @@ use netsage_schema::flow_v1::{FLOW_V1, STATE};
 
 use crate::decode::TcpFlags;
 use crate::features::flow_v1::counts::{Host, Pair, Service};
-use crate::features::flow_v1::{Counts, Measures, Observed, ObservedTcp, RowInput, WIDTH, row};
+use crate::features::flow_v1::state::{Facts, State};
+use crate::features::flow_v1::{Counts, Early, Measures, Observed, ObservedTcp, RowInput, WIDTH, row};
 
-const SOURCE: usize = 0;
-const DESTINATION: usize = 1;
+pub(super) const SOURCE: usize = 0;
+pub(super) const DESTINATION: usize = 1;
 
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
+pub(super) const FIN: u8 = 0x01;
+pub(super) const SYN: u8 = 0x02;
+pub(super) const RST: u8 = 0x04;
 const PSH: u8 = 0x08;
-const ACK: u8 = 0x10;
+pub(super) const ACK: u8 = 0x10;
 const URG: u8 = 0x20;
 
 /// A packet of `payload` bytes after 40 bytes of headers.
@@ -60,6 +61,7 @@ fn row_of(measures: &Measures, counts: &Counts) -> [f64; WIDTH] {
     row(&RowInput {
         protocol: 0.0,
         service: 0.0,
+        state: State::Refused,
         measures,
         counts,
         handshake: (0.0, 0.0),
@@ -67,23 +69,35 @@ fn row_of(measures: &Measures, counts: &Counts) -> [f64; WIDTH] {
     })
 }
 
-/// The columns that are not 0, in the order of the schema; the state by its term.
+/// The columns that are not 0, in the order of the schema; the state by its term. Packets kept as they are give
+/// the same measures.
 fn check(packets: &[Observed], state: &str, expected: &[(&str, f64)]) {
-    check_measures(&measured(packets), state, expected);
+    let measures = measured(packets);
+    check_measures(&measures, expected);
+    check_state(packets, state);
+    let mut early = Early::default();
+    if packets.iter().all(|packet| early.packet(packet)) {
+        assert_eq!(early.measures(), measures);
+    } else {
+        assert!(packets.len() > 5);
+    }
 }
 
-fn check_measures(measures: &Measures, state: &str, expected: &[(&str, f64)]) {
+fn check_measures(measures: &Measures, expected: &[(&str, f64)]) {
     let values = row_of(measures, &Counts::default());
     let found: Vec<_> = (FLOW_V1.columns.iter().zip(values))
-        .filter(|(column, value)| *value != 0.0 && column.name != "state")
+        .filter(|(_, value)| *value != 0.0)
         .map(|(column, value)| (column.name, value))
         .collect();
     assert_eq!(found, expected);
-    check_state(measures, state);
 }
 
-fn check_state(measures: &Measures, expected: &str) {
-    assert_eq!(STATE.term(measures.state() as u16), Some(expected));
+pub(super) fn check_state(packets: &[Observed], expected: &str) {
+    let mut facts = Facts::default();
+    for packet in packets {
+        facts.learn(packet);
+    }
+    assert_eq!(STATE.term(facts.state() as u16), Some(expected));
 }
 
 #[test]
@@ -204,42 +218,6 @@ fn a_whole_connection() {
 }
 
 #[test]
-fn what_a_flow_comes_to() {
-    let check = |flags: &[(usize, u8)], expected: &str| {
-        let packets: Vec<_> = (0..)
-            .zip(flags)
-            .map(|(time_ms, &(direction, flags))| segment(direction, time_ms, flags, 0))
-            .collect();
-        check_state(&measured(&packets), expected);
-    };
-    let (s, d) = (SOURCE, DESTINATION);
-    check(&[(s, SYN)], "attempt");
-    check(&[(s, SYN), (s, SYN)], "attempt");
-    check(&[(s, SYN), (d, RST | ACK)], "refused");
-    check(&[(s, SYN), (d, RST | ACK), (s, SYN)], "refused");
-    check(&[(s, SYN), (d, RST | ACK), (s, SYN), (d, SYN | ACK)], "half-open");
-    check(&[(s, SYN), (s, RST)], "reset-src");
-    check(&[(s, SYN), (d, SYN | ACK)], "half-open");
-    check(&[(d, SYN | ACK)], "half-open");
-    check(&[(s, SYN), (d, SYN | ACK), (s, RST)], "aborted");
-    check(&[(s, SYN), (d, SYN | ACK), (s, ACK)], "established");
-    check(&[(s, SYN), (d, ACK), (s, ACK)], "established");
-    check(&[(s, SYN), (d, SYN | ACK), (s, ACK), (s, RST)], "reset-src");
-    check(
-        &[(s, SYN), (d, SYN | ACK), (s, ACK), (d, RST), (s, RST)],
-        "reset-dst",
-    );
-    check(
-        &[(s, SYN), (d, SYN | ACK), (s, ACK), (d, FIN | ACK)],
-        "half-closed",
-    );
-    check(&[(s, FIN | ACK), (d, FIN | ACK), (s, ACK)], "closed");
-    check(&[(s, ACK), (d, ACK)], "midstream");
-    check(&[(s, 0)], "midstream");
-    check(&[(d, RST | ACK)], "reset-dst");
-}
-
-#[test]
 fn flags_that_no_connection_has() {
     for (flags, expected) in [
         (0, 1),
@@ -269,6 +247,10 @@ fn the_first_packets_are_those_of_the_flow() {
     ];
     let mut measures = measured(&packets);
     measures.restart_record();
+    let mut early = Early::default();
+    assert!(packets.iter().all(|packet| early.packet(packet)));
+    early.restart_record();
+    assert_eq!(early.measures(), measures);
     let later = [
         ("src_first_1", 10.0),
         ("src_first_2", 20.0),
@@ -276,10 +258,14 @@ fn the_first_packets_are_those_of_the_flow() {
         ("first_gap_1", 0.03),
         ("first_gap_2", 0.04),
     ];
-    check_measures(&measures, "midstream", &later);
+    check_measures(&measures, &later);
     for (time_ms, payload) in [(80, 40), (90, 50)] {
         measures.packet(&segment(SOURCE, time_ms, ACK, payload));
     }
+    early.packet(&segment(SOURCE, 80, ACK, 40));
+    early.packet(&segment(SOURCE, 90, ACK, 50));
+    assert_eq!(early.measures(), measures);
+    assert!(!early.packet(&segment(SOURCE, 100, ACK, 0)), "no room is left");
     assert_eq!(measures.beginning.sizes, [[10, 20, 40], [30, 0, 0]]);
     assert_eq!(measures.packets(), 2);
     assert_eq!(measures.span(), Some((80_000_000, 90_000_000)));
@@ -332,6 +318,7 @@ fn what_the_caller_adds_is_in_its_place() {
     let values = row(&RowInput {
         protocol: 1.0,
         service: 2.0,
+        state: State::OneWay,
         measures: &Measures::default(),
         counts: &Counts::default(),
         handshake: (0.25, 0.5),

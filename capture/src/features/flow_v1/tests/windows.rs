@@ -224,6 +224,10 @@ fn a_scan_of_500_000_flows_is_counted_within_the_memory() {
         );
     }
     assert_eq!(u64::from(most) + windows.left_early(), 500_000);
+    assert!(
+        most >= 40_000,
+        "{most} is less than the schema promises for a quarter of 64 MiB"
+    );
 }
 
 #[test]
