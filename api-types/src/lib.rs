@@ -17,7 +17,7 @@ pub use alert::{Alert, AlertQuery, AlertState, Contribution, Severity, StateChan
 pub use detector::{Activated, DetectorInfo, DetectorRef, DetectorStatus, ModelCard};
 pub use flow::{Flow, FlowQuery, FlowScore};
 pub use overview::{
-    Health, InterfaceHealth, LiveEvent, Overview, OverviewPoint, PipelineCounters, TopSource,
+    Health, InterfaceHealth, KeptPackets, LiveEvent, Overview, OverviewPoint, PipelineCounters, TopSource,
 };
 pub use score::{ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
 

@@ -52,6 +52,21 @@ pub struct InterfaceHealth {
     pub failures: u64,
 }
 
+/// The packets that are kept as evidence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KeptPackets {
+    /// Memory for them, bytes.
+    pub limit: u64,
+    /// Memory they take now, bytes.
+    pub bytes: u64,
+    /// Their number.
+    pub packets: u64,
+    /// Time of the oldest, ms since the epoch; absent when there is none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub oldest: Option<i64>,
+}
+
 /// Whether the program is well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -72,6 +87,9 @@ pub struct Health {
     pub token_required: bool,
     /// The interfaces that packets are captured on; none in a replay.
     pub interfaces: Vec<InterfaceHealth>,
+    /// The packets that are kept as evidence; absent when none are.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kept_packets: Option<KeptPackets>,
     /// The counters.
     pub counters: PipelineCounters,
 }

@@ -30,6 +30,7 @@ mod timeline;
 
 pub use batch::FlowBatch;
 pub use community_id::CommunityId;
+pub use features::protocol_name;
 pub use meter::{Meter, MeterConfig, Mode};
 pub use packet::{LinkType, Packet};
 pub use stats::{MeterStats, NotMetered};

@@ -13,6 +13,7 @@ pub mod assets;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod evidence;
 pub mod input;
 pub mod pipeline;
 pub mod privileges;

@@ -11,6 +11,8 @@ mod row;
 pub(crate) mod unsw_nb15;
 mod window;
 
+pub use names::protocol_name;
+
 use netsage_schema::Schema;
 
 use crate::application::HttpData;

@@ -22,13 +22,17 @@ const PROTOCOLS: [&str; 141] = [
     "sctp", "fc", "rsvp-e2e-ignore", "mobile", "udplite", "mpls-in-ip", "manet", "hip", "shim6",
 ];
 
-/// The code of a protocol in the vocabulary.
-pub(super) fn protocol_code(number: u8) -> f64 {
-    let name = match number {
+/// The name of a protocol, as rows and alerts have it: `tcp`, `arp`, ..., `unas` for a number without a name.
+pub fn protocol_name(number: u8) -> &'static str {
+    match number {
         protocol::ARP => "arp",
         _ => PROTOCOLS.get(usize::from(number)).copied().unwrap_or("unas"),
-    };
-    code(&PROTO, name)
+    }
+}
+
+/// The code of a protocol in the vocabulary.
+pub(super) fn protocol_code(number: u8) -> f64 {
+    code(&PROTO, protocol_name(number))
 }
 
 /// The code of a state in the vocabulary.

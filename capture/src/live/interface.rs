@@ -13,7 +13,7 @@ use super::{LiveConfig, LiveError};
 use crate::packet::{LinkType, Packet};
 
 /// How long the kernel may hold a packet back to hand over several at once.
-const KERNEL_HOLD_MILLISECONDS: i32 = 20;
+pub(super) const KERNEL_HOLD: Duration = Duration::from_millis(20);
 /// The device that stands for all interfaces.
 const ANY: &str = "any";
 
@@ -43,7 +43,7 @@ impl Interface {
             .promisc(config.promiscuous && name != ANY)
             .snaplen(signed(config.snap_length))
             .buffer_size(signed(config.kernel_buffer))
-            .timeout(KERNEL_HOLD_MILLISECONDS)
+            .timeout(i32::try_from(KERNEL_HOLD.as_millis()).unwrap_or(i32::MAX))
             .precision(precision)
             .open()
             .map_err(failed)?;

@@ -107,7 +107,7 @@ pub enum LiveError {
         source: std::io::Error,
     },
     /// Every capture thread has ended, which they do only when they are asked to.
-    #[error("the capture threads ended unexpectedly; this is a defect of netsage")]
+    #[error("the capture threads have ended; unless that was asked for, it is a defect of netsage")]
     Ended,
 }
 
@@ -255,6 +255,12 @@ impl LiveCapture {
         Ok(true)
     }
 
+    /// Asks the threads to end. What the kernel holds at this moment is still to be received, for a second at
+    /// most; then [`Self::receive`] gives [`LiveError::Ended`], and the counters are complete.
+    pub fn stop(&self) {
+        self.control.stop.store(true, Ordering::Release);
+    }
+
     /// The time up to which every packet has been received, in nanoseconds since the Unix epoch: what a live
     /// meter may be told. The clock a little while ago, or, with packets waiting, the last one's time.
     /// `None` before the first packet when others wait.
@@ -277,20 +283,14 @@ impl LiveCapture {
     }
 }
 
-impl LiveCapture {
-    /// Ends the threads and waits for them; the counters are then complete. Packets that were not received are
-    /// discarded.
-    pub fn stop(&mut self) {
-        self.control.stop.store(true, Ordering::Release);
+impl Drop for LiveCapture {
+    fn drop(&mut self) {
+        self.stop();
+        // A thread that waits for room in the ring must see that there will be none.
+        self.give_back.clear();
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so.
             let _ = thread.join();
         }
-    }
-}
-
-impl Drop for LiveCapture {
-    fn drop(&mut self) {
-        self.stop();
     }
 }

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::interface::Interface;
+use super::interface::{Interface, KERNEL_HOLD};
 use super::ring::Batch;
 use super::stats::{Counted, Shared};
 use super::{Change, Control, LiveConfig, LiveError, Notice};
 
 /// Longest time without a look at whether to stop.
 const LOOK: Duration = Duration::from_millis(50);
+/// Longest time that reading goes on once the thread is asked to end: a wire need not fall silent.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Time between two readings of the kernel's counters, which is a system call.
 const STATS_INTERVAL: Duration = Duration::from_millis(250);
 /// Waits before an interface is opened again: the first, doubled each time, and the longest.
@@ -124,7 +126,34 @@ impl Worker {
                 Err(error) => return End::Failed(error),
             }
         }
+        self.read_rest(interface);
         End::Asked
+    }
+
+    /// Reads what the kernel has when the thread is asked to end.
+    fn read_rest(&mut self, interface: &mut Interface) {
+        let deadline = Instant::now() + LONGEST_REST;
+        // The kernel hands packets over a little late, to do so in one go.
+        thread::sleep(2 * KERNEL_HOLD);
+        while Instant::now() < deadline {
+            let mut batch = match self
+                .spare
+                .take()
+                .ok_or(())
+                .or_else(|()| self.empty.recv_timeout(LOOK))
+            {
+                Ok(batch) => batch,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let outcome = interface.read(&mut batch);
+            if !batch.is_empty() && self.full.send(batch).is_err() {
+                return;
+            }
+            if !matches!(outcome, Ok(true)) {
+                return;
+            }
+        }
     }
 
     /// Opens the interface again; `None` when the thread is to end instead.

@@ -71,7 +71,7 @@ pub(crate) async fn post_alert_state(
     Ok(Json(alert))
 }
 
-fn unknown(id: &str) -> ApiError {
+pub(super) fn unknown(id: &str) -> ApiError {
     ApiError::not_found(format!(
         "there is no alert `{}`",
         id.chars().take(64).collect::<String>()

@@ -1,12 +1,13 @@
 //! Who may call what.
 //!
-//! Three rules, in this order:
+//! Four rules, in this order:
 //!
 //! 1. Bound to loopback and without a token, the `Host` header must name this machine. Otherwise a web page
 //!    could reach the API through a name of its own that resolves to 127.0.0.1 (DNS rebinding).
 //! 2. A state-changing call that a browser sends must come from the dashboard itself: its `Origin` has the
 //!    same host and port as the request. Programs send no `Origin`.
 //! 3. Once a token is set, a state-changing call must bear it.
+//! 4. So must a call for packets, which hold what people sent.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -52,7 +53,11 @@ impl Guard {
             ));
         }
         if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
-            return Ok(());
+            return if path.starts_with("/api/v1/alerts/") && path.ends_with("/pcap") {
+                self.check_token(headers, "this call reads what people sent")
+            } else {
+                Ok(())
+            };
         }
         if let Some(origin) = headers.get(header::ORIGIN) {
             let origin = origin.to_str().unwrap_or_default();
@@ -70,10 +75,10 @@ impl Guard {
         if path == "/api/v1/score" {
             return Ok(());
         }
-        self.check_token(headers)
+        self.check_token(headers, "this call changes something")
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+    fn check_token(&self, headers: &HeaderMap, why: &str) -> Result<(), ApiError> {
         let Some(expected) = &self.token else {
             return Ok(());
         };
@@ -95,10 +100,8 @@ impl Guard {
             "token",
             "Token needed",
             match given {
-                Some(_) => "the token is not the one that this server was started with",
-                None => {
-                    "this call changes something; send the server's token as `Authorization: Bearer TOKEN`"
-                }
+                Some(_) => "the token is not the one that this server was started with".to_owned(),
+                None => format!("{why}; send the server's token as `Authorization: Bearer TOKEN`"),
             },
         ))
     }
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_once_set_is_needed_to_change_something() {
+    fn a_token_once_set_is_needed_to_change_something_and_for_packets() {
         let guard = Guard::new(Some("correct-horse"), false);
         let host = ("host", "netsage.example");
         let post = |headers: &[_]| admits(&guard, &Method::POST, "/api/v1/detectors", headers);
@@ -203,5 +206,8 @@ mod tests {
         assert!(post(&[host, ("authorization", "bearer correct-horse")]));
         assert!(admits(&guard, &Method::GET, "/api/v1/alerts", &[host]));
         assert!(admits(&guard, &Method::POST, "/api/v1/score", &[host]));
+        let packets = |headers: &[_]| admits(&guard, &Method::GET, "/api/v1/alerts/00/pcap", headers);
+        assert!(!packets(&[host]));
+        assert!(packets(&[host, ("authorization", "Bearer correct-horse")]));
     }
 }

@@ -25,6 +25,7 @@ pub(crate) async fn get_health(State(state): State<AppState>) -> Json<Health> {
         store: state.store.kind().to_owned(),
         token_required: state.guard.token_required(),
         interfaces,
+        kept_packets: state.evidence.as_ref().map(|evidence| evidence.kept()),
         counters,
     })
 }

@@ -10,6 +10,7 @@ mod alerts;
 mod dashboard;
 mod detectors;
 mod events;
+mod evidence;
 mod extract;
 mod flows;
 mod guard;
@@ -38,6 +39,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::catalog::Catalog;
+use crate::evidence::Evidence;
 use crate::pipeline::Counters;
 use guard::Guard;
 use state::{AppState, Shared};
@@ -54,7 +56,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'wa
 #[openapi(
     info(
         title = "NetSage",
-        description = "Flows, alerts and detectors. Errors are `application/problem+json`. Once the server has a token, calls that change something must bear it: `Authorization: Bearer TOKEN`.",
+        description = "Flows, alerts and detectors. Errors are `application/problem+json`. Once the server has a token, calls that change something, and the packets of alerts, must bear it: `Authorization: Bearer TOKEN`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     components(schemas(netsage_api_types::Problem))
@@ -73,6 +75,8 @@ pub struct Service {
     pub events: broadcast::Sender<LiveEvent>,
     /// What the pipeline reads: a file name, an interface, or `none`.
     pub source: String,
+    /// The packets kept, if they are.
+    pub evidence: Option<Arc<Evidence>>,
     /// Token of state-changing calls.
     pub token: Option<String>,
     /// The address it is bound to.
@@ -91,6 +95,7 @@ pub fn router(service: Service) -> Router {
         counters: service.counters,
         events: service.events,
         source: service.source,
+        evidence: service.evidence,
         started: Instant::now(),
         upload_limit: service.upload_limit,
         openapi,
@@ -134,6 +139,7 @@ fn documented(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenAp
         .routes(routes!(alerts::list_alerts))
         .routes(routes!(alerts::get_alert))
         .routes(routes!(alerts::post_alert_state))
+        .routes(routes!(evidence::get_alert_packets))
         .routes(routes!(flows::list_flows))
         .routes(routes!(detectors::list_detectors))
         .routes(routes!(detectors::post_activate))

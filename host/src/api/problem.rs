@@ -54,6 +54,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
     }
 
+    /// There is such a thing, and what is asked for of it is not there.
+    pub(crate) fn absent(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, kind, "Not there", detail)
+    }
+
     /// A fault of this program or what it depends on; the client learns that, the log learns what.
     #[expect(clippy::needless_pass_by_value, reason = "this is given to `map_err`")]
     pub(crate) fn internal(internal: impl ToString) -> Self {

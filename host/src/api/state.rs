@@ -10,6 +10,7 @@ use utoipa::openapi::OpenApi;
 
 use super::guard::Guard;
 use crate::catalog::Catalog;
+use crate::evidence::Evidence;
 use crate::pipeline::Counters;
 
 /// What the handlers share; cheap to clone.
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     /// A file name, an interface, or `none`.
     pub(crate) source: String,
+    pub(crate) evidence: Option<Arc<Evidence>>,
     pub(crate) started: Instant,
     pub(crate) upload_limit: usize,
     pub(crate) openapi: OpenApi,

@@ -98,6 +98,7 @@ mod live {
     use std::time::Duration;
 
     use netsage_capture::Mode;
+    use netsage_capture::live::LiveError;
 
     use super::super::{interrupt, live};
     use super::*;
@@ -118,8 +119,15 @@ mod live {
             mode: Mode::Live,
             ..config.clone()
         });
-        while !stop.load(Ordering::Acquire) {
-            capture.receive(LOOK, |packet| meter.packet(packet))?;
+        loop {
+            let received = capture.receive(LOOK, |packet| meter.packet(packet));
+            match received {
+                // What was on the wire before is still printed; then the interfaces end.
+                Ok(_) if stop.load(Ordering::Acquire) => capture.stop(),
+                Ok(_) => {}
+                Err(LiveError::Ended) if stop.load(Ordering::Acquire) => break,
+                Err(error) => return Err(error.into()),
+            }
             if let Some(time_ns) = capture.time_ns() {
                 meter.advance(time_ns);
             }
@@ -130,7 +138,6 @@ mod live {
                 batch.clear();
             }
         }
-        capture.stop();
         meter.finish();
         meter.drain(&mut batch);
         printer.print(&batch)?;

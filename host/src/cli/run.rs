@@ -16,6 +16,7 @@ use super::{Failure, progress};
 use crate::api::{self, Service};
 use crate::catalog::{Catalog, read_package};
 use crate::config::{Resolved, Settings, Source, cache_folder};
+use crate::evidence::Evidence;
 use crate::input::{Progress, open_capture};
 use crate::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineError};
 use crate::privileges::{become_user, give_up_capabilities};
@@ -60,7 +61,11 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
     let (events, _) = broadcast::channel::<LiveEvent>(EVENT_BUFFER);
     let counters = Arc::new(Counters::default());
 
+    let evidence = resolved
+        .keep_packets
+        .map(|bytes| Arc::new(Evidence::new(bytes, resolved.meter.decapsulate)));
     let service = Service {
+        evidence: evidence.clone(),
         catalog: Arc::clone(&catalog),
         store: Arc::clone(&store),
         counters: Arc::clone(&counters),
@@ -89,6 +94,7 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
             workers: resolved.workers,
             queue_blocks: resolved.queue_blocks,
             meter: resolved.meter.clone(),
+            evidence,
         };
         let handle = tokio::runtime::Handle::current();
         let pipeline = Pipeline::start(config, source, &catalog, store, &counters, events, handle)?;

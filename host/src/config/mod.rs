@@ -98,6 +98,15 @@ pub struct Settings {
     )]
     pub upload_limit: Option<u32>,
 
+    /// Keep the latest packets in memory of this size, for the packets of an alert [default: none are kept]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "NETSAGE_KEEP_PACKETS",
+        help_heading = "Evidence"
+    )]
+    pub keep_packets: Option<ByteSize>,
+
     /// Threads that score [default: the number of processors]
     #[arg(long, value_name = "N", env = "NETSAGE_WORKERS", help_heading = "Limits")]
     pub workers: Option<usize>,
@@ -195,6 +204,7 @@ impl Settings {
             listen: self.listen.or(weaker.listen),
             token: self.token.or(weaker.token),
             upload_limit: self.upload_limit.or(weaker.upload_limit),
+            keep_packets: self.keep_packets.or(weaker.keep_packets),
             workers: self.workers.or(weaker.workers),
             queue_blocks: self.queue_blocks.or(weaker.queue_blocks),
             flow_memory: self.flow_memory.or(weaker.flow_memory),
@@ -312,6 +322,7 @@ mod tests {
         check(&format!("{data}interface = [\"\"]"), "empty name");
         check(&format!("{data}interface = [\"a\", \"b\", \"a\"]"), "`a` twice");
         check(&format!("{data}flow-memory = \"1KiB\""), "at least 1MiB");
+        check(&format!("{data}keep-packets = \"4KiB\""), "at least 1MiB");
         check(&format!("{data}threshold = [\"iforest\"]"), "NAME=SCORE");
         check(&format!("{data}threshold = [\"iforest=nan\"]"), "NAME=SCORE");
     }

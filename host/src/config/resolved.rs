@@ -8,7 +8,7 @@ use std::thread;
 
 use netsage_capture::MeterConfig;
 
-use super::{ConfigError, LiveSource, Settings, home_folder, parse_thresholds};
+use super::{ByteSize, ConfigError, LiveSource, Settings, home_folder, parse_thresholds};
 use crate::assets::Bundled;
 
 /// Where packets come from.
@@ -43,6 +43,8 @@ pub struct Resolved {
     pub token: Option<String>,
     /// Largest upload, bytes.
     pub upload_limit: usize,
+    /// Bytes for packets that are kept as evidence.
+    pub keep_packets: Option<usize>,
     /// Threads that score, at least 1.
     pub workers: usize,
     /// Blocks under way, at least 2.
@@ -95,6 +97,7 @@ impl Resolved {
                 64,
                 1..=1024,
             )? << 20,
+            keep_packets: checked_evidence(settings.keep_packets)?,
             workers: within("workers", settings.workers, processors.min(256), 1..=256)?,
             queue_blocks: within("queue-blocks", settings.queue_blocks, 64, 2..=65_536)?,
             meter,
@@ -132,6 +135,19 @@ fn checked_token(token: Option<String>) -> Result<Option<String>, ConfigError> {
         });
     }
     Ok(Some(token))
+}
+
+/// Below this a busy wire would overwrite a flow before it ends.
+const LEAST_EVIDENCE: ByteSize = ByteSize(1 << 20);
+
+fn checked_evidence(size: Option<ByteSize>) -> Result<Option<usize>, ConfigError> {
+    match size {
+        Some(size) if size < LEAST_EVIDENCE => Err(ConfigError::Value {
+            setting: "keep-packets",
+            reason: format!("{size} is too little; give it at least {LEAST_EVIDENCE}"),
+        }),
+        size => Ok(size.map(|size| size.0)),
+    }
 }
 
 fn within(

@@ -30,6 +30,7 @@ use netsage_store::{Store, StoreError};
 use tokio::sync::broadcast;
 
 use crate::catalog::Catalog;
+use crate::evidence::Evidence;
 use crate::input::{CaptureFile, InputError};
 use block::Block;
 pub use context::Contexts;
@@ -44,7 +45,7 @@ pub use severity::severity;
 pub const BLOCK_ROWS: usize = 1024;
 
 /// How a pipeline works.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct PipelineConfig {
     /// Threads that score, at least 1.
     pub workers: usize,
@@ -52,6 +53,8 @@ pub struct PipelineConfig {
     pub queue_blocks: usize,
     /// How packets are metered; the source decides the mode.
     pub meter: MeterConfig,
+    /// Where packets are kept, if they are.
+    pub evidence: Option<Arc<Evidence>>,
 }
 
 /// Where packets come from, opened.

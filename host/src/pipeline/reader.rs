@@ -73,10 +73,16 @@ impl Reader {
 
     fn replay(&mut self, mut capture: CaptureFile) -> Result<(), PipelineError> {
         let mut meter = self.meter(Mode::Replay);
+        let evidence = self.config.evidence.clone();
         let mut until_look = PACKETS_PER_LOOK;
         let damage = loop {
             match capture.next_packet() {
-                Ok(Some(packet)) => meter.packet(&packet),
+                Ok(Some(packet)) => {
+                    if let Some(evidence) = &evidence {
+                        evidence.keep(&packet);
+                    }
+                    meter.packet(&packet);
+                }
                 Ok(None) => break None,
                 Err(error) => break Some(error),
             }
@@ -99,14 +105,23 @@ impl Reader {
     #[cfg(feature = "live")]
     fn live(&mut self, mut capture: netsage_capture::live::LiveCapture) -> Result<(), PipelineError> {
         let mut meter = self.meter(Mode::Live);
+        let evidence = self.config.evidence.clone();
         let mut last_look = Instant::now();
         let mut last_stats = Instant::now();
         let ended = loop {
-            if let Err(error) = capture.receive(BLOCK_TIME, |packet| meter.packet(packet)) {
-                break Err(error.into());
-            }
-            if self.stop.load(Ordering::Acquire) {
-                break Ok(());
+            let received = capture.receive(BLOCK_TIME, |packet| {
+                if let Some(evidence) = &evidence {
+                    evidence.keep(packet);
+                }
+                meter.packet(packet);
+            });
+            let stops = self.stop.load(Ordering::Acquire);
+            match received {
+                // What was on the wire before is still metered; then the interfaces end.
+                Ok(_) if stops => capture.stop(),
+                Ok(_) => {}
+                Err(_) if stops => break Ok(()),
+                Err(error) => break Err(error.into()),
             }
             if last_look.elapsed() < BLOCK_TIME {
                 continue;
@@ -123,7 +138,6 @@ impl Reader {
                 self.counters.take_interfaces(capture.stats());
             }
         };
-        capture.stop();
         self.counters.take_interfaces(capture.stats());
         meter.finish();
         self.end(&mut meter, true);

@@ -6,6 +6,11 @@
 mod api;
 mod bad_input;
 mod captures;
+mod evidence;
+#[cfg(feature = "live")]
+mod live;
 mod measures;
 mod replay;
 mod support;
+#[cfg(feature = "live")]
+mod wire;

@@ -81,6 +81,15 @@ pub(crate) fn packages_built() -> bool {
     built
 }
 
+/// Waits until `done` says so.
+pub(crate) fn wait_for(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// A running `netsage run`.
 pub(crate) struct Server {
     child: Child,
@@ -155,6 +164,33 @@ impl Server {
             .headers()
             .get(name)
             .map(|value| value.to_str().unwrap().to_owned())
+    }
+
+    /// The body of a good answer as it is; the status of another.
+    pub(crate) fn bytes(&self, path: &str, headers: &[(&str, &str)]) -> Result<Vec<u8>, u16> {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = request.call().unwrap();
+        match response.status().as_u16() {
+            200 => Ok(response
+                .body_mut()
+                .with_config()
+                .limit(1 << 30)
+                .read_to_vec()
+                .unwrap()),
+            status => Err(status),
+        }
+    }
+
+    pub(crate) fn child(&self) -> &Child {
+        &self.child
+    }
+
+    /// Waits until the program has said this.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        self.wait(text, |server| server.log.lock().unwrap().contains(text));
     }
 
     pub(crate) fn health(&self) -> Value {

@@ -1,0 +1,216 @@
+//! Live capture over a real wire: two network namespaces joined by a veth pair.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Child, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::support::{Home, Server, packages_built, stderr, stdout, wait_for};
+use super::wire::{Wire, retime};
+
+const RATE: u64 = 200_000_000;
+
+/// Columns that count, and those that name. The others depend on times to the microsecond (durations, rates, gaps,
+/// jitter, handshake times) or on the order in which flows end (the seven counts over 100 records).
+const COMPARED: [&str; 28] = [
+    "srcip",
+    "sport",
+    "dstip",
+    "dsport",
+    "proto",
+    "service",
+    "state",
+    "spkts",
+    "dpkts",
+    "sbytes",
+    "dbytes",
+    "sttl",
+    "dttl",
+    "sloss",
+    "dloss",
+    "swin",
+    "stcpb",
+    "dtcpb",
+    "dwin",
+    "smean",
+    "dmean",
+    "trans_depth",
+    "response_body_len",
+    "ct_state_ttl",
+    "is_ftp_login",
+    "ct_ftp_cmd",
+    "ct_flw_http_mthd",
+    "is_sm_ips_ports",
+];
+
+/// A capture that plays at 200 Mbit/s.
+fn capture(home: &Home, flows: u32) -> PathBuf {
+    let paced = home.path().join("paced.pcap");
+    retime(&home.capture(flows), &paced, RATE);
+    paced
+}
+
+/// Each row's compared columns, with how often they occur.
+fn rows(csv: &str) -> BTreeMap<Vec<String>, u32> {
+    let mut lines = csv.lines();
+    let header: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let places = COMPARED.map(|column| header.iter().position(|name| *name == column).unwrap());
+    let mut rows = BTreeMap::new();
+    for line in lines {
+        let fields: Vec<&str> = line.split(',').collect();
+        let row = places.iter().map(|&place| fields[place].to_owned()).collect();
+        *rows.entry(row).or_default() += 1;
+    }
+    rows
+}
+
+fn interrupt(child: &Child) {
+    let id = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    kill(id, Signal::SIGINT).unwrap();
+}
+
+/// Prints flows live while `traffic` runs.
+fn flows_during(home: &Home, flags: &[&str], traffic: impl FnOnce()) -> Output {
+    let log = home.path().join("live.err");
+    let child = home
+        .command(&[&["flows", "--interface", Wire::INTERFACE], flags].concat())
+        .stdout(Stdio::piped())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    wait_for("capture to begin", || {
+        std::fs::read_to_string(&log).unwrap().contains("capturing on")
+    });
+    // What the program prints must not fill the pipe meanwhile.
+    let id = child.id();
+    let reading = std::thread::spawn(move || child.wait_with_output().unwrap());
+    traffic();
+    kill(Pid::from_raw(i32::try_from(id).unwrap()), Signal::SIGINT).unwrap();
+    let mut output = reading.join().unwrap();
+    output.stderr = std::fs::read(&log).unwrap();
+    output
+}
+
+fn check_same(file: &Output, live: &Output, packets: u64) {
+    let told = format!(
+        "{}: {packets} packets, 0 dropped by the kernel, 0 dropped by",
+        Wire::INTERFACE
+    );
+    assert!(stderr(live).contains(&told), "{}", stderr(live));
+    let (file, live) = (rows(&stdout(file)), rows(&stdout(live)));
+    let differing: Vec<_> = file
+        .iter()
+        .filter(|(row, count)| live.get(*row) != Some(count))
+        .take(5)
+        .collect();
+    assert!(differing.is_empty(), "from the file and not live: {differing:#?}");
+    assert_eq!(file.values().sum::<u32>(), live.values().sum::<u32>());
+}
+
+#[test]
+fn a_wire_gives_the_rows_of_the_file() {
+    let Some(wire) = Wire::new() else { return };
+    let home = Home::new();
+    let capture = capture(&home, 12_000);
+    let mut packets = 0;
+    let live = wire.listening(|| flows_during(&home, &[], || packets = wire.replay(&capture)));
+    let file = home.run(&["flows", capture.to_str().unwrap()]);
+    check_same(&file, &live, packets);
+}
+
+#[test]
+fn an_ordinary_user_with_a_filter_gets_the_same_rows_also_from_a_wire_that_was_gone() {
+    let Some(wire) = Wire::new() else { return };
+    let home = Home::new();
+    let capture = capture(&home, 500);
+    let file = home.run(&["flows", capture.to_str().unwrap()]);
+    let log = home.path().join("live.err");
+    let mut packets = 0;
+    let flags = ["--user", "nobody", "--bpf", "ip or arp", "--no-promiscuous"];
+    let live = wire.listening(|| {
+        flows_during(&home, &flags, || {
+            wire.replace();
+            wait_for("the interface to come back", || {
+                std::fs::read_to_string(&log).unwrap().contains("capturing again")
+            });
+            packets = wire.replay(&capture);
+        })
+    });
+    assert!(stderr(&live).contains("went away once"), "{}", stderr(&live));
+    assert_eq!(
+        stderr(&live).matches("packets are missed").count(),
+        1,
+        "told once"
+    );
+    // Not promiscuous: packets for hosts other than this end are not ours to see.
+    assert!(stdout(&live).lines().count() <= stdout(&file).lines().count());
+}
+
+#[test]
+fn a_killed_reader_that_starts_again_goes_on() {
+    if !packages_built() {
+        return;
+    }
+    let Some(wire) = Wire::new() else { return };
+    let home = Home::new();
+    let capture = capture(&home, 2_000);
+    wire.listening(|| {
+        let flags = ["--interface", Wire::INTERFACE];
+        let first = Server::start(&home, &flags);
+        capturing(&first);
+        std::thread::scope(|scope| {
+            scope.spawn(|| wire.replay(&capture));
+            first.wait("packets", |server| server.counter("packets") > 0);
+            // In the middle of the traffic.
+            first.kill();
+        });
+        let second = Server::start(&home, &flags);
+        capturing(&second);
+        let sent = wire.replay(&capture);
+        second.wait("every packet", |server| server.counter("packets") == sent);
+        assert_eq!(second.counter("kernel_drops"), 0);
+        assert_eq!(second.health()["status"], "ok", "{}", second.health());
+    });
+}
+
+#[test]
+fn live_traffic_becomes_an_alert_with_its_packets() {
+    if !packages_built() {
+        return;
+    }
+    let Some(wire) = Wire::new() else { return };
+    let home = Home::new();
+    let capture = capture(&home, 5_000);
+    wire.listening(|| {
+        // So low that the first flow to end is an alert: most attacks of the capture end by a timeout of a minute.
+        let flags = ["--keep-packets", "64MiB", "--threshold", "iforest=0.1"];
+        let server = Server::start(&home, &[&["--interface", Wire::INTERFACE], &flags[..]].concat());
+        capturing(&server);
+        let sent = wire.replay(&capture);
+        server.wait("every packet", |server| server.counter("packets") == sent);
+        server.wait("an alert", |server| {
+            !server.get("/api/v1/alerts").1["items"]
+                .as_array()
+                .unwrap()
+                .is_empty()
+        });
+        let health = server.health();
+        assert_eq!(health["interfaces"][0]["received"], sent, "{health}");
+        assert_eq!(health["interfaces"][0]["kernel_drops"], 0, "{health}");
+        let (_, metrics) = server.get("/metrics");
+        let up = format!("netsage_interface_up{{interface=\"{}\"}} 1", Wire::INTERFACE);
+        assert!(metrics.as_str().unwrap().contains(&up), "{metrics}");
+        let alert = server.get("/api/v1/alerts").1["items"][0].clone();
+        super::evidence::check_packets(&server, &alert);
+        interrupt(server.child());
+        server.wait_for_log("0 dropped by the kernel, 0 dropped by the interface");
+    });
+}
+
+fn capturing(server: &Server) {
+    server.wait("capture to begin", |server| {
+        server.health()["interfaces"][0]["up"] == true
+    });
+}
