@@ -15,7 +15,7 @@ use crate::flow::table::{FlowTable, Victim};
 use crate::flow::timeout::{LARGEST_TIMEOUT_NS, RANK_NS, SHORT_TIMEOUT_NS};
 use crate::meter::{MeterConfig, Mode};
 use crate::packet::Packet;
-use crate::stats::MeterStats;
+use crate::stats::{MeterMemory, MeterStats};
 
 /// How often a replay looks at the timers: with the first packet after that time, as Argus does.
 const TIMER_INTERVAL_NS: i64 = 200_000_000;
@@ -104,9 +104,15 @@ impl<F: FeatureSet> Engine<F> {
         self.table.has_ready()
     }
 
-    /// Bytes held.
-    pub(crate) fn memory(&self) -> usize {
-        self.table.memory() + self.set.memory() + self.fragments.memory()
+    pub(crate) fn memory(&self) -> MeterMemory {
+        MeterMemory {
+            cells: self.table.cells.memory(),
+            most_cells: self.table.cells.most(),
+            index: self.table.index_memory(),
+            order: self.set.order_memory(),
+            window: self.set.window_memory(),
+            fragments: self.fragments.memory(),
+        }
     }
 
     /// Moves the clock and gives its time.

@@ -33,4 +33,4 @@ pub use community_id::CommunityId;
 pub use features::protocol_name;
 pub use meter::{Meter, MeterConfig, Mode};
 pub use packet::{LinkType, Packet};
-pub use stats::{MeterStats, NotMetered};
+pub use stats::{MeterMemory, MeterStats, NotMetered};

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::features::flow_v1::FlowV1;
 use crate::features::unsw_nb15::UnswNb15;
 use crate::packet::Packet;
-use crate::stats::MeterStats;
+use crate::stats::{MeterMemory, MeterStats};
 use crate::timeline::{Held, Timeline};
 
 /// What drives the timeouts, and when records leave.
@@ -159,8 +159,8 @@ impl Meter {
         with_engine!(mut self, engine => engine.drain(most, batch))
     }
 
-    /// Bytes that are held for flows, records and trailing windows.
-    pub fn memory(&self) -> usize {
+    /// What [`MeterConfig::flow_memory`] is used for at the moment.
+    pub fn memory(&self) -> MeterMemory {
         with_engine!(self, engine => engine.memory())
     }
 

@@ -191,3 +191,27 @@ impl MeterStats {
         self.not_metered[reason as usize] += 1;
     }
 }
+
+/// Memory of a [`crate::Meter`], in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MeterMemory {
+    /// Cells for flows and for records that have not been drained, in use or not.
+    pub cells: usize,
+    /// Number of cells that there can be.
+    pub most_cells: usize,
+    /// The index by which flows are found.
+    pub index: usize,
+    /// The order of records that wait for others.
+    pub order: usize,
+    /// Trailing windows of `flow-v1`.
+    pub window: usize,
+    /// Fragmented packets whose later pieces are expected.
+    pub fragments: usize,
+}
+
+impl MeterMemory {
+    /// All of it; at most [`crate::MeterConfig::flow_memory`].
+    pub fn total(&self) -> usize {
+        self.cells + self.index + self.order + self.window + self.fragments
+    }
+}

@@ -10,7 +10,9 @@ use crate::steps::Steps;
 use crate::workspace::Workspace;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cargo xtask bench runtime\n  cargo xtask bench all > figures.jsonl")]
+#[command(
+    after_help = "Examples:\n  cargo xtask bench runtime\n  cargo xtask bench meter\n  cargo xtask bench all > figures.jsonl"
+)]
 pub(crate) struct BenchArguments {
     /// What to measure.
     subject: Subject,
@@ -22,7 +24,9 @@ enum Subject {
     Runtime,
     /// Stores: alerts and flows written per second.
     Store,
-    /// Both of them.
+    /// The flow meter beside Argus, on a capture generated for it: packets per second, bytes per flow.
+    Meter,
+    /// All of them.
     All,
 }
 
@@ -30,19 +34,21 @@ enum Subject {
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let workspace = Workspace::find()?;
     let steps = Steps::new(build::STEPS);
-    build::all(&workspace, &steps, Purpose::Build, false)?;
+    let program = build::all(&workspace, &steps, Purpose::Build, false)?;
     steps.finish();
     let detector = workspace
         .dist
         .join(format!("packages/{}.wasm", build::BUNDLED[0]));
-    for (subject, example, input) in [
-        (Subject::Runtime, "bench", Some(&detector)),
-        (Subject::Store, "bench_store", None),
+    let folder = workspace.target.join("netsage-bench");
+    for (subject, example, inputs) in [
+        (Subject::Runtime, "bench", vec![&detector]),
+        (Subject::Store, "bench_store", vec![]),
+        (Subject::Meter, "bench_meter", vec![&program, &folder]),
     ] {
         if arguments.subject == Subject::All || arguments.subject == subject {
             // No package is named: all default members together share the dependencies of the program.
             let mut command = workspace.cargo(&["run", "--quiet", "--release", "--example", example, "--"]);
-            command.args(input);
+            command.args(inputs);
             openly(command)?;
         }
     }

@@ -67,8 +67,11 @@ pub(crate) trait FeatureSet: Sized {
     /// Appends the record of an ended flow.
     fn write(cells: &Cells<Self>, place: u32, batch: &mut FlowBatch);
 
-    /// Bytes that the set holds.
-    fn memory(&self) -> usize;
+    /// Bytes of the order of records that wait.
+    fn order_memory(&self) -> usize;
+
+    /// Bytes of trailing windows.
+    fn window_memory(&self) -> usize;
 
     /// Flows that left a trailing window before their time, because it was full.
     fn left_early(&self) -> u64;

@@ -172,8 +172,12 @@ impl FeatureSet for UnswNb15 {
         batch.push(&row, flow.identity(), flow.community_id());
     }
 
-    fn memory(&self) -> usize {
+    fn order_memory(&self) -> usize {
         self.order.memory()
+    }
+
+    fn window_memory(&self) -> usize {
+        0
     }
 
     fn left_early(&self) -> u64 {

@@ -134,6 +134,7 @@ impl<F: FeatureSet> Cells<F> {
         }
     }
 
+    #[inline]
     pub(crate) fn slot(&self, place: u32) -> &Slot<F::Near> {
         match &self.chunks[place as usize / CHUNK][place as usize % CHUNK] {
             Cell::Flow(slot) => slot,
@@ -141,6 +142,7 @@ impl<F: FeatureSet> Cells<F> {
         }
     }
 
+    #[inline]
     pub(crate) fn slot_mut(&mut self, place: u32) -> &mut Slot<F::Near> {
         match self.cell(place) {
             Cell::Flow(slot) => slot,
@@ -149,6 +151,7 @@ impl<F: FeatureSet> Cells<F> {
     }
 
     /// The second cell of a flow, if it has one.
+    #[inline]
     pub(crate) fn far(&self, flow: &Flow<F::Near>) -> Option<&F::Far> {
         if flow.far == NONE {
             return None;
@@ -160,6 +163,7 @@ impl<F: FeatureSet> Cells<F> {
     }
 
     /// As [`Self::far`], by the number of the cell.
+    #[inline]
     pub(crate) fn far_mut(&mut self, far: u32) -> Option<&mut F::Far> {
         if far == NONE {
             return None;
@@ -193,6 +197,7 @@ impl<F: FeatureSet> Cells<F> {
         self.free = first as u32;
     }
 
+    #[inline]
     fn cell(&mut self, place: u32) -> &mut Cell<F> {
         &mut self.chunks[place as usize / CHUNK][place as usize % CHUNK]
     }

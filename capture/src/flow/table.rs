@@ -98,9 +98,9 @@ impl<F: FeatureSet> FlowTable<F> {
         self.flows
     }
 
-    /// Bytes held.
-    pub(crate) fn memory(&self) -> usize {
-        self.cells.memory() + self.index.memory()
+    /// Bytes that the index holds.
+    pub(crate) fn index_memory(&self) -> usize {
+        self.index.memory()
     }
 
     /// Whether two more cells can be used: a flow and its second cell.

@@ -54,14 +54,14 @@ impl Watched {
             if self.meter.config().mode == Mode::Live {
                 self.meter.advance(time_ns);
             }
-            self.largest_memory = self.largest_memory.max(self.meter.memory());
+            self.largest_memory = self.largest_memory.max(self.meter.memory().total());
             self.meter.drain(&mut self.records);
         }
     }
 
     fn finish(&mut self) {
         self.meter.finish();
-        self.largest_memory = self.largest_memory.max(self.meter.memory());
+        self.largest_memory = self.largest_memory.max(self.meter.memory().total());
         while self.meter.drain_some(100, &mut self.records) {}
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct FlowsArgs {
     #[command(flatten)]
     live: LiveArgs,
     /// Which features
-    #[arg(long, default_value = "unsw-nb15", value_parser = ["unsw-nb15"])]
+    #[arg(long, default_value = "unsw-nb15", value_parser = Schema::ALL.map(|schema| schema.id))]
     schema: String,
     /// How to print them
     #[arg(long, value_enum, default_value_t)]

@@ -149,7 +149,11 @@ impl FeatureSet for FlowV1 {
         batch.push(&row, flow.identity(), flow.community_id());
     }
 
-    fn memory(&self) -> usize {
+    fn order_memory(&self) -> usize {
+        0
+    }
+
+    fn window_memory(&self) -> usize {
         self.windows.memory()
     }
 
