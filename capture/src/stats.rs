@@ -73,6 +73,26 @@ impl NotMetered {
             Self::IcmpHeader => "icmp_header",
         }
     }
+
+    /// What it means, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::LinkType => "the link type is not read",
+            Self::LinkHeader => "link header cut off or malformed",
+            Self::TooManyHeaders => "too many headers before the network header",
+            Self::WirelessNoData => "802.11 frame without data",
+            Self::WirelessEncrypted => "802.11 frame encrypted",
+            Self::WirelessAggregate => "802.11 frame with several packets",
+            Self::NotIp => "neither IP nor ARP",
+            Self::Ipv4Header => "IPv4 header cut off or malformed",
+            Self::Ipv6Header => "IPv6 header cut off or malformed",
+            Self::Arp => "ARP malformed or not about IPv4",
+            Self::TcpHeader => "TCP header cut off or malformed",
+            Self::UdpHeader => "UDP header cut off or malformed",
+            Self::SctpHeader => "SCTP header cut off or malformed",
+            Self::IcmpHeader => "ICMP header cut off",
+        }
+    }
 }
 
 impl fmt::Display for NotMetered {
@@ -169,10 +189,13 @@ impl MeterStats {
     }
 
     /// Packets that are in no flow, by reason; every reason is listed, also with 0.
-    pub fn not_metered_reasons(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        NotMetered::ALL
-            .iter()
-            .zip(self.not_metered)
+    pub fn not_metered_by_reason(&self) -> impl Iterator<Item = (NotMetered, u64)> + use<> {
+        NotMetered::ALL.into_iter().zip(self.not_metered)
+    }
+
+    /// As [`Self::not_metered_by_reason`], with the names of the reasons.
+    pub fn not_metered_reasons(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        self.not_metered_by_reason()
             .map(|(reason, count)| (reason.name(), count))
     }
 

@@ -7,14 +7,14 @@ use netsage_capture::{FlowBatch, Meter, MeterConfig};
 use netsage_schema::{Schema, csv, json_lines};
 
 use super::output::{Format, stdout};
-use super::{Failure, progress};
+use super::{Failure, progress, stats};
 use crate::config::{LiveArgs, MeterArgs, Settings};
 use crate::input::{meter_file, open_capture};
 
 /// Prints one row of features per flow.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  netsage flows capture.pcap > flows.csv\n  netsage flows --interface eth0 --format jsonl"
+    after_help = "Examples:\n  netsage flows capture.pcap --stats > flows.csv\n  netsage flows --interface eth0 --format jsonl"
 )]
 pub(super) struct FlowsArgs {
     /// Capture (pcap or pcapng, also gzipped)
@@ -28,6 +28,9 @@ pub(super) struct FlowsArgs {
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Tell at the end what was counted, on standard error: packets, those not metered by reason, flows ended early
+    #[arg(long)]
+    stats: bool,
     #[command(flatten)]
     meter: MeterArgs,
 }
@@ -53,12 +56,15 @@ fn read(args: &FlowsArgs, path: &Path, config: MeterConfig) -> Result<(), Failur
     let read = capture.progress();
     let mut printer = Printer::new(args.format, config.schema)?;
     let mut meter = Meter::new(config);
-    let (_, damage) = meter_file(&mut capture, &mut meter, |batch| {
+    let (stats, damage) = meter_file(&mut capture, &mut meter, |batch| {
         bar.set_position(read.read());
         printer.print(batch)
     })?;
     printer.out.flush()?;
     bar.finish_and_clear();
+    if args.stats {
+        eprint!("{}", stats::shown(&stats, args.format));
+    }
     damage.map_or(Ok(()), |error| Err(error.into()))
 }
 
@@ -142,12 +148,15 @@ mod live {
         meter.drain(&mut batch);
         printer.print(&batch)?;
         printer.out.flush()?;
-        for stats in capture.stats() {
-            eprintln!("{}", live::summary(&interface_health(stats)));
+        for interface in capture.stats() {
+            eprintln!("{}", live::summary(&interface_health(interface)));
         }
         let counted = meter.stats();
         if let Some(gaps) = live::gaps(counted.tcp_gaps, counted.tcp_gap_bytes) {
             eprintln!("{gaps}");
+        }
+        if args.stats {
+            eprint!("{}", stats::shown(counted, args.format));
         }
         Ok(())
     }

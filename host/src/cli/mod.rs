@@ -19,6 +19,7 @@ mod output;
 mod progress;
 mod run;
 mod score;
+mod stats;
 mod synth;
 mod train;
 

@@ -95,3 +95,24 @@ fn flows_and_score_agree() {
         "features survive the way through text to the last bit"
     );
 }
+
+#[test]
+fn what_was_counted_is_told_on_request() {
+    let home = Home::new();
+    let capture = home.capture(200);
+    let file = capture.to_str().unwrap();
+    let quiet = home.run(&["flows", file]);
+    assert_eq!(stderr(&quiet), "");
+    let told = home.run(&["flows", file, "--stats"]);
+    assert_eq!(stdout(&told), stdout(&quiet));
+    assert!(
+        stderr(&told).contains("\npackets not metered "),
+        "{}",
+        stderr(&told)
+    );
+    let told = home.run(&["flows", file, "--stats", "--format", "jsonl"]);
+    let counted: serde_json::Value = serde_json::from_str(&stderr(&told)).unwrap();
+    let rows = stdout(&told).lines().count();
+    assert_eq!(counted["records"].as_u64(), u64::try_from(rows).ok());
+    assert_eq!(counted["packets"], counted["packets_metered"]);
+}
