@@ -24,6 +24,8 @@ enum Subject {
     Runtime,
     /// Stores: alerts and flows written per second.
     Store,
+    /// The decoder beside a library: nanoseconds per packet.
+    Decode,
     /// The flow meter beside Argus, on a capture generated for it: packets per second, bytes per flow.
     Meter,
     /// All of them.
@@ -43,6 +45,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     for (subject, example, inputs) in [
         (Subject::Runtime, "bench", vec![&detector]),
         (Subject::Store, "bench_store", vec![]),
+        (Subject::Decode, "bench_decode", vec![]),
         (Subject::Meter, "bench_meter", vec![&program, &folder]),
     ] {
         if arguments.subject == Subject::All || arguments.subject == subject {

@@ -15,6 +15,7 @@ pub(super) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
+    #[inline]
     pub(super) fn of(packet: &Packet<'a>) -> Self {
         Self {
             bytes: packet.bytes,
@@ -24,6 +25,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Behind `length` bytes; `None` when fewer were captured.
+    #[inline]
     pub(super) fn skip(self, length: usize) -> Option<Self> {
         Some(Self {
             bytes: self.bytes.get(length..)?,
@@ -43,6 +45,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The first `LENGTH` bytes and what follows them; `None` when fewer were captured.
+    #[inline]
     pub(super) fn header<const LENGTH: usize>(self) -> Option<(&'a [u8; LENGTH], Self)> {
         let header = self.bytes.first_chunk()?;
         Some((header, self.skip(LENGTH)?))

@@ -11,6 +11,8 @@ const HEADER: usize = 20;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
+// The way of nearly every packet; a call and a copy would cost as much as the parsing.
+#[inline]
 pub(super) fn parse(frame: Frame<'_>) -> Result<IpPayload<'_>, NotMetered> {
     let bytes = frame.bytes;
     let fixed = bytes.first_chunk::<HEADER>().ok_or(NotMetered::Ipv4Header)?;

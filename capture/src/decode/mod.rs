@@ -177,6 +177,7 @@ pub fn decode<'a>(packet: &Packet<'a>, options: &DecodeOptions) -> Result<Decode
 }
 
 /// The short way of nearly every packet: IPv4 on plain Ethernet.
+#[inline]
 fn plain(link: LinkType, frame: Frame<'_>) -> Option<Frame<'_>> {
     let (header, payload) = frame.header::<{ ethernet::HEADER }>()?;
     (link == LinkType::Ethernet && u16_at(header, 12) == ether_type::IPV4).then_some(payload)
@@ -194,13 +195,14 @@ fn decode_network(
         NetworkKind::Ipv4 => ipv4::parse(frame)?,
         NetworkKind::Ipv6 => ipv6::parse(frame)?,
     };
-    let decoded = decode_transport(&ip, frame.before)?;
-    Ok(match tunnel_headers {
-        Some(headers) => tunnel::open(decoded, &ip, headers),
-        None => decoded,
-    })
+    let mut decoded = decode_transport(&ip, frame.before)?;
+    if let Some(headers) = tunnel_headers {
+        tunnel::open(&mut decoded, &ip, headers);
+    }
+    Ok(decoded)
 }
 
+#[inline]
 fn decode_transport<'a>(ip: &IpPayload<'a>, link_header: usize) -> Result<Decoded<'a>, NotMetered> {
     let length = u32::try_from(ip.length).unwrap_or(u32::MAX);
     let (transport, payload_length) = match (ip.fragment, ip.protocol) {
@@ -238,11 +240,13 @@ fn decode_transport<'a>(ip: &IpPayload<'a>, link_header: usize) -> Result<Decode
 }
 
 /// The big-endian number at `offset`; the caller has checked that it lies within `bytes`.
+#[inline]
 fn u16_at(bytes: &[u8], offset: usize) -> u16 {
     u16::from_be_bytes([bytes[offset], bytes[offset + 1]])
 }
 
 /// As [`u16_at`], for 4 bytes.
+#[inline]
 fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     u32::from_be_bytes([
         bytes[offset],

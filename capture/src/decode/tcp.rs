@@ -66,6 +66,7 @@ pub struct TcpSegment<'a> {
 
 impl<'a> TcpSegment<'a> {
     /// `wire_length`: bytes of the segment as the IP header states them.
+    #[inline]
     pub(super) fn parse(bytes: &'a [u8], wire_length: usize) -> Result<Self, NotMetered> {
         let fixed = bytes.first_chunk::<MIN_HEADER>().ok_or(NotMetered::TcpHeader)?;
         let header = usize::from(fixed[12] >> 4) * 4;

@@ -8,29 +8,26 @@ use super::frame::Frame;
 use super::link::{self, Layer, Next};
 use super::{Decoded, IpPayload, Transport, decode_network, geneve, gre, gtp, protocol, teredo, vxlan};
 
-/// The innermost packet that can be reached, otherwise `outer`. `headers` are those that may still be read.
-pub(super) fn open<'a>(outer: Decoded<'a>, ip: &IpPayload<'a>, headers: usize) -> Decoded<'a> {
+/// Goes on to the innermost packet that can be reached, if any. `headers` are those that may still be read.
+pub(super) fn open<'a>(decoded: &mut Decoded<'a>, ip: &IpPayload<'a>, headers: usize) {
     let payload = Frame {
         bytes: ip.captured,
-        before: outer.link_header + ip.header,
+        before: decoded.link_header + ip.header,
         wire: ip.length.max(ip.captured.len()),
     };
-    let Some(inside) = inside(&outer, payload) else {
-        return outer;
+    let Some(inside) = inside(decoded, payload) else {
+        return;
     };
     let inner = match inside {
-        Ok((layer, frame)) if outer.fragment.is_none() => packet(layer, frame, headers),
+        Ok((layer, frame)) if decoded.fragment.is_none() => packet(layer, frame, headers),
         _ => None,
     };
     match inner {
-        Some(inner) => Decoded {
-            tunnels: inner.tunnels + 1,
-            ..inner
-        },
-        None => Decoded {
-            is_closed_tunnel: true,
-            ..outer
-        },
+        Some(inner) => {
+            *decoded = inner;
+            decoded.tunnels += 1;
+        }
+        None => decoded.is_closed_tunnel = true,
     }
 }
 

@@ -21,6 +21,7 @@ pub struct UdpDatagram<'a> {
 
 impl<'a> UdpDatagram<'a> {
     /// `wire_length`: bytes of the datagram as the IP header states them.
+    #[inline]
     pub(super) fn parse(bytes: &'a [u8], wire_length: usize) -> Result<Self, NotMetered> {
         let Some((header, data)) = bytes.split_first_chunk::<HEADER>() else {
             return Err(NotMetered::UdpHeader);
