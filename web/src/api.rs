@@ -47,6 +47,16 @@ pub(crate) async fn get<T: DeserializeOwned>(path: &str) -> Result<T, String> {
     answer(response).await
 }
 
+/// Reads a file, with the token if there is one.
+pub(crate) async fn get_bytes(path: &str) -> Result<Vec<u8>, String> {
+    let request = with_token(Request::get(&format!("{BASE}{path}")));
+    let response = request.send().await.map_err(unreachable)?;
+    if !response.ok() {
+        return Err(problem(response).await);
+    }
+    response.binary().await.map_err(unreachable)
+}
+
 /// Posts JSON.
 pub(crate) async fn post_json<T: DeserializeOwned>(path: &str, body: &impl Serialize) -> Result<T, String> {
     let request = with_token(Request::post(&format!("{BASE}{path}")));
@@ -80,10 +90,15 @@ async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, String> {
             .await
             .map_err(|error| format!("the host's answer cannot be read: {error}"));
     }
+    Err(problem(response).await)
+}
+
+/// What an answer that is no good one says.
+async fn problem(response: Response) -> String {
     let status = response.status();
     match response.json::<Problem>().await {
-        Ok(problem) => Err(problem.detail),
-        Err(_) => Err(format!("the host answered with HTTP status {status}")),
+        Ok(problem) => problem.detail,
+        Err(_) => format!("the host answered with HTTP status {status}"),
     }
 }
 

@@ -61,6 +61,10 @@ test("Alerts can be filtered, read and moved through their states", { skip }, as
   await button("Reopen");
   await press("Reopen");
   await drawer.getByText("new by Browser Test").waitFor();
+  // The host of these tests keeps packets.
+  const download = page.waitForEvent("download");
+  await press("Save the flow's packets");
+  assert.match((await download).suggestedFilename(), /^alert-[0-9a-f]{32}\.pcapng$/);
   await page.keyboard.press("Escape");
   await drawer.waitFor({ state: "detached" });
   assert.deepEqual(problems, []);

@@ -103,6 +103,8 @@ impl Host {
     ) -> Result<Self> {
         let address = free_address()?;
         let mut command = run_command(workspace, program, capture, folder, address)?;
+        // So that the dashboard has something to save.
+        command.args(["--keep-packets", "256MiB"]);
         let log = folder.join("netsage.log");
         let file = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);

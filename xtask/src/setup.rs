@@ -28,6 +28,7 @@ enum Need {
     PythonVenv,
     ArgusServer,
     ArgusClient,
+    Iproute,
 }
 
 /// Where a need comes from.
@@ -54,6 +55,7 @@ impl Need {
             Self::PythonVenv => "Python 3 with venv",
             Self::ArgusServer => "the flow meter argus",
             Self::ArgusClient => "its client ra",
+            Self::Iproute => "the program ip of iproute2",
         }
     }
 
@@ -70,6 +72,7 @@ impl Need {
             Self::PythonVenv => Origin::Debian("python3-venv"),
             Self::ArgusServer => Origin::Debian("argus-server"),
             Self::ArgusClient => Origin::Debian("argus-client"),
+            Self::Iproute => Origin::Debian("iproute2"),
         }
     }
 
@@ -93,12 +96,13 @@ impl Need {
             Self::PythonVenv => first_line("python3", &["-c", "import venv, ensurepip"]).is_some(),
             Self::ArgusServer => starts("argus") || starts("/usr/sbin/argus"),
             Self::ArgusClient => starts("ra"),
+            Self::Iproute => first_line("ip", &["-V"]).is_some(),
         }
     }
 }
 
 const TO_BUILD: [Need; 3] = [Need::WasmTarget, Need::CCompiler, Need::Libpcap];
-const TO_TEST: [Need; 3] = [Need::Rustfmt, Need::Clippy, Need::PythonVenv];
+const TO_TEST: [Need; 4] = [Need::Rustfmt, Need::Clippy, Need::PythonVenv, Need::Iproute];
 /// The program whose rows the meter's are compared with.
 const FOR_PARITY: [Need; 2] = [Need::ArgusServer, Need::ArgusClient];
 const TO_FUZZ: [Need; 1] = [Need::CxxCompiler];

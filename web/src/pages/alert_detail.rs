@@ -9,6 +9,7 @@ use netsage_web::format;
 
 use crate::api::{self, Remote};
 use crate::common::{Contributions, moment, severity_name, state_name};
+use crate::pages::alert_packets::AlertPackets;
 
 const NAME_KEY: &str = "netsage-name";
 
@@ -81,6 +82,7 @@ pub(crate) fn AlertDetail(alert: Alert, close: Callback<()>, changed: Callback<A
             <StateForm id=alert.id.clone() state=alert.state changed/>
             <h3>"What drove the score"</h3>
             <Contributions contributions=alert.contributions/>
+            <AlertPackets id=alert.id/>
             <h3>"Facts"</h3>
             <dl>{facts}</dl>
         </aside>

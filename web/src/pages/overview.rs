@@ -84,9 +84,11 @@ fn tile(
 }
 
 fn losses(counters: PipelineCounters) -> String {
-    match (counters.flows_failed, counters.flows_dropped) {
-        (0, 0) => "nothing lost".to_owned(),
-        (failed, dropped) => format!(
+    let packets = counters.kernel_drops.saturating_add(counters.interface_drops);
+    match (counters.flows_failed, counters.flows_dropped, packets) {
+        (0, 0, 0) => "nothing lost".to_owned(),
+        (0, 0, packets) => format!("{} lost", format::plural(packets, "packet", "packets")),
+        (failed, dropped, _) => format!(
             "{} failed, {} dropped",
             format::count(failed),
             format::count(dropped)
