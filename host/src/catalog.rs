@@ -13,7 +13,7 @@ use std::{fs, io};
 use netsage_api_types::{Activated, DetectorInfo, DetectorRef, DetectorStatus, ModelCard};
 use netsage_runtime::browser::{self, BrowserError, BrowserModule};
 use netsage_runtime::{ActiveDetectors, Detector, LoadError, Package, PackageError, Runtime};
-use netsage_schema::UNSW_NB15;
+use netsage_schema::{Schema, UNSW_NB15};
 
 use crate::assets::{self, Bundled};
 
@@ -140,19 +140,30 @@ pub fn read_package(origin: &str) -> Result<Package, CatalogError> {
     })
 }
 
+/// The schema that a package was trained on by its card, `unsw-nb15` where it has none.
+pub fn schema_of(package: &Package) -> &'static Schema {
+    let card = package
+        .card()
+        .and_then(|json| serde_json::from_slice::<ModelCard>(json).ok());
+    card.and_then(|card| Schema::by_id(card.schema.split('@').next()?))
+        .unwrap_or(&UNSW_NB15)
+}
+
 /// The packages of this program.
 pub struct Catalog {
     runtime: Arc<Runtime>,
+    schema: &'static Schema,
     active: ActiveDetectors,
     thresholds: BTreeMap<String, f32>,
     packages: RwLock<BTreeMap<String, Arc<Loaded>>>,
 }
 
 impl Catalog {
-    /// An empty catalog; `thresholds` win over those of the cards.
-    pub fn new(runtime: Arc<Runtime>, thresholds: BTreeMap<String, f32>) -> Self {
+    /// An empty catalog of detectors for rows of `schema`; `thresholds` win over those of the cards.
+    pub fn new(runtime: Arc<Runtime>, schema: &'static Schema, thresholds: BTreeMap<String, f32>) -> Self {
         Self {
             runtime,
+            schema,
             active: ActiveDetectors::default(),
             thresholds,
             packages: RwLock::default(),
@@ -185,7 +196,7 @@ impl Catalog {
         };
         let detector = self
             .runtime
-            .load(&package, &UNSW_NB15)
+            .load(&package, self.schema)
             .map_err(|source| CatalogError::Load {
                 origin: origin.to_owned(),
                 source,

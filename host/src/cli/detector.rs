@@ -1,5 +1,6 @@
 //! `netsage detector`: packages, made, checked, listed and activated.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use netsage_api_types::{Activated, DetectorInfo, ModelCard};
 use netsage_runtime::package;
+use netsage_schema::UNSW_NB15;
 
 use super::Failure;
 use super::client::{Client, ClientArgs};
@@ -14,7 +16,7 @@ use super::detectors::start_runtime;
 use super::output::stdout;
 use super::train::{card_path, write};
 use crate::assets::{self, Bundled};
-use crate::catalog::{Catalog, read_package};
+use crate::catalog::{Catalog, read_package, schema_of};
 use crate::config::Settings;
 
 /// What to do with packages.
@@ -134,8 +136,9 @@ fn pack(args: &PackArgs) -> Result<(), Failure> {
 }
 
 fn check(args: &CheckArgs, file: &Settings) -> Result<(), Failure> {
-    let catalog = Catalog::new(start_runtime(None, file)?, std::collections::BTreeMap::new());
-    let loaded = catalog.add(&args.package, read_package(&args.package)?)?;
+    let package = read_package(&args.package)?;
+    let catalog = Catalog::new(start_runtime(None, file)?, schema_of(&package), BTreeMap::new());
+    let loaded = catalog.add(&args.package, package)?;
     let info = catalog.info(&loaded);
     let mut out = stdout();
     if args.json {
@@ -180,7 +183,7 @@ fn check(args: &CheckArgs, file: &Settings) -> Result<(), Failure> {
 
 fn list(args: &ListArgs, file: &Settings) -> Result<(), Failure> {
     let packages = if args.bundled {
-        let catalog = Catalog::new(start_runtime(None, file)?, std::collections::BTreeMap::new());
+        let catalog = Catalog::new(start_runtime(None, file)?, &UNSW_NB15, BTreeMap::new());
         for bundled in Bundled::ALL {
             catalog.add(bundled.name(), read_package(bundled.name())?)?;
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use netsage_runtime::{Runtime, RuntimeConfig};
+use netsage_schema::Schema;
 
 use super::Failure;
 use crate::catalog::{Catalog, Loaded, read_package};
@@ -23,9 +24,15 @@ pub(super) struct DetectorArgs {
 }
 
 impl DetectorArgs {
-    /// Loads the detectors, or `default` when none is named.
-    pub(super) fn load(&self, default: &str, file: &Settings) -> Result<Vec<Arc<Loaded>>, Failure> {
-        let catalog = Catalog::new(start_runtime(self.data_dir.clone(), file)?, BTreeMap::new());
+    /// Loads the detectors for rows of `schema`, or `default` when none is named.
+    pub(super) fn load(
+        &self,
+        default: &str,
+        schema: &'static Schema,
+        file: &Settings,
+    ) -> Result<Vec<Arc<Loaded>>, Failure> {
+        let runtime = start_runtime(self.data_dir.clone(), file)?;
+        let catalog = Catalog::new(runtime, schema, BTreeMap::new());
         let names: Vec<&str> = if self.detector.is_empty() {
             vec![default]
         } else {

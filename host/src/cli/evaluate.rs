@@ -12,7 +12,7 @@ use super::detectors::DetectorArgs;
 use super::labelled::Labelled;
 use super::output::{BadRows, stdout};
 use crate::assets::Bundled;
-use crate::config::Settings;
+use crate::config::{MeterArgs, Settings};
 
 /// Measures detectors on labelled rows or flows: AUROC, AUPRC, recall at 1 % false positives, per kind of attack.
 #[derive(Debug, clap::Args)]
@@ -20,13 +20,15 @@ use crate::config::Settings;
     after_help = "Example:\n  netsage evaluate dev.csv.gz\n  netsage evaluate dev.csv.gz --detector my.wasm --json\n  netsage synth --out demo.pcap && netsage evaluate demo.pcap"
 )]
 pub(super) struct EvaluateArgs {
-    /// CSV in the format of UNSW-NB15 with a `label` column, or capture with a label file; also gzipped
+    /// CSV with the columns of a schema (as UNSW-NB15) and a `label` column, or capture with a label file; also gzipped
     file: PathBuf,
     /// Label file of a capture, as `netsage synth` writes it [default: FILE.labels.csv]
     #[arg(long, value_name = "CSV")]
     labels: Option<PathBuf>,
     #[command(flatten)]
     detectors: DetectorArgs,
+    #[command(flatten)]
+    meter: MeterArgs,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -42,13 +44,20 @@ struct Report {
 
 pub(super) fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
     let mut bad = BadRows::default();
-    let labelled = Labelled::read(&args.file, args.labels.as_ref(), file, &mut bad)?;
+    let labelled = Labelled::read(
+        &args.file,
+        args.labels.as_ref(),
+        args.meter.config(file)?,
+        &mut bad,
+    )?;
     let bundled = if labelled.metered {
         Bundled::IforestGenerated
     } else {
         Bundled::IforestUnswNb15
     };
-    let detectors = args.detectors.load(bundled.name(), file)?;
+    let detectors = args
+        .detectors
+        .load(bundled.name(), labelled.rows.schema(), file)?;
     let mut reports = Vec::with_capacity(detectors.len());
     for loaded in &detectors {
         let threshold = loaded.card.as_ref().map(|card| card.threshold);

@@ -13,18 +13,15 @@ use crate::input::{meter_file, open_capture};
 
 /// Prints one row of features per flow.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  netsage flows capture.pcap --stats > flows.csv\n  netsage flows --interface eth0 --format jsonl"
-)]
+#[command(after_help = "Examples:
+  netsage flows capture.pcap --schema flow-v1 --stats > flows.csv
+  netsage flows --interface eth0 --format jsonl")]
 pub(super) struct FlowsArgs {
     /// Capture (pcap or pcapng, also gzipped)
     #[arg(required_unless_present = "interface", conflicts_with = "interface")]
     file: Option<PathBuf>,
     #[command(flatten)]
     live: LiveArgs,
-    /// Which features
-    #[arg(long, default_value = "unsw-nb15", value_parser = Schema::ALL.map(|schema| schema.id))]
-    schema: String,
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -36,11 +33,7 @@ pub(super) struct FlowsArgs {
 }
 
 pub(super) fn run(args: &FlowsArgs, file: &Settings) -> Result<(), Failure> {
-    let schema = Schema::by_id(&args.schema).expect("the argument parser knows the schemas there are");
-    let config = MeterConfig {
-        schema,
-        ..args.meter.config(file)?
-    };
+    let config = args.meter.config(file)?;
     match (&args.file, args.live.source()?) {
         (_, Some(source)) => live::run(args, &source, &config),
         (Some(path), None) => read(args, path, config),

@@ -4,16 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use netsage_capture::Meter;
+use netsage_capture::{Meter, MeterConfig};
 use netsage_models::metrics::{self, Evaluation};
 use netsage_runtime::ContextValues;
 use netsage_schema::csv::Record;
-use netsage_schema::{Identity, Rows, UNSW_NB15};
+use netsage_schema::{Identity, Rows, Schema};
 
 use super::output::BadRows;
 use super::{Failure, progress};
 use crate::catalog::Loaded;
-use crate::config::Settings;
 use crate::input::{CaptureFile, CaptureLabels, Input, TableFile, meter_file, open};
 use crate::pipeline::{Contexts, score_rows};
 
@@ -30,11 +29,12 @@ pub(super) struct Labelled {
 }
 
 impl Labelled {
-    /// Reads a labelled CSV, or a capture with its labels in `labels` (or else in `FILE.labels.csv`).
+    /// Reads a labelled CSV, or a capture with its labels in `labels` (or else in `FILE.labels.csv`), which is
+    /// metered by `config`.
     pub(super) fn read(
         path: &Path,
         labels: Option<&PathBuf>,
-        file: &Settings,
+        config: MeterConfig,
         bad: &mut BadRows,
     ) -> Result<Self, Failure> {
         match open(path)? {
@@ -49,7 +49,7 @@ impl Labelled {
                     )
                     .into());
                 }
-                Self::meter(capture, &CaptureLabels::open(labels)?, file)
+                Self::meter(capture, &CaptureLabels::open(labels)?, config)
             }
             Input::Table(_) if labels.is_some() => Err(Failure::Usage(format!(
                 "{}: --labels is for captures; a CSV carries its labels in the column `label`",
@@ -59,9 +59,9 @@ impl Labelled {
         }
     }
 
-    fn empty(metered: bool) -> Self {
+    fn empty(schema: &'static Schema, metered: bool) -> Self {
         Self {
-            rows: Rows::new(&UNSW_NB15),
+            rows: Rows::new(schema),
             identities: Vec::new(),
             attack: Vec::new(),
             categories: Vec::new(),
@@ -69,11 +69,11 @@ impl Labelled {
         }
     }
 
-    fn meter(mut capture: CaptureFile, labels: &CaptureLabels, file: &Settings) -> Result<Self, Failure> {
+    fn meter(mut capture: CaptureFile, labels: &CaptureLabels, config: MeterConfig) -> Result<Self, Failure> {
         let bar = progress::reading(&capture.progress(), "metering");
         let read = capture.progress();
-        let mut meter = Meter::new(file.meter()?);
-        let mut labelled = Self::empty(true);
+        let mut meter = Meter::new(config);
+        let mut labelled = Self::empty(meter.config().schema, true);
         let mut unknown = 0_u64;
         let (_, damage) = meter_file(&mut capture, &mut meter, |batch| {
             bar.set_position(read.read());
@@ -107,7 +107,7 @@ impl Labelled {
         }
         let bar = progress::reading(&table.progress(), "reading");
         let read = table.progress();
-        let mut labelled = Self::empty(false);
+        let mut labelled = Self::empty(table.schema(), false);
         let mut record = Record::default();
         while let Some(result) = table.read(&mut record) {
             match result {

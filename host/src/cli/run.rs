@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, oneshot};
 use super::interrupt::interrupted;
 use super::{Failure, progress};
 use crate::api::{self, Service};
-use crate::catalog::{Catalog, read_package};
+use crate::catalog::{Catalog, read_package, schema_of};
 use crate::config::{Resolved, Settings, Source, cache_folder};
 use crate::evidence::Evidence;
 use crate::input::{Progress, open_capture};
@@ -152,8 +152,13 @@ async fn load_detectors(resolved: &Resolved) -> Result<Arc<Catalog>, Failure> {
         workers: resolved.workers,
         ..RuntimeConfig::default()
     };
-    let catalog = Arc::new(Catalog::new(Runtime::new(config)?, resolved.thresholds.clone()));
+    let catalog = Arc::new(Catalog::new(
+        Runtime::new(config)?,
+        resolved.meter.schema,
+        resolved.thresholds.clone(),
+    ));
     let names = resolved.detectors.clone();
+    let schema = resolved.meter.schema;
     let loading = {
         let catalog = Arc::clone(&catalog);
         tokio::task::spawn_blocking(move || {
@@ -163,8 +168,12 @@ async fn load_detectors(resolved: &Resolved) -> Result<Arc<Catalog>, Failure> {
             }
             // The other bundled packages can be activated, and the Lab runs them.
             for bundled in crate::assets::Bundled::ALL {
-                if bundled.bytes().is_some() {
-                    catalog.add(bundled.name(), read_package(bundled.name())?)?;
+                if bundled.bytes().is_none() {
+                    continue;
+                }
+                let package = read_package(bundled.name())?;
+                if schema_of(&package) == schema {
+                    catalog.add(bundled.name(), package)?;
                 }
             }
             Ok::<_, crate::catalog::CatalogError>(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use netsage_capture::Meter;
 use netsage_runtime::ContextValues;
 use netsage_schema::csv::{IDENTITY_COLUMNS, Record};
-use netsage_schema::{Identity, Rows, UNSW_NB15};
+use netsage_schema::{Identity, Rows};
 
 use super::detectors::{DetectorArgs, column_names};
 use super::output::{BadRows, Format, identity_csv, identity_json, stdout};
@@ -24,7 +24,7 @@ use crate::pipeline::{BLOCK_ROWS, Contexts, score_rows};
     after_help = "Example:\n  netsage score capture.pcap\n  netsage score rows.csv.gz --detector my.wasm --format jsonl"
 )]
 pub(super) struct ScoreArgs {
-    /// Capture (pcap, pcapng) or CSV in the format of UNSW-NB15, also gzipped
+    /// Capture (pcap, pcapng) or CSV with the columns of a schema (as UNSW-NB15), also gzipped
     file: PathBuf,
     #[command(flatten)]
     detectors: DetectorArgs,
@@ -43,8 +43,11 @@ pub(super) fn run(args: &ScoreArgs, file: &Settings) -> Result<(), Failure> {
 }
 
 fn score_capture(args: &ScoreArgs, file: &Settings, mut capture: CaptureFile) -> Result<(), Failure> {
-    let detectors = args.detectors.load(Bundled::IforestGenerated.name(), file)?;
-    let mut meter = Meter::new(args.meter.config(file)?);
+    let config = args.meter.config(file)?;
+    let detectors = args
+        .detectors
+        .load(Bundled::IforestGenerated.name(), config.schema, file)?;
+    let mut meter = Meter::new(config);
     let bar = progress::reading(&capture.progress(), "scoring");
     let read = capture.progress();
     let mut printer = Printer::new(args.format, detectors, true, false)?;
@@ -65,14 +68,17 @@ fn score_capture(args: &ScoreArgs, file: &Settings, mut capture: CaptureFile) ->
 }
 
 fn score_table(args: &ScoreArgs, file: &Settings, mut table: TableFile) -> Result<(), Failure> {
-    let detectors = args.detectors.load(Bundled::IforestUnswNb15.name(), file)?;
+    let schema = table.schema();
+    let detectors = args
+        .detectors
+        .load(Bundled::IforestUnswNb15.name(), schema, file)?;
     let bar = progress::reading(&table.progress(), "scoring");
     let read = table.progress();
     let mut printer = Printer::new(args.format, detectors, table.has_identity(), table.has_label())?;
     let mut contexts = Contexts::default();
     let mut values = ContextValues::new();
     let has_identity = table.has_identity();
-    let mut rows = Rows::with_capacity(&UNSW_NB15, BLOCK_ROWS);
+    let mut rows = Rows::with_capacity(schema, BLOCK_ROWS);
     let mut lines: Vec<(u64, Option<bool>)> = Vec::with_capacity(BLOCK_ROWS);
     let mut identities: Vec<Identity> = Vec::new();
     let mut bad = BadRows::default();

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use jiff::Zoned;
-use netsage_capture::Meter;
+use netsage_capture::{Meter, MeterConfig};
 use netsage_models::card;
 use netsage_models::iforest::{self, TrainOptions, Trained};
 use netsage_runtime::{Package, package};
+use netsage_schema::Rows;
 use netsage_schema::csv::Record;
-use netsage_schema::{Rows, UNSW_NB15};
 
 use super::detectors::start_runtime;
 use super::labelled::Labelled;
@@ -19,7 +19,7 @@ use super::output::BadRows;
 use super::{Failure, progress};
 use crate::assets;
 use crate::catalog::Catalog;
-use crate::config::Settings;
+use crate::config::{MeterArgs, Settings};
 use crate::input::{Input, meter_file, open};
 
 /// Detectors that can be trained.
@@ -35,7 +35,7 @@ pub(super) enum TrainCommand {
     after_help = "Writes ARTIFACT and beside it the model card, for programs (ARTIFACT with the ending .card.json) and for people (.card.md).\n\nExample:\n  netsage train iforest --from train-normal.csv.gz --evaluate dev.csv.gz --out my.artifact --seed 7\n  netsage detector pack --artifact my.artifact --out my.wasm"
 )]
 pub(super) struct IforestArgs {
-    /// CSV in the format of UNSW-NB15 or capture, also gzipped; may be repeated
+    /// CSV with the columns of a schema (as UNSW-NB15) or capture, also gzipped; may be repeated
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     from: Vec<PathBuf>,
     /// File for the trained model
@@ -68,6 +68,8 @@ pub(super) struct IforestArgs {
     /// Labelled CSV or capture (its labels in FILE.labels.csv) to measure the model on; the figures go into the card
     #[arg(long, value_name = "FILE")]
     evaluate: Option<PathBuf>,
+    #[command(flatten)]
+    meter: MeterArgs,
 }
 
 pub(super) fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure> {
@@ -77,12 +79,14 @@ pub(super) fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure>
 }
 
 fn train_iforest(args: &IforestArgs, file: &Settings) -> Result<(), Failure> {
-    let mut rows = Rows::new(&UNSW_NB15);
+    let config = args.meter.config(file)?;
+    let mut rows = None;
     let mut bad = BadRows::default();
     let mut attacks = 0;
     for path in &args.from {
-        attacks += read_rows(path, file, &mut rows, &mut bad)?;
+        attacks += read_rows(path, &config, &mut rows, &mut bad)?;
     }
+    let rows = rows.unwrap_or_else(|| Rows::new(config.schema));
     if attacks > 0 {
         eprintln!("left out {attacks} rows that are labelled as attacks");
     }
@@ -113,7 +117,7 @@ fn train_iforest(args: &IforestArgs, file: &Settings) -> Result<(), Failure> {
     })?;
     bar.finish_and_clear();
     if let Some(path) = &args.evaluate {
-        measure(&mut trained, path, file, &mut bad)?;
+        measure(&mut trained, path, config, file, &mut bad)?;
     }
     let card_path = card_path(&args.out);
     let page_path = args.out.with_extension("card.md");
@@ -138,8 +142,14 @@ fn train_iforest(args: &IforestArgs, file: &Settings) -> Result<(), Failure> {
 }
 
 /// Measures the model the way a host runs it, and notes the figures in its card.
-fn measure(trained: &mut Trained, path: &Path, file: &Settings, bad: &mut BadRows) -> Result<(), Failure> {
-    let labelled = Labelled::read(path, None, file, bad)?;
+fn measure(
+    trained: &mut Trained,
+    path: &Path,
+    config: MeterConfig,
+    file: &Settings,
+    bad: &mut BadRows,
+) -> Result<(), Failure> {
+    let labelled = Labelled::read(path, None, config, bad)?;
     let component = assets::iforest_component().ok_or_else(|| {
         anyhow!(
             "the bundled isolation forest, which --evaluate runs, is missing: {}",
@@ -147,7 +157,11 @@ fn measure(trained: &mut Trained, path: &Path, file: &Settings, bad: &mut BadRow
         )
     })?;
     let package = Package::from_bytes(package::pack(component, &trained.artifact, None)?)?;
-    let catalog = Catalog::new(start_runtime(None, file)?, BTreeMap::new());
+    let catalog = Catalog::new(
+        start_runtime(None, file)?,
+        labelled.rows.schema(),
+        BTreeMap::new(),
+    );
     let loaded = catalog.add("the trained model", package)?;
     let evaluation = labelled.evaluate(&loaded, Some(trained.card.threshold))?;
     card::add_figures(&mut trained.card, "", &evaluation);
@@ -176,14 +190,34 @@ fn file_name(path: &Path) -> String {
         .into_owned()
 }
 
-/// Appends the ordinary rows of a file and gives the number of attacks in it.
-fn read_rows(path: &Path, file: &Settings, rows: &mut Rows, bad: &mut BadRows) -> Result<u64, Failure> {
+/// Appends the ordinary rows of a file and gives the number of attacks in it. The first file decides on the
+/// schema of all.
+fn read_rows(
+    path: &Path,
+    config: &MeterConfig,
+    rows: &mut Option<Rows>,
+    bad: &mut BadRows,
+) -> Result<u64, Failure> {
     let mut attacks = 0;
-    match open(path)? {
+    let input = open(path)?;
+    let schema = match &input {
+        Input::Capture(_) => config.schema,
+        Input::Table(table) => table.schema(),
+    };
+    let rows = rows.get_or_insert_with(|| Rows::new(schema));
+    if rows.schema() != schema {
+        return Err(Failure::Usage(format!(
+            "{}: gives rows of schema {}, the files before it gave {}; train on one schema",
+            path.display(),
+            schema.id,
+            rows.schema().id
+        )));
+    }
+    match input {
         Input::Capture(mut capture) => {
             let bar = progress::reading(&capture.progress(), "reading");
             let read = capture.progress();
-            let mut meter = Meter::new(file.meter()?);
+            let mut meter = Meter::new(config.clone());
             let metered = meter_file(&mut capture, &mut meter, |batch| {
                 bar.set_position(read.read());
                 for row in batch.rows.iter() {

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+use netsage_schema::Schema;
 use serde::Deserialize;
 
 pub use live::{LiveArgs, LiveSource};
@@ -113,6 +114,9 @@ pub struct Settings {
     /// Blocks of up to 1,024 flows that may be under way between reading and storing [default: 64]
     #[arg(long, value_name = "N", env = "NETSAGE_QUEUE_BLOCKS", help_heading = "Limits")]
     pub queue_blocks: Option<usize>,
+    /// Which features flows have; the detectors must be made for them [default: unsw-nb15]
+    #[arg(long, value_name = "SCHEMA", env = "NETSAGE_SCHEMA", help_heading = "Meter", value_parser = Schema::ALL.map(|schema| schema.id))]
+    pub schema: Option<String>,
     /// Memory for flows that are not finished; beyond it half-open and idle ones end early [default: 64MiB]
     #[arg(
         long,
@@ -207,6 +211,7 @@ impl Settings {
             keep_packets: self.keep_packets.or(weaker.keep_packets),
             workers: self.workers.or(weaker.workers),
             queue_blocks: self.queue_blocks.or(weaker.queue_blocks),
+            schema: self.schema.or(weaker.schema),
             flow_memory: self.flow_memory.or(weaker.flow_memory),
             decapsulate: self.decapsulate.or(weaker.decapsulate),
             count_link_bytes: self.count_link_bytes.or(weaker.count_link_bytes),

@@ -1,8 +1,8 @@
-//! CSVs in the format of UNSW-NB15.
+//! CSVs in the format of UNSW-NB15, or with the columns of another schema.
 
 use std::path::{Path, PathBuf};
 
-use netsage_schema::UNSW_NB15;
+use netsage_schema::Schema;
 use netsage_schema::csv::{Reader, Record};
 
 use super::{Content, InputError, Opened, Progress};
@@ -16,7 +16,7 @@ pub struct TableFile {
 
 impl TableFile {
     pub(super) fn new(opened: Opened) -> Result<Self, InputError> {
-        match Reader::new(opened.content, &UNSW_NB15) {
+        match Reader::guess(opened.content) {
             Ok(reader) => Ok(Self {
                 path: opened.path,
                 reader,
@@ -32,6 +32,11 @@ impl TableFile {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The schema of its rows, by its header.
+    pub fn schema(&self) -> &'static Schema {
+        self.reader.schema()
     }
 
     /// How far it has been read.

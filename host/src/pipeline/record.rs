@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use netsage_api_types::{Contribution, Flow, FlowScore};
 use netsage_capture::FlowBatch;
-use netsage_schema::{Identity, UNSW_NB15};
+use netsage_schema::{Identity, Rows, Schema};
 use netsage_store::AlertHit;
 use sha2::{Digest as _, Sha256};
 
@@ -23,20 +23,28 @@ struct Positions {
     bytes: [usize; 2],
 }
 
-static POSITIONS: LazyLock<Positions> = LazyLock::new(|| {
-    let index = |name| {
-        UNSW_NB15
-            .index_of(name)
-            .expect("the schema has the columns of UNSW-NB15")
-    };
-    Positions {
-        proto: index("proto"),
-        service: index("service"),
-        state: index("state"),
-        packets: [index("spkts"), index("dpkts")],
-        bytes: [index("sbytes"), index("dbytes")],
-    }
+static POSITIONS: LazyLock<[Positions; Schema::ALL.len()]> = LazyLock::new(|| {
+    Schema::ALL.map(|schema| {
+        // The schemas name the same facts differently.
+        let index = |names: [&str; 2]| {
+            let known = names.into_iter().find_map(|name| schema.index_of(name));
+            known.unwrap_or_else(|| unreachable!("schema {} has {names:?}", schema.id))
+        };
+        Positions {
+            proto: index(["proto"; 2]),
+            service: index(["service"; 2]),
+            state: index(["state"; 2]),
+            packets: [index(["spkts", "src_packets"]), index(["dpkts", "dst_packets"])],
+            bytes: [index(["sbytes", "src_bytes"]), index(["dbytes", "dst_bytes"])],
+        }
+    })
 });
+
+/// Where a schema has the columns that a flow shows.
+fn positions(schema: &Schema) -> &'static Positions {
+    let place = Schema::ALL.into_iter().position(|known| known.id == schema.id);
+    &POSITIONS[place.expect("every schema is among all of them")]
+}
 
 /// The identity of a flow in the store: the same flow of the same packets always gets the same one, which is
 /// what makes a repeated replay find its flows again. 32 hexadecimal digits.
@@ -66,8 +74,10 @@ fn milliseconds(nanoseconds: i64) -> i64 {
     nanoseconds.div_euclid(1_000_000)
 }
 
-fn term(row: &[f64], position: usize) -> &'static str {
-    UNSW_NB15.columns[position].term(row[position]).unwrap_or("-")
+/// The term of a nominal column of a row.
+fn term(rows: &Rows, index: usize, position: usize) -> &'static str {
+    let column = &rows.schema().columns[position];
+    column.term(rows.row(index)[position]).unwrap_or("-")
 }
 
 /// A sum of two counts; a float-to-integer cast saturates, and counts are whole and not negative.
@@ -78,6 +88,8 @@ fn total(row: &[f64], positions: [usize; 2]) -> u64 {
 /// The flow at `index`, with the scores that detectors gave it.
 pub(super) fn flow(flows: &FlowBatch, index: usize, verdicts: &[Verdict]) -> Flow {
     let (row, identity) = (flows.rows.row(index), &flows.identities[index]);
+    let positions = positions(flows.rows.schema());
+    let term = |position| term(&flows.rows, index, position);
     Flow {
         id: flow_id(identity),
         start: milliseconds(identity.start_ns),
@@ -86,11 +98,11 @@ pub(super) fn flow(flows: &FlowBatch, index: usize, verdicts: &[Verdict]) -> Flo
         source_port: identity.source_port,
         destination: identity.destination.to_string(),
         destination_port: identity.destination_port,
-        protocol: term(row, POSITIONS.proto).to_owned(),
-        service: term(row, POSITIONS.service).to_owned(),
-        state: term(row, POSITIONS.state).to_owned(),
-        packets: total(row, POSITIONS.packets),
-        bytes: total(row, POSITIONS.bytes),
+        protocol: term(positions.proto).to_owned(),
+        service: term(positions.service).to_owned(),
+        state: term(positions.state).to_owned(),
+        packets: total(row, positions.packets),
+        bytes: total(row, positions.bytes),
         community_id: flows.community_ids[index].to_string(),
         scores: verdicts
             .iter()
@@ -113,13 +125,15 @@ pub(super) fn alert_hit(
     score: f32,
     contributions: Vec<Contribution>,
 ) -> AlertHit {
-    let (row, identity) = (flows.rows.row(index), &flows.identities[index]);
-    let protocol = term(row, POSITIONS.proto);
+    let identity = &flows.identities[index];
+    let schema = flows.rows.schema();
+    let positions = positions(schema);
+    let protocol = term(&flows.rows, index, positions.proto);
     AlertHit {
         flow_id: flow_id(identity),
         start: milliseconds(identity.start_ns),
         end: milliseconds(identity.end_ns),
-        kind: format!("{protocol}/{}", term(row, POSITIONS.service)),
+        kind: format!("{protocol}/{}", term(&flows.rows, index, positions.service)),
         source: identity.source.to_string(),
         source_port: identity.source_port,
         destination: identity.destination.to_string(),
@@ -130,7 +144,7 @@ pub(super) fn alert_hit(
         threshold: by.threshold,
         severity: severity(score, by.threshold, by.card.as_ref()),
         detector: by.reference.clone(),
-        schema: format!("{}@{}", UNSW_NB15.id, UNSW_NB15.version),
+        schema: format!("{}@{}", schema.id, schema.version),
         contributions,
     }
 }

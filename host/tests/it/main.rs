@@ -11,6 +11,7 @@ mod evidence;
 mod live;
 mod measures;
 mod replay;
+mod schemas;
 mod support;
 #[cfg(feature = "live")]
 mod wire;

@@ -1,0 +1,118 @@
+//! One program, more than one schema: features, models, scores and runs of `flow-v1`.
+
+use netsage_schema::FLOW_V1;
+use netsage_schema::csv::header;
+use serde_json::Value;
+
+use super::support::{Home, packages_built, stderr, stdout};
+
+/// Runs the program, which must succeed, and gives what it prints.
+fn run(home: &Home, arguments: &[&str]) -> String {
+    let output = home.run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    stdout(&output)
+}
+
+#[test]
+fn flows_have_the_columns_of_their_schema() {
+    let home = Home::new();
+    let capture = home.capture(500);
+    let capture = capture.to_str().unwrap();
+    let rows = run(&home, &["flows", capture, "--schema", "flow-v1"]);
+    assert_eq!(rows.lines().next(), Some(header(&FLOW_V1).as_str()));
+    assert!(rows.lines().count() > 500);
+    let settings = home.file("netsage.toml", b"schema = \"flow-v1\"\n");
+    assert_eq!(run(&home, &["flows", capture]), rows, "by {}", settings.display());
+    let refused = home.run(&["flows", capture, "--schema", "flow-v2"]);
+    assert_eq!(refused.status.code(), Some(2));
+    home.file("netsage.toml", b"schema = \"flow-v2\"\n");
+    let refused = home.run(&["flows", capture]);
+    assert!(
+        stderr(&refused).contains("`flow-v2` is none; there are unsw-nb15, flow-v1"),
+        "{}",
+        stderr(&refused)
+    );
+}
+
+#[test]
+fn a_model_of_flow_v1_scores_captures_and_rows_alike() {
+    if !packages_built() {
+        return;
+    }
+    let home = Home::new();
+    let capture = home.capture(2_000);
+    let capture = capture.to_str().unwrap();
+    let of_flow_v1 = ["--schema", "flow-v1"];
+    let mut train = vec![
+        "train",
+        "iforest",
+        "--from",
+        capture,
+        "--evaluate",
+        capture,
+        "--trees",
+        "10",
+    ];
+    train.extend(["--out", "my.artifact"]);
+    train.extend(of_flow_v1);
+    run(&home, &train);
+    let card = std::fs::read(home.path().join("my.card.json")).unwrap();
+    let card: Value = serde_json::from_slice(&card).unwrap();
+    assert_eq!(card["schema"], "flow-v1@1");
+    run(
+        &home,
+        &[
+            "detector",
+            "pack",
+            "--artifact",
+            "my.artifact",
+            "--card",
+            "my.card.json",
+            "--out",
+            "my.wasm",
+        ],
+    );
+    let checked = run(&home, &["detector", "check", "my.wasm"]);
+    assert!(checked.contains("src_flows"), "{checked}");
+
+    let rows = run(&home, &["flows", capture, "--schema", "flow-v1"]);
+    home.file("rows.csv", rows.as_bytes());
+    let mut score = vec!["score", capture, "--detector", "my.wasm"];
+    score.extend(of_flow_v1);
+    let of_capture = run(&home, &score);
+    assert_eq!(
+        run(&home, &["score", "rows.csv", "--detector", "my.wasm"]),
+        of_capture
+    );
+    assert_eq!(of_capture.lines().count(), rows.lines().count());
+
+    let mut replay = vec![
+        "run",
+        "--pcap",
+        capture,
+        "--detector",
+        "my.wasm",
+        "--exit-when-done",
+    ];
+    replay.extend(["--listen", "127.0.0.1:0"]);
+    replay.extend(of_flow_v1);
+    run(&home, &replay);
+
+    let other = home.run(&["score", capture, "--detector", "my.wasm"]);
+    assert_eq!(other.status.code(), Some(1));
+    assert!(stderr(&other).contains("unsw-nb15"), "{}", stderr(&other));
+    let mixed = home.run(&[
+        "train",
+        "iforest",
+        "--from",
+        "rows.csv",
+        capture,
+        "--out",
+        "mixed.artifact",
+    ]);
+    assert!(
+        stderr(&mixed).contains("train on one schema"),
+        "{}",
+        stderr(&mixed)
+    );
+}
