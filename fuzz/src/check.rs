@@ -116,7 +116,7 @@ pub fn meter(data: &[u8]) {
             Event::Packet(packet) => {
                 given += 1;
                 meter.packet(&packet);
-                assert!(meter.memory() <= most_memory);
+                assert!(meter.memory().total() <= most_memory);
             }
             Event::Clock(time_ns) => meter.advance(time_ns),
             Event::Drain => {

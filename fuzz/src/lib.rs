@@ -10,5 +10,43 @@ mod check;
 mod event;
 pub mod packets;
 
+use std::io;
+
 pub use check::{decode, file, meter};
 pub use event::{LINKS, write_head, write_packet};
+
+/// Runs a check on each file named on the command line.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn check_files(check: fn(&[u8])) -> io::Result<()> {
+    for path in std::env::args_os().skip(1) {
+        check(&std::fs::read(path)?);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    type Check = fn(&[u8]);
+
+    #[test]
+    fn the_corpus_holds() {
+        let targets: [(&str, Check); 3] = [
+            ("file", crate::file),
+            ("decode", crate::decode),
+            ("meter", crate::meter),
+        ];
+        for (target, check) in targets {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+            let mut inputs = 0;
+            for entry in std::fs::read_dir(folder).unwrap() {
+                check(&std::fs::read(entry.unwrap().path()).unwrap());
+                inputs += 1;
+            }
+            assert!(inputs > 0, "{target} has no corpus");
+        }
+    }
+}

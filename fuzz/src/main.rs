@@ -197,6 +197,16 @@ fn runs(traffic: &[SynthPacket], sample: &[SynthPacket]) -> Inputs {
         }
         inputs.push((format!("wrapped_{name}"), out));
     }
+    // Times at the ends of what can be told, alone and in pairs.
+    let mut out = Vec::new();
+    write_head(&mut out, 0, false, false);
+    for (step_ns, packet) in [0, i64::MIN, 1, i64::MAX, i64::MAX, 1, i64::MIN, i64::MIN, 1]
+        .into_iter()
+        .zip(sample)
+    {
+        write_packet(&mut out, LinkType::Ethernet, step_ns, &packet.bytes);
+    }
+    inputs.push(("far_times".to_owned(), out));
     inputs
 }
 

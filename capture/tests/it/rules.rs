@@ -250,6 +250,35 @@ fn later_pieces_count_for_the_flow_of_the_first() {
     assert_eq!(batch.len(), 2, "pieces without their first are a flow");
 }
 
+/// A piece of an IPv6 packet whose first piece holds an extension header that all pieces name.
+fn piece_of_ipv6(offset_and_more: u16, rest: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(8 + rest.len()).unwrap().to_be_bytes();
+    let mut packet = vec![0x60, 0, 0, 0, high, low, 44, 64];
+    packet.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    packet.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    packet.extend([60, 0]);
+    packet.extend(offset_and_more.to_be_bytes());
+    packet.extend([0, 1, 2, 3]);
+    packet.extend(rest);
+    packet
+}
+
+#[test]
+fn later_pieces_of_ipv6_find_the_flow_of_the_first() {
+    let mut first = vec![17, 0, 1, 4, 0, 0, 0, 0];
+    first.extend(&udp(Client, 9, &[7; 24])[20..]);
+    let (batch, _) = meter(
+        config(),
+        &[
+            (0, piece_of_ipv6(1, &first)),
+            (1, piece_of_ipv6(40 | 1, &[7; 40])),
+            (2, piece_of_ipv6(80, &[7; 10])),
+        ],
+    );
+    assert_eq!((batch.len(), value(&batch, 0, "spkts")), (1, 3.0));
+    assert_eq!(term(&batch, 0, "proto"), "udp");
+}
+
 /// Meters packets of one flow at these seconds: packets per record, false times and clock resets.
 fn check_times(seconds: &[i64], records: &[f64], false_times: u64, clock_resets: u64) {
     let packets: Vec<_> = seconds
