@@ -320,12 +320,15 @@ fn exchange(kind: &str) -> &'static [Line] {
     const SYN: u8 = 2;
     const ACK: u8 = 16;
     const HALF_OPEN: [Line; 2] = [(false, SYN, 1, b""), (true, SYN | ACK, 1, b"")];
-    const ESTABLISHED: [Line; 5] = [
+    // More packets than `flow-v1` keeps as they are, and HTTP, for which `unsw-nb15` takes a second cell.
+    const ESTABLISHED: [Line; 7] = [
         HALF_OPEN[0],
         HALF_OPEN[1],
         (false, ACK, 2, b""),
         (false, ACK, 2, b"GET / HTTP/1.1\r\n\r\n"),
         (true, ACK, 2, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"),
+        (false, ACK, 20, b""),
+        (false, ACK, 20, b"GET / HTTP/1.1\r\n\r\n"),
     ];
     match kind {
         "half-open" => &HALF_OPEN,

@@ -285,7 +285,8 @@ pub(crate) fn node(
         .current_dir(folder)
         .env("NETSAGE_URL", host.url())
         .env("NETSAGE_BIN", program)
-        .env("NETSAGE_CAPTURE", capture);
+        .env("NETSAGE_CAPTURE", capture)
+        .env("NETSAGE_WEB", workspace.dist.join("web"));
     if let Some(chromium) = setup::chromium() {
         command.env("CHROMIUM", chromium);
     }

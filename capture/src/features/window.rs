@@ -20,12 +20,14 @@ pub(crate) type Counts = [u8; 7];
 pub(crate) struct Block {
     length: usize,
     addresses: Vec<IpAddr>,
-    services: [u8; BLOCK],
-    sources: [u8; BLOCK],
-    destinations: [u8; BLOCK],
+    /// Of the last packets, as they occurred.
+    seconds_known: Vec<i64>,
+    services: [u16; BLOCK],
+    sources: [u16; BLOCK],
+    destinations: [u16; BLOCK],
     source_ports: [u16; BLOCK],
     destination_ports: [u16; BLOCK],
-    seconds: [i64; BLOCK],
+    seconds: [u16; BLOCK],
 }
 
 impl Default for Block {
@@ -33,6 +35,7 @@ impl Default for Block {
         Self {
             length: 0,
             addresses: Vec::with_capacity(2 * BLOCK),
+            seconds_known: Vec::with_capacity(BLOCK),
             services: [0; BLOCK],
             sources: [0; BLOCK],
             destinations: [0; BLOCK],
@@ -48,57 +51,63 @@ impl Block {
     pub(crate) fn clear(&mut self) {
         self.length = 0;
         self.addresses.clear();
+        self.seconds_known.clear();
     }
 
     /// Adds a record; a block holds [`BLOCK`] of them.
     pub(crate) fn push(&mut self, service: u16, identity: &Identity) {
         let at = self.length;
-        // Codes of services are few, and a block has at most 200 addresses.
-        self.services[at] = service as u8;
-        self.sources[at] = self.number_of(identity.source);
-        self.destinations[at] = self.number_of(identity.destination);
+        let second = identity.end_ns.div_euclid(1_000_000_000);
+        self.services[at] = service;
+        self.sources[at] = number_of(&mut self.addresses, identity.source);
+        self.destinations[at] = number_of(&mut self.addresses, identity.destination);
         self.source_ports[at] = identity.source_port;
         self.destination_ports[at] = identity.destination_port;
-        self.seconds[at] = identity.end_ns.div_euclid(1_000_000_000);
+        self.seconds[at] = number_of(&mut self.seconds_known, second);
         self.length += 1;
     }
 
     /// The counts of the record at `this`.
     pub(crate) fn counts(&self, this: usize) -> Counts {
-        let mut counts = [0_u8; 7];
+        let mut counts = [0_u16; 7];
         let length = self.length.min(BLOCK);
-        let columns = (
+        // All columns have one width, so that the compiler compares many records at once.
+        let (services, sources, destinations) = (
             &self.services[..length],
             &self.sources[..length],
             &self.destinations[..length],
+        );
+        let (source_ports, destination_ports, seconds) = (
             &self.source_ports[..length],
             &self.destination_ports[..length],
             &self.seconds[..length],
         );
         for other in 0..length {
-            let service = columns.0[other] == columns.0[this];
-            let source = columns.1[other] == columns.1[this];
-            let destination = columns.2[other] == columns.2[this];
-            let source_port = columns.3[other] == columns.3[this];
-            let destination_port = columns.4[other] == columns.4[this];
-            let second = columns.5[other] == columns.5[this];
-            counts[0] += u8::from(service & source);
-            counts[1] += u8::from(service & destination);
-            counts[2] += u8::from(second & destination);
-            counts[3] += u8::from(second & source);
-            counts[4] += u8::from(second & source & destination_port);
-            counts[5] += u8::from(second & destination & source_port);
-            counts[6] += u8::from(second & source & destination);
+            let service = services[other] == services[this];
+            let source = sources[other] == sources[this];
+            let destination = destinations[other] == destinations[this];
+            let source_port = source_ports[other] == source_ports[this];
+            let destination_port = destination_ports[other] == destination_ports[this];
+            let second = seconds[other] == seconds[this];
+            counts[0] += u16::from(service & source);
+            counts[1] += u16::from(service & destination);
+            counts[2] += u16::from(second & destination);
+            counts[3] += u16::from(second & source);
+            counts[4] += u16::from(second & source & destination_port);
+            counts[5] += u16::from(second & destination & source_port);
+            counts[6] += u16::from(second & source & destination);
         }
-        counts
+        // There are no more than 100 records.
+        counts.map(|count| count as u8)
     }
+}
 
-    fn number_of(&mut self, address: IpAddr) -> u8 {
-        let known = self.addresses.iter().position(|&other| other == address);
-        let number = known.unwrap_or_else(|| {
-            self.addresses.push(address);
-            self.addresses.len() - 1
-        });
-        number as u8
-    }
+/// The place of a value among those that have occurred.
+fn number_of<T: PartialEq>(known: &mut Vec<T>, value: T) -> u16 {
+    let place = known.iter().position(|other| *other == value);
+    let number = place.unwrap_or_else(|| {
+        known.push(value);
+        known.len() - 1
+    });
+    number as u16
 }

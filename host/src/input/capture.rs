@@ -9,6 +9,8 @@ use super::{Content, InputError, Opened, Progress};
 
 /// Packets between two looks at what the meter has ready.
 const PACKETS_PER_DRAIN: u64 = 256;
+/// Records taken at once when all flows end, so that they need not all lie in memory twice.
+const RECORDS_AT_THE_END: usize = 4096;
 
 /// An open capture file.
 pub struct CaptureFile {
@@ -84,9 +86,15 @@ pub fn meter_file<E>(
         }
     };
     meter.finish();
-    meter.drain(&mut batch);
-    if !batch.is_empty() {
-        each(&batch)?;
+    loop {
+        let has_more = meter.drain_some(RECORDS_AT_THE_END, &mut batch);
+        if !batch.is_empty() {
+            each(&batch)?;
+            batch.clear();
+        }
+        if !has_more {
+            break;
+        }
     }
     Ok((meter.stats().clone(), damage))
 }

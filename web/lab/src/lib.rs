@@ -17,6 +17,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 pub mod dataset;
 pub mod describe;
+pub mod flows;
 pub mod package;
 pub mod sample;
 
@@ -38,6 +39,15 @@ pub fn artifact(package: &[u8]) -> Result<Vec<u8>, String> {
     package::artifact(package)
         .map(<[u8]>::to_vec)
         .map_err(|error| error.to_string())
+}
+
+/// The flows of a capture (pcap or pcapng) as CSV, byte by byte what `netsage flows` prints. `flow_memory` in bytes.
+///
+/// # Errors
+/// A sentence when the schema is not known or the capture is damaged.
+#[wasm_bindgen]
+pub fn flows_csv(capture: &[u8], schema: &str, flow_memory: u32) -> Result<Vec<u8>, String> {
+    flows::csv(capture, schema, flow_memory as usize).map_err(|error| error.to_string())
 }
 
 /// A data set together with the columns that one detector wants.
