@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use crate::application::{Conversation, Expectations, Told, uses_ftp_data_port};
 use crate::batch::FlowBatch;
 use crate::decode::{DecodeOptions, Decoded, Transport, decode, protocol};
-use crate::features::{FeatureSet, Seen};
+use crate::features::{FeatureSet, Opening, Seen};
 use crate::flow::cells::{CELL_BYTES, NONE};
 use crate::flow::fragments::{FragmentedPacket, Fragments};
 use crate::flow::index;
@@ -188,11 +188,13 @@ impl<F: FeatureSet> Engine<F> {
 
     fn decoded(&mut self, packet: &Packet<'_>, decoded: &Decoded<'_>, now_ns: i64) {
         let endpoints = Endpoints::of(decoded);
-        let place = self.flow_of(decoded, &endpoints, now_ns);
+        let place = self.flow_of(decoded, &endpoints, packet.time_ns, now_ns);
         let flow = self.table.flow_mut(place);
         let direction = flow.direction_of(decoded, &endpoints);
         let is_active = flow.packet(decoded, direction, packet.time_ns);
         let is_half_open = flow.is_half_open();
+        let is_later_piece =
+            !flow.is_orphan_fragment && decoded.fragment.is_some_and(|fragment| !fragment.first);
         let mut told = Told::Nothing;
         let (mut payload, mut tcp) = (0, None);
         match &decoded.transport {
@@ -217,6 +219,7 @@ impl<F: FeatureSet> Engine<F> {
             payload,
             time_to_live: decoded.time_to_live,
             is_active,
+            is_later_piece,
             tcp,
         };
         let far = self.set.packet(&mut self.table.cells, place, &seen);
@@ -245,9 +248,9 @@ impl<F: FeatureSet> Engine<F> {
     }
 
     /// The flow of a packet, made for it if need be.
-    fn flow_of(&mut self, decoded: &Decoded<'_>, endpoints: &Endpoints, now_ns: i64) -> u32 {
+    fn flow_of(&mut self, decoded: &Decoded<'_>, endpoints: &Endpoints, time_ns: i64, now_ns: i64) -> u32 {
         let Some(fragment) = decoded.fragment else {
-            return self.known(decoded, endpoints, false, now_ns);
+            return self.known(decoded, endpoints, false, time_ns, now_ns);
         };
         let shared = FragmentedPacket {
             source: decoded.source,
@@ -256,7 +259,7 @@ impl<F: FeatureSet> Engine<F> {
             identification: fragment.identification,
         };
         if fragment.first {
-            let place = self.known(decoded, endpoints, false, now_ns);
+            let place = self.known(decoded, endpoints, false, time_ns, now_ns);
             self.fragments.expect(shared, self.table.reference(place));
             return place;
         }
@@ -266,26 +269,42 @@ impl<F: FeatureSet> Engine<F> {
                 self.resume(place, now_ns);
                 place
             }
-            None => self.known(decoded, endpoints, true, now_ns),
+            None => self.known(decoded, endpoints, true, time_ns, now_ns),
         }
     }
 
     /// The flow by its 5-tuple.
-    fn known(&mut self, decoded: &Decoded<'_>, endpoints: &Endpoints, is_orphan: bool, now_ns: i64) -> u32 {
+    fn known(
+        &mut self,
+        decoded: &Decoded<'_>,
+        endpoints: &Endpoints,
+        is_orphan: bool,
+        time_ns: i64,
+        now_ns: i64,
+    ) -> u32 {
         let hash = self.table.hash(endpoints, is_orphan);
+        let mut near = F::Near::default();
         if let Some(place) = self.table.find(hash, endpoints, is_orphan) {
             self.resume(place, now_ns);
-            let opens = match &decoded.transport {
-                Transport::Tcp(segment) => segment.flags.syn() && !segment.flags.ack(),
-                _ => false,
-            };
-            if !(opens && self.table.flow(place).tcp.is_over()) {
+            let flow = self.table.flow_mut(place);
+            let Transport::Tcp(segment) = &decoded.transport else {
                 return place;
+            };
+            let opening = Opening {
+                segment,
+                direction: flow.direction_of(decoded, endpoints),
+                time_ns,
+                time_to_live: decoded.time_to_live,
+            };
+            match F::reopened(flow, &opening) {
+                Some(first) => near = first,
+                None => return place,
             }
             // The ports are used again: another connection.
             self.end(place);
         }
         let mut flow = Flow::new(*endpoints, decoded, is_orphan);
+        flow.near = near;
         let is_announced = endpoints.protocol == protocol::TCP
             && self
                 .expectations

@@ -1,6 +1,6 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443, 4861).
 
-use super::u16_at;
+use super::{u16_at, u32_at};
 use crate::stats::NotMetered;
 
 /// The head of an ICMP message.
@@ -12,31 +12,31 @@ pub struct IcmpMessage {
     pub kind: u8,
     /// Code.
     pub code: u8,
-    /// What request and reply share; 0 for messages that have no such field.
-    pub identifier: u16,
+    /// What Argus tells messages of the same type and code apart by: identifier and sequence number of an echo,
+    /// or of an error the address, port or protocol that it is about; 0 for all others.
+    pub detail: u32,
 }
+
+/// Bytes of an ICMP header, behind which an error quotes the packet that it is about.
+const HEADER: usize = 8;
 
 impl IcmpMessage {
     pub(super) fn parse(bytes: &[u8], version6: bool) -> Result<Self, NotMetered> {
         let [kind, code, _, _, ..] = *bytes else {
             return Err(NotMetered::IcmpHeader);
         };
-        let message = Self {
+        let detail = match (version6, kind) {
+            (true, _) => 0,
+            (false, 0 | 8) if bytes.len() < HEADER => return Err(NotMetered::IcmpHeader),
+            (false, 0 | 8) => u32_at(bytes, 4),
+            (false, 3 | 5) => quoted(kind, code, &bytes[HEADER.min(bytes.len())..]),
+            (false, _) => 0,
+        };
+        Ok(Self {
             version6,
             kind,
             code,
-            identifier: 0,
-        };
-        let has_identifier = match message.request_kind() {
-            Some(request) => !version6 || request == 128,
-            None => false,
-        };
-        if has_identifier && bytes.len() < 6 {
-            return Err(NotMetered::IcmpHeader);
-        }
-        Ok(Self {
-            identifier: if has_identifier { u16_at(bytes, 4) } else { 0 },
-            ..message
+            detail,
         })
     }
 
@@ -57,5 +57,42 @@ impl IcmpMessage {
     /// Whether it answers a request.
     pub fn is_reply(&self) -> bool {
         self.request_kind().is_some_and(|request| request != self.kind)
+    }
+
+    /// Whether it asks for a reply of its own type.
+    pub fn is_question(&self) -> bool {
+        !self.version6 && self.request_kind() == Some(self.kind)
+    }
+
+    /// Whether it reports on another packet.
+    pub fn is_error(&self) -> bool {
+        if self.version6 {
+            self.kind < 128
+        } else {
+            !matches!(self.kind, 0 | 8..=10 | 13..=18)
+        }
+    }
+}
+
+/// What an IPv4 destination-unreachable or redirect message is about; 0 where too little was captured.
+fn quoted(kind: u8, code: u8, packet: &[u8]) -> u32 {
+    const IP_HEADER: usize = 20;
+    if packet.len() < IP_HEADER {
+        return 0;
+    }
+    let destination = u32_at(packet, 16);
+    let protocol = u32::from(packet[9]);
+    match (kind, code) {
+        // Network and host, for either.
+        (_, 0 | 1) => destination,
+        (3, 2) => protocol,
+        (3, 3) => {
+            let ports = packet.get(usize::from(packet[0] & 15) * 4..).unwrap_or_default();
+            let port = if ports.len() < 4 { 0 } else { u16_at(ports, 2) };
+            protocol << 16 | u32::from(port)
+        }
+        // Type of service.
+        (5, 2 | 3) => u32::from(packet[1]),
+        _ => 0,
     }
 }

@@ -17,8 +17,9 @@ use netsage_schema::Schema;
 
 use crate::application::HttpData;
 use crate::batch::FlowBatch;
-use crate::decode::TcpFlags;
+use crate::decode::{TcpFlags, TcpSegment};
 use crate::flow::cells::Cells;
+use crate::flow::state::Flow;
 use crate::flow::table::FlowTable;
 use crate::meter::Mode;
 
@@ -45,6 +46,14 @@ pub(crate) trait FeatureSet: Sized {
 
     /// Reads HTTP, where the schema asks for it. Gives the far sums when the flow needs them from now on.
     fn http(&mut self, cells: &mut Cells<Self>, place: u32, data: &HttpData<'_>) -> Option<Self::Far>;
+
+    /// Whether a segment of a known flow opens another connection on the same ports. `Some` has the near sums with
+    /// which that begins.
+    fn reopened(flow: &mut Flow<Self::Near>, opening: &Opening<'_>) -> Option<Self::Near> {
+        let flags = opening.segment.flags;
+        let opens = flags.syn() && !flags.ack() && flow.tcp.is_over();
+        opens.then(Self::Near::default)
+    }
 
     /// Begins a new record of the same flow. Gives the far sums when the flow needs them from now on.
     fn restart(cells: &mut Cells<Self>, place: u32) -> Option<Self::Far>;
@@ -77,6 +86,16 @@ pub(crate) trait FeatureSet: Sized {
     fn left_early(&self) -> u64;
 }
 
+/// A segment that may open another connection on the ports of a known flow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opening<'a> {
+    pub(crate) segment: &'a TcpSegment<'a>,
+    /// As the known flow has it.
+    pub(crate) direction: usize,
+    pub(crate) time_ns: i64,
+    pub(crate) time_to_live: u8,
+}
+
 /// A packet, as sums see it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
@@ -90,6 +109,8 @@ pub(crate) struct Seen {
     pub(crate) time_to_live: u8,
     /// Whether the gap before it was within an exchange.
     pub(crate) is_active: bool,
+    /// Whether it is a later piece of a fragmented packet that counts for the flow of the first.
+    pub(crate) is_later_piece: bool,
     /// Flags and window of a TCP segment.
     pub(crate) tcp: Option<(TcpFlags, u16)>,
 }

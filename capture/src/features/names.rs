@@ -59,7 +59,7 @@ pub(super) fn icmp_state(message: &IcmpMessage) -> &'static str {
             128 => "ECO",
             129 => "ECR",
             130 => "MLQ",
-            131 | 143 => "MLR",
+            131 => "MLR",
             132 => "MLD",
             133 => "NRS",
             134 => "NRA",
@@ -67,7 +67,7 @@ pub(super) fn icmp_state(message: &IcmpMessage) -> &'static str {
             136 => "NNA",
             137 => "RED",
             144 => "MHQ",
-            145 => "MHR",
+            143 | 145 => "MHR",
             _ => "no",
         };
     }
@@ -111,7 +111,7 @@ mod tests {
                         version6,
                         kind,
                         code,
-                        identifier: 0,
+                        detail: 0,
                     }));
                 }
             }

@@ -8,19 +8,30 @@ use crate::flow::state::Flow;
 
 /// Computes a row; the seven window counts stay 0.
 pub(super) fn row(flow: &Flow<Near>, http: Option<&Http>) -> Row {
-    let [source, destination] = &flow.near.directions;
-    let duration = flow.end_ns.saturating_sub(flow.start_ns).max(0) as f64 / 1e9;
+    let source_side = flow.source_of_record();
+    let destination_side = 1 - source_side;
+    let source = &flow.near.directions[source_side];
+    let destination = &flow.near.directions[destination_side];
+    let packets = source.packets + destination.packets;
+    let duration = flow.duration(packets);
     let state = state(flow);
     let is_tcp = flow.endpoints.protocol == protocol::TCP;
-    let [source_tcp, destination_tcp] = &flow.tcp.sides;
     let (synack, ackdat) = flow.tcp.handshake();
     let conversation = &flow.conversation;
     let transaction_depth = http.map_or(0.0, |http| f64::from(http.requests));
     let ends = &flow.endpoints;
     let same_ends = ends.source == ends.destination && ends.source_port == ends.destination_port;
-    let window = |side| {
-        if is_tcp {
+    // Argus has nothing to say about a side's window in a record that lacks the source.
+    let window = |side, said: bool| {
+        if is_tcp && said {
             f64::from(flow.tcp.window(side))
+        } else {
+            0.0
+        }
+    };
+    let loss = |side| {
+        if flow.tcp.tells_loss() {
+            f64::from(flow.tcp.retransmitted(side))
         } else {
             0.0
         }
@@ -41,21 +52,21 @@ pub(super) fn row(flow: &Flow<Near>, http: Option<&Http>) -> Row {
         destination.packets as f64,
         source.bytes as f64,
         destination.bytes as f64,
-        rate(source.packets + destination.packets, duration),
+        rate(packets, duration),
         f64::from(source.time_to_live),
         f64::from(destination.time_to_live),
         load(source, duration),
         load(destination, duration),
-        source_tcp.retransmitted as f64,
-        destination_tcp.retransmitted as f64,
+        loss(source_side),
+        loss(destination_side),
         source.gaps.mean(),
         destination.gaps.mean(),
         source.gaps.jitter(),
         destination.gaps.jitter(),
-        window(0),
-        sequence(0),
-        sequence(1),
-        window(1),
+        window(source_side, source.packets > 0),
+        sequence(source_side),
+        sequence(destination_side),
+        window(destination_side, source.packets > 0 && destination.packets > 0),
         synack + ackdat,
         synack,
         ackdat,
@@ -91,7 +102,7 @@ fn state(flow: &Flow<Near>) -> &'static str {
     let [source, destination] = flow.near.directions.map(|direction| direction.packets > 0);
     match (source, destination) {
         (true, true) => "CON",
-        (true, false) if flow.earlier_records == 0 => "INT",
+        (true, false) if flow.earlier_records == 0 || flow.endpoints.protocol == protocol::ARP => "INT",
         (true, false) => "REQ",
         (false, _) => "RSP",
     }

@@ -4,16 +4,17 @@
 //! In a replay a finished record waits until no unfinished one can have an earlier last packet. A live meter cannot
 //! wait: it takes records as they finish and closes a block that has been open for half a second.
 
-use netsage_schema::{Schema, UNSW_NB15};
+use netsage_schema::{Identity, Schema, UNSW_NB15};
 
 use super::order::Order;
 use super::row::row;
 use super::window::{BLOCK, Block, Counts};
-use super::{FeatureSet, Seen};
+use super::{FeatureSet, Opening, Seen};
 use crate::application::{Http, HttpData};
 use crate::batch::FlowBatch;
 use crate::flow::cells::Cells;
 use crate::flow::gaps::Gaps;
+use crate::flow::state::{Flow, microseconds};
 use crate::flow::table::FlowTable;
 use crate::meter::Mode;
 
@@ -69,7 +70,7 @@ impl UnswNb15 {
         for &place in &self.block {
             let flow = table.flow(place);
             self.compared
-                .push(flow.conversation.service_code(), &flow.identity());
+                .push(flow.conversation.service_code(), &identity(flow));
         }
         for (index, &place) in self.block.iter().enumerate() {
             table.flow_mut(place).near.counts = self.compared.counts(index);
@@ -77,6 +78,13 @@ impl UnswNb15 {
         }
         self.block.clear();
     }
+}
+
+/// Who the record is about, told as Argus tells it.
+fn identity(flow: &Flow<Near>) -> Identity {
+    let packets = flow.near.directions.map(|direction| direction.packets);
+    let start_ns = flow.start_of_record_ns(packets[0] + packets[1]);
+    flow.identity_from(flow.source_of_record(), start_ns)
 }
 
 impl FeatureSet for UnswNb15 {
@@ -104,8 +112,11 @@ impl FeatureSet for UnswNb15 {
         let direction = &mut cells.slot_mut(place).flow.near.directions[seen.direction];
         direction.packets += 1;
         direction.bytes += u64::from(seen.bytes);
-        direction.time_to_live = seen.time_to_live;
-        direction.gaps.packet(seen.time_ns, seen.is_active);
+        // Argus adds later pieces to the flow of the first without looking at them again.
+        if !seen.is_later_piece {
+            direction.time_to_live = seen.time_to_live;
+            direction.gaps.packet(microseconds(seen.time_ns), seen.is_active);
+        }
         None
     }
 
@@ -118,6 +129,25 @@ impl FeatureSet for UnswNb15 {
         let mut http = Http::default();
         http.read(data);
         Some(http)
+    }
+
+    fn reopened(flow: &mut Flow<Near>, opening: &Opening<'_>) -> Option<Near> {
+        if !flow.tcp.is_reopened_by(opening.segment.flags) {
+            return None;
+        }
+        flow.closed_by(opening.segment, opening.direction, opening.time_ns);
+        let first = flow.first_sender();
+        let closed = &mut flow.near.directions;
+        closed[opening.direction].time_to_live = opening.time_to_live;
+        // Argus does not forget everything. Whoever opens a connection is its source; what is kept belongs to the
+        // order in which the sides came.
+        let mut near = Near::default();
+        for (side, direction) in near.directions.iter_mut().enumerate() {
+            direction.time_to_live = closed[side ^ first].time_to_live;
+            direction.gaps = closed[side ^ first].gaps;
+            direction.gaps.restart();
+        }
+        Some(near)
     }
 
     fn restart(cells: &mut Cells<Self>, place: u32) -> Option<Http> {
@@ -169,7 +199,7 @@ impl FeatureSet for UnswNb15 {
         for (column, count) in COUNT_COLUMNS.into_iter().zip(flow.near.counts) {
             row[column] = f64::from(count);
         }
-        batch.push(&row, flow.identity(), flow.community_id());
+        batch.push(&row, identity(flow), flow.community_id());
     }
 
     fn order_memory(&self) -> usize {

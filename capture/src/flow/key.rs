@@ -2,17 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::decode::{Decoded, Transport, protocol};
-
-/// Service ports that turn a TCP flow round when its SYN was not seen: the TCP services up to 1024 of the
-/// usual service list, in order. Port 20 is not among them, because FTP data flows come from it.
-#[rustfmt::skip]
-const SERVICE_PORTS: [u16; 85] = [
-    1, 7, 9, 11, 13, 15, 17, 19, 21, 22, 23, 25, 37, 43, 49, 53, 70, 79, 80, 88, 102, 104, 106, 110, 111, 113,
-    119, 135, 139, 143, 161, 162, 163, 164, 174, 179, 199, 209, 210, 345, 346, 369, 370, 389, 427, 443, 444,
-    445, 464, 465, 487, 512, 513, 514, 515, 538, 540, 543, 544, 548, 554, 563, 587, 607, 628, 631, 636, 646,
-    655, 706, 749, 750, 751, 754, 775, 777, 783, 853, 871, 873, 989, 990, 992, 993, 995,
-];
+use super::services;
+use crate::decode::{Decoded, IcmpMessage, Transport, protocol};
 
 const DNS_PORT: u16 = 53;
 
@@ -26,8 +17,19 @@ pub(crate) struct Endpoints {
     pub(crate) protocol: u8,
     /// The DNS transaction, the ICMP identifier, or the fragment: what parts flows beyond the 5-tuple.
     discriminator: u32,
+    /// Type and code of ICMP.
+    kind: u16,
     /// Whether the packet goes from the destination to the source: an answer seen without its question.
     pub(crate) turned: bool,
+}
+
+/// The type that stands for a question and all its answers.
+fn asked_kind(message: &IcmpMessage) -> u8 {
+    match (message.version6, message.kind) {
+        // Listeners report and leave without being asked, and count as asked all the same.
+        (true, 131 | 132) => 130,
+        _ => message.request_kind().unwrap_or(message.kind),
+    }
 }
 
 impl Endpoints {
@@ -39,6 +41,7 @@ impl Endpoints {
             destination_port: 0,
             protocol: packet.protocol,
             discriminator: 0,
+            kind: 0,
             turned: false,
         };
         match &packet.transport {
@@ -47,25 +50,30 @@ impl Endpoints {
                 endpoints.destination_port = segment.destination_port;
                 endpoints.turned = match (segment.flags.syn(), segment.flags.ack()) {
                     (true, acknowledges) => acknowledges,
-                    (false, _) => {
-                        segment.destination_port > 1024
-                            && SERVICE_PORTS.binary_search(&segment.source_port).is_ok()
-                    }
+                    (false, _) => services::answers(segment.source_port, segment.destination_port),
                 };
             }
             Transport::Udp(datagram) => {
                 endpoints.source_port = datagram.source_port;
                 endpoints.destination_port = datagram.destination_port;
-                let is_dns = datagram.source_port == DNS_PORT || datagram.destination_port == DNS_PORT;
+                // Argus looks for transactions behind IPv4 only.
+                let is_dns = packet.source.is_ipv4()
+                    && (datagram.source_port == DNS_PORT || datagram.destination_port == DNS_PORT);
                 if let ([high, low, ..], true) = (datagram.payload, is_dns) {
                     // Never 0, so that a transaction 0 is a transaction too.
                     endpoints.discriminator = 1 << 16 | u32::from(u16::from_be_bytes([*high, *low]));
                 }
             }
             Transport::Icmp(message) => {
-                endpoints.turned = message.is_reply();
-                let kind = message.request_kind().unwrap_or(message.kind);
-                endpoints.discriminator = u32::from(kind) << 16 | u32::from(message.identifier);
+                endpoints.turned = !message.version6 && message.is_reply();
+                let kind = asked_kind(message);
+                let code = if message.is_error() || message.version6 {
+                    message.code
+                } else {
+                    0
+                };
+                endpoints.kind = u16::from(kind) << 8 | u16::from(code);
+                endpoints.discriminator = message.detail;
                 // Type and code stand where others have ports.
                 endpoints.source_port = u16::from(kind);
                 endpoints.destination_port = u16::from(message.code);
@@ -88,18 +96,24 @@ impl Endpoints {
         endpoints
     }
 
+    /// Whether a question in the other direction is another flow.
+    fn is_directed(&self) -> bool {
+        matches!(self.protocol, protocol::ICMP | protocol::ARP)
+    }
+
     /// Whether both belong to one flow, whichever side sent them.
     pub(crate) fn is_same_flow(&self, other: &Self) -> bool {
         let [source, destination] = self.sides();
         self.protocol == other.protocol
-            && self.discriminator == other.discriminator
-            && ([source, destination] == other.sides() || [destination, source] == other.sides())
+            && (self.discriminator, self.kind) == (other.discriminator, other.kind)
+            && ([source, destination] == other.sides()
+                || !self.is_directed() && [destination, source] == other.sides())
     }
 
     /// What is hashed: the same for both directions, so equal for all packets of a flow.
     pub(crate) fn key(&self, is_orphan_fragment: bool) -> FlowKey {
         let [mut low, mut high] = self.sides();
-        if high < low {
+        if high < low && !self.is_directed() {
             std::mem::swap(&mut low, &mut high);
         }
         let mut key = FlowKey {
@@ -114,6 +128,7 @@ impl Endpoints {
             key.push(port.to_be_bytes());
         }
         key.push(self.discriminator.to_be_bytes());
+        key.push(self.kind.to_be_bytes());
         key.push([self.protocol, u8::from(is_orphan_fragment)]);
         key
     }
@@ -138,7 +153,7 @@ pub(crate) struct FlowKey {
 }
 
 impl FlowKey {
-    const LARGEST: usize = 2 * (16 + 2) + 4 + 2;
+    const LARGEST: usize = 2 * (16 + 2) + 4 + 2 + 2;
 
     /// The bytes to hash.
     pub(crate) fn bytes(&self) -> &[u8] {

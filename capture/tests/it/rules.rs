@@ -162,23 +162,50 @@ fn without_traffic_no_timer_of_a_replay_moves() {
 
 #[test]
 fn a_syn_on_a_closed_connection_is_another_record() {
-    let mut packets = connection(80, 0, b"a", b"b");
-    packets.extend(connection(80, SECOND, b"a", b"b"));
-    let (batch, _) = meter(config(), &packets);
-    assert_eq!(batch.len(), 2);
-    assert_eq!([value(&batch, 0, "spkts"), value(&batch, 1, "spkts")], [5.0, 5.0]);
+    let opening = connection(80, SECOND, b"a", b"b");
+    for (ending, records) in [
+        (vec![(0, tcp(Server, 80, RST, 902, 0, b""))], 2),
+        (vec![(0, tcp(Client, 80, FIN | ACK, 102, 902, b""))], 2),
+        // Argus takes a connection whose closing was acknowledged on.
+        (
+            vec![
+                (0, tcp(Client, 80, FIN | ACK, 102, 902, b"")),
+                (1, tcp(Server, 80, ACK, 902, 103, b"")),
+            ],
+            1,
+        ),
+    ] {
+        let mut packets = connection(80, 0, b"a", b"b")[..5].to_vec();
+        packets.extend(
+            ending
+                .into_iter()
+                .map(|(at, packet)| (100 * MILLISECOND + at, packet)),
+        );
+        packets.extend(opening.clone());
+        let (batch, _) = meter(config(), &packets);
+        assert_eq!(batch.len(), records);
+    }
 }
 
 #[test]
 fn an_answer_seen_first_is_turned_round() {
-    for packet in [
-        tcp(Server, 80, ACK, 1, 1, b"x"),
-        tcp(Server, 8080, SYN | ACK, 1, 1, b""),
-        icmp(Server, 0, 0, 7),
+    for packets in [
+        vec![tcp(Server, 80, ACK, 1, 1, b"x")],
+        vec![tcp(Server, 8080, ACK, 1, 1, b"x")],
+        vec![
+            tcp(Server, 5001, SYN | ACK, 1, 1, b""),
+            tcp(Server, 5001, FIN | ACK, 2, 1, b""),
+        ],
+        vec![icmp(Server, 0, 0, 7)],
     ] {
-        let (batch, _) = meter(config(), &[(0, packet)]);
+        let answers = packets.len() as f64;
+        let timed: Vec<_> = packets.into_iter().map(|packet| (0, packet)).collect();
+        let (batch, _) = meter(config(), &timed);
         assert_eq!(batch.identities[0].source.to_string(), "10.0.0.1");
-        assert_eq!((value(&batch, 0, "spkts"), value(&batch, 0, "dpkts")), (0.0, 1.0));
+        assert_eq!(
+            (value(&batch, 0, "spkts"), value(&batch, 0, "dpkts")),
+            (0.0, answers)
+        );
     }
     let (batch, _) = meter(config(), &[(0, udp(Server, 80, b"x"))]);
     assert_eq!(

@@ -144,7 +144,7 @@ impl FeatureSet for FlowV1 {
             measures,
             counts: &flow.near.counts.unwrap_or_default(),
             handshake: flow.tcp.handshake(),
-            retransmissions: flow.tcp.sides.map(|side| side.retransmitted),
+            retransmissions: [0, 1].map(|side| u64::from(flow.tcp.retransmitted(side))),
         });
         batch.push(&row, flow.identity(), flow.community_id());
     }

@@ -66,7 +66,7 @@ fn shown(decoded: &Decoded<'_>) -> String {
         Transport::Sctp(packet) => ends(packet.source_port, packet.destination_port, "sctp"),
         Transport::Icmp(message) => format!(
             "{source} > {destination} icmp {} {}",
-            message.kind, message.identifier
+            message.kind, message.detail
         ),
         Transport::Arp { reply } => format!("{source} > {destination} arp reply {reply}"),
         Transport::Other => format!("{source} > {destination} protocol {}", decoded.protocol),

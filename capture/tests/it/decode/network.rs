@@ -26,12 +26,12 @@ fn protocols_of_ip() {
     check(
         101,
         &icmp(Client, 8, 0, 7),
-        "10.0.0.1 > 10.0.0.2 icmp 8 7 at 0 of 28 with 8",
+        "10.0.0.1 > 10.0.0.2 icmp 8 458753 at 0 of 28 with 8",
     );
     check(
         101,
         &ipv6(58, &[128, 0, 0, 0, 0, 7, 0, 1]),
-        "2001:db8::1 > 2001:db8::2 icmp 128 7 at 0 of 48 with 8",
+        "2001:db8::1 > 2001:db8::2 icmp 128 0 at 0 of 48 with 8",
     );
     check(
         101,
