@@ -1,9 +1,8 @@
 //! The oracle: `argus` writes records, `ra` prints them.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
+use std::process::{Command, Output, Stdio};
 
 use crate::ParityError;
 use crate::record::{COLUMNS, Cell, Kind, Record};
@@ -27,51 +26,17 @@ pub fn is_installed() -> bool {
 
 /// The records of a capture, in the order of Argus.
 ///
-/// Status interval 60 s, all timing, no management records; what `ra` prints has six digits behind the point.
+/// Status interval 60 s, all timing, no management records; what `ra` prints has six digits behind the point. The
+/// records go through a file: into a pipe Argus now and then loses the last one.
 ///
 /// # Errors
 /// When a program is missing or fails, or what it prints is not understood.
 pub fn records(path: &Path) -> Result<Vec<Record>, ParityError> {
-    let mut server = start_server(path)?;
-    let mut complaints = server.stderr.take();
-    let records = server.stdout.take().map_or_else(Stdio::null, Stdio::from);
-    // Both ends of a pipe have to be served at once.
-    let listener = thread::spawn(move || {
-        let mut text = String::new();
-        if let Some(stream) = &mut complaints {
-            let _ = stream.read_to_string(&mut text);
-        }
-        text
-    });
-    let mut client = Command::new("ra");
-    client.args([
-        "-F",
-        "/dev/null",
-        "-n",
-        "-u",
-        "-r",
-        "-",
-        "-c",
-        ",",
-        "-p",
-        "6",
-        "-s",
-    ]);
-    client.args(COLUMNS.map(|column| column.argus));
-    client.args(["-", "not", "man"]);
-    let printed = client
-        .stdin(records)
-        .output()
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => ParityError::NoArgus,
-            _ => ParityError::Run {
-                program: "ra",
-                source,
-            },
-        });
-    let status = server.wait();
-    let complaint = listener.join().unwrap_or_default();
-    let printed = printed?;
+    let failed = |program| move |source| ParityError::Run { program, source };
+    let folder = tempfile::tempdir().map_err(failed("argus"))?;
+    let file = folder.path().join("records.argus");
+    let server = run_server(path, &file)?;
+    let complaint = String::from_utf8_lossy(&server.stderr);
     if let Some(reason) = complaint.lines().find(|line| line.contains("ArgusError")) {
         let reason = reason.rsplit(')').next().unwrap_or(reason).trim().to_owned();
         return Err(ParityError::Unreadable {
@@ -79,10 +44,20 @@ pub fn records(path: &Path) -> Result<Vec<Record>, ParityError> {
             reason,
         });
     }
-    status.map_err(|source| ParityError::Run {
-        program: "argus",
-        source,
-    })?;
+    let mut client = Command::new("ra");
+    client.args(["-F", "/dev/null", "-nn", "-u", "-c", ",", "-p", "6", "-r"]);
+    client
+        .arg(&file)
+        .arg("-s")
+        .args(COLUMNS.map(|column| column.argus));
+    client.args(["-", "not", "man"]);
+    let printed = client
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ParityError::NoArgus,
+            _ => failed("ra")(source),
+        })?;
     String::from_utf8_lossy(&printed.stdout)
         .lines()
         .filter(|line| !line.starts_with("SrcAddr"))
@@ -97,17 +72,13 @@ pub fn records(path: &Path) -> Result<Vec<Record>, ParityError> {
         .collect()
 }
 
-fn start_server(path: &Path) -> Result<std::process::Child, ParityError> {
+fn run_server(capture: &Path, records: &Path) -> Result<Output, ParityError> {
     for program in SERVERS {
-        let started = Command::new(program)
-            .args(["-F", "/dev/null", "-J", "-S", "60", "-w", "-", "-r"])
-            .arg(path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        match started {
-            Ok(child) => return Ok(child),
+        let mut server = Command::new(program);
+        server.args(["-F", "/dev/null", "-J", "-S", "60", "-w"]);
+        server.arg(records).arg("-r").arg(capture);
+        match server.stdin(Stdio::null()).output() {
+            Ok(output) => return Ok(output),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => {
                 return Err(ParityError::Run {
@@ -133,9 +104,11 @@ fn parse(line: &str) -> Result<Record, String> {
             Kind::Text => Ok(Cell::Text(field.to_owned())),
             Kind::Count | Kind::Float => number(column.name, field).map(Cell::Number),
         });
-    Ok(Record {
+    let mut record = Record {
         cells: cells.collect::<Result<_, _>>()?,
-    })
+    };
+    record.forget_ports_of_icmp();
+    Ok(record)
 }
 
 /// A number as the dataset carries it: nothing is 0, windows end at 255, mean sizes are whole.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::defect::Defect;
+use crate::ours::Metered;
 use crate::record::{COLUMNS, Cell, Key, Record};
 
 /// Cells of one column.
@@ -43,8 +45,10 @@ pub struct Comparison {
     pub matched: u64,
     /// Records of Argus that are about stations instead of IP addresses; the schema has no place for them.
     pub without_address: u64,
-    /// Cells in which Argus prints what is no number; see docs/parity.md.
-    pub not_a_number: u64,
+    /// Records of either side between ends that exchange IPv6 fragments, which Argus does not put together.
+    pub of_fragments: u64,
+    /// Cells left out for each defect of Argus, in the order of [`Defect::ALL`].
+    pub left_out: [u64; Defect::ALL.len()],
     /// Every cell that differs.
     pub differences: Vec<Difference>,
     /// Records that only Argus has.
@@ -63,17 +67,20 @@ impl Comparison {
     }
 
     /// Adds the records of one capture; `name` is what differences are reported under.
-    pub fn add(&mut self, name: &str, argus: &[Record], ours: &[Record]) {
+    pub fn add(&mut self, name: &str, argus: &[Record], ours: &Metered) {
         let mut groups: BTreeMap<Key, (Vec<&Record>, Vec<&Record>)> = BTreeMap::new();
         for record in argus {
             match record.key() {
+                Some(key) if ours.has_fragments(&key) => self.of_fragments += 1,
                 Some(key) => groups.entry(key).or_default().0.push(record),
                 None => self.without_address += 1,
             }
         }
-        for record in ours {
-            if let Some(key) = record.key() {
-                groups.entry(key).or_default().1.push(record);
+        for record in &ours.records {
+            match record.key() {
+                Some(key) if ours.has_fragments(&key) => self.of_fragments += 1,
+                Some(key) => groups.entry(key).or_default().1.push(record),
+                None => {}
             }
         }
         for (theirs, mut candidates) in groups.into_values() {
@@ -92,15 +99,44 @@ impl Comparison {
         }
     }
 
+    /// Adds the result of other captures.
+    pub fn join(&mut self, other: Self) {
+        for (tally, more) in self.columns.iter_mut().zip(other.columns) {
+            tally.compared += more.compared;
+            tally.equal += more.equal;
+            let is_worse = match (&tally.worst, &more.worst) {
+                (Some(worst), Some(others)) => others.distance > worst.distance,
+                (None, others) => others.is_some(),
+                (Some(_), None) => false,
+            };
+            if is_worse {
+                tally.worst = more.worst;
+            }
+        }
+        for (cells, more) in self.left_out.iter_mut().zip(other.left_out) {
+            *cells += more;
+        }
+        self.argus_records += other.argus_records;
+        self.our_records += other.our_records;
+        self.matched += other.matched;
+        self.without_address += other.without_address;
+        self.of_fragments += other.of_fragments;
+        self.differences.extend(other.differences);
+        self.only_argus.extend(other.only_argus);
+        self.only_ours.extend(other.only_ours);
+    }
+
     fn pair(&mut self, name: &str, argus: &Record, ours: &Record) {
         self.matched += 1;
         for (column, declared) in COLUMNS.iter().enumerate() {
             let (theirs, own) = (&argus.cells[column], &ours.cells[column]);
-            if matches!(theirs, Cell::Number(number) if number.is_nan()) {
-                self.not_a_number += 1;
+            let distance = theirs.distance(own, declared.kind);
+            if distance > 0.0
+                && let Some(defect) = Defect::of(declared.name, argus, ours)
+            {
+                self.left_out[defect.index()] += 1;
                 continue;
             }
-            let distance = theirs.distance(own, declared.kind);
             let tally = &mut self.columns[column];
             tally.compared += 1;
             if distance == 0.0 {

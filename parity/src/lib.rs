@@ -1,13 +1,15 @@
 //! Compares the rows of the flow meter with those of Argus 3.0.8, the program whose rows UNSW-NB15 is made of.
 //!
 //! Argus is the oracle: [`argus::records`] runs it on a capture, [`ours::records`] meters the same packets,
-//! and [`Comparison`] pairs the records by who talked when and compares every cell. `cargo xtask parity FILE...` prints
-//! the result for any capture.
+//! and [`Comparison`] pairs the records by who talked when and compares every cell. [`cases`] builds captures
+//! for what real ones rarely show. `cargo xtask parity FILE...` prints the result for any capture.
 //!
 //! This crate is for checking only; nothing that is shipped depends on it.
 
 pub mod argus;
+pub mod cases;
 mod compare;
+mod defect;
 pub mod ours;
 mod record;
 mod report;
@@ -15,6 +17,7 @@ mod report;
 use std::path::PathBuf;
 
 pub use compare::{ColumnTally, Comparison, Difference};
+pub use defect::Defect;
 pub use record::{COLUMNS, Cell, Column, Kind, Record};
 pub use report::Report;
 

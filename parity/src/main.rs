@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use netsage_parity::{Comparison, ParityError, Report, argus, ours};
+use netsage_parity::{Comparison, ParityError, Report, argus, cases, ours};
 
 /// Compares the rows of the meter with those of Argus, column by column.
 #[derive(Debug, Parser)]
@@ -18,18 +18,27 @@ use netsage_parity::{Comparison, ParityError, Report, argus, ours};
 )]
 struct Arguments {
     /// Captures (pcap or pcapng)
-    #[arg(required = true)]
+    #[arg(required_unless_present = "generated")]
     files: Vec<PathBuf>,
+    /// Adds the captures that the project generates for what real ones rarely show; they are kept in this folder
+    #[arg(long, value_name = "FOLDER")]
+    generated: Option<PathBuf>,
+    /// Meters what tunnels carry instead of the tunnels, as Argus does with GRE
+    #[arg(long)]
+    decapsulate: bool,
     /// Lists up to that many unequal cells and unpaired records of each side
     #[arg(long, value_name = "N", default_value_t = 0)]
     list: usize,
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
     if !argus::is_installed() {
         println!("skipped: argus-server and argus-client are not installed");
         return Ok(());
+    }
+    if let Some(folder) = &arguments.generated {
+        arguments.files.extend(cases::write_all(folder)?);
     }
     let mut comparison = Comparison::new();
     for path in &arguments.files {
@@ -41,7 +50,7 @@ fn main() -> anyhow::Result<()> {
             other => other?,
         };
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        comparison.add(&name, &theirs, &ours::records(path)?);
+        comparison.add(&name, &theirs, &ours::records(path, arguments.decapsulate)?);
     }
     print!(
         "{}",

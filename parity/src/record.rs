@@ -84,6 +84,8 @@ impl fmt::Display for Cell {
     }
 }
 
+const IGMP: &str = "2";
+
 /// Digits that `ra -p 6` prints behind the point.
 const PRINTED: f64 = 1e-6;
 
@@ -113,6 +115,13 @@ pub struct Key {
     ends: [(IpAddr, String); 2],
 }
 
+impl Key {
+    /// The two addresses, the lower one first.
+    pub(crate) fn addresses(&self) -> [IpAddr; 2] {
+        [self.ends[0].0, self.ends[1].0]
+    }
+}
+
 /// A record.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -136,20 +145,37 @@ impl Record {
             Cell::Text(text) => text.clone(),
             Cell::Number(number) => number.to_string(),
         };
-        let protocol = text("proto");
-        // What stands for ports of ICMP says nothing about who talked.
-        let has_ports = !protocol.contains("icmp");
         let end = |address: &str, port: &str| {
-            let port = if has_ports { text(port) } else { String::new() };
-            Some((text(address).parse::<IpAddr>().ok()?, port))
+            let address = text(address).parse::<IpAddr>().ok()?;
+            Some((address, text(port)))
         };
         let mut ends = [end("srcip", "sport")?, end("dstip", "dsport")?];
+        if self.cell("proto") == &Cell::Text(IGMP.to_owned()) {
+            // Argus takes the group for the destination.
+            ends[1] = ends[0].clone();
+        }
         ends.sort();
         Some(Key {
             start: text("stime"),
-            protocol,
+            protocol: text("proto"),
             ends,
         })
+    }
+
+    /// ICMP has no ports. `ra` prints parts of the message in their place (type, and identifier or code with
+    /// their bytes swapped), which are no columns of the schema.
+    pub(crate) fn forget_ports_of_icmp(&mut self) {
+        let Cell::Text(protocol) = self.cell("proto") else {
+            return;
+        };
+        if !["1", "58"].contains(&protocol.as_str()) {
+            return;
+        }
+        for (column, cell) in COLUMNS.iter().zip(&mut self.cells) {
+            if matches!(column.name, "sport" | "dsport") {
+                *cell = Cell::Text(String::new());
+            }
+        }
     }
 }
 

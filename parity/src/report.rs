@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::compare::{Comparison, share};
+use crate::defect::Defect;
 use crate::record::COLUMNS;
 
 /// Prints a [`Comparison`]: a line per column, then the records.
@@ -58,9 +59,12 @@ impl fmt::Display for Report<'_> {
         )?;
         writeln!(
             formatter,
-            "left out: {} records of argus without an IP address, {} cells in which argus prints nan",
-            comparison.without_address, comparison.not_a_number
+            "left out: {} records of argus without an IP address, {} records of either side between ends with IPv6 fragments",
+            comparison.without_address, comparison.of_fragments
         )?;
+        for (defect, cells) in Defect::ALL.into_iter().zip(comparison.left_out) {
+            writeln!(formatter, "left out: {cells} cells: {defect}")?;
+        }
         self.list(formatter)
     }
 }
