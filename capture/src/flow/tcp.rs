@@ -282,12 +282,10 @@ impl Tcp {
         }
         let (this, other) = self.pair(sender);
         let acknowledges =
-            flags.ack() && segment.length == 0 && (other.finished) && other.next == this.acknowledged;
-        let mut finishes = false;
-        if flags.fin() && flags.ack() {
-            this.finished = true;
-            finishes = true;
-        } else if flags.fin() && other.finish_acknowledged {
+            flags.ack() && segment.length == 0 && other.finished && other.next == this.acknowledged;
+        let finishes = flags.fin() && flags.ack();
+        this.finished |= finishes;
+        if flags.fin() && !finishes && other.finish_acknowledged {
             this.retransmitted += 1;
         }
         other.finish_acknowledged |= acknowledges;
