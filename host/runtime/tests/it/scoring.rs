@@ -72,6 +72,7 @@ fn input_that_cannot_be_scored() {
     static OTHER: Schema = Schema {
         id: "other",
         version: 1,
+        purpose: "Tests.",
         columns: &[netsage_schema::UNSW_NB15.columns[0]],
     };
     let detector = load(&Recipe::default().package()).unwrap();
