@@ -54,11 +54,6 @@ impl Collector for Figures {
             ),
             ("flows_alerted", "Flows above a threshold", counters.flows_alerted),
             (
-                "flows_evicted",
-                "Flows ended early because the table was full",
-                details.evicted_flows,
-            ),
-            (
                 "tcp_gaps",
                 "Times that TCP acknowledged data that was never seen",
                 counters.tcp_gaps,
@@ -93,6 +88,16 @@ impl Collector for Figures {
             let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         }
+        self.labelled(
+            &mut encoder,
+            "flows_ended_early",
+            "Flows ended early because memory for flows was short, by what they were",
+            "kind",
+            details
+                .ended_early
+                .iter()
+                .map(|&(kind, count)| (kind.to_owned(), count)),
+        )?;
         self.labelled(
             &mut encoder,
             "packets_not_metered",

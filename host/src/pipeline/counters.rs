@@ -7,6 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use netsage_api_types::{InterfaceHealth, PipelineCounters};
 use netsage_capture::MeterStats;
 
+/// Why flows end early: for want of room, by what they were, and by a timeout that was shortened before it came to that.
+const ENDED_EARLY: [&str; 4] = ["half_open", "idle", "active", "short_timeout"];
+
 /// The counters of a run; each has one writer, and any thread may read.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -15,7 +18,8 @@ pub struct Counters {
     packets_not_metered: AtomicU64,
     flows: AtomicU64,
     active_flows: AtomicU64,
-    evicted_flows: AtomicU64,
+    /// As [`Details::ended_early`].
+    ended_early: [AtomicU64; 4],
     pub(super) flows_scored: AtomicU64,
     pub(super) flows_failed: AtomicU64,
     pub(super) flows_dropped: AtomicU64,
@@ -36,8 +40,8 @@ pub struct Details {
     pub not_metered: BTreeMap<&'static str, u64>,
     /// Flows in the meter's table now.
     pub active_flows: u64,
-    /// Flows ended early because that table was full.
-    pub evicted_flows: u64,
+    /// Flows ended early because memory for them was short, by what they were.
+    pub ended_early: [(&'static str, u64); 4],
     /// Blocks between the meter and the store now.
     pub blocks_under_way: u64,
     /// Deliveries to the store that had to be repeated.
@@ -72,7 +76,7 @@ impl Counters {
         Details {
             not_metered,
             active_flows: read(&self.active_flows),
-            evicted_flows: read(&self.evicted_flows),
+            ended_early: std::array::from_fn(|kind| (ENDED_EARLY[kind], read(&self.ended_early[kind]))),
             blocks_under_way: read(&self.blocks_under_way),
             store_retries: read(&self.store_retries),
         }
@@ -106,7 +110,15 @@ impl Counters {
             .store(stats.not_metered(), Ordering::Relaxed);
         self.flows.store(stats.flows, Ordering::Relaxed);
         self.active_flows.store(stats.active_flows, Ordering::Relaxed);
-        self.evicted_flows.store(stats.evicted_flows(), Ordering::Relaxed);
+        let ended_early = [
+            stats.evicted_half_open,
+            stats.evicted_idle,
+            stats.evicted_active,
+            stats.shortened_flows,
+        ];
+        for (counter, count) in self.ended_early.iter().zip(ended_early) {
+            counter.store(count, Ordering::Relaxed);
+        }
         self.tcp_gaps.store(stats.tcp_gaps, Ordering::Relaxed);
         self.tcp_gap_bytes.store(stats.tcp_gap_bytes, Ordering::Relaxed);
         let mut reasons = lock(&self.not_metered);
