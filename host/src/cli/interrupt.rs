@@ -1,10 +1,5 @@
 //! Ctrl-C, and the system's wish that the program end.
 
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Ends when the user or the system asks the program to.
@@ -27,13 +22,17 @@ pub(super) async fn interrupted() {
 ///
 /// # Errors
 /// When the thread that waits cannot be started.
-pub(super) fn flag() -> io::Result<Arc<AtomicBool>> {
+#[cfg(feature = "live")]
+pub(super) fn flag() -> std::io::Result<std::sync::Arc<std::sync::atomic::AtomicBool>> {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     let flag = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&flag);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
-    thread::Builder::new()
+    std::thread::Builder::new()
         .name("netsage-signal".to_owned())
         .spawn(move || {
             runtime.block_on(interrupted());

@@ -17,6 +17,8 @@ fn path(alert: &Value) -> String {
 /// The packets of an alert are a capture of its flow: both directions, the right time, and nothing else.
 pub(crate) fn check_packets(server: &Server, alert: &Value) {
     let file = server.bytes(&path(alert), &[]).unwrap();
+    #[cfg(feature = "live")]
+    check_with_libpcap(&file);
     let mut reader = CaptureReader::new(file.as_slice()).unwrap();
     let mut packets = 0;
     while let Some(packet) = reader.next_packet().unwrap() {
@@ -47,6 +49,25 @@ pub(crate) fn check_packets(server: &Server, alert: &Value) {
         assert_eq!(found, expected, "{alert}");
     }
     assert!(packets > 0);
+}
+
+/// The library under tcpdump reads the file as this crate does.
+#[cfg(feature = "live")]
+fn check_with_libpcap(file: &[u8]) {
+    let home = Home::new();
+    let path = home.file("alert.pcapng", file);
+    let mut theirs = pcap::Capture::from_file_with_precision(path, pcap::Precision::Nano).unwrap();
+    let mut ours = CaptureReader::new(file).unwrap();
+    while let Some(packet) = ours.next_packet().unwrap() {
+        let link = theirs.get_datalink();
+        let other = theirs.next_packet().unwrap();
+        assert_eq!(link.0, i32::from(packet.link.number()));
+        assert_eq!(other.data, packet.bytes);
+        assert_eq!(other.header.len, packet.wire_length);
+        let time = other.header.ts;
+        assert_eq!(time.tv_sec * 1_000_000_000 + time.tv_usec, packet.time_ns);
+    }
+    assert!(matches!(theirs.next_packet(), Err(pcap::Error::NoMorePackets)));
 }
 
 /// A server that has replayed a generated capture, and its alerts.
