@@ -3,6 +3,9 @@
 //! The dataset's records were sorted by their last packet and cut into blocks of 100; every record carries the
 //! totals of its whole block.
 
+#[cfg(test)]
+mod dataset;
+
 use std::net::IpAddr;
 
 use netsage_schema::Identity;
@@ -15,38 +18,38 @@ pub(crate) const BLOCK: usize = 100;
 pub(crate) type Counts = [u8; 7];
 
 /// What of the records the counts compare, a column each: values that are equal have equal numbers, so that the
-/// comparison of all with all is one of small numbers in a row.
+/// comparison of all with all is one of small numbers in a row. The dataset's blocks hold [`BLOCK`] records.
 #[derive(Debug)]
-pub(crate) struct Block {
+pub(crate) struct Block<const MOST: usize = BLOCK> {
     length: usize,
     addresses: Vec<IpAddr>,
     /// Of the last packets, as they occurred.
     seconds_known: Vec<i64>,
-    services: [u16; BLOCK],
-    sources: [u16; BLOCK],
-    destinations: [u16; BLOCK],
-    source_ports: [u16; BLOCK],
-    destination_ports: [u16; BLOCK],
-    seconds: [u16; BLOCK],
+    services: [u16; MOST],
+    sources: [u16; MOST],
+    destinations: [u16; MOST],
+    source_ports: [u16; MOST],
+    destination_ports: [u16; MOST],
+    seconds: [u16; MOST],
 }
 
-impl Default for Block {
+impl<const MOST: usize> Default for Block<MOST> {
     fn default() -> Self {
         Self {
             length: 0,
-            addresses: Vec::with_capacity(2 * BLOCK),
-            seconds_known: Vec::with_capacity(BLOCK),
-            services: [0; BLOCK],
-            sources: [0; BLOCK],
-            destinations: [0; BLOCK],
-            source_ports: [0; BLOCK],
-            destination_ports: [0; BLOCK],
-            seconds: [0; BLOCK],
+            addresses: Vec::with_capacity(2 * MOST),
+            seconds_known: Vec::with_capacity(MOST),
+            services: [0; MOST],
+            sources: [0; MOST],
+            destinations: [0; MOST],
+            source_ports: [0; MOST],
+            destination_ports: [0; MOST],
+            seconds: [0; MOST],
         }
     }
 }
 
-impl Block {
+impl<const MOST: usize> Block<MOST> {
     /// Forgets the records.
     pub(crate) fn clear(&mut self) {
         self.length = 0;
@@ -54,7 +57,7 @@ impl Block {
         self.seconds_known.clear();
     }
 
-    /// Adds a record; a block holds [`BLOCK`] of them.
+    /// Adds a record; a block has room for `MOST` of them.
     pub(crate) fn push(&mut self, service: u16, identity: &Identity) {
         let at = self.length;
         let second = identity.end_ns.div_euclid(1_000_000_000);
@@ -70,7 +73,7 @@ impl Block {
     /// The counts of the record at `this`.
     pub(crate) fn counts(&self, this: usize) -> Counts {
         let mut counts = [0_u16; 7];
-        let length = self.length.min(BLOCK);
+        let length = self.length.min(MOST);
         // All columns have one width, so that the compiler compares many records at once.
         let (services, sources, destinations) = (
             &self.services[..length],
@@ -97,7 +100,7 @@ impl Block {
             counts[5] += u16::from(second & destination & source_port);
             counts[6] += u16::from(second & source & destination);
         }
-        // There are no more than 100 records.
+        // There are not many more than 100 records.
         counts.map(|count| count as u8)
     }
 }
