@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{Child, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -48,7 +48,7 @@ const COMPARED: [&str; 28] = [
 /// A capture that plays at 200 Mbit/s.
 fn capture(home: &Home, flows: u32) -> PathBuf {
     let paced = home.path().join("paced.pcap");
-    retime(&home.capture(flows), &paced, RATE);
+    retime(&home.capture(flows), &paced, RATE, |_| true);
     paced
 }
 
@@ -66,9 +66,22 @@ fn rows(csv: &str) -> BTreeMap<Vec<String>, u32> {
     rows
 }
 
-fn interrupt(child: &Child) {
-    let id = Pid::from_raw(i32::try_from(child.id()).unwrap());
-    kill(id, Signal::SIGINT).unwrap();
+/// The sum of a column.
+fn total(csv: &str, column: &str) -> u64 {
+    let mut lines = csv.lines();
+    let place = lines
+        .next()
+        .unwrap()
+        .split(',')
+        .position(|name| name == column)
+        .unwrap();
+    lines
+        .map(|line| line.split(',').nth(place).unwrap().parse::<u64>().unwrap())
+        .sum()
+}
+
+fn signal(process: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(process).unwrap()), signal).unwrap();
 }
 
 /// Prints flows live while `traffic` runs.
@@ -92,7 +105,7 @@ fn flows_during(home: &Home, flags: &[&str], traffic: impl FnOnce(u32)) -> Outpu
     let id = child.id();
     let reading = std::thread::spawn(move || child.wait_with_output().unwrap());
     traffic(id);
-    kill(Pid::from_raw(i32::try_from(id).unwrap()), Signal::SIGINT).unwrap();
+    signal(id, Signal::SIGINT);
     let mut output = reading.join().unwrap();
     output.stderr = std::fs::read(&log).unwrap();
     output
@@ -123,6 +136,53 @@ fn a_wire_gives_the_rows_of_the_file() {
     let live = wire.listening(|| flows_during(&home, &[], |_| packets = wire.replay(&capture)));
     let file = home.run(&["flows", capture.to_str().unwrap()]);
     check_same(&file, &live, packets);
+}
+
+#[test]
+fn what_a_stalled_reader_loses_is_counted_by_the_kernel() {
+    let Some(wire) = Wire::new() else { return };
+    let home = Home::new();
+    // More than the kernel's buffer holds.
+    let capture = capture(&home, 12_000);
+    let mut sent = 0;
+    let live = wire.listening(|| {
+        flows_during(&home, &[], |process| {
+            signal(process, Signal::SIGSTOP);
+            sent = wire.replay(&capture);
+            signal(process, Signal::SIGCONT);
+        })
+    });
+    let told = stderr(&live);
+    let counts = format!("{}: {sent} packets, ", Wire::INTERFACE);
+    let (_, rest) = told.split_once(&counts).expect(&told);
+    let dropped: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+    assert!(dropped > 0, "{told}");
+    let csv = stdout(&live);
+    let metered = total(&csv, "spkts") + total(&csv, "dpkts");
+    assert_eq!(
+        metered + dropped,
+        sent,
+        "every packet is metered or counted as dropped"
+    );
+}
+
+#[test]
+fn what_is_lost_before_the_interface_is_seen_in_the_protocol() {
+    let Some(wire) = Wire::new() else { return };
+    let home = Home::new();
+    let lossy = home.path().join("lossy.pcap");
+    retime(&home.capture(500), &lossy, RATE, |packet| packet % 10 != 0);
+    let live = wire.listening(|| {
+        flows_during(&home, &[], |_| {
+            wire.replay(&lossy);
+        })
+    });
+    let told = stderr(&live);
+    assert!(
+        told.contains(" 0 dropped by the kernel, 0 dropped by the interface"),
+        "{told}"
+    );
+    assert!(told.contains("TCP acknowledged"), "{told}");
 }
 
 /// Name, user and effective capabilities of every thread of a process.
@@ -246,7 +306,7 @@ fn live_traffic_becomes_an_alert_with_its_packets() {
         assert!(metrics.as_str().unwrap().contains(&up), "{metrics}");
         let alert = server.get("/api/v1/alerts").1["items"][0].clone();
         super::evidence::check_packets(&server, &alert);
-        interrupt(server.child());
+        signal(server.child().id(), Signal::SIGINT);
         server.wait_for_log("0 dropped by the kernel, 0 dropped by the interface");
     });
 }

@@ -175,8 +175,9 @@ fn ip(arguments: &[&str]) -> Result<(), String> {
     Err(format!("`ip {}`: {}", arguments.join(" "), said.trim()))
 }
 
-/// Writes a capture's packets into another, as if they had been sent at this rate, without a pause.
-pub(crate) fn retime(from: &Path, to: &Path, bits_per_second: u64) {
+/// Writes a capture's packets into another, as if they had been sent at this rate, without a pause; those that
+/// `keep` refuses by their number are left out.
+pub(crate) fn retime(from: &Path, to: &Path, bits_per_second: u64, keep: impl Fn(u64) -> bool) {
     let mut reader = CaptureReader::new(File::open(from).unwrap()).unwrap();
     // The magic of nanosecond times, version 2.4, Ethernet.
     let mut file = 0xa1b2_3c4d_u32.to_le_bytes().to_vec();
@@ -185,7 +186,12 @@ pub(crate) fn retime(from: &Path, to: &Path, bits_per_second: u64) {
     file.extend(262_144_u32.to_le_bytes());
     file.extend(1_u32.to_le_bytes());
     let mut time_ns = 1_767_603_600 * 1_000_000_000_u64;
+    let mut number = 0;
     while let Some(packet) = reader.next_packet().unwrap() {
+        number += 1;
+        if !keep(number) {
+            continue;
+        }
         let length = u32::try_from(packet.bytes.len()).unwrap().to_le_bytes();
         file.extend(u32::try_from(time_ns / 1_000_000_000).unwrap().to_le_bytes());
         file.extend(u32::try_from(time_ns % 1_000_000_000).unwrap().to_le_bytes());
