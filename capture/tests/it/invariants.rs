@@ -35,9 +35,14 @@ pub(crate) fn check_batch(batch: &FlowBatch) {
             (packets - 1.0) / duration
         };
         assert_eq!(value("rate"), expected);
-        if value("spkts") > 1.0 && duration > 0.0 {
-            let bytes = value("sbytes") - (value("sbytes") / value("spkts")).floor();
-            assert_eq!(value("sload"), f64::from((8.0 * bytes / duration) as f32));
+        for (load, bytes, count) in [("sload", "sbytes", "spkts"), ("dload", "dbytes", "dpkts")] {
+            let expected = if value(count) > 1.0 && duration > 0.0 {
+                let bytes = value(bytes) - (value(bytes) / value(count)).floor();
+                f64::from((8.0 * bytes / duration) as f32)
+            } else {
+                0.0
+            };
+            assert_eq!(value(load), expected, "{load}");
         }
         for count in [
             "ct_srv_src",
@@ -98,7 +103,73 @@ pub(crate) fn traffic() -> impl Strategy<Value = Vec<(i64, Vec<u8>)>> {
     })
 }
 
+/// The columns that both directions have: the source's and the destination's.
+const PAIRS: [(&str, &str); 8] = [
+    ("spkts", "dpkts"),
+    ("sbytes", "dbytes"),
+    ("sttl", "dttl"),
+    ("sload", "dload"),
+    ("sloss", "dloss"),
+    ("sinpkt", "dinpkt"),
+    ("sjit", "djit"),
+    ("smean", "dmean"),
+];
+
+/// The datagrams of a conversation between ports that no service has, each after a time.
+fn datagrams(packets: &[(From, i64, usize)]) -> Vec<(i64, Vec<u8>)> {
+    let mut time_ns = 1_000_000 * MILLISECOND;
+    let timed = packets.iter().map(|(from, step, length)| {
+        time_ns += step * MILLISECOND;
+        (time_ns, udp(*from, 40_001, &vec![0; *length]))
+    });
+    timed.collect()
+}
+
 proptest! {
+    #[test]
+    fn exchanged_addresses_exchange_only_the_addresses(packets in traffic()) {
+        let mut exchanged = packets.clone();
+        for (_, bytes) in &mut exchanged {
+            let (before, destination) = bytes.split_at_mut(16);
+            before[12..].swap_with_slice(&mut destination[..4]);
+        }
+        let (batch, _) = meter(MeterConfig::default(), &packets);
+        let (other, _) = meter(MeterConfig::default(), &exchanged);
+        prop_assert_eq!(batch.len(), other.len());
+        for record in 0..batch.len() {
+            prop_assert_eq!(batch.rows.row(record), other.rows.row(record));
+            let (one, other) = (&batch.identities[record], &other.identities[record]);
+            prop_assert_eq!((one.source, one.destination), (other.destination, other.source));
+            prop_assert_eq!((one.source_port, one.destination_port), (other.source_port, other.destination_port));
+        }
+    }
+
+    #[test]
+    fn the_directions_change_places_with_who_starts(
+        packets in prop::collection::vec((prop_oneof![Just(From::Client), Just(From::Server)], 1..2_000_i64, 0..400_usize), 0..20),
+        lengths in (0..400_usize, 0..400_usize),
+    ) {
+        // Both ends send at one time, and only which of the two packets comes first differs.
+        let both = [(From::Client, 0, lengths.0), (From::Server, 0, lengths.1)];
+        let with = |first: usize| {
+            let mut all = vec![both[first], both[1 - first]];
+            all.extend(&packets);
+            meter(MeterConfig::default(), &datagrams(&all)).0
+        };
+        let (one, other) = (with(0), with(1));
+        prop_assert_eq!((one.len(), other.len()), (1, 1));
+        for (source, destination) in PAIRS {
+            prop_assert_eq!(value(&one, 0, source), value(&other, 0, destination), "{}", source);
+            prop_assert_eq!(value(&one, 0, destination), value(&other, 0, source), "{}", destination);
+        }
+        for column in ["dur", "rate", "proto", "service", "state"] {
+            prop_assert_eq!(value(&one, 0, column), value(&other, 0, column), "{}", column);
+        }
+        let (one, other) = (&one.identities[0], &other.identities[0]);
+        prop_assert_eq!((one.source, one.source_port), (other.destination, other.destination_port));
+        prop_assert_eq!((one.destination, one.destination_port), (other.source, other.source_port));
+    }
+
     #[test]
     fn any_bytes_decode_or_say_why_not(link in link(), decapsulate: bool, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = decode(&Packet { link, time_ns: 0, wire_length: 0, bytes: &bytes }, &DecodeOptions { decapsulate });
@@ -136,7 +207,13 @@ proptest! {
     fn the_identities_of_the_features_hold(packets in traffic(), flows in 1..6_usize) {
         let (batch, meter) = meter(MeterConfig { flow_memory: flows << 17, ..MeterConfig::default() }, &packets);
         check_batch(&batch);
-        let metered: f64 = (0..batch.len()).map(|record| value(&batch, record, "spkts") + value(&batch, record, "dpkts")).sum();
-        prop_assert_eq!(metered as u64 + meter.stats().not_metered(), packets.len() as u64);
+        let total = |one: &str, other: &str| -> f64 {
+            (0..batch.len()).map(|record| value(&batch, record, one) + value(&batch, record, other)).sum()
+        };
+        prop_assert_eq!(total("spkts", "dpkts") as u64 + meter.stats().not_metered(), packets.len() as u64);
+        if meter.stats().not_metered() == 0 {
+            let bytes: usize = packets.iter().map(|(_, bytes)| bytes.len()).sum();
+            prop_assert_eq!(total("sbytes", "dbytes") as usize, bytes);
+        }
     }
 }
