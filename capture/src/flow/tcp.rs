@@ -1,9 +1,7 @@
 //! The TCP tracker: state, handshake times, windows and retransmissions as Argus 3.0.8 counts them.
 //!
-//! It follows `ArgusTcp.c` rule by rule, because the dataset carries its every turn: sequence numbers are
-//! compared without wrap-around, the window is shifted right where it should be shifted left, IP
-//! identifications are compared in the byte order of a little-endian machine, and a connection whose closing
-//! was acknowledged takes a new SYN for its own.
+//! It follows `ArgusTcp.c` rule by rule, because the dataset carries its every turn: no wrap-around of sequence
+//! numbers, windows shifted right, IP identifications in little-endian order, and new SYNs that join closed ones.
 
 use super::loss::Loss;
 use super::services;
