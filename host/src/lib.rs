@@ -5,8 +5,8 @@
 //! lose a flow without counting it, let one bad detector or one bad row stop the rest, or panic on input.
 //!
 //! Start with [`pipeline`]: the way of a flow from the meter to the store. [`catalog`] holds the detectors,
-//! [`api`] serves both, [`input`] opens files, [`config`] says which settings there are, and [`cli`] has one
-//! file per command.
+//! [`api`] serves both, [`evidence`] keeps packets where that is asked for, [`input`] opens files, [`privileges`]
+//! gives up root, [`config`] says which settings there are, and [`cli`] has one file per command.
 
 pub mod api;
 pub mod assets;
