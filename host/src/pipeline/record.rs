@@ -47,7 +47,8 @@ fn positions(schema: &Schema) -> &'static Positions {
 }
 
 /// The identity of a flow in the store: the same flow of the same packets always gets the same one, which is
-/// what makes a repeated replay find its flows again. 32 hexadecimal digits.
+/// what makes a repeated replay find its flows again. 32 hexadecimal digits: first the time it ended, ms since the
+/// epoch, so that flows recorded together lie together in the indexes of the store; then 80 bits of a hash.
 pub fn flow_id(identity: &Identity) -> String {
     let mut hash = Sha256::new();
     let mut address = |address: IpAddr| match address {
@@ -62,8 +63,11 @@ pub fn flow_id(identity: &Identity) -> String {
     hash.update(identity.start_ns.to_be_bytes());
     hash.update(identity.end_ns.to_be_bytes());
     let digest = hash.finalize();
-    digest[..16]
+    // 48 bits last until the year 10889; before 1970 and after that only the order is lost.
+    let time = milliseconds(identity.end_ns).to_be_bytes();
+    time[2..]
         .iter()
+        .chain(&digest[..10])
         .fold(String::with_capacity(32), |mut text, byte| {
             write!(text, "{byte:02x}").expect("writing to a string does not fail");
             text

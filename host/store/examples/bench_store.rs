@@ -4,54 +4,23 @@
 
 use std::time::Instant;
 
-use netsage_api_types::{AlertQuery, DetectorRef, Flow, FlowQuery, FlowScore, Severity};
-use netsage_store::{AlertHit, FlowBatchRecord, StoreError, open};
+use netsage_api_types::{AlertQuery, Flow, FlowQuery};
+use netsage_store::{FlowBatchRecord, StoreError, open};
+
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/it/sample.rs"]
+mod sample;
 
 const BATCH: u64 = 1_024;
 
-fn flow(number: u64, detector: &DetectorRef) -> Flow {
-    // Spreads ids as a hash does.
+/// Flows of 4,096 sources, 50 a millisecond; ids begin with the time, as those of the host do.
+fn flow(number: u64) -> Flow {
     let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let start = 1_700_000_000_000 + i64::try_from(number / 50).unwrap_or(0);
+    let end = sample::T0 + i64::try_from(number / 50).unwrap_or(0);
+    let source = format!("10.0.{}.{}", mixed >> 8 & 15, mixed & 255);
     Flow {
-        id: format!("{mixed:016x}{number:016x}"),
-        start,
-        end: start + i64::try_from(mixed % 5_000).unwrap_or(0),
-        source: format!("10.0.{}.{}", mixed >> 8 & 15, mixed & 255),
-        source_port: u16::try_from(mixed >> 20 & 0xFFFF).unwrap_or(0),
-        destination: format!("192.0.2.{}", mixed >> 40 & 255),
-        destination_port: 443,
-        protocol: "tcp".into(),
-        service: "ssl".into(),
-        state: "FIN".into(),
-        packets: 20,
-        bytes: 12_000,
-        community_id: format!("1:{mixed:016x}AAAAAAAAAAA="),
-        scores: vec![FlowScore {
-            detector: detector.clone(),
-            score: 0.5,
-        }],
-    }
-}
-
-fn hit(flow: &Flow, detector: &DetectorRef) -> AlertHit {
-    AlertHit {
-        flow_id: flow.id.clone(),
-        source: flow.source.clone(),
-        source_port: flow.source_port,
-        destination: flow.destination.clone(),
-        destination_port: flow.destination_port,
-        protocol: flow.protocol.clone(),
-        community_id: flow.community_id.clone(),
-        kind: "tcp/ssl".into(),
-        score: 0.7,
-        threshold: 0.6,
-        severity: Severity::Medium,
-        detector: detector.clone(),
-        schema: "unsw-nb15@1".into(),
-        contributions: Vec::new(),
-        start: flow.start,
-        end: flow.end,
+        id: format!("{end:012x}{mixed:020x}"),
+        ..sample::flow(u32::try_from(number).unwrap_or(0), &source, end, 0.5)
     }
 }
 
@@ -63,21 +32,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let folder = tempfile::tempdir()?;
     let store = open(&folder.path().join("bench.db").display().to_string()).await?;
-    let detector = DetectorRef {
-        name: "iforest".into(),
-        version: "1.0.0".into(),
-        digest: "0".repeat(64),
-    };
     let mut recording = std::time::Duration::ZERO;
     let mut slowest = std::time::Duration::ZERO;
-    for first in (0..flows).step_by(1_024) {
+    for first in (0..flows).step_by(BATCH as usize) {
         let numbers = first..(first + BATCH).min(flows);
-        let flows: Vec<Flow> = numbers.map(|number| flow(number, &detector)).collect();
-        let hits = flows
-            .iter()
-            .step_by(50)
-            .map(|flow| hit(flow, &detector))
-            .collect();
+        let flows: Vec<Flow> = numbers.map(flow).collect();
+        let hits = flows.iter().step_by(50).map(sample::hit).collect();
         let start = Instant::now();
         store.record(FlowBatchRecord { flows, hits }).await?;
         recording += start.elapsed();

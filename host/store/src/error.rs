@@ -28,6 +28,12 @@ pub enum StoreError {
         /// What the driver saw.
         reason: String,
     },
+    /// The server lacks what the store is built on.
+    #[error("the MongoDB server at {server} is older than 8.0: use MongoDB 8.0 or later, or another --store")]
+    OldServer {
+        /// Host and port.
+        server: String,
+    },
     /// The file cannot be opened or made.
     #[error("cannot open the store {path}: {reason}; check that its folder exists and may be written")]
     CannotOpen {

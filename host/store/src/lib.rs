@@ -38,15 +38,21 @@ pub struct StoreOptions {
     /// Length of the tumbling windows in which hits become one alert, ms, by the start of the flow. At least 1.
     /// Changing it leaves the alerts there are as they are; hits from then on fall into windows of the new length.
     pub alert_window_ms: i64,
-    /// How long flows are kept, counted by the clock from the moment they were first recorded. Alerts stay.
+    /// How long flows are kept, counted by the clock from the moment they were first recorded.
     pub flow_ttl: Duration,
+    /// How long alerts are kept, counted by the clock from the moment they last counted a flow or changed their state.
+    /// Which flows an alert has counted is forgotten with it.
+    pub alert_ttl: Duration,
 }
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             alert_window_ms: 60 * 60 * 1000,
-            flow_ttl: Duration::from_secs(7 * 24 * 60 * 60),
+            flow_ttl: 7 * DAY,
+            alert_ttl: 365 * DAY,
         }
     }
 }
@@ -73,7 +79,7 @@ pub trait Store: Send + Sync {
     ///
     /// A batch that was delivered in full returns no alerts when it is delivered again. What is recorded lasts
     /// [`StoreOptions::flow_ttl`]: a flow delivered again after that is a new flow, yet still not counted again in an
-    /// alert.
+    /// alert, as long as there is the alert.
     fn record(&self, batch: FlowBatchRecord) -> BoxFuture<'_, Result<Vec<Alert>, StoreError>>;
 
     /// A page of alerts, by `last_seen` and then id, falling. An alert that grows while a reader turns the pages
@@ -98,10 +104,10 @@ pub trait Store: Send + Sync {
     /// The latest steps of the time axis up to the newest flow, and the totals.
     ///
     /// `step_ms` is rounded up to a multiple of [`OVERVIEW_GRAIN_MS`]; `max_points` is held between 1 and
-    /// [`MAX_OVERVIEW_POINTS`]. The axis reaches back at least as far as flows are kept.
+    /// [`MAX_OVERVIEW_POINTS`]. The axis counts the flows that are kept, and no others.
     fn overview(&self, step_ms: i64, max_points: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>>;
 
-    /// Deletes flows that are past their time and returns how many went. Stores do this by themselves as they record;
-    /// a call makes it happen now.
+    /// Deletes flows and alerts that are past their time and returns how many flows went. Stores do this by themselves
+    /// as they record; a call makes it happen now.
     fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>>;
 }

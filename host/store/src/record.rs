@@ -85,6 +85,16 @@ pub(crate) fn to_hex(bytes: &[u8]) -> String {
     text
 }
 
+/// The rank of a severity, as stored: a number can be compared.
+pub(crate) fn severity_rank(severity: Severity) -> i32 {
+    match severity {
+        Severity::Low => 0,
+        Severity::Medium => 1,
+        Severity::High => 2,
+        Severity::Critical => 3,
+    }
+}
+
 /// Counts and sizes, held at the largest integer the databases know.
 pub(crate) fn to_signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)

@@ -13,11 +13,11 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::ReturnDocument;
 use netsage_api_types::{Alert, AlertQuery, Page, StateChange};
 
-use super::documents::{AlertDocument, severity_rank, state_name};
+use super::documents::{AlertDocument, state_name};
 use super::{MongoStore, is_duplicate_key};
 use crate::cursor::{Cursor, Listing, page, page_limit};
 use crate::grouping::{AlertGroup, AlertRecord, group};
-use crate::record::{AlertHit, parse_id, to_hex, to_signed};
+use crate::record::{AlertHit, parse_id, severity_rank, to_hex, to_signed};
 use crate::{BoxFuture, StoreError};
 
 /// Alerts of a batch that are worked on at the same time.
@@ -113,7 +113,10 @@ impl MongoStore {
         if flows.is_empty() {
             return Ok(());
         }
-        let pairs = flows.iter().map(|flow| doc! { "_id": pair(id, flow) });
+        let noted = DateTime::now();
+        let pairs = flows
+            .iter()
+            .map(|flow| doc! { "_id": pair(id, flow), "noted": noted });
         match self.alert_flows.insert_many(pairs).ordered(false).await {
             Ok(_) => Ok(()),
             Err(error) if is_duplicate_key(&error) => Ok(()),
@@ -179,6 +182,7 @@ impl MongoStore {
         id: &str,
         change: &StateChange,
     ) -> Result<Option<Alert>, StoreError> {
+        let now = DateTime::now();
         let changed = self
             .alerts
             .find_one_and_update(
@@ -187,7 +191,8 @@ impl MongoStore {
                     "$set": {
                         "state": state_name(change.state),
                         "changed_by": &change.by,
-                        "changed_at": DateTime::now().timestamp_millis(),
+                        "changed_at": now.timestamp_millis(),
+                        "touched": now,
                     },
                     // Makes a writer that is about to replace the alert read it again.
                     "$inc": { "revision": 1_i64 },

@@ -5,7 +5,7 @@ use netsage_api_types::{Alert, AlertState, Contribution, DetectorRef, Flow, Flow
 use serde::{Deserialize, Serialize};
 
 use crate::grouping::AlertRecord;
-use crate::record::{highest_score, to_signed, to_unsigned};
+use crate::record::{highest_score, severity_rank, to_signed, to_unsigned};
 
 /// A flow. Integers are signed, as the database has no others.
 #[derive(Debug, Serialize, Deserialize)]
@@ -105,21 +105,14 @@ pub(super) struct AlertDocument {
     pub(super) changed_by: Option<String>,
     pub(super) changed_at: Option<i64>,
     pub(super) best_flow: String,
+    /// When it last counted a flow or changed its state, by the clock; what the TTL counts from.
+    #[serde(default = "DateTime::now")]
+    pub(super) touched: DateTime,
     /// Rises with every change; a replacement holds only at the revision that was read.
     pub(super) revision: i64,
     /// Flows that `count` has in it already and `alert_flows` may not have yet. Left out when only reading.
     #[serde(default)]
     pub(super) counted_last: Vec<String>,
-}
-
-/// The rank of a severity, as stored.
-pub(super) fn severity_rank(severity: Severity) -> i32 {
-    match severity {
-        Severity::Low => 0,
-        Severity::Medium => 1,
-        Severity::High => 2,
-        Severity::Critical => 3,
-    }
 }
 
 /// The name of a state, as stored.
@@ -157,6 +150,7 @@ impl AlertDocument {
             changed_by: alert.changed_by,
             changed_at: alert.changed_at,
             best_flow,
+            touched: DateTime::now(),
             revision,
             counted_last,
         }

@@ -108,18 +108,27 @@ impl MongoStore {
     }
 
     /// Does at once what the server does by itself about once a minute.
-    pub(super) async fn purge_flows(&self) -> Result<u64, StoreError> {
+    pub(super) async fn purge_old(&self) -> Result<u64, StoreError> {
+        let failed = StoreError::mongo("delete what is old");
         let now = DateTime::now().timestamp_millis();
-        let cutoff = now.saturating_sub(milliseconds(self.options.flow_ttl));
+        let before = |ttl: Duration| {
+            let ttl = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
+            doc! { "$lt": DateTime::from_millis(now.saturating_sub(ttl)) }
+        };
+        let old = before(self.options.alert_ttl);
+        self.alerts
+            .delete_many(doc! { "touched": old.clone() })
+            .await
+            .map_err(&failed)?;
+        self.alert_flows
+            .delete_many(doc! { "noted": old })
+            .await
+            .map_err(&failed)?;
         let outcome = self
             .flows
-            .delete_many(doc! { "recorded": { "$lt": DateTime::from_millis(cutoff) } })
+            .delete_many(doc! { "recorded": before(self.options.flow_ttl) })
             .await
-            .map_err(StoreError::mongo("delete old flows"))?;
+            .map_err(&failed)?;
         Ok(outcome.deleted_count)
     }
-}
-
-fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -25,6 +25,9 @@ use documents::{AlertDocument, FlowDocument};
 /// Version of the documents' form, kept in the collection `meta`.
 const SCHEMA_VERSION: i64 = 1;
 
+/// Version of the wire protocol that MongoDB 8.0 speaks, the first with writes to several collections in one request.
+const LEAST_WIRE_VERSION: i64 = 25;
+
 /// How long to look for a server, unless the URL says otherwise.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -64,19 +67,18 @@ impl MongoStore {
             .unwrap_or_else(|| "netsage".to_owned());
         let client = Client::with_options(client_options).map_err(bad_url)?;
         let database = client.database(&name);
-        database
-            .run_command(doc! { "ping": 1 })
-            .await
-            .map_err(|error| match *error.kind {
-                ErrorKind::ServerSelection { .. } => StoreError::Unreachable {
-                    server,
-                    reason: "no server within 5 seconds".to_owned(),
-                },
-                _ => StoreError::Unreachable {
-                    server,
-                    reason: error.kind.to_string(),
-                },
-            })?;
+        let hello =
+            database
+                .run_command(doc! { "hello": 1 })
+                .await
+                .map_err(|error| StoreError::Unreachable {
+                    server: server.clone(),
+                    reason: match *error.kind {
+                        ErrorKind::ServerSelection { .. } => "no server was found in time".to_owned(),
+                        _ => error.kind.to_string(),
+                    },
+                })?;
+        check_server(&server, &hello)?;
         let store = Self {
             flows: database.collection("flows"),
             alerts: database.collection("alerts"),
@@ -137,38 +139,58 @@ impl MongoStore {
             ])
             .await
             .map_err(StoreError::mongo("create the indexes of flows"))?;
-        self.create_ttl_index().await
+        let StoreOptions {
+            flow_ttl, alert_ttl, ..
+        } = self.options;
+        self.create_ttl_index("flows", "recorded", flow_ttl).await?;
+        self.create_ttl_index("alerts", "touched", alert_ttl).await?;
+        self.create_ttl_index("alert_flows", "noted", alert_ttl).await
     }
 
-    /// The server itself deletes flows that are past their time. An index that is there with another time is changed.
-    async fn create_ttl_index(&self) -> Result<(), StoreError> {
-        const NAME: &str = "flows_past_their_time";
+    /// Makes the server delete documents by itself, counted from the time in `key`. An index that is there with
+    /// another time is changed.
+    async fn create_ttl_index(&self, collection: &str, key: &str, ttl: Duration) -> Result<(), StoreError> {
+        let name = format!("{collection}_past_their_time");
+        // The most that a server takes, 68 years.
+        let seconds = i32::try_from(ttl.as_secs()).unwrap_or(i32::MAX);
         let options = IndexOptions::builder()
-            .name(NAME.to_owned())
-            .expire_after(self.options.flow_ttl)
+            .name(name.clone())
+            .expire_after(Duration::from_secs(u64::from(seconds.unsigned_abs())))
             .build();
         let index = IndexModel::builder()
-            .keys(doc! { "recorded": 1 })
+            .keys(doc! { key: 1 })
             .options(options)
             .build();
-        let Err(error) = self.flows.create_index(index).await else {
-            return Ok(());
-        };
+        let created = self
+            .database
+            .collection::<Document>(collection)
+            .create_index(index)
+            .await;
+        let Err(error) = created else { return Ok(()) };
         // IndexOptionsConflict and IndexKeySpecsConflict.
         if !matches!(error.kind.as_ref(), ErrorKind::Command(command) if matches!(command.code, 85 | 86)) {
-            return Err(StoreError::mongo("create the index that deletes old flows")(
+            return Err(StoreError::mongo("create an index that deletes what is old")(
                 error,
             ));
         }
-        let seconds = i64::try_from(self.options.flow_ttl.as_secs()).unwrap_or(i64::MAX);
         self.database
             .run_command(doc! {
-                "collMod": "flows",
-                "index": { "name": NAME, "expireAfterSeconds": seconds },
+                "collMod": collection,
+                "index": { "name": name, "expireAfterSeconds": seconds },
             })
             .await
             .map(|_| ())
-            .map_err(StoreError::mongo("change how long flows are kept"))
+            .map_err(StoreError::mongo("change how long something is kept"))
+    }
+}
+
+/// Refuses a server that lacks what this store is built on, by its answer to `hello`.
+fn check_server(server: &str, hello: &Document) -> Result<(), StoreError> {
+    match documents::integer(hello, "maxWireVersion") {
+        Some(version) if version >= LEAST_WIRE_VERSION => Ok(()),
+        _ => Err(StoreError::OldServer {
+            server: server.to_owned(),
+        }),
     }
 }
 
@@ -242,6 +264,21 @@ impl Store for MongoStore {
     }
 
     fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.purge_flows())
+        Box::pin(self.purge_old())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_before_8_0_is_refused() {
+        assert!(check_server("h:1", &doc! { "maxWireVersion": 25 }).is_ok());
+        assert!(check_server("h:1", &doc! { "maxWireVersion": 27_i64 }).is_ok());
+        for old in [doc! { "maxWireVersion": 21 }, doc! {}] {
+            let error = check_server("h:1", &old).expect_err("too old").to_string();
+            assert!(error.contains("h:1") && error.contains("8.0"), "{error}");
+        }
     }
 }

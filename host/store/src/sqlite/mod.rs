@@ -15,11 +15,14 @@ mod rows;
 mod schema;
 mod write;
 
-/// How often a store that records looks for flows past their time.
+/// How often a store that records looks for what is past its time.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
 /// Flows deleted at once: more than a batch brings, so that deleting keeps up with recording.
-const PURGE_CHUNK: usize = 4096;
+const FLOW_CHUNK: usize = 4096;
+
+/// Alerts deleted at once; each may have counted many flows.
+const ALERT_CHUNK: usize = 64;
 
 /// A store in a file.
 pub(crate) struct SqliteStore {
@@ -83,9 +86,9 @@ impl Shared {
         let mut writer = lock(&self.writer);
         let changed = write::record(&mut writer.connection, batch, self.options.alert_window_ms)?;
         if Instant::now() >= writer.next_purge {
-            let deleted = write::purge(&mut writer.connection, self.options.flow_ttl, PURGE_CHUNK)?;
+            let deleted = self.purge_some(&mut writer.connection)?;
             // A full chunk means that there may be more: go on at the next batch.
-            if deleted < PURGE_CHUNK {
+            if !deleted.more {
                 writer.next_purge = Instant::now() + PURGE_EVERY;
             }
         }
@@ -93,20 +96,33 @@ impl Shared {
     }
 
     fn purge(&self) -> Result<u64, StoreError> {
-        let mut total = 0;
+        let mut flows = 0;
         loop {
             // The lock is let go between chunks, so that recording goes on.
-            let deleted = write::purge(
-                &mut lock(&self.writer).connection,
-                self.options.flow_ttl,
-                PURGE_CHUNK,
-            )?;
-            total += deleted as u64;
-            if deleted < PURGE_CHUNK {
-                return Ok(total);
+            let deleted = self.purge_some(&mut lock(&self.writer).connection)?;
+            flows += deleted.flows as u64;
+            if !deleted.more {
+                return Ok(flows);
             }
         }
     }
+
+    /// Deletes a chunk of what is past its time.
+    fn purge_some(&self, connection: &mut Connection) -> Result<Purged, StoreError> {
+        let flows = write::purge_flows(connection, self.options.flow_ttl, FLOW_CHUNK)?;
+        let alerts = write::purge_alerts(connection, self.options.alert_ttl, ALERT_CHUNK)?;
+        Ok(Purged {
+            flows,
+            more: flows == FLOW_CHUNK || alerts == ALERT_CHUNK,
+        })
+    }
+}
+
+/// What went in one step of purging.
+struct Purged {
+    flows: usize,
+    /// Whether there may be more to delete.
+    more: bool,
 }
 
 impl Store for SqliteStore {

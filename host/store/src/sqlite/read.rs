@@ -6,12 +6,10 @@ use netsage_api_types::{Alert, AlertQuery, AlertState, Flow, FlowQuery, Page, To
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::rows::{
-    ALERT_COLUMNS, DetectorNames, FLOW_COLUMNS, alert as read_alert, flow, severity_rank, state_code,
-};
+use super::rows::{ALERT_COLUMNS, DetectorNames, FLOW_COLUMNS, alert as read_alert, flow, state_code};
 use crate::cursor::{Cursor, Listing, page, page_limit};
 use crate::overview::{Axis, round_step, step_start};
-use crate::record::{parse_id, to_signed, to_unsigned};
+use crate::record::{parse_id, severity_rank, to_signed, to_unsigned};
 use crate::{StoreError, StoreOverview};
 
 pub(super) fn health(connection: &Connection) -> Result<(), StoreError> {

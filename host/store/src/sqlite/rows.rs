@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use netsage_api_types::{Alert, AlertState, DetectorRef, Flow, FlowScore, Severity};
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::de::DeserializeOwned;
 
 use crate::StoreError;
 use crate::grouping::AlertRecord;
@@ -19,14 +21,14 @@ pub(super) const ALERT_COLUMNS: &str = "a.id, a.first_seen_ms, a.last_seen_ms, a
 pub(super) const FLOW_COLUMNS: &str = "id, start_ms, end_ms, source, source_port, destination, destination_port, \
      protocol, service, state, packets, bytes, community_id, scores FROM flows";
 
-pub(super) fn severity_rank(severity: Severity) -> i64 {
-    match severity {
-        Severity::Low => 0,
-        Severity::Medium => 1,
-        Severity::High => 2,
-        Severity::Critical => 3,
-    }
-}
+const SEVERITIES: [Severity; 4] = [
+    Severity::Low,
+    Severity::Medium,
+    Severity::High,
+    Severity::Critical,
+];
+
+const STATES: [AlertState; 3] = [AlertState::New, AlertState::Acknowledged, AlertState::Closed];
 
 pub(super) fn state_code(state: AlertState) -> i64 {
     match state {
@@ -36,83 +38,109 @@ pub(super) fn state_code(state: AlertState) -> i64 {
     }
 }
 
-fn out_of_range(column: usize, value: i64) -> rusqlite::Error {
-    rusqlite::Error::IntegralValueOutOfRange(column, value)
+/// The columns of a row, one after the other.
+struct Fields<'a, 'r> {
+    row: &'a Row<'r>,
+    next: usize,
+}
+
+impl<'a, 'r> Fields<'a, 'r> {
+    fn new(row: &'a Row<'r>) -> Self {
+        Self { row, next: 0 }
+    }
+
+    fn take<T: FromSql>(&mut self) -> rusqlite::Result<T> {
+        let column = self.next;
+        self.next += 1;
+        self.row.get(column)
+    }
+
+    fn id(&mut self) -> rusqlite::Result<String> {
+        Ok(to_hex(&self.take::<Id>()?))
+    }
+
+    fn count(&mut self) -> rusqlite::Result<u64> {
+        Ok(to_unsigned(self.take()?))
+    }
+
+    /// One of `choices`, stored as its position.
+    fn choice<T: Copy>(&mut self, choices: &[T]) -> rusqlite::Result<T> {
+        let column = self.next;
+        let code: i64 = self.take()?;
+        usize::try_from(code)
+            .ok()
+            .and_then(|position| choices.get(position).copied())
+            .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, code))
+    }
+
+    fn json<T: DeserializeOwned>(&mut self) -> rusqlite::Result<T> {
+        let column = self.next;
+        let text: String = self.take()?;
+        serde_json::from_str(&text).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+        })
+    }
+
+    fn detector(&mut self) -> rusqlite::Result<DetectorRef> {
+        Ok(DetectorRef {
+            name: self.take()?,
+            version: self.take()?,
+            digest: self.take()?,
+        })
+    }
 }
 
 /// Reads an alert, the flow that gave it its face, and its number.
 pub(super) fn alert(row: &Row<'_>) -> rusqlite::Result<(AlertRecord, i64)> {
-    let severity = match row.get(13)? {
-        0 => Severity::Low,
-        1 => Severity::Medium,
-        2 => Severity::High,
-        3 => Severity::Critical,
-        other => return Err(out_of_range(13, other)),
-    };
-    let state = match row.get(19)? {
-        0 => AlertState::New,
-        1 => AlertState::Acknowledged,
-        2 => AlertState::Closed,
-        other => return Err(out_of_range(19, other)),
-    };
-    let contributions: String = row.get(18)?;
-    let contributions = serde_json::from_str(&contributions).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(18, rusqlite::types::Type::Text, Box::new(error))
-    })?;
+    let mut fields = Fields::new(row);
+    // The fields of a struct are evaluated in the order in which they are written: that of `ALERT_COLUMNS`.
     let alert = Alert {
-        id: to_hex(&row.get::<_, Id>(0)?),
-        first_seen: row.get(1)?,
-        last_seen: row.get(2)?,
-        count: to_unsigned(row.get(3)?),
-        kind: row.get(4)?,
-        source: row.get(5)?,
-        source_port: row.get(6)?,
-        destination: row.get(7)?,
-        destination_port: row.get(8)?,
-        protocol: row.get(9)?,
-        community_id: row.get(10)?,
-        score: row.get(11)?,
-        threshold: row.get(12)?,
-        severity,
-        detector: DetectorRef {
-            name: row.get(14)?,
-            version: row.get(15)?,
-            digest: row.get(16)?,
-        },
-        schema: row.get(17)?,
-        contributions,
-        state,
-        changed_by: row.get(20)?,
-        changed_at: row.get(21)?,
+        id: fields.id()?,
+        first_seen: fields.take()?,
+        last_seen: fields.take()?,
+        count: fields.count()?,
+        kind: fields.take()?,
+        source: fields.take()?,
+        source_port: fields.take()?,
+        destination: fields.take()?,
+        destination_port: fields.take()?,
+        protocol: fields.take()?,
+        community_id: fields.take()?,
+        score: fields.take()?,
+        threshold: fields.take()?,
+        severity: fields.choice(&SEVERITIES)?,
+        detector: fields.detector()?,
+        schema: fields.take()?,
+        contributions: fields.json()?,
+        state: fields.choice(&STATES)?,
+        changed_by: fields.take()?,
+        changed_at: fields.take()?,
     };
-    Ok((
-        AlertRecord {
-            alert,
-            best_flow: to_hex(&row.get::<_, Id>(22)?),
-        },
-        row.get(23)?,
-    ))
+    let best_flow = fields.id()?;
+    Ok((AlertRecord { alert, best_flow }, fields.take()?))
 }
 
 /// Reads a flow and its packed scores.
 pub(super) fn flow(row: &Row<'_>) -> rusqlite::Result<(Flow, Vec<u8>)> {
+    let mut fields = Fields::new(row);
+    // In the order of `FLOW_COLUMNS`, as above.
     let flow = Flow {
-        id: to_hex(&row.get::<_, Id>(0)?),
-        start: row.get(1)?,
-        end: row.get(2)?,
-        source: row.get(3)?,
-        source_port: row.get(4)?,
-        destination: row.get(5)?,
-        destination_port: row.get(6)?,
-        protocol: row.get(7)?,
-        service: row.get(8)?,
-        state: row.get(9)?,
-        packets: to_unsigned(row.get(10)?),
-        bytes: to_unsigned(row.get(11)?),
-        community_id: row.get(12)?,
+        id: fields.id()?,
+        start: fields.take()?,
+        end: fields.take()?,
+        source: fields.take()?,
+        source_port: fields.take()?,
+        destination: fields.take()?,
+        destination_port: fields.take()?,
+        protocol: fields.take()?,
+        service: fields.take()?,
+        state: fields.take()?,
+        packets: fields.count()?,
+        bytes: fields.count()?,
+        community_id: fields.take()?,
         scores: Vec::new(),
     };
-    Ok((flow, row.get(13)?))
+    Ok((flow, fields.take()?))
 }
 
 /// Finds or makes the number of a detector; one look-up per detector and transaction.
@@ -193,17 +221,14 @@ impl<'a> DetectorNames<'a> {
         if let Some(detector) = self.known.get(&number) {
             return Ok(detector.clone());
         }
-        let read = |row: &Row<'_>| {
-            Ok(DetectorRef {
-                name: row.get(0)?,
-                version: row.get(1)?,
-                digest: row.get(2)?,
-            })
-        };
         let detector = self
             .connection
             .prepare_cached("SELECT name, version, digest FROM detectors WHERE number = ?1")
-            .and_then(|mut statement| statement.query_row([number], read).optional())
+            .and_then(|mut statement| {
+                statement
+                    .query_row([number], |row| Fields::new(row).detector())
+                    .optional()
+            })
             .map_err(StoreError::sqlite("read a detector"))?
             .ok_or_else(|| StoreError::Damaged {
                 detail: format!("a flow has a score of unknown detector {number}"),

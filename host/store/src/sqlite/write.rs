@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use netsage_api_types::{Alert, Flow, StateChange};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::rows::{ALERT_COLUMNS, DetectorNumbers, alert, severity_rank, state_code};
+use super::rows::{ALERT_COLUMNS, DetectorNumbers, alert, state_code};
 use crate::grouping::{AlertGroup, AlertRecord, group};
 use crate::overview::{OVERVIEW_GRAIN_MS, step_start};
-use crate::record::{AlertHit, highest_score, parse_id, to_signed};
+use crate::record::{AlertHit, highest_score, parse_id, severity_rank, to_signed};
 use crate::{FlowBatchRecord, StoreError};
 
 const INSERT_FLOW: &str = "INSERT INTO flows (id, start_ms, end_ms, source, source_port, destination, \
@@ -22,13 +22,14 @@ const UPDATE_FLOW: &str = "UPDATE flows SET service = ?2, state = ?3, packets = 
 
 const INSERT_ALERT: &str = "INSERT INTO alerts (id, first_seen_ms, last_seen_ms, count, kind, source, source_port, \
      destination, destination_port, protocol, community_id, score, threshold, severity, detector, schema, \
-     contributions, best_flow) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) \
+     contributions, best_flow, touched_ms) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) \
      ON CONFLICT (id) DO UPDATE SET first_seen_ms = ?2, last_seen_ms = ?3, count = ?4, source_port = ?7, \
      destination = ?8, destination_port = ?9, protocol = ?10, community_id = ?11, score = ?12, threshold = ?13, \
-     severity = ?14, detector = ?15, schema = ?16, contributions = ?17, best_flow = ?18 RETURNING number";
+     severity = ?14, detector = ?15, schema = ?16, contributions = ?17, best_flow = ?18, touched_ms = ?19 \
+     RETURNING number";
 
-/// Flows and alerted flows to add to steps of the time axis.
+/// Flows and alerted flows to add to steps of the time axis, or to take away.
 type TimelineChanges = HashMap<i64, (i64, i64)>;
 
 /// Records a batch that has been checked; returns the alerts that it made or changed.
@@ -185,6 +186,7 @@ fn write_alert(
             alert.schema,
             contributions,
             parse_id(&record.best_flow),
+            Timestamp::now().as_millisecond(),
         ],
         |row| row.get(0),
     )
@@ -214,8 +216,13 @@ fn write_timeline(transaction: &Transaction<'_>, timeline: &TimelineChanges) -> 
         "INSERT INTO timeline (time_ms, flows, alerted) VALUES (?1, ?2, ?3) ON CONFLICT (time_ms) DO UPDATE SET \
          flows = flows + excluded.flows, alerted = alerted + excluded.alerted",
     )?;
+    let mut remove_empty =
+        transaction.prepare_cached("DELETE FROM timeline WHERE time_ms = ?1 AND flows <= 0")?;
     for (time, (flows, alerted)) in timeline {
         add.execute(params![time, flows, alerted])?;
+        if *flows < 0 {
+            remove_empty.execute([time])?;
+        }
     }
     Ok(())
 }
@@ -231,7 +238,9 @@ pub(super) fn change_state(
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = Timestamp::now().as_millisecond();
         transaction
-            .prepare_cached("UPDATE alerts SET state = ?2, changed_by = ?3, changed_ms = ?4 WHERE id = ?1")?
+            .prepare_cached(
+                "UPDATE alerts SET state = ?2, changed_by = ?3, changed_ms = ?4, touched_ms = ?4 WHERE id = ?1",
+            )?
             .execute(params![id, state_code(change.state), change.by, now])?;
         let changed = transaction
             .prepare_cached(&format!("SELECT {ALERT_COLUMNS} WHERE a.id = ?1"))?
@@ -243,18 +252,68 @@ pub(super) fn change_state(
     write().map_err(StoreError::sqlite("change the state of an alert"))
 }
 
-/// Deletes up to `chunk` of the oldest flows that are past their time.
-pub(super) fn purge(
+/// The time before which nothing that is kept for `ttl` was recorded, ms.
+fn cutoff(ttl: Duration) -> i64 {
+    let ttl_ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::now().as_millisecond().saturating_sub(ttl_ms)
+}
+
+/// Deletes up to `chunk` of the oldest flows that are past their time, also from the timeline.
+pub(super) fn purge_flows(
     connection: &mut Connection,
     flow_ttl: Duration,
     chunk: usize,
 ) -> Result<usize, StoreError> {
-    let ttl_ms = i64::try_from(flow_ttl.as_millis()).unwrap_or(i64::MAX);
-    let cutoff = Timestamp::now().as_millisecond().saturating_sub(ttl_ms);
-    connection
-        .prepare_cached(
-            "DELETE FROM flows WHERE recorded_ms < ?1 AND number IN (SELECT number FROM flows ORDER BY number LIMIT ?2)",
-        )
-        .and_then(|mut statement| statement.execute(params![cutoff, to_signed(chunk as u64)]))
-        .map_err(StoreError::sqlite("delete old flows"))
+    let mut delete = || -> rusqlite::Result<usize> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut timeline = TimelineChanges::new();
+        let mut deleted = 0;
+        let mut statement = transaction.prepare_cached(
+            "DELETE FROM flows WHERE recorded_ms < ?1 AND number IN (SELECT number FROM flows ORDER BY number LIMIT ?2) \
+             RETURNING end_ms, alerted",
+        )?;
+        let mut rows = statement.query(params![cutoff(flow_ttl), to_signed(chunk as u64)])?;
+        while let Some(row) = rows.next()? {
+            let change = timeline
+                .entry(step_start(row.get(0)?, OVERVIEW_GRAIN_MS))
+                .or_default();
+            change.0 -= 1;
+            change.1 -= row.get::<_, i64>(1)?;
+            deleted += 1;
+        }
+        drop(rows);
+        drop(statement);
+        write_timeline(&transaction, &timeline)?;
+        transaction.commit()?;
+        Ok(deleted)
+    };
+    delete().map_err(StoreError::sqlite("delete old flows"))
+}
+
+/// Deletes up to `chunk` alerts that nothing has touched for their time, and what they have counted.
+pub(super) fn purge_alerts(
+    connection: &mut Connection,
+    alert_ttl: Duration,
+    chunk: usize,
+) -> Result<usize, StoreError> {
+    let mut delete = || -> rusqlite::Result<usize> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let old: Vec<i64> = transaction
+            .prepare_cached("SELECT number FROM alerts WHERE touched_ms < ?1 ORDER BY touched_ms LIMIT ?2")?
+            .query_map(params![cutoff(alert_ttl), to_signed(chunk as u64)], |row| {
+                row.get(0)
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        for number in &old {
+            for delete in [
+                "DELETE FROM alert_flows WHERE alert = ?1",
+                "DELETE FROM alerts WHERE number = ?1",
+            ] {
+                transaction.prepare_cached(delete)?.execute([number])?;
+            }
+        }
+        transaction.commit()?;
+        Ok(old.len())
+    };
+    delete().map_err(StoreError::sqlite("delete old alerts"))
 }

@@ -1,6 +1,10 @@
 //! One suite of checks, run over every kind of store.
 
+mod alerts;
 mod backends;
+mod delivery;
+mod listings;
 mod opening;
+mod over_time;
 mod sample;
 mod suite;
