@@ -11,6 +11,8 @@ import init, { Lab, artifact } from "./lab.js";
 
 const ROWS_PER_BLOCK = 1024;
 const CONTRIBUTIONS = 6;
+// A file is held in memory as a whole, and WebAssembly has 4 GiB of it at most.
+const LARGEST_FILE = 1 << 30;
 
 let lab = null;
 let session = null;
@@ -26,6 +28,7 @@ self.onmessage = async ({ data: message }) => {
 };
 
 async function run({ source, digest, api }) {
+  if (source.file?.size > LARGEST_FILE) throw new Error("the file is larger than 1 GiB; use `netsage score` for files of this size");
   post("progress", { stage: "load", done: 0, total: 0 });
   const [, detector] = await Promise.all([init({ module_or_path: new URL("./lab_bg.wasm", import.meta.url) }), open(`${api}/detectors/${digest}`)]);
   post("progress", { stage: "read", done: 0, total: 0 });

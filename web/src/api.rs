@@ -23,16 +23,55 @@ pub(crate) enum Remote<T> {
     Failed(String),
 }
 
-/// Asks and puts the answer into a signal. An old answer stays on view until the new one is there.
-pub(crate) fn load<T>(into: RwSignal<Remote<T>>, path: String)
+/// Something asked of the host, perhaps again and again. An old answer stays on view until the new one is there, and
+/// of answers that overtake each other only the one that was asked for last counts.
+pub(crate) struct Asked<T: 'static> {
+    answer: RwSignal<Remote<T>>,
+    turn: StoredValue<u32>,
+}
+
+impl<T> Clone for Asked<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Asked<T> {}
+
+impl<T> Asked<T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
 {
-    spawn_local(async move {
-        let answer = get::<T>(&path).await;
-        // The page may have been left in the meantime; then nobody wants the answer.
-        into.try_set(answer.map_or_else(Remote::Failed, Remote::Ready));
-    });
+    pub(crate) fn new() -> Self {
+        Self {
+            answer: RwSignal::new(Remote::Loading),
+            turn: StoredValue::new(0),
+        }
+    }
+
+    /// Asks.
+    pub(crate) fn ask(self, path: String) {
+        let turn = self.turn.get_value().wrapping_add(1);
+        self.turn.set_value(turn);
+        spawn_local(async move {
+            let answer = get::<T>(&path).await;
+            // The page may have been left in the meantime; then nobody wants the answer.
+            if self.turn.try_get_value() == Some(turn) {
+                self.answer
+                    .try_set(answer.map_or_else(Remote::Failed, Remote::Ready));
+            }
+        });
+    }
+
+    /// Forgets the answer, so that the page shows that it waits for the next.
+    pub(crate) fn forget(self) {
+        self.answer.set(Remote::Loading);
+    }
+
+    /// What is known.
+    pub(crate) fn get(self) -> Remote<T> {
+        self.answer.get()
+    }
 }
 
 /// Reads a resource.

@@ -1,7 +1,7 @@
 //! Small pieces that several pages share.
 
 use leptos::prelude::*;
-use netsage_api_types::{AlertState, Contribution, Severity};
+use netsage_api_types::Contribution;
 use netsage_web::format;
 
 /// What to add to a time in ms to get local time.
@@ -16,23 +16,9 @@ pub(crate) fn moment(ms: i64) -> String {
     format!("{} {}", format::day(local), format::clock(local, true))
 }
 
-/// A severity as it stands in the API.
-pub(crate) fn severity_name(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
-}
-
-/// A state as it stands in the API.
-pub(crate) fn state_name(state: AlertState) -> &'static str {
-    match state {
-        AlertState::New => "new",
-        AlertState::Acknowledged => "acknowledged",
-        AlertState::Closed => "closed",
-    }
+/// Names the page in the title of the window, which is what a screen reader says first.
+pub(crate) fn set_title(page: &str) {
+    document().set_title(&format!("{page} · NetSage"));
 }
 
 /// A message in place of content.

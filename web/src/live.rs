@@ -24,6 +24,8 @@ pub(crate) struct Live {
     pub(crate) alerts: RwSignal<Vec<Alert>>,
     /// Rises whenever detectors change.
     pub(crate) detectors: RwSignal<u32>,
+    /// Rises whenever updates may have been missed: lists have to be asked for again.
+    pub(crate) missed: RwSignal<u32>,
     /// Whether the connection stands.
     pub(crate) connected: RwSignal<bool>,
 }
@@ -36,6 +38,7 @@ impl Live {
             flow_rate: RwSignal::new(None),
             alerts: RwSignal::new(Vec::new()),
             detectors: RwSignal::new(0),
+            missed: RwSignal::new(0),
             connected: RwSignal::new(false),
         };
         let Ok(source) = web_sys::EventSource::new(&format!("{}/events", api::BASE)) else {
@@ -57,10 +60,18 @@ impl Live {
                 alerts.drain(..surplus);
             });
         });
-        on(&source, "detectors", move |_| {
-            live.detectors.update(|number| *number = number.wrapping_add(1));
+        let rise = |signal: RwSignal<u32>| signal.update(|number| *number = number.wrapping_add(1));
+        on(&source, "detectors", move |_| rise(live.detectors));
+        on(&source, "missed", move |_| rise(live.missed));
+        let mut opened_before = false;
+        on(&source, "open", move |_| {
+            live.connected.set(true);
+            // Nobody repeats what was said while the connection was down.
+            if std::mem::replace(&mut opened_before, true) {
+                rise(live.missed);
+                rise(live.detectors);
+            }
         });
-        on(&source, "open", move |_| live.connected.set(true));
         on(&source, "error", move |_| live.connected.set(false));
         live
     }

@@ -46,6 +46,14 @@ pub(crate) fn FlowsOverTime(step: i64, points: Vec<OverviewPoint>) -> impl IntoV
     }
     let area = format!("M{LEFT} 150{line}L{RIGHT:.1} 150Z");
     let outline = line.replacen('L', "M", 1);
+    let sum = |count: fn(&OverviewPoint) -> u64| points.iter().map(count).sum::<u64>();
+    let summary = format!(
+        "Flows and alerted flows over time: {}, {} of them alerted, from {} to {}",
+        format::plural(sum(|point| point.flows), "flow", "flows"),
+        format::count(sum(|point| point.alerted)),
+        moment(from),
+        moment(to)
+    );
     let bars = points.iter().filter(|point| point.alerted > 0).map(|point| {
         let top = alerts_y.place(point.alerted as f64);
         view! {
@@ -70,8 +78,7 @@ pub(crate) fn FlowsOverTime(step: i64, points: Vec<OverviewPoint>) -> impl IntoV
     });
     let tips = tips.collect_view();
     view! {
-        <svg class="chart" viewBox=format!("0 0 {WIDTH} 276") role="img"
-            aria-label="Flows and alerted flows over time">
+        <svg class="chart" viewBox=format!("0 0 {WIDTH} 276") role="img" aria-label=summary>
             <text class="caption" x=LEFT y="10">"flows"</text>
             {levels(flows_y, 3)}
             <path class="area" d=area/>

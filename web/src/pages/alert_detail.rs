@@ -6,30 +6,49 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use netsage_api_types::{Alert, AlertState, Health, StateChange};
 use netsage_web::format;
+use netsage_web::listing::{severity_name, state_name};
 
-use crate::api::{self, Remote};
-use crate::common::{Contributions, moment, severity_name, state_name};
+use crate::api::{self, Asked, Remote};
+use crate::common::{Contributions, moment};
 use crate::pages::alert_packets::AlertPackets;
 
 const NAME_KEY: &str = "netsage-name";
 
-/// The drawer. Escape closes it.
+/// The drawer, a modal dialog: the browser keeps the focus inside, closes it on Escape and gives the focus back.
 #[component]
-pub(crate) fn AlertDetail(alert: Alert, close: Callback<()>, changed: Callback<Alert>) -> impl IntoView {
-    let close_button = NodeRef::<html::Button>::new();
+pub(crate) fn AlertDetail(opened: RwSignal<Option<Alert>>, changed: Callback<Alert>) -> impl IntoView {
+    let dialog = NodeRef::<html::Dialog>::new();
     Effect::new(move |_| {
-        if let Some(button) = close_button.get() {
-            // Focus only fails for elements that are not in the page.
-            let _ = button.focus();
+        if let Some(dialog) = dialog.get() {
+            // It fails only for a dialog that is open already.
+            let _ = dialog.show_modal();
         }
     });
-    let keys = window_event_listener(ev::keydown, move |event| {
-        if event.key() == "Escape" {
-            close.run(());
+    let close = move || {
+        if let Some(dialog) = dialog.get_untracked() {
+            dialog.close();
         }
-    });
-    on_cleanup(move || keys.remove());
+    };
+    // A click that reaches the dialog itself and nothing in it fell on the backdrop.
+    let clicked = move |event: ev::MouseEvent| {
+        let on_backdrop = event.target().is_some_and(|target| {
+            dialog
+                .get_untracked()
+                .is_some_and(|dialog| js_sys::Object::is(&target, &dialog))
+        });
+        if on_backdrop {
+            close();
+        }
+    };
+    view! {
+        <dialog class="drawer" aria-label="Alert" node_ref=dialog on:close=move |_| opened.set(None) on:click=clicked>
+            <button type="button" class="icon close" aria-label="Leave the details" on:click=move |_| close()>"✕"</button>
+            {move || opened.get().map(|alert| details(alert, changed))}
+        </dialog>
+    }
+}
 
+fn details(alert: Alert, changed: Callback<Alert>) -> impl IntoView {
     let severity = severity_name(alert.severity);
     let change = match (&alert.changed_by, alert.changed_at) {
         (Some(who), Some(when)) => format!("{} by {who}, {}", state_name(alert.state), moment(when)),
@@ -72,12 +91,10 @@ pub(crate) fn AlertDetail(alert: Alert, close: Callback<()>, changed: Callback<A
         .map(|(name, value)| view! { <dt>{name}</dt><dd>{value}</dd> })
         .collect_view();
     view! {
-        <div class="scrim" on:click=move |_| close.run(())></div>
-        <aside class="drawer" role="dialog" aria-modal="true" aria-label="Alert">
+        <div class="details">
             <header>
                 <span class=format!("badge {severity}")>{severity}</span>
                 <h2>{alert.kind.clone()}" from "<code>{alert.source.clone()}</code></h2>
-                <button type="button" class="icon" aria-label="Leave the details" node_ref=close_button on:click=move |_| close.run(())>"✕"</button>
             </header>
             <StateForm id=alert.id.clone() state=alert.state changed/>
             <h3>"What drove the score"</h3>
@@ -85,7 +102,7 @@ pub(crate) fn AlertDetail(alert: Alert, close: Callback<()>, changed: Callback<A
             <AlertPackets id=alert.id/>
             <h3>"Facts"</h3>
             <dl>{facts}</dl>
-        </aside>
+        </div>
     }
 }
 
@@ -150,8 +167,8 @@ fn StateForm(id: String, state: AlertState, changed: Callback<Alert>) -> impl In
 /// A field for the token, shown when the host wants one.
 #[component]
 pub(crate) fn TokenField() -> impl IntoView {
-    let health = RwSignal::new(Remote::<Health>::Loading);
-    api::load(health, "/health".to_owned());
+    let health = Asked::<Health>::new();
+    health.ask("/health".to_owned());
     let needed = move || matches!(health.get(), Remote::Ready(health) if health.token_required);
     view! {
         <Show when=needed>

@@ -3,77 +3,58 @@
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::hooks::use_query_map;
-use netsage_api_types::{Alert, AlertState, Page, Severity};
+use netsage_api_types::{Alert, AlertState, Page};
 use netsage_web::format;
+use netsage_web::listing::{self, AlertFilter, severity_name, state_name};
 
 use super::alert_detail::AlertDetail;
-use crate::api::{self, Remote};
-use crate::common::{Notice, moment, severity_name, state_name};
+use crate::api::{self, Asked, Remote};
+use crate::common::{Notice, moment, set_title};
 use crate::live::Live;
 
 const PAGE: u32 = 50;
 
-/// What the user wants to see; empty means all.
-#[derive(Clone, Default, PartialEq)]
-struct Filter {
-    state: String,
-    severity: String,
-    source: String,
-    kind: String,
-}
-
-impl Filter {
-    fn path(&self, cursor: Option<String>) -> String {
-        let some = |text: &str| Some(text.trim().to_owned());
-        let query = api::query(&[
-            ("state", some(&self.state)),
-            ("min_severity", some(&self.severity)),
-            ("source", some(&self.source)),
-            ("kind", some(&self.kind)),
-            ("limit", Some(PAGE.to_string())),
-            ("cursor", cursor),
-        ]);
-        format!("/alerts{query}")
-    }
-
-    fn takes(&self, alert: &Alert) -> bool {
-        let severities = [
-            Severity::Low,
-            Severity::Medium,
-            Severity::High,
-            Severity::Critical,
-        ];
-        let least = severities
-            .into_iter()
-            .find(|severity| severity_name(*severity) == self.severity);
-        let same = |wanted: &str, found: &str| wanted.trim().is_empty() || wanted.trim() == found;
-        same(&self.state, state_name(alert.state))
-            && least.is_none_or(|least| alert.severity >= least)
-            && same(&self.source, &alert.source)
-            && same(&self.kind, &alert.kind)
-    }
+/// Where the host lists what the filter takes.
+fn path(filter: &AlertFilter, cursor: Option<String>) -> String {
+    let some = |text: &str| Some(text.trim().to_owned());
+    let query = api::query(&[
+        ("state", some(&filter.state)),
+        ("min_severity", some(&filter.severity)),
+        ("source", some(&filter.source)),
+        ("kind", some(&filter.kind)),
+        ("limit", Some(PAGE.to_string())),
+        ("cursor", cursor),
+    ]);
+    format!("/alerts{query}")
 }
 
 /// The page.
 #[component]
 pub(crate) fn Alerts() -> impl IntoView {
+    set_title("Alerts");
     let live = expect_context::<Live>();
     let source = use_query_map()
         .with_untracked(|query| query.get("source"))
         .unwrap_or_default();
-    let filter = RwSignal::new(Filter {
+    let filter = RwSignal::new(AlertFilter {
         source,
-        ..Filter::default()
+        ..AlertFilter::default()
     });
-    let first = RwSignal::new(Remote::<Page<Alert>>::Loading);
+    let first = Asked::<Page<Alert>>::new();
     let list = RwSignal::new(Vec::<Alert>::new());
     let next = RwSignal::new(None::<String>);
     let trouble = RwSignal::new(None::<String>);
     let opened = RwSignal::new(None::<Alert>);
 
     Effect::new(move |_| {
-        first.set(Remote::Loading);
-        api::load(first, filter.get().path(None));
+        first.forget();
+        first.ask(path(&filter.get(), None));
+    });
+    Effect::new(move |before: Option<()>| {
+        live.missed.track();
+        if before.is_some() {
+            first.ask(path(&filter.get_untracked(), None));
+        }
     });
     Effect::new(move |_| {
         if let Remote::Ready(page) = first.get() {
@@ -92,22 +73,26 @@ pub(crate) fn Alerts() -> impl IntoView {
             return;
         };
         let filter = filter.get_untracked();
-        list.update(|list| news.into_iter().for_each(|alert| put(list, alert, &filter)));
+        list.update(|list| {
+            news.into_iter()
+                .for_each(|alert| listing::put(list, alert, &filter));
+        });
     });
     let more = move |_| {
-        let path = filter.get_untracked().path(next.get_untracked());
+        let (asked, cursor) = (filter.get_untracked(), next.get_untracked());
         spawn_local(async move {
-            match api::get::<Page<Alert>>(&path).await {
-                Ok(page) => {
-                    list.update(|list| {
-                        let known = |alert: &Alert| list.iter().any(|other| other.id == alert.id);
-                        let news: Vec<Alert> = page.items.into_iter().filter(|alert| !known(alert)).collect();
-                        list.extend(news);
-                    });
+            let answer = api::get::<Page<Alert>>(&path(&asked, cursor.clone())).await;
+            // Another filter may have been chosen meanwhile, or the same page asked for twice.
+            let current =
+                filter.try_get_untracked() == Some(asked) && next.try_get_untracked() == Some(cursor);
+            match answer {
+                Ok(page) if current => {
+                    list.update(|list| listing::append(list, page.items));
                     next.set(page.next);
                     trouble.set(None);
                 }
-                Err(why) => trouble.set(Some(why)),
+                Err(why) if current => trouble.set(Some(why)),
+                _ => {}
             }
         });
     };
@@ -131,7 +116,7 @@ pub(crate) fn Alerts() -> impl IntoView {
     view! {
         <div class="page-head">
             <h1>"Alerts"</h1>
-            <p class="muted">{move || format::plural(list.with(Vec::len) as u64, "alert shown", "alerts shown")}", newest first; new ones appear by themselves"</p>
+            <p class="muted" aria-live="polite">{move || format::plural(list.with(Vec::len) as u64, "alert shown", "alerts shown")}", newest first; new ones appear by themselves"</p>
         </div>
         <Filters filter/>
         {body}
@@ -139,30 +124,14 @@ pub(crate) fn Alerts() -> impl IntoView {
         <Show when=move || next.get().is_some()>
             <button type="button" class="more" on:click=more>"Load more"</button>
         </Show>
-        {move || opened.get().map(|alert| view! {
-            <AlertDetail alert close=Callback::new(move |()| opened.set(None)) changed=Callback::new(changed)/>
-        })}
-    }
-}
-
-/// Puts an alert that came in to its place, or takes it away when the filter no longer wants it.
-fn put(list: &mut Vec<Alert>, alert: Alert, filter: &Filter) {
-    let place = list.iter().position(|entry| entry.id == alert.id);
-    match (place, filter.takes(&alert)) {
-        (Some(place), true) => list[place] = alert,
-        (Some(place), false) => {
-            list.remove(place);
-        }
-        (None, true) => {
-            let place = list.partition_point(|entry| entry.last_seen > alert.last_seen);
-            list.insert(place, alert);
-        }
-        (None, false) => {}
+        <Show when=move || opened.with(Option::is_some)>
+            <AlertDetail opened changed=Callback::new(changed)/>
+        </Show>
     }
 }
 
 #[component]
-fn Filters(filter: RwSignal<Filter>) -> impl IntoView {
+fn Filters(filter: RwSignal<AlertFilter>) -> impl IntoView {
     view! {
         <form class="filters" aria-label="Filters" on:submit=|event| event.prevent_default()>
             <label>"State"

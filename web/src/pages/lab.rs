@@ -9,8 +9,8 @@ use netsage_web::evaluation;
 
 use super::lab_results::Results;
 use super::lab_worker::{LabWorker, Message, RowView, Scored, Source};
-use crate::api::{self, Remote};
-use crate::common::Notice;
+use crate::api::{Asked, Remote};
+use crate::common::{Notice, set_title};
 use crate::live::Live;
 
 /// A run that takes longer is ended: a detector is foreign code.
@@ -164,10 +164,11 @@ impl State {
 #[component]
 pub(crate) fn Lab() -> impl IntoView {
     let live = expect_context::<Live>();
-    let detectors = RwSignal::new(Remote::<Vec<DetectorInfo>>::Loading);
+    set_title("Lab");
+    let detectors = Asked::<Vec<DetectorInfo>>::new();
     Effect::new(move |_| {
         live.detectors.track();
-        api::load(detectors, "/detectors".to_owned());
+        detectors.ask("/detectors".to_owned());
     });
     let state = State::new();
     on_cleanup(move || {

@@ -7,23 +7,33 @@ use leptos_router::components::A;
 use netsage_api_types::{Health, Overview as Figures, PipelineCounters, TopSource};
 use netsage_web::format;
 
-use crate::api::{self, Remote};
+use crate::api::{self, Asked, Remote};
 use crate::chart::FlowsOverTime;
-use crate::common::Notice;
+use crate::common::{Notice, set_title};
 use crate::live::Live;
 
 /// How often the chart is asked for again; the counters come by themselves.
 const REFRESH: Duration = Duration::from_secs(4);
 
+/// What the page shows below the counters.
+#[derive(Clone, PartialEq)]
+enum View {
+    Waiting,
+    Failed(String),
+    Empty,
+    Panels,
+}
+
 /// The page.
 #[component]
 pub(crate) fn Overview() -> impl IntoView {
+    set_title("Overview");
     let live = expect_context::<Live>();
-    let figures = RwSignal::new(Remote::<Figures>::Loading);
-    let health = RwSignal::new(Remote::<Health>::Loading);
+    let figures = Asked::<Figures>::new();
+    let health = Asked::<Health>::new();
     let refresh = move || {
-        api::load(figures, "/overview".to_owned());
-        api::load(health, "/health".to_owned());
+        figures.ask("/overview".to_owned());
+        health.ask("/health".to_owned());
     };
     refresh();
     if let Ok(timer) = set_interval_with_handle(refresh, REFRESH) {
@@ -37,14 +47,51 @@ pub(crate) fn Overview() -> impl IntoView {
         };
         live.counters.get().or(known).unwrap_or_default()
     });
-    let body = move || match figures.get() {
-        Remote::Loading => {
+    // Parts of their own, so that what did not change is not drawn anew under somebody's pointer or focus.
+    let view = Memo::new(move |_| match figures.get() {
+        Remote::Loading => View::Waiting,
+        Remote::Failed(why) => View::Failed(why),
+        Remote::Ready(figures) if figures.points.is_empty() => View::Empty,
+        Remote::Ready(_) => View::Panels,
+    });
+    let axis = Memo::new(move |_| match figures.get() {
+        Remote::Ready(figures) => (figures.step, figures.points),
+        _ => (1, Vec::new()),
+    });
+    let sources = Memo::new(move |_| match figures.get() {
+        Remote::Ready(figures) => figures.top_sources,
+        _ => Vec::new(),
+    });
+    let body = move || {
+        match view.get() {
+        View::Waiting => {
             view! { <Notice kind="busy" title="Loading" text="Asking the host for its figures."/> }.into_any()
         }
-        Remote::Failed(why) => {
+        View::Failed(why) => {
             view! { <Notice kind="error" title="The figures cannot be shown" text=why/> }.into_any()
         }
-        Remote::Ready(figures) => panels(figures).into_any(),
+        View::Empty => view! {
+            <Notice kind="empty" title="No flow has ended yet"
+                text="A flow is shown when its last packet has been seen. Start the host with --pcap FILE or --interface NAME, or try the Lab."/>
+        }
+        .into_any(),
+        View::Panels => view! {
+            <div class="columns">
+                <section class="panel wide">
+                    <h2>"Flows and alerts over time"</h2>
+                    {move || {
+                        let (step, points) = axis.get();
+                        view! { <FlowsOverTime step points/> }
+                    }}
+                </section>
+                <section class="panel">
+                    <h2>"Top sources"</h2>
+                    <TopSources sources/>
+                </section>
+            </div>
+        }
+        .into_any(),
+    }
     };
     let alerts_new = move || match figures.get() {
         Remote::Ready(figures) => (
@@ -53,11 +100,19 @@ pub(crate) fn Overview() -> impl IntoView {
         ),
         _ => ("–".to_owned(), String::new()),
     };
+    let problems = Memo::new(move |_| match health.get() {
+        Remote::Ready(health) => health.problems,
+        _ => Vec::new(),
+    });
     view! {
         <div class="page-head">
             <h1>"Overview"</h1>
             {move || source_line(health.get())}
         </div>
+        {move || {
+            let text = problems.get().join("; ");
+            (!text.is_empty()).then(|| view! { <Notice kind="error" title="Something needs you" text/> })
+        }}
         <section class="tiles" aria-label="Counters">
             {tile("Flows a second", move || live.flow_rate.get().map_or_else(|| "–".to_owned(), format::short), || "over the last 5 s".to_owned())}
             {tile("Flows scored", move || format::count(counters.get().flows_scored), move || format!("of {}", format::plural(counters.get().flows, "flow", "flows")))}
@@ -115,55 +170,40 @@ fn source_line(health: Remote<Health>) -> impl IntoView {
     view! { <p class="muted">{source}" · "{rest}</p> }.into_any()
 }
 
-fn panels(figures: Figures) -> impl IntoView {
-    if figures.points.is_empty() {
-        return view! {
-            <Notice kind="empty" title="No flow has ended yet"
-                text="A flow is shown when its last packet has been seen. Start the host with --pcap FILE or --interface NAME, or try the Lab."/>
-        }
-        .into_any();
-    }
+#[component]
+fn TopSources(sources: Memo<Vec<TopSource>>) -> impl IntoView {
+    let most = Memo::new(move |_| {
+        let most = sources.with(|sources| sources.iter().map(|source| source.flows).max());
+        most.unwrap_or(0).max(1)
+    });
+    // The key holds what is shown, so that a source that changed is drawn anew.
+    let key = |source: &TopSource| (source.source.clone(), source.flows, source.alerts);
     view! {
-        <div class="columns">
-            <section class="panel wide">
-                <h2>"Flows and alerts over time"</h2>
-                <FlowsOverTime step=figures.step points=figures.points/>
-            </section>
-            <section class="panel">
-                <h2>"Top sources"</h2>
-                {top_sources(figures.top_sources)}
-            </section>
-        </div>
+        <Show when=move || sources.with(Vec::is_empty)>
+            <p class="muted">"No source stands out: no flow has scored above a threshold."</p>
+        </Show>
+        <ol class="sources">
+            <For each=move || sources.get() key=key let:source>{top_source(source, most)}</For>
+        </ol>
     }
-    .into_any()
 }
 
-fn top_sources(sources: Vec<TopSource>) -> impl IntoView {
-    if sources.is_empty() {
-        return view! { <p class="muted">"No source stands out: no flow has scored above a threshold."</p> }
-            .into_any();
+fn top_source(source: TopSource, most: Memo<u64>) -> impl IntoView {
+    let share = move || format!("{:.1}", source.flows as f64 / most.get() as f64 * 100.0);
+    let link = format!(
+        "/alerts{}",
+        api::query(&[("source", Some(source.source.clone()))])
+    );
+    view! {
+        <li>
+            <A href=link><code>{source.source}</code></A>
+            <span class="muted">
+                {format::plural(source.flows, "flow", "flows")}" · "{format::plural(source.alerts, "alert", "alerts")}
+            </span>
+            <svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
+                <rect class="track" width="100" height="4"/>
+                <rect class="fill alert" width=share height="4"/>
+            </svg>
+        </li>
     }
-    let most = sources
-        .iter()
-        .map(|source| source.flows)
-        .max()
-        .unwrap_or(0)
-        .max(1);
-    let rows = sources.into_iter().map(|source| {
-        let share = format!("{:.1}", source.flows as f64 / most as f64 * 100.0);
-        let link = format!("/alerts{}", api::query(&[("source", Some(source.source.clone()))]));
-        view! {
-            <li>
-                <A href=link><code>{source.source}</code></A>
-                <span class="muted">
-                    {format::plural(source.flows, "flow", "flows")}" · "{format::plural(source.alerts, "alert", "alerts")}
-                </span>
-                <svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
-                    <rect class="track" width="100" height="4"/>
-                    <rect class="fill alert" width=share height="4"/>
-                </svg>
-            </li>
-        }
-    });
-    view! { <ol class="sources">{rows.collect_view()}</ol> }.into_any()
 }

@@ -1,0 +1,166 @@
+//! The list of alerts as it is kept up on the page: what a filter takes, and where an alert belongs.
+
+use netsage_api_types::{Alert, AlertState, Severity};
+
+/// A severity as it stands in the API.
+pub fn severity_name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}
+
+/// A state as it stands in the API.
+pub fn state_name(state: AlertState) -> &'static str {
+    match state {
+        AlertState::New => "new",
+        AlertState::Acknowledged => "acknowledged",
+        AlertState::Closed => "closed",
+    }
+}
+
+/// What the user wants to see; empty means all.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AlertFilter {
+    /// Name of a state.
+    pub state: String,
+    /// Name of the least severity.
+    pub severity: String,
+    /// Source address.
+    pub source: String,
+    /// Kind, e.g. `tcp/ssh`.
+    pub kind: String,
+}
+
+impl AlertFilter {
+    /// Whether the host would list this alert.
+    pub fn takes(&self, alert: &Alert) -> bool {
+        let severities = [
+            Severity::Low,
+            Severity::Medium,
+            Severity::High,
+            Severity::Critical,
+        ];
+        let least = severities
+            .into_iter()
+            .find(|severity| severity_name(*severity) == self.severity);
+        let same = |wanted: &str, found: &str| wanted.trim().is_empty() || wanted.trim() == found;
+        same(&self.state, state_name(alert.state))
+            && least.is_none_or(|least| alert.severity >= least)
+            && same(&self.source, &alert.source)
+            && same(&self.kind, &alert.kind)
+    }
+}
+
+/// Puts an alert that came in where it belongs (newest first, as the host lists them), or takes it away when the
+/// filter no longer wants it.
+pub fn put(list: &mut Vec<Alert>, alert: Alert, filter: &AlertFilter) {
+    list.retain(|entry| entry.id != alert.id);
+    if filter.takes(&alert) {
+        let newer = |entry: &Alert| (entry.last_seen, &entry.id) > (alert.last_seen, &alert.id);
+        let place = list.partition_point(newer);
+        list.insert(place, alert);
+    }
+}
+
+/// Appends the next page; what came in meanwhile is there already.
+pub fn append(list: &mut Vec<Alert>, page: Vec<Alert>) {
+    for alert in page {
+        if !list.iter().any(|entry| entry.id == alert.id) {
+            list.push(alert);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netsage_api_types::DetectorRef;
+
+    use super::*;
+
+    fn alert(id: &str, last_seen: i64) -> Alert {
+        Alert {
+            id: id.to_owned(),
+            first_seen: 0,
+            last_seen,
+            count: 1,
+            kind: "tcp/ssh".to_owned(),
+            source: "10.0.0.1".to_owned(),
+            source_port: 1,
+            destination: "10.0.0.2".to_owned(),
+            destination_port: 22,
+            protocol: "tcp".to_owned(),
+            community_id: String::new(),
+            score: 0.7,
+            threshold: 0.6,
+            severity: Severity::Medium,
+            detector: DetectorRef {
+                name: "iforest".to_owned(),
+                version: "1.0.0".to_owned(),
+                digest: String::new(),
+            },
+            schema: "unsw-nb15@1".to_owned(),
+            contributions: Vec::new(),
+            state: AlertState::New,
+            changed_by: None,
+            changed_at: None,
+        }
+    }
+
+    fn ids(list: &[Alert]) -> String {
+        list.iter().map(|alert| alert.id.as_str()).collect()
+    }
+
+    #[test]
+    fn alerts_stay_in_the_order_of_the_host() {
+        let mut list = Vec::new();
+        let all = AlertFilter::default();
+        for (id, last_seen, expected) in [
+            ("a", 10, "a"),
+            ("b", 30, "ba"),
+            ("c", 20, "bca"),
+            // Seen again: it moves up, as it does on the host.
+            ("a", 40, "abc"),
+            // At the same time the larger id comes first.
+            ("d", 30, "adbc"),
+        ] {
+            put(&mut list, alert(id, last_seen), &all);
+            assert_eq!(ids(&list), expected, "after {id} at {last_seen}");
+        }
+        append(&mut list, vec![alert("c", 20), alert("e", 5)]);
+        assert_eq!(ids(&list), "adbce");
+    }
+
+    #[test]
+    fn an_alert_leaves_when_the_filter_no_longer_takes_it() {
+        let filter = AlertFilter {
+            state: "new".to_owned(),
+            ..AlertFilter::default()
+        };
+        let mut list = vec![alert("a", 10)];
+        let closed = Alert {
+            state: AlertState::Closed,
+            ..alert("a", 10)
+        };
+        put(&mut list, closed, &filter);
+        assert!(list.is_empty());
+    }
+
+    #[test]
+    fn filters() {
+        let check = |change: fn(&mut AlertFilter), expected: bool| {
+            let mut filter = AlertFilter::default();
+            change(&mut filter);
+            assert_eq!(filter.takes(&alert("a", 1)), expected, "{filter:?}");
+        };
+        check(|_| {}, true);
+        check(|filter| filter.state = "closed".to_owned(), false);
+        check(|filter| filter.severity = "medium".to_owned(), true);
+        check(|filter| filter.severity = "high".to_owned(), false);
+        check(|filter| filter.source = " 10.0.0.1 ".to_owned(), true);
+        check(|filter| filter.source = "10.0.0".to_owned(), false);
+        check(|filter| filter.kind = "udp/dns".to_owned(), false);
+    }
+}
