@@ -10,13 +10,7 @@ use rand::RngExt;
 use crate::dialogue::{Dialogue, Payload, Side, Turn};
 use crate::hosts::Host;
 use crate::random::{MICROSECOND, MILLISECOND, Random, SECOND, delay, line_time, waiting};
-use crate::wire::{Packet, TCP, TCP_CHECKSUM};
-
-const FIN: u8 = 1;
-const SYN: u8 = 2;
-const RST: u8 = 4;
-const PSH: u8 = 8;
-const ACK: u8 = 16;
+use crate::segment::{ACK, End, FIN, PSH, RST, SYN, Segment};
 
 /// What becomes of the first SYN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,19 +36,6 @@ pub(crate) enum Closing {
     Reset(Side),
     /// Not at all within the capture.
     Open,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct End {
-    host: Host,
-    port: u16,
-    /// Next sequence number that it sends.
-    sequence: u32,
-    /// Next sequence number that it waits for.
-    expected: u32,
-    clock_offset: u32,
-    last_timestamp: u32,
-    identification: u16,
 }
 
 #[derive(Debug)]
@@ -348,59 +329,13 @@ impl Connection {
         random: &mut Random,
         out: &mut VecDeque<(i64, Vec<u8>)>,
     ) {
-        let to = 1 - from;
-        let other = self.ends[to];
-        let end = &mut self.ends[from];
-        end.identification = end.identification.wrapping_add(1);
-        let stack = end.host.stack;
-        let opens = flags & SYN != 0;
-        let mut options = [1u8; 20];
-        let mut options_length = 0;
-        let mut option = |bytes: &[u8]| {
-            options[options_length..options_length + bytes.len()].copy_from_slice(bytes);
-            options_length += bytes.len();
+        let segment = Segment {
+            time_ns,
+            flags,
+            sequence,
+            data,
         };
-        if opens {
-            let [high, low] = stack.mss.to_be_bytes();
-            option(&[2, 4, high, low, 4, 2]);
-        }
-        let stamped = flags & RST == 0 && (self.timestamps || (opens && from == 0 && stack.timestamps));
-        if stamped {
-            end.last_timestamp = end.clock_offset.wrapping_add((time_ns / MILLISECOND) as u32);
-            if !opens {
-                option(&[1, 1]);
-            }
-            option(&[8, 10]);
-            option(&end.last_timestamp.to_be_bytes());
-            option(&(if flags & ACK == 0 { 0 } else { other.last_timestamp }).to_be_bytes());
-        }
-        if opens {
-            if !stamped {
-                option(&[1, 1]);
-            }
-            option(&[1, 3, 3, stack.scale]);
-        }
-        let window = match flags {
-            _ if opens => stack.first_window,
-            _ if flags & RST != 0 => 0,
-            _ => stack.window - random.random_range(0..stack.window / 16),
-        };
-        let length = data.map_or(0, |(_, _, length)| length);
-        let route = end.host.route_to(&other.host, end.identification);
-        let mut packet = Packet::new(&route, TCP, 20 + options_length + length);
-        let bytes = &mut packet.bytes;
-        bytes.extend_from_slice(&end.port.to_be_bytes());
-        bytes.extend_from_slice(&other.port.to_be_bytes());
-        bytes.extend_from_slice(&sequence.to_be_bytes());
-        let expected = if flags & ACK == 0 { 0 } else { end.expected };
-        bytes.extend_from_slice(&expected.to_be_bytes());
-        bytes.extend_from_slice(&[(5 + options_length as u8 / 4) << 4, flags]);
-        bytes.extend_from_slice(&window.to_be_bytes());
-        bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(&options[..options_length]);
-        if let Some((payload, offset, length)) = data {
-            payload.write(offset, length, bytes, random);
-        }
-        out.push_back((time_ns, packet.finish(TCP_CHECKSUM)));
+        let bytes = segment.write(&mut self.ends, from, self.timestamps, random);
+        out.push_back((time_ns, bytes));
     }
 }
