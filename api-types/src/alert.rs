@@ -100,7 +100,7 @@ pub struct Alert {
 /// Which alerts to list, newest (by `last_seen`) first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct AlertQuery {
     /// Only this state.
     pub state: Option<AlertState>,

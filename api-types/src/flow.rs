@@ -18,7 +18,7 @@ pub struct FlowScore {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Flow {
-    /// 32 hexadecimal digits derived from 5-tuple, start and end.
+    /// 32 hexadecimal digits derived from 5-tuple, start and end, so that the same packets give the same flow.
     pub id: String,
     /// First packet, ms since the epoch.
     pub start: i64,
@@ -51,7 +51,7 @@ pub struct Flow {
 /// Which flows to list, newest (by `end`) first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct FlowQuery {
     /// Only this source address.
     pub source: Option<String>,

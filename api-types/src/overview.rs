@@ -73,6 +73,8 @@ pub struct KeptPackets {
 pub struct Health {
     /// `ok`, or `degraded` when something needs an operator.
     pub status: String,
+    /// What needs an operator, one sentence each; empty when all is well.
+    pub problems: Vec<String>,
     /// Version of the program.
     pub version: String,
     /// Seconds since the start.

@@ -1,5 +1,7 @@
 //! The dashboard: files built into the program, with the page for every address that is none of them.
 
+use std::sync::LazyLock;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -59,14 +61,30 @@ pub(crate) async fn method_not_allowed(method: Method) -> ApiError {
     )
 }
 
+/// A digest of all files of the dashboard: they change together, with the program.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut hash = Sha256::new();
+    for (path, bytes) in assets::dashboard() {
+        hash.update(path.as_bytes());
+        hash.update(Sha256::digest(bytes));
+    }
+    hex(&hash.finalize()[..12])
+});
+
 fn file(path: &str, bytes: &'static [u8], request: &HeaderMap) -> Response {
-    cacheable(media_type(path), bytes.into(), request)
+    cacheable(media_type(path), &VERSION, request, || bytes.into())
 }
 
-/// An answer that a browser may keep as long as it asks each time whether it is still the same.
-pub(super) fn cacheable(media_type: &'static str, bytes: axum::body::Bytes, request: &HeaderMap) -> Response {
+/// An answer that a browser may keep as long as it asks each time whether it is still the same. `tag` tells versions
+/// of the content apart; the bytes are only made when the browser does not have them.
+pub(super) fn cacheable(
+    media_type: &'static str,
+    tag: &str,
+    request: &HeaderMap,
+    bytes: impl FnOnce() -> axum::body::Bytes,
+) -> Response {
     // Weak, because compression may change the bytes and not the meaning.
-    let tag = format!("W/\"{}\"", hex(&Sha256::digest(&bytes)[..12]));
+    let tag = format!("W/\"{tag}\"");
     let known = request
         .get(header::IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())
@@ -80,7 +98,7 @@ pub(super) fn cacheable(media_type: &'static str, bytes: axum::body::Bytes, requ
     } else {
         (
             [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))],
-            bytes,
+            bytes(),
         )
             .into_response()
     };

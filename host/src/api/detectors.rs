@@ -7,7 +7,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use netsage_api_types::{Activated, DetectorInfo, LiveEvent, Problem};
 use netsage_runtime::Package;
-use netsage_runtime::browser::BrowserError;
 
 use super::dashboard::{cacheable, media_type};
 use super::extract::{Bytes, Json, Path};
@@ -31,6 +30,7 @@ pub(crate) async fn list_detectors(State(state): State<AppState>) -> Json<Vec<De
     responses(
         (status = 201, body = DetectorInfo),
         (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "This program holds as many packages as it can", body = Problem, content_type = "application/problem+json"),
         (status = 413, body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Not a package, or one that this host does not take", body = Problem, content_type = "application/problem+json")
     )
@@ -119,8 +119,10 @@ pub(crate) async fn get_package(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let loaded = find(&state, &digest)?;
-    let bytes = axum::body::Bytes::copy_from_slice(loaded.package().bytes());
-    Ok(cacheable("application/wasm", bytes, &headers))
+    let tag = &loaded.reference.digest;
+    Ok(cacheable("application/wasm", tag, &headers, || {
+        axum::body::Bytes::copy_from_slice(loaded.package().bytes())
+    }))
 }
 
 /// A file of the package's form for the browser: `detector.js`, an ES module, and the core modules it loads.
@@ -134,7 +136,8 @@ pub(crate) async fn get_package(
     ),
     responses(
         (status = 200, body = Vec<u8>, content_type = "text/javascript"),
-        (status = 404, body = Problem, content_type = "application/problem+json")
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The package has no form for the browser", body = Problem, content_type = "application/problem+json")
     )
 )]
 pub(crate) async fn get_browser_file(
@@ -143,23 +146,23 @@ pub(crate) async fn get_browser_file(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let loaded = find(&state, &digest)?;
-    let found = tokio::task::spawn_blocking(move || {
-        let module = loaded.browser_module()?;
-        let found = module.files.iter().find(|candidate| candidate.name == file);
-        Ok::<_, BrowserError>(found.map(|found| {
-            (
-                media_type(&found.name),
-                axum::body::Bytes::copy_from_slice(&found.bytes),
-            )
-        }))
-    })
-    .await
-    .map_err(ApiError::internal)?
-    .map_err(ApiError::internal)?;
-    let (media_type, bytes) = found.ok_or_else(|| {
-        ApiError::not_found("the package has no such file for the browser; start with detector.js")
-    })?;
-    Ok(cacheable(media_type, bytes, &headers))
+    // Made at the first call, which takes a moment.
+    let module = tokio::task::spawn_blocking(move || loaded.browser_module())
+        .await
+        .map_err(ApiError::internal)?
+        .map_err(|error| ApiError::unprocessable("no-browser-form", error.to_string()))?;
+    let found = module
+        .files
+        .iter()
+        .find(|candidate| candidate.name == file)
+        .ok_or_else(|| {
+            ApiError::not_found("the package has no such file for the browser; start with detector.js")
+        })?;
+    // What is generated depends on the package and on the generator in this program.
+    let tag = format!("{digest}-{file}-{}", env!("CARGO_PKG_VERSION"));
+    Ok(cacheable(media_type(&found.name), &tag, &headers, || {
+        axum::body::Bytes::copy_from_slice(&found.bytes)
+    }))
 }
 
 fn find(state: &AppState, digest: &str) -> Result<Arc<Loaded>, ApiError> {

@@ -14,7 +14,7 @@ const LONGEST_STEP: i64 = 24 * 60 * 60 * 1000;
 
 /// How fine the time axis is.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct OverviewQuery {
     /// Length of a step, ms, 1 to 86,400,000; rounded up to 10 s. 60,000 when not given.
     step: Option<i64>,

@@ -1,6 +1,7 @@
 //! `POST /score`: rows scored by every active detector, without being stored.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use netsage_api_types::{Problem, ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
 use netsage_runtime::ScoreError;
 use netsage_schema::{Rows, Schema, UNSW_NB15};
@@ -34,19 +35,21 @@ pub(crate) enum ScoreBody {
     responses(
         (status = 200, body = Vec<ScoreResponse>),
         (status = 415, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json")
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 500, description = "A detector failed on these rows; `detail` says which and how", body = Problem, content_type = "application/problem+json")
     )
 )]
 pub(crate) async fn post_score(
     State(state): State<AppState>,
     Json(body): Json<serde_json::Value>,
 ) -> Result<Json<Vec<ScoreResponse>>, ApiError> {
-    let rows = read_rows(body)?;
     let catalog = std::sync::Arc::clone(&state.catalog);
+    // Reading 10,000 rows takes tens of milliseconds, scoring them more.
     let scored = tokio::task::spawn_blocking(move || {
+        let rows = read_rows(body)?;
         let mut responses = Vec::new();
         for loaded in catalog.active() {
-            let scores = pipeline::score_rows(&loaded, &rows, None)?;
+            let scores = pipeline::score_rows(&loaded, &rows, None).map_err(failed)?;
             responses.push(ScoreResponse {
                 detector: loaded.reference.clone(),
                 threshold: loaded.threshold,
@@ -54,14 +57,28 @@ pub(crate) async fn post_score(
                 scores,
             });
         }
-        Ok::<_, ScoreError>(responses)
+        Ok::<_, ApiError>(responses)
     });
-    let responses = scored.await.map_err(ApiError::internal)?;
-    let responses = responses.map_err(|error| match error {
+    scored.await.map_err(ApiError::internal)?.map(Json)
+}
+
+/// Why a detector gave no scores. What it did is no secret of this program: who uses a foreign detector has to know.
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in `map_err`")]
+fn failed(error: ScoreError) -> ApiError {
+    match error {
         ScoreError::OtherSchema { .. } => ApiError::unprocessable("other-schema", error.to_string()),
-        _ => ApiError::internal(error),
-    })?;
-    Ok(Json(responses))
+        ScoreError::NoContext { .. } => ApiError::unprocessable("needs-flows", error.to_string()),
+        ScoreError::Guest { .. } => {
+            tracing::error!(%error, "detector failed on rows of a request");
+            ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "detector-failed",
+                "A detector failed",
+                error.to_string(),
+            )
+        }
+        other => ApiError::internal(other),
+    }
 }
 
 fn read_rows(body: serde_json::Value) -> Result<Rows, ApiError> {

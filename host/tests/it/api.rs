@@ -37,6 +37,9 @@ fn errors_are_problem_documents() {
     check(server.get("/api/v1/nothing"), 404, "not-found");
     check(server.get("/api/v1/alerts/0123"), 404, "not-found");
     check(server.get("/api/v1/alerts?limit=many"), 400, "bad-request");
+    check(server.get("/api/v1/alerts?severity=high"), 400, "bad-request");
+    check(server.get("/api/v1/flows?sorce=10.0.0.1"), 400, "bad-request");
+    check(server.get("/api/v1/overview?steps=9"), 400, "bad-request");
     check(server.get("/api/v1/alerts?cursor=nonsense"), 400, "bad-cursor");
     check(server.get("/api/v1/overview?points=0"), 400, "bad-request");
     check(server.post("/api/v1/health", b"", &[]), 405, "method");
@@ -96,6 +99,7 @@ fn a_token_guards_what_changes_something() {
     let home = Home::new();
     let server = Server::start(&home, &["--token", "correct-horse-battery"]);
     assert_eq!(server.health()["token_required"], true);
+    assert_eq!(server.health()["problems"], serde_json::json!([]));
     let post = |headers: &[(&str, &str)]| server.post("/api/v1/detectors/00/activate", b"", headers).0;
     assert_eq!(post(&[]), 401);
     assert_eq!(post(&[("authorization", "Bearer wrong-horse-battery")]), 401);
