@@ -1,6 +1,6 @@
 //! Training an isolation forest on ordinary flows.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use ndarray::Array2;
 use netsage_api_types::ModelCard;
@@ -68,7 +68,8 @@ impl Default for TrainOptions {
 pub struct Trained {
     /// The model, as the detector `iforest` reads it.
     pub artifact: Vec<u8>,
-    /// How it was made; without figures, which only an evaluation can add.
+    /// How it was made. Its one figure is the share of held-out ordinary rows above the threshold; an evaluation on
+    /// labelled rows adds the others.
     pub card: ModelCard,
 }
 
@@ -198,6 +199,8 @@ pub fn train(
     let held_out_values: Vec<f32> = held_out_rows.iter().copied().collect();
     forest.score_block(&held_out_values, held_out.len(), &mut scores)?;
     scores.sort_by(f32::total_cmp);
+    let threshold = quantile(&scores, options.threshold_quantile);
+    let above = scores.iter().filter(|&&score| score > threshold).count();
 
     let card = ModelCard {
         schema: model.schema.clone(),
@@ -206,7 +209,7 @@ pub fn train(
         columns: model.columns.iter().map(|column| column.name.clone()).collect(),
         seed: options.seed,
         date: options.date.clone(),
-        threshold: quantile(&scores, options.threshold_quantile),
+        threshold,
         threshold_rule: format!(
             "the {} quantile of the scores of {} held-out ordinary rows, drawn at random",
             options.threshold_quantile,
@@ -215,7 +218,8 @@ pub fn train(
         calibration: (0..=100)
             .map(|step| quantile(&scores, f64::from(step) / 100.0))
             .collect(),
-        figures: std::collections::BTreeMap::new(),
+        // The one figure that ordinary rows alone can give.
+        figures: BTreeMap::from([("fpr_held_out".to_owned(), above as f64 / scores.len() as f64)]),
         notes: options.notes.clone(),
     };
     Ok(Trained {

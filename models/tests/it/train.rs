@@ -130,6 +130,11 @@ fn the_card_says_how_the_model_was_made() {
     assert_eq!(card.calibration.len(), 101);
     assert!(card.calibration.is_sorted());
     assert_eq!(card.calibration[99], card.threshold);
+    let above = card.figures["fpr_held_out"];
+    assert!(
+        (0.0..=0.01).contains(&above),
+        "{above} lie above the 0.99 quantile"
+    );
     assert_eq!((steps.first(), steps.last()), (Some(&(0, 40)), Some(&(40, 40))));
 
     let json = netsage_models::card::to_json(&card).unwrap();
