@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::support::{Home, packages_built, stderr, stdout};
+use super::support::{Home, Server, packages_built, stderr, stdout};
 
 #[test]
 fn a_capture_is_measured_against_its_labels() {
@@ -35,6 +35,38 @@ fn a_capture_is_measured_against_its_labels() {
     );
     // Chance gives one half; the bundled model is made for this kind of traffic.
     assert!(report["auroc"].as_f64().unwrap() > 0.8, "{report}");
+}
+
+/// What the demo promises: the traffic that `netsage synth` makes when nothing else is said, seen by the detector that
+/// `netsage run` takes when nothing else is said.
+#[test]
+fn the_demo_alerts_on_what_was_planted() {
+    if !packages_built() {
+        return;
+    }
+    let home = Home::new();
+    let made = home.run(&["synth", "--out", "demo.pcap"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+
+    let output = home.run(&["evaluate", "demo.pcap", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let reports: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let report = &reports[0];
+    let found = report["categories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|kind| kind["recall_at_threshold"].as_f64().unwrap() > 0.0)
+        .count();
+    assert!(found >= 4, "{found} of 6 behaviours are found: {report}");
+    let false_alarms = report["at_threshold"]["fpr"].as_f64().unwrap();
+    assert!(false_alarms <= 0.02, "{false_alarms} of the ordinary flows alert");
+
+    let server = Server::start(&home, &["--pcap", "demo.pcap"]);
+    server.wait_until_finished();
+    assert!(server.counter("flows") >= 20_000);
+    let alerts = server.all("/api/v1/alerts").len();
+    assert!((4..=20).contains(&alerts), "{alerts} alerts");
 }
 
 #[test]

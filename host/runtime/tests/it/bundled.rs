@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use netsage_runtime::{MAX_BLOCK_ROWS, Package, browser, package};
+use netsage_runtime::{MAX_BLOCK_ROWS, Package, browser, check, package};
 
 use crate::{load, rows};
 
@@ -56,4 +56,12 @@ fn the_isolation_forest_scores_and_explains() {
     assert!((1..=4).contains(&contributions.len()), "{contributions:?}");
     assert!(contributions.is_sorted_by(|left, right| left.weight >= right.weight));
     assert!(browser::transpile(&package).is_ok());
+}
+
+#[test]
+fn the_isolation_forest_is_small_and_imports_nothing() {
+    let Some(package) = forest() else { return };
+    let code = package.code();
+    assert!(code.len() <= 500_000, "{} bytes", code.len());
+    check::check(&package).expect("a detector that imports nothing");
 }
