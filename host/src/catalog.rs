@@ -62,6 +62,16 @@ pub enum CatalogError {
         /// What is wrong.
         message: String,
     },
+    /// Two packages to score with have one name, of which only one can be active.
+    #[error(
+        "{origin}: a detector called `{name}` was named before it; only one of a name can score, so leave one out"
+    )]
+    SameName {
+        /// The second one: file or bundled name.
+        origin: String,
+        /// What both call themselves.
+        name: String,
+    },
     /// There are too many.
     #[error(
         "this program holds {MOST_PACKAGES} packages already; restart it to forget those that are not in use"

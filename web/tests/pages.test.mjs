@@ -65,8 +65,16 @@ test("Alerts can be filtered, read and moved through their states", { skip }, as
   const download = page.waitForEvent("download");
   await press("Save the flow's packets");
   assert.match((await download).suggestedFilename(), /^alert-[0-9a-f]{32}\.pcapng$/);
+  // The focus stays in the drawer however far one tabs, and goes back to the row that opened it.
+  for (let step = 0; step < 12; step += 1) {
+    await page.keyboard.press("Tab");
+    const outside = await page.evaluate(() => document.activeElement.closest("header.top, main") !== null && document.activeElement.closest("dialog") === null);
+    assert.equal(outside, false, `after ${step + 1} tabs`);
+  }
   await page.keyboard.press("Escape");
   await drawer.waitFor({ state: "detached" });
+  assert.match(await page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? ""), /^Details of the alert/);
+  assert.match(await page.title(), /^Alerts/);
   assert.deepEqual(problems, []);
   await page.close();
 });
@@ -77,6 +85,12 @@ test("Detectors shows what runs and refuses what is no package", { skip }, async
   await page.locator(".detector").first().waitFor();
   assert.equal(await page.locator(".detector").count(), known.length);
   assert.equal(await page.locator(".detector.active").count(), known.filter(({ status }) => status === "active").length);
+  // What a reader opened stays open while the figures move.
+  await page.locator(".detector summary").first().click();
+  const listed = () => page.waitForResponse((response) => response.url().endsWith("/api/v1/detectors"), { timeout: 30_000 });
+  await listed();
+  await listed();
+  assert.equal(await page.locator(".detector details[open]").count(), 1);
   const buffer = Buffer.from("not a component");
   await page.locator("input[name=package]").setInputFiles({ name: "wrong.wasm", mimeType: "application/wasm", buffer });
   await page.locator(".outcome.bad", { hasText: "wrong.wasm was refused" }).waitFor();

@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, oneshot};
 use super::interrupt::interrupted;
 use super::{Failure, progress};
 use crate::api::{self, Service};
-use crate::catalog::{Catalog, read_package, schema_of};
+use crate::catalog::{Catalog, CatalogError, read_package, schema_of};
 use crate::config::{Resolved, Settings, Source, cache_folder};
 use crate::evidence::Evidence;
 use crate::input::{Progress, open_capture};
@@ -164,7 +164,12 @@ async fn load_detectors(resolved: &Resolved) -> Result<Arc<Catalog>, Failure> {
         tokio::task::spawn_blocking(move || {
             for name in &names {
                 let loaded = catalog.add(name, read_package(name)?)?;
-                catalog.activate(&loaded);
+                if catalog.activate(&loaded).replaced.is_some() {
+                    return Err(CatalogError::SameName {
+                        origin: name.clone(),
+                        name: loaded.reference.name.clone(),
+                    });
+                }
             }
             // The other bundled packages can be activated, and the Lab runs them.
             for bundled in crate::assets::Bundled::ALL {
@@ -176,7 +181,7 @@ async fn load_detectors(resolved: &Resolved) -> Result<Arc<Catalog>, Failure> {
                     catalog.add(bundled.name(), package)?;
                 }
             }
-            Ok::<_, crate::catalog::CatalogError>(())
+            Ok::<_, CatalogError>(())
         })
     };
     loading.await??;

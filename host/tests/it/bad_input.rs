@@ -149,6 +149,27 @@ fn bad_rows_are_named_and_the_others_scored() {
 }
 
 #[test]
+fn two_detectors_of_one_name_are_refused() {
+    if !packages_built() {
+        return;
+    }
+    let home = Home::new();
+    let output = home.run(&[
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--detector",
+        "iforest-unsw-nb15,iforest-generated",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = stderr(&output);
+    assert!(
+        message.contains("iforest-generated: a detector called `iforest` was named before it"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_port_that_is_taken_names_the_flag() {
     let home = Home::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

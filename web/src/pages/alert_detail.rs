@@ -7,6 +7,7 @@ use leptos::task::spawn_local;
 use netsage_api_types::{Alert, AlertState, Health, StateChange};
 use netsage_web::format;
 use netsage_web::listing::{severity_name, state_name};
+use wasm_bindgen::JsCast as _;
 
 use crate::api::{self, Asked, Remote};
 use crate::common::{Contributions, moment};
@@ -14,7 +15,12 @@ use crate::pages::alert_packets::AlertPackets;
 
 const NAME_KEY: &str = "netsage-name";
 
-/// The drawer, a modal dialog: the browser keeps the focus inside, closes it on Escape and gives the focus back.
+/// Id of the button that opens the drawer of an alert.
+pub(crate) fn opener(alert: &str) -> String {
+    format!("alert-{alert}")
+}
+
+/// The drawer, a modal dialog: the browser keeps the focus inside and closes it on Escape.
 #[component]
 pub(crate) fn AlertDetail(opened: RwSignal<Option<Alert>>, changed: Callback<Alert>) -> impl IntoView {
     let dialog = NodeRef::<html::Dialog>::new();
@@ -29,6 +35,16 @@ pub(crate) fn AlertDetail(opened: RwSignal<Option<Alert>>, changed: Callback<Ale
             dialog.close();
         }
     };
+    let closed = move |_| {
+        let opener = opened.with_untracked(|alert| alert.as_ref().map(|alert| opener(&alert.id)));
+        opened.set(None);
+        // By its id: the row that opened the drawer has been drawn anew if its alert changed meanwhile.
+        let button = opener.and_then(|id| document().get_element_by_id(&id));
+        if let Some(button) = button.and_then(|button| button.dyn_into::<web_sys::HtmlElement>().ok()) {
+            // Focus only fails for elements that are not in the page.
+            let _ = button.focus();
+        }
+    };
     // A click that reaches the dialog itself and nothing in it fell on the backdrop.
     let clicked = move |event: ev::MouseEvent| {
         let on_backdrop = event.target().is_some_and(|target| {
@@ -41,7 +57,7 @@ pub(crate) fn AlertDetail(opened: RwSignal<Option<Alert>>, changed: Callback<Ale
         }
     };
     view! {
-        <dialog class="drawer" aria-label="Alert" node_ref=dialog on:close=move |_| opened.set(None) on:click=clicked>
+        <dialog class="drawer" aria-label="Alert" node_ref=dialog on:close=closed on:click=clicked>
             <button type="button" class="icon close" aria-label="Leave the details" on:click=move |_| close()>"✕"</button>
             {move || opened.get().map(|alert| details(alert, changed))}
         </dialog>

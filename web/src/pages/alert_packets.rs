@@ -5,14 +5,14 @@ use leptos::task::spawn_local;
 use netsage_api_types::Health;
 use wasm_bindgen::{JsCast as _, JsValue};
 
-use crate::api::{self, Remote};
+use crate::api::{self, Asked, Remote};
 
 /// A button that saves them as a file, and what the host says when it has them no more. Nothing at all when the
 /// host keeps no packets.
 #[component]
 pub(crate) fn AlertPackets(id: String) -> impl IntoView {
-    let health = RwSignal::new(Remote::<Health>::Loading);
-    api::load(health, "/health".to_owned());
+    let health = Asked::<Health>::new();
+    health.ask("/health".to_owned());
     let kept = move || matches!(health.get(), Remote::Ready(health) if health.kept_packets.is_some());
     let busy = RwSignal::new(false);
     let trouble = RwSignal::new(None::<String>);

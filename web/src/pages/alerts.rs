@@ -7,7 +7,7 @@ use netsage_api_types::{Alert, AlertState, Page};
 use netsage_web::format;
 use netsage_web::listing::{self, AlertFilter, severity_name, state_name};
 
-use super::alert_detail::AlertDetail;
+use super::alert_detail::{AlertDetail, opener};
 use crate::api::{self, Asked, Remote};
 use crate::common::{Notice, moment, set_title};
 use crate::live::Live;
@@ -202,13 +202,14 @@ fn row(alert: Alert, opened: RwSignal<Option<Alert>>) -> impl IntoView {
     let state = state_name(alert.state);
     let faded = alert.state == AlertState::Closed;
     let label = format!("Details of the alert {} from {}", alert.kind, alert.source);
+    let id = opener(&alert.id);
     let shown = alert.clone();
     let open = move |_| opened.set(Some(shown.clone()));
     view! {
         <tr class="clickable" class:faded=faded on:click=open.clone()>
             <td><span class=format!("badge {severity}")>{severity}</span></td>
             <td class="time">{moment(alert.last_seen)}</td>
-            <td><button type="button" class="link" aria-label=label>{alert.kind}</button></td>
+            <td><button type="button" class="link" id=id aria-label=label>{alert.kind}</button></td>
             <td><code>{alert.source}</code></td>
             <td><code>{format!("{}:{}", alert.destination, alert.destination_port)}</code></td>
             <td class="number">{format::count(alert.count)}</td>
