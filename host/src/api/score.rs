@@ -63,7 +63,6 @@ pub(crate) async fn post_score(
 }
 
 /// Why a detector gave no scores. What it did is no secret of this program: who uses a foreign detector has to know.
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in `map_err`")]
 fn failed(error: ScoreError) -> ApiError {
     match error {
         ScoreError::OtherSchema { .. } => ApiError::unprocessable("other-schema", error.to_string()),
