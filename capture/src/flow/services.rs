@@ -17,8 +17,26 @@ const NAMED: [u16; 132] = [
 /// Ports below this one belong to services.
 const FIRST_UNRESERVED: u16 = 1024;
 
+/// One bit per port, so that the question, asked for every TCP segment, costs one look.
+static KNOWN: [u64; 1024] = known();
+
+const fn known() -> [u64; 1024] {
+    let mut bits = [0; 1024];
+    let mut port = 0;
+    while port < FIRST_UNRESERVED {
+        bits[port as usize / 64] |= 1 << (port % 64);
+        port += 1;
+    }
+    let mut index = 0;
+    while index < NAMED.len() {
+        bits[NAMED[index] as usize / 64] |= 1 << (NAMED[index] % 64);
+        index += 1;
+    }
+    bits
+}
+
 fn is_known(port: u16) -> bool {
-    port < FIRST_UNRESERVED || NAMED.binary_search(&port).is_ok()
+    KNOWN[usize::from(port / 64)] >> (port % 64) & 1 == 1
 }
 
 /// Whether the sender of a segment is the service: its port is one, and the other port is none or a higher one.
@@ -31,9 +49,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_is_in_order() {
-        assert!(NAMED.is_sorted());
-        assert!(NAMED[0] >= FIRST_UNRESERVED);
+    fn ports_are_known_by_the_list() {
+        for port in 0..=u16::MAX {
+            let expected = port < FIRST_UNRESERVED || NAMED.contains(&port);
+            assert_eq!(is_known(port), expected, "{port}");
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::io::{BufWriter, StdoutLock, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::{mem, thread};
 
+use anyhow::anyhow;
 use netsage_capture::{FlowBatch, Meter, MeterConfig};
 use netsage_schema::{Schema, csv, json_lines};
 
@@ -10,6 +13,9 @@ use super::output::{Format, stdout};
 use super::{Failure, progress, stats};
 use crate::config::{LiveArgs, MeterArgs, Settings};
 use crate::input::{meter_file, open_capture};
+
+/// Batches of rows that may wait to be printed.
+const BATCHES_TO_PRINT: usize = 4;
 
 /// Prints one row of features per flow.
 #[derive(Debug, clap::Args)]
@@ -43,17 +49,37 @@ pub(super) fn run(args: &FlowsArgs, file: &Settings) -> Result<(), Failure> {
     }
 }
 
+/// Meters on this thread and prints on another: turning numbers into text takes a fifth of the time of both.
 fn read(args: &FlowsArgs, path: &Path, config: MeterConfig) -> Result<(), Failure> {
     let mut capture = open_capture(path)?;
     let bar = progress::reading(&capture.progress(), "reading");
     let read = capture.progress();
-    let mut printer = Printer::new(args.format, config.schema)?;
+    let (format, schema) = (args.format, config.schema);
     let mut meter = Meter::new(config);
-    let (stats, damage) = meter_file(&mut capture, &mut meter, |batch| {
-        bar.set_position(read.read());
-        printer.print(batch)
-    })?;
-    printer.out.flush()?;
+    let (full, to_print) = mpsc::sync_channel::<FlowBatch>(BATCHES_TO_PRINT);
+    let (printed, empty) = mpsc::channel::<FlowBatch>();
+    let (metered, outcome) = thread::scope(|scope| {
+        let printing = scope.spawn(move || {
+            let mut printer = Printer::new(format, schema)?;
+            for mut batch in to_print {
+                printer.print(&batch)?;
+                batch.clear();
+                // The meter may have read all there is and want no batch back.
+                let _ = printed.send(batch);
+            }
+            printer.out.flush()
+        });
+        let metered = meter_file(&mut capture, &mut meter, |batch| {
+            bar.set_position(read.read());
+            let next = empty.try_recv().unwrap_or_else(|_| FlowBatch::new(schema));
+            full.send(mem::replace(batch, next))
+        });
+        drop(full);
+        (metered, printing.join())
+    });
+    // What stopped the printing comes first: it is why the metering stopped.
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let (stats, damage) = metered.map_err(|_| anyhow!("the rows could not be printed"))?;
     bar.finish_and_clear();
     if args.stats {
         eprint!("{}", stats::shown(&stats, args.format));

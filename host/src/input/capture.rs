@@ -57,7 +57,8 @@ impl CaptureFile {
     }
 }
 
-/// Meters a whole file, giving each batch of finished flows to `each`, in order.
+/// Meters a whole file, giving each batch of finished flows to `each`, in order. `each` may keep a batch and leave
+/// another one of the same schema in its place.
 ///
 /// A damaged file gives the flows of all its whole packets first; the damage is in the second value.
 ///
@@ -66,7 +67,7 @@ impl CaptureFile {
 pub fn meter_file<E>(
     capture: &mut CaptureFile,
     meter: &mut Meter,
-    mut each: impl FnMut(&FlowBatch) -> Result<(), E>,
+    mut each: impl FnMut(&mut FlowBatch) -> Result<(), E>,
 ) -> Result<(MeterStats, Option<InputError>), E> {
     let mut batch = FlowBatch::new(meter.config().schema);
     let mut packets: u64 = 0;
@@ -80,7 +81,7 @@ pub fn meter_file<E>(
         if packets.is_multiple_of(PACKETS_PER_DRAIN) {
             meter.drain(&mut batch);
             if !batch.is_empty() {
-                each(&batch)?;
+                each(&mut batch)?;
                 batch.clear();
             }
         }
@@ -89,7 +90,7 @@ pub fn meter_file<E>(
     loop {
         let has_more = meter.drain_some(RECORDS_AT_THE_END, &mut batch);
         if !batch.is_empty() {
-            each(&batch)?;
+            each(&mut batch)?;
             batch.clear();
         }
         if !has_more {
