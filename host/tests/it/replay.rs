@@ -110,6 +110,11 @@ fn a_kill_in_mid_replay_leaves_no_duplicate() {
         ],
     );
     killed.wait("the first flows", |server| server.counter("flows_scored") > 0);
+    assert_eq!(
+        killed.health()["finished"],
+        false,
+        "the kill falls into the replay; a longer capture is needed where this does not hold"
+    );
     killed.kill();
     let again = home.run(&[
         "run",
