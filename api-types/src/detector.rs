@@ -12,17 +12,151 @@ pub struct DetectorRef {
     pub version: String,
     /// SHA-256 of the package, 64 hexadecimal digits: its identity.
     pub digest: String,
+    /// Number of the activation that scored: each time a package begins to score flows for alerts, as canary or as
+    /// active one, it gets the next number of its data folder. 0 where none is meant: a package on its own, a score
+    /// asked for by hand.
+    #[serde(default)]
+    pub generation: u64,
 }
 
-/// Where a package stands.
+/// Where a package stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Its bytes are kept, nothing is known about them.
+    Staged,
+    /// Everything that can be checked was found right.
+    Checked,
+    /// Compiled, with instances ready.
+    Warm,
+    /// It scores flows beside the active one; nothing is alerted.
+    Shadow,
+    /// It scores a share of the flows in place of the active one.
+    Canary,
+    /// It scores flows.
+    Active,
+    /// It was active once. The one that was active last stays warm.
+    Retired,
+    /// It was taken out because it did something it must not do, or because somebody said so.
+    Quarantined,
+}
+
+/// What can be done with a package; the last part of the path of its call, and the CLI's command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Keep its bytes.
+    Stage,
+    /// Check it: `staged` to `checked`.
+    Check,
+    /// Compile it and start instances: `checked` to `warm`; also ends a shadow.
+    Warm,
+    /// Score a share of flows for comparison only.
+    Shadow,
+    /// Score a share of flows for real.
+    Canary,
+    /// Make it the active one of its name.
+    Promote,
+    /// A canary: give its flows back to the active one. The active one: make the one before it active again.
+    Rollback,
+    /// Stop scoring with it, without another in its place.
+    Retire,
+    /// Take it out, whatever it is doing.
+    Quarantine,
+    /// Let a quarantined one begin anew, as `staged`.
+    Release,
+}
+
+/// The body of a step; everything may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct StepRequest {
+    /// Who asks, for the history; at most 128 characters.
+    pub by: Option<String>,
+    /// Why, for the history; at most 1,024 characters.
+    pub why: Option<String>,
+    /// Shadow and canary: share of the flows, above 0 and at most 1.
+    pub share: Option<f64>,
+}
+
+/// One entry of the history: something was done with a package, or was refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HistoryEntry {
+    /// Position in the history, from 1.
+    pub number: u64,
+    /// When, ms since the epoch.
+    pub at: i64,
+    /// Who: a name that was given, `command line`, `directory`, or `netsage` when it acted by itself.
+    pub by: String,
+    /// What was done.
+    pub step: Step,
+    /// Digest of the package.
+    pub digest: String,
+    /// Its name, once it is known.
+    pub name: Option<String>,
+    /// Where it stood before; absent for the first entry of a package.
+    pub from: Option<Stage>,
+    /// Where it stands since.
+    pub to: Stage,
+    /// Number of its activation, when it began to score with this entry.
+    pub generation: Option<u64>,
+    /// Why, in a sentence.
+    pub why: String,
+}
+
+/// How a shadow or a canary compares with the active detector of its name, since it became one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Comparison {
+    /// The package.
+    pub candidate: DetectorRef,
+    /// The active one it is compared with.
+    pub active: DetectorRef,
+    /// Since when, ms since the epoch.
+    pub since: i64,
+    /// Flows that the candidate scored.
+    pub flows: u64,
+    /// Flows that the candidate failed to score.
+    pub failed: u64,
+    /// Flows that were to be compared and were not, for want of time.
+    pub skipped: u64,
+    /// Share of the flows scored by both on which both say the same: above or below the own threshold. Absent for a
+    /// canary, which scores other flows than the active one, and before the first flow.
+    pub agreement: Option<f64>,
+    /// Spearman's rank correlation of the scores, on flows scored by both.
+    pub rank_correlation: Option<f64>,
+    /// Largest distance of the two distributions of calibrated scores (Kolmogorov-Smirnov statistic), 0 to 1.
+    pub distance: Option<f64>,
+    /// The distance above which a canary is rolled back, with this number of flows.
+    pub allowed_distance: Option<f64>,
+    /// Flows above the threshold per day, at the rate seen: candidate and active.
+    pub alerts_per_day: [Option<f64>; 2],
+    /// Time of a call per row, nanoseconds: candidate and active.
+    pub nanoseconds_per_row: [Option<f64>; 2],
+    /// Time of a call, 99th percentile, microseconds: candidate and active.
+    pub call_p99_us: [Option<f64>; 2],
+    /// How often each calibrated score was given, in steps of equal width from 0 to 1: candidate and active.
+    pub histogram: [Vec<u64>; 2],
+    /// Flows by both scores: `grid[row][column]`, the row by the active one's calibrated score, the column by the
+    /// candidate's, both in steps of equal width from 0 to 1. Empty for a canary.
+    pub grid: Vec<Vec<u64>>,
+}
+
+/// What becomes of flows that a detector fails to score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum DetectorStatus {
-    /// It scores flows.
-    Active,
-    /// It is known and can be activated.
-    Available,
+pub enum FailurePolicy {
+    /// They wait; when it does not recover, the run stops.
+    Closed,
+    /// They pass without its score and are counted.
+    Open,
+    /// As `open`, and its instance is started again, after longer and longer waits; then it is quarantined.
+    Reload,
 }
 
 /// How a model was made and how good it is: the `card` of a package.
@@ -72,7 +206,23 @@ pub struct DetectorInfo {
     /// Size of the package in bytes.
     pub size: u64,
     /// Where it stands.
-    pub status: DetectorStatus,
+    pub stage: Stage,
+    /// Since when, ms since the epoch.
+    pub since: i64,
+    /// What can be done with it now.
+    pub next: Vec<Step>,
+    /// A step that is under way.
+    pub under_way: Option<Step>,
+    /// Share of the flows it scores, as shadow or canary.
+    pub share: Option<f64>,
+    /// Why it stands where it stands, in a sentence: the last reason of its history.
+    pub why: String,
+    /// The package to which a rollback would go.
+    pub previous: Option<DetectorRef>,
+    /// What becomes of flows that it fails to score.
+    pub on_failure: FailurePolicy,
+    /// Score above which a flow is alerted, when there is one.
+    pub threshold: Option<f32>,
     /// The card in the package, if there is one.
     pub card: Option<ModelCard>,
     /// Flows scored by this package since the program started.

@@ -14,6 +14,17 @@ pub struct FlowScore {
     pub score: f32,
 }
 
+/// What all active detectors together say about a flow. Raw scores have no common scale, so each is first calibrated:
+/// 0 to 1, its percentile among the scores of held-out ordinary traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FusedScore {
+    /// Mean of the calibrated scores.
+    pub mean: f32,
+    /// The highest of them.
+    pub max: f32,
+}
+
 /// One flow, without its features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -46,6 +57,9 @@ pub struct Flow {
     pub community_id: String,
     /// One score per active detector.
     pub scores: Vec<FlowScore>,
+    /// The fused verdict; absent where no detector with a calibration scored the flow.
+    #[serde(default)]
+    pub fused: Option<FusedScore>,
 }
 
 /// Which flows to list, newest (by `end`) first.

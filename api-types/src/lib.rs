@@ -14,8 +14,11 @@ mod overview;
 mod score;
 
 pub use alert::{Alert, AlertQuery, AlertState, Contribution, Severity, StateChange};
-pub use detector::{Activated, DetectorInfo, DetectorRef, DetectorStatus, ModelCard};
-pub use flow::{Flow, FlowQuery, FlowScore};
+pub use detector::{
+    Activated, Comparison, DetectorInfo, DetectorRef, FailurePolicy, HistoryEntry, ModelCard, Stage, Step,
+    StepRequest,
+};
+pub use flow::{Flow, FlowQuery, FlowScore, FusedScore};
 pub use overview::{
     Health, InterfaceHealth, KeptPackets, LiveEvent, Overview, OverviewPoint, PipelineCounters, TopSource,
 };

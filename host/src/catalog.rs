@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::{fs, io};
 
-use netsage_api_types::{Activated, DetectorInfo, DetectorRef, DetectorStatus, ModelCard};
+use netsage_api_types::{Activated, DetectorInfo, DetectorRef, FailurePolicy, ModelCard, Stage, Step};
 use netsage_runtime::browser::{self, BrowserError, BrowserModule};
 use netsage_runtime::{ActiveDetectors, Detector, LoadError, Package, PackageError, Runtime};
 use netsage_schema::{Schema, UNSW_NB15};
@@ -222,6 +222,7 @@ impl Catalog {
             name: description.name.clone(),
             version: description.version.clone(),
             digest: digest.clone(),
+            generation: 0,
         };
         let loaded = Arc::new(Loaded {
             detector,
@@ -276,19 +277,12 @@ impl Catalog {
             .values()
             .map(|loaded| {
                 let is_active = active.contains(&loaded.reference.digest);
-                describe(
-                    loaded,
-                    if is_active {
-                        DetectorStatus::Active
-                    } else {
-                        DetectorStatus::Available
-                    },
-                )
+                describe(loaded, if is_active { Stage::Active } else { Stage::Warm })
             })
             .collect();
         list.sort_by_cached_key(|info| {
             (
-                info.status != DetectorStatus::Active,
+                info.stage != Stage::Active,
                 info.detector.name.clone(),
                 info.detector.digest.clone(),
             )
@@ -302,14 +296,7 @@ impl Catalog {
             .active()
             .iter()
             .any(|active| active.reference == loaded.reference);
-        describe(
-            loaded,
-            if is_active {
-                DetectorStatus::Active
-            } else {
-                DetectorStatus::Available
-            },
-        )
+        describe(loaded, if is_active { Stage::Active } else { Stage::Warm })
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Loaded>>> {
@@ -317,7 +304,7 @@ impl Catalog {
     }
 }
 
-fn describe(loaded: &Loaded, status: DetectorStatus) -> DetectorInfo {
+fn describe(loaded: &Loaded, stage: Stage) -> DetectorInfo {
     let description = loaded.detector.description();
     let stats = loaded.detector.stats();
     DetectorInfo {
@@ -333,7 +320,19 @@ fn describe(loaded: &Loaded, status: DetectorStatus) -> DetectorInfo {
             .map(|column| column.name.to_owned())
             .collect(),
         size: loaded.package.bytes().len() as u64,
-        status,
+        stage,
+        since: 0,
+        next: if stage == Stage::Active {
+            Vec::new()
+        } else {
+            vec![Step::Promote]
+        },
+        under_way: None,
+        share: None,
+        why: String::new(),
+        previous: None,
+        on_failure: FailurePolicy::Open,
+        threshold: (loaded.threshold < f32::MAX).then_some(loaded.threshold),
         card: loaded.card.clone(),
         scored: loaded.scored.load(Ordering::Relaxed),
         failed: loaded.failed.load(Ordering::Relaxed),

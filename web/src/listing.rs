@@ -100,6 +100,7 @@ mod tests {
                 name: "iforest".to_owned(),
                 version: "1.0.0".to_owned(),
                 digest: String::new(),
+                generation: 0,
             },
             schema: "unsw-nb15@1".to_owned(),
             contributions: Vec::new(),

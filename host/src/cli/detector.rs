@@ -197,9 +197,9 @@ fn list(args: &ListArgs, file: &Settings) -> Result<(), Failure> {
         writeln!(out)?;
     } else {
         for info in &packages {
-            let status = match info.status {
-                netsage_api_types::DetectorStatus::Active => "active",
-                netsage_api_types::DetectorStatus::Available => "available",
+            let status = match info.stage {
+                netsage_api_types::Stage::Active => "active",
+                _ => "available",
             };
             let data = info.card.as_ref().map_or("-", |card| card.data.as_str());
             writeln!(

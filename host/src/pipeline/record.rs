@@ -108,6 +108,7 @@ pub(super) fn flow(flows: &FlowBatch, index: usize, verdicts: &[Verdict]) -> Flo
         packets: total(row, positions.packets),
         bytes: total(row, positions.bytes),
         community_id: flows.community_ids[index].to_string(),
+        fused: None,
         scores: verdicts
             .iter()
             .filter_map(|verdict| {

@@ -150,6 +150,7 @@ mod tests {
                 name: "d".into(),
                 version: "1.0.0".into(),
                 digest: "0".repeat(64),
+                generation: 1,
             },
             schema: "unsw-nb15@1".into(),
             contributions: Vec::new(),

@@ -3,7 +3,7 @@
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use netsage_api_types::{Activated, DetectorInfo, DetectorStatus, ModelCard};
+use netsage_api_types::{Activated, DetectorInfo, ModelCard, Stage};
 use netsage_web::format;
 
 use super::alert_detail::TokenField;
@@ -154,12 +154,8 @@ fn card(
     let Some(first) = info.get_untracked() else {
         return ().into_any();
     };
-    let is_active = Memo::new(move |_| {
-        info.with(|info| {
-            info.as_ref()
-                .is_some_and(|info| info.status == DetectorStatus::Active)
-        })
-    });
+    let is_active =
+        Memo::new(move |_| info.with(|info| info.as_ref().is_some_and(|info| info.stage == Stage::Active)));
     let shown = digest.clone();
     let activate = Callback::new(move |()| {
         let path = format!("/detectors/{digest}/activate");

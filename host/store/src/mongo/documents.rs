@@ -74,6 +74,7 @@ impl FlowDocument {
             bytes: to_unsigned(self.bytes),
             community_id: self.community_id,
             scores: self.scores,
+            fused: None,
         }
     }
 }

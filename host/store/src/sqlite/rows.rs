@@ -86,6 +86,7 @@ impl<'a, 'r> Fields<'a, 'r> {
             name: self.take()?,
             version: self.take()?,
             digest: self.take()?,
+            generation: 0,
         })
     }
 }
@@ -139,6 +140,7 @@ pub(super) fn flow(row: &Row<'_>) -> rusqlite::Result<(Flow, Vec<u8>)> {
         bytes: fields.count()?,
         community_id: fields.take()?,
         scores: Vec::new(),
+        fused: None,
     };
     Ok((flow, fields.take()?))
 }

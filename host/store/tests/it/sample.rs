@@ -15,6 +15,7 @@ pub(crate) fn detector(version: &str) -> DetectorRef {
         name: "iforest".into(),
         version: version.into(),
         digest: version.repeat(10),
+        generation: 0,
     }
 }
 
@@ -37,6 +38,7 @@ pub(crate) fn flow(number: u32, source: &str, end: i64, score: f32) -> Flow {
             detector: detector("1.0.0"),
             score,
         }],
+        fused: None,
     }
 }
 

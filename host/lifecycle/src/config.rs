@@ -1,0 +1,126 @@
+//! What an operator may choose.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use netsage_api_types::{FailurePolicy, Stage};
+
+/// Which packages are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrustPolicy {
+    /// Any: the sandbox is the protection.
+    Any,
+    /// Those with a minisign signature by one of these keys (each the base64 line of a `.pub` file), given beside the
+    /// package or in a file `PACKAGE.minisig`.
+    Signed(Vec<String>),
+    /// Those with one of these SHA-256 digests, 64 hexadecimal digits.
+    Pinned(Vec<String>),
+}
+
+/// How far a package that is not the first of its name goes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rollout {
+    /// The last stage it reaches by itself: `warm`, `shadow`, `canary` or `active`.
+    pub until: Stage,
+    /// Flows that it must have scored as shadow, and again as canary, before it goes on.
+    pub flows: u64,
+    /// Shortest time in each of the two stages.
+    pub time: Duration,
+}
+
+/// When a canary, or a package that became active a short while ago, is rolled back.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GuardLimits {
+    /// Calls that must have been made before the rates below are judged.
+    pub calls: u64,
+    /// Largest share of calls that trap or break the contract.
+    pub trap_rate: f64,
+    /// Largest share of calls that overrun their deadline.
+    pub overrun_rate: f64,
+    /// Largest share of calls with a score that is not finite.
+    pub not_finite_rate: f64,
+    /// Scores on each side that must be there before the distributions are compared.
+    pub scores: u64,
+    /// Largest distance of the two distributions of calibrated scores (two-sample Kolmogorov-Smirnov statistic D), for
+    /// any number of scores. D is also allowed what chance explains at a level of 0.001:
+    /// `1.95 * sqrt((n + m) / (n * m))`.
+    pub distance: f64,
+    /// Largest cost per row, as a multiple of that of the active one.
+    pub cost_ratio: f64,
+    /// A package that is promoted is watched by these limits for this long.
+    pub probation: Duration,
+}
+
+impl Default for GuardLimits {
+    fn default() -> Self {
+        Self {
+            calls: 5,
+            trap_rate: 0.01,
+            overrun_rate: 0.01,
+            not_finite_rate: 0.0,
+            scores: 200,
+            distance: 0.25,
+            cost_ratio: 10.0,
+            probation: Duration::from_secs(600),
+        }
+    }
+}
+
+/// What an operator may choose.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LifecycleConfig {
+    /// Folder for packages, journal and learned state; `None` keeps all of it in memory.
+    pub directory: Option<PathBuf>,
+    /// Folder that is watched for new packages.
+    pub watched: Option<PathBuf>,
+    /// Which packages are taken.
+    pub trust: TrustPolicy,
+    /// Thresholds by name of detector, where the model card's is not wanted.
+    pub thresholds: BTreeMap<String, f32>,
+    /// What becomes of flows that a detector fails to score, by its name.
+    pub on_failure: BTreeMap<String, FailurePolicy>,
+    /// The same for the others.
+    pub on_failure_default: FailurePolicy,
+    /// Consecutive failures of a detector with [`FailurePolicy::Reload`] before it is quarantined.
+    pub failures_before_quarantine: u32,
+    /// How far packages go by themselves.
+    pub rollout: Rollout,
+    /// When a canary is rolled back.
+    pub guard: GuardLimits,
+    /// Share of flows of a shadow, unless a step names another.
+    pub shadow_share: f64,
+    /// Share of flows of a canary, unless a step names another.
+    pub canary_share: f64,
+    /// Time between two savings of learned state.
+    pub save_interval: Duration,
+    /// Instances that a warm package has ready: as many as threads score.
+    pub workers: usize,
+    /// Packages held at once, whatever their stage.
+    pub most_packages: usize,
+}
+
+impl Default for LifecycleConfig {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            watched: None,
+            trust: TrustPolicy::Any,
+            thresholds: BTreeMap::new(),
+            on_failure: BTreeMap::new(),
+            on_failure_default: FailurePolicy::Reload,
+            failures_before_quarantine: 5,
+            rollout: Rollout {
+                until: Stage::Warm,
+                flows: 1000,
+                time: Duration::from_secs(30),
+            },
+            guard: GuardLimits::default(),
+            shadow_share: 1.0,
+            canary_share: 0.1,
+            save_interval: Duration::from_secs(60),
+            workers: 1,
+            most_packages: 64,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! A package that is loaded, and an activation of it.
+
+use std::sync::Arc;
+
+use netsage_api_types::{DetectorRef, ModelCard};
+use netsage_runtime::{Detector, Package};
+
+/// A package, loaded and with its instances ready.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What runs it.
+    pub detector: Arc<Detector>,
+    /// Name, version and digest; generation 0.
+    pub reference: DetectorRef,
+    /// The card in the package.
+    pub card: Option<ModelCard>,
+    /// Score above which a flow raises an alert; `f32::MAX` when neither card nor settings give one.
+    pub threshold: f32,
+}
+
+impl Loaded {
+    /// The package it was loaded from.
+    pub fn package(&self) -> &Package {
+        self.detector.package()
+    }
+
+    /// The percentile of a raw score among the scores of held-out ordinary rows, 0 to 1: linear between the quantiles
+    /// of the card's calibration, 0 below and 1 above them. `None` without a calibration.
+    pub fn calibrated(&self, score: f32) -> Option<f32> {
+        let quantiles = self.card.as_ref()?.calibration.as_slice();
+        let steps = quantiles.len().checked_sub(1).filter(|steps| *steps > 0)?;
+        let above = quantiles.partition_point(|quantile| *quantile <= score);
+        if above == 0 {
+            return Some(0.0);
+        }
+        let (Some(low), Some(high)) = (quantiles.get(above - 1), quantiles.get(above)) else {
+            return Some(1.0);
+        };
+        // `low <= score < high`, so the width is not zero.
+        let within = (score - low) / (high - low);
+        Some(((above - 1) as f32 + within) / steps as f32)
+    }
+}
+
+/// One activation of a package, as canary or as active one. Numbers rise, over restarts too, and are never used again.
+#[derive(Debug)]
+pub struct Generation {
+    /// Its number, from 1.
+    pub number: u64,
+    /// The package.
+    pub loaded: Arc<Loaded>,
+    /// Name, version, digest and number: what scores and alerts carry.
+    pub reference: DetectorRef,
+}
+
+impl Generation {
+    /// The activation `number` of a package.
+    pub fn new(number: u64, loaded: Arc<Loaded>) -> Self {
+        let reference = DetectorRef {
+            generation: number,
+            ..loaded.reference.clone()
+        };
+        Self {
+            number,
+            loaded,
+            reference,
+        }
+    }
+}

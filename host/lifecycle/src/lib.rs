@@ -1,0 +1,29 @@
+//! The life of detector packages, and the line-up of those that score right now.
+//!
+//! ```text
+//! staged -> checked -> warm -> shadow -> canary -> active -> retired        quarantined, from anywhere
+//! ```
+//!
+//! Two sides meet here and share one thing only, the [`Roster`]. The control side ([`Lifecycle`]) moves packages from
+//! stage to stage, writes every move into a journal before it takes effect, and publishes a new [`Lineup`] by one
+//! atomic exchange. The scoring side takes the [`Lineup`] of the moment for a block of flows and scores all of the
+//! block with it. Neither waits for the other: a swap costs the scoring side the reading of one pointer.
+//!
+//! Invariants, each with its test:
+//!
+//! * A flow is scored for alerts at most once per detector name, by one [`Generation`].
+//! * What is not in the journal has not happened; what is in it has happened, also after SIGKILL.
+//! * Whatever a canary or a shadow does, the flow has the score of the active detector, or that of the canary.
+//!
+//! This crate must never read packets, know HTTP or a store, or decide what an alert looks like.
+//!
+//! Read [`transition`] first, then [`lineup`], then [`Lifecycle`].
+
+mod config;
+mod generation;
+pub mod lineup;
+pub mod transition;
+
+pub use config::{GuardLimits, LifecycleConfig, Rollout, TrustPolicy};
+pub use generation::{Generation, Loaded};
+pub use lineup::{Lineup, Roster};
