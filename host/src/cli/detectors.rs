@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
-use netsage_runtime::{Runtime, RuntimeConfig};
+use netsage_runtime::Runtime;
 use netsage_schema::Schema;
 
 use super::Failure;
 use crate::catalog::{Catalog, Loaded, read_package};
-use crate::config::{Settings, cache_folder, default_data_dir};
+use crate::config::{Settings, default_data_dir};
 
 /// Which detectors a command uses.
 #[derive(Debug, clap::Args)]
@@ -51,11 +52,8 @@ pub(super) fn start_runtime(data_dir: Option<PathBuf>, file: &Settings) -> Resul
     let data_dir = data_dir
         .or_else(|| file.data_dir.clone())
         .or_else(|| default_data_dir().ok());
-    let config = RuntimeConfig {
-        cache_dir: data_dir.map(|folder| cache_folder(&folder)),
-        ..RuntimeConfig::default()
-    };
-    Ok(Runtime::new(config)?)
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    Ok(Runtime::new(file.runtime(data_dir.as_deref(), processors)?)?)
 }
 
 /// A column name per detector: its name, with the start of its digest where two have one name.

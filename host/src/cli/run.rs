@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use netsage_api_types::LiveEvent;
-use netsage_runtime::{Runtime, RuntimeConfig};
+use netsage_runtime::Runtime;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, oneshot};
 
@@ -15,7 +15,7 @@ use super::interrupt::interrupted;
 use super::{Failure, progress};
 use crate::api::{self, Service};
 use crate::catalog::{Catalog, CatalogError, read_package, schema_of};
-use crate::config::{Resolved, Settings, Source, cache_folder};
+use crate::config::{Resolved, Settings, Source};
 use crate::evidence::Evidence;
 use crate::input::{Progress, open_capture};
 use crate::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineError};
@@ -147,15 +147,10 @@ async fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 async fn load_detectors(resolved: &Resolved) -> Result<Arc<Catalog>, Failure> {
-    let config = RuntimeConfig {
-        cache_dir: Some(cache_folder(&resolved.data_dir)),
-        workers: resolved.workers,
-        ..RuntimeConfig::default()
-    };
     let catalog = Arc::new(Catalog::new(
-        Runtime::new(config)?,
+        Runtime::new(resolved.runtime.clone())?,
         resolved.meter.schema,
-        resolved.thresholds.clone(),
+        resolved.lifecycle.thresholds.clone(),
     ));
     let names = resolved.detectors.clone();
     let schema = resolved.meter.schema;

@@ -1,14 +1,15 @@
 //! Settings with every default filled in and every value checked.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use netsage_capture::MeterConfig;
+use netsage_lifecycle::LifecycleConfig;
+use netsage_runtime::RuntimeConfig;
 
-use super::{ByteSize, ConfigError, LiveSource, Settings, home_folder, parse_thresholds};
+use super::{ByteSize, ConfigError, LiveSource, Settings, home_folder, within};
 use crate::assets::Bundled;
 
 /// Where packets come from.
@@ -23,7 +24,7 @@ pub enum Source {
 }
 
 /// The settings of a run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Resolved {
     /// Where packets come from.
     pub source: Source,
@@ -35,8 +36,10 @@ pub struct Resolved {
     pub data_dir: PathBuf,
     /// Packages to score with: files or names of bundled ones.
     pub detectors: Vec<String>,
-    /// Thresholds by name of detector, where the model card's is not wanted.
-    pub thresholds: BTreeMap<String, f32>,
+    /// How they live.
+    pub lifecycle: LifecycleConfig,
+    /// What each of them may use.
+    pub runtime: RuntimeConfig,
     /// Address of the API.
     pub listen: SocketAddr,
     /// Token of state-changing calls.
@@ -67,7 +70,11 @@ impl Resolved {
             (None, Some(live)) => Source::Live(live),
             (None, None) => Source::None,
         };
-        let data_dir = settings.data_dir.map_or_else(default_data_dir, Ok)?;
+        let data_dir = settings.data_dir.clone().map_or_else(default_data_dir, Ok)?;
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let workers = within("workers", settings.workers, processors.min(256), 1..=256)?;
+        let runtime = settings.runtime(Some(&data_dir), workers)?;
+        let lifecycle = settings.lifecycle(&data_dir, runtime.workers)?;
         let store = settings
             .store
             .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("netsage.sqlite").display()));
@@ -78,7 +85,6 @@ impl Resolved {
         if !listen.ip().is_loopback() && token.is_none() {
             return Err(ConfigError::TokenNeeded { listen });
         }
-        let processors = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             source,
             user: settings.user,
@@ -88,7 +94,8 @@ impl Resolved {
                 .detector
                 .filter(|detectors| !detectors.is_empty())
                 .unwrap_or_else(|| vec![Bundled::IforestGenerated.name().to_owned()]),
-            thresholds: parse_thresholds(&settings.threshold.unwrap_or_default())?,
+            lifecycle,
+            runtime,
             listen,
             token,
             upload_limit: within(
@@ -98,7 +105,7 @@ impl Resolved {
                 1..=1024,
             )? << 20,
             keep_packets: checked_evidence(settings.keep_packets)?,
-            workers: within("workers", settings.workers, processors.min(256), 1..=256)?,
+            workers,
             queue_blocks: within("queue-blocks", settings.queue_blocks, 64, 2..=65_536)?,
             meter,
             exit_when_done: settings.exit_when_done.unwrap_or(false),
@@ -120,7 +127,7 @@ pub fn default_data_dir() -> Result<PathBuf, ConfigError> {
 }
 
 /// The folder in which compiled detectors are kept.
-pub(crate) fn cache_folder(data_dir: &Path) -> PathBuf {
+pub(super) fn cache_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("compiled")
 }
 
@@ -148,20 +155,4 @@ fn checked_evidence(size: Option<ByteSize>) -> Result<Option<usize>, ConfigError
         }),
         size => Ok(size.map(|size| size.0)),
     }
-}
-
-fn within(
-    setting: &'static str,
-    value: Option<usize>,
-    default: usize,
-    range: std::ops::RangeInclusive<usize>,
-) -> Result<usize, ConfigError> {
-    let value = value.unwrap_or(default);
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    Err(ConfigError::Value {
-        setting,
-        reason: format!("{value} is not between {} and {}", range.start(), range.end()),
-    })
 }
