@@ -56,23 +56,19 @@ impl Settings {
 }
 
 /// What to say, in a sentence each, about settings for names that no detector has: most likely one is misspelt.
-pub fn names_nobody_has<'a>(
-    config: &LifecycleConfig,
-    known: impl IntoIterator<Item = &'a str> + Clone,
-) -> Vec<String> {
+pub fn names_nobody_has(config: &LifecycleConfig, known: &[&str]) -> Vec<String> {
     let named = [
         ("threshold", config.thresholds.keys().collect::<Vec<_>>()),
         ("on-failure", config.on_failure.keys().collect()),
     ];
-    let is_known = |name: &str| known.clone().into_iter().any(|known| known == name);
-    let mut names: Vec<&str> = known.clone().into_iter().collect();
+    let mut names = known.to_vec();
     names.sort_unstable();
     names.dedup();
     let list = names.join(", ");
     named
         .into_iter()
         .flat_map(|(setting, names)| names.into_iter().map(move |name| (setting, name)))
-        .filter(|(_, name)| !is_known(name))
+        .filter(|(_, name)| !known.contains(&name.as_str()))
         .map(|(setting, name)| {
             format!(
                 "the setting `{setting}` names a detector `{name}`, and there is none of that name (there are: {list}); it will apply once one comes"
@@ -191,7 +187,7 @@ mod tests {
     fn a_name_nobody_has_is_noticed() {
         let config = settings("threshold = [\"iforst=0.6\", \"zscore=3\"]\non-failure = [\"iforest=open\"]");
         let config = config.lifecycle(Path::new("data"), 1).unwrap();
-        let sentences = names_nobody_has(&config, ["zscore", "iforest", "iforest"]);
+        let sentences = names_nobody_has(&config, &["zscore", "iforest", "iforest"]);
         assert_eq!(sentences.len(), 1, "{sentences:?}");
         assert!(
             sentences[0].contains("`threshold` names a detector `iforst`"),
