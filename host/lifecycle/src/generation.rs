@@ -1,9 +1,13 @@
 //! A package that is loaded, and an activation of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use netsage_api_types::{DetectorRef, ModelCard};
-use netsage_runtime::{Detector, Package};
+use netsage_runtime::{Detector, Package, StateKey};
+
+use crate::lineup::Failing;
+use crate::statistics::Tally;
 
 /// A package, loaded and with its instances ready.
 #[derive(Debug)]
@@ -51,6 +55,10 @@ pub struct Generation {
     pub loaded: Arc<Loaded>,
     /// Name, version, digest and number: what scores and alerts carry.
     pub reference: DetectorRef,
+    /// What it did since it began.
+    pub tally: Tally,
+    pub(crate) failing: Failing,
+    suspended: AtomicBool,
 }
 
 impl Generation {
@@ -64,6 +72,25 @@ impl Generation {
             number,
             loaded,
             reference,
+            tally: Tally::default(),
+            failing: Failing::new(),
+            suspended: AtomicBool::new(false),
         }
+    }
+
+    /// Whether it was taken out of use. That is for good: a package that scores again does so as another generation.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Acquire)
+    }
+
+    /// Takes it out of use from the next call on; blocks under way finish. Says whether it was in use until now.
+    pub fn suspend(&self) -> bool {
+        !self.suspended.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether it must see the blocks of flows in their order: it has a state.
+    pub fn is_in_order(&self) -> bool {
+        let description = self.loaded.detector.description();
+        description.learns || description.state_key != StateKey::None
     }
 }

@@ -17,13 +17,15 @@
 //!
 //! This crate must never read packets, know HTTP or a store, or decide what an alert looks like.
 //!
-//! Read [`transition`] first, then [`lineup`], then [`Lifecycle`].
+//! Read [`transition`] first, then [`lineup`] with [`statistics`], then [`Lifecycle`].
 
 mod config;
 mod generation;
 pub mod lineup;
+pub mod statistics;
 pub mod transition;
 
 pub use config::{GuardLimits, LifecycleConfig, Rollout, TrustPolicy};
 pub use generation::{Generation, Loaded};
-pub use lineup::{Lineup, Roster};
+pub use lineup::{Lineup, LineupEvent, Roster, Scorer, Verdicts};
+pub use statistics::RollbackReason;

@@ -114,6 +114,19 @@ impl ContextValues {
         self.values.is_empty()
     }
 
+    /// When the flow of a row started: seconds since the first flow that the host saw. `None` for a row that is not
+    /// known.
+    pub fn start_time(&self, row: usize) -> Option<f32> {
+        self.get(row, ContextColumn::StartTime)
+    }
+
+    /// Appends the context of a row of `other`; says whether there is one.
+    pub fn push_row_of(&mut self, other: &Self, row: usize) -> bool {
+        let context = other.values.get(row);
+        self.values.extend(context);
+        context.is_some()
+    }
+
     /// Forgets the rows and keeps the memory.
     pub fn clear(&mut self) {
         self.values.clear();

@@ -1,11 +1,35 @@
-//! Who scores right now.
+//! Who scores right now, and the scoring of a block of flows by them.
+//!
+//! The control side publishes a [`Lineup`] in the [`Roster`]. Each scoring thread has a [`Scorer`], takes the line-up
+//! of the moment for a block, and has the block scored into [`Verdicts`], which it reuses. What the scoring side finds
+//! out about a generation it tells as a [`LineupEvent`]; it takes a bad one out of use at once and by itself, and the
+//! control side writes that down.
+//!
+//! A generation that appears in several line-ups must be the same [`Arc`], since its counters and its failures are kept
+//! in it; the same holds for a [`Trial`] as long as the two on trial are the same.
 
-use std::sync::Arc;
+mod failure;
+mod key;
+mod scorer;
+mod shadow;
+mod verdicts;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use netsage_api_types::FailurePolicy;
 
+use crate::config::{GuardLimits, LifecycleConfig};
 use crate::generation::Generation;
+use crate::statistics::{RollbackReason, Trial};
+
+pub(crate) use failure::Failing;
+pub use failure::{BackOff, Stopped};
+pub use key::{FlowKey, is_in_share};
+pub use scorer::{FlowsToScore, Scorer};
+pub use verdicts::{Scored, Verdicts};
 
 /// A share of the flows goes to this generation in place of the active one, by hash of the flow key.
 #[derive(Debug, Clone)]
@@ -14,6 +38,20 @@ pub struct Canary {
     pub generation: Arc<Generation>,
     /// The share, above 0 and at most 1.
     pub share: f64,
+    /// How it compares with the active one.
+    pub trial: Arc<Trial>,
+}
+
+impl Canary {
+    /// A canary beside `active`, whose trial begins now.
+    pub fn new(generation: Arc<Generation>, share: f64, active: Option<&Arc<Generation>>) -> Self {
+        let trial = Arc::new(Trial::canary(Arc::clone(&generation), active.cloned(), share));
+        Self {
+            generation,
+            share,
+            trial,
+        }
+    }
 }
 
 /// A share of the flows is scored by this one too, for comparison only.
@@ -23,6 +61,37 @@ pub struct Shadow {
     pub generation: Arc<Generation>,
     /// The share, above 0 and at most 1.
     pub share: f64,
+    /// How it compares with the active one.
+    pub trial: Arc<Trial>,
+}
+
+impl Shadow {
+    /// A shadow beside `active`, whose trial begins now.
+    pub fn new(generation: Arc<Generation>, share: f64, active: Option<&Arc<Generation>>) -> Self {
+        let trial = Arc::new(Trial::shadow(Arc::clone(&generation), active.cloned(), share));
+        Self {
+            generation,
+            share,
+            trial,
+        }
+    }
+}
+
+/// The generation before the active one, as long as the active one is watched.
+#[derive(Debug, Clone)]
+pub struct Probation {
+    /// Scores what the active one fails to score, and everything once that one is taken out.
+    pub previous: Arc<Generation>,
+    /// How the active one compares with it.
+    pub trial: Arc<Trial>,
+}
+
+impl Probation {
+    /// The probation of `active`, which has followed `previous`; it begins now. The control side ends it.
+    pub fn new(active: &Arc<Generation>, previous: Arc<Generation>) -> Self {
+        let trial = Arc::new(Trial::probation(Arc::clone(active), Arc::clone(&previous)));
+        Self { previous, trial }
+    }
 }
 
 /// The place of one detector name.
@@ -32,12 +101,41 @@ pub struct Slot {
     pub name: String,
     /// Who scores.
     pub active: Option<Arc<Generation>>,
+    /// Who scored before, while `active` is on probation.
+    pub probation: Option<Probation>,
     /// Who scores a share of the flows in place of `active`.
     pub canary: Option<Canary>,
     /// Who scores a share of the flows besides.
     pub shadows: Vec<Shadow>,
     /// What becomes of flows that fail.
     pub on_failure: FailurePolicy,
+}
+
+impl Slot {
+    /// A place in which nobody scores yet.
+    pub fn new(name: impl Into<String>, on_failure: FailurePolicy) -> Self {
+        Self {
+            name: name.into(),
+            active: None,
+            probation: None,
+            canary: None,
+            shadows: Vec::new(),
+            on_failure,
+        }
+    }
+
+    /// Whether anybody's scores count for alerts.
+    pub fn scores(&self) -> bool {
+        self.active.is_some() || self.canary.is_some()
+    }
+
+    /// Whether the blocks of flows must come here in their order: somebody who scores has a state.
+    pub fn is_in_order(&self) -> bool {
+        let canary = self.canary.as_ref().map(|canary| &canary.generation);
+        let previous = self.probation.as_ref().map(|probation| &probation.previous);
+        let mut scoring = self.active.iter().chain(canary).chain(previous);
+        scoring.any(|generation| generation.is_in_order())
+    }
 }
 
 /// The places of all names, in the order of their first activation; never changed once it is published.
@@ -47,13 +145,117 @@ pub struct Lineup {
     pub slots: Vec<Slot>,
 }
 
+impl Lineup {
+    /// Whether somebody must see the blocks in their order.
+    pub fn is_in_order(&self) -> bool {
+        let in_order = |shadow: &Shadow| shadow.generation.is_in_order();
+        self.slots
+            .iter()
+            .any(|slot| slot.is_in_order() || slot.shadows.iter().any(in_order))
+    }
+}
+
+/// What the scoring side found out, and has already acted upon: the generation scores no more.
+#[derive(Debug, Clone)]
+pub enum LineupEvent {
+    /// A canary, or an active one on probation: its flows go to the one it was compared with.
+    RollBack {
+        /// Who.
+        generation: Arc<Generation>,
+        /// Why.
+        reason: RollbackReason,
+    },
+    /// A shadow: it is compared no more.
+    EndShadow {
+        /// Who.
+        generation: Arc<Generation>,
+        /// Why.
+        reason: RollbackReason,
+    },
+    /// An active one that fails again and again: its flows pass without its score.
+    Quarantine {
+        /// Who.
+        generation: Arc<Generation>,
+        /// Why.
+        reason: RollbackReason,
+    },
+}
+
+/// The bounds of scoring, fixed for a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScoringLimits {
+    /// When a generation on trial is taken out.
+    pub guard: GuardLimits,
+    /// Failures in a row after which a detector with [`FailurePolicy::Reload`] is quarantined.
+    pub failures_before_quarantine: u32,
+    /// Waits after failures.
+    pub back_off: BackOff,
+    /// Attempts of a detector with [`FailurePolicy::Closed`] at a block before the run stops.
+    pub attempts: u32,
+    /// Time that all shadows together may take for one block.
+    pub shadow_time: Duration,
+}
+
+impl ScoringLimits {
+    /// The bounds that the settings ask for.
+    pub fn of(config: &LifecycleConfig) -> Self {
+        Self {
+            guard: config.guard,
+            failures_before_quarantine: config.failures_before_quarantine,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for ScoringLimits {
+    fn default() -> Self {
+        let LifecycleConfig {
+            guard,
+            failures_before_quarantine,
+            ..
+        } = LifecycleConfig::default();
+        Self {
+            guard,
+            failures_before_quarantine,
+            back_off: BackOff::default(),
+            attempts: 7,
+            shadow_time: Duration::from_millis(20),
+        }
+    }
+}
+
 /// Where the line-up of the moment is read and exchanged. Reading never waits for a change.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Roster {
     current: ArcSwap<Lineup>,
+    /// Line-ups of before that somebody may still score with. They end here and not with whoever is the last to use
+    /// them: freeing the instances of a detector takes time that a scoring thread does not have.
+    former: Mutex<Vec<Arc<Lineup>>>,
+    limits: ScoringLimits,
+    report: Sender<LineupEvent>,
+    events: Receiver<LineupEvent>,
+}
+
+impl Default for Roster {
+    fn default() -> Self {
+        Self::new(ScoringLimits::default())
+    }
 }
 
 impl Roster {
+    /// With an empty line-up.
+    pub fn new(limits: ScoringLimits) -> Self {
+        // A generation is taken out once, so that there are never more events than generations.
+        let (report, events) = unbounded();
+        Self {
+            current: ArcSwap::default(),
+            former: Mutex::default(),
+            limits,
+            report,
+            events,
+        }
+    }
+
     /// The line-up of this moment. It lives for as long as it is held.
     pub fn lineup(&self) -> Arc<Lineup> {
         self.current.load_full()
@@ -61,6 +263,58 @@ impl Roster {
 
     /// Makes this the line-up: one atomic exchange. Blocks under way finish with the one they took.
     pub fn publish(&self, lineup: Lineup) {
-        self.current.store(Arc::new(lineup));
+        let before = self.current.swap(Arc::new(lineup));
+        self.former().push(before);
+        self.sweep();
+    }
+
+    /// Lets go of former line-ups that no block is scored with any more, and with them of detectors that nobody else
+    /// holds. To be called by the control side now and then; publishing does it too.
+    pub fn sweep(&self) {
+        let mut unused = Vec::new();
+        self.former().retain(|lineup| {
+            // Nobody can take it any more, so that a count of one stays one.
+            let used = Arc::strong_count(lineup) > 1;
+            if !used {
+                unused.push(Arc::clone(lineup));
+            }
+            used
+        });
+        // Freed here, after the lock.
+        drop(unused);
+    }
+
+    /// What the scoring side found out, in its order. There is one queue: each event is received once.
+    pub fn events(&self) -> Receiver<LineupEvent> {
+        self.events.clone()
+    }
+
+    /// The bounds of scoring.
+    pub fn limits(&self) -> &ScoringLimits {
+        &self.limits
+    }
+
+    /// How a shadow, a canary or a generation on probation compares with the active one; the package is named by its
+    /// digest. `None` for one that is not on trial or has nobody to be compared with.
+    pub fn comparison(&self, digest: &str) -> Option<netsage_api_types::Comparison> {
+        let lineup = self.lineup();
+        let trials = lineup.slots.iter().flat_map(|slot| {
+            let canary = slot.canary.iter().map(|canary| &canary.trial);
+            let shadows = slot.shadows.iter().map(|shadow| &shadow.trial);
+            let probation = slot.probation.iter().map(|probation| &probation.trial);
+            canary.chain(shadows).chain(probation)
+        });
+        let mut of_package = trials.filter(|trial| trial.candidate().reference.digest == digest);
+        of_package.find_map(|trial| trial.comparison(&self.limits.guard))
+    }
+
+    pub(crate) fn tell(&self, event: LineupEvent) {
+        // The receiver lives in here too.
+        let _ = self.report.send(event);
+    }
+
+    /// Nothing that can panic runs under this lock.
+    fn former(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Lineup>>> {
+        self.former.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,0 +1,329 @@
+//! What a generation did.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use netsage_runtime::{GuestFailure, ScoreError};
+
+use super::distance::total;
+use super::histogram::{Histogram, SCORE_BINS, TIME_BINS, time_bin};
+
+/// Kinds of failure that are judged apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// It trapped, broke the contract, or refused rows that it must take.
+    Fault,
+    /// It did not come back in time.
+    Overrun,
+    /// It gave a score that is not finite.
+    NotFinite,
+}
+
+impl FailureKind {
+    /// The kind of an error; `None` where it is not the detector's failure: rows that nobody could score.
+    pub fn of(error: &ScoreError) -> Option<Self> {
+        let ScoreError::Guest { failure, .. } = error else {
+            return None;
+        };
+        Some(match failure {
+            GuestFailure::Overrun { .. } => Self::Overrun,
+            GuestFailure::BadReturn { what, .. } if what.ends_with("NaN") || what.ends_with("inf") => {
+                Self::NotFinite
+            }
+            _ => Self::Fault,
+        })
+    }
+}
+
+/// Counters of one generation. Any thread adds and reads, none waits.
+#[derive(Debug)]
+pub struct Tally {
+    calls: AtomicU64,
+    rows: AtomicU64,
+    above: AtomicU64,
+    failed_rows: AtomicU64,
+    skipped_rows: AtomicU64,
+    failures: [AtomicU64; 3],
+    nanoseconds: AtomicU64,
+    calibrated: Histogram<SCORE_BINS>,
+    squashed: Histogram<SCORE_BINS>,
+    call_time: Histogram<TIME_BINS>,
+    row_time: Histogram<TIME_BINS>,
+    /// Seconds since the first flow of the run, as the bits of a float that is not negative: they have its order.
+    first_flow: AtomicU32,
+    last_flow: AtomicU32,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            calls: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
+            above: AtomicU64::new(0),
+            failed_rows: AtomicU64::new(0),
+            skipped_rows: AtomicU64::new(0),
+            failures: std::array::from_fn(|_| AtomicU64::new(0)),
+            nanoseconds: AtomicU64::new(0),
+            calibrated: Histogram::default(),
+            squashed: Histogram::default(),
+            call_time: Histogram::default(),
+            row_time: Histogram::default(),
+            first_flow: AtomicU32::new(u32::MAX),
+            last_flow: AtomicU32::new(0),
+        }
+    }
+}
+
+/// Time of a call that is taken for the call itself and not for its rows, when the cost of a row is measured. A
+/// canary's calls have few rows, so that this must not make it look dear.
+const CALL_ALLOWANCE: Duration = Duration::from_micros(20);
+
+impl Tally {
+    /// Flows it scored.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Flows that it was to score and that it failed to score.
+    pub fn failed_rows(&self) -> u64 {
+        self.failed_rows.load(Ordering::Relaxed)
+    }
+
+    /// Mean time of its calls per row, nanoseconds; `None` before the first.
+    pub fn nanoseconds_per_row(&self) -> Option<f64> {
+        let rows = self.rows();
+        (rows > 0).then(|| self.nanoseconds.load(Ordering::Relaxed) as f64 / rows as f64)
+    }
+
+    /// Counts a call that gave scores to `rows` rows, of which `above` were above the threshold.
+    pub(crate) fn scored(&self, rows: usize, above: usize, time: Duration) {
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.above.fetch_add(above as u64, Ordering::Relaxed);
+        self.took(rows, time);
+    }
+
+    /// Counts a call that failed.
+    pub(crate) fn failed(&self, rows: usize, kind: Option<FailureKind>, time: Duration) {
+        self.failed_rows.fetch_add(rows as u64, Ordering::Relaxed);
+        if let Some(kind) = kind {
+            self.failures[kind as usize].fetch_add(1, Ordering::Relaxed);
+            self.took(rows, time);
+        }
+    }
+
+    fn took(&self, rows: usize, time: Duration) {
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds(time), Ordering::Relaxed);
+        self.call_time.count(time_bin(nanoseconds(time)));
+        let of_rows = nanoseconds(time.saturating_sub(CALL_ALLOWANCE));
+        self.row_time.count(time_bin(of_rows / rows.max(1) as u64));
+    }
+
+    /// Counts rows that passed without a call.
+    pub(crate) fn passed_by(&self, rows: usize) {
+        self.failed_rows.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Counts rows that were to be compared and were not.
+    pub(crate) fn skipped(&self, rows: usize) {
+        self.skipped_rows.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Counts scores between 0 and 1: calibrated ones, and raw ones squashed.
+    pub(crate) fn spread(
+        &self,
+        calibrated: impl Iterator<Item = f32>,
+        squashed: impl Iterator<Item = f32>,
+        scratch: &mut [u32; SCORE_BINS],
+    ) {
+        self.calibrated.count_scores(calibrated, scratch);
+        self.squashed.count_scores(squashed, scratch);
+    }
+
+    /// Notes the start of a flow, seconds since the first of the run.
+    pub(crate) fn flow_at(&self, seconds: f32) {
+        let bits = seconds.max(0.0).to_bits();
+        self.first_flow.fetch_min(bits, Ordering::Relaxed);
+        self.last_flow.fetch_max(bits, Ordering::Relaxed);
+    }
+
+    /// Copies the counters as they are now.
+    pub fn read(&self, into: &mut Measured) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        into.calls = read(&self.calls);
+        into.rows = read(&self.rows);
+        into.above = read(&self.above);
+        into.failed_rows = read(&self.failed_rows);
+        into.skipped_rows = read(&self.skipped_rows);
+        into.failures = std::array::from_fn(|kind| read(&self.failures[kind]));
+        into.nanoseconds = read(&self.nanoseconds);
+        self.calibrated.read(&mut into.calibrated);
+        self.squashed.read(&mut into.squashed);
+        self.call_time.read(&mut into.call_time);
+        self.row_time.read(&mut into.row_time);
+        let (first, last) = (
+            self.first_flow.load(Ordering::Relaxed),
+            self.last_flow.load(Ordering::Relaxed),
+        );
+        into.flow_times = (first <= last).then(|| [f32::from_bits(first), f32::from_bits(last)]);
+    }
+}
+
+/// What a generation did up to a moment, or between two.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// Calls that were made.
+    pub calls: u64,
+    /// Rows that got a score.
+    pub rows: u64,
+    /// Rows with a score above the threshold.
+    pub above: u64,
+    /// Rows that failed to get a score.
+    pub failed_rows: u64,
+    /// Rows that were left out for want of time.
+    pub skipped_rows: u64,
+    /// Failed calls by [`FailureKind`].
+    pub failures: [u64; 3],
+    /// Time of all calls.
+    pub nanoseconds: u64,
+    /// Calibrated scores, empty without a calibration.
+    pub calibrated: [u64; SCORE_BINS],
+    /// Raw scores, squashed.
+    pub squashed: [u64; SCORE_BINS],
+    /// Times of calls.
+    pub call_time: [u64; TIME_BINS],
+    /// Times of calls per row, less an allowance for the call.
+    pub row_time: [u64; TIME_BINS],
+    /// Start of the first and of the last flow, seconds since the first of the run.
+    pub flow_times: Option<[f32; 2]>,
+}
+
+impl Default for Measured {
+    fn default() -> Self {
+        Self {
+            calls: 0,
+            rows: 0,
+            above: 0,
+            failed_rows: 0,
+            skipped_rows: 0,
+            failures: [0; 3],
+            nanoseconds: 0,
+            calibrated: [0; SCORE_BINS],
+            squashed: [0; SCORE_BINS],
+            call_time: [0; TIME_BINS],
+            row_time: [0; TIME_BINS],
+            flow_times: None,
+        }
+    }
+}
+
+impl Measured {
+    /// Takes away what had happened before. The counters are read one by one while others add, so that one may lag
+    /// behind another by a block: no count goes below zero.
+    pub fn since(&mut self, before: &Self) {
+        let less = |now: &mut u64, before: &u64| *now = now.saturating_sub(*before);
+        for (now, before) in [
+            (&mut self.calls, &before.calls),
+            (&mut self.rows, &before.rows),
+            (&mut self.above, &before.above),
+            (&mut self.failed_rows, &before.failed_rows),
+            (&mut self.skipped_rows, &before.skipped_rows),
+            (&mut self.nanoseconds, &before.nanoseconds),
+        ] {
+            less(now, before);
+        }
+        for (now, before) in [
+            (&mut self.failures[..], &before.failures[..]),
+            (&mut self.calibrated, &before.calibrated),
+            (&mut self.squashed, &before.squashed),
+            (&mut self.call_time, &before.call_time),
+            (&mut self.row_time, &before.row_time),
+        ] {
+            for (now, before) in now.iter_mut().zip(before) {
+                less(now, before);
+            }
+        }
+        // What is left began no earlier than the last flow of what is taken away.
+        if let (Some([first, _]), Some([_, last_before])) = (&mut self.flow_times, before.flow_times) {
+            *first = last_before;
+        }
+    }
+
+    /// Failed calls of this kind.
+    pub fn failures(&self, kind: FailureKind) -> u64 {
+        self.failures[kind as usize]
+    }
+
+    /// The scores of both sides on a scale that they share: calibrated where both have a calibration, else squashed.
+    pub fn on_one_scale<'a>(left: &'a Self, right: &'a Self) -> [&'a [u64; SCORE_BINS]; 2] {
+        if total(&left.calibrated) > 0 && total(&right.calibrated) > 0 {
+            [&left.calibrated, &right.calibrated]
+        } else {
+            [&left.squashed, &right.squashed]
+        }
+    }
+
+    /// Rows above the threshold per day of traffic; `None` for less than a second of it.
+    pub fn above_per_day(&self) -> Option<f64> {
+        let [first, last] = self.flow_times?;
+        let seconds = f64::from(last) - f64::from(first);
+        (seconds >= 1.0).then(|| self.above as f64 / seconds * 86_400.0)
+    }
+
+    /// Mean time of a call per row, nanoseconds.
+    pub fn nanoseconds_per_row(&self) -> Option<f64> {
+        (self.rows > 0).then(|| self.nanoseconds as f64 / self.rows as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(tally: &Tally) -> Measured {
+        let mut measured = Measured::default();
+        tally.read(&mut measured);
+        measured
+    }
+
+    #[test]
+    fn a_difference_is_what_happened_in_between() {
+        let tally = Tally::default();
+        let mut scratch = [0; SCORE_BINS];
+        tally.flow_at(10.0);
+        tally.scored(4, 1, Duration::from_micros(60));
+        tally.spread([0.0, 0.5].into_iter(), [0.5].into_iter(), &mut scratch);
+        let before = measured(&tally);
+        assert_eq!((before.rows, before.above, before.calls), (4, 1, 1));
+        assert_eq!(before.flow_times, Some([10.0, 10.0]));
+
+        tally.flow_at(12.5);
+        tally.failed(3, Some(FailureKind::Overrun), Duration::from_millis(1));
+        tally.failed(2, None, Duration::ZERO);
+        tally.passed_by(1);
+        tally.skipped(7);
+        tally.spread([0.5].into_iter(), [].into_iter(), &mut scratch);
+        let mut since = measured(&tally);
+        since.since(&before);
+        assert_eq!((since.rows, since.above, since.calls), (0, 0, 1));
+        assert_eq!((since.failed_rows, since.skipped_rows), (6, 7));
+        assert_eq!(since.failures, [0, 1, 0], "bad rows are nobody's failure");
+        assert_eq!(since.nanoseconds, 1_000_000);
+        assert_eq!(since.calibrated[SCORE_BINS / 2], 1);
+        assert_eq!(total(&since.calibrated), 1);
+        assert_eq!(since.flow_times, Some([10.0, 12.5]));
+    }
+
+    #[test]
+    fn rates_are_of_the_time_of_the_traffic() {
+        let mut measured = Measured {
+            above: 3,
+            flow_times: Some([100.0, 100.5]),
+            ..Measured::default()
+        };
+        assert_eq!(measured.above_per_day(), None);
+        measured.flow_times = Some([100.0, 160.0]);
+        assert_eq!(measured.above_per_day(), Some(3.0 * 1440.0));
+    }
+}
