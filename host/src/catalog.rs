@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::{fs, io};
 
 use netsage_api_types::{Activated, DetectorInfo, DetectorRef, FailurePolicy, ModelCard, Stage, Step};
+use netsage_lifecycle::lineup::Slot;
+use netsage_lifecycle::{Generation, Lineup, Roster};
 use netsage_runtime::browser::{self, BrowserError, BrowserModule};
 use netsage_runtime::{ActiveDetectors, Detector, LoadError, Package, PackageError, Runtime};
 use netsage_schema::{Schema, UNSW_NB15};
@@ -98,8 +99,8 @@ pub struct Loaded {
     package: Package,
     /// Its form for the browser, made when first asked for.
     browser: OnceLock<Arc<BrowserModule>>,
-    scored: AtomicU64,
-    failed: AtomicU64,
+    /// Its activation, from the first time on.
+    generation: OnceLock<Arc<Generation>>,
 }
 
 impl Loaded {
@@ -118,14 +119,6 @@ impl Loaded {
     /// The package.
     pub fn package(&self) -> &Package {
         &self.package
-    }
-
-    pub(crate) fn count_scored(&self, flows: usize) {
-        self.scored.fetch_add(flows as u64, Ordering::Relaxed);
-    }
-
-    pub(crate) fn count_failed(&self, flows: usize) {
-        self.failed.fetch_add(flows as u64, Ordering::Relaxed);
     }
 }
 
@@ -164,6 +157,7 @@ pub struct Catalog {
     runtime: Arc<Runtime>,
     schema: &'static Schema,
     active: ActiveDetectors,
+    roster: Arc<Roster>,
     thresholds: BTreeMap<String, f32>,
     packages: RwLock<BTreeMap<String, Arc<Loaded>>>,
 }
@@ -175,6 +169,7 @@ impl Catalog {
             runtime,
             schema,
             active: ActiveDetectors::default(),
+            roster: Arc::default(),
             thresholds,
             packages: RwLock::default(),
         }
@@ -231,8 +226,7 @@ impl Catalog {
             threshold,
             package,
             browser: OnceLock::new(),
-            scored: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            generation: OnceLock::new(),
         });
         let mut packages = self.packages.write().unwrap_or_else(PoisonError::into_inner);
         Ok(Arc::clone(packages.entry(digest).or_insert(loaded)))
@@ -246,6 +240,7 @@ impl Catalog {
     /// Makes a package score from the next block on, in place of the one of the same name.
     pub fn activate(&self, loaded: &Arc<Loaded>) -> Activated {
         let replaced = self.active.activate(Arc::clone(&loaded.detector));
+        self.publish();
         let replaced = replaced
             .and_then(|detector| self.get(&detector.digest().to_string()))
             .filter(|previous| previous.reference.digest != loaded.reference.digest);
@@ -253,6 +248,31 @@ impl Catalog {
             active: loaded.reference.clone(),
             replaced: replaced.map(|previous| previous.reference.clone()),
         }
+    }
+
+    /// Where the pipeline sees who is active.
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
+    fn publish(&self) {
+        let slots = self.active().into_iter().enumerate().map(|(place, loaded)| {
+            let generation = loaded.generation.get_or_init(|| {
+                let loaded = netsage_lifecycle::Loaded {
+                    detector: Arc::clone(&loaded.detector),
+                    reference: loaded.reference.clone(),
+                    card: loaded.card.clone(),
+                    threshold: loaded.threshold,
+                };
+                Arc::new(Generation::new(place as u64 + 1, Arc::new(loaded)))
+            });
+            Slot {
+                active: Some(Arc::clone(generation)),
+                ..Slot::new(&loaded.reference.name, FailurePolicy::Open)
+            }
+        });
+        let slots = slots.collect();
+        self.roster.publish(Lineup { slots });
     }
 
     /// The active detectors, as one consistent set.
@@ -334,8 +354,14 @@ fn describe(loaded: &Loaded, stage: Stage) -> DetectorInfo {
         on_failure: FailurePolicy::Open,
         threshold: (loaded.threshold < f32::MAX).then_some(loaded.threshold),
         card: loaded.card.clone(),
-        scored: loaded.scored.load(Ordering::Relaxed),
-        failed: loaded.failed.load(Ordering::Relaxed),
+        scored: loaded
+            .generation
+            .get()
+            .map_or(0, |generation| generation.tally.rows()),
+        failed: loaded
+            .generation
+            .get()
+            .map_or(0, |generation| generation.tally.failed_rows()),
         replaced_instances: stats.replaced_instances,
         nanoseconds_per_row: stats.nanoseconds_per_row(),
     }

@@ -68,6 +68,11 @@ impl Collector for Figures {
                 "Deliveries to the store that had to be repeated",
                 details.store_retries,
             ),
+            (
+                "reader_waited_milliseconds",
+                "Time that the reader of a replay waited because every block was under way",
+                u64::try_from(details.reader_waited.as_millis()).unwrap_or(u64::MAX),
+            ),
         ] {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
@@ -78,6 +83,16 @@ impl Collector for Figures {
                 "blocks_under_way",
                 "Blocks of flows between the meter and the store",
                 details.blocks_under_way,
+            ),
+            (
+                "blocks_to_score",
+                "Of these, blocks that wait for a scoring thread",
+                details.blocks_to_score,
+            ),
+            (
+                "blocks_out_of_order",
+                "Of these, blocks that are scored and wait for an earlier one",
+                details.blocks_out_of_order,
             ),
             (
                 "uptime_seconds",

@@ -49,7 +49,7 @@ pub(crate) async fn post_score(
         let rows = read_rows(body)?;
         let mut responses = Vec::new();
         for loaded in catalog.active() {
-            let scores = pipeline::score_rows(&loaded, &rows, None).map_err(failed)?;
+            let scores = pipeline::score_rows(&loaded.detector, &rows, None).map_err(failed)?;
             responses.push(ScoreResponse {
                 detector: loaded.reference.clone(),
                 threshold: loaded.threshold,

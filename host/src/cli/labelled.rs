@@ -130,7 +130,7 @@ impl Labelled {
     pub(super) fn evaluate(&self, detector: &Loaded, threshold: Option<f32>) -> anyhow::Result<Evaluation> {
         let mut contexts = ContextValues::new();
         Contexts::default().fill(&self.identities, &mut contexts);
-        let scores = score_rows(detector, &self.rows, self.metered.then_some(&contexts))?;
+        let scores = score_rows(&detector.detector, &self.rows, self.metered.then_some(&contexts))?;
         let named = self.categories.iter().any(|category| !category.is_empty());
         let categories = named.then_some(self.categories.as_slice());
         Ok(metrics::evaluate(&scores, &self.attack, categories, threshold)?)

@@ -97,7 +97,7 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
             evidence,
         };
         let handle = tokio::runtime::Handle::current();
-        let pipeline = Pipeline::start(config, source, &catalog, store, &counters, events, handle)?;
+        let pipeline = Pipeline::start(config, source, catalog.roster(), store, &counters, events, handle)?;
         let stop = pipeline.stopper();
         let mut ended = tokio::task::spawn_blocking(move || pipeline.join());
         let bar = opened

@@ -173,7 +173,7 @@ impl Printer {
     ) -> anyhow::Result<()> {
         let mut scores = Vec::with_capacity(self.detectors.len());
         for loaded in &self.detectors {
-            scores.push(score_rows(loaded, rows, contexts)?);
+            scores.push(score_rows(&loaded.detector, rows, contexts)?);
         }
         for index in 0..rows.len() {
             match self.format {

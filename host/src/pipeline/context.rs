@@ -1,9 +1,10 @@
-//! The context columns of flows.
+//! The context columns of flows, and their keys.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 
+use netsage_lifecycle::lineup::FlowKey;
 use netsage_runtime::ContextValues;
 use netsage_schema::Identity;
 
@@ -35,4 +36,14 @@ impl Contexts {
     fn hash(&self, address: IpAddr) -> u32 {
         (self.key.hash_one(address) & 0x00ff_ffff) as u32
     }
+}
+
+/// Replaces the content of `keys` by those of these flows.
+pub(super) fn fill_keys(identities: &[Identity], keys: &mut Vec<u64>) {
+    keys.clear();
+    keys.extend(identities.iter().map(|flow| {
+        let source = (flow.source, flow.source_port);
+        let destination = (flow.destination, flow.destination_port);
+        FlowKey::new(source, destination, flow.protocol).0
+    }));
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use netsage_api_types::{InterfaceHealth, PipelineCounters};
 use netsage_capture::MeterStats;
@@ -27,6 +28,12 @@ pub struct Counters {
     tcp_gaps: AtomicU64,
     tcp_gap_bytes: AtomicU64,
     pub(super) blocks_under_way: AtomicU64,
+    /// Blocks between the reader and the workers.
+    pub(super) blocks_to_score: AtomicU64,
+    /// Blocks that wait in the sink for an earlier one.
+    pub(super) blocks_out_of_order: AtomicU64,
+    /// Time that the reader of a replay waited for an empty block, nanoseconds.
+    pub(super) reader_waited_ns: AtomicU64,
     pub(super) store_retries: AtomicU64,
     finished: AtomicBool,
     not_metered: Mutex<BTreeMap<&'static str, u64>>,
@@ -44,6 +51,12 @@ pub struct Details {
     pub ended_early: [(&'static str, u64); 4],
     /// Blocks between the meter and the store now.
     pub blocks_under_way: u64,
+    /// Of these, blocks that wait for a scoring thread.
+    pub blocks_to_score: u64,
+    /// Of these, blocks that are scored and wait for an earlier one.
+    pub blocks_out_of_order: u64,
+    /// Time that the reader of a replay waited because every block was under way.
+    pub reader_waited: Duration,
     /// Deliveries to the store that had to be repeated.
     pub store_retries: u64,
 }
@@ -78,6 +91,9 @@ impl Counters {
             active_flows: read(&self.active_flows),
             ended_early: std::array::from_fn(|kind| (ENDED_EARLY[kind], read(&self.ended_early[kind]))),
             blocks_under_way: read(&self.blocks_under_way),
+            blocks_to_score: read(&self.blocks_to_score),
+            blocks_out_of_order: read(&self.blocks_out_of_order),
+            reader_waited: Duration::from_nanos(read(&self.reader_waited_ns)),
             store_retries: read(&self.store_retries),
         }
     }

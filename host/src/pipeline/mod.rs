@@ -1,12 +1,15 @@
 //! The way of flows: reader -> workers -> sink.
 //!
 //! One thread reads and meters. It packs finished flows into blocks of at most 1,024 (or what came together
-//! in 20 ms) and hands them to the workers. Each worker scores whole blocks. One thread, the sink, puts the
-//! blocks back in order, records them in the store and tells who watches.
+//! in 20 ms) and hands them to the workers. Each worker scores whole blocks, each with the line-up of detectors
+//! of the moment. One thread, the sink, puts the blocks back in order, has detectors with a state score them,
+//! records them in the store and tells who watches.
 //!
 //! Memory is bounded by the number of blocks that exist: `queue_blocks` of them circulate. The reader takes
 //! an empty one, the sink gives it back. In a replay the reader waits for one, which is the back-pressure.
-//! Live it does not wait: flows for which there is no block are dropped and counted.
+//! Live it does not wait: flows for which there is no block are dropped and counted. The queue to the workers
+//! and the one to the sink, with the blocks there that overtook others, hold no more than these blocks, so that
+//! nothing is dropped in them; how full they are is told by the counters.
 //!
 //! Start with [`Pipeline::start`], then `reader`, `scoring`, `sink`.
 
@@ -26,10 +29,11 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{bounded, unbounded};
 use netsage_api_types::LiveEvent;
 use netsage_capture::MeterConfig;
+use netsage_lifecycle::Roster;
+use netsage_lifecycle::lineup::Stopped;
 use netsage_store::{Store, StoreError};
 use tokio::sync::broadcast;
 
-use crate::catalog::Catalog;
 use crate::evidence::Evidence;
 use crate::input::{CaptureFile, InputError};
 use block::Block;
@@ -87,6 +91,9 @@ pub enum PipelineError {
         /// Why not.
         source: StoreError,
     },
+    /// A detector fails, and its policy lets no flow pass without its score.
+    #[error("{0}; what was stored before is whole, run again to fill the gap")]
+    Stopped(#[from] Stopped),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -125,7 +132,7 @@ impl Pipeline {
     pub fn start(
         config: PipelineConfig,
         source: OpenSource,
-        catalog: &Arc<Catalog>,
+        roster: &Arc<Roster>,
         store: Arc<dyn Store>,
         counters: &Arc<Counters>,
         events: broadcast::Sender<LiveEvent>,
@@ -144,7 +151,7 @@ impl Pipeline {
 
         let sink = {
             let counters = Arc::clone(counters);
-            let sink = sink::Sink::new(store, events, counters, give_back, runtime);
+            let sink = sink::Sink::new(roster, store, events, counters, give_back, runtime);
             thread::Builder::new()
                 .name("netsage-sink".to_owned())
                 .spawn(move || sink.run(&from_workers))?
@@ -152,10 +159,10 @@ impl Pipeline {
         let mut workers = Vec::with_capacity(config.workers);
         for number in 0..config.workers {
             let (from_reader, to_sink) = (from_reader.clone(), to_sink.clone());
-            let catalog = Arc::clone(catalog);
+            let (roster, counters) = (Arc::clone(roster), Arc::clone(counters));
             let worker = thread::Builder::new()
                 .name(format!("netsage-score-{number}"))
-                .spawn(move || scoring::work(&catalog, &from_reader, &to_sink))?;
+                .spawn(move || scoring::work(&roster, &from_reader, &to_sink, &counters))?;
             workers.push(worker);
         }
         let reader = {
@@ -192,7 +199,7 @@ impl Pipeline {
             .sink
             .join()
             .map_err(|_| PipelineError::Panicked { thread: "sink" });
-        // A failed store also ends the reader, so its error tells the cause.
+        // A sink that gives up also ends the reader, so its error tells the cause.
         stored??;
         if scored.iter().any(Result::is_err) {
             return Err(PipelineError::Panicked { thread: "scoring" });

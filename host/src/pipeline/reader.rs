@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use netsage_capture::{FlowBatch, Meter, MeterConfig, Mode};
 
 use super::block::Block;
+use super::context::fill_keys;
 use super::{BLOCK_ROWS, Contexts, Counters, OpenSource, PipelineConfig, PipelineError};
 use crate::input::CaptureFile;
 
@@ -28,6 +29,8 @@ pub(super) struct Reader {
     sequence: u64,
     /// Finished flows that are in no block yet.
     pending: FlowBatch,
+    /// Memory for those that are left when blocks are sent off.
+    rest: FlowBatch,
     oldest: Instant,
     contexts: Contexts,
 }
@@ -45,6 +48,7 @@ impl Reader {
     ) -> Self {
         Self {
             pending: FlowBatch::new(config.meter.schema),
+            rest: FlowBatch::new(config.meter.schema),
             config,
             counters,
             stop,
@@ -189,13 +193,19 @@ impl Reader {
     }
 
     fn empty_block(&self, wait: bool) -> Result<Option<Block>, Disconnected> {
-        if wait {
-            return self.empty.recv().map(Some).map_err(|_| Disconnected);
-        }
         match self.empty.try_recv() {
             Ok(block) => Ok(Some(block)),
-            Err(crossbeam_channel::TryRecvError::Empty) => Ok(None),
-            Err(crossbeam_channel::TryRecvError::Disconnected) => Err(Disconnected),
+            Err(TryRecvError::Empty) if wait => {
+                let since = Instant::now();
+                let block = self.empty.recv().map(Some).map_err(|_| Disconnected);
+                let waited = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                self.counters
+                    .reader_waited_ns
+                    .fetch_add(waited, Ordering::Relaxed);
+                block
+            }
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(Disconnected),
         }
     }
 
@@ -204,16 +214,17 @@ impl Reader {
         self.sequence += 1;
         copy(&self.pending, start, end, &mut block.flows);
         self.contexts.fill(&block.flows.identities, &mut block.contexts);
+        fill_keys(&block.flows.identities, &mut block.keys);
         self.counters.blocks_under_way.fetch_add(1, Ordering::Relaxed);
+        self.counters.blocks_to_score.fetch_add(1, Ordering::Relaxed);
         self.full.send(block).map_err(|_| Disconnected)
     }
 
     /// Forgets the pending flows before `start`.
     fn keep_from(&mut self, start: usize) {
-        let mut rest = FlowBatch::new(self.config.meter.schema);
         if start < self.pending.len() {
-            copy(&self.pending, start, self.pending.len(), &mut rest);
-            self.pending = rest;
+            copy(&self.pending, start, self.pending.len(), &mut self.rest);
+            std::mem::swap(&mut self.pending, &mut self.rest);
         } else {
             self.pending.clear();
         }

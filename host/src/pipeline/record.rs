@@ -6,13 +6,13 @@ use std::sync::LazyLock;
 
 use netsage_api_types::{Contribution, Flow, FlowScore};
 use netsage_capture::FlowBatch;
+use netsage_lifecycle::Verdicts;
+use netsage_lifecycle::lineup::Scored;
 use netsage_schema::{Identity, Rows, Schema};
 use netsage_store::AlertHit;
 use sha2::{Digest as _, Sha256};
 
-use super::block::Verdict;
 use super::severity::severity;
-use crate::catalog::Loaded;
 
 /// Positions of the columns that a flow shows.
 struct Positions {
@@ -90,7 +90,7 @@ fn total(row: &[f64], positions: [usize; 2]) -> u64 {
 }
 
 /// The flow at `index`, with the scores that detectors gave it.
-pub(super) fn flow(flows: &FlowBatch, index: usize, verdicts: &[Verdict]) -> Flow {
+pub(super) fn flow(flows: &FlowBatch, index: usize, verdicts: &Verdicts) -> Flow {
     let (row, identity) = (flows.rows.row(index), &flows.identities[index]);
     let positions = positions(flows.rows.schema());
     let term = |position| term(&flows.rows, index, position);
@@ -108,15 +108,12 @@ pub(super) fn flow(flows: &FlowBatch, index: usize, verdicts: &[Verdict]) -> Flo
         packets: total(row, positions.packets),
         bytes: total(row, positions.bytes),
         community_id: flows.community_ids[index].to_string(),
-        fused: None,
+        fused: verdicts.fused(index),
         scores: verdicts
-            .iter()
-            .filter_map(|verdict| {
-                let score = *verdict.scores.as_ref()?.get(index)?;
-                Some(FlowScore {
-                    detector: verdict.by.reference.clone(),
-                    score,
-                })
+            .of_row(index)
+            .map(|scored| FlowScore {
+                detector: scored.generation.reference.clone(),
+                score: scored.score,
             })
             .collect(),
     }
@@ -126,13 +123,13 @@ pub(super) fn flow(flows: &FlowBatch, index: usize, verdicts: &[Verdict]) -> Flo
 pub(super) fn alert_hit(
     flows: &FlowBatch,
     index: usize,
-    by: &Loaded,
-    score: f32,
+    scored: &Scored<'_>,
     contributions: Vec<Contribution>,
 ) -> AlertHit {
     let identity = &flows.identities[index];
     let schema = flows.rows.schema();
     let positions = positions(schema);
+    let by = &scored.generation.loaded;
     let protocol = term(&flows.rows, index, positions.proto);
     AlertHit {
         flow_id: flow_id(identity),
@@ -145,10 +142,10 @@ pub(super) fn alert_hit(
         destination_port: identity.destination_port,
         protocol: protocol.to_owned(),
         community_id: flows.community_ids[index].to_string(),
-        score,
+        score: scored.score,
         threshold: by.threshold,
-        severity: severity(score, by.threshold, by.card.as_ref()),
-        detector: by.reference.clone(),
+        severity: severity(scored.score, by.threshold, by.card.as_ref()),
+        detector: scored.generation.reference.clone(),
         schema: format!("{}@{}", schema.id, schema.version),
         contributions,
     }

@@ -1,91 +1,75 @@
 //! The second stage: every active detector scores every flow of a block, once.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender};
 use netsage_api_types::Contribution;
-use netsage_runtime::{ContextValues, InputColumn, ScoreError, StateKey};
+use netsage_lifecycle::{Roster, Scorer};
+use netsage_runtime::{ContextValues, Detector, InputColumn, ScoreError};
 use netsage_schema::Rows;
 
-use super::BLOCK_ROWS;
-use super::block::{Block, ScoredBlock, Verdict};
+use super::block::{Block, FromWorker};
 use super::record::alert_hit;
-use crate::catalog::{Catalog, Loaded};
+use super::{BLOCK_ROWS, Counters};
 
 /// Columns in an alert's explanation.
 const MOST_CONTRIBUTIONS: u32 = 5;
 
 /// Scores blocks until the reader has ended.
-pub(super) fn work(catalog: &Catalog, from_reader: &Receiver<Block>, to_sink: &Sender<ScoredBlock>) {
-    for block in from_reader {
-        // The set of detectors is taken once per block: a swap in between touches later blocks only.
-        // A detector with a state must see the blocks in their order, which only the sink knows.
-        let (any_order, in_order): (Vec<_>, Vec<_>) = catalog
-            .active()
-            .into_iter()
-            .partition(|loaded| loaded.detector.description().state_key == StateKey::None);
-        let above = vec![false; block.flows.len()];
-        let mut scored = ScoredBlock {
-            block,
-            verdicts: Vec::new(),
-            hits: Vec::new(),
-            above,
-            in_order,
+pub(super) fn work(
+    roster: &Arc<Roster>,
+    from_reader: &Receiver<Block>,
+    to_sink: &Sender<FromWorker>,
+    counters: &Counters,
+) {
+    let mut scorer = Scorer::new(Arc::clone(roster));
+    for mut block in from_reader {
+        counters.blocks_to_score.fetch_sub(1, Ordering::Relaxed);
+        let scored = loop {
+            // The line-up is taken once per block: a swap in between touches later blocks only.
+            let lineup = roster.lineup();
+            let (flows, verdicts) = block.scoring_parts();
+            match scorer.score(&lineup, flows, verdicts) {
+                // While the flows waited for a detector another one may have come in its place.
+                Err(_) if !Arc::ptr_eq(&lineup, &roster.lineup()) => {}
+                scored => break scored,
+            }
         };
-        scored.judge(any_order);
-        if to_sink.send(scored).is_err() {
-            // The sink failed, and says why.
+        let stopped = scored.is_err();
+        let handed_on = to_sink.send(scored.map(|()| {
+            block.find_hits(false);
+            block
+        }));
+        if stopped || handed_on.is_err() {
+            // The sink tells why: this detector, or its own failure.
             return;
         }
     }
 }
 
-impl ScoredBlock {
-    /// Adds what these detectors say about the block.
-    fn judge(&mut self, detectors: Vec<Arc<Loaded>>) {
-        for loaded in detectors {
-            let verdict = judge(loaded, &self.block);
-            self.find_hits(&verdict);
-            self.verdicts.push(verdict);
+impl Block {
+    /// Adds the hits of the slots that see blocks in any order, or of those that see them `in_order`.
+    pub(super) fn find_hits(&mut self, in_order: bool) {
+        if !in_order {
+            self.hits.clear();
+            self.above.clear();
+            self.above.resize(self.flows.len(), false);
         }
-    }
-
-    /// Adds what the detectors with a state say; to be called in the order of the blocks.
-    pub(super) fn judge_in_order(&mut self) {
-        let detectors = std::mem::take(&mut self.in_order);
-        self.judge(detectors);
-    }
-
-    fn find_hits(&mut self, verdict: &Verdict) {
-        let Some(scores) = &verdict.scores else { return };
-        let Block { flows, contexts, .. } = &self.block;
-        for (row, &score) in scores.iter().enumerate() {
-            if score > verdict.by.threshold {
+        let Some(lineup) = self.verdicts.lineup() else {
+            return;
+        };
+        let slots = lineup.slots.iter().enumerate();
+        for (slot, _) in slots.filter(|(_, slot)| slot.is_in_order() == in_order) {
+            for row in 0..self.flows.len() {
+                let Some(scored) = self.verdicts.get(slot, row).filter(|scored| scored.is_above()) else {
+                    continue;
+                };
                 self.above[row] = true;
-                let contributions = explained(&verdict.by, &flows.rows, Some(contexts), row);
+                let detector = &scored.generation.loaded.detector;
+                let contributions = explained(detector, &self.flows.rows, Some(&self.contexts), row);
                 self.hits
-                    .push(alert_hit(flows, row, &verdict.by, score, contributions));
-            }
-        }
-    }
-}
-
-fn judge(loaded: Arc<Loaded>, block: &Block) -> Verdict {
-    let rows = &block.flows.rows;
-    match score_rows(&loaded, rows, Some(&block.contexts)) {
-        Ok(scores) => {
-            loaded.count_scored(rows.len());
-            Verdict {
-                by: loaded,
-                scores: Some(scores),
-            }
-        }
-        Err(error) => {
-            loaded.count_failed(rows.len());
-            tracing::error!(detector = %loaded.reference.name, flows = rows.len(), %error, "detector failed on a block");
-            Verdict {
-                by: loaded,
-                scores: None,
+                    .push(alert_hit(&self.flows, row, &scored, contributions));
             }
         }
     }
@@ -96,14 +80,14 @@ fn judge(loaded: Arc<Loaded>, block: &Block) -> Verdict {
 /// # Errors
 /// When the detector fails on one of the blocks.
 pub fn score_rows(
-    loaded: &Loaded,
+    detector: &Detector,
     rows: &Rows,
     contexts: Option<&ContextValues>,
 ) -> Result<Vec<f32>, ScoreError> {
     let mut scores = Vec::with_capacity(rows.len());
     for start in (0..rows.len()).step_by(BLOCK_ROWS) {
         let end = rows.len().min(start + BLOCK_ROWS);
-        loaded.detector.score(rows, contexts, start..end, &mut scores)?;
+        detector.score(rows, contexts, start..end, &mut scores)?;
     }
     Ok(scores)
 }
@@ -111,18 +95,18 @@ pub fn score_rows(
 /// What drove the score of a row; empty when the detector does not say. An alert without an explanation is
 /// worth more than none, so that a failure here only goes to the log.
 pub fn explained(
-    loaded: &Loaded,
+    detector: &Detector,
     rows: &Rows,
     contexts: Option<&ContextValues>,
     row: usize,
 ) -> Vec<Contribution> {
-    if !loaded.detector.description().explains {
+    if !detector.description().explains {
         return Vec::new();
     }
-    let parts = match loaded.detector.explain(rows, contexts, row, MOST_CONTRIBUTIONS) {
+    let parts = match detector.explain(rows, contexts, row, MOST_CONTRIBUTIONS) {
         Ok(parts) => parts,
         Err(error) => {
-            tracing::warn!(detector = %loaded.reference.name, %error, "detector did not explain a score");
+            tracing::warn!(detector = %detector.description().name, %error, "detector did not explain a score");
             return Vec::new();
         }
     };

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use netsage_api_types::LiveEvent;
+use netsage_lifecycle::{Roster, Scorer};
 use netsage_store::{FlowBatchRecord, Store, StoreError};
 use tokio::sync::broadcast;
 
-use super::block::{Block, ScoredBlock};
+use super::block::{Block, FromWorker};
 use super::record::flow;
 use super::{Counters, PipelineError};
 
@@ -24,6 +25,8 @@ const RETRY_WAITS: [Duration; 5] = [
 ];
 
 pub(super) struct Sink {
+    /// For detectors that must see the blocks in their order.
+    scorer: Scorer,
     store: Arc<dyn Store>,
     events: broadcast::Sender<LiveEvent>,
     counters: Arc<Counters>,
@@ -33,6 +36,7 @@ pub(super) struct Sink {
 
 impl Sink {
     pub(super) fn new(
+        roster: &Arc<Roster>,
         store: Arc<dyn Store>,
         events: broadcast::Sender<LiveEvent>,
         counters: Arc<Counters>,
@@ -40,6 +44,7 @@ impl Sink {
         runtime: tokio::runtime::Handle,
     ) -> Self {
         Self {
+            scorer: Scorer::new(Arc::clone(roster)),
             store,
             events,
             counters,
@@ -48,52 +53,56 @@ impl Sink {
         }
     }
 
-    pub(super) fn run(self, from_workers: &Receiver<ScoredBlock>) -> Result<(), PipelineError> {
+    pub(super) fn run(mut self, from_workers: &Receiver<FromWorker>) -> Result<(), PipelineError> {
         // Blocks that overtook an earlier one; never more than exist.
-        let mut early: BTreeMap<u64, ScoredBlock> = BTreeMap::new();
+        let mut early: BTreeMap<u64, Block> = BTreeMap::new();
         let mut next = 0;
         for scored in from_workers {
-            early.insert(scored.block.sequence, scored);
+            let scored = scored?;
+            early.insert(scored.sequence, scored);
             while let Some(scored) = early.remove(&next) {
                 self.deliver(scored)?;
                 next += 1;
             }
+            self.counters
+                .blocks_out_of_order
+                .store(early.len() as u64, Ordering::Relaxed);
         }
         self.counters.set_finished();
         let _ = self.events.send(LiveEvent::Counters(self.counters.snapshot()));
         Ok(())
     }
 
-    fn deliver(&self, mut scored: ScoredBlock) -> Result<(), PipelineError> {
-        scored.judge_in_order();
-        let ScoredBlock {
-            block,
-            verdicts,
-            hits,
-            above,
-            ..
-        } = scored;
-        let alerted = above.iter().filter(|&&above| above).count() as u64;
+    fn deliver(&mut self, mut block: Block) -> Result<(), PipelineError> {
+        let (flows, verdicts) = block.scoring_parts();
+        self.scorer.score_in_order(flows, verdicts)?;
+        block.find_hits(true);
         let count = block.flows.len();
         let flows = (0..count)
-            .map(|index| flow(&block.flows, index, &verdicts))
+            .map(|index| flow(&block.flows, index, &block.verdicts))
             .collect();
+        let hits = std::mem::take(&mut block.hits);
         let alerts = self
             .record(FlowBatchRecord { flows, hits })
             .map_err(|source| PipelineError::Store { flows: count, source })?;
 
-        let failed = verdicts.iter().any(|verdict| verdict.scores.is_none());
-        let outcome = if failed {
-            &self.counters.flows_failed
-        } else {
-            &self.counters.flows_scored
-        };
-        outcome.fetch_add(count as u64, Ordering::Relaxed);
-        self.counters.flows_alerted.fetch_add(alerted, Ordering::Relaxed);
+        let failed = (0..count)
+            .filter(|row| block.verdicts.is_incomplete(*row))
+            .count();
+        let alerted = block.above.iter().filter(|&&above| above).count();
+        for (counter, flows) in [
+            (&self.counters.flows_scored, count - failed),
+            (&self.counters.flows_failed, failed),
+            (&self.counters.flows_alerted, alerted),
+        ] {
+            counter.fetch_add(flows as u64, Ordering::Relaxed);
+        }
         for alert in alerts {
             // No receiver is no error: nobody is watching.
             let _ = self.events.send(LiveEvent::Alert(Box::new(alert)));
         }
+        // An idle block must not keep a former line-up, and with it its detectors, alive.
+        block.verdicts.clear();
         self.counters.blocks_under_way.fetch_sub(1, Ordering::Relaxed);
         // The reader may have ended and need no more blocks.
         let _ = self.give_back.send(block);
