@@ -1,0 +1,149 @@
+//! What is stored: the artifact, which is the trained model, and the state, which is what was learned since.
+//!
+//! Both are eight bytes of magic and version and a postcard encoding. Whatever the bytes, decoding gives a value or an
+//! error; what a model says is checked when a [`Forest`](crate::Forest) is made of it.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Name and version of the formats; another layout gets another last byte.
+const MODEL_MAGIC: [u8; 8] = *b"NSHSTM\0\x01";
+const STATE_MAGIC: [u8; 8] = *b"NSHSTS\0\x01";
+
+/// A trained model as it is stored. The trees themselves follow from `seed`, so only their masses are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Schema of the columns, e.g. `unsw-nb15@1`.
+    pub schema: String,
+    /// The columns that rows have, in order; 1 to 255.
+    pub columns: Vec<InputColumn>,
+    /// Seed of the trees.
+    pub seed: u64,
+    /// Number of trees, 1 to 500.
+    pub trees: u16,
+    /// Halvings from the root to a leaf, 1 to 16.
+    pub height: u8,
+    /// A node with fewer rows than this is not divided further when scoring, so that chance does not look like shape.
+    pub least_rows: f32,
+    /// Rows after which what was learned enters the masses, at least 1.
+    pub window: u32,
+    /// Weight of a window's rows against those before, above 0 and at most 1; 1 forgets all before, as in the paper.
+    pub adaptation: f32,
+    /// Training rows; 0 for a model that begins without any and takes its first window whole.
+    pub rows: u32,
+    /// For each tree the rows in its nodes, root first, then the whole smaller half, then the larger; nothing follows
+    /// for the halves of an empty node. Empty when there were no training rows.
+    pub masses: Vec<Vec<u32>>,
+}
+
+/// One input column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputColumn {
+    /// Its name in the schema.
+    pub name: String,
+    /// The value that is typical of it: the median in training, for a nominal column the commonest code.
+    pub typical: f32,
+    /// How its values become a number from 0 to 1.
+    pub scale: Scale,
+}
+
+/// How values become a number from 0 to 1, before which negative ones are taken for 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Scale {
+    /// `log2(1 + steps * value)`, straight between `low` and `high`, which stand for 0 and 1. Values beyond go up to
+    /// half a width further.
+    Logarithm {
+        /// Steps to a unit: differences below one step hardly count. Above 0.
+        steps: f32,
+        /// The logarithm that becomes 0.
+        low: f32,
+        /// The logarithm that becomes 1; above `low`.
+        high: f32,
+    },
+    /// The rank of each code by how often training saw it, 0 for the commonest, on the scale of logarithms. A code
+    /// that training never saw has the rank behind all others.
+    Rank(Vec<u16>),
+}
+
+/// What was learned, as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Digest of what a state depends on: seed, trees, height and columns of the model.
+    pub fingerprint: u64,
+    /// Rows that the masses stand for.
+    pub rows: f32,
+    /// The masses of all nodes of all trees.
+    pub masses: Vec<f32>,
+    /// Rows of the window that is not full.
+    pub pending_rows: u32,
+    /// Their masses.
+    pub pending: Vec<u32>,
+}
+
+/// Why an artifact or a state cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArtifactError {
+    /// It does not start with the magic bytes.
+    #[error(
+        "this is no {0} of half-space trees of format 1; train one with `netsage train half-space-trees`"
+    )]
+    Format(&'static str),
+    /// The encoding is damaged.
+    #[error("the {what} is damaged or cut off ({reason}); make it again or fetch it again")]
+    Encoding {
+        /// `model` or `state`.
+        what: &'static str,
+        /// What the decoder says.
+        reason: String,
+    },
+    /// The encoding is whole and what it says cannot be.
+    #[error("the model contradicts itself: {0}; train it again")]
+    Content(String),
+    /// The state was learned by another model.
+    #[error("the state was learned with another model; begin without a state")]
+    OtherModel,
+}
+
+impl Model {
+    /// The artifact of this model.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self, MODEL_MAGIC)
+    }
+
+    /// Reads an artifact.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Format`] and [`ArtifactError::Encoding`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, ArtifactError> {
+        decode(bytes, MODEL_MAGIC, "model")
+    }
+}
+
+impl State {
+    /// The state as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self, STATE_MAGIC)
+    }
+
+    /// Reads a state.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Format`] and [`ArtifactError::Encoding`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, ArtifactError> {
+        decode(bytes, STATE_MAGIC, "state")
+    }
+}
+
+fn encode(value: &impl Serialize, magic: [u8; 8]) -> Vec<u8> {
+    postcard::to_extend(value, magic.to_vec()).expect("a vector grows and every length is known")
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8], magic: [u8; 8], what: &'static str) -> Result<T, ArtifactError> {
+    let encoded = bytes.strip_prefix(&magic).ok_or(ArtifactError::Format(what))?;
+    let damaged = |reason: String| ArtifactError::Encoding { what, reason };
+    let (value, rest) = postcard::take_from_bytes(encoded).map_err(|error| damaged(error.to_string()))?;
+    if !rest.is_empty() {
+        return Err(damaged(format!("{} bytes follow its end", rest.len())));
+    }
+    Ok(value)
+}
