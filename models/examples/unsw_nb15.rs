@@ -12,8 +12,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use flate2::read::GzDecoder;
 use netsage_iforest::Forest;
-use netsage_models::iforest::{TrainOptions, Trained, train};
-use netsage_models::{card, metrics};
+use netsage_models::iforest::{TrainOptions, train};
+use netsage_models::{Common, Trained, card, metrics};
 use netsage_schema::csv::{Reader, Record};
 use netsage_schema::unsw_nb15::TTL_TRIO;
 use netsage_schema::{Rows, UNSW_NB15};
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         bail!("the training rows hold attacks; this model learns from ordinary flows alone");
     }
     let today = || jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-    let options = TrainOptions {
+    let common = Common {
         data: "ordinary flows of the training partition of UNSW-NB15 (Moustafa and Slay, 2015), recovered from a \
                public normalised copy; free for academic research, commercial use is to be agreed with its authors"
             .to_owned(),
@@ -56,6 +56,10 @@ fn main() -> Result<()> {
         ]
         .map(str::to_owned)
         .to_vec(),
+        ..Common::default()
+    };
+    let options = TrainOptions {
+        common: common.clone(),
         ..TrainOptions::default()
     };
 
@@ -64,7 +68,10 @@ fn main() -> Result<()> {
     let without_ttl = fit(
         &training.rows,
         &TrainOptions {
-            exclude: TTL_TRIO.map(str::to_owned).to_vec(),
+            common: Common {
+                exclude: TTL_TRIO.map(str::to_owned).to_vec(),
+                ..common
+            },
             ..options
         },
     )?;

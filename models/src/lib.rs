@@ -6,9 +6,13 @@
 //! This crate does no I/O, asks no clock (the caller gives the date) and no random numbers but those of its
 //! seed: the same rows, options and seed give the same artifact.
 //!
-//! Start with [`iforest::train`], then [`metrics::evaluate`]; [`card`] puts both on paper.
+//! Start with [`iforest::train`] and [`half_space_trees::train`], which share `preparation`, then [`metrics::evaluate`]; [`card`] puts both on paper.
 
 pub mod card;
 mod grow;
+pub mod half_space_trees;
 pub mod iforest;
 pub mod metrics;
+mod preparation;
+
+pub use preparation::{Common, TrainError, Trained};

@@ -6,6 +6,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::maths::log2;
+
 /// Name and version of the formats; another layout gets another last byte.
 const MODEL_MAGIC: [u8; 8] = *b"NSHSTM\0\x01";
 const STATE_MAGIC: [u8; 8] = *b"NSHSTS\0\x01";
@@ -63,6 +65,14 @@ pub enum Scale {
     /// The rank of each code by how often training saw it, 0 for the commonest, on the scale of logarithms. A code
     /// that training never saw has the rank behind all others.
     Rank(Vec<u16>),
+}
+
+impl Scale {
+    /// Where a value lies on the scale of logarithms: `log2(1 + steps * value)`, by the logarithm of this crate.
+    pub fn logarithm(value: f32, steps: f32) -> f32 {
+        // A product beyond the largest number would have no place on the scale.
+        log2(1.0 + (value.max(0.0) * steps).min(f32::MAX))
+    }
 }
 
 /// What was learned, as it is stored.

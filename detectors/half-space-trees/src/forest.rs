@@ -320,9 +320,7 @@ impl Forest {
         for ((column, &value), scaled) in self.columns.iter().zip(row).zip(&mut self.scaled) {
             *scaled = match &column.scale {
                 Scale::Logarithm { steps, low, high } => {
-                    // A product beyond the largest number would have no place on the scale.
-                    let logarithm = log2(1.0 + (value.max(0.0) * steps).min(f32::MAX));
-                    ((logarithm - low) / (high - low)).clamp(-0.5, 1.5)
+                    ((Scale::logarithm(value, *steps) - low) / (high - low)).clamp(-0.5, 1.5)
                 }
                 Scale::Rank(ranks) => {
                     if !(value >= 0.0 && value.fract() == 0.0) {

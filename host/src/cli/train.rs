@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use jiff::Zoned;
 use netsage_capture::{Meter, MeterConfig};
-use netsage_models::card;
-use netsage_models::iforest::{self, TrainOptions, Trained};
+use netsage_models::iforest::{self, TrainOptions};
+use netsage_models::{Common, Trained, card};
 use netsage_runtime::{Package, package};
 use netsage_schema::Rows;
 use netsage_schema::csv::Record;
@@ -102,13 +102,17 @@ fn train_iforest(args: &IforestArgs, file: &Settings) -> Result<(), Failure> {
         trees: args.trees.unwrap_or(defaults.trees),
         subsample: args.subsample.unwrap_or(defaults.subsample),
         height_limit: args.height_limit.or(defaults.height_limit),
-        threshold_quantile: args.threshold_quantile.unwrap_or(defaults.threshold_quantile),
         remove_duplicates: !args.keep_duplicates,
-        exclude: args.exclude.clone(),
-        seed: args.seed,
-        data: args.data.clone().unwrap_or_else(names),
-        date: Zoned::now().strftime("%Y-%m-%d").to_string(),
-        ..defaults
+        common: Common {
+            threshold_quantile: args
+                .threshold_quantile
+                .unwrap_or(defaults.common.threshold_quantile),
+            exclude: args.exclude.clone(),
+            seed: args.seed,
+            data: args.data.clone().unwrap_or_else(names),
+            date: Zoned::now().strftime("%Y-%m-%d").to_string(),
+            ..defaults.common
+        },
     };
     let bar = progress::counted(0, "growing trees");
     let mut trained = iforest::train(&rows, &options, |done, total| {

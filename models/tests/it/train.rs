@@ -1,7 +1,8 @@
 //! Training on made-up rows whose outcome is known.
 
 use netsage_iforest::Forest;
-use netsage_models::iforest::{TrainError, TrainOptions, Trained, train};
+use netsage_models::iforest::{TrainOptions, train};
+use netsage_models::{Common, TrainError, Trained};
 use netsage_schema::{Rows, UNSW_NB15};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -41,9 +42,18 @@ fn options() -> TrainOptions {
     TrainOptions {
         trees: 40,
         subsample: 512,
-        seed: 5,
+        common: Common {
+            seed: 5,
+            ..Common::default()
+        },
         ..TrainOptions::default()
     }
+}
+
+fn with(change: impl FnOnce(&mut Common)) -> TrainOptions {
+    let mut options = options();
+    change(&mut options.common);
+    options
 }
 
 fn scores(trained: &Trained, rows: &[Vec<f64>]) -> Vec<f32> {
@@ -69,7 +79,7 @@ fn values(forest: &Forest, rows: &[Vec<f64>]) -> Vec<f32> {
 #[test]
 fn the_seed_decides_every_byte() {
     let rows = ordinary_rows(2_000);
-    let train_with = |seed| train(&rows, &TrainOptions { seed, ..options() }, |_, _| {}).unwrap();
+    let train_with = |seed| train(&rows, &with(|common| common.seed = seed), |_, _| {}).unwrap();
     let (first, again, other) = (train_with(5), train_with(5), train_with(6));
     assert!(first.artifact == again.artifact && first.card == again.card);
     assert!(first.artifact != other.artifact);
@@ -112,7 +122,7 @@ fn the_card_says_how_the_model_was_made() {
     let rows = ordinary_rows(2_000);
     let exclude = vec!["sttl".to_owned()];
     let mut steps = Vec::new();
-    let trained = train(&rows, &TrainOptions { exclude, ..options() }, |done, all| {
+    let trained = train(&rows, &with(|common| common.exclude = exclude), |done, all| {
         steps.push((done, all));
     })
     .unwrap();
@@ -161,20 +171,10 @@ fn what_cannot_be_trained_on_is_refused() {
         },
         "trees must be 1 to 10,000, and is 0",
     );
+    check(&rows, &with(|common| common.held_out = 1.0), "held_out");
     check(
         &rows,
-        &TrainOptions {
-            held_out: 1.0,
-            ..options()
-        },
-        "held_out",
-    );
-    check(
-        &rows,
-        &TrainOptions {
-            exclude: vec!["ttl".into()],
-            ..options()
-        },
+        &with(|common| common.exclude = vec!["ttl".into()]),
         "no column ttl",
     );
     let mut equal = Rows::new(&UNSW_NB15);

@@ -1,0 +1,257 @@
+//! What every training begins and ends with: columns, held-out rows, quantiles and the card.
+
+use std::collections::BTreeMap;
+
+use ndarray::Array2;
+use netsage_api_types::ModelCard;
+use netsage_schema::unsw_nb15::SEQUENCE_NUMBERS;
+use netsage_schema::{Column, Rows, Schema, Vocabulary};
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+/// Fewest rows that can be trained on: with fewer, a quantile of the held-out fifth means nothing.
+pub(crate) const FEWEST_ROWS: usize = 100;
+
+/// What trainings have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Common {
+    /// Columns not to read, besides those that never are (initial sequence numbers).
+    pub exclude: Vec<String>,
+    /// Share of the rows, drawn at random, that the model never sees; threshold and calibration come from them.
+    pub held_out: f64,
+    /// Quantile of the held-out rows' scores that becomes the threshold.
+    pub threshold_quantile: f64,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// What the rows are, in words, with the licence of the data.
+    pub data: String,
+    /// Day of the training, `YYYY-MM-DD`.
+    pub date: String,
+    /// What to know before trusting the figures.
+    pub notes: Vec<String>,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            exclude: Vec::new(),
+            held_out: 0.2,
+            threshold_quantile: 0.99,
+            seed: 1,
+            data: String::new(),
+            date: String::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// What training gives.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The model, as its detector reads it.
+    pub artifact: Vec<u8>,
+    /// How it was made. Its one figure is the share of held-out ordinary rows above the threshold; an evaluation on
+    /// labelled rows adds the others.
+    pub card: ModelCard,
+}
+
+/// Why training is not possible.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// Too few rows.
+    #[error("{rows} rows are too few to train on; give at least {FEWEST_ROWS} ordinary flows")]
+    TooFewRows {
+        /// Rows given.
+        rows: usize,
+    },
+    /// All rows are equal.
+    #[error("all training rows are equal in the columns used, so nothing can be told apart; give other rows")]
+    OneDistinctRow,
+    /// An option is out of its range.
+    #[error("the option {name} must be {range}, and is {value}")]
+    Option {
+        /// Name of the option.
+        name: &'static str,
+        /// What it may be.
+        range: &'static str,
+        /// What it is.
+        value: String,
+    },
+    /// A column to exclude is unknown.
+    #[error("the schema {schema} has no column {column} to exclude")]
+    UnknownColumn {
+        /// The schema.
+        schema: &'static str,
+        /// The name given.
+        column: String,
+    },
+    /// A value is not finite.
+    #[error("row {row}, column {column}: {value} is not a number that a detector can take")]
+    Value {
+        /// Position of the row, from 0.
+        row: usize,
+        /// Name of the column.
+        column: &'static str,
+        /// What it is.
+        value: f64,
+    },
+    /// The trained model does not pass the checks of the detector.
+    #[error("the trained model does not pass the detector's own checks: {0}")]
+    Artifact(String),
+    /// The detector does not score the held-out rows.
+    #[error("the trained model does not score the held-out rows: {0}")]
+    Score(String),
+}
+
+impl TrainError {
+    pub(crate) fn option(name: &'static str, range: &'static str, value: impl std::fmt::Display) -> Self {
+        Self::Option {
+            name,
+            range,
+            value: value.to_string(),
+        }
+    }
+}
+
+impl Common {
+    /// Checks what all trainings need.
+    pub(crate) fn check(&self, rows: &Rows) -> Result<(), TrainError> {
+        if !(0.01..=0.9).contains(&self.held_out) {
+            return Err(TrainError::option("held_out", "0.01 to 0.9", self.held_out));
+        }
+        if !(0.5..=1.0).contains(&self.threshold_quantile) {
+            let quantile = self.threshold_quantile;
+            return Err(TrainError::option("threshold_quantile", "0.5 to 1", quantile));
+        }
+        let schema = rows.schema();
+        if let Some(column) = self.exclude.iter().find(|name| schema.index_of(name).is_none()) {
+            return Err(TrainError::UnknownColumn {
+                schema: schema.id,
+                column: column.clone(),
+            });
+        }
+        if rows.len() < FEWEST_ROWS {
+            return Err(TrainError::TooFewRows { rows: rows.len() });
+        }
+        Ok(())
+    }
+
+    /// Positions of the columns to read.
+    pub(crate) fn columns(&self, schema: &Schema) -> Result<Vec<usize>, TrainError> {
+        let reads = |name: &str| {
+            !SEQUENCE_NUMBERS.contains(&name) && !self.exclude.iter().any(|excluded| excluded == name)
+        };
+        let selected: Vec<usize> = (0..schema.width())
+            .filter(|&index| reads(schema.columns[index].name))
+            .collect();
+        if selected.is_empty() {
+            return Err(TrainError::option("exclude", "a part of the columns", "all"));
+        }
+        Ok(selected)
+    }
+
+    /// The numbers of the held-out rows and of the others. Rows of a dataset lie in the order of collection, so they
+    /// are drawn at random.
+    pub(crate) fn split(&self, rows: &Rows, random: &mut ChaCha8Rng) -> [Vec<usize>; 2] {
+        let mut held_out: Vec<usize> = (0..rows.len()).collect();
+        held_out.shuffle(random);
+        let count = (rows.len() as f64 * self.held_out).round() as usize;
+        let fitted = held_out.split_off(count);
+        [held_out, fitted]
+    }
+
+    /// The card of a model that gives the held-out rows these scores.
+    pub(crate) fn card(
+        &self,
+        schema: &Schema,
+        columns: Vec<String>,
+        rows: usize,
+        mut scores: Vec<f32>,
+    ) -> ModelCard {
+        scores.sort_by(f32::total_cmp);
+        let threshold = quantile(&scores, self.threshold_quantile);
+        let above = scores.iter().filter(|&&score| score > threshold).count();
+        ModelCard {
+            schema: format!("{}@{}", schema.id, schema.version),
+            data: self.data.clone(),
+            rows: rows as u64,
+            columns,
+            seed: self.seed,
+            date: self.date.clone(),
+            threshold,
+            threshold_rule: format!(
+                "the {} quantile of the scores of {} held-out ordinary rows, drawn at random",
+                self.threshold_quantile,
+                scores.len()
+            ),
+            calibration: (0..=100)
+                .map(|step| quantile(&scores, f64::from(step) / 100.0))
+                .collect(),
+            // The one figure that ordinary rows alone can give.
+            figures: BTreeMap::from([("fpr_held_out".to_owned(), above as f64 / scores.len() as f64)]),
+            notes: self.notes.clone(),
+        }
+    }
+}
+
+/// The named rows and columns, as detectors get them.
+pub(crate) fn gather(rows: &Rows, indices: &[usize], selected: &[usize]) -> Result<Array2<f32>, TrainError> {
+    let mut table = Array2::zeros((indices.len(), selected.len()));
+    for (mut copy, &row) in table.rows_mut().into_iter().zip(indices) {
+        let values = rows.row(row);
+        for (copy, &column) in copy.iter_mut().zip(selected) {
+            *copy = values[column] as f32;
+            if !copy.is_finite() {
+                let name = rows.schema().columns[column].name;
+                return Err(TrainError::Value {
+                    row,
+                    column: name,
+                    value: values[column],
+                });
+            }
+        }
+    }
+    Ok(table)
+}
+
+/// The value that is typical of a column: its median, of a nominal column the commonest code. With it, for a nominal
+/// column, the rank of each code by how often it occurs, 0 for the commonest; codes that do not occur have the rank
+/// behind all others.
+pub(crate) fn typical(column: &Column, values: impl Iterator<Item = f32>) -> (f32, Option<Vec<u16>>) {
+    match column.vocabulary() {
+        Some(vocabulary) => {
+            let ranks = ranks(vocabulary, values);
+            let commonest = ranks.iter().position(|&rank| rank == 0).unwrap_or_default();
+            (commonest as f32, Some(ranks))
+        }
+        None => {
+            let mut sorted: Vec<f32> = values.collect();
+            sorted.sort_by(f32::total_cmp);
+            (quantile(&sorted, 0.5), None)
+        }
+    }
+}
+
+fn ranks(vocabulary: &Vocabulary, values: impl Iterator<Item = f32>) -> Vec<u16> {
+    let mut counts = vec![0usize; vocabulary.terms.len()];
+    for code in values {
+        // Rows hold codes of the vocabulary; another value would only lack a rank here.
+        if let Some(count) = counts.get_mut(code as usize) {
+            *count += 1;
+        }
+    }
+    let mut by_frequency: Vec<usize> = (0..counts.len()).filter(|&code| counts[code] > 0).collect();
+    by_frequency.sort_by_key(|&code| (std::cmp::Reverse(counts[code]), code));
+    let to_rank = |rank: usize| u16::try_from(rank).expect("codes are 16 bits wide");
+    let mut ranks = vec![to_rank(by_frequency.len()); counts.len()];
+    for (rank, &code) in by_frequency.iter().enumerate() {
+        ranks[code] = to_rank(rank);
+    }
+    ranks
+}
+
+/// The value at the quantile `share`, 0 to 1, of rising values; 0 when there is none.
+pub(crate) fn quantile(sorted: &[f32], share: f64) -> f32 {
+    let position = (share * sorted.len().saturating_sub(1) as f64).round() as usize;
+    sorted.get(position).copied().unwrap_or_default()
+}
