@@ -41,6 +41,7 @@ fn pack(component: &Path, artifact: &Path) -> Result<Vec<u8>, Failure> {
         &std::fs::read(component)?,
         &std::fs::read(artifact)?,
         None,
+        None,
     )?)
 }
 

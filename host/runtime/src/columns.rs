@@ -1,7 +1,5 @@
 //! From rows of the schema to the block a detector asked for.
 
-use std::ops::Range;
-
 use netsage_schema::{ContextColumn, Rows, Schema, Vocabulary};
 
 use crate::error::{GuestFailure, LoadError, ScoreError};
@@ -18,11 +16,11 @@ pub struct InputColumn {
     pub unit: &'static str,
     /// The terms, for a nominal column.
     pub vocabulary: Option<&'static Vocabulary>,
-    origin: Origin,
+    pub(crate) origin: Origin,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
+pub(crate) enum Origin {
     /// Position in the schema.
     Feature(usize),
     Context(ContextColumn),
@@ -169,19 +167,20 @@ impl Projection {
         Ok(Self { schema, columns })
     }
 
-    /// Writes the block of these rows to `values`, which keeps its memory from block to block.
+    /// Writes the block of these rows to `values`, which keeps its memory from block to block, and counts them.
     ///
     /// Values beyond `f32` become its largest: the contract promises finite values.
     pub(crate) fn fill(
         &self,
         rows: &Rows,
         contexts: Option<&ContextValues>,
-        range: Range<usize>,
+        block: impl ExactSizeIterator<Item = usize>,
         values: &mut Vec<f32>,
-    ) -> Result<(), ScoreError> {
+    ) -> Result<u32, ScoreError> {
         values.clear();
-        values.reserve(range.len() * self.columns.len());
-        for row in range {
+        values.reserve(block.len() * self.columns.len());
+        let count = block.len() as u32;
+        for row in block {
             let features = rows.row(row);
             for column in &self.columns {
                 let value = match column.origin {
@@ -199,6 +198,6 @@ impl Projection {
                 values.push(value.clamp(f32::MIN, f32::MAX));
             }
         }
-        Ok(())
+        Ok(count)
     }
 }

@@ -1,8 +1,7 @@
 //! A loaded detector: thread-safe scoring over a pool of instances.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use netsage_schema::{Rows, Schema};
@@ -10,86 +9,20 @@ use wasmtime::StoreLimits;
 use wasmtime::component::InstancePre;
 
 use crate::MAX_BLOCK_ROWS;
-use crate::bindings::exports::netsage::detector::detector::StateKey as WitStateKey;
 use crate::columns::{ColumnContribution, ContextValues, InputColumn, Projection};
+use crate::description::Description;
 use crate::engine::Sandbox;
-use crate::error::{GuestFailure, LoadError, ScoreError};
+use crate::error::{GoldenError, GuestFailure, LoadError, ScoreError};
+use crate::golden::{self, Golden};
 use crate::instance::{Budgets, Instance, Started};
 use crate::package::{Digest, Package};
 use crate::pool::{Place, Pool};
-
-/// Which flows must reach the same instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StateKey {
-    /// Every row stands alone; any number of instances.
-    None,
-    /// Rows of one source address. For now the host uses exactly one instance, which fulfils it.
-    Source,
-    /// All rows; exactly one instance.
-    All,
-}
-
-impl From<WitStateKey> for StateKey {
-    fn from(key: WitStateKey) -> Self {
-        match key {
-            WitStateKey::None => Self::None,
-            WitStateKey::Source => Self::Source,
-            WitStateKey::All => Self::All,
-        }
-    }
-}
-
-/// What a detector says about itself, checked against the limits of the contract.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
-    /// Short name, e.g. `iforest`.
-    pub name: String,
-    /// Semantic version of its code.
-    pub version: String,
-    /// One sentence for people.
-    pub summary: String,
-    /// SPDX licence expression.
-    pub licence: String,
-    /// Whether it says which columns drove a score.
-    pub explains: bool,
-    /// Whether it learns as it goes.
-    pub learns: bool,
-    /// Which flows must reach the same instance.
-    pub state_key: StateKey,
-}
-
-/// What a detector has done since it was loaded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DetectorStats {
-    /// Rows that got a score.
-    pub scored_rows: u64,
-    /// Rows of calls that failed.
-    pub failed_rows: u64,
-    /// Instances thrown away after a trap, an overrun or a broken promise.
-    pub replaced_instances: u64,
-    /// Time spent on the scored rows, nanoseconds, waiting for an instance not included.
-    pub nanoseconds: u64,
-}
-
-impl DetectorStats {
-    /// Mean cost of a scored row, nanoseconds; `None` before the first.
-    pub fn nanoseconds_per_row(&self) -> Option<f64> {
-        (self.scored_rows > 0).then(|| self.nanoseconds as f64 / self.scored_rows as f64)
-    }
-}
-
-#[derive(Default)]
-struct Counters {
-    scored_rows: AtomicU64,
-    failed_rows: AtomicU64,
-    replaced_instances: AtomicU64,
-    nanoseconds: AtomicU64,
-}
+use crate::statistics::{Counters, DetectorStats};
 
 /// A detector that is ready to score. Calls block the thread; a call that finds every instance busy waits.
 ///
-/// A detector with state has one instance, which sees rows in the order of the calls; when that instance
-/// fails, the next one begins without what it had learned.
+/// A detector with state or one that learns has one instance, which sees rows in the order of the calls; when that
+/// instance fails, the next one begins with what was saved last.
 pub struct Detector {
     package: Package,
     description: Description,
@@ -98,6 +31,8 @@ pub struct Detector {
     sandbox: Arc<Sandbox>,
     budgets: Budgets,
     pool: Pool<Instance>,
+    /// What it was given when it was loaded, or saved last.
+    state: Mutex<Option<Arc<[u8]>>>,
     counters: Counters,
 }
 
@@ -110,16 +45,14 @@ impl Detector {
         schema: &'static Schema,
         budgets: Budgets,
         workers: usize,
+        state: Option<&[u8]>,
     ) -> Result<Self, LoadError> {
         let mut started = Started::new(&sandbox, &code, &budgets)?;
         let description = started.describe(&sandbox, &budgets)?;
-        let mut instance = started.open(&sandbox, &budgets, package.artifact())?;
+        let state = state.filter(|_| description.learns);
+        let mut instance = started.open(&sandbox, &budgets, package.artifact(), state)?;
         let projection = Projection::new(&instance.columns(&sandbox, &budgets)?, schema)?;
-        let limit = if description.state_key == StateKey::None {
-            workers
-        } else {
-            1
-        };
+        let limit = if description.keeps_order() { 1 } else { workers };
         let pool = Pool::new(limit);
         // The instance that answered is the first of the pool.
         pool.acquire().get_or_make(|| Ok::<_, LoadError>(instance))?;
@@ -131,6 +64,7 @@ impl Detector {
             sandbox,
             budgets,
             pool,
+            state: Mutex::new(state.map(Arc::from)),
             counters: Counters::default(),
         })
     }
@@ -167,13 +101,36 @@ impl Detector {
 
     /// What it has done since it was loaded.
     pub fn stats(&self) -> DetectorStats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        DetectorStats {
-            scored_rows: read(&self.counters.scored_rows),
-            failed_rows: read(&self.counters.failed_rows),
-            replaced_instances: read(&self.counters.replaced_instances),
-            nanoseconds: read(&self.counters.nanoseconds),
+        self.counters.read()
+    }
+
+    /// Instances that are started and idle.
+    pub fn idle_instances(&self) -> usize {
+        self.pool.idle()
+    }
+
+    /// Makes instances ready, so that the first calls need not: as many as asked for, counting those that are idle
+    /// already, and no more than the runtime allows (one for a detector with state).
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn warm(&self, instances: usize) -> Result<(), LoadError> {
+        // All are held until the last is made: an idle one would be lent again.
+        let mut held = Vec::new();
+        while held.len() < instances {
+            let Some(mut place) = self.pool.try_acquire() else {
+                break;
+            };
+            place.get_or_make(|| self.make_instance())?;
+            held.push(place);
         }
+        Ok(())
+    }
+
+    /// Gives the memory of idle instances back. The next call starts one again; a detector that learns begins with
+    /// what was saved last.
+    pub fn release_instances(&self) {
+        self.pool.clear();
     }
 
     /// Scores the rows of `range` and appends one score per row to `scores`, in blocks of at most
@@ -189,56 +146,67 @@ impl Detector {
         range: Range<usize>,
         scores: &mut Vec<f32>,
     ) -> Result<(), ScoreError> {
-        let (before, count) = (scores.len(), range.len() as u64);
-        let scored = self.score_blocks(rows, contexts, range, scores);
-        let counter = if scored.is_ok() {
-            &self.counters.scored_rows
-        } else {
-            &self.counters.failed_rows
-        };
-        counter.fetch_add(count, Ordering::Relaxed);
-        match scored {
-            Ok(nanoseconds) => {
-                self.counters
-                    .nanoseconds
-                    .fetch_add(nanoseconds, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(error) => {
-                scores.truncate(before);
-                Err(error)
-            }
-        }
+        self.check_range(rows, &range)?;
+        self.score_selected(rows, contexts, range, scores)
     }
 
-    fn score_blocks(
+    /// Scores the rows whose numbers are in `selection`, in that order, otherwise as [`Detector::score`].
+    ///
+    /// # Errors
+    /// See [`ScoreError`]; `scores` is then as it was before, and the rows are counted as failed.
+    pub fn score_rows_of(
         &self,
         rows: &Rows,
         contexts: Option<&ContextValues>,
-        range: Range<usize>,
+        selection: &[u32],
         scores: &mut Vec<f32>,
-    ) -> Result<u64, ScoreError> {
-        self.check_range(rows, &range)?;
-        if range.is_empty() {
-            return Ok(0);
+    ) -> Result<(), ScoreError> {
+        self.check_selection(rows, selection)?;
+        let selected = selection.iter().map(|&row| row as usize);
+        self.score_selected(rows, contexts, selected, scores)
+    }
+
+    fn score_selected(
+        &self,
+        rows: &Rows,
+        contexts: Option<&ContextValues>,
+        mut selected: impl ExactSizeIterator<Item = usize>,
+        scores: &mut Vec<f32>,
+    ) -> Result<(), ScoreError> {
+        let (before, count) = (scores.len(), selected.len() as u64);
+        if count == 0 {
+            return Ok(());
         }
         let mut place = self.pool.acquire();
         let started = Instant::now();
-        let mut start = range.start;
-        while start < range.end {
-            let end = range.end.min(start + MAX_BLOCK_ROWS);
-            let instance = self.instance(&mut place)?;
-            self.projection
-                .fill(rows, contexts, start..end, &mut instance.values)?;
-            // At most `MAX_BLOCK_ROWS`.
-            let count = (end - start) as u32;
-            match instance.score(&self.sandbox, &self.budgets, count) {
-                Ok(block) => scores.extend_from_slice(&block),
-                Err(failure) => return Err(self.failed(&mut place, failure)),
+        while selected.len() > 0 {
+            let scored = self.score_block(&mut place, rows, contexts, &mut selected, scores);
+            if let Err(error) = scored {
+                scores.truncate(before);
+                self.counters.failed(count);
+                return Err(error);
             }
-            start = end;
         }
-        Ok(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        self.counters.scored(count, started.elapsed());
+        Ok(())
+    }
+
+    fn score_block(
+        &self,
+        place: &mut Place<'_, Instance>,
+        rows: &Rows,
+        contexts: Option<&ContextValues>,
+        selected: &mut impl ExactSizeIterator<Item = usize>,
+        scores: &mut Vec<f32>,
+    ) -> Result<(), ScoreError> {
+        let instance = self.instance(place)?;
+        let block = selected.take(MAX_BLOCK_ROWS);
+        let count = self
+            .projection
+            .fill(rows, contexts, block, &mut instance.values)?;
+        instance
+            .score(&self.sandbox, &self.budgets, count, scores)
+            .map_err(|failure| self.failed(place, failure))
     }
 
     /// The columns that contributed most to the score of one row, at most `limit`, largest first. Empty for
@@ -260,7 +228,7 @@ impl Detector {
         let mut place = self.pool.acquire();
         let instance = self.instance(&mut place)?;
         self.projection
-            .fill(rows, contexts, row..row + 1, &mut instance.values)?;
+            .fill(rows, contexts, std::iter::once(row), &mut instance.values)?;
         let explanation = match instance.explain(&self.sandbox, &self.budgets, limit) {
             Ok(explanation) => explanation,
             Err(failure) => return Err(self.failed(&mut place, failure)),
@@ -281,13 +249,84 @@ impl Detector {
         Ok(contributions)
     }
 
-    fn check_range(&self, rows: &Rows, range: &Range<usize>) -> Result<(), ScoreError> {
-        if !std::ptr::eq(rows.schema(), self.projection.schema) && rows.schema() != self.projection.schema {
-            return Err(ScoreError::OtherSchema {
-                rows: rows.schema().id,
-                detector: self.projection.schema.id,
-            });
+    /// Lets the detector learn from the rows whose numbers are in `selection`, in that order. Does nothing for one that
+    /// does not learn.
+    ///
+    /// # Errors
+    /// See [`ScoreError`].
+    pub fn learn(
+        &self,
+        rows: &Rows,
+        contexts: Option<&ContextValues>,
+        selection: &[u32],
+    ) -> Result<(), ScoreError> {
+        self.check_selection(rows, selection)?;
+        if !self.description.learns || selection.is_empty() {
+            return Ok(());
         }
+        let mut place = self.pool.acquire();
+        for block in selection.chunks(MAX_BLOCK_ROWS) {
+            let instance = self.instance(&mut place)?;
+            let selected = block.iter().map(|&row| row as usize);
+            let count = self
+                .projection
+                .fill(rows, contexts, selected, &mut instance.values)?;
+            if let Err(failure) = instance.learn(&self.sandbox, &self.budgets, count) {
+                return Err(self.failed(&mut place, failure));
+            }
+        }
+        Ok(())
+    }
+
+    /// What it has learned, to be handed to [`crate::Runtime::load_with`] later; `None` for a detector that does not
+    /// learn. An instance that is started in place of a failed one begins with it.
+    ///
+    /// # Errors
+    /// See [`ScoreError`].
+    pub fn save(&self) -> Result<Option<Vec<u8>>, ScoreError> {
+        if !self.description.learns {
+            return Ok(None);
+        }
+        let mut place = self.pool.acquire();
+        let saved = self.instance(&mut place)?.save(&self.sandbox, &self.budgets);
+        let state = saved.map_err(|failure| self.failed(&mut place, failure))?;
+        *self.state() = Some(Arc::from(state.as_slice()));
+        Ok(Some(state))
+    }
+
+    /// Scores the golden rows on an instance of its own, which has learned nothing and is thrown away.
+    pub(crate) fn check_golden(&self, golden: &Golden) -> Result<(), GoldenError> {
+        golden.check_columns(&self.projection.columns)?;
+        golden.compare(&self.score_untaught(golden.rows.clone())?)
+    }
+
+    /// Generated rows with the scores of an instance that has learned nothing.
+    pub(crate) fn make_golden(&self) -> Result<Golden, ScoreError> {
+        let columns = &self.projection.columns;
+        let rows = golden::generate(columns, self.projection.schema, golden::GOLDEN_ROWS);
+        let scores = self.score_untaught(rows.clone())?;
+        Ok(Golden {
+            columns: columns.iter().map(|column| column.name.to_owned()).collect(),
+            rows,
+            scores,
+        })
+    }
+
+    fn score_untaught(&self, values: Vec<f32>) -> Result<Vec<f32>, ScoreError> {
+        let mut instance = self
+            .fresh_instance(None)
+            .map_err(|error| self.not_started(error))?;
+        let rows = (values.len() / self.projection.columns.len()).min(MAX_BLOCK_ROWS);
+        instance.values = values;
+        let mut scores = Vec::with_capacity(rows);
+        instance
+            .score(&self.sandbox, &self.budgets, rows as u32, &mut scores)
+            .map_err(|failure| self.guest_error(failure))?;
+        Ok(scores)
+    }
+
+    fn check_range(&self, rows: &Rows, range: &Range<usize>) -> Result<(), ScoreError> {
+        self.check_schema(rows)?;
         if range.start > range.end || range.end > rows.len() {
             return Err(ScoreError::OutOfRange {
                 start: range.start,
@@ -298,27 +337,69 @@ impl Detector {
         Ok(())
     }
 
+    fn check_selection(&self, rows: &Rows, selection: &[u32]) -> Result<(), ScoreError> {
+        self.check_schema(rows)?;
+        match selection.iter().find(|&&row| row as usize >= rows.len()) {
+            None => Ok(()),
+            Some(&row) => Err(ScoreError::OutOfRange {
+                start: row as usize,
+                end: row as usize + 1,
+                rows: rows.len(),
+            }),
+        }
+    }
+
+    fn check_schema(&self, rows: &Rows) -> Result<(), ScoreError> {
+        let schema = self.projection.schema;
+        if std::ptr::eq(rows.schema(), schema) || rows.schema() == schema {
+            return Ok(());
+        }
+        Err(ScoreError::OtherSchema {
+            rows: rows.schema().id,
+            detector: schema.id,
+        })
+    }
+
     fn instance<'a>(&self, place: &'a mut Place<'_, Instance>) -> Result<&'a mut Instance, ScoreError> {
         place
-            .get_or_make(|| {
-                Started::new(&self.sandbox, &self.code, &self.budgets)?
-                    .open(&self.sandbox, &self.budgets, self.package.artifact())
-                    .map_err(LoadError::from)
-            })
-            .map_err(|error| match error {
-                LoadError::Guest(failure) => self.guest_error(failure),
-                // The same code had the right types when it was loaded.
-                other => self.guest_error(GuestFailure::BadReturn {
-                    call: "instantiate",
-                    what: other.to_string(),
-                }),
-            })
+            .get_or_make(|| self.make_instance())
+            .map_err(|error| self.not_started(error))
+    }
+
+    fn make_instance(&self) -> Result<Instance, LoadError> {
+        let state = self.state().clone();
+        self.fresh_instance(state.as_deref())
+    }
+
+    fn fresh_instance(&self, state: Option<&[u8]>) -> Result<Instance, LoadError> {
+        Ok(Started::new(&self.sandbox, &self.code, &self.budgets)?.open(
+            &self.sandbox,
+            &self.budgets,
+            self.package.artifact(),
+            state,
+        )?)
+    }
+
+    /// Nothing that can panic runs under this lock.
+    fn state(&self) -> MutexGuard<'_, Option<Arc<[u8]>>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn not_started(&self, error: LoadError) -> ScoreError {
+        match error {
+            LoadError::Guest(failure) => self.guest_error(failure),
+            // The same code had the right types when it was loaded.
+            other => self.guest_error(GuestFailure::BadReturn {
+                call: "instantiate",
+                what: other.to_string(),
+            }),
+        }
     }
 
     /// Throws the instance away where it can no longer be trusted.
     fn failed(&self, place: &mut Place<'_, Instance>, failure: GuestFailure) -> ScoreError {
         if failure.costs_instance() && place.discard() {
-            self.counters.replaced_instances.fetch_add(1, Ordering::Relaxed);
+            self.counters.replaced_instance();
             tracing::warn!(detector = %self.description.name, digest = %self.digest(), %failure, "instance replaced");
         }
         self.guest_error(failure)

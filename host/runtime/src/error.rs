@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::check::CheckError;
+use crate::package::PackageError;
 
 /// Why the runtime cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,46 @@ pub enum RuntimeError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+/// Why golden vectors do not vouch for a detector.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GoldenError {
+    /// They are for other columns.
+    #[error("the golden vectors are of other columns: {0}; pack the package again")]
+    Columns(String),
+    /// A score differs.
+    #[error(
+        "the detector gives row {row} of {rows} golden rows the score {found}, and {expected} is expected; its parts \
+         do not belong together or it is no pure function: pack it again"
+    )]
+    Score {
+        /// The first row that differs, from 0.
+        row: usize,
+        /// How many there are.
+        rows: usize,
+        /// What stands in the package.
+        expected: String,
+        /// What the detector gave.
+        found: String,
+    },
+    /// It does not score them at all.
+    #[error("the golden vectors cannot be scored: {0}")]
+    Failed(#[source] ScoreError),
+}
+
+/// Why a package cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// The parts do not make a package.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// The package that they make cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The detector does not score the rows of the golden vectors.
+    #[error("the golden vectors cannot be made: {0}")]
+    Score(#[from] ScoreError),
 }
 
 /// What a detector did that it must not do, or what it said.
@@ -53,7 +94,27 @@ pub enum GuestFailure {
         /// Its own words, cut and without control characters.
         text: String,
     },
-    /// It returned something that the contract rules out.
+    /// It returned a score that is not finite.
+    #[error("it broke the contract in `{call}`: the score of row {row} is {value}")]
+    NotFinite {
+        /// The function of the contract.
+        call: &'static str,
+        /// The row, from 0 within its block.
+        row: usize,
+        /// `NaN`, `inf` or `-inf`.
+        value: String,
+    },
+    /// It returned another number of scores than there were rows.
+    #[error("it broke the contract in `{call}`: {scores} scores for {rows} rows")]
+    WrongCount {
+        /// The function of the contract.
+        call: &'static str,
+        /// Scores that came.
+        scores: usize,
+        /// Rows that were given.
+        rows: usize,
+    },
+    /// It returned something else that the contract rules out.
     #[error("it broke the contract in `{call}`: {what}")]
     BadReturn {
         /// The function of the contract.

@@ -5,11 +5,9 @@ use std::time::Duration;
 use wasmtime::component::{InstancePre, ResourceAny};
 use wasmtime::{Store, StoreLimits, Trap};
 
-use crate::bindings::exports::netsage::detector::detector::{
-    Block, Description as Described, Error, Explanation,
-};
+use crate::bindings::exports::netsage::detector::detector::{Block, Error, Explanation};
 use crate::bindings::{NetsageDetector, NetsageDetectorIndices};
-use crate::detector::{Description, StateKey};
+use crate::description::{Description, check_description};
 use crate::engine::Sandbox;
 use crate::error::{GuestFailure, LoadError};
 
@@ -17,6 +15,8 @@ use crate::error::{GuestFailure, LoadError};
 const MAX_TEXT_BYTES: usize = 1024;
 /// Rounding slack for shares that sum to 1.
 const SHARE_SLACK: f32 = 1e-3;
+/// The largest saved state, bytes (a promise of the contract).
+const MAX_STATE_BYTES: usize = 16 << 20;
 
 /// How long calls may take.
 #[derive(Debug, Clone, Copy)]
@@ -86,13 +86,14 @@ impl Started {
         sandbox: &Sandbox,
         budgets: &Budgets,
         artifact: &[u8],
+        state: Option<&[u8]>,
     ) -> Result<Instance, GuestFailure> {
         self.store.set_epoch_deadline(sandbox.ticks(budgets.open));
         let session = self
             .bindings
             .netsage_detector_detector()
             .session()
-            .call_open(&mut self.store, artifact, None)
+            .call_open(&mut self.store, artifact, state)
             .map_err(|error| failure("open", budgets.open, &error))?
             .map_err(|error| refusal("open", error))?;
         Ok(Instance {
@@ -119,17 +120,18 @@ impl Instance {
             .map_err(|error| failure("columns", budgets.call, &error))
     }
 
-    /// Scores the block in `values`: exactly `rows` finite scores, or a failure.
+    /// Scores the block in `values` and appends exactly `rows` finite scores, or none and fails.
     pub(crate) fn score(
         &mut self,
         sandbox: &Sandbox,
         budgets: &Budgets,
         rows: u32,
-    ) -> Result<Vec<f32>, GuestFailure> {
+        scores: &mut Vec<f32>,
+    ) -> Result<(), GuestFailure> {
         let Started { store, bindings } = &mut self.started;
         let budget = budgets.rows(rows);
         store.set_epoch_deadline(sandbox.ticks(budget));
-        let scores = bindings
+        let given = bindings
             .netsage_detector_detector()
             .session()
             .call_score(
@@ -142,19 +144,73 @@ impl Instance {
             )
             .map_err(|error| failure("score", budget, &error))?
             .map_err(|error| refusal("score", error))?;
-        if scores.len() != rows as usize {
+        if given.len() != rows as usize {
+            return Err(GuestFailure::WrongCount {
+                call: "score",
+                scores: given.len(),
+                rows: rows as usize,
+            });
+        }
+        // No early exit: this runs over every score, and only so does it vectorise.
+        if !given
+            .iter()
+            .fold(true, |finite, score| finite & score.is_finite())
+        {
+            let row = given
+                .iter()
+                .position(|score| !score.is_finite())
+                .unwrap_or_default();
+            return Err(GuestFailure::NotFinite {
+                call: "score",
+                row,
+                value: given[row].to_string(),
+            });
+        }
+        scores.extend_from_slice(&given);
+        Ok(())
+    }
+
+    /// Lets it learn from the block in `values`.
+    pub(crate) fn learn(
+        &mut self,
+        sandbox: &Sandbox,
+        budgets: &Budgets,
+        rows: u32,
+    ) -> Result<(), GuestFailure> {
+        let Started { store, bindings } = &mut self.started;
+        let budget = budgets.rows(rows);
+        store.set_epoch_deadline(sandbox.ticks(budget));
+        let values = &self.values;
+        bindings
+            .netsage_detector_detector()
+            .session()
+            .call_learn(store, self.session, Block { rows, values })
+            .map_err(|error| failure("learn", budget, &error))?
+            .map_err(|error| refusal("learn", error))
+    }
+
+    /// What it has learned, of a size that the contract allows.
+    pub(crate) fn save(&mut self, sandbox: &Sandbox, budgets: &Budgets) -> Result<Vec<u8>, GuestFailure> {
+        let Started { store, bindings } = &mut self.started;
+        store.set_epoch_deadline(sandbox.ticks(budgets.open));
+        // A state is larger than anything else that is handed over; one that is too large by far ends in a trap.
+        let usual = store.hostcall_fuel();
+        store.set_hostcall_fuel(2 * MAX_STATE_BYTES);
+        let saved = bindings
+            .netsage_detector_detector()
+            .session()
+            .call_save(&mut *store, self.session);
+        store.set_hostcall_fuel(usual);
+        let state = saved
+            .map_err(|error| failure("save", budgets.open, &error))?
+            .map_err(|error| refusal("save", error))?;
+        if state.len() > MAX_STATE_BYTES {
             return Err(broken(
-                "score",
-                format!("{} scores for {rows} rows", scores.len()),
+                "save",
+                format!("a state of {} bytes; {MAX_STATE_BYTES} are allowed", state.len()),
             ));
         }
-        match scores.iter().position(|score| !score.is_finite()) {
-            None => Ok(scores),
-            Some(row) => Err(broken(
-                "score",
-                format!("the score of row {row} is {}", scores[row]),
-            )),
-        }
+        Ok(state)
     }
 
     /// Explains the one row in `values`: entries that are in range and finite, or a failure.
@@ -224,44 +280,6 @@ fn check_explanation(
     wrong.map_or(Ok(explanation), |what| Err(broken("explain", what)))
 }
 
-fn check_description(described: Described) -> Result<Description, GuestFailure> {
-    let printable = |text: &str, limit: usize| text.len() <= limit && !text.chars().any(char::is_control);
-    let name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let wrong = if !(1..=64).contains(&described.name.len()) || !described.name.bytes().all(name) {
-        "its name is not 1 to 64 of a-z, 0-9 and -"
-    } else if !is_semantic_version(&described.version) {
-        "its version is not a semantic version of at most 64 bytes"
-    } else if !printable(&described.summary, 1024) {
-        "its summary has more than 1,024 bytes or control characters"
-    } else if !printable(&described.licence, 256) {
-        "its licence has more than 256 bytes or control characters"
-    } else {
-        return Ok(Description {
-            name: described.name,
-            version: described.version,
-            summary: described.summary,
-            licence: described.licence,
-            explains: described.explains,
-            learns: described.learns,
-            state_key: StateKey::from(described.state_key),
-        });
-    };
-    Err(broken("describe", wrong.to_owned()))
-}
-
-/// `1.2.3`, optionally followed by `-` or `+` and letters, digits, dots, hyphens and pluses.
-fn is_semantic_version(text: &str) -> bool {
-    let (core, suffix) = text.split_at(text.find(['-', '+']).unwrap_or(text.len()));
-    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    text.len() <= 64
-        && core.split('.').count() == 3
-        && core.split('.').all(number)
-        && suffix.len() != 1
-        && suffix
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte))
-}
-
 fn broken(call: &'static str, what: String) -> GuestFailure {
     GuestFailure::BadReturn { call, what }
 }
@@ -302,22 +320,8 @@ fn clean(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_explanation, clean, is_semantic_version};
+    use super::{check_explanation, clean};
     use crate::bindings::exports::netsage::detector::detector::Explanation;
-
-    #[test]
-    fn versions() {
-        let check = |text: &str, expected: bool| assert_eq!(is_semantic_version(text), expected, "{text:?}");
-        check("1.0.0", true);
-        check("10.20.30-rc.1+build-5", true);
-        check("1.0", false);
-        check("1.0.0-", false);
-        check("1..0", false);
-        check("a.b.c", false);
-        check("1.0.0 ", false);
-        check("", false);
-        check(&format!("1.0.0-{}", "x".repeat(60)), false);
-    }
 
     #[test]
     fn foreign_text_is_cut_and_cleaned() {

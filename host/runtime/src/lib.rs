@@ -33,21 +33,27 @@ pub mod browser;
 mod cache;
 pub mod check;
 mod columns;
+mod description;
 mod detector;
 mod engine;
 mod error;
+pub mod golden;
 mod instance;
 pub mod package;
 mod pool;
 mod runtime;
+mod statistics;
 
 pub use active::{ActiveDetectors, Snapshot};
 pub use check::CheckError;
 pub use columns::{ColumnContribution, ContextValues, InputColumn};
-pub use detector::{Description, Detector, DetectorStats, StateKey};
-pub use error::{GuestFailure, LoadError, RuntimeError, ScoreError};
+pub use description::{Description, StateKey};
+pub use detector::Detector;
+pub use error::{GoldenError, GuestFailure, LoadError, PackError, RuntimeError, ScoreError};
+pub use golden::Golden;
 pub use package::{Digest, Package, PackageError};
-pub use runtime::{Runtime, RuntimeConfig};
+pub use runtime::{LoadOptions, Runtime, RuntimeConfig};
+pub use statistics::DetectorStats;
 
 /// The most rows that one call into a detector takes (a promise of the contract).
 pub const MAX_BLOCK_ROWS: usize = 1024;

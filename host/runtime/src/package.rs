@@ -1,11 +1,11 @@
 //! A detector package: one file that holds code, model and card.
 //!
-//! It is a WebAssembly component with two custom sections at its top level: [`ARTIFACT_SECTION`], the
-//! trained model, and [`CARD_SECTION`], the model card as JSON. Every tool that understands components
+//! It is a WebAssembly component with three custom sections at its top level: [`ARTIFACT_SECTION`], the
+//! trained model, [`CARD_SECTION`], the model card as JSON, and [`GOLDEN_SECTION`], rows with the scores expected. Every tool that understands components
 //! understands packages, and ignores what it does not know.
 //!
 //! The digest of the whole file is the identity of a package. The digest of the code, the file without these
-//! two sections, is the key under which compiled code is cached: new weights need no new compilation.
+//! sections, is the key under which compiled code is cached: new weights need no new compilation.
 //!
 //! This module reads structure only. Whether the code is valid and of the right world is the business of
 //! [`crate::check`] and of [`crate::Runtime::load`].
@@ -19,10 +19,14 @@ use sha2::{Digest as _, Sha256};
 use wasm_encoder::{CustomSection, Encode, Section as _};
 use wasmparser::BinaryReader;
 
+use crate::golden::Golden;
+
 /// Name of the custom section that holds the trained model.
 pub const ARTIFACT_SECTION: &str = "netsage:artifact";
 /// Name of the custom section that holds the model card, JSON.
 pub const CARD_SECTION: &str = "netsage:card";
+/// Name of the custom section that holds the golden vectors.
+pub const GOLDEN_SECTION: &str = "netsage:golden";
 
 /// The largest package, bytes.
 pub const MAX_PACKAGE_BYTES: usize = 128 << 20;
@@ -30,6 +34,8 @@ pub const MAX_PACKAGE_BYTES: usize = 128 << 20;
 pub const MAX_ARTIFACT_BYTES: usize = 64 << 20;
 /// The largest card, bytes.
 pub const MAX_CARD_BYTES: usize = 1 << 20;
+/// The largest golden vectors, bytes.
+pub const MAX_GOLDEN_BYTES: usize = 2 << 20;
 
 /// Why bytes are not a detector package.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,10 +73,13 @@ pub enum PackageError {
     /// A section that may occur once occurs again.
     #[error("the package has more than one section `{0}`; pack it again")]
     Duplicate(&'static str),
+    /// The golden vectors cannot be read.
+    #[error("the golden vectors of the package cannot be read: {0}; pack it again")]
+    Golden(String),
     /// A part is too large.
     #[error("the {part} has {bytes} bytes, the limit is {limit}")]
     TooLarge {
-        /// `package`, `artifact` or `card`.
+        /// `package`, `artifact`, `card` or `golden vectors`.
         part: &'static str,
         /// Its size.
         bytes: usize,
@@ -113,7 +122,8 @@ pub struct Package {
     bytes: Arc<[u8]>,
     artifact: Range<usize>,
     card: Option<Range<usize>>,
-    /// The file without the two sections, as the parts of `bytes` to be put together.
+    golden: Option<Range<usize>>,
+    /// The file without the three sections, as the parts of `bytes` to be put together.
     code: Vec<Range<usize>>,
     digest: Digest,
     code_digest: Digest,
@@ -132,6 +142,9 @@ impl Package {
         if let Some(card) = &parts.card {
             limit("card", card.len(), MAX_CARD_BYTES)?;
         }
+        if let Some(golden) = &parts.golden {
+            limit("golden vectors", golden.len(), MAX_GOLDEN_BYTES)?;
+        }
         let mut code_hash = Sha256::new();
         for part in &parts.code {
             code_hash.update(&bytes[part.clone()]);
@@ -141,6 +154,7 @@ impl Package {
             code_digest: Digest(code_hash.finalize().into()),
             artifact,
             card: parts.card,
+            golden: parts.golden,
             code: parts.code,
             bytes,
         })
@@ -151,7 +165,7 @@ impl Package {
         self.digest
     }
 
-    /// SHA-256 of the component without artifact and card: equal when only the model differs.
+    /// SHA-256 of the component without artifact, card and golden vectors: equal when only the model differs.
     pub fn code_digest(&self) -> Digest {
         self.code_digest
     }
@@ -166,12 +180,22 @@ impl Package {
         self.card.clone().map(|range| &self.bytes[range])
     }
 
+    /// Rows and the scores expected of them, when the package brings any.
+    ///
+    /// # Errors
+    /// [`PackageError::Golden`] inside when they cannot be read.
+    pub fn golden(&self) -> Option<Result<Golden, PackageError>> {
+        self.golden
+            .clone()
+            .map(|range| Golden::decode(&self.bytes[range]))
+    }
+
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The component without artifact and card.
+    /// The component without artifact, card and golden vectors.
     pub fn code(&self) -> Vec<u8> {
         join(&self.bytes, &self.code)
     }
@@ -188,12 +212,18 @@ impl fmt::Debug for Package {
     }
 }
 
-/// Makes a package from a component, a model and a card. Sections of these names that the component already
+/// Makes a package from a component, a model, a card and golden vectors ([`crate::Runtime::pack`] makes these too).
+/// Sections of these names that the component already
 /// has are replaced, so that a package can be packed again with another model.
 ///
 /// # Errors
 /// When `component` is not a component or is damaged, or a part exceeds its limit.
-pub fn pack(component: &[u8], artifact: &[u8], card: Option<&[u8]>) -> Result<Vec<u8>, PackageError> {
+pub fn pack(
+    component: &[u8],
+    artifact: &[u8],
+    card: Option<&[u8]>,
+    golden: Option<&Golden>,
+) -> Result<Vec<u8>, PackageError> {
     limit("artifact", artifact.len(), MAX_ARTIFACT_BYTES)?;
     let mut package = strip(component)?;
     append(&mut package, ARTIFACT_SECTION, artifact);
@@ -201,11 +231,16 @@ pub fn pack(component: &[u8], artifact: &[u8], card: Option<&[u8]>) -> Result<Ve
         limit("card", card.len(), MAX_CARD_BYTES)?;
         append(&mut package, CARD_SECTION, card);
     }
+    if let Some(golden) = golden {
+        let golden = golden.encode();
+        limit("golden vectors", golden.len(), MAX_GOLDEN_BYTES)?;
+        append(&mut package, GOLDEN_SECTION, &golden);
+    }
     limit("package", package.len(), MAX_PACKAGE_BYTES)?;
     Ok(package)
 }
 
-/// The component without artifact and card.
+/// The component without artifact, card and golden vectors.
 ///
 /// # Errors
 /// When `component` is not a component or is damaged.
@@ -242,6 +277,7 @@ fn limit(part: &'static str, bytes: usize, limit: usize) -> Result<(), PackageEr
 struct Parts {
     artifact: Option<Range<usize>>,
     card: Option<Range<usize>>,
+    golden: Option<Range<usize>>,
     code: Vec<Range<usize>>,
 }
 
@@ -268,6 +304,7 @@ impl Parts {
         let mut parts = Self {
             artifact: None,
             card: None,
+            golden: None,
             code: std::iter::once(0..HEADER).collect(),
         };
         let mut reader = BinaryReader::new(&bytes[HEADER..], HEADER as u64);
@@ -285,6 +322,7 @@ impl Parts {
                 {
                     ARTIFACT_SECTION => Some((&mut parts.artifact, ARTIFACT_SECTION)),
                     CARD_SECTION => Some((&mut parts.card, CARD_SECTION)),
+                    GOLDEN_SECTION => Some((&mut parts.golden, GOLDEN_SECTION)),
                     _ => None,
                 }
             } else {

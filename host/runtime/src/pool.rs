@@ -55,6 +55,35 @@ impl<T> Pool<T> {
         }
     }
 
+    /// A place if there is one without waiting.
+    pub(crate) fn try_acquire(&self) -> Option<Place<'_, T>> {
+        let mut state = self.lock();
+        let item = state.idle.pop();
+        if item.is_none() {
+            if state.count >= self.limit {
+                return None;
+            }
+            state.count += 1;
+        }
+        Some(Place { pool: self, item })
+    }
+
+    /// Number of idle items.
+    pub(crate) fn idle(&self) -> usize {
+        self.lock().idle.len()
+    }
+
+    /// Drops the idle items.
+    pub(crate) fn clear(&self) {
+        let mut state = self.lock();
+        let idle = std::mem::take(&mut state.idle);
+        state.count -= idle.len();
+        drop(state);
+        // Whoever waits may make one now. The items end outside of the lock.
+        self.returned.notify_all();
+        drop(idle);
+    }
+
     /// No code that can panic runs under this lock, so a poisoned one still holds a sound state.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -11,9 +11,10 @@ use crate::cache::Cache;
 use crate::check;
 use crate::detector::Detector;
 use crate::engine::Sandbox;
-use crate::error::{LoadError, RuntimeError};
+use crate::error::{GoldenError, LoadError, PackError, RuntimeError, ScoreError};
+use crate::golden::Golden;
 use crate::instance::Budgets;
-use crate::package::Package;
+use crate::package::{self, Package};
 
 /// Limits and places. The defaults suit a gateway.
 #[derive(Debug, Clone)]
@@ -46,6 +47,25 @@ impl Default for RuntimeConfig {
             call_budget: Duration::from_secs(1),
             row_budget: Duration::from_millis(1),
             tick: Duration::from_millis(10),
+        }
+    }
+}
+
+/// How a package is loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadOptions<'a> {
+    /// What [`Detector::save`] gave earlier. It is not given to a detector that does not learn; one that cannot read
+    /// it refuses `open` with `bad-artifact`.
+    pub state: Option<&'a [u8]>,
+    /// Instances that are ready when loading is done, at least one and no more than [`RuntimeConfig::workers`].
+    pub instances: usize,
+}
+
+impl Default for LoadOptions<'_> {
+    fn default() -> Self {
+        Self {
+            state: None,
+            instances: 1,
         }
     }
 }
@@ -96,13 +116,71 @@ impl Runtime {
     /// # Errors
     /// See [`LoadError`].
     pub fn load(&self, package: &Package, schema: &'static Schema) -> Result<Arc<Detector>, LoadError> {
+        self.load_with(package, schema, LoadOptions::default())
+    }
+
+    /// As [`Runtime::load`], with a learned state and a number of instances.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_with(
+        &self,
+        package: &Package,
+        schema: &'static Schema,
+        options: LoadOptions<'_>,
+    ) -> Result<Arc<Detector>, LoadError> {
         let component = self.component(package)?;
         // A linker with nothing in it: whatever slipped through the check finds no import here.
         let code = Linker::new(&self.sandbox.engine)
             .instantiate_pre(&component)
             .map_err(|error| LoadError::OtherWorld(format!("{error:#}")))?;
         let sandbox = Arc::clone(&self.sandbox);
-        Detector::start(sandbox, code, package, schema, self.budgets, self.workers).map(Arc::new)
+        let (budgets, workers) = (self.budgets, self.workers);
+        let detector = Detector::start(sandbox, code, package, schema, budgets, workers, options.state)?;
+        detector.warm(options.instances)?;
+        Ok(Arc::new(detector))
+    }
+
+    /// Whether a detector gives the golden rows the scores that are expected of it, to the bit. A fresh instance
+    /// scores them, so that nothing it has learned counts and nothing is learned.
+    ///
+    /// # Errors
+    /// See [`GoldenError`].
+    pub fn check_golden(&self, detector: &Detector, golden: &Golden) -> Result<(), GoldenError> {
+        detector.check_golden(golden)
+    }
+
+    /// Rows of the detector's schema, always the same ones, with the scores that it gives to them.
+    ///
+    /// # Errors
+    /// When it does not score them.
+    pub fn make_golden(&self, detector: &Detector) -> Result<Golden, ScoreError> {
+        detector.make_golden()
+    }
+
+    /// Makes a package with golden vectors, for which the detector is run once with the first of the schemas that has
+    /// its columns.
+    ///
+    /// # Errors
+    /// When the parts make no package, or one that this runtime does not take.
+    pub fn pack(
+        &self,
+        component: &[u8],
+        artifact: &[u8],
+        card: Option<&[u8]>,
+        schemas: &[&'static Schema],
+    ) -> Result<Package, PackError> {
+        let bare = Package::from_bytes(package::pack(component, artifact, card, None)?)?;
+        let mut loaded = Err(LoadError::OtherWorld("no schema was given".to_owned()));
+        for schema in schemas {
+            loaded = self.load(&bare, schema);
+            if !matches!(loaded, Err(LoadError::UnknownColumn { .. })) {
+                break;
+            }
+        }
+        let golden = self.make_golden(&*loaded?)?;
+        let bytes = package::pack(component, artifact, card, Some(&golden))?;
+        Ok(Package::from_bytes(bytes)?)
     }
 
     fn component(&self, package: &Package) -> Result<Component, LoadError> {

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use netsage_api_types::{Activated, DetectorInfo, ModelCard};
-use netsage_runtime::package;
-use netsage_schema::UNSW_NB15;
+use netsage_schema::{Schema, UNSW_NB15};
 
 use super::Failure;
 use super::client::{Client, ClientArgs};
@@ -89,7 +88,7 @@ pub(super) struct ActivateArgs {
 
 pub(super) fn run(command: DetectorCommand, file: &Settings) -> Result<(), Failure> {
     match command {
-        DetectorCommand::Pack(args) => pack(&args),
+        DetectorCommand::Pack(args) => pack(&args, file),
         DetectorCommand::Check(args) => check(&args, file),
         DetectorCommand::List(args) => list(&args, file),
         DetectorCommand::Activate(args) => activate(&args, file),
@@ -100,7 +99,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
 }
 
-fn pack(args: &PackArgs) -> Result<(), Failure> {
+fn pack(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
     let component = match &args.component {
         Some(path) => read(path)?,
         None => assets::iforest_component()
@@ -126,8 +125,7 @@ fn pack(args: &PackArgs) -> Result<(), Failure> {
             "without a model card the package has no threshold, so it raises no alert unless `run` gets one"
         );
     }
-    let bytes = package::pack(&component, &artifact, card.as_deref())?;
-    let packed = netsage_runtime::Package::from_bytes(bytes)?;
+    let packed = start_runtime(None, file)?.pack(&component, &artifact, card.as_deref(), &Schema::ALL)?;
     write(&args.out, packed.bytes())?;
     eprintln!("wrote {} ({} bytes)", args.out.display(), packed.bytes().len());
     let mut out = stdout();

@@ -160,7 +160,7 @@ fn measure(
             assets::HOW_TO_BUILD
         )
     })?;
-    let package = Package::from_bytes(package::pack(component, &trained.artifact, None)?)?;
+    let package = Package::from_bytes(package::pack(component, &trained.artifact, None, None)?)?;
     let catalog = Catalog::new(
         start_runtime(None, file)?,
         labelled.rows.schema(),

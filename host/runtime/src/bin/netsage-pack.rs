@@ -9,6 +9,9 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::{env, fs};
 
+use netsage_runtime::{Runtime, RuntimeConfig};
+use netsage_schema::Schema;
+
 fn main() -> ExitCode {
     let paths: Vec<_> = env::args_os().skip(1).collect();
     let [component, artifact, card, package] = &paths[..] else {
@@ -16,12 +19,13 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let outcome = || -> Result<(), Box<dyn Error>> {
-        let bytes = netsage_runtime::package::pack(
+        let packed = Runtime::new(RuntimeConfig::default())?.pack(
             &fs::read(component)?,
             &fs::read(artifact)?,
             Some(&fs::read(card)?),
+            &Schema::ALL,
         )?;
-        Ok(fs::write(package, bytes)?)
+        Ok(fs::write(package, packed.bytes())?)
     };
     outcome().map_or_else(
         |error| {

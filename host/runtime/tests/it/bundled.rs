@@ -31,7 +31,7 @@ fn forest() -> Option<Package> {
         return None;
     };
     let card = std::fs::read(models.join("iforest-unsw-nb15.card.json")).ok();
-    Some(Package::from_bytes(package::pack(&code, &artifact, card.as_deref()).unwrap()).unwrap())
+    Some(Package::from_bytes(package::pack(&code, &artifact, card.as_deref(), None).unwrap()).unwrap())
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::{config, expected, load, rows};
 fn components_that_are_no_detectors() {
     let check = |text: &str, message: &str| {
         let component = wat::parse_str(text).unwrap();
-        let package = Package::from_bytes(package::pack(&component, b"", None).unwrap()).unwrap();
+        let package = Package::from_bytes(package::pack(&component, b"", None, None).unwrap()).unwrap();
         let error = load(&package).map(|_| ()).unwrap_err();
         assert!(
             error.to_string().contains(message),

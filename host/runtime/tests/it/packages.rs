@@ -19,20 +19,20 @@ fn what_is_no_package() {
     check(b"\0asm\x01\0\0\0", "core WebAssembly module, not a component");
     check(b"\0asm\x02\0\0\0", "unknown version");
     check(&component, "has no section `netsage:artifact`");
-    let mut packed = package::pack(&component, b"model", None).unwrap();
+    let mut packed = package::pack(&component, b"model", None, None).unwrap();
     check(&packed[..packed.len() - 1], "damaged at byte");
     packed.extend_from_within(component.len()..);
     check(&packed, "more than one section `netsage:artifact`");
     let large = vec![0; MAX_CARD_BYTES + 1];
-    let error = package::pack(&component, b"", Some(&large)).unwrap_err();
+    let error = package::pack(&component, b"", Some(&large), None).unwrap_err();
     assert!(matches!(error, PackageError::TooLarge { part: "card", .. }));
 }
 
 #[test]
 fn packing_again_replaces_the_model_and_keeps_the_code() {
     let component = Recipe::default().component();
-    let first = Package::from_bytes(package::pack(&component, b"one", Some(b"{}")).unwrap()).unwrap();
-    let second = Package::from_bytes(package::pack(first.bytes(), b"two", None).unwrap()).unwrap();
+    let first = Package::from_bytes(package::pack(&component, b"one", Some(b"{}"), None).unwrap()).unwrap();
+    let second = Package::from_bytes(package::pack(first.bytes(), b"two", None, None).unwrap()).unwrap();
     assert_eq!(
         (first.artifact(), first.card()),
         (b"one".as_slice(), Some(b"{}".as_slice()))
@@ -52,7 +52,7 @@ proptest! {
     #[test]
     fn what_is_packed_comes_out(artifact: Vec<u8>, card: Option<Vec<u8>>) {
         let component = Recipe::default().component();
-        let package = Package::from_bytes(package::pack(&component, &artifact, card.as_deref()).unwrap()).unwrap();
+        let package = Package::from_bytes(package::pack(&component, &artifact, card.as_deref(), None).unwrap()).unwrap();
         prop_assert_eq!(package.artifact(), artifact);
         prop_assert_eq!(package.card(), card.as_deref());
         prop_assert_eq!(package.code_digest(), Digest::of(&component));

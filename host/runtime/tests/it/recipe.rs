@@ -59,7 +59,7 @@ impl Recipe {
     }
 
     pub(crate) fn package_with(&self, artifact: &[u8], card: Option<&[u8]>) -> Package {
-        Package::from_bytes(package::pack(&self.component(), artifact, card).unwrap()).unwrap()
+        Package::from_bytes(package::pack(&self.component(), artifact, card, None).unwrap()).unwrap()
     }
 
     pub(crate) fn component(&self) -> Vec<u8> {
