@@ -27,9 +27,7 @@ impl FailureKind {
         };
         Some(match failure {
             GuestFailure::Overrun { .. } => Self::Overrun,
-            GuestFailure::BadReturn { what, .. } if what.ends_with("NaN") || what.ends_with("inf") => {
-                Self::NotFinite
-            }
+            GuestFailure::NotFinite { .. } => Self::NotFinite,
             _ => Self::Fault,
         })
     }
