@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use netsage_api_types::{DetectorRef, ModelCard};
-use netsage_runtime::{Detector, Package, StateKey};
+use netsage_runtime::{Detector, Package};
 
 use crate::lineup::Failing;
 use crate::statistics::Tally;
@@ -90,7 +90,6 @@ impl Generation {
 
     /// Whether it must see the blocks of flows in their order: it has a state.
     pub fn is_in_order(&self) -> bool {
-        let description = self.loaded.detector.description();
-        description.learns || description.state_key != StateKey::None
+        self.loaded.detector.description().keeps_order()
     }
 }

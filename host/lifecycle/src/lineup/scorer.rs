@@ -34,10 +34,10 @@ pub struct Scorer {
     canary_rows: Vec<u32>,
     active_rows: Vec<u32>,
     pub(super) selection: Vec<u32>,
+    pub(super) learning: Vec<u32>,
     /// Scores of a call, in the order of its rows.
     pub(super) scores: Vec<f32>,
     pub(super) calibrated: Vec<f32>,
-    selected: Option<(Rows, ContextValues)>,
     bins: Box<[u32; SCORE_BINS]>,
     judging: Box<[Measured; 2]>,
 }
@@ -57,9 +57,9 @@ impl Scorer {
             canary_rows: Vec::new(),
             active_rows: Vec::new(),
             selection: Vec::new(),
+            learning: Vec::new(),
             scores: Vec::new(),
             calibrated: Vec::new(),
-            selected: None,
             bins: Box::new([0; SCORE_BINS]),
             judging: Box::default(),
         }
@@ -271,6 +271,7 @@ impl Scorer {
             into.scores[row] = score;
             into.calibrated[row] = calibrated;
         }
+        self.learn(generation, flows, rows);
         Ok(())
     }
 
@@ -290,19 +291,9 @@ impl Scorer {
                 .detector
                 .score(flows.rows, Some(flows.contexts), all, &mut self.scores)
         } else {
-            let selected = self
-                .selected
-                .get_or_insert_with(|| (Rows::new(flows.rows.schema()), ContextValues::new()));
-            selected.0.clear();
-            selected.1.clear();
-            for &row in rows {
-                selected.0.push(flows.rows.row(row as usize));
-                selected.1.push_row_of(flows.contexts, row as usize);
-            }
-            let all = 0..rows.len();
             loaded
                 .detector
-                .score(&selected.0, Some(&selected.1), all, &mut self.scores)
+                .score_rows_of(flows.rows, Some(flows.contexts), rows, &mut self.scores)
         };
         let time = began.elapsed();
         if let Err(error) = scored {

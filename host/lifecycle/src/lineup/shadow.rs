@@ -1,4 +1,4 @@
-//! What happens beside the verdicts: shadows score for comparison.
+//! What happens beside the verdicts: shadows score for comparison, and adaptive detectors learn.
 
 use std::time::Instant;
 
@@ -42,12 +42,44 @@ impl Scorer {
                         shadow.trial.count_both(active, verdicts.scores[row], score);
                     }
                 }
+                self.learn(candidate, flows, &rows);
             }
             if let Some((generation, reason)) = self.found_wanting(&shadow.trial) {
                 self.roster.tell(LineupEvent::EndShadow { generation, reason });
             }
         }
         self.selection = rows;
+    }
+
+    /// Shows an adaptive detector the rows that it just took for ordinary: a detector that learns what it alerts would
+    /// soon find it ordinary. A failure costs no score and counts as one of its calls.
+    pub(super) fn learn(&mut self, generation: &Generation, flows: FlowsToScore<'_>, rows: &[u32]) {
+        if !generation.loaded.detector.description().learns {
+            return;
+        }
+        let threshold = generation.loaded.threshold;
+        let mut ordinary = std::mem::take(&mut self.learning);
+        ordinary.clear();
+        let scored = rows.iter().zip(&self.scores);
+        ordinary.extend(
+            scored
+                .filter(|(_, score)| **score <= threshold)
+                .map(|(row, _)| *row),
+        );
+        if !ordinary.is_empty() {
+            let learnt = generation
+                .loaded
+                .detector
+                .learn(flows.rows, Some(flows.contexts), &ordinary);
+            if let Err(error) = learnt {
+                generation.tally.failed_to_learn(&error);
+                tracing::warn!(
+                    detector = %generation.reference.name, generation = generation.number, %error,
+                    "detector did not learn from a block"
+                );
+            }
+        }
+        self.learning = ordinary;
     }
 }
 

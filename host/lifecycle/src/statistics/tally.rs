@@ -118,6 +118,13 @@ impl Tally {
         self.row_time.count(time_bin(of_rows / rows.max(1) as u64));
     }
 
+    /// Counts a call to learn that failed.
+    pub(crate) fn failed_to_learn(&self, error: &ScoreError) {
+        if let Some(kind) = FailureKind::of(error) {
+            self.failures[kind as usize].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Counts rows that passed without a call.
     pub(crate) fn passed_by(&self, rows: usize) {
         self.failed_rows.fetch_add(rows as u64, Ordering::Relaxed);

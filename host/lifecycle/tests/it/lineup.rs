@@ -325,6 +325,41 @@ fn who_has_a_state_sees_the_blocks_in_order() {
     assert_eq!(free.tally.rows(), 10, "not scored again");
 }
 
+/// The score of the first flow is the number of flows that the detector learnt from.
+const TELLS_LEARNT: &str = "
+    (f32.store (local.get $values) (f32.convert_i32_u (global.get $learnt)))";
+
+#[test]
+fn who_learns_learns_what_is_ordinary() {
+    let adaptive = |number| {
+        let recipe = Recipe {
+            name: "adaptive".to_owned(),
+            learns: true,
+            score: TELLS_LEARNT,
+            ..Recipe::default()
+        };
+        generation(number, &recipe)
+    };
+    let (learner, shadow) = (adaptive(1), adaptive(0));
+    let slots = vec![Slot {
+        shadows: vec![Shadow::new(Arc::clone(&shadow), 1.0, Some(&learner))],
+        ..active(&learner, FailurePolicy::Open)
+    }];
+    let roster = roster(ScoringLimits::default(), slots);
+    let mut scorer = Scorer::new(Arc::clone(&roster));
+    let mut verdicts = Verdicts::new();
+    // Of each block the flow that is alerted is not learnt.
+    let flows = Flows::of(&[0.0, 10.0, 20.0, 1000.0]);
+    for learnt in [0.0, 3.0, 6.0] {
+        scorer
+            .score(&roster.lineup(), flows.to_score(), &mut verdicts)
+            .unwrap();
+        scorer.score_in_order(flows.to_score(), &mut verdicts).unwrap();
+        assert!((verdicts.get(0, 0).unwrap().score - learnt).abs() < 1e-6);
+    }
+    assert_eq!((learner.tally.failed_rows(), shadow.tally.rows()), (0, 12));
+}
+
 #[test]
 fn former_lineups_end_with_the_control_side() {
     let old = guest(1, "guest", "");

@@ -19,6 +19,8 @@ const TEXTS: u32 = 4096;
 pub(crate) struct Recipe {
     pub(crate) name: String,
     pub(crate) state_key: u8,
+    /// Whether it learns: it then counts the rows it was taught in `$learnt`.
+    pub(crate) learns: bool,
     pub(crate) columns: Vec<String>,
     /// How many columns it says it wants, if that is not the truth.
     pub(crate) column_count: Option<u32>,
@@ -41,6 +43,7 @@ impl Default for Recipe {
         Self {
             name: "recipe".to_owned(),
             state_key: 0,
+            learns: false,
             columns: vec!["dur".to_owned(), "sbytes".to_owned()],
             column_count: None,
             open: "",
@@ -101,6 +104,7 @@ impl Recipe {
   (memory (export "memory") {pages})
   (global $heap (mut i32) (i32.const 131072))
   (global $calls (mut i32) (i32.const 0))
+  (global $learnt (mut i32) (i32.const 0))
   {data}
   (func $start {start})
   (start $start)
@@ -159,11 +163,17 @@ impl Recipe {
     (i32.store (i32.const 2068) (i32.const 3080)) (i32.store (i32.const 2072) (i32.const 1))
     (i32.store (i32.const 2076) (i32.const 3084)) (i32.store (i32.const 2080) (i32.const 1))
     (i32.const 2048))
-  (func (export "{interface}#[method]session.learn") (param i32 i32 i32 i32) (result i32)
-    (call $error (i32.const 2)))
+  (func (export "{interface}#[method]session.learn")
+    (param $self i32) (param $rows i32) (param $values i32) (param $length i32) (result i32)
+    (if (i32.eqz (i32.const {learns})) (then (return (call $error (i32.const 2)))))
+    (global.set $learnt (i32.add (global.get $learnt) (local.get $rows)))
+    (global.set $heap (i32.const 131072))
+    (i32.store8 (i32.const 2048) (i32.const 0))
+    (i32.const 2048))
   (func (export "{interface}#[method]session.save") (param i32) (result i32) (call $error (i32.const 2)))
 )"#,
             stride = width * 4,
+            learns = u8::from(self.learns),
         )
     }
 
@@ -179,7 +189,7 @@ impl Recipe {
         for text in [self.name.as_str(), "1.2.3", "A detector of a test.", "MIT"] {
             description.extend(pair(text).iter().flat_map(|word| word.to_le_bytes()));
         }
-        description.extend([1, 0, self.state_key]);
+        description.extend([1, u8::from(self.learns), self.state_key]);
         let names: Vec<u8> = self
             .columns
             .iter()
