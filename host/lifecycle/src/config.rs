@@ -100,6 +100,16 @@ pub struct LifecycleConfig {
     pub most_packages: usize,
 }
 
+impl LifecycleConfig {
+    /// What becomes of flows that the detector of this name fails to score.
+    pub fn on_failure_of(&self, name: &str) -> FailurePolicy {
+        self.on_failure
+            .get(name)
+            .copied()
+            .unwrap_or(self.on_failure_default)
+    }
+}
+
 impl Default for LifecycleConfig {
     fn default() -> Self {
         Self {

@@ -1,5 +1,6 @@
 //! A package that is loaded, and an activation of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,6 +9,23 @@ use netsage_runtime::{Detector, Package};
 
 use crate::lineup::Failing;
 use crate::statistics::Tally;
+
+/// The card in a package is not a model card.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the model card in the package cannot be read: {message}; pack it again with the card that its training wrote"
+)]
+pub struct CardError {
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Reads the card of a package.
+pub(crate) fn read_card(json: &[u8]) -> Result<ModelCard, CardError> {
+    serde_json::from_slice(json).map_err(|error| CardError {
+        message: error.to_string(),
+    })
+}
 
 /// A package, loaded and with its instances ready.
 #[derive(Debug)]
@@ -23,6 +41,29 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// A loaded detector with its card and threshold; `thresholds` by name win over that of the card.
+    ///
+    /// # Errors
+    /// When the card in the package is not a model card.
+    pub fn new(detector: Arc<Detector>, thresholds: &BTreeMap<String, f32>) -> Result<Self, CardError> {
+        let description = detector.description();
+        let card = detector.card().map(read_card).transpose()?;
+        let from_card = || card.as_ref().map(|card| card.threshold);
+        let threshold = thresholds.get(&description.name).copied().or_else(from_card);
+        let reference = DetectorRef {
+            name: description.name.clone(),
+            version: description.version.clone(),
+            digest: detector.digest().to_string(),
+            generation: 0,
+        };
+        Ok(Self {
+            detector,
+            reference,
+            card,
+            threshold: threshold.unwrap_or(f32::MAX),
+        })
+    }
+
     /// The package it was loaded from.
     pub fn package(&self) -> &Package {
         self.detector.package()

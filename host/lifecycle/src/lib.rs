@@ -17,15 +17,31 @@
 //!
 //! This crate must never read packets, know HTTP or a store, or decide what an alert looks like.
 //!
-//! Read [`transition`] first, then [`lineup`] with [`statistics`], then [`Lifecycle`].
+//! Read [`transition`] first, then [`lineup`] with [`statistics`], then [`Lifecycle`]: `control/mod.rs`, which names the
+//! rest of the control side.
 
+mod checks;
 mod config;
+mod control;
+mod directory;
+mod error;
 mod generation;
+mod journal;
 pub mod lineup;
+mod plan;
+mod state;
 pub mod statistics;
 pub mod transition;
+mod trust;
 
+pub use checks::CheckFailure;
 pub use config::{GuardLimits, LifecycleConfig, Rollout, TrustPolicy};
-pub use generation::{Generation, Loaded};
+pub use control::{HistoryQuery, Lifecycle, NewPackage, Origin, Start};
+pub use directory::DirectoryError;
+pub use error::LifecycleError;
+pub use generation::{CardError, Generation, Loaded};
+pub use journal::JournalError;
 pub use lineup::{Lineup, LineupEvent, Roster, Scorer, Verdicts};
+pub use plan::Impossible;
 pub use statistics::RollbackReason;
+pub use trust::{TrustError, check_key};

@@ -14,6 +14,20 @@ pub const STAGES: [Stage; 8] = [
     Stage::Quarantined,
 ];
 
+/// Every step.
+pub const STEPS: [Step; 10] = [
+    Step::Stage,
+    Step::Check,
+    Step::Warm,
+    Step::Shadow,
+    Step::Canary,
+    Step::Promote,
+    Step::Rollback,
+    Step::Retire,
+    Step::Quarantine,
+    Step::Release,
+];
+
 /// Where a step leads from a stage, or `None` where it cannot be done.
 ///
 /// A rollback of the active package leads to [`Stage::Retired`]; that the one before it becomes active in the same
@@ -54,18 +68,6 @@ pub fn is_warm(stage: Stage) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const STEPS: [Step; 9] = [
-        Step::Check,
-        Step::Warm,
-        Step::Shadow,
-        Step::Canary,
-        Step::Promote,
-        Step::Rollback,
-        Step::Retire,
-        Step::Quarantine,
-        Step::Release,
-    ];
 
     #[test]
     fn nothing_scores_that_was_not_warm() {

@@ -1,23 +1,27 @@
 //! `/detectors`: packages, their upload and activation, and their form for the browser.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use netsage_api_types::{Activated, DetectorInfo, LiveEvent, Problem};
+use netsage_api_types::{Activated, DetectorInfo, Problem, Stage, Step, StepRequest};
+use netsage_lifecycle::{LifecycleError, NewPackage};
 use netsage_runtime::Package;
 
 use super::dashboard::{cacheable, media_type};
 use super::extract::{Bytes, Json, Path};
 use super::problem::ApiError;
 use super::state::AppState;
-use crate::catalog::{CatalogError, Loaded};
+
+/// How long an upload waits until its package is warm.
+const LOAD_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Every package that this program holds, active ones first.
 #[utoipa::path(get, path = "/detectors", tag = "detectors", responses((status = 200, body = Vec<DetectorInfo>)))]
 pub(crate) async fn list_detectors(State(state): State<AppState>) -> Json<Vec<DetectorInfo>> {
-    Json(state.catalog.list())
+    Json(state.lifecycle.list())
 }
 
 /// Uploads a detector package: the body is the file. It is checked and compiled; afterwards it is available,
@@ -48,34 +52,41 @@ pub(crate) async fn post_detector(
             ),
         ));
     }
-    let catalog = Arc::clone(&state.catalog);
+    let lifecycle = Arc::clone(&state.lifecycle);
     // Compiling takes up to a second of processor time.
     let info = tokio::task::spawn_blocking(move || {
-        let origin = "the uploaded package";
-        let package = Package::from_bytes(body.to_vec()).map_err(|source| CatalogError::Package {
-            origin: origin.to_owned(),
-            source,
-        })?;
-        let loaded = catalog.add(origin, package)?;
-        Ok::<_, CatalogError>(catalog.info(&loaded))
+        let new = NewPackage::from_api(body.to_vec());
+        let staged = lifecycle.stage(&new, &StepRequest::default(), Stage::Warm)?;
+        lifecycle.wait(&staged.detector.digest, Stage::Warm, LOAD_PATIENCE)
     })
     .await
     .map_err(ApiError::internal)?
     .map_err(refused)?;
-    tracing::info!(detector = %info.detector.name, digest = %info.detector.digest, "detector uploaded");
-    let _ = state.events.send(LiveEvent::Detectors);
     Ok((StatusCode::CREATED, Json(info)))
 }
 
-fn refused(error: CatalogError) -> ApiError {
+fn refused(error: LifecycleError) -> ApiError {
     match error {
-        CatalogError::Full => ApiError::new(
+        LifecycleError::Full { .. } => ApiError::new(
             StatusCode::CONFLICT,
             "too-many-packages",
             "Too many packages",
             error.to_string(),
         ),
-        other => ApiError::unprocessable("bad-package", other.to_string()),
+        LifecycleError::Impossible { .. }
+        | LifecycleError::Ambiguous { .. }
+        | LifecycleError::Busy { .. } => ApiError::new(
+            StatusCode::CONFLICT,
+            "step-not-possible",
+            "The step cannot be done now",
+            error.to_string(),
+        ),
+        LifecycleError::NotFound { .. } => ApiError::not_found(error.to_string()),
+        LifecycleError::Package { .. } | LifecycleError::Refused { .. } => {
+            ApiError::unprocessable("bad-package", error.to_string())
+        }
+        LifecycleError::Request { .. } => ApiError::unprocessable("bad-request", error.to_string()),
+        other => ApiError::internal(other),
     }
 }
 
@@ -95,11 +106,26 @@ pub(crate) async fn post_activate(
     State(state): State<AppState>,
     Path(digest): Path<String>,
 ) -> Result<Json<Activated>, ApiError> {
-    let loaded = find(&state, &digest)?;
-    let activated = state.catalog.activate(&loaded);
-    tracing::info!(detector = %activated.active.name, digest = %activated.active.digest, "detector activated");
-    let _ = state.events.send(LiveEvent::Detectors);
-    Ok(Json(activated))
+    let lifecycle = Arc::clone(&state.lifecycle);
+    let activated = tokio::task::spawn_blocking(move || {
+        let before = lifecycle.wait(&digest, Stage::Checked, LOAD_PATIENCE)?;
+        if before.stage == Stage::Active {
+            return Ok(Activated {
+                active: before.detector,
+                replaced: None,
+            });
+        }
+        if before.stage == Stage::Checked {
+            lifecycle.step(&digest, Step::Warm, &StepRequest::default())?;
+        }
+        let after = lifecycle.step(&digest, Step::Promote, &StepRequest::default())?;
+        Ok(Activated {
+            active: after.detector,
+            replaced: after.previous,
+        })
+    });
+    let activated = activated.await.map_err(ApiError::internal)?;
+    activated.map(Json).map_err(refused)
 }
 
 /// The package, as it was uploaded or bundled.
@@ -118,10 +144,10 @@ pub(crate) async fn get_package(
     Path(digest): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let loaded = find(&state, &digest)?;
-    let tag = &loaded.reference.digest;
-    Ok(cacheable("application/wasm", tag, &headers, || {
-        axum::body::Bytes::copy_from_slice(loaded.package().bytes())
+    let package = find(&state, digest).await?;
+    let tag = package.digest().to_string();
+    Ok(cacheable("application/wasm", &tag, &headers, || {
+        axum::body::Bytes::copy_from_slice(package.bytes())
     }))
 }
 
@@ -145,9 +171,11 @@ pub(crate) async fn get_browser_file(
     Path((digest, file)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let loaded = find(&state, &digest)?;
+    let package = find(&state, digest).await?;
+    let digest = package.digest();
     // Made at the first call, which takes a moment.
-    let module = tokio::task::spawn_blocking(move || loaded.browser_module())
+    let shared = state.clone();
+    let module = tokio::task::spawn_blocking(move || shared.browser.of(&package))
         .await
         .map_err(ApiError::internal)?
         .map_err(|error| ApiError::unprocessable("no-browser-form", error.to_string()))?;
@@ -165,11 +193,17 @@ pub(crate) async fn get_browser_file(
     }))
 }
 
-fn find(state: &AppState, digest: &str) -> Result<Arc<Loaded>, ApiError> {
-    state.catalog.get(digest).ok_or_else(|| {
-        let shown: String = digest.chars().take(64).collect();
-        ApiError::not_found(format!(
-            "there is no detector package `{shown}`; GET /api/v1/detectors lists them"
-        ))
+/// The package, which may have to be read from the disk.
+async fn find(state: &AppState, given: String) -> Result<Package, ApiError> {
+    let lifecycle = Arc::clone(&state.lifecycle);
+    tokio::task::spawn_blocking(move || {
+        lifecycle.package(&given).ok_or_else(|| {
+            let shown: String = given.chars().take(64).collect();
+            ApiError::not_found(format!(
+                "there is no detector package `{shown}`; GET /api/v1/detectors lists them"
+            ))
+        })
     })
+    .await
+    .map_err(ApiError::internal)?
 }

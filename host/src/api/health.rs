@@ -17,7 +17,7 @@ pub(crate) async fn get_health(State(state): State<AppState>) -> Json<Health> {
     let counters = state.counters.snapshot();
     let interfaces = state.counters.interfaces();
     let mut problems = losses(&counters);
-    if state.catalog.active().is_empty() {
+    if state.lifecycle.active().is_empty() {
         problems.push("no detector is active, so nothing is scored; activate one".to_owned());
     }
     if !state.counters.finished() {

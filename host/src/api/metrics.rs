@@ -136,7 +136,7 @@ impl Collector for Figures {
             .into_iter(),
         )?;
         self.interfaces(&mut encoder)?;
-        let detectors = self.state.catalog.list();
+        let detectors = self.state.lifecycle.list();
         self.labelled(
             &mut encoder,
             "detector_flows_scored",

@@ -7,6 +7,7 @@
 //! One file per resource. [`guard`] says who may call what.
 
 mod alerts;
+mod browser;
 mod dashboard;
 mod detectors;
 mod events;
@@ -30,6 +31,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware;
 use axum::{Router, routing};
 use netsage_api_types::LiveEvent;
+use netsage_lifecycle::Lifecycle;
 use netsage_store::Store;
 use tokio::sync::broadcast;
 use tower_http::compression::CompressionLayer;
@@ -38,7 +40,6 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::catalog::Catalog;
 use crate::evidence::Evidence;
 use crate::pipeline::Counters;
 use guard::Guard;
@@ -66,7 +67,7 @@ struct Description;
 /// What the API serves.
 pub struct Service {
     /// The detectors.
-    pub catalog: Arc<Catalog>,
+    pub lifecycle: Arc<Lifecycle>,
     /// The store.
     pub store: Arc<dyn Store>,
     /// The counters of the pipeline.
@@ -90,7 +91,8 @@ pub fn router(service: Service) -> Router {
     let (api, openapi) = documented(service.upload_limit);
     let state = AppState::new(Shared {
         guard: Guard::new(service.token.as_deref(), service.listen.ip().is_loopback()),
-        catalog: service.catalog,
+        lifecycle: service.lifecycle,
+        browser: browser::BrowserModules::default(),
         store: service.store,
         counters: service.counters,
         events: service.events,

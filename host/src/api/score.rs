@@ -43,15 +43,16 @@ pub(crate) async fn post_score(
     State(state): State<AppState>,
     Json(body): Json<serde_json::Value>,
 ) -> Result<Json<Vec<ScoreResponse>>, ApiError> {
-    let catalog = std::sync::Arc::clone(&state.catalog);
+    let lifecycle = std::sync::Arc::clone(&state.lifecycle);
     // Reading 10,000 rows takes tens of milliseconds, scoring them more.
     let scored = tokio::task::spawn_blocking(move || {
         let rows = read_rows(body)?;
         let mut responses = Vec::new();
-        for loaded in catalog.active() {
+        for generation in lifecycle.active() {
+            let loaded = &generation.loaded;
             let scores = pipeline::score_rows(&loaded.detector, &rows, None).map_err(failed)?;
             responses.push(ScoreResponse {
-                detector: loaded.reference.clone(),
+                detector: generation.reference.clone(),
                 threshold: loaded.threshold,
                 anomalous: scores.iter().map(|&score| score > loaded.threshold).collect(),
                 scores,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use netsage_api_types::LiveEvent;
+use netsage_lifecycle::Lifecycle;
 use netsage_store::Store;
 use tokio::sync::broadcast;
 use utoipa::openapi::OpenApi;
 
+use super::browser::BrowserModules;
 use super::guard::Guard;
-use crate::catalog::Catalog;
 use crate::evidence::Evidence;
 use crate::pipeline::Counters;
 
@@ -18,7 +19,8 @@ use crate::pipeline::Counters;
 pub(crate) struct AppState(Arc<Shared>);
 
 pub(crate) struct Shared {
-    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) browser: BrowserModules,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) events: broadcast::Sender<LiveEvent>,

@@ -1,13 +1,12 @@
 //! `netsage detector`: packages, made, checked, listed and activated.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use netsage_api_types::{Activated, DetectorInfo, ModelCard};
-use netsage_schema::{Schema, UNSW_NB15};
+use netsage_schema::Schema;
 
 use super::Failure;
 use super::client::{Client, ClientArgs};
@@ -15,7 +14,7 @@ use super::detectors::start_runtime;
 use super::output::stdout;
 use super::train::{card_path, write};
 use crate::assets::{self, Bundled};
-use crate::catalog::{Catalog, read_package, schema_of};
+use crate::catalog::{load, read_package, schema_of};
 use crate::config::Settings;
 
 /// What to do with packages.
@@ -135,9 +134,9 @@ fn pack(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
 
 fn check(args: &CheckArgs, file: &Settings) -> Result<(), Failure> {
     let package = read_package(&args.package)?;
-    let catalog = Catalog::new(start_runtime(None, file)?, schema_of(&package), BTreeMap::new());
-    let loaded = catalog.add(&args.package, package)?;
-    let info = catalog.info(&loaded);
+    let runtime = start_runtime(None, file)?;
+    let loaded = load(&runtime, schema_of(&package), &args.package, &package)?;
+    let info = loaded.info();
     let mut out = stdout();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &info).map_err(std::io::Error::from)?;
@@ -181,11 +180,13 @@ fn check(args: &CheckArgs, file: &Settings) -> Result<(), Failure> {
 
 fn list(args: &ListArgs, file: &Settings) -> Result<(), Failure> {
     let packages = if args.bundled {
-        let catalog = Catalog::new(start_runtime(None, file)?, &UNSW_NB15, BTreeMap::new());
+        let runtime = start_runtime(None, file)?;
+        let mut packages = Vec::new();
         for bundled in Bundled::ALL {
-            catalog.add(bundled.name(), read_package(bundled.name())?)?;
+            let package = read_package(bundled.name())?;
+            packages.push(load(&runtime, schema_of(&package), bundled.name(), &package)?.info());
         }
-        catalog.list()
+        packages
     } else {
         Client::new(&args.client, file).get::<Vec<DetectorInfo>>("/detectors")?
     };

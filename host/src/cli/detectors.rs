@@ -1,15 +1,15 @@
 //! Loading detectors for the commands that run without a server.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use netsage_lifecycle::Loaded;
 use netsage_runtime::Runtime;
 use netsage_schema::Schema;
 
 use super::Failure;
-use crate::catalog::{Catalog, Loaded, read_package};
+use crate::catalog::{load, read_package};
 use crate::config::{Settings, default_data_dir};
 
 /// Which detectors a command uses.
@@ -33,7 +33,6 @@ impl DetectorArgs {
         file: &Settings,
     ) -> Result<Vec<Arc<Loaded>>, Failure> {
         let runtime = start_runtime(self.data_dir.clone(), file)?;
-        let catalog = Catalog::new(runtime, schema, BTreeMap::new());
         let names: Vec<&str> = if self.detector.is_empty() {
             vec![default]
         } else {
@@ -41,7 +40,7 @@ impl DetectorArgs {
         };
         names
             .into_iter()
-            .map(|name| Ok(catalog.add(name, read_package(name)?)?))
+            .map(|name| Ok(load(&runtime, schema, name, &read_package(name)?)?))
             .collect()
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use netsage_capture::{Meter, MeterConfig};
+use netsage_lifecycle::Loaded;
 use netsage_models::metrics::{self, Evaluation};
 use netsage_runtime::ContextValues;
 use netsage_schema::csv::Record;
@@ -12,7 +13,6 @@ use netsage_schema::{Identity, Rows, Schema};
 
 use super::output::BadRows;
 use super::{Failure, progress};
-use crate::catalog::Loaded;
 use crate::input::{CaptureFile, CaptureLabels, Input, TableFile, meter_file, open};
 use crate::pipeline::{Contexts, score_rows};
 

@@ -7,20 +7,24 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use netsage_api_types::LiveEvent;
-use netsage_runtime::Runtime;
+use netsage_lifecycle::{Lifecycle, NewPackage, Start};
+use netsage_runtime::{Package, Runtime};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, oneshot};
 
 use super::interrupt::interrupted;
 use super::{Failure, progress};
 use crate::api::{self, Service};
-use crate::catalog::{Catalog, CatalogError, read_package, schema_of};
+use crate::assets::Bundled;
+use crate::catalog::{CatalogError, bundled_package, named_package, schema_of};
 use crate::config::{Resolved, Settings, Source};
 use crate::evidence::Evidence;
 use crate::input::{Progress, open_capture};
 use crate::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineError};
 use crate::privileges::{become_user, give_up_capabilities};
 
+/// What scores when nothing is named and nothing was active.
+const DEFAULT_DETECTOR: Bundled = Bundled::IforestGenerated;
 /// Live updates kept for a client that reads slowly.
 const EVENT_BUFFER: usize = 1024;
 /// How long open connections may take to end.
@@ -57,7 +61,7 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
         )
     })?;
     let store = netsage_store::open(&resolved.store).await?;
-    let catalog = load_detectors(&resolved).await?;
+    let lifecycle = start_detectors(&resolved).await?;
     let (events, _) = broadcast::channel::<LiveEvent>(EVENT_BUFFER);
     let counters = Arc::new(Counters::default());
 
@@ -66,7 +70,7 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
         .map(|bytes| Arc::new(Evidence::new(bytes, resolved.meter.decapsulate)));
     let service = Service {
         evidence: evidence.clone(),
-        catalog: Arc::clone(&catalog),
+        lifecycle: Arc::clone(&lifecycle),
         store: Arc::clone(&store),
         counters: Arc::clone(&counters),
         events: events.clone(),
@@ -85,6 +89,7 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
     });
     eprintln!("serving on http://{listen}");
     let ticker = tokio::spawn(tell_counters(Arc::clone(&counters), events.clone()));
+    let teller = tokio::spawn(tell_changes(lifecycle.changed(), events.clone()));
 
     let mut interrupted = std::pin::pin!(interrupted());
     let mut outcome = Ok(());
@@ -97,7 +102,15 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
             evidence,
         };
         let handle = tokio::runtime::Handle::current();
-        let pipeline = Pipeline::start(config, source, catalog.roster(), store, &counters, events, handle)?;
+        let pipeline = Pipeline::start(
+            config,
+            source,
+            lifecycle.roster(),
+            store,
+            &counters,
+            events,
+            handle,
+        )?;
         let stop = pipeline.stopper();
         let mut ended = tokio::task::spawn_blocking(move || pipeline.join());
         let bar = opened
@@ -128,6 +141,9 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
         interrupted.await;
     }
     ticker.abort();
+    teller.abort();
+    let ending = Arc::clone(&lifecycle);
+    tokio::task::spawn_blocking(move || ending.shutdown()).await?;
     let _ = stop_server.send(());
     // Streams of live updates never end by themselves.
     let _ = tokio::time::timeout(SHUTDOWN_TIME, server).await;
@@ -146,41 +162,51 @@ async fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-async fn load_detectors(resolved: &Resolved) -> Result<Arc<Catalog>, Failure> {
-    let catalog = Arc::new(Catalog::new(
-        Runtime::new(resolved.runtime.clone())?,
-        resolved.meter.schema,
-        resolved.lifecycle.thresholds.clone(),
-    ));
-    let names = resolved.detectors.clone();
-    let schema = resolved.meter.schema;
-    let loading = {
-        let catalog = Arc::clone(&catalog);
-        tokio::task::spawn_blocking(move || {
-            for name in &names {
-                let loaded = catalog.add(name, read_package(name)?)?;
-                if catalog.activate(&loaded).replaced.is_some() {
-                    return Err(CatalogError::SameName {
-                        origin: name.clone(),
-                        name: loaded.reference.name.clone(),
-                    });
-                }
+/// Restores the detectors of the data folder, and takes those that the settings name.
+async fn start_detectors(resolved: &Resolved) -> Result<Arc<Lifecycle>, Failure> {
+    let (config, runtime) = (resolved.lifecycle.clone(), resolved.runtime.clone());
+    let (names, schema) = (resolved.detectors.clone(), resolved.meter.schema);
+    let starting = tokio::task::spawn_blocking(move || {
+        let named: Vec<NewPackage> = names
+            .iter()
+            .map(|name| named_package(name))
+            .collect::<Result<_, _>>()?;
+        let default = bundled_package(DEFAULT_DETECTOR);
+        let is_of_schema = |bundled: &Bundled| {
+            bundled.bytes().is_some_and(|bytes| {
+                Package::from_bytes(bytes).is_ok_and(|package| schema_of(&package) == schema)
+            })
+        };
+        let available = Bundled::ALL
+            .into_iter()
+            .filter(is_of_schema)
+            .filter_map(bundled_package)
+            .collect();
+        let lifecycle = Lifecycle::open(config, Runtime::new(runtime)?, schema)?;
+        if named.is_empty() && default.is_none() && lifecycle.active().is_empty() {
+            return Err(CatalogError::NotBuilt {
+                name: DEFAULT_DETECTOR.name(),
             }
-            // The other bundled packages can be activated, and the Lab runs them.
-            for bundled in crate::assets::Bundled::ALL {
-                if bundled.bytes().is_none() {
-                    continue;
-                }
-                let package = read_package(bundled.name())?;
-                if schema_of(&package) == schema {
-                    catalog.add(bundled.name(), package)?;
-                }
-            }
-            Ok::<_, CatalogError>(())
-        })
-    };
-    loading.await??;
-    Ok(catalog)
+            .into());
+        }
+        lifecycle.begin(Start {
+            named,
+            default,
+            available,
+        })?;
+        Ok::<_, Failure>(lifecycle)
+    });
+    starting.await?
+}
+
+/// Tells who watches that detectors have changed.
+async fn tell_changes(changed: crossbeam_channel::Receiver<()>, events: broadcast::Sender<LiveEvent>) {
+    let _ = tokio::task::spawn_blocking(move || {
+        for () in changed {
+            let _ = events.send(LiveEvent::Detectors);
+        }
+    })
+    .await;
 }
 
 struct Opened {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use netsage_capture::Meter;
+use netsage_lifecycle::Loaded;
 use netsage_runtime::ContextValues;
 use netsage_schema::csv::{IDENTITY_COLUMNS, Record};
 use netsage_schema::{Identity, Rows};
@@ -13,7 +14,6 @@ use super::detectors::{DetectorArgs, column_names};
 use super::output::{BadRows, Format, identity_csv, identity_json, stdout};
 use super::{Failure, progress};
 use crate::assets::Bundled;
-use crate::catalog::Loaded;
 use crate::config::{MeterArgs, Settings};
 use crate::input::{CaptureFile, Input, TableFile, meter_file, open};
 use crate::pipeline::{BLOCK_ROWS, Contexts, score_rows};

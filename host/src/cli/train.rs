@@ -1,6 +1,5 @@
 //! `netsage train`: a model from ordinary traffic.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +17,7 @@ use super::labelled::Labelled;
 use super::output::BadRows;
 use super::{Failure, progress};
 use crate::assets;
-use crate::catalog::Catalog;
+use crate::catalog::load;
 use crate::config::{MeterArgs, Settings};
 use crate::input::{Input, meter_file, open};
 
@@ -161,12 +160,8 @@ fn measure(
         )
     })?;
     let package = Package::from_bytes(package::pack(component, &trained.artifact, None, None)?)?;
-    let catalog = Catalog::new(
-        start_runtime(None, file)?,
-        labelled.rows.schema(),
-        BTreeMap::new(),
-    );
-    let loaded = catalog.add("the trained model", package)?;
+    let runtime = start_runtime(None, file)?;
+    let loaded = load(&runtime, labelled.rows.schema(), "the trained model", &package)?;
     let evaluation = labelled.evaluate(&loaded, Some(trained.card.threshold))?;
     card::add_figures(&mut trained.card, "", &evaluation);
     let (rows, attacks) = (evaluation.rows, evaluation.attacks);

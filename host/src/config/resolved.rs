@@ -10,7 +10,6 @@ use netsage_lifecycle::LifecycleConfig;
 use netsage_runtime::RuntimeConfig;
 
 use super::{ByteSize, ConfigError, LiveSource, Settings, home_folder, within};
-use crate::assets::Bundled;
 
 /// Where packets come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub struct Resolved {
     pub store: String,
     /// The folder for the store and the cache.
     pub data_dir: PathBuf,
-    /// Packages to score with: files or names of bundled ones.
+    /// Packages to score with: files or names of bundled ones; empty for what was active, or the default.
     pub detectors: Vec<String>,
     /// How they live.
     pub lifecycle: LifecycleConfig,
@@ -90,10 +89,7 @@ impl Resolved {
             user: settings.user,
             store,
             data_dir,
-            detectors: settings
-                .detector
-                .filter(|detectors| !detectors.is_empty())
-                .unwrap_or_else(|| vec![Bundled::IforestGenerated.name().to_owned()]),
+            detectors: settings.detector.unwrap_or_default(),
             lifecycle,
             runtime,
             listen,

@@ -225,7 +225,7 @@ fn the_command_line_activates_a_package() {
         .as_array()
         .unwrap()
         .iter()
-        .filter(|info| info["status"] == "active")
+        .filter(|info| info["stage"] == "active")
         .collect();
     assert_eq!(active.len(), 1);
     assert!(active[0]["card"]["data"].as_str().unwrap().contains("UNSW"));

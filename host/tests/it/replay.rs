@@ -129,7 +129,7 @@ fn a_kill_in_mid_replay_leaves_no_duplicate() {
     assert!(again.status.success(), "{}", stderr(&again));
 
     let whole = Server::start(&home, &["--store", "whole.sqlite"]);
-    let killed = Server::start(&home, &["--store", "killed.sqlite"]);
+    let killed = Server::start(&home, &["--store", "killed.sqlite", "--data-dir", "other"]);
     assert!(!alerts(&whole).is_empty());
     assert_eq!(alerts(&whole), alerts(&killed));
     assert_eq!(

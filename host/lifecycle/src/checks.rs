@@ -1,0 +1,123 @@
+//! What a package must pass before it may be made warm.
+//!
+//! In this order, the cheap ones first: the bytes are those of the digest; the trust policy takes them; they are a
+//! package within the limits; the component is of the world, imports nothing and has plain names; it compiles, opens
+//! its artifact and asks for columns that there are; its card is one; its golden vectors give the expected scores.
+
+use std::collections::BTreeMap;
+
+use netsage_runtime::{GoldenError, LoadError, LoadOptions, Package, PackageError, Runtime};
+use netsage_schema::Schema;
+
+use crate::config::TrustPolicy;
+use crate::generation::{CardError, Loaded};
+use crate::trust::{self, TrustError};
+
+/// Why a package is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckFailure {
+    /// Its bytes are gone or changed.
+    #[error("the file that was kept of this package is missing or damaged; stage it again")]
+    Lost,
+    /// The trust policy.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// Its structure.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// Its code, its artifact or its columns.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Its card.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// Its golden vectors.
+    #[error(transparent)]
+    Golden(#[from] GoldenError),
+    /// An earlier failure, as the history tells it.
+    #[error("{0}")]
+    Earlier(String),
+}
+
+/// What the checks need to know.
+pub(crate) struct Checker<'a> {
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) schema: &'static Schema,
+    pub(crate) trust: &'a TrustPolicy,
+    pub(crate) thresholds: &'a BTreeMap<String, f32>,
+}
+
+/// A package as it was kept.
+pub(crate) struct Kept<'a> {
+    pub(crate) digest: &'a str,
+    /// `None` when the file is not there or is another.
+    pub(crate) bytes: Option<Vec<u8>>,
+    pub(crate) signature: Option<String>,
+    /// It is part of this program, and trusted like it.
+    pub(crate) built_in: bool,
+}
+
+/// A package that is loaded.
+pub(crate) struct Ready {
+    pub(crate) loaded: Loaded,
+    /// Why it did not take the learned state that it was given.
+    pub(crate) refused_state: Option<String>,
+}
+
+impl Checker<'_> {
+    /// Does all checks.
+    pub(crate) fn check(&self, kept: Kept<'_>) -> Result<Loaded, CheckFailure> {
+        let package = self.package(kept)?;
+        let loaded = self.loaded(&package, LoadOptions::default())?;
+        // Without them there is nothing to compare with.
+        if let Some(golden) = package.golden() {
+            self.runtime.check_golden(&loaded.detector, &golden?)?;
+        }
+        Ok(loaded)
+    }
+
+    /// Loads a package that was checked before. Whether it is trusted is asked again: the policy may be another.
+    pub(crate) fn load(
+        &self,
+        kept: Kept<'_>,
+        state: Option<&[u8]>,
+        instances: usize,
+    ) -> Result<Ready, CheckFailure> {
+        let package = self.package(kept)?;
+        let mut refused_state = None;
+        if state.is_some() {
+            match self.loaded(&package, LoadOptions { state, instances }) {
+                Err(CheckFailure::Load(LoadError::Guest(failure))) => {
+                    refused_state = Some(failure.to_string());
+                }
+                other => {
+                    return other.map(|loaded| Ready {
+                        loaded,
+                        refused_state: None,
+                    });
+                }
+            }
+        }
+        // When it fails without the state too, the state was not the reason.
+        let state = None;
+        let loaded = self.loaded(&package, LoadOptions { state, instances })?;
+        Ok(Ready {
+            loaded,
+            refused_state,
+        })
+    }
+
+    fn package(&self, kept: Kept<'_>) -> Result<Package, CheckFailure> {
+        let bytes = kept.bytes.ok_or(CheckFailure::Lost)?;
+        if !kept.built_in {
+            trust::check(self.trust, kept.digest, &bytes, kept.signature.as_deref())?;
+        }
+        Ok(Package::from_bytes(bytes)?)
+    }
+
+    fn loaded(&self, package: &Package, options: LoadOptions<'_>) -> Result<Loaded, CheckFailure> {
+        let detector = self.runtime.load_with(package, self.schema, options)?;
+        Ok(Loaded::new(detector, self.thresholds)?)
+    }
+}

@@ -1,0 +1,243 @@
+//! What is known about packages, for those who ask.
+
+use netsage_api_types::{Comparison, DetectorInfo, DetectorRef, HistoryEntry, Stage, Step};
+
+use super::{Desk, Lifecycle, Live};
+use crate::config::LifecycleConfig;
+use crate::error::LifecycleError;
+use crate::generation::Loaded;
+use crate::plan::{possible, short, word};
+use crate::state::{Known, State};
+use crate::transition::after;
+
+/// Fewest digits of a digest that stand for it.
+const FEWEST_DIGITS: usize = 8;
+
+/// Which part of the history is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Of this package only: a digest or 8 or more of its first digits.
+    pub digest: Option<String>,
+    /// Of packages of this name only.
+    pub name: Option<String>,
+    /// Entries at most; 0 stands for 100.
+    pub limit: usize,
+    /// Entries before this number only.
+    pub before: Option<u64>,
+}
+
+impl Lifecycle {
+    /// Every package: those that score first, then by name and digest.
+    pub fn list(&self) -> Vec<DetectorInfo> {
+        let desk = self.desk();
+        let packages = &desk.book.state.packages;
+        let mut list: Vec<DetectorInfo> = packages
+            .iter()
+            .map(|(digest, known)| desk.info(&self.config, digest, known))
+            .collect();
+        drop(desk);
+        let rank = |stage| match stage {
+            Stage::Active => 0,
+            Stage::Canary => 1,
+            Stage::Shadow => 2,
+            _ => 3,
+        };
+        list.sort_by_cached_key(|info| {
+            let DetectorRef { name, digest, .. } = &info.detector;
+            (rank(info.stage), name.clone(), digest.clone())
+        });
+        list
+    }
+
+    /// What is known about one package; `given` as for [`Lifecycle::step`].
+    ///
+    /// # Errors
+    /// When there is none, or it is not clear which is meant.
+    pub fn info(&self, given: &str) -> Result<DetectorInfo, LifecycleError> {
+        let digest = self.find(given, None)?;
+        let desk = self.desk();
+        let known = desk
+            .book
+            .state
+            .packages
+            .get(&digest)
+            .ok_or_else(|| not_found(given))?;
+        Ok(desk.info(&self.config, &digest, known))
+    }
+
+    /// The history, the latest entry first.
+    pub fn history(&self, query: &HistoryQuery) -> Vec<HistoryEntry> {
+        let wanted = |entry: &&HistoryEntry| {
+            let of_digest = |digest: &String| {
+                digest.len() >= FEWEST_DIGITS && entry.digest.starts_with(&digest.to_ascii_lowercase())
+            };
+            query.digest.as_ref().is_none_or(of_digest)
+                && query
+                    .name
+                    .as_ref()
+                    .is_none_or(|name| entry.name.as_ref() == Some(name))
+                && query.before.is_none_or(|before| entry.number < before)
+        };
+        let limit = if query.limit == 0 { 100 } else { query.limit };
+        let desk = self.desk();
+        desk.book
+            .history
+            .iter()
+            .rev()
+            .filter(wanted)
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+
+    /// How a shadow, a canary, or an active package on probation compares with the other one.
+    pub fn comparison(&self, given: &str) -> Option<Comparison> {
+        self.roster.comparison(&self.find(given, None).ok()?)
+    }
+
+    /// The digest of the package that is meant.
+    pub(super) fn find(&self, given: &str, step: Option<Step>) -> Result<String, LifecycleError> {
+        find(&self.desk().book.state, given, step)
+    }
+}
+
+fn not_found(given: &str) -> LifecycleError {
+    LifecycleError::NotFound {
+        given: given.chars().take(64).collect(),
+    }
+}
+
+fn find(state: &State, given: &str, step: Option<Step>) -> Result<String, LifecycleError> {
+    if state.packages.contains_key(given) {
+        return Ok(given.to_owned());
+    }
+    let digits = given.to_ascii_lowercase();
+    let is_digest = digits.len() >= FEWEST_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let of_digest = state
+        .packages
+        .keys()
+        .filter(|digest| is_digest && digest.starts_with(&digits));
+    let mut found: Vec<&str> = of_digest.map(String::as_str).collect();
+    if found.is_empty() {
+        let of_name = |known: &Known| known.name.as_deref() == Some(given);
+        let can = |known: &Known, step| after(known.stage, step).is_some();
+        let canary = state
+            .canary(given)
+            .filter(|_| matches!(step, Some(Step::Rollback | Step::Promote)));
+        let active = state
+            .active(given)
+            .filter(|digest| step.is_none_or(|step| can(&state.packages[*digest], step)));
+        if let Some(digest) = canary.or(active) {
+            return Ok(digest.to_owned());
+        }
+        let all = || state.packages.iter().filter(|(_, known)| of_name(known));
+        let fit = all().filter(|(_, known)| step.is_none_or(|step| can(known, step)));
+        found = fit.map(|(digest, _)| digest.as_str()).collect();
+        if found.is_empty() {
+            // The only one that can be meant, and whose stage will say why the step cannot be done.
+            found = all().map(|(digest, _)| digest.as_str()).collect();
+        }
+    }
+    match found.as_slice() {
+        [] => Err(not_found(given)),
+        [digest] => Ok((*digest).to_owned()),
+        several => {
+            let show = |digest: &&str| format!("{} ({})", short(digest), word(state.packages[*digest].stage));
+            Err(LifecycleError::Ambiguous {
+                given: given.chars().take(64).collect(),
+                candidates: several.iter().take(8).map(show).collect(),
+            })
+        }
+    }
+}
+
+impl Desk {
+    fn info(&self, config: &LifecycleConfig, digest: &str, known: &Known) -> DetectorInfo {
+        let state = &self.book.state;
+        let empty = Live::default();
+        let live = self.live.get(digest).unwrap_or(&empty);
+        let name = known.name.clone().unwrap_or_default();
+        let stats = live
+            .loaded
+            .as_ref()
+            .map(|loaded| loaded.detector.stats())
+            .unwrap_or_default();
+        let [scored, failed, replaced] = live.before;
+        let threshold = config.thresholds.get(&name).copied();
+        let about = known.about.as_ref();
+        let previous = (known.stage == Stage::Active)
+            .then(|| state.previous(&name))
+            .flatten();
+        DetectorInfo {
+            detector: reference(state, digest),
+            summary: about.map(|about| about.summary.clone()).unwrap_or_default(),
+            licence: about.map(|about| about.licence.clone()).unwrap_or_default(),
+            explains: about.is_some_and(|about| about.explains),
+            learns: about.is_some_and(|about| about.learns),
+            columns: about.map(|about| about.columns.clone()).unwrap_or_default(),
+            size: live.size,
+            stage: known.stage,
+            since: known.since,
+            next: possible(state, digest),
+            under_way: live.under_way,
+            share: known.share,
+            why: known.why.clone(),
+            previous: previous.map(|previous| reference(state, previous)),
+            on_failure: config.on_failure_of(&name),
+            threshold: threshold.or(live.card.as_ref().map(|card| card.threshold)),
+            card: live.card.clone(),
+            scored: scored + stats.scored_rows,
+            failed: failed + stats.failed_rows,
+            replaced_instances: replaced + stats.replaced_instances,
+            nanoseconds_per_row: stats.nanoseconds_per_row(),
+        }
+    }
+}
+
+/// Name and version are empty before a check has found them out.
+fn reference(state: &State, digest: &str) -> DetectorRef {
+    let known = state.packages.get(digest);
+    let about = known.and_then(|known| known.about.as_ref());
+    DetectorRef {
+        name: known.and_then(|known| known.name.clone()).unwrap_or_default(),
+        version: about.map(|about| about.version.clone()).unwrap_or_default(),
+        digest: digest.to_owned(),
+        generation: known.and_then(|known| known.generation).unwrap_or(0),
+    }
+}
+
+impl Loaded {
+    /// What is known about a package that was loaded on its own, outside of any life.
+    pub fn info(&self) -> DetectorInfo {
+        let description = self.detector.description();
+        let stats = self.detector.stats();
+        DetectorInfo {
+            detector: self.reference.clone(),
+            summary: description.summary.clone(),
+            licence: description.licence.clone(),
+            explains: description.explains,
+            learns: description.learns,
+            columns: self
+                .detector
+                .columns()
+                .iter()
+                .map(|column| column.name.to_owned())
+                .collect(),
+            size: self.package().bytes().len() as u64,
+            stage: Stage::Warm,
+            since: 0,
+            next: Vec::new(),
+            under_way: None,
+            share: None,
+            why: "loaded for this command".to_owned(),
+            previous: None,
+            on_failure: LifecycleConfig::default().on_failure_default,
+            threshold: (self.threshold < f32::MAX).then_some(self.threshold),
+            card: self.card.clone(),
+            scored: stats.scored_rows,
+            failed: stats.failed_rows,
+            replaced_instances: stats.replaced_instances,
+            nanoseconds_per_row: stats.nanoseconds_per_row(),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! From where packages stand to who scores.
+
+use std::sync::Arc;
+
+use netsage_api_types::Stage;
+
+use super::{Desk, now};
+use crate::config::LifecycleConfig;
+use crate::generation::{Generation, Loaded};
+use crate::lineup::{Canary, Lineup, Probation, Shadow, Slot};
+use crate::state::Record;
+use crate::transition::is_warm;
+
+impl Desk {
+    /// Takes over into what is loaded what a record moved. Gives back what is no longer needed, to be freed outside of
+    /// the lock.
+    pub(super) fn follow(&mut self, record: &Record) -> Vec<Arc<Loaded>> {
+        for a_move in &record.moves {
+            let entry = &a_move.entry;
+            if entry.from == Some(entry.to) {
+                continue;
+            }
+            let live = self.live.entry(entry.digest.clone()).or_default();
+            let number = match entry.to {
+                Stage::Shadow => Some(0),
+                Stage::Canary | Stage::Active => entry.generation,
+                // It may be needed again, by the number it had.
+                Stage::Retired => continue,
+                _ => None,
+            };
+            live.generation = number
+                .zip(live.loaded.clone())
+                .map(|(number, loaded)| Arc::new(Generation::new(number, loaded)));
+        }
+        for digest in &record.removed {
+            self.live.remove(digest);
+        }
+        self.release()
+    }
+
+    /// Takes from memory what is neither warm nor the one to roll back to nor being worked on.
+    pub(super) fn release(&mut self) -> Vec<Arc<Loaded>> {
+        let Self { book, live } = self;
+        let mut released = Vec::new();
+        for (digest, live) in live.iter_mut().filter(|(_, live)| live.under_way.is_none()) {
+            let stage = book.state.packages.get(digest).map(|known| known.stage);
+            if stage.is_some_and(is_warm) || book.state.is_previous(digest) {
+                continue;
+            }
+            live.generation = None;
+            if let Some(loaded) = live.loaded.take() {
+                let stats = loaded.detector.stats();
+                let counted = [stats.scored_rows, stats.failed_rows, stats.replaced_instances];
+                live.before
+                    .iter_mut()
+                    .zip(counted)
+                    .for_each(|(sum, count)| *sum += count);
+                released.push(loaded);
+            }
+        }
+        released
+    }
+
+    /// Who scores: every name that has somebody, in the order of first activations, names without one behind them.
+    /// Trials that go on are those of the line-up before.
+    pub(super) fn lineup(&self, config: &LifecycleConfig, before: &Lineup) -> Lineup {
+        let state = &self.book.state;
+        let mut names: Vec<&str> = state.names.iter().map(String::as_str).collect();
+        for known in state.packages.values() {
+            let scores = matches!(known.stage, Stage::Canary | Stage::Shadow);
+            if let Some(name) = known
+                .name
+                .as_deref()
+                .filter(|name| scores && !names.contains(name))
+            {
+                names.push(name);
+            }
+        }
+        let slots = names.into_iter().filter_map(|name| {
+            let last = before.slots.iter().find(|slot| slot.name == name);
+            let slot = self.slot(config, name, last);
+            (slot.scores() || !slot.shadows.is_empty()).then_some(slot)
+        });
+        Lineup {
+            slots: slots.collect(),
+        }
+    }
+
+    fn slot(&self, config: &LifecycleConfig, name: &str, last: Option<&Slot>) -> Slot {
+        let state = &self.book.state;
+        let mut slot = Slot::new(name, config.on_failure_of(name));
+        slot.active = state.active(name).and_then(|digest| self.generation(digest));
+        let active = slot.active.as_ref();
+        // Trials compare with the active one, so that all of them begin anew with another.
+        let last = last.filter(|last| match (&last.active, active) {
+            (Some(last), Some(active)) => Arc::ptr_eq(last, active),
+            (None, None) => true,
+            _ => false,
+        });
+        slot.canary = state.canary(name).and_then(|digest| {
+            let generation = self.generation(digest)?;
+            let same = |canary: &&Canary| Arc::ptr_eq(&canary.generation, &generation);
+            let goes_on = last.and_then(|last| last.canary.as_ref()).filter(same).cloned();
+            Some(goes_on.unwrap_or_else(|| Canary::new(generation, self.share(digest), active)))
+        });
+        let shadows = state.at(name, Stage::Shadow).filter_map(|digest| {
+            let generation = self.generation(digest)?;
+            let same = |shadow: &&Shadow| Arc::ptr_eq(&shadow.generation, &generation);
+            let goes_on = last.and_then(|last| last.shadows.iter().find(same)).cloned();
+            Some(goes_on.unwrap_or_else(|| Shadow::new(generation, self.share(digest), active)))
+        });
+        slot.shadows = shadows.collect();
+        slot.probation = active.and_then(|active| {
+            let previous = self.on_probation(config, name)?;
+            let same = |probation: &&Probation| Arc::ptr_eq(&probation.previous, &previous);
+            let goes_on = last.and_then(|last| last.probation.as_ref()).filter(same);
+            Some(
+                goes_on
+                    .cloned()
+                    .unwrap_or_else(|| Probation::new(active, previous)),
+            )
+        });
+        slot
+    }
+
+    /// The generation before the active one, while the active one is on probation.
+    fn on_probation(&self, config: &LifecycleConfig, name: &str) -> Option<Arc<Generation>> {
+        let state = &self.book.state;
+        let active = state.packages.get(state.active(name)?)?;
+        let time = i64::try_from(config.guard.probation.as_millis()).unwrap_or(i64::MAX);
+        let is_over = now() >= active.since.saturating_add(time);
+        let previous = self.generation(state.previous(name)?)?;
+        // One that was taken out is no help.
+        (!is_over && !previous.is_suspended()).then_some(previous)
+    }
+
+    fn generation(&self, digest: &str) -> Option<Arc<Generation>> {
+        self.live.get(digest)?.generation.clone()
+    }
+
+    fn share(&self, digest: &str) -> f64 {
+        let known = self.book.state.packages.get(digest);
+        known.and_then(|known| known.share).unwrap_or(1.0)
+    }
+}

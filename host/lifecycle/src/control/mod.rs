@@ -1,0 +1,269 @@
+//! The control side: moves packages from stage to stage.
+//!
+//! Every move takes the same way, [`Lifecycle::commit`]: it is planned from the state ([`crate::plan`], pure), written
+//! into the journal and brought to the disk, taken over into the state, and published as a line-up. Moves are made one
+//! at a time; whoever makes one holds the pen.
+//!
+//! Three kinds of threads meet here. Callers (the API) make the quick moves themselves and wait for the slow ones.
+//! `netsage-warm`, at a low priority, does what takes long: checks, compiling, starting instances ([`background`]).
+//! `netsage-control` does what comes by itself ([`watch`] and [`thread`]): it writes down what the scoring side found
+//! out, lets packages go on by themselves, looks into the watched folder, and saves what detectors learned.
+
+mod background;
+mod info;
+mod lineup;
+mod requests;
+mod start;
+mod steps;
+mod thread;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use netsage_api_types::{ModelCard, Step};
+use netsage_runtime::{Package, Runtime};
+use netsage_schema::Schema;
+
+use crate::checks::Checker;
+use crate::config::LifecycleConfig;
+use crate::directory::Directory;
+use crate::error::LifecycleError;
+use crate::generation::{Generation, Loaded};
+use crate::journal::Journal;
+use crate::lineup::{Roster, ScoringLimits};
+use crate::state::{Book, Record};
+use background::Job;
+pub use info::HistoryQuery;
+pub use requests::{NewPackage, Origin};
+pub use start::Start;
+
+/// The life of all packages of one schema.
+pub struct Lifecycle {
+    config: LifecycleConfig,
+    runtime: Arc<Runtime>,
+    schema: &'static Schema,
+    directory: Directory,
+    roster: Arc<Roster>,
+    /// Whoever makes a move holds it from planning to publishing.
+    pen: Mutex<Journal>,
+    /// Held for moments only, never while something is read, written or compiled.
+    desk: Mutex<Desk>,
+    /// Something on the desk has changed.
+    moved: Condvar,
+    listeners: Mutex<Vec<Sender<()>>>,
+    jobs: Sender<Job>,
+    stop: Sender<()>,
+    control: Mutex<Option<JoinHandle<()>>>,
+    /// The start is through: packages may go on by themselves.
+    begun: AtomicBool,
+}
+
+/// What is known and what is loaded.
+#[derive(Default)]
+struct Desk {
+    book: Book,
+    live: BTreeMap<String, Live>,
+}
+
+/// What a package is in this process.
+#[derive(Default)]
+struct Live {
+    loaded: Option<Arc<Loaded>>,
+    /// Its activation, as shadow (number 0), canary or active one.
+    generation: Option<Arc<Generation>>,
+    under_way: Option<Step>,
+    size: u64,
+    card: Option<ModelCard>,
+    /// Something about it that the history has yet to tell.
+    remark: Option<String>,
+    /// What it did when it was loaded before: rows scored, rows failed, instances replaced.
+    before: [u64; 3],
+}
+
+impl Lifecycle {
+    /// Opens the folder, reads the journal, and loads what was warm, shadow, canary and active. Packages whose file is
+    /// missing or damaged, or that the trust policy no longer takes, are quarantined, and whoever was active before
+    /// them is active again. Compiles what is not in the cache, which takes a moment.
+    ///
+    /// The folder of a schema is its own: a package is checked against the columns of one schema.
+    ///
+    /// # Errors
+    /// When the folder cannot be used or another program uses it, or the journal is of a newer version.
+    pub fn open(
+        config: LifecycleConfig,
+        runtime: Arc<Runtime>,
+        schema: &'static Schema,
+    ) -> Result<Arc<Self>, LifecycleError> {
+        let (directory, journal, book) = match &config.directory {
+            Some(folder) => {
+                let folder = folder.join(schema.id);
+                let directory = Directory::open(&folder)?;
+                let (journal, book) = Journal::open(&folder)?;
+                (directory, journal, book)
+            }
+            None => (Directory::memory(), Journal::none(), Book::default()),
+        };
+        let (jobs, to_do) = unbounded();
+        let (stop, stopped) = bounded(1);
+        let lifecycle = Arc::new(Self {
+            roster: Arc::new(Roster::new(ScoringLimits::of(&config))),
+            config,
+            runtime,
+            schema,
+            directory,
+            pen: Mutex::new(journal),
+            desk: Mutex::new(Desk {
+                book,
+                live: BTreeMap::new(),
+            }),
+            moved: Condvar::new(),
+            listeners: Mutex::default(),
+            jobs,
+            stop,
+            control: Mutex::default(),
+            begun: AtomicBool::new(false),
+        });
+        lifecycle.restore()?;
+        background::start(&lifecycle, to_do)?;
+        let control = thread::start(&lifecycle, stopped)?;
+        *lock(&lifecycle.control) = Some(control);
+        lifecycle.load_the_others();
+        Ok(lifecycle)
+    }
+
+    /// Who scores right now, for the scoring side.
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
+    /// The bytes of a package; `None` when there is none of that digest or name, or its file is gone.
+    pub fn package(&self, given: &str) -> Option<Package> {
+        let digest = self.find(given, None).ok()?;
+        if let Some(loaded) = self.loaded(&digest) {
+            return Some(loaded.package().clone());
+        }
+        let bytes = self.directory.package(&digest).ok()??;
+        Package::from_bytes(bytes).ok()
+    }
+
+    /// A package that is loaded.
+    pub fn loaded(&self, given: &str) -> Option<Arc<Loaded>> {
+        let digest = self.find(given, None).ok()?;
+        self.desk().live.get(&digest)?.loaded.clone()
+    }
+
+    /// The generations that score, one per name, in the order of the line-up.
+    pub fn active(&self) -> Vec<Arc<Generation>> {
+        let lineup = self.roster.lineup();
+        lineup
+            .slots
+            .iter()
+            .filter_map(|slot| slot.active.clone())
+            .collect()
+    }
+
+    /// Something is received here after a change, at least one for all changes since the last one received.
+    pub fn changed(&self) -> Receiver<()> {
+        let (send, receive) = bounded(1);
+        lock(&self.listeners).push(send);
+        receive
+    }
+
+    /// Saves what detectors learned and ends the control thread. What is being compiled ends with the program.
+    pub fn shutdown(&self) {
+        let _ = self.stop.try_send(());
+        let control = lock(&self.control).take();
+        if let Some(control) = control
+            && control.join().is_err()
+        {
+            tracing::error!("the control thread of detectors ended unexpectedly");
+        }
+    }
+
+    /// Writes a record, takes it over, publishes. The one place where anything changes.
+    fn commit(&self, pen: &mut Journal, record: &Record) -> Result<(), LifecycleError> {
+        if *record == Record::default() {
+            return Ok(());
+        }
+        pen.append(record)?;
+        let (released, book) = {
+            let mut desk = self.desk();
+            desk.book.apply(record);
+            let released = desk.follow(record);
+            self.roster
+                .publish(desk.lineup(&self.config, &self.roster.lineup()));
+            (released, pen.is_full().then(|| desk.book.clone()))
+        };
+        // Freeing instances takes time.
+        drop(released);
+        for digest in &record.removed {
+            self.directory.forget(digest);
+        }
+        if let Some(book) = book
+            && let Err(error) = pen.compact(&book)
+        {
+            // The long journal is as true as the short one.
+            tracing::warn!(%error, "the journal was not written anew");
+        }
+        self.tell(record);
+        Ok(())
+    }
+
+    fn tell(&self, record: &Record) {
+        for a_move in &record.moves {
+            let entry = &a_move.entry;
+            tracing::info!(
+                digest = %entry.digest, name = entry.name.as_deref().unwrap_or("-"), step = ?entry.step,
+                to = ?entry.to, by = %entry.by, why = %entry.why, "detector moved"
+            );
+        }
+        self.moved.notify_all();
+        lock(&self.listeners)
+            .retain(|listener| !matches!(listener.try_send(()), Err(TrySendError::Disconnected(()))));
+    }
+
+    fn checker(&self) -> Checker<'_> {
+        Checker {
+            runtime: &self.runtime,
+            schema: self.schema,
+            trust: &self.config.trust,
+            thresholds: &self.config.thresholds,
+        }
+    }
+
+    fn pen(&self) -> MutexGuard<'_, Journal> {
+        lock(&self.pen)
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        lock(&self.desk)
+    }
+
+    fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+}
+
+impl std::fmt::Debug for Lifecycle {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Lifecycle")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is behind these locks is changed by code that does not panic half way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Now, ms since the epoch.
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,237 @@
+//! The start: what was active is active again, and what the command line names becomes active.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use netsage_api_types::{Stage, Step, StepRequest};
+
+use super::background::JobKind;
+use super::requests::{NewPackage, Origin};
+use super::{Lifecycle, Live};
+use crate::checks::{CheckFailure, Ready};
+use crate::error::LifecycleError;
+use crate::generation::{Generation, read_card};
+use crate::plan::Wish;
+use crate::transition::is_warm;
+
+/// What a start brings.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// What the command line names.
+    pub named: Vec<NewPackage>,
+    /// What is made active when it names nothing and nothing was active.
+    pub default: Option<NewPackage>,
+    /// What is checked, so that it can be used.
+    pub available: Vec<NewPackage>,
+}
+
+impl Lifecycle {
+    /// Reads every package that the journal knows, and loads those that score. Nobody else is here yet.
+    pub(super) fn restore(&self) -> Result<(), LifecycleError> {
+        let known: Vec<(String, Stage, Option<u64>)> = {
+            let desk = self.desk();
+            let packages = desk.book.state.packages.iter();
+            packages
+                .map(|(digest, known)| (digest.clone(), known.stage, known.generation))
+                .collect()
+        };
+        self.directory
+            .sweep(&known.iter().map(|(digest, ..)| digest.as_str()).collect());
+        let mut failed: Vec<(String, Stage, CheckFailure)> = Vec::new();
+        for (digest, stage, generation) in known {
+            let Some(bytes) = self.directory.package(&digest)? else {
+                if stage != Stage::Quarantined {
+                    failed.push((digest, stage, CheckFailure::Lost));
+                }
+                continue;
+            };
+            let size = bytes.len() as u64;
+            let card = netsage_runtime::Package::from_bytes(bytes)
+                .ok()
+                .and_then(|package| read_card(package.card()?).ok());
+            let mut live = Live {
+                size,
+                card,
+                ..Live::default()
+            };
+            if is_warm(stage) && stage != Stage::Warm {
+                match self.load_kept(&digest, None)? {
+                    Ok(Ready {
+                        loaded,
+                        refused_state,
+                    }) => {
+                        let loaded = Arc::new(loaded);
+                        live.remark = refused_state;
+                        let number = generation.filter(|_| stage != Stage::Shadow).unwrap_or(0);
+                        live.generation = Some(Arc::new(Generation::new(number, Arc::clone(&loaded))));
+                        live.loaded = Some(loaded);
+                    }
+                    Err(failure) => failed.push((digest.clone(), stage, failure)),
+                }
+            }
+            self.desk().live.insert(digest, live);
+        }
+        // Who may be rolled back to comes first, so that no move leads to one that is lost.
+        failed.sort_by_key(|(_, stage, _)| *stage == Stage::Active);
+        for (digest, _, failure) in failed {
+            let wish = self.own_wish(Step::Quarantine, failure.to_string());
+            self.move_to(&digest, Step::Quarantine, &wish)?;
+        }
+        self.write_remarks()?;
+        let desk = self.desk();
+        self.roster
+            .publish(desk.lineup(&self.config, &self.roster.lineup()));
+        Ok(())
+    }
+
+    /// Has those loaded that are warm without scoring, and lets those go on that were going on.
+    pub(super) fn load_the_others(&self) {
+        let others: Vec<(String, JobKind)> = {
+            let desk = self.desk();
+            let state = &desk.book.state;
+            let kind = |(digest, known): (&String, &crate::state::Known)| {
+                let goes_on = known.stage <= Stage::Warm && known.until > known.stage;
+                let is_needed = known.stage == Stage::Warm || state.is_previous(digest);
+                match (goes_on, is_needed) {
+                    // The same job loads it first.
+                    (_, true) => Some((digest.clone(), JobKind::Load)),
+                    (true, false) => Some((digest.clone(), JobKind::Advance)),
+                    (false, false) => None,
+                }
+            };
+            state.packages.iter().filter_map(kind).collect()
+        };
+        for (digest, kind) in others {
+            self.queue(
+                &digest,
+                kind,
+                self.own_wish(Step::Warm, "the program was started"),
+            );
+        }
+    }
+
+    /// Takes what a start brings. When the command line names the same packages as at the last start, what was done
+    /// since then stays. When it names others, those become active in one move and all others are retired. When it
+    /// names none, what was active stays; when nothing was, the default becomes active.
+    ///
+    /// # Errors
+    /// When a named package is not taken, or two of one name are named.
+    pub fn begin(&self, start: Start) -> Result<(), LifecycleError> {
+        let Start {
+            mut named,
+            default,
+            available,
+        } = start;
+        let by_flags = !named.is_empty();
+        if !by_flags && self.active().is_empty() {
+            named.extend(default);
+        }
+        let request = StepRequest::default();
+        let mut digests = Vec::new();
+        for new in &named {
+            digests.push((self.keep(new, &request, Stage::Warm)?, new));
+        }
+        let set: BTreeSet<String> = digests.iter().map(|(digest, _)| digest.clone()).collect();
+        let set: Vec<String> = set.into_iter().collect();
+        let is_same = by_flags && self.desk().book.state.named.as_ref() == Some(&set);
+        if !named.is_empty() && !is_same {
+            self.activate_named(&digests, set)?;
+        }
+        for new in &available {
+            self.stage(new, &request, Stage::Checked)?;
+        }
+        self.begun.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn activate_named(
+        &self,
+        named: &[(String, &NewPackage)],
+        set: Vec<String>,
+    ) -> Result<(), LifecycleError> {
+        let mut names = BTreeSet::new();
+        for (digest, new) in named {
+            let wish = self.wish(&StepRequest::default(), new.origin, "named at the start")?;
+            self.make_ready(digest, &wish).map_err(|error| match error {
+                LifecycleError::Refused { source, .. } => LifecycleError::Refused {
+                    origin: new.label.clone(),
+                    source,
+                },
+                other => other,
+            })?;
+            let name = {
+                let desk = self.desk();
+                let known = desk.book.state.packages.get(digest);
+                known.and_then(|known| known.name.clone()).unwrap_or_default()
+            };
+            if !names.insert(name.clone()) {
+                return Err(LifecycleError::SameName {
+                    origin: new.label.clone(),
+                    name,
+                });
+            }
+        }
+        let mut pen = self.pen();
+        let (active, others): (Vec<String>, Vec<String>) = {
+            let desk = self.desk();
+            let state = &desk.book.state;
+            let is_active = |digest: &&String| {
+                state
+                    .packages
+                    .get(*digest)
+                    .is_some_and(|known| known.stage == Stage::Active)
+            };
+            let active = set.iter().filter(is_active).cloned().collect();
+            let others = state.packages.iter().filter(|(digest, known)| {
+                let replaced = known.name.as_ref().is_some_and(|name| names.contains(name));
+                known.stage == Stage::Active && !set.contains(digest) && !replaced
+            });
+            (active, others.map(|(digest, _)| digest.clone()).collect())
+        };
+        let mut record = self.plan(
+            |planner| {
+                for (digest, new) in named.iter().filter(|(digest, _)| !active.contains(digest)) {
+                    planner.step(
+                        digest,
+                        Step::Promote,
+                        &self.start_wish(new.origin, "named at the start"),
+                    )?;
+                }
+                for digest in &others {
+                    let wish = self.start_wish(Origin::CommandLine, "not named at the start");
+                    planner.step(digest, Step::Retire, &wish)?;
+                }
+                Ok(())
+            },
+            set.first().map_or("", String::as_str),
+        )?;
+        // The default is not named: a start without names keeps what is active.
+        let by_flags = named.iter().any(|(_, new)| new.origin == Origin::CommandLine);
+        record.named = by_flags.then_some(set);
+        self.commit(&mut pen, &record)
+    }
+
+    fn start_wish(&self, origin: Origin, why: &str) -> Wish {
+        Wish {
+            by: origin.word().to_owned(),
+            ..self.own_wish(Step::Promote, why)
+        }
+    }
+
+    /// Checked and loaded, whatever it was before: to name a package is to want it again.
+    fn make_ready(&self, digest: &str, wish: &Wish) -> Result<(), LifecycleError> {
+        if self.stage_of(digest) == Some(Stage::Quarantined) {
+            self.move_to(digest, Step::Release, wish)?;
+        }
+        if self.stage_of(digest) == Some(Stage::Staged) {
+            self.work(digest, JobKind::Check, wish)?;
+        }
+        let kind = if self.stage_of(digest) == Some(Stage::Checked) {
+            JobKind::Warm
+        } else {
+            JobKind::Load
+        };
+        self.work(digest, kind, wish)
+    }
+}

@@ -1,0 +1,308 @@
+//! The moves themselves.
+
+use std::sync::Arc;
+
+use netsage_api_types::{Stage, Step};
+
+use super::Lifecycle;
+use crate::checks::{CheckFailure, Kept, Ready};
+use crate::error::LifecycleError;
+use crate::generation::Loaded;
+use crate::journal::Journal;
+use crate::plan::{Impossible, Planner, Wish, short, successor};
+use crate::state::{About, Record};
+use crate::transition::is_warm;
+
+impl Lifecycle {
+    /// Does a step with a package that is loaded where it must be.
+    pub(super) fn move_to(&self, digest: &str, step: Step, wish: &Wish) -> Result<(), LifecycleError> {
+        let mut pen = self.pen();
+        self.load_successor(&mut pen, digest, step)?;
+        if matches!(step, Step::Canary | Step::Promote) {
+            self.hand_over(digest)?;
+        }
+        let record = self.plan(|planner| planner.step(digest, step, wish), digest)?;
+        for a_move in &record.moves {
+            if is_warm(a_move.entry.to) && self.loaded(&a_move.entry.digest).is_none() {
+                // It was released by another move since it was loaded.
+                return Err(LifecycleError::Busy {
+                    digest: short(&a_move.entry.digest).to_owned(),
+                    step,
+                });
+            }
+        }
+        self.commit(&mut pen, &record)?;
+        drop(pen);
+        self.write_remarks()
+    }
+
+    /// Loads the package that becomes active again by this step. One that cannot be loaded is quarantined, and the
+    /// one before it is asked.
+    fn load_successor(&self, pen: &mut Journal, digest: &str, step: Step) -> Result<(), LifecycleError> {
+        loop {
+            let next = {
+                let desk = self.desk();
+                let next = successor(&desk.book.state, digest, step).map(str::to_owned);
+                next.filter(|next| desk.live.get(next).is_none_or(|live| live.loaded.is_none()))
+            };
+            let Some(next) = next else { return Ok(()) };
+            match self.load_kept(&next, None)? {
+                Ok(ready) => self.put_ready(&next, ready),
+                Err(failure) => {
+                    self.refuse(pen, &next, Step::Warm, &self.own_wish(Step::Warm, ""), &failure)?;
+                }
+            }
+        }
+    }
+
+    /// Gives a package that begins to score what the active one of its name has learned. What that one learns between
+    /// being asked and being replaced is lost: some milliseconds. A canary that is promoted goes on with its own.
+    fn hand_over(&self, digest: &str) -> Result<(), LifecycleError> {
+        let (from, to) = {
+            let desk = self.desk();
+            let state = &desk.book.state;
+            let known = state
+                .packages
+                .get(digest)
+                .filter(|known| known.stage != Stage::Canary);
+            let name = known.and_then(|known| known.name.as_deref());
+            let active = name
+                .and_then(|name| state.active(name))
+                .filter(|active| *active != digest);
+            let loaded = |digest: &str| desk.live.get(digest).and_then(|live| live.loaded.clone());
+            (active.and_then(loaded), loaded(digest))
+        };
+        let (Some(from), Some(to)) = (from, to) else {
+            return Ok(());
+        };
+        if !to.detector.description().learns {
+            return Ok(());
+        }
+        let Some(learned) = self.save(&from) else {
+            return Ok(());
+        };
+        match self.load_kept(digest, Some(learned))? {
+            Ok(ready) => self.put_ready(digest, ready),
+            // It was loaded a moment ago and goes on as it was.
+            Err(error) => {
+                tracing::warn!(%digest, %error, "what the active detector learned is not handed over");
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves what a detector learned, and gives it. A failure costs what it learned since the last time, so it is only
+    /// logged.
+    pub(super) fn save(&self, loaded: &Loaded) -> Option<Vec<u8>> {
+        let digest = &loaded.reference.digest;
+        let state = match loaded.detector.save() {
+            Ok(state) => state?,
+            Err(error) => {
+                tracing::warn!(%digest, %error, "a detector does not say what it learned");
+                return None;
+            }
+        };
+        if let Err(error) = self.directory.keep_state(digest, &state) {
+            tracing::warn!(%digest, %error, "what a detector learned is not saved");
+        }
+        Some(state)
+    }
+
+    /// `staged` to `checked`, or to `quarantined`. Takes as long as compiling takes.
+    pub(super) fn check(&self, digest: &str, wish: &Wish) -> Result<(), LifecycleError> {
+        let outcome = self.checker().check(self.kept(digest)?);
+        let mut pen = self.pen();
+        match outcome {
+            Ok(loaded) => {
+                let description = loaded.detector.description();
+                let about = About {
+                    version: description.version.clone(),
+                    summary: description.summary.clone(),
+                    licence: description.licence.clone(),
+                    explains: description.explains,
+                    learns: description.learns,
+                    columns: loaded
+                        .detector
+                        .columns()
+                        .iter()
+                        .map(|column| column.name.to_owned())
+                        .collect(),
+                };
+                let name = description.name.clone();
+                let mut record = self.plan(|planner| planner.step(digest, Step::Check, wish), digest)?;
+                for a_move in &mut record.moves {
+                    a_move.entry.name = Some(name.clone());
+                    a_move.about = Some(about.clone());
+                }
+                // It need not be loaded again when it is made warm next.
+                self.put(digest, Arc::new(loaded));
+                self.commit(&mut pen, &record)
+            }
+            Err(failure) => {
+                self.refuse(&mut pen, digest, Step::Check, wish, &failure)?;
+                Err(refused(digest, failure))
+            }
+        }
+    }
+
+    /// `checked` or `retired` to `warm`: loads it and has its instances ready.
+    pub(super) fn warm(&self, digest: &str, wish: &Wish) -> Result<(), LifecycleError> {
+        self.load(digest, wish)?;
+        let mut pen = self.pen();
+        let record = self.plan(|planner| planner.step(digest, Step::Warm, wish), digest)?;
+        self.commit(&mut pen, &record)
+    }
+
+    /// Loads a package with its instances and with what it learned. One that cannot be loaded is quarantined.
+    pub(super) fn load(&self, digest: &str, wish: &Wish) -> Result<(), LifecycleError> {
+        let ready = match self.loaded(digest) {
+            // As the check left it: it has not been given what it learned.
+            Some(loaded) if !loaded.detector.description().learns => loaded
+                .detector
+                .warm(self.config.workers)
+                .map_err(CheckFailure::Load),
+            _ => self
+                .load_kept(digest, None)?
+                .map(|ready| self.put_ready(digest, ready)),
+        };
+        match ready {
+            Ok(()) => self.write_remarks(),
+            Err(failure) => {
+                let mut pen = self.pen();
+                self.refuse(&mut pen, digest, Step::Warm, wish, &failure)?;
+                Err(refused(digest, failure))
+            }
+        }
+    }
+
+    /// Loads what was kept of a package, with what it learned before or is `handed`.
+    pub(super) fn load_kept(
+        &self,
+        digest: &str,
+        handed: Option<Vec<u8>>,
+    ) -> Result<Result<Ready, CheckFailure>, LifecycleError> {
+        let state = match handed {
+            Some(state) => Some(state),
+            None => self.directory.state(digest)?,
+        };
+        let kept = self.kept(digest)?;
+        let ready = self.checker().load(kept, state.as_deref(), self.config.workers);
+        if ready.as_ref().is_ok_and(|ready| ready.refused_state.is_some()) {
+            self.directory.forget_state(digest);
+        }
+        Ok(ready)
+    }
+
+    fn kept<'a>(&self, digest: &'a str) -> Result<Kept<'a>, LifecycleError> {
+        let built_in = {
+            let desk = self.desk();
+            desk.book
+                .state
+                .packages
+                .get(digest)
+                .is_some_and(|known| known.built_in)
+        };
+        Ok(Kept {
+            digest,
+            bytes: self.directory.package(digest)?,
+            signature: self.directory.signature(digest)?,
+            built_in,
+        })
+    }
+
+    /// Quarantines a package that failed.
+    pub(super) fn refuse(
+        &self,
+        pen: &mut Journal,
+        digest: &str,
+        step: Step,
+        wish: &Wish,
+        failure: &CheckFailure,
+    ) -> Result<(), LifecycleError> {
+        let wish = Wish {
+            why: failure.to_string(),
+            ..wish.clone()
+        };
+        let record = self.plan(
+            |planner| {
+                planner.fail(digest, step, &wish);
+                Ok(())
+            },
+            digest,
+        )?;
+        self.commit(pen, &record)
+    }
+
+    /// Plans moves from the state of this moment; the caller holds the pen, so that it stays that state.
+    pub(super) fn plan(
+        &self,
+        make: impl FnOnce(&mut Planner) -> Result<(), Impossible>,
+        digest: &str,
+    ) -> Result<Record, LifecycleError> {
+        let mut planner = Planner::new(&self.desk().book.state);
+        make(&mut planner).map_err(|source| LifecycleError::Impossible {
+            digest: short(digest).to_owned(),
+            source,
+        })?;
+        Ok(Record {
+            moves: planner.finish(),
+            ..Record::default()
+        })
+    }
+
+    /// Puts a loaded package on the desk.
+    pub(super) fn put(&self, digest: &str, loaded: Arc<Loaded>) {
+        let mut desk = self.desk();
+        let live = desk.live.entry(digest.to_owned()).or_default();
+        live.card.clone_from(&loaded.card);
+        live.size = loaded.package().bytes().len() as u64;
+        live.loaded = Some(loaded);
+    }
+
+    fn put_ready(&self, digest: &str, ready: Ready) {
+        self.put(digest, Arc::new(ready.loaded));
+        if let Some(live) = self.desk().live.get_mut(digest) {
+            live.remark = ready.refused_state;
+        }
+    }
+
+    /// Writes down which learned states were refused.
+    pub(super) fn write_remarks(&self) -> Result<(), LifecycleError> {
+        let remarks: Vec<(String, String)> = {
+            let mut desk = self.desk();
+            let lives = desk.live.iter_mut();
+            lives
+                .filter_map(|(digest, live)| Some((digest.clone(), live.remark.take()?)))
+                .collect()
+        };
+        let mut pen = self.pen();
+        for (digest, reason) in remarks {
+            let why = format!("it begins without what was learned, which it refused: {reason}");
+            let wish = self.own_wish(Step::Warm, why);
+            let note = |planner: &mut Planner| {
+                planner.note(&digest, Step::Warm, &wish);
+                Ok(())
+            };
+            let record = self.plan(note, &digest)?;
+            self.commit(&mut pen, &record)?;
+        }
+        Ok(())
+    }
+
+    /// The stage of a package.
+    pub(super) fn stage_of(&self, digest: &str) -> Option<Stage> {
+        self.desk()
+            .book
+            .state
+            .packages
+            .get(digest)
+            .map(|known| known.stage)
+    }
+}
+
+fn refused(digest: &str, source: CheckFailure) -> LifecycleError {
+    LifecycleError::Refused {
+        origin: short(digest).to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,251 @@
+//! The folder of packages and learned state. Every file in it is named by the digest of a package, appears by
+//! renaming, complete or not at all, and is verified when it is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use netsage_runtime::package::Digest;
+
+const LOCK: &str = "lock";
+const PACKAGES: &str = "packages";
+const STATES: &str = "state";
+const CHECKSUM_BYTES: usize = 32;
+
+/// Why the folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// The system does not let us.
+    #[error("{} cannot be {what}: {source}; see to the disk, or name another data folder", path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// What was tried: `made`, `read`, `written`.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another program works with it.
+    #[error("another netsage keeps its detectors in {}; end it, or name another data folder with `--data-dir`", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// What is kept beside the code of a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Package,
+    Signature,
+    State,
+}
+
+impl Kind {
+    fn path(self, digest: &str) -> PathBuf {
+        match self {
+            Self::Package => PathBuf::from(PACKAGES).join(format!("{digest}.wasm")),
+            Self::Signature => PathBuf::from(PACKAGES).join(format!("{digest}.wasm.minisig")),
+            Self::State => PathBuf::from(STATES).join(digest),
+        }
+    }
+}
+
+/// The folder, or the same in memory.
+#[derive(Debug)]
+pub(crate) struct Directory(Place);
+
+#[derive(Debug)]
+enum Place {
+    Disk {
+        root: PathBuf,
+        /// Held as long as the program lives; the system lets go of it when the program ends, however it ends.
+        _lock: File,
+    },
+    Memory(Mutex<BTreeMap<PathBuf, Vec<u8>>>),
+}
+
+impl Directory {
+    /// One that ends with the program.
+    pub(crate) fn memory() -> Self {
+        Self(Place::Memory(Mutex::default()))
+    }
+
+    /// Makes the folder if need be, and private; takes it for this program alone.
+    pub(crate) fn open(root: &Path) -> Result<Self, DirectoryError> {
+        for folder in [root.to_path_buf(), root.join(PACKAGES), root.join(STATES)] {
+            make_private(&folder).map_err(failed(&folder, "made"))?;
+        }
+        let path = root.join(LOCK);
+        let lock = File::create(&path).map_err(failed(&path, "written"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(DirectoryError::InUse {
+                    path: root.to_path_buf(),
+                });
+            }
+            Err(fs::TryLockError::Error(source)) => return Err(failed(&path, "locked")(source)),
+        }
+        Ok(Self(Place::Disk {
+            root: root.to_path_buf(),
+            _lock: lock,
+        }))
+    }
+
+    /// Keeps a package and its signature; when this returns, they are on the disk.
+    pub(crate) fn keep(
+        &self,
+        digest: &str,
+        bytes: &[u8],
+        signature: Option<&str>,
+    ) -> Result<(), DirectoryError> {
+        if let Some(signature) = signature {
+            self.write(Kind::Signature, digest, signature.as_bytes().to_vec())?;
+        }
+        // A file that is there already may be damaged.
+        self.write(Kind::Package, digest, bytes.to_vec())
+    }
+
+    /// The bytes of a package; `None` when they are not there or are others than were kept.
+    pub(crate) fn package(&self, digest: &str) -> Result<Option<Vec<u8>>, DirectoryError> {
+        let bytes = self.read(Kind::Package, digest)?;
+        Ok(bytes.filter(|bytes| Digest::of(bytes).to_string() == digest))
+    }
+
+    /// The signature that was kept with a package.
+    pub(crate) fn signature(&self, digest: &str) -> Result<Option<String>, DirectoryError> {
+        let bytes = self.read(Kind::Signature, digest)?;
+        Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
+    }
+
+    /// Keeps what a detector learned.
+    pub(crate) fn keep_state(&self, digest: &str, state: &[u8]) -> Result<(), DirectoryError> {
+        let mut bytes = Digest::of(state).as_bytes().to_vec();
+        bytes.extend_from_slice(state);
+        self.write(Kind::State, digest, bytes)
+    }
+
+    /// What a detector learned, if it is there and whole.
+    pub(crate) fn state(&self, digest: &str) -> Result<Option<Vec<u8>>, DirectoryError> {
+        let bytes = self.read(Kind::State, digest)?;
+        Ok(bytes.and_then(|bytes| {
+            let (sum, state) = bytes.split_first_chunk::<CHECKSUM_BYTES>()?;
+            (Digest::of(state).as_bytes() == sum).then(|| state.to_vec())
+        }))
+    }
+
+    /// Forgets a package and all that belongs to it. What cannot be deleted now goes at the next start.
+    pub(crate) fn forget(&self, digest: &str) {
+        for kind in [Kind::Package, Kind::Signature, Kind::State] {
+            match &self.0 {
+                Place::Disk { root, .. } => {
+                    let _ = fs::remove_file(root.join(kind.path(digest)));
+                }
+                Place::Memory(files) => {
+                    lock(files).remove(&kind.path(digest));
+                }
+            }
+        }
+    }
+
+    /// Forgets what learned state there is.
+    pub(crate) fn forget_state(&self, digest: &str) {
+        match &self.0 {
+            Place::Disk { root, .. } => {
+                let _ = fs::remove_file(root.join(Kind::State.path(digest)));
+            }
+            Place::Memory(files) => {
+                lock(files).remove(&Kind::State.path(digest));
+            }
+        }
+    }
+
+    /// Deletes every file that belongs to none of these packages: what was being written when the program ended.
+    pub(crate) fn sweep(&self, digests: &BTreeSet<&str>) {
+        let Place::Disk { root, .. } = &self.0 else { return };
+        for folder in [PACKAGES, STATES] {
+            let Ok(entries) = fs::read_dir(root.join(folder)) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                let digest = name.split('.').next().unwrap_or_default();
+                if !digests.contains(digest) {
+                    tracing::info!(file = %entry.path().display(), "a file that belongs to no package is deleted");
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+    }
+
+    fn read(&self, kind: Kind, digest: &str) -> Result<Option<Vec<u8>>, DirectoryError> {
+        match &self.0 {
+            Place::Disk { root, .. } => {
+                let path = root.join(kind.path(digest));
+                match fs::read(&path) {
+                    Ok(bytes) => Ok(Some(bytes)),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                    Err(source) => Err(failed(&path, "read")(source)),
+                }
+            }
+            Place::Memory(files) => Ok(lock(files).get(&kind.path(digest)).cloned()),
+        }
+    }
+
+    fn write(&self, kind: Kind, digest: &str, bytes: Vec<u8>) -> Result<(), DirectoryError> {
+        let relative = kind.path(digest);
+        match &self.0 {
+            Place::Disk { root, .. } => {
+                let path = root.join(&relative);
+                let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+                    unreachable!("the path of a file of a package has a folder and a name");
+                };
+                write_whole(folder, name, &bytes).map_err(failed(&path, "written"))
+            }
+            Place::Memory(files) => {
+                lock(files).insert(relative, bytes);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn failed(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> DirectoryError {
+    let path = path.to_path_buf();
+    move |source| DirectoryError::Io { path, what, source }
+}
+
+/// Writes a file under another name, brings it to the disk, and renames it, so that whoever reads finds the old
+/// content or the new, never a part.
+pub(crate) fn write_whole(folder: &Path, name: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(folder.join(name))?;
+    sync_folder(folder)
+}
+
+/// Brings the names in a folder to the disk.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn make_private(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Whole values only are put in under this lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
