@@ -163,6 +163,10 @@ pub enum FailurePolicy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModelCard {
+    /// The name under which the package scores, in place of that of its component: several models of one method can
+    /// then score side by side. Lower-case ASCII letters, digits and hyphens; 1 to 64 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Schema the model was trained in, e.g. `unsw-nb15@1`.
     pub schema: String,
     /// What it was trained on, in words, with the licence of the data.

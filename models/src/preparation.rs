@@ -172,6 +172,7 @@ impl Common {
         let threshold = quantile(&scores, self.threshold_quantile);
         let above = scores.iter().filter(|&&score| score > threshold).count();
         ModelCard {
+            name: None,
             schema: format!("{}@{}", schema.id, schema.version),
             data: self.data.clone(),
             rows: rows as u64,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use netsage_api_types::{DetectorRef, ModelCard};
-use netsage_runtime::{Detector, Package};
+use netsage_runtime::{Detector, Package, is_detector_name};
 
 use crate::lineup::Failing;
 use crate::statistics::Tally;
@@ -22,9 +22,15 @@ pub struct CardError {
 
 /// Reads the card of a package.
 pub(crate) fn read_card(json: &[u8]) -> Result<ModelCard, CardError> {
-    serde_json::from_slice(json).map_err(|error| CardError {
-        message: error.to_string(),
-    })
+    let message = |message: String| CardError { message };
+    let card: ModelCard = serde_json::from_slice(json).map_err(|error| message(error.to_string()))?;
+    match &card.name {
+        // It becomes the name of a detector, so it keeps to the contract's rule for those.
+        Some(name) if !is_detector_name(name) => Err(message(format!(
+            "its name {name:?} is not 1 to 64 of a-z, 0-9 and -"
+        ))),
+        _ => Ok(card),
+    }
 }
 
 /// A package, loaded and with its instances ready.
@@ -49,9 +55,11 @@ impl Loaded {
         let description = detector.description();
         let card = detector.card().map(read_card).transpose()?;
         let from_card = || card.as_ref().map(|card| card.threshold);
-        let threshold = thresholds.get(&description.name).copied().or_else(from_card);
+        let given = card.as_ref().and_then(|card| card.name.clone());
+        let name = given.unwrap_or_else(|| description.name.clone());
+        let threshold = thresholds.get(&name).copied().or_else(from_card);
         let reference = DetectorRef {
-            name: description.name.clone(),
+            name,
             version: description.version.clone(),
             digest: detector.digest().to_string(),
             generation: 0,
@@ -132,5 +140,25 @@ impl Generation {
     /// Whether it must see the blocks of flows in their order: it has a state.
     pub fn is_in_order(&self) -> bool {
         self.loaded.detector.description().keeps_order()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_card;
+
+    #[test]
+    fn a_name_in_a_card_is_one_for_detectors() {
+        let check = |name: &str, expected: bool| {
+            let json = format!(
+                r#"{{"name":{name},"schema":"unsw-nb15@1","data":"","rows":0,"columns":[],"seed":0,"date":"","threshold":0.5,"threshold_rule":"","calibration":[],"figures":{{}},"notes":[]}}"#
+            );
+            assert_eq!(read_card(json.as_bytes()).is_ok(), expected, "{name}");
+        };
+        check("null", true);
+        check(r#""iforest-dmz""#, true);
+        check(r#""""#, false);
+        check(r#""../etc""#, false);
+        check(r#""Forest""#, false);
     }
 }

@@ -52,10 +52,15 @@ impl Description {
     }
 }
 
+/// Whether a text can be the name of a detector: 1 to 64 of a-z, 0-9 and `-`.
+pub fn is_detector_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=64).contains(&text.len()) && text.bytes().all(plain)
+}
+
 pub(crate) fn check_description(described: Described) -> Result<Description, GuestFailure> {
     let printable = |text: &str, limit: usize| text.len() <= limit && !text.chars().any(char::is_control);
-    let name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let wrong = if !(1..=64).contains(&described.name.len()) || !described.name.bytes().all(name) {
+    let wrong = if !is_detector_name(&described.name) {
         "its name is not 1 to 64 of a-z, 0-9 and -"
     } else if !is_semantic_version(&described.version) {
         "its version is not a semantic version of at most 64 bytes"

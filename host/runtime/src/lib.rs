@@ -47,7 +47,7 @@ mod statistics;
 pub use active::{ActiveDetectors, Snapshot};
 pub use check::CheckError;
 pub use columns::{ColumnContribution, ContextValues, InputColumn};
-pub use description::{Description, StateKey};
+pub use description::{Description, StateKey, is_detector_name};
 pub use detector::Detector;
 pub use error::{GoldenError, GuestFailure, LoadError, PackError, RuntimeError, ScoreError};
 pub use golden::Golden;

@@ -128,7 +128,7 @@ impl Lifecycle {
                         .map(|column| column.name.to_owned())
                         .collect(),
                 };
-                let name = description.name.clone();
+                let name = loaded.reference.name.clone();
                 let mut record = self.plan(|planner| planner.step(digest, Step::Check, wish), digest)?;
                 for a_move in &mut record.moves {
                     a_move.entry.name = Some(name.clone());
