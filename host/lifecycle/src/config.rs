@@ -32,7 +32,7 @@ pub struct Rollout {
 /// When a canary, or a package that became active a short while ago, is rolled back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GuardLimits {
-    /// Calls that must have been made before the rates below are judged.
+    /// The rates below are shares of the calls, but of at least this many: one failure in two calls is one in five.
     pub calls: u64,
     /// Largest share of calls that trap or break the contract.
     pub trap_rate: f64,
@@ -46,7 +46,8 @@ pub struct GuardLimits {
     /// any number of scores. D is also allowed what chance explains at a level of 0.001:
     /// `1.95 * sqrt((n + m) / (n * m))`.
     pub distance: f64,
-    /// Largest cost per row, as a multiple of that of the active one.
+    /// Largest cost per row, as a multiple of that of the active one; judged by the medians of 16 calls or more, or when
+    /// calls took 0.25 s together, with an allowance for what each call costs.
     pub cost_ratio: f64,
     /// A package that is promoted is watched by these limits for this long.
     pub probation: Duration,

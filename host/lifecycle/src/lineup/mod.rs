@@ -9,6 +9,7 @@
 //! in it; the same holds for a [`Trial`] as long as the two on trial are the same.
 
 mod failure;
+mod gaps;
 mod key;
 mod scorer;
 mod shadow;
@@ -265,11 +266,10 @@ impl Roster {
     pub fn publish(&self, lineup: Lineup) {
         let before = self.current.swap(Arc::new(lineup));
         self.former().push(before);
-        self.sweep();
     }
 
     /// Lets go of former line-ups that no block is scored with any more, and with them of detectors that nobody else
-    /// holds. To be called by the control side now and then; publishing does it too.
+    /// holds. To be called by the control side after each change and now and then.
     pub fn sweep(&self) {
         let mut unused = Vec::new();
         self.former().retain(|lineup| {

@@ -1,13 +1,14 @@
 //! The scoring of a block of flows.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use netsage_api_types::FailurePolicy;
 use netsage_runtime::{ContextValues, ScoreError};
 use netsage_schema::Rows;
 
 use super::failure::Stopped;
+use super::gaps::Gaps;
 use super::key::is_in_share;
 use super::verdicts::{NOT_CALIBRATED, Seat, SlotScores};
 use super::{Lineup, LineupEvent, Roster, Slot, Verdicts};
@@ -40,6 +41,7 @@ pub struct Scorer {
     pub(super) calibrated: Vec<f32>,
     bins: Box<[u32; SCORE_BINS]>,
     judging: Box<[Measured; 2]>,
+    pub(super) gaps: Gaps,
 }
 
 /// Which blocks a call takes: any, or all in their order.
@@ -62,6 +64,7 @@ impl Scorer {
             calibrated: Vec::new(),
             bins: Box::new([0; SCORE_BINS]),
             judging: Box::default(),
+            gaps: Gaps::new(),
         }
     }
 
@@ -98,6 +101,12 @@ impl Scorer {
         }
     }
 
+    /// The longest time since this was last asked in which there was a block to score and no detector at work: what
+    /// swaps, judgements and waits after failures cost.
+    pub fn take_longest_gap(&mut self) -> Duration {
+        self.gaps.take_longest()
+    }
+
     fn score_slots(
         &mut self,
         lineup: &Lineup,
@@ -108,6 +117,7 @@ impl Scorer {
         if flows.rows.is_empty() {
             return Ok(());
         }
+        self.gaps.begin();
         let wants = |in_order: bool| in_order == (order == Order::OfBlocks);
         for (index, slot) in lineup.slots.iter().enumerate() {
             if slot.scores() && wants(slot.is_in_order()) {
@@ -125,6 +135,7 @@ impl Scorer {
                 }
             }
         }
+        self.gaps.end();
         Ok(())
     }
 
@@ -284,7 +295,7 @@ impl Scorer {
     ) -> Result<(), ScoreError> {
         let (loaded, tally) = (&generation.loaded, &generation.tally);
         self.scores.clear();
-        let began = Instant::now();
+        let began = self.gaps.end();
         let scored = if rows.len() == flows.rows.len() {
             let all = 0..flows.rows.len();
             loaded
@@ -295,6 +306,7 @@ impl Scorer {
                 .detector
                 .score_rows_of(flows.rows, Some(flows.contexts), rows, &mut self.scores)
         };
+        self.gaps.begin();
         let time = began.elapsed();
         if let Err(error) = scored {
             tally.failed(rows.len(), FailureKind::of(&error), time);

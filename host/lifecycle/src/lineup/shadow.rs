@@ -67,10 +67,12 @@ impl Scorer {
                 .map(|(row, _)| *row),
         );
         if !ordinary.is_empty() {
+            self.gaps.end();
             let learnt = generation
                 .loaded
                 .detector
                 .learn(flows.rows, Some(flows.contexts), &ordinary);
+            self.gaps.begin();
             if let Err(error) = learnt {
                 generation.tally.failed_to_learn(&error);
                 tracing::warn!(

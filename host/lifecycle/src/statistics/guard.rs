@@ -7,8 +7,13 @@ use super::histogram::time_quantile;
 use super::tally::{FailureKind, Measured};
 use crate::config::GuardLimits;
 
+/// Calls that must have been made before their cost is judged: the first ones find nothing in the caches.
+const COST_CALLS: u64 = 16;
 /// Calls that took this long together are judged by their cost, however few they are.
 const DEAR_NANOSECONDS: u64 = 250_000_000;
+/// What a call may cost more than one of the active one, whatever it scores: a canary has few flows, so that each of its
+/// calls finds less in the caches.
+const CALL_ALLOWANCE_NANOSECONDS: f64 = 50_000.0;
 
 /// Why a generation was taken out: what was measured, and what is allowed.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,11 +38,13 @@ pub enum RollbackReason {
         /// Scores compared: its own, and those of the other one.
         scores: [u64; 2],
     },
-    /// Scoring a row takes it too long.
+    /// Its calls take too long.
     Cost {
-        /// Nanoseconds per row: its own, and of the other one.
+        /// Median time of a call, nanoseconds: its own, and of the active one.
         nanoseconds: [f64; 2],
-        /// Multiple that is allowed.
+        /// Mean number of flows in a call: its own, and of the active one.
+        flows: [f64; 2],
+        /// Median time that is allowed, nanoseconds.
         allowed: f64,
     },
     /// It failed several times in a row, with a new instance each time.
@@ -80,11 +87,16 @@ impl fmt::Display for RollbackReason {
             ),
             Self::Cost {
                 nanoseconds: [own, other],
+                flows: [own_flows, other_flows],
                 allowed,
-            } => write!(
-                formatter,
-                "a row costs it {own:.0} ns and the active one {other:.0} ns, where {allowed} times as much is allowed"
-            ),
+            } => {
+                let [own, other, allowed] = [own, other, allowed].map(|time| time / 1000.0);
+                write!(
+                    formatter,
+                    "its calls take {own:.0} us for {own_flows:.0} flows, where {allowed:.0} us are allowed beside the \
+                     active one's {other:.0} us for {other_flows:.0}"
+                )
+            }
             Self::InARow { failures, last } => {
                 write!(
                     formatter,
@@ -117,8 +129,8 @@ pub enum Judged {
 /// Whether a generation that did `candidate` must be taken out, compared with what the active one did.
 ///
 /// Failures are judged as a share of the calls, counting at least [`GuardLimits::calls`] of them: two failures in three
-/// calls are two of five. Costs are compared by the medians over calls of the time per row, so that a call during which
-/// the machine did something else does not count. Distances are compared as [`GuardLimits::distance`] says.
+/// calls are two of five. Costs are compared by the medians of the calls, so that a call during which the machine did
+/// something else does not count; see [`allowed_call`]. Distances are compared as [`GuardLimits::distance`] says.
 pub fn judge(
     candidate: &Measured,
     reference: Option<&Measured>,
@@ -153,16 +165,30 @@ fn failures(candidate: &Measured, limits: &GuardLimits) -> Option<RollbackReason
 }
 
 fn cost(candidate: &Measured, reference: &Measured, limits: &GuardLimits) -> Option<RollbackReason> {
-    if candidate.calls < limits.calls.max(1) && candidate.nanoseconds < DEAR_NANOSECONDS {
+    let is_enough =
+        candidate.calls >= limits.calls.max(COST_CALLS) || candidate.nanoseconds >= DEAR_NANOSECONDS;
+    if !is_enough || reference.calls == 0 {
         return None;
     }
-    let own = time_quantile(&candidate.row_time, 0.5)?;
-    // Nothing is taken off the other side for its calls, which favours the candidate.
-    let other = time_quantile(&reference.row_time, 0.5)?.max(reference.nanoseconds_per_row()?);
-    (own > other * limits.cost_ratio).then_some(RollbackReason::Cost {
-        nanoseconds: [own, other],
-        allowed: limits.cost_ratio,
+    let both = [candidate, reference];
+    let flows = both.map(|side| side.rows as f64 / side.calls as f64);
+    let [own, other] = both.map(|side| time_quantile(&side.call_time, 0.5));
+    let nanoseconds = [own?, other?];
+    let allowed = allowed_call(nanoseconds[1], flows, limits);
+    (nanoseconds[0] > allowed).then_some(RollbackReason::Cost {
+        nanoseconds,
+        flows,
+        allowed,
     })
+}
+
+/// The time that a call of a candidate may take, nanoseconds, where a call of the active one takes `active`: the part of
+/// that which each call costs, and [`GuardLimits::cost_ratio`] times the part for its flows. How much is which is not
+/// known, so both are taken for all of it, which favours the candidate: `active * (1 + ratio * flows / active's flows)`,
+/// and 50 us.
+fn allowed_call(active: f64, flows: [f64; 2], limits: &GuardLimits) -> f64 {
+    let by_flows = limits.cost_ratio * flows[0] / flows[1].max(1.0);
+    active * (1.0 + by_flows) + CALL_ALLOWANCE_NANOSECONDS
 }
 
 fn distance(candidate: &Measured, reference: &Measured, limits: &GuardLimits) -> Option<RollbackReason> {
@@ -192,15 +218,15 @@ mod tests {
     use super::super::histogram::time_bin;
     use super::*;
 
-    /// A generation whose calls of 100 rows took `row_ns` a row, with these counts of scores.
-    fn measured(calls: u64, row_ns: u64, scores: &[(usize, u64)]) -> Measured {
+    /// A generation whose calls of 100 rows took `call_us` each, with these counts of scores.
+    fn measured(calls: u64, call_us: u64, scores: &[(usize, u64)]) -> Measured {
         let mut measured = Measured {
             calls,
             rows: calls * 100,
-            nanoseconds: calls * 100 * row_ns,
+            nanoseconds: calls * call_us * 1000,
             ..Measured::default()
         };
-        measured.row_time[time_bin(row_ns)] = calls;
+        measured.call_time[time_bin(call_us * 1000)] = calls;
         for (bin, count) in scores {
             measured.calibrated[*bin] = *count;
         }
@@ -215,10 +241,10 @@ mod tests {
 
     #[test]
     fn failures_are_judged_by_their_share() {
-        let reference = measured(100, 1000, &[]);
+        let reference = measured(100, 100, &[]);
         let failing = |calls, failures| Measured {
             failures,
-            ..measured(calls, 1000, &[])
+            ..measured(calls, 100, &[])
         };
         check(
             &failing(1, [1, 0, 0]),
@@ -248,24 +274,32 @@ mod tests {
     }
 
     #[test]
-    fn cost_is_judged_after_a_few_calls_or_a_long_one() {
-        let reference = measured(100, 1000, &[]);
-        check(&measured(50, 9000, &[]), &reference, Judged::All, "stays");
-        check(&measured(4, 20_000, &[]), &reference, Judged::All, "stays");
-        let dear = "a row costs it 20480 ns and the active one 1024 ns, where 10 times as much is allowed";
-        check(&measured(5, 20_000, &[]), &reference, Judged::All, dear);
-        check(&measured(5, 20_000, &[]), &reference, Judged::Conduct, dear);
-        let very_dear = measured(1, 3_000_000, &[]);
+    fn cost_is_judged_after_some_calls_or_long_ones() {
+        let reference = measured(100, 100, &[]);
+        check(&measured(50, 1000, &[]), &reference, Judged::All, "stays");
+        check(&measured(15, 2000, &[]), &reference, Judged::All, "stays");
+        // The bins end at 2,097 and 115 us; 115 * (1 + 10) + 50 are allowed.
+        let dear = "its calls take 2097 us for 100 flows, where 1312 us are allowed beside the active one's 115 us for 100";
+        check(&measured(16, 2000, &[]), &reference, Judged::All, dear);
+        check(&measured(16, 2000, &[]), &reference, Judged::Conduct, dear);
+        let very_dear = measured(1, 300_000, &[]);
         assert!(matches!(
             judge(&very_dear, Some(&reference), &GuardLimits::default(), Judged::All),
             Some(RollbackReason::Cost { .. })
         ));
-        // One call of many in which the machine was busy.
-        let mut interrupted = measured(50, 1000, &[]);
+        // A few calls of many in which the machine was busy.
+        let mut interrupted = measured(50, 100, &[]);
         interrupted.nanoseconds += 4_000_000_000;
-        interrupted.row_time[time_bin(40_000_000)] += 1;
+        interrupted.calls += 10;
+        interrupted.call_time[time_bin(400_000_000)] += 10;
         check(&interrupted, &reference, Judged::All, "stays");
         check(&very_dear, &Measured::default(), Judged::All, "stays");
+        // Few flows in a call: most of what it takes is for the call.
+        let few_flows = Measured {
+            rows: 100,
+            ..measured(100, 100, &[])
+        };
+        check(&few_flows, &reference, Judged::All, "stays");
     }
 
     #[test]
@@ -274,18 +308,18 @@ mod tests {
         let shifted: Vec<(usize, u64)> = (56..256).map(|bin| (bin, 5)).collect();
         let far: Vec<(usize, u64)> = (156..256).map(|bin| (bin, 10)).collect();
         let few: Vec<(usize, u64)> = (0..199).map(|bin| (255 - bin, 1)).collect();
-        let reference = measured(10, 1000, &spread);
-        check(&measured(10, 1000, &spread), &reference, Judged::All, "stays");
+        let reference = measured(10, 100, &spread);
+        check(&measured(10, 100, &spread), &reference, Judged::All, "stays");
         // 0.28 apart, which is more than 0.25 and less than what chance adds to it: 1.95 * sqrt(2 / 1000) = 0.087.
-        check(&measured(10, 1000, &shifted), &reference, Judged::All, "stays");
-        check(&measured(10, 1000, &few), &reference, Judged::All, "stays");
+        check(&measured(10, 100, &shifted), &reference, Judged::All, "stays");
+        check(&measured(10, 100, &few), &reference, Judged::All, "stays");
         check(
-            &measured(10, 1000, &far),
+            &measured(10, 100, &far),
             &reference,
             Judged::All,
             "its 1000 scores lie 0.780 from the 1000 of the active one (Kolmogorov-Smirnov), where 0.337 is allowed",
         );
-        check(&measured(10, 1000, &far), &reference, Judged::Conduct, "stays");
+        check(&measured(10, 100, &far), &reference, Judged::Conduct, "stays");
         let raw = Measured {
             calibrated: [0; 256],
             squashed: reference.calibrated,
@@ -293,7 +327,7 @@ mod tests {
         };
         let both = Measured {
             squashed: raw.squashed,
-            ..measured(10, 1000, &far)
+            ..measured(10, 100, &far)
         };
         check(&both, &raw, Judged::All, "stays");
     }
@@ -303,10 +337,10 @@ mod tests {
         fn what_behaves_like_the_active_one_stays(
             counts in prop::collection::vec(0_u64..1000, 256),
             calls in 1_u64..1000,
-            row_ns in 1_u64..1_000_000,
+            call_us in 1_u64..1_000_000,
         ) {
             let scores: Vec<(usize, u64)> = counts.into_iter().enumerate().collect();
-            let one = measured(calls, row_ns, &scores);
+            let one = measured(calls, call_us, &scores);
             prop_assert_eq!(judge(&one, Some(&one), &GuardLimits::default(), Judged::All), None);
         }
 

@@ -46,7 +46,6 @@ pub struct Tally {
     calibrated: Histogram<SCORE_BINS>,
     squashed: Histogram<SCORE_BINS>,
     call_time: Histogram<TIME_BINS>,
-    row_time: Histogram<TIME_BINS>,
     /// Seconds since the first flow of the run, as the bits of a float that is not negative: they have its order.
     first_flow: AtomicU32,
     last_flow: AtomicU32,
@@ -65,16 +64,11 @@ impl Default for Tally {
             calibrated: Histogram::default(),
             squashed: Histogram::default(),
             call_time: Histogram::default(),
-            row_time: Histogram::default(),
             first_flow: AtomicU32::new(u32::MAX),
             last_flow: AtomicU32::new(0),
         }
     }
 }
-
-/// Time of a call that is taken for the call itself and not for its rows, when the cost of a row is measured. A
-/// canary's calls have few rows, so that this must not make it look dear.
-const CALL_ALLOWANCE: Duration = Duration::from_micros(20);
 
 impl Tally {
     /// Flows it scored.
@@ -97,7 +91,7 @@ impl Tally {
     pub(crate) fn scored(&self, rows: usize, above: usize, time: Duration) {
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         self.above.fetch_add(above as u64, Ordering::Relaxed);
-        self.took(rows, time);
+        self.took(time);
     }
 
     /// Counts a call that failed.
@@ -105,17 +99,15 @@ impl Tally {
         self.failed_rows.fetch_add(rows as u64, Ordering::Relaxed);
         if let Some(kind) = kind {
             self.failures[kind as usize].fetch_add(1, Ordering::Relaxed);
-            self.took(rows, time);
+            self.took(time);
         }
     }
 
-    fn took(&self, rows: usize, time: Duration) {
-        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    fn took(&self, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.calls.fetch_add(1, Ordering::Relaxed);
-        self.nanoseconds.fetch_add(nanoseconds(time), Ordering::Relaxed);
-        self.call_time.count(time_bin(nanoseconds(time)));
-        let of_rows = nanoseconds(time.saturating_sub(CALL_ALLOWANCE));
-        self.row_time.count(time_bin(of_rows / rows.max(1) as u64));
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.call_time.count(time_bin(nanoseconds));
     }
 
     /// Counts a call to learn that failed.
@@ -166,7 +158,6 @@ impl Tally {
         self.calibrated.read(&mut into.calibrated);
         self.squashed.read(&mut into.squashed);
         self.call_time.read(&mut into.call_time);
-        self.row_time.read(&mut into.row_time);
         let (first, last) = (
             self.first_flow.load(Ordering::Relaxed),
             self.last_flow.load(Ordering::Relaxed),
@@ -198,8 +189,6 @@ pub struct Measured {
     pub squashed: [u64; SCORE_BINS],
     /// Times of calls.
     pub call_time: [u64; TIME_BINS],
-    /// Times of calls per row, less an allowance for the call.
-    pub row_time: [u64; TIME_BINS],
     /// Start of the first and of the last flow, seconds since the first of the run.
     pub flow_times: Option<[f32; 2]>,
 }
@@ -217,7 +206,6 @@ impl Default for Measured {
             calibrated: [0; SCORE_BINS],
             squashed: [0; SCORE_BINS],
             call_time: [0; TIME_BINS],
-            row_time: [0; TIME_BINS],
             flow_times: None,
         }
     }
@@ -243,7 +231,6 @@ impl Measured {
             (&mut self.calibrated, &before.calibrated),
             (&mut self.squashed, &before.squashed),
             (&mut self.call_time, &before.call_time),
-            (&mut self.row_time, &before.row_time),
         ] {
             for (now, before) in now.iter_mut().zip(before) {
                 less(now, before);
