@@ -96,7 +96,8 @@ fn measure(bytes: Vec<u8>) -> Result<serde_json::Value, Failure> {
             ..RuntimeConfig::default()
         })?,
         package: Package::from_bytes(bytes)?,
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        // One core is left to those who bring packets and swap detectors.
+        threads: std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
     };
     let swaps = stand.swaps()?;
     let rollback = [
