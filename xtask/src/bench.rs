@@ -20,7 +20,7 @@ pub(crate) struct BenchArguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Subject {
-    /// Detectors in wasmtime: cold and cached load, rows per second.
+    /// Detectors in wasmtime: cold and cached load, rows per second; what hot swaps and bad versions cost.
     Runtime,
     /// Stores: alerts and flows written per second.
     Store,
@@ -44,6 +44,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let folder = workspace.target.join("netsage-bench");
     for (subject, example, inputs) in [
         (Subject::Runtime, "bench", vec![&detector]),
+        (Subject::Runtime, "bench_swaps", vec![&detector]),
         (Subject::Store, "bench_store", vec![]),
         (Subject::Decode, "bench_decode", vec![]),
         (Subject::Meter, "bench_meter", vec![&program, &folder]),
