@@ -248,3 +248,6 @@ impl Open {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

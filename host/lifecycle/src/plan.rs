@@ -267,3 +267,6 @@ fn stays(from: Option<Stage>, step: Step, to: Stage) -> bool {
 pub(crate) fn short(digest: &str) -> &str {
     digest.get(..8).unwrap_or(digest)
 }
+
+#[cfg(test)]
+mod tests;

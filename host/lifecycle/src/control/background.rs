@@ -1,4 +1,4 @@
-//! What takes long, one after another, on a thread of low priority.
+//! What takes long, one after another, on the thread `netsage-warm`.
 
 use std::sync::{Arc, Weak};
 use std::thread;

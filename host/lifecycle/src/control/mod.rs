@@ -5,7 +5,8 @@
 //! at a time; whoever makes one holds the pen.
 //!
 //! Three kinds of threads meet here. Callers (the API) make the quick moves themselves and wait for the slow ones.
-//! `netsage-warm`, at a low priority, does what takes long: checks, compiling, starting instances ([`background`]).
+//! `netsage-warm` does what takes long: checks, compiling (the runtime does that in a child process of low priority),
+//! starting instances ([`background`]).
 //! `netsage-control` does what comes by itself ([`watch`] and [`thread`]): it writes down what the scoring side found
 //! out, lets packages go on by themselves, looks into the watched folder, and saves what detectors learned.
 

@@ -58,7 +58,7 @@ pub(crate) const TRAPS: &str = "unreachable";
 
 pub(crate) const HANGS: &str = "(loop $forever (br $forever))";
 
-fn runtime() -> Arc<Runtime> {
+pub(crate) fn runtime() -> Arc<Runtime> {
     static RUNTIME: OnceLock<Arc<Runtime>> = OnceLock::new();
     let start = || {
         Runtime::new(RuntimeConfig {

@@ -1,9 +1,10 @@
-//! What the scoring side promises, whatever the detectors do.
+//! What both sides promise, whatever the detectors do.
 
 // Helpers state their expectations by panicking, like the tests that call them.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod guests;
+mod life;
 mod lineup;
 #[allow(
     dead_code,

@@ -1,0 +1,186 @@
+use netsage_api_types::{Stage, Step};
+
+use super::*;
+use crate::plan::{Planner, Wish};
+
+fn wish(why: &str) -> Wish {
+    Wish {
+        by: "ada".to_owned(),
+        why: why.to_owned(),
+        share: 0.5,
+        at: 1_700_000_000_000,
+    }
+}
+
+/// A life in several records: two packages of one name, of which the second one becomes active.
+fn records() -> Vec<Record> {
+    let mut book = Book::default();
+    let steps = [
+        ("aa", Step::Check),
+        ("aa", Step::Warm),
+        ("aa", Step::Promote),
+        ("bb", Step::Check),
+        ("bb", Step::Warm),
+        ("bb", Step::Canary),
+        ("bb", Step::Promote),
+        ("bb", Step::Rollback),
+    ];
+    let mut records = Vec::new();
+    let mut write = |book: &mut Book, make: &dyn Fn(&mut Planner)| {
+        let mut planner = Planner::new(&book.state);
+        make(&mut planner);
+        let mut moves = planner.finish();
+        moves
+            .iter_mut()
+            .for_each(|a_move| a_move.entry.name = Some("guest".to_owned()));
+        let record = Record {
+            moves,
+            ..Record::default()
+        };
+        book.apply(&record);
+        records.push(record);
+    };
+    for digest in ["aa", "bb"] {
+        write(&mut book, &|planner| {
+            planner.push(digest, Step::Stage, Stage::Staged, &wish("brought"));
+        });
+    }
+    for (digest, step) in steps {
+        write(&mut book, &|planner| {
+            planner.step(digest, step, &wish("a \"reason\"\n")).unwrap();
+        });
+    }
+    records
+}
+
+fn book_of(records: &[Record]) -> Book {
+    let mut book = Book::default();
+    records.iter().for_each(|record| book.apply(record));
+    book
+}
+
+/// The bytes of a journal of these records, and the lengths at which a line is whole.
+fn written(folder: &Path, records: &[Record]) -> (Vec<u8>, Vec<usize>) {
+    let (mut journal, _) = Journal::open(folder).unwrap();
+    let length = |folder: &Path| std::fs::read(folder.join(NAME)).unwrap().len();
+    let mut whole = vec![length(folder)];
+    for record in records {
+        journal.append(record).unwrap();
+        whole.push(length(folder));
+    }
+    (std::fs::read(folder.join(NAME)).unwrap(), whole)
+}
+
+#[test]
+fn a_journal_cut_at_any_byte_is_the_one_of_its_whole_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = records();
+    let (bytes, whole) = written(folder.path(), &records);
+    for length in 0..=bytes.len() {
+        let parsed = parse(&bytes[..length]).unwrap();
+        let lines = whole.iter().filter(|whole| **whole <= length).count();
+        assert_eq!(parsed.records.len(), lines, "cut at byte {length}");
+        // The first line holds the format and no move.
+        let expected = book_of(&records[..lines.saturating_sub(1)]);
+        assert_eq!(book_of(&parsed.records), expected, "cut at byte {length}");
+    }
+    // On the disk: each line cut in its middle, and the journal goes on behind it.
+    for line in 1..whole.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let cut = usize::midpoint(whole[line - 1], whole[line]);
+        std::fs::write(folder.path().join(NAME), &bytes[..cut]).unwrap();
+        let (mut journal, book) = Journal::open(folder.path()).unwrap();
+        assert_eq!(book, book_of(&records[..line - 1]));
+        for record in &records[line - 1..] {
+            journal.append(record).unwrap();
+        }
+        drop(journal);
+        let (_, again) = Journal::open(folder.path()).unwrap();
+        assert_eq!(again, book_of(&records), "line {line}");
+    }
+}
+
+#[test]
+fn a_damaged_byte_ends_the_journal_before_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bytes, whole) = written(folder.path(), &records());
+    for place in 0..bytes.len() {
+        for damage in [1, 0x20, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= damage;
+            let lines = whole.iter().filter(|whole| **whole <= place).count();
+            let parsed = parse(&damaged).unwrap();
+            assert_eq!(parsed.records.len(), lines, "byte {place} damaged by {damage:#x}");
+        }
+    }
+    // What is cut off of a damaged journal is kept for people.
+    let mut damaged = bytes.clone();
+    damaged[whole[3] + 30] ^= 1;
+    std::fs::write(folder.path().join(NAME), &damaged).unwrap();
+    Journal::open(folder.path()).unwrap();
+    assert_eq!(
+        std::fs::read(folder.path().join(DAMAGED)).unwrap(),
+        damaged[whole[3]..]
+    );
+}
+
+#[test]
+fn what_is_whole_and_not_understood_is_not_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = r#"{"moves":[],"of_the_future":1}"#;
+    let line = format!("{} {json}\n", checksum(json.as_bytes()));
+    std::fs::write(folder.path().join(NAME), &line).unwrap();
+    let error = Journal::open(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("newer version"), "{error}");
+    assert_eq!(std::fs::read_to_string(folder.path().join(NAME)).unwrap(), line);
+}
+
+#[test]
+fn a_long_journal_is_written_anew_and_says_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut journal, mut book) = Journal::open(folder.path()).unwrap();
+    let mut rewritten = 0;
+    let planned = |book: &Book, make: &dyn Fn(&mut Planner)| {
+        let mut planner = Planner::new(&book.state);
+        make(&mut planner);
+        let moves = planner.finish();
+        Record {
+            moves,
+            ..Record::default()
+        }
+    };
+    let first = planned(&book, &|planner| {
+        planner.push("aa", Step::Stage, Stage::Staged, &wish(""));
+    });
+    journal.append(&first).unwrap();
+    book.apply(&first);
+    for turn in 0..MOST_ENTRIES + 10 {
+        let step = if turn % 2 == 0 {
+            Step::Quarantine
+        } else {
+            Step::Release
+        };
+        let record = planned(&book, &|planner| planner.step("aa", step, &wish("turn")).unwrap());
+        // Waiting for the disk thousands of times would take long, and shows nothing here.
+        let open = journal.open.as_mut().unwrap();
+        open.entries += 1;
+        book.apply(&record);
+        if journal.is_full() {
+            journal.compact(&book).unwrap();
+            rewritten += 1;
+        }
+    }
+    assert_eq!(rewritten, 1);
+    assert!(book.history.len() <= MOST_ENTRIES);
+    journal.compact(&book).unwrap();
+    let last = planned(&book, &|planner| {
+        planner.step("aa", Step::Quarantine, &wish("last")).unwrap();
+    });
+    journal.append(&last).unwrap();
+    book.apply(&last);
+    drop(journal);
+    let (_, again) = Journal::open(folder.path()).unwrap();
+    assert_eq!(again.state, book.state);
+    assert_eq!(again.history.back(), book.history.back());
+    assert!(again.history.len() > MOST_ENTRIES / 2 - 1);
+}

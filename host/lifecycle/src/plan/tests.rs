@@ -1,0 +1,139 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::state::{Book, Record};
+
+fn wish() -> Wish {
+    Wish {
+        by: "ada".to_owned(),
+        why: "because".to_owned(),
+        share: 0.1,
+        at: 7,
+    }
+}
+
+const NAMES: [&str; 2] = ["one", "two"];
+
+/// Six packages, of two names.
+fn name_of(package: usize) -> &'static str {
+    NAMES[package % 2]
+}
+
+fn digest(package: usize) -> String {
+    format!("{package:064x}")
+}
+
+fn apply(book: &mut Book, records: &mut Vec<Record>, planner: Planner) {
+    let mut moves = planner.finish();
+    for a_move in &mut moves {
+        let package = usize::from_str_radix(&a_move.entry.digest, 16).unwrap();
+        a_move.entry.name = Some(name_of(package).to_owned());
+    }
+    let record = Record {
+        moves,
+        ..Record::default()
+    };
+    book.apply(&record);
+    records.push(record);
+}
+
+proptest! {
+    #[test]
+    fn any_steps_keep_the_order(steps in proptest::collection::vec((0..6_usize, 0..STEPS.len()), 1..80)) {
+        let (mut book, mut records) = (Book::default(), Vec::new());
+        for package in 0..6 {
+            let mut planner = Planner::new(&book.state);
+            planner.push(&digest(package), Step::Stage, Stage::Staged, &wish());
+            apply(&mut book, &mut records, planner);
+        }
+        for (package, step) in steps {
+            let (digest, step) = (digest(package), STEPS[step]);
+            let can = possible(&book.state, &digest).contains(&step);
+            let mut planner = Planner::new(&book.state);
+            match planner.step(&digest, step, &wish()) {
+                Ok(()) => {
+                    prop_assert!(can);
+                    apply(&mut book, &mut records, planner);
+                }
+                Err(Impossible::ManyShadows { .. }) => {}
+                Err(_) => prop_assert!(!can, "{step:?}"),
+            }
+            for name in NAMES {
+                prop_assert!(book.state.at(name, Stage::Active).count() <= 1);
+                prop_assert!(book.state.at(name, Stage::Canary).count() <= 1);
+                if let Some(previous) = book.state.previous(name) {
+                    prop_assert_eq!(book.state.packages[previous].stage, Stage::Retired);
+                }
+            }
+        }
+        // Numbers rise and are given once, to those that begin to score.
+        let mut generations = BTreeSet::new();
+        for (place, entry) in book.history.iter().enumerate() {
+            prop_assert_eq!(entry.number, place as u64 + 1);
+            let begins = crate::transition::scores(entry.to) && entry.from != Some(entry.to);
+            prop_assert_eq!(entry.generation.is_some(), begins);
+            if let Some(generation) = entry.generation {
+                prop_assert!(generations.last().is_none_or(|last| *last < generation));
+                generations.insert(generation);
+            }
+        }
+        // The journal says the same again, also from its middle on.
+        let mut replayed = Book::default();
+        for (place, record) in records.iter().enumerate() {
+            if place == records.len() / 2 {
+                let snapshot = replayed.snapshot();
+                replayed = Book::default();
+                replayed.apply(&snapshot);
+            }
+            replayed.apply(record);
+        }
+        prop_assert_eq!(replayed, book);
+    }
+}
+
+/// A state in which packages 0, 2 and 4, all of name `one`, became active one after another.
+fn three_activations() -> (Book, Vec<Record>) {
+    let (mut book, mut records) = (Book::default(), Vec::new());
+    for package in [0, 2, 4] {
+        let mut planner = Planner::new(&book.state);
+        planner.push(&digest(package), Step::Stage, Stage::Staged, &wish());
+        apply(&mut book, &mut records, planner);
+        for step in [Step::Check, Step::Warm, Step::Promote] {
+            let mut planner = Planner::new(&book.state);
+            planner.step(&digest(package), step, &wish()).unwrap();
+            apply(&mut book, &mut records, planner);
+        }
+    }
+    (book, records)
+}
+
+#[test]
+fn rollbacks_go_back_one_by_one_and_end() {
+    let (mut book, mut records) = three_activations();
+    for (active, previous) in [(4, Some(2)), (2, Some(0)), (0, None)] {
+        let active = digest(active);
+        assert_eq!(book.state.active("one"), Some(active.as_str()));
+        assert_eq!(book.state.previous("one"), previous.map(digest).as_deref());
+        let mut planner = Planner::new(&book.state);
+        let outcome = planner.step(&active, Step::Rollback, &wish());
+        assert_eq!(outcome.is_ok(), previous.is_some());
+        apply(&mut book, &mut records, planner);
+    }
+}
+
+#[test]
+fn whoever_is_quarantined_while_active_is_followed_by_the_one_before() {
+    let (mut book, mut records) = three_activations();
+    let mut planner = Planner::new(&book.state);
+    planner.step(&digest(4), Step::Quarantine, &wish()).unwrap();
+    apply(&mut book, &mut records, planner);
+    assert_eq!(book.state.active("one"), Some(digest(2).as_str()));
+    let last = book.history.back().unwrap();
+    assert_eq!(
+        (last.digest.as_str(), last.generation),
+        (digest(2).as_str(), Some(4))
+    );
+    assert!(last.why.contains("was quarantined: because"), "{}", last.why);
+}
