@@ -10,8 +10,15 @@ mod evidence;
 #[cfg(feature = "live")]
 mod live;
 mod measures;
+#[allow(
+    dead_code,
+    reason = "shared with the tests of the runtime, which need more of it"
+)]
+#[path = "../../runtime/tests/it/recipe.rs"]
+mod recipe;
 mod replay;
 mod schemas;
 mod support;
+mod swaps;
 #[cfg(feature = "live")]
 mod wire;
