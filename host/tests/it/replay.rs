@@ -1,67 +1,8 @@
 //! Replays: every flow once, whatever happens on the way.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-
-use netsage_host::assets::Bundled;
-use netsage_host::catalog::read_package;
 
 use super::support::{Home, Server, packages_built, stderr};
-
-#[test]
-fn twenty_swaps_lose_no_flow_and_score_none_twice() {
-    if !packages_built() {
-        return;
-    }
-    let home = Home::new();
-    let capture = home.capture(20_000);
-    let server = Server::start(
-        &home,
-        &["--pcap", capture.to_str().unwrap(), "--queue-blocks", "2"],
-    );
-    let digests: Vec<String> = Bundled::ALL
-        .iter()
-        .map(|bundled| read_package(bundled.name()).unwrap().digest().to_string())
-        .collect();
-    for swap in 0..20 {
-        let digest = &digests[swap % 2];
-        let (status, answer) = server.post(&format!("/api/v1/detectors/{digest}/activate"), b"", &[]);
-        assert_eq!(status, 200, "{answer}");
-        assert_eq!(answer["active"]["digest"], *digest);
-    }
-    assert_eq!(
-        server.health()["finished"],
-        false,
-        "every swap fell into the replay; a longer capture is needed where this does not hold"
-    );
-    server.wait_until_finished();
-    let counters = server.health()["counters"].clone();
-    let flows = counters["flows"].as_u64().unwrap();
-    assert!(flows >= 20_000, "{counters}");
-    assert_eq!(counters["flows_scored"].as_u64(), Some(flows), "{counters}");
-    assert_eq!(counters["flows_failed"].as_u64(), Some(0), "{counters}");
-    let stored = server.all("/api/v1/flows");
-    let ids: BTreeSet<&str> = stored.iter().map(|flow| flow["id"].as_str().unwrap()).collect();
-    assert_eq!(ids.len(), stored.len(), "an id is listed twice");
-    assert_eq!(ids.len() as u64, flows);
-    assert!(
-        stored
-            .iter()
-            .all(|flow| flow["scores"].as_array().unwrap().len() == 1)
-    );
-    let scored: u64 = server
-        .get("/api/v1/detectors")
-        .1
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|info| info["scored"].as_u64().unwrap())
-        .sum();
-    assert_eq!(
-        scored, flows,
-        "each flow is scored by one of the two packages, once"
-    );
-}
 
 #[test]
 fn a_kill_in_mid_replay_leaves_no_duplicate() {

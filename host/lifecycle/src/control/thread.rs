@@ -87,7 +87,10 @@ impl Lifecycle {
         let still_scores = {
             let desk = self.desk();
             let current = desk.live.get(digest).and_then(|live| live.generation.as_ref());
-            current.is_some_and(|current| Arc::ptr_eq(current, generation))
+            let stage = desk.book.state.packages.get(digest).map(|known| known.stage);
+            // A retired one keeps its generation, to be brought back.
+            let at_work = matches!(stage, Some(Stage::Shadow | Stage::Canary | Stage::Active));
+            at_work && current.is_some_and(|current| Arc::ptr_eq(current, generation))
         };
         if !still_scores {
             // Somebody was faster.
