@@ -20,7 +20,8 @@ pub(crate) struct BenchArguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Subject {
-    /// Detectors in wasmtime: cold and cached load, rows per second; what hot swaps and bad versions cost.
+    /// Detectors in wasmtime: what a call, a row and a load cost beside the native build, what a hostile detector costs
+    /// the others, the memory of an idle `netsage run`; what hot swaps and bad versions cost.
     Runtime,
     /// Stores: alerts and flows written per second.
     Store,
@@ -43,7 +44,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         .join(format!("packages/{}.wasm", build::BUNDLED[0]));
     let folder = workspace.target.join("netsage-bench");
     for (subject, example, inputs) in [
-        (Subject::Runtime, "bench", vec![&detector]),
+        (Subject::Runtime, "bench", vec![&detector, &program]),
         (Subject::Runtime, "bench_swaps", vec![&detector]),
         (Subject::Store, "bench_store", vec![]),
         (Subject::Decode, "bench_decode", vec![]),

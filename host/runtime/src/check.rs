@@ -14,6 +14,31 @@ const MAJOR_VERSION: &str = "1";
 /// Names are quoted in messages and in generated JavaScript; nothing longer is a name.
 const MAX_NAME_BYTES: usize = 128;
 
+/// How much code is compiled at most. Compiling takes time and memory in proportion to it, and more than that for one
+/// very long function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodeLimits {
+    /// The component without artifact, card and golden vectors, bytes.
+    pub bytes: usize,
+    /// Functions, those of all modules together.
+    pub functions: usize,
+    /// The body of one function, bytes.
+    pub function_bytes: usize,
+    /// Modules and components in it.
+    pub modules: usize,
+}
+
+impl Default for CodeLimits {
+    fn default() -> Self {
+        Self {
+            bytes: 32 << 20,
+            functions: 100_000,
+            function_bytes: 1 << 20,
+            modules: 64,
+        }
+    }
+}
+
 /// Why a component cannot be a detector here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
@@ -25,8 +50,20 @@ pub enum CheckError {
         /// What is wrong there.
         reason: String,
     },
+    /// There is too much of it.
+    #[error(
+        "the component has {found} {what}, and {limit} are allowed; build it with less code, or raise the limit"
+    )]
+    TooLarge {
+        /// What there is too much of, with its unit.
+        what: &'static str,
+        /// How much, at least.
+        found: usize,
+        /// The most there may be.
+        limit: usize,
+    },
     /// It wants something from the host.
-    #[error("a detector may import nothing, but this one imports {}; build it for wasm32-unknown-unknown without these", list(.0))]
+    #[error("a detector may import nothing, but this one imports {}; build it for wasm32-unknown-unknown", list(.0))]
     Imports(Vec<RefusedImport>),
     /// A name holds characters that no name of ours holds.
     #[error(
@@ -65,12 +102,14 @@ pub struct RefusedImport {
     pub name: String,
     /// Why a detector must not have it.
     pub reason: &'static str,
+    /// How to do without.
+    pub advice: &'static str,
 }
 
 fn list(imports: &[RefusedImport]) -> String {
     let items: Vec<String> = imports
         .iter()
-        .map(|import| format!("`{}` ({})", import.name, import.reason))
+        .map(|import| format!("`{}` ({}; {})", import.name, import.reason, import.advice))
         .collect();
     items.join(", ")
 }
@@ -88,11 +127,19 @@ pub fn check(package: &Package) -> Result<(), CheckError> {
 /// # Errors
 /// See [`CheckError`].
 pub fn check_component(code: &[u8]) -> Result<(), CheckError> {
-    let surface = Surface::read(code)?;
+    check_code(code, &CodeLimits::default())
+}
+
+/// As [`check_component`], with limits of one's own.
+///
+/// # Errors
+/// See [`CheckError`].
+pub fn check_code(code: &[u8], limits: &CodeLimits) -> Result<(), CheckError> {
+    let surface = Surface::read(code, limits)?;
     if !surface.imports.is_empty() {
-        let refused = surface.imports.into_iter().map(|name| RefusedImport {
-            reason: reason(&name),
-            name,
+        let refused = surface.imports.into_iter().map(|name| {
+            let (reason, advice) = refusal(&name);
+            RefusedImport { name, reason, advice }
         });
         return Err(CheckError::Imports(refused.collect()));
     }
@@ -143,12 +190,27 @@ struct Surface {
 }
 
 impl Surface {
-    fn read(code: &[u8]) -> Result<Self, CheckError> {
+    fn read(code: &[u8], limits: &CodeLimits) -> Result<Self, CheckError> {
+        within("bytes of code", code.len(), limits.bytes)?;
         let mut surface = Self::default();
         let mut depth = 0_u32;
+        let (mut functions, mut modules) = (0_usize, 0);
         for payload in Parser::new(0).parse_all(code) {
             match payload.map_err(damaged)? {
-                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                    depth += 1;
+                    modules += 1;
+                    within("modules", modules, limits.modules)?;
+                }
+                Payload::CodeSectionStart { count, .. } => {
+                    functions = functions.saturating_add(count as usize);
+                    within("functions", functions, limits.functions)?;
+                }
+                Payload::CodeSectionEntry(body) => {
+                    let range = body.range();
+                    let bytes = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+                    within("bytes of code in one function", bytes, limits.function_bytes)?;
+                }
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentImportSection(section) if depth == 0 => {
                     for import in section {
@@ -171,6 +233,13 @@ impl Surface {
     }
 }
 
+fn within(what: &'static str, found: usize, limit: usize) -> Result<(), CheckError> {
+    if found > limit {
+        return Err(CheckError::TooLarge { what, found, limit });
+    }
+    Ok(())
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "used as a function in `map_err`")]
 fn damaged(error: wasmparser::BinaryReaderError) -> CheckError {
     CheckError::Damaged {
@@ -179,34 +248,53 @@ fn damaged(error: wasmparser::BinaryReaderError) -> CheckError {
     }
 }
 
-/// Why an import is refused, by what it would give.
-fn reason(import: &str) -> &'static str {
-    const REASONS: [(&str, &str); 7] = [
+/// Why an import is refused, by what it would give, and how to do without it.
+fn refusal(import: &str) -> (&'static str, &'static str) {
+    const REFUSALS: [(&str, &str, &str); 7] = [
         (
             "wasi:clocks/",
             "a clock: scores would depend on when they are made",
+            "ask for the column `context.start-time`",
         ),
-        ("wasi:random/", "random numbers: scores could not be repeated"),
+        (
+            "wasi:random/",
+            "random numbers: scores could not be repeated",
+            "seed a generator from the artifact, and hash maps with a constant",
+        ),
         (
             "wasi:filesystem/",
             "files: a detector sees only the rows it is given",
+            "put what it reads into the artifact",
         ),
         (
             "wasi:sockets/",
             "the network: what it sees must not leave the host",
+            "leave out what connects",
         ),
-        ("wasi:http/", "the network: what it sees must not leave the host"),
+        (
+            "wasi:http/",
+            "the network: what it sees must not leave the host",
+            "leave out what connects",
+        ),
         (
             "wasi:cli/",
             "the process: a detector sees only the rows it is given",
+            "leave out arguments, variables and printing; a panic's message is such printing too",
         ),
-        ("wasi:io/", "streams: a detector sees only the rows it is given"),
+        (
+            "wasi:io/",
+            "streams: a detector sees only the rows it is given",
+            "leave out printing and reading",
+        ),
     ];
-    REASONS
+    REFUSALS
         .iter()
-        .find(|(prefix, _)| import.starts_with(prefix))
+        .find(|(prefix, ..)| import.starts_with(prefix))
         .map_or(
-            "this host gives a detector nothing but its rows",
-            |(_, reason)| reason,
+            (
+                "this host gives a detector nothing but its rows",
+                "leave out what calls it",
+            ),
+            |(_, reason, advice)| (*reason, *advice),
         )
 }

@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use netsage_schema::{Rows, Schema};
-use wasmtime::StoreLimits;
 use wasmtime::component::InstancePre;
 
 use crate::MAX_BLOCK_ROWS;
 use crate::columns::{ColumnContribution, ContextValues, InputColumn, Projection};
 use crate::description::Description;
-use crate::engine::Sandbox;
+use crate::engine::{Sandbox, Usage};
 use crate::error::{GoldenError, GuestFailure, LoadError, ScoreError};
 use crate::golden::{self, Golden};
 use crate::instance::{Budgets, Instance, Started};
@@ -27,7 +26,7 @@ pub struct Detector {
     package: Package,
     description: Description,
     projection: Projection,
-    code: InstancePre<StoreLimits>,
+    code: InstancePre<Usage>,
     sandbox: Arc<Sandbox>,
     budgets: Budgets,
     pool: Pool<Instance>,
@@ -40,7 +39,7 @@ impl Detector {
     /// Starts the first instance and asks it what it is.
     pub(crate) fn start(
         sandbox: Arc<Sandbox>,
-        code: InstancePre<StoreLimits>,
+        code: InstancePre<Usage>,
         package: &Package,
         schema: &'static Schema,
         budgets: Budgets,

@@ -1,19 +1,20 @@
-//! The wasmtime engine and the thread that makes its clock tick.
+//! The wasmtime engine, the limits of what runs in it, and the thread that makes its clock tick.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, OptLevel, Store, StoreLimits, StoreLimitsBuilder};
+use wasmtime::{Config, Engine, OptLevel, ResourceLimiter, Store};
 
 use crate::error::RuntimeError;
 use crate::runtime::RuntimeConfig;
 
-/// Stack of a detector, bytes. Deep recursion ends in a trap long before it meets the stack of the host.
-const STACK_BYTES: usize = 512 << 10;
-/// What one call may hand to the host, bytes: lists and strings are checked after they were copied, so the
-/// copy itself needs a bound. A guest can otherwise return a million strings that share one megabyte.
-const MAX_RETURN_BYTES: usize = 4 << 20;
+/// Linear memories of one instance. A component of one module has one.
+const MEMORIES: usize = 4;
+/// Tables of one instance.
+const TABLES: usize = 16;
+/// Fuel of an instance whose instructions are counted: more than it can use.
+pub(crate) const MUCH_FUEL: u64 = u64::MAX / 2;
 
 /// An engine whose epoch advances for as long as anybody holds it.
 ///
@@ -22,6 +23,8 @@ pub(crate) struct Sandbox {
     pub(crate) engine: Engine,
     limits: Limits,
     tick: Duration,
+    /// Whether instructions are counted in place of time.
+    counts: bool,
     // Dropping the sender ends the thread.
     stop: Option<Sender<()>>,
     ticker: Option<JoinHandle<()>>,
@@ -30,15 +33,18 @@ pub(crate) struct Sandbox {
 #[derive(Clone, Copy)]
 struct Limits {
     memory_bytes: usize,
+    table_elements: usize,
+    core_instances: usize,
+    /// What one call may hand to the host, bytes: lists and strings are checked after they were copied, so the copy
+    /// itself needs a bound. A guest can otherwise return a million strings that share one megabyte.
+    return_bytes: usize,
 }
 
 impl Sandbox {
     pub(crate) fn new(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
-        let engine =
-            Engine::new(&engine_config()).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
-        let tick = config.tick.max(Duration::from_millis(1));
+        let mut sandbox = Self::with_engine(config, &engine_config(config.stack_limit))?;
         let (stop, stopped) = mpsc::channel::<()>();
-        let clock = engine.clone();
+        let (tick, clock) = (sandbox.tick, sandbox.engine.clone());
         // A thread of its own: on a busy pool the one task that must not be late would be.
         let ticker = std::thread::Builder::new()
             .name("netsage-epoch".to_owned())
@@ -48,35 +54,53 @@ impl Sandbox {
                 }
             })
             .map_err(RuntimeError::Ticker)?;
-        let limits = Limits {
-            memory_bytes: config.memory_limit,
-        };
+        sandbox.stop = Some(stop);
+        sandbox.ticker = Some(ticker);
+        Ok(sandbox)
+    }
+
+    /// A sandbox that counts instructions and has no clock.
+    pub(crate) fn counting(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
+        let mut engine = engine_config(config.stack_limit);
+        engine.epoch_interruption(false).consume_fuel(true);
+        let mut sandbox = Self::with_engine(config, &engine)?;
+        sandbox.counts = true;
+        Ok(sandbox)
+    }
+
+    fn with_engine(config: &RuntimeConfig, engine: &Config) -> Result<Self, RuntimeError> {
         Ok(Self {
-            engine,
-            limits,
-            tick,
-            stop: Some(stop),
-            ticker: Some(ticker),
+            engine: Engine::new(engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?,
+            limits: Limits {
+                memory_bytes: config.memory_limit,
+                table_elements: config.table_limit,
+                core_instances: config.core_instance_limit,
+                return_bytes: config.return_limit,
+            },
+            tick: config.tick.max(Duration::from_millis(1)),
+            counts: false,
+            stop: None,
+            ticker: None,
         })
     }
 
     /// A store with every limit in place and `budget` to instantiate in.
-    pub(crate) fn store(&self, budget: Duration) -> Store<StoreLimits> {
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(self.limits.memory_bytes)
-            .table_elements(100_000)
-            .instances(16)
-            .tables(16)
-            .memories(4)
-            // A guest that cannot grow its memory ends in some trap anyway; this one says why.
-            .trap_on_grow_failure(true)
-            .build();
-        let mut store = Store::new(&self.engine, limits);
-        store.limiter(|limits| limits);
-        store.set_hostcall_fuel(MAX_RETURN_BYTES);
-        store.epoch_deadline_trap();
-        store.set_epoch_deadline(self.ticks(budget));
-        store
+    pub(crate) fn store(&self, budget: Duration) -> wasmtime::Result<Store<Usage>> {
+        let usage = Usage {
+            limits: self.limits,
+            memory_bytes: 0,
+            table_elements: 0,
+        };
+        let mut store = Store::new(&self.engine, usage);
+        store.limiter(|usage| usage);
+        store.set_hostcall_fuel(self.limits.return_bytes);
+        if self.counts {
+            store.set_fuel(MUCH_FUEL)?;
+        } else {
+            store.epoch_deadline_trap();
+            store.set_epoch_deadline(self.ticks(budget));
+        }
+        Ok(store)
     }
 
     /// How many ticks cover `budget`; one more, because the current tick has partly passed.
@@ -96,13 +120,81 @@ impl Drop for Sandbox {
     }
 }
 
-fn engine_config() -> Config {
+/// What an instance has taken, and what it may. All memories together and all tables together have one limit each.
+/// What exceeds it ends the call with words, where wasm would only be told that there is no more.
+pub(crate) struct Usage {
+    limits: Limits,
+    memory_bytes: usize,
+    table_elements: usize,
+}
+
+/// Adds the growth from `current` to `desired` to `total`, unless that exceeds the limit.
+fn grow(
+    total: &mut usize,
+    current: usize,
+    desired: usize,
+    limit: usize,
+    what: &str,
+) -> wasmtime::Result<bool> {
+    let wanted = total.saturating_add(desired.saturating_sub(current));
+    if wanted > limit {
+        return Err(wasmtime::format_err!(
+            "it wanted to grow to {wanted} {what}; {limit} are allowed"
+        ));
+    }
+    *total = wanted;
+    Ok(true)
+}
+
+impl ResourceLimiter for Usage {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let limit = self.limits.memory_bytes;
+        grow(&mut self.memory_bytes, current, desired, limit, "bytes of memory")
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let limit = self.limits.table_elements;
+        grow(
+            &mut self.table_elements,
+            current,
+            desired,
+            limit,
+            "elements of tables",
+        )
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.core_instances
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
+    }
+}
+
+/// The same for whoever compiles and whoever runs, or else the one does not take the code of the other.
+pub(crate) fn engine_config(stack_limit: usize) -> Config {
     // Memory is allocated on demand: instances live as long as their detector, so a pool of memory slots would
     // save its 0.2 ms only where an instance is replaced, and would reserve every slot at its largest.
     let mut config = Config::new();
     config
         .epoch_interruption(true)
-        .max_wasm_stack(STACK_BYTES)
+        // Deep recursion ends in a trap long before it meets the stack of the host.
+        .max_wasm_stack(stack_limit)
         .cranelift_opt_level(OptLevel::Speed)
         // Deterministic instructions only: the same component gives the same bits in a browser. One form of
         // NaN costs nothing that can be measured on the forest.

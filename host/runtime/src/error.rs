@@ -140,6 +140,18 @@ pub enum LoadError {
     /// The code is not valid WebAssembly for this host.
     #[error("the code of the package is not valid: {0}; build it again for wasm32-unknown-unknown")]
     Invalid(String),
+    /// Compiling took too long.
+    #[error(
+        "the code of the package was not compiled within {budget:?}, the time there is for it; build it with less or \
+         simpler code, or raise the limit"
+    )]
+    CompileTime {
+        /// The time there was.
+        budget: Duration,
+    },
+    /// The process that compiles failed.
+    #[error("the process that compiles detectors failed: {0}; start the program again, or free some memory")]
+    Compiler(String),
     /// The exported functions do not have the types of the contract.
     #[error("the component is built for another world: {0}; build it against wit/detector.wit")]
     OtherWorld(String),

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use wasmtime::component::{InstancePre, ResourceAny};
-use wasmtime::{Store, StoreLimits, Trap};
+use wasmtime::{Store, Trap};
 
 use crate::bindings::exports::netsage::detector::detector::{Block, Error, Explanation};
 use crate::bindings::{NetsageDetector, NetsageDetectorIndices};
 use crate::description::{Description, check_description};
-use crate::engine::Sandbox;
+use crate::engine::{MUCH_FUEL, Sandbox, Usage};
 use crate::error::{GuestFailure, LoadError};
 
 /// Longest text of a detector that is kept, bytes.
@@ -17,6 +17,9 @@ const MAX_TEXT_BYTES: usize = 1024;
 const SHARE_SLACK: f32 = 1e-3;
 /// The largest saved state, bytes (a promise of the contract).
 const MAX_STATE_BYTES: usize = 16 << 20;
+
+/// What wasmtime says of an answer beyond the limit; its error has no type to ask for.
+const TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// How long calls may take.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +40,7 @@ impl Budgets {
 
 /// An instance that has started and has no model yet.
 pub(crate) struct Started {
-    store: Store<StoreLimits>,
+    store: Store<Usage>,
     bindings: NetsageDetector,
 }
 
@@ -52,11 +55,13 @@ pub(crate) struct Instance {
 impl Started {
     pub(crate) fn new(
         sandbox: &Sandbox,
-        code: &InstancePre<StoreLimits>,
+        code: &InstancePre<Usage>,
         budgets: &Budgets,
     ) -> Result<Self, LoadError> {
         // The deadline is set before instantiation, because a start function runs then.
-        let mut store = sandbox.store(budgets.open);
+        let mut store = sandbox
+            .store(budgets.open)
+            .map_err(|error| failure("instantiate", budgets.open, &error))?;
         let instance = code
             .instantiate(&mut store)
             .map_err(|error| failure("instantiate", budgets.open, &error))?;
@@ -213,6 +218,11 @@ impl Instance {
         Ok(state)
     }
 
+    /// Instructions since the instance was started, where they are counted.
+    pub(crate) fn instructions(&self) -> u64 {
+        self.started.store.get_fuel().map_or(0, |left| MUCH_FUEL - left)
+    }
+
     /// Explains the one row in `values`: entries that are in range and finite, or a failure.
     pub(crate) fn explain(
         &mut self,
@@ -302,6 +312,9 @@ fn refusal(call: &'static str, error: Error) -> GuestFailure {
 fn failure(call: &'static str, budget: Duration, error: &wasmtime::Error) -> GuestFailure {
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => GuestFailure::Overrun { call, budget },
+        _ if error.root_cause().to_string().contains(TOO_MUCH) => {
+            broken(call, "it handed over more at once than the host takes".to_owned())
+        }
         _ => GuestFailure::Trap {
             call,
             reason: clean(&format!("{error:#}")),

@@ -30,13 +30,14 @@
 mod active;
 mod bindings;
 pub mod browser;
-mod cache;
 pub mod check;
+mod code;
 mod columns;
 mod description;
 mod detector;
 mod engine;
 mod error;
+pub mod fuel;
 pub mod golden;
 mod instance;
 pub mod package;
@@ -45,7 +46,8 @@ mod runtime;
 mod statistics;
 
 pub use active::{ActiveDetectors, Snapshot};
-pub use check::CheckError;
+pub use check::{CheckError, CodeLimits};
+pub use code::compiler::{self, Compiler};
 pub use columns::{ColumnContribution, ContextValues, InputColumn};
 pub use description::{Description, StateKey, is_detector_name};
 pub use detector::Detector;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use netsage_schema::Schema;
 use wasmtime::component::{Component, Linker};
 
-use crate::cache::Cache;
-use crate::check;
+use crate::check::{self, CheckError, CodeLimits};
+use crate::code::cache::Cache;
+use crate::code::compiler::Compiler;
 use crate::detector::Detector;
 use crate::engine::Sandbox;
 use crate::error::{GoldenError, LoadError, PackError, RuntimeError, ScoreError};
@@ -24,8 +25,24 @@ pub struct RuntimeConfig {
     pub cache_dir: Option<PathBuf>,
     /// Most instances of a detector without state: as many as threads score at once.
     pub workers: usize,
-    /// Most memory of one instance, bytes.
+    /// Most memory of one instance, bytes, all its linear memories together.
     pub memory_limit: usize,
+    /// Most elements in the tables of one instance, all together.
+    pub table_limit: usize,
+    /// Stack of one instance, bytes.
+    pub stack_limit: usize,
+    /// Most core instances that a component is made of.
+    pub core_instance_limit: usize,
+    /// Most that one answer hands to the host, bytes; a saved state has a limit of its own, 16 MiB.
+    pub return_limit: usize,
+    /// Largest artifact, bytes; none is larger than [`package::MAX_ARTIFACT_BYTES`].
+    pub artifact_limit: usize,
+    /// Most code that is compiled.
+    pub code: CodeLimits,
+    /// Who compiles.
+    pub compiler: Compiler,
+    /// Time to compile a component, by the clock on the wall. It bites where a child process compiles.
+    pub compile_budget: Duration,
     /// Time to start an instance and open its artifact.
     pub open_budget: Duration,
     /// Time for any other call, on top of which comes `row_budget` for each row. By the clock on the wall,
@@ -43,10 +60,28 @@ impl Default for RuntimeConfig {
             cache_dir: None,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             memory_limit: 256 << 20,
+            table_limit: 100_000,
+            stack_limit: 512 << 10,
+            core_instance_limit: 16,
+            return_limit: 4 << 20,
+            artifact_limit: package::MAX_ARTIFACT_BYTES,
+            code: CodeLimits::default(),
+            compiler: Compiler::default(),
+            compile_budget: Duration::from_secs(120),
             open_budget: Duration::from_secs(10),
             call_budget: Duration::from_secs(1),
             row_budget: Duration::from_millis(1),
             tick: Duration::from_millis(10),
+        }
+    }
+}
+
+impl RuntimeConfig {
+    pub(crate) fn budgets(&self) -> Budgets {
+        Budgets {
+            open: self.open_budget,
+            call: self.call_budget,
+            row: self.row_budget,
         }
     }
 }
@@ -74,8 +109,7 @@ impl Default for LoadOptions<'_> {
 pub struct Runtime {
     sandbox: Arc<Sandbox>,
     cache: Option<Cache>,
-    budgets: Budgets,
-    workers: usize,
+    config: RuntimeConfig,
 }
 
 impl Runtime {
@@ -86,27 +120,15 @@ impl Runtime {
     /// When wasmtime does not run here, the thread cannot start, or the cache directory cannot be used.
     pub fn new(config: RuntimeConfig) -> Result<Arc<Self>, RuntimeError> {
         let sandbox = Sandbox::new(&config)?;
-        let RuntimeConfig {
-            cache_dir,
-            workers,
-            open_budget,
-            call_budget,
-            row_budget,
-            ..
-        } = config;
-        let cache = cache_dir
-            .map(|directory| Cache::open(&directory, &sandbox.engine))
+        let cache = config
+            .cache_dir
+            .as_deref()
+            .map(|directory| Cache::open(directory, &sandbox.engine))
             .transpose()?;
-        let budgets = Budgets {
-            open: open_budget,
-            call: call_budget,
-            row: row_budget,
-        };
         Ok(Arc::new(Self {
             sandbox: Arc::new(sandbox),
             cache,
-            budgets,
-            workers,
+            config,
         }))
     }
 
@@ -129,13 +151,18 @@ impl Runtime {
         schema: &'static Schema,
         options: LoadOptions<'_>,
     ) -> Result<Arc<Detector>, LoadError> {
+        let (found, limit) = (package.artifact().len(), self.config.artifact_limit);
+        if found > limit {
+            let what = "bytes of artifact";
+            return Err(CheckError::TooLarge { what, found, limit }.into());
+        }
         let component = self.component(package)?;
         // A linker with nothing in it: whatever slipped through the check finds no import here.
         let code = Linker::new(&self.sandbox.engine)
             .instantiate_pre(&component)
             .map_err(|error| LoadError::OtherWorld(format!("{error:#}")))?;
         let sandbox = Arc::clone(&self.sandbox);
-        let (budgets, workers) = (self.budgets, self.workers);
+        let (budgets, workers) = (self.config.budgets(), self.config.workers);
         let detector = Detector::start(sandbox, code, package, schema, budgets, workers, options.state)?;
         detector.warm(options.instances)?;
         Ok(Arc::new(detector))
@@ -194,11 +221,15 @@ impl Runtime {
             return Ok(component);
         }
         let code = package.code();
-        check::check_component(&code)?;
-        let component = Component::from_binary(engine, &code)
-            .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        check::check_code(&code, &self.config.code)?;
+        let RuntimeConfig {
+            compiler,
+            compile_budget,
+            ..
+        } = &self.config;
+        let (component, compiled) = compiler.compile(engine, code, *compile_budget)?;
         if let Some(cache) = &self.cache {
-            cache.store(package.code_digest(), &component);
+            cache.store(package.code_digest(), &compiled);
         }
         Ok(component)
     }
@@ -208,7 +239,7 @@ impl std::fmt::Debug for Runtime {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Runtime")
-            .field("workers", &self.workers)
+            .field("config", &self.config)
             .finish_non_exhaustive()
     }
 }

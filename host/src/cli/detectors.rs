@@ -9,6 +9,7 @@ use netsage_runtime::Runtime;
 use netsage_schema::Schema;
 
 use super::Failure;
+use super::compile_detector::in_child;
 use crate::catalog::{load, read_package};
 use crate::config::{Settings, default_data_dir};
 
@@ -52,7 +53,8 @@ pub(super) fn start_runtime(data_dir: Option<PathBuf>, file: &Settings) -> Resul
         .or_else(|| file.data_dir.clone())
         .or_else(|| default_data_dir().ok());
     let processors = thread::available_parallelism().map_or(1, usize::from);
-    Ok(Runtime::new(file.runtime(data_dir.as_deref(), processors)?)?)
+    let config = file.runtime(data_dir.as_deref(), processors)?;
+    Ok(Runtime::new(in_child(config))?)
 }
 
 /// A column name per detector: its name, with the start of its digest where two have one name.

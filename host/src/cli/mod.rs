@@ -7,6 +7,7 @@
 #![allow(clippy::print_stderr)]
 
 mod client;
+mod compile_detector;
 mod detector;
 mod detectors;
 mod evaluate;
@@ -72,6 +73,9 @@ enum Command {
     Detector(detector::DetectorCommand),
     /// Write a capture of generated, labelled traffic
     Synth(synth::SynthArgs),
+    /// Compile a detector for the process that started this one
+    #[command(name = compile_detector::NAME, hide = true)]
+    CompileDetector,
 }
 
 /// What went wrong, and so which exit status it has.
@@ -133,6 +137,7 @@ fn execute(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Train(command) => train::run(command, &file),
         Command::Detector(command) => detector::run(command, &file),
         Command::Synth(args) => synth::run(&args),
+        Command::CompileDetector => compile_detector::run(),
     }
 }
 

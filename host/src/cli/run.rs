@@ -12,6 +12,7 @@ use netsage_runtime::{Package, Runtime};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, oneshot};
 
+use super::compile_detector::in_child;
 use super::interrupt::interrupted;
 use super::{Failure, progress};
 use crate::api::{self, Service};
@@ -164,7 +165,7 @@ async fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// Restores the detectors of the data folder, and takes those that the settings name.
 async fn start_detectors(resolved: &Resolved) -> Result<Arc<Lifecycle>, Failure> {
-    let (config, runtime) = (resolved.lifecycle.clone(), resolved.runtime.clone());
+    let (config, runtime) = (resolved.lifecycle.clone(), in_child(resolved.runtime.clone()));
     let (names, schema) = (resolved.detectors.clone(), resolved.meter.schema);
     let starting = tokio::task::spawn_blocking(move || {
         let named: Vec<NewPackage> = names

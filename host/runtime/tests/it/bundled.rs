@@ -6,8 +6,8 @@ use netsage_runtime::{MAX_BLOCK_ROWS, Package, browser, check, package};
 
 use crate::{load, rows};
 
-/// The component and its model, or `None` (and a word on it) where they were not built.
-fn forest() -> Option<Package> {
+/// Where `cargo xtask build` put what it built.
+fn dist() -> Option<PathBuf> {
     let built = || {
         Some(
             Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -15,10 +15,33 @@ fn forest() -> Option<Package> {
                 .join("netsage-dist"),
         )
     };
-    let dist = std::env::var_os("NETSAGE_DIST")
-        .map(PathBuf::from)
-        .or_else(built)?;
-    let component = dist.join("components/iforest.wasm");
+    std::env::var_os("NETSAGE_DIST").map(PathBuf::from).or_else(built)
+}
+
+/// The packages that the program brings along, by name; none (and a word on it) where they were not built.
+pub(crate) fn packages() -> Vec<(PathBuf, Package)> {
+    let folder = dist().unwrap_or_default().join("packages");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    if paths.is_empty() {
+        eprintln!("skipped: {} is not built (cargo xtask build)", folder.display());
+    }
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let package = Package::from_bytes(std::fs::read(&path).unwrap()).unwrap();
+            (path, package)
+        })
+        .collect()
+}
+
+/// The component and its model, or `None` (and a word on it) where they were not built.
+fn forest() -> Option<Package> {
+    let component = dist()?.join("components/iforest.wasm");
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/artifacts");
     let (Ok(code), Ok(artifact)) = (
         std::fs::read(&component),

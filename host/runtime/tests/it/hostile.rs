@@ -2,12 +2,20 @@
 
 use std::time::Instant;
 
+use netsage_runtime::{LoadError, Package, RuntimeConfig};
+use netsage_schema::UNSW_NB15;
+use wasm_encoder::{
+    CodeSection, ComponentSection as _, Function, FunctionSection, Module, ModuleSection, TypeSection,
+};
+
 use crate::recipe::Recipe;
-use crate::{expected, load, rows};
+use crate::witness::Witness;
+use crate::{config, expected, load, rows};
 
 /// Loads the recipe, lets it fail once, and expects these words; the process lives and the failure is counted.
 fn check_score(recipe: &Recipe, message: &str, replaced: u64) {
-    let detector = load(&recipe.package()).unwrap();
+    let (runtime, witness) = Witness::start();
+    let detector = runtime.load(&recipe.package(), &UNSW_NB15).unwrap();
     let mut scores = vec![-1.0];
     let error = detector
         .score(&rows(10), None, 0..10, &mut scores)
@@ -25,6 +33,16 @@ fn check_score(recipe: &Recipe, message: &str, replaced: u64) {
         (0, 10, replaced),
         "{message}"
     );
+    witness.went_on();
+}
+
+/// Loads the recipe, which does not start, and expects these words.
+fn check_load(recipe: &Recipe, config: RuntimeConfig, message: &str) {
+    let (runtime, witness) = Witness::start_within(config);
+    let error = runtime.load(&recipe.package(), &UNSW_NB15).map(drop).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains(message), "{error:?} does not say {message:?}");
+    witness.went_on();
 }
 
 #[test]
@@ -167,10 +185,7 @@ fn bad_explanations() {
 
 #[test]
 fn detectors_that_do_not_start() {
-    let check = |recipe: Recipe, message: &str| {
-        let error = load(&recipe.package()).map(|_| ()).unwrap_err().to_string();
-        assert!(error.contains(message), "{error:?} does not say {message:?}");
-    };
+    let check = |recipe: Recipe, message: &str| check_load(&recipe, config(), message);
     let open = |open| Recipe {
         open,
         ..Recipe::default()
@@ -256,4 +271,75 @@ fn detectors_that_do_not_start() {
         unknown,
         "wants the column \"colour\", which schema unsw-nb15@1 does not have",
     );
+}
+
+#[test]
+fn answers_of_a_hundred_megabytes() {
+    // 106 MiB of memory, so that what it claims is there.
+    let large = |recipe| Recipe {
+        pages: 1700,
+        ..recipe
+    };
+    let roomy = || RuntimeConfig {
+        memory_limit: 128 << 20,
+        ..config()
+    };
+    let said = |bytes| {
+        large(Recipe {
+            summary_bytes: Some(bytes),
+            ..Recipe::default()
+        })
+    };
+    let too_much = "in `describe`: it handed over more at once than the host takes";
+    check_load(&said(100_000_000), roomy(), too_much);
+    check_load(&said(2_000_000), roomy(), "its summary has more than 1,024 bytes");
+    check_load(&said(u32::MAX), roomy(), "trapped in `describe`");
+
+    let (runtime, witness) = Witness::start_within(roomy());
+    let check = |score, message: &str| {
+        let recipe = large(Recipe {
+            score,
+            ..Recipe::default()
+        });
+        let detector = runtime.load(&recipe.package(), &UNSW_NB15).unwrap();
+        let error = detector.score(&rows(10), None, 0..10, &mut Vec::new());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(message), "{error:?} does not say {message:?}");
+    };
+    let too_much = "in `score`: it handed over more at once than the host takes";
+    check("(return (call $scores (i32.const 25000000)))", too_much);
+    check(
+        "(return (call $scores (i32.const 900000)))",
+        "900000 scores for 10 rows",
+    );
+    witness.went_on();
+}
+
+#[test]
+fn a_million_functions() {
+    let mut types = TypeSection::new();
+    types.ty().function([], []);
+    let (mut functions, mut code) = (FunctionSection::new(), CodeSection::new());
+    let mut empty = Function::new([]);
+    empty.instructions().end();
+    for _ in 0..1_000_000 {
+        functions.function(0);
+        code.function(&empty);
+    }
+    let mut bomb = Module::new();
+    bomb.section(&types).section(&functions).section(&code);
+    let mut component = Recipe::default().component();
+    ModuleSection(&bomb).append_to_component(&mut component);
+    let package = netsage_runtime::package::pack(&component, b"model", None, None).unwrap();
+    let (runtime, witness) = Witness::start();
+    let started = Instant::now();
+    let error = runtime.load(&Package::from_bytes(package).unwrap(), &UNSW_NB15);
+    let error = error.map(drop).unwrap_err();
+    assert!(matches!(error, LoadError::Check(_)), "{error}");
+    assert!(
+        error.to_string().contains("functions, and 100000 are allowed"),
+        "{error}"
+    );
+    assert!(started.elapsed().as_secs() < 10, "found before it is compiled");
+    witness.went_on();
 }

@@ -4,11 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod bundled;
+mod costs;
+mod golden;
 mod hostile;
+mod learning;
+mod limits;
 mod loading;
 mod packages;
 mod recipe;
 mod scoring;
+mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +35,11 @@ fn config() -> RuntimeConfig {
 }
 
 fn load(package: &Package) -> Result<Arc<Detector>, LoadError> {
-    Runtime::new(config()).unwrap().load(package, &UNSW_NB15)
+    load_within(config(), package)
+}
+
+fn load_within(config: RuntimeConfig, package: &Package) -> Result<Arc<Detector>, LoadError> {
+    Runtime::new(config).unwrap().load(package, &UNSW_NB15)
 }
 
 /// Rows whose `dur` is 0, 1, 2, ...

@@ -6,6 +6,7 @@
 //! once per directory and readable by its owner only, and files appear by renaming, complete or not at all.
 //! A file that does not verify is deleted and the code is compiled again.
 
+use std::borrow::Cow;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write as _};
@@ -15,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::OwnCode;
 use crate::error::RuntimeError;
 use crate::package::Digest;
 
@@ -61,7 +63,7 @@ impl Cache {
             let _ = fs::remove_file(&path);
             return None;
         };
-        match deserialize(engine, &VerifiedCode(compiled)) {
+        match super::deserialize(engine, &OwnCode(Cow::Borrowed(compiled))) {
             Ok(component) => Some(component),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "compiled detector is of no use, compiling it again");
@@ -72,19 +74,16 @@ impl Cache {
     }
 
     /// Stores compiled code. A failure costs time at the next start and nothing else, so it is only logged.
-    pub(crate) fn store(&self, code: Digest, component: &Component) {
+    pub(crate) fn store(&self, code: Digest, compiled: &OwnCode<'_>) {
         let path = self.path(code);
-        let stored = component
-            .serialize()
-            .map_err(io::Error::other)
-            .and_then(|compiled| {
-                let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-                file.write_all(&self.tag(code, &compiled))?;
-                file.write_all(&compiled)?;
-                file.persist(&path)?;
-                Ok(())
-            });
-        match stored {
+        let store = || -> io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+            file.write_all(&self.tag(code, compiled.bytes()))?;
+            file.write_all(compiled.bytes())?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        match store() {
             Ok(()) => self.forget_oldest(),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "compiled detector not cached");
@@ -128,24 +127,6 @@ impl Cache {
             let _ = fs::remove_file(path);
         }
     }
-}
-
-/// Bytes whose keyed hash was found right: only [`Cache::load`] makes one.
-struct VerifiedCode<'a>(&'a [u8]);
-
-/// Turns verified bytes into code. The one `unsafe` of this crate that is written by hand; the benchmark that
-/// asks for it: compiling takes some hundred milliseconds, loading a few (`cargo xtask bench`).
-#[allow(unsafe_code)]
-fn deserialize(engine: &Engine, code: &VerifiedCode<'_>) -> wasmtime::Result<Component> {
-    // SAFETY: `Component::deserialize` asks that the bytes are unmodified output of `Component::serialize`.
-    // They are: `VerifiedCode` is made in one place, after the HMAC-SHA-256 under the key of this
-    // installation matched. Only `Cache::store` computes that hash, over bytes that `serialize` has just
-    // returned; the key comes from the system's random source, lies in a directory with mode 0700 and never
-    // leaves this module, so no other bytes can carry a matching hash unless their author can read this
-    // user's private files, and so needs no detector to run code as that user. The hash also covers the code
-    // digest and the compatibility hash of the engine, so an old or exchanged file does not match either;
-    // wasmtime checks its own version and settings once more.
-    unsafe { Component::deserialize(engine, code.0) }
 }
 
 /// Makes the directory if need be, and private in any case. Fails where it belongs to somebody else, because
@@ -228,7 +209,7 @@ fn same(left: &[u8; TAG_BYTES], right: &[u8; TAG_BYTES]) -> bool {
 }
 
 /// A collision-resistant form of wasmtime's compatibility hash.
-fn compatibility(engine: &Engine) -> Digest {
+pub(crate) fn compatibility(engine: &Engine) -> Digest {
     struct Collect(Vec<u8>);
     impl Hasher for Collect {
         fn write(&mut self, bytes: &[u8]) {
