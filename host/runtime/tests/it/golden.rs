@@ -3,7 +3,7 @@
 use netsage_runtime::{GoldenError, Package, Runtime, package};
 use netsage_schema::{Schema, UNSW_NB15};
 
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, SCORE_LEARNT};
 use crate::{bundled, config};
 
 #[test]
@@ -76,6 +76,7 @@ fn what_a_detector_has_learned_does_not_count() {
     let runtime = Runtime::new(config()).unwrap();
     let learner = Recipe {
         learns: true,
+        score: SCORE_LEARNT,
         ..Recipe::default()
     };
     let packed = runtime

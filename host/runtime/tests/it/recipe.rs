@@ -19,7 +19,7 @@ const TEXTS: u32 = 4096;
 pub(crate) struct Recipe {
     pub(crate) name: String,
     pub(crate) state_key: u8,
-    /// Whether it learns: it then counts the rows it was taught in `$learnt`.
+    /// Whether it learns: it then counts the rows it was taught in `$learnt`, which is its state.
     pub(crate) learns: bool,
     pub(crate) columns: Vec<String>,
     /// How many columns it says it wants, if that is not the truth.
@@ -34,8 +34,6 @@ pub(crate) struct Recipe {
     pub(crate) start: &'static str,
     /// Fields of the module beside its own.
     pub(crate) fields: String,
-    /// Whether it says that it learns. It counts the rows it has learned, adds that to its scores and saves it.
-    pub(crate) learns: bool,
     /// How long it says its summary is, if that is not the truth.
     pub(crate) summary_bytes: Option<u32>,
     /// Pages of 64 KiB.
@@ -43,6 +41,11 @@ pub(crate) struct Recipe {
     /// Changes the contract it is built for.
     pub(crate) wit: fn(&str) -> String,
 }
+
+/// For `score` of one that learns: the first row gets the number of rows it has learnt.
+#[allow(dead_code)]
+pub(crate) const SCORE_LEARNT: &str =
+    "(f32.store (local.get $values) (f32.convert_i32_u (global.get $learnt)))";
 
 impl Default for Recipe {
     fn default() -> Self {
@@ -57,7 +60,6 @@ impl Default for Recipe {
             explain: "",
             start: "",
             fields: String::new(),
-            learns: false,
             summary_bytes: None,
             pages: 64,
             wit: str::to_owned,
@@ -157,9 +159,7 @@ impl Recipe {
       (br_if $done (i32.ge_u (local.get $row) (local.get $rows)))
       (f32.store
         (i32.add (i32.const 32768) (i32.mul (local.get $row) (i32.const 4)))
-        (f32.add
-          (f32.load (i32.add (local.get $values) (i32.mul (local.get $row) (i32.const {stride}))))
-          (f32.convert_i32_u (global.get $learnt))))
+        (f32.load (i32.add (local.get $values) (i32.mul (local.get $row) (i32.const {stride})))))
       (local.set $row (i32.add (local.get $row) (i32.const 1)))
       (br $next)))
     (call $scores (local.get $rows)))
