@@ -94,3 +94,105 @@ impl Model {
         Ok(model)
     }
 }
+
+/// What comes before the trees.
+#[derive(Deserialize)]
+struct Preface {
+    schema: String,
+    columns: Vec<InputColumn>,
+    subsample: u32,
+    trees: u32,
+}
+
+/// [`Model`] without its trees.
+pub(crate) struct Head {
+    pub(crate) schema: String,
+    pub(crate) columns: Vec<InputColumn>,
+    pub(crate) subsample: u32,
+    /// How many trees follow.
+    pub(crate) trees: usize,
+}
+
+/// The trees of an artifact, read one after the other. It reads what [`Model::decode`] does, at a tenth of the cost:
+/// columns and thresholds are copied at once, not value by value.
+#[derive(Clone)]
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// Reads what comes before the trees.
+    pub(crate) fn new(artifact: &'a [u8]) -> Result<(Self, Head), ArtifactError> {
+        let encoded = artifact.strip_prefix(&MAGIC).ok_or(ArtifactError::Format)?;
+        let (preface, rest): (Preface, _) =
+            postcard::take_from_bytes(encoded).map_err(|error| ArtifactError::Encoding(error.to_string()))?;
+        let head = Head {
+            schema: preface.schema,
+            columns: preface.columns,
+            subsample: preface.subsample,
+            trees: preface.trees as usize,
+        };
+        Ok((Self { rest }, head))
+    }
+
+    /// The nodes of the next `trees` trees, which must be all there are, and which are not read.
+    pub(crate) fn count_nodes(&self, trees: usize) -> Result<usize, ArtifactError> {
+        let mut ahead = self.clone();
+        let mut nodes = 0;
+        for _ in 0..trees {
+            nodes += ahead.bytes(1)?.len();
+            ahead.bytes(size_of::<f32>())?;
+            for _ in 0..ahead.number()? {
+                ahead.number()?;
+            }
+        }
+        match ahead.rest.len() {
+            0 => Ok(nodes),
+            more => Err(ArtifactError::Encoding(format!("{more} bytes follow its end"))),
+        }
+    }
+
+    /// Reads the next tree into `shape`, whose memory is used again.
+    pub(crate) fn read_tree(&mut self, shape: &mut TreeShape) -> Result<(), ArtifactError> {
+        shape.columns.clear();
+        shape.columns.extend_from_slice(self.bytes(1)?);
+        shape.thresholds.clear();
+        let thresholds = self.bytes(size_of::<f32>())?.as_chunks().0;
+        shape
+            .thresholds
+            .extend(thresholds.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        shape.sizes.clear();
+        for _ in 0..self.number()? {
+            let size = self.number()?;
+            shape.sizes.push(size);
+        }
+        Ok(())
+    }
+
+    /// A list of elements that have `width` bytes each: its length, then the elements.
+    fn bytes(&mut self, width: usize) -> Result<&'a [u8], ArtifactError> {
+        let bytes = (self.number()? as usize).checked_mul(width);
+        let (list, rest) = bytes
+            .and_then(|bytes| self.rest.split_at_checked(bytes))
+            .ok_or_else(cut_off)?;
+        self.rest = rest;
+        Ok(list)
+    }
+
+    /// A number in postcard's form: seven bits a byte, the lowest first, the eighth set on all but the last.
+    fn number(&mut self) -> Result<u32, ArtifactError> {
+        // Nearly all have one byte.
+        if let [first @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u32::from(*first));
+        }
+        let (number, rest) = postcard::take_from_bytes(self.rest)
+            .map_err(|error| ArtifactError::Encoding(error.to_string()))?;
+        self.rest = rest;
+        Ok(number)
+    }
+}
+
+fn cut_off() -> ArtifactError {
+    ArtifactError::Encoding("it ends within a tree".to_owned())
+}

@@ -3,9 +3,9 @@
 use ndarray::{ArrayView1, ArrayView2, Axis};
 use netsage_detector_sdk::{Contribution, Explanation};
 
-use crate::artifact::{ArtifactError, InputColumn, Model};
+use crate::artifact::{ArtifactError, InputColumn, Model, Reader, TreeShape};
 use crate::maths::{exp2, expected_path_lengths};
-use crate::tree::{LANES, Lanes, Tree};
+use crate::trees::{LANES, Lanes, Trees};
 
 /// Largest number of training rows per tree.
 const MAX_SUBSAMPLE: u32 = 1 << 20;
@@ -47,7 +47,7 @@ pub enum RowError {
 pub struct Forest {
     schema: String,
     columns: Vec<InputColumn>,
-    trees: Vec<Tree>,
+    trees: Trees,
     /// Path length expected in a tree: `c(psi)`.
     normal_path_length: f64,
 }
@@ -58,45 +58,73 @@ impl Forest {
     /// # Errors
     /// [`ArtifactError::Content`] when the model is not a forest.
     pub fn new(model: &Model) -> Result<Self, ArtifactError> {
+        let nodes = model.trees.iter().map(|shape| shape.columns.len()).sum();
+        let mut shapes = model.trees.iter();
+        Self::build(
+            model.schema.clone(),
+            model.columns.clone(),
+            model.subsample,
+            (model.trees.len(), nodes),
+            |shape| {
+                if let Some(next) = shapes.next() {
+                    shape.clone_from(next);
+                }
+                Ok(())
+            },
+        )
+    }
+
+    /// Reads an artifact, one tree after the other: a model in between would cost the memory of the forest once more.
+    ///
+    /// # Errors
+    /// [`ArtifactError`], whatever the bytes are; nothing panics.
+    pub fn decode(artifact: &[u8]) -> Result<Self, ArtifactError> {
+        let (mut reader, head) = Reader::new(artifact)?;
+        let counts = (head.trees, reader.count_nodes(head.trees)?);
+        Self::build(head.schema, head.columns, head.subsample, counts, |shape| {
+            reader.read_tree(shape)
+        })
+    }
+
+    /// Checks what is read and lays it out; `next` gives one tree after the other.
+    fn build(
+        schema: String,
+        columns: Vec<InputColumn>,
+        subsample: u32,
+        (count, nodes): (usize, usize),
+        mut next: impl FnMut(&mut TreeShape) -> Result<(), ArtifactError>,
+    ) -> Result<Self, ArtifactError> {
         let content = |text: String| Err(ArtifactError::Content(text));
-        if !(1..=255).contains(&model.columns.len()) {
-            return content(format!("{} columns instead of 1 to 255", model.columns.len()));
+        if !(1..=255).contains(&columns.len()) {
+            return content(format!("{} columns instead of 1 to 255", columns.len()));
         }
-        if !(2..=MAX_SUBSAMPLE).contains(&model.subsample) {
+        if !(2..=MAX_SUBSAMPLE).contains(&subsample) {
             return content(format!(
-                "{} training rows per tree instead of 2 to {MAX_SUBSAMPLE}",
-                model.subsample
+                "{subsample} training rows per tree instead of 2 to {MAX_SUBSAMPLE}"
             ));
         }
-        if !(1..=MAX_TREES).contains(&model.trees.len()) {
-            return content(format!("{} trees instead of 1 to {MAX_TREES}", model.trees.len()));
+        if !(1..=MAX_TREES).contains(&count) {
+            return content(format!("{count} trees instead of 1 to {MAX_TREES}"));
         }
-        if let Some(column) = model.columns.iter().find(|column| !column.typical.is_finite()) {
+        if let Some(column) = columns.iter().find(|column| !column.typical.is_finite()) {
             return content(format!(
                 "the typical value of {} is {}",
                 column.name, column.typical
             ));
         }
-        let expected = expected_path_lengths(model.subsample);
-        let trees = model
-            .trees
-            .iter()
-            .map(|shape| Tree::new(shape, model.columns.len(), model.subsample, &expected))
-            .collect::<Result<_, _>>()?;
+        let expected = expected_path_lengths(subsample);
+        let mut trees = Trees::with_capacity(nodes);
+        let mut shape = TreeShape::default();
+        for _ in 0..count {
+            next(&mut shape)?;
+            trees.push(&shape, columns.len(), subsample, &expected)?;
+        }
         Ok(Self {
-            schema: model.schema.clone(),
-            columns: model.columns.clone(),
+            schema,
+            columns,
             trees,
-            normal_path_length: expected[model.subsample as usize],
+            normal_path_length: expected[subsample as usize],
         })
-    }
-
-    /// Reads an artifact.
-    ///
-    /// # Errors
-    /// [`ArtifactError`], whatever the bytes are; nothing panics.
-    pub fn decode(artifact: &[u8]) -> Result<Self, ArtifactError> {
-        Self::new(&Model::decode(artifact)?)
     }
 
     /// The columns that rows have, in order.
@@ -139,24 +167,23 @@ impl Forest {
         part: &ArrayView2<'_, f32>,
         scores: &mut Vec<f32>,
     ) -> Result<(), RowError> {
-        let groups = part.nrows().div_ceil(LANES);
-        // The last group may have lanes without a row; they descend as zeros and are not read.
-        let mut lanes: Vec<Lanes<WIDTH>> = vec![[[0.0; WIDTH]; LANES]; groups];
-        for (index, row) in part.rows().into_iter().enumerate() {
-            self.ranked(first_row + index, &row, &mut lanes[index / LANES][index % LANES])?;
-        }
         // Every row meets the trees in the same order, so its sum has the same bits everywhere.
-        let mut totals = vec![[0.0f64; LANES]; groups];
-        for tree in &self.trees {
-            tree.add_path_lengths(&lanes, &mut totals);
+        let groups = part.nrows() / LANES;
+        if groups > 0 {
+            let mut lanes: Vec<Lanes<WIDTH>> = vec![[[0.0; WIDTH]; LANES]; groups];
+            for (index, row) in part.rows().into_iter().take(groups * LANES).enumerate() {
+                self.ranked(first_row + index, &row, &mut lanes[index / LANES][index % LANES])?;
+            }
+            let mut totals = vec![[0.0f64; LANES]; groups];
+            self.trees.add_path_lengths(&lanes, &mut totals);
+            scores.extend(totals.iter().flatten().map(|&total| self.score_of(total)));
         }
-        scores.extend(
-            totals
-                .iter()
-                .flatten()
-                .take(part.nrows())
-                .map(|&total| self.score_of(total)),
-        );
+        // Too few rows to keep the lanes busy.
+        let mut ranked = [0.0; WIDTH];
+        for (index, row) in part.rows().into_iter().enumerate().skip(groups * LANES) {
+            self.ranked(first_row + index, &row, &mut ranked)?;
+            scores.push(self.score_of(self.trees.path_length_of(&ranked)));
+        }
         Ok(())
     }
 
@@ -201,9 +228,8 @@ impl Forest {
     /// Their sum is the mean path length of the training rows less that of the row.
     pub(crate) fn path_contributions(&self, ranked: &[f32]) -> Vec<f64> {
         let mut contributions = vec![0.0; self.columns.len()];
-        for tree in &self.trees {
-            tree.walk(ranked, |column, taken_away| contributions[column] += taken_away);
-        }
+        self.trees
+            .walk(ranked, |column, taken_away| contributions[column] += taken_away);
         let trees = self.trees.len() as f64;
         contributions
             .iter_mut()
@@ -214,11 +240,7 @@ impl Forest {
     /// Path length expected of a row about which nothing is known.
     #[cfg(test)]
     pub(crate) fn mean_path_length(&self) -> f64 {
-        let sum: f64 = self
-            .trees
-            .iter()
-            .map(|tree| f64::from(tree.mean_path_length()))
-            .sum();
+        let sum: f64 = self.trees.mean_path_lengths().map(f64::from).sum();
         sum / self.trees.len() as f64
     }
 

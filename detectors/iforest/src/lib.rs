@@ -15,7 +15,7 @@ mod forest;
 mod maths;
 #[cfg(test)]
 mod tests;
-mod tree;
+mod trees;
 
 pub use artifact::{ArtifactError, InputColumn, LEAF, Model, TreeShape};
 pub use forest::{Forest, RowError};

@@ -256,3 +256,23 @@ fn the_component_reports_instead_of_trapping() {
     let description = IsolationForest::describe();
     assert!(description.explains && !description.learns);
 }
+
+proptest! {
+    /// Reading trees one after the other takes what decoding the whole model takes, and nothing else.
+    #[test]
+    fn both_ways_to_read_agree(model in model(), place: prop::sample::Index, byte: u8, cut: bool) {
+        let mut bytes = model.encode();
+        let place = place.index(bytes.len());
+        if cut {
+            bytes.truncate(place);
+        } else {
+            bytes[place] = byte;
+        }
+        let whole = Model::decode(&bytes).and_then(|model| Forest::new(&model));
+        let piecemeal = Forest::decode(&bytes);
+        prop_assert_eq!(whole.is_ok(), piecemeal.is_ok());
+        if let (Ok(whole), Ok(piecemeal)) = (whole, piecemeal) {
+            prop_assert_eq!(format!("{whole:?}"), format!("{piecemeal:?}"));
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The trees of a forest, laid out for descending along many paths at once.
+
+use crate::artifact::{ArtifactError, LEAF, TreeShape};
+
+/// Paths that are descended side by side. Each step of one waits for the step before it; eight in turn keep the
+/// processor busy meanwhile. In a block they are eight rows in one tree, for a row alone one row in eight trees.
+pub(crate) const LANES: usize = 8;
+
+/// Values of a row while it descends: the number of columns, rounded up to what [`Trees`] is made for, so that no
+/// index into a row needs a check.
+pub(crate) type Lanes<const WIDTH: usize> = [[f32; WIDTH]; LANES];
+
+/// Deepest tree that is accepted. Training limits the height to about 20.
+const MAX_HEIGHT: u32 = 64;
+
+/// Most nodes of all trees: a link is stored in 24 bits.
+const MAX_NODES: usize = 1 << 24;
+
+/// A node in eight bytes, one load. A leaf is a split whose first child is itself and whose threshold no
+/// value reaches, so that descending a fixed number of steps needs no branch.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    threshold: f32,
+    /// Column in the upper 8 bits, first child in the lower 24; the second child follows the first.
+    link: u32,
+}
+
+impl Node {
+    fn new(threshold: f32, column: u8, first_child: usize) -> Self {
+        let first_child = u32::try_from(first_child).expect("a forest has at most 2^24 nodes");
+        Self {
+            threshold,
+            link: u32::from(column) << 24 | first_child,
+        }
+    }
+
+    #[inline(always)]
+    fn column(self) -> usize {
+        (self.link >> 24) as usize
+    }
+
+    #[inline(always)]
+    fn first_child(self) -> u32 {
+        self.link & 0x00ff_ffff
+    }
+
+    #[inline(always)]
+    fn child_for(self, value: f32) -> u32 {
+        self.first_child() + u32::from(value >= self.threshold)
+    }
+
+    fn is_leaf(self) -> bool {
+        self.threshold == f32::INFINITY
+    }
+}
+
+/// Trees that have been checked: descending one never leaves it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trees {
+    /// The nodes of all trees, one tree after the other.
+    nodes: Vec<Node>,
+    /// For a leaf the path length of rows that end there; for a split the mean over its training rows.
+    path_lengths: Vec<f32>,
+    roots: Vec<u32>,
+    heights: Vec<u32>,
+}
+
+impl Trees {
+    /// None yet, with room for that many nodes.
+    pub(crate) fn with_capacity(nodes: usize) -> Self {
+        let room = nodes.min(MAX_NODES);
+        Self {
+            nodes: Vec::with_capacity(room),
+            path_lengths: Vec::with_capacity(room),
+            ..Self::default()
+        }
+    }
+
+    /// Number of trees.
+    pub(crate) fn len(&self) -> usize {
+        self.roots.len()
+    }
+
+    /// Checks a stored tree over `subsample` rows of `width` columns and appends it; `expected` are the expected path
+    /// lengths of 0 to `subsample` rows.
+    pub(crate) fn push(
+        &mut self,
+        shape: &TreeShape,
+        width: usize,
+        subsample: u32,
+        expected: &[f64],
+    ) -> Result<(), ArtifactError> {
+        let content = |text: String| Err(ArtifactError::Content(text));
+        let root = self.nodes.len();
+        let count = shape.columns.len();
+        let splits = shape.thresholds.len();
+        if count > MAX_NODES - root {
+            return content(format!("the trees have more than {MAX_NODES} nodes"));
+        }
+        if count != 2 * splits + 1 || shape.sizes.len() != splits + 1 {
+            return content(format!(
+                "{splits} splits and {} leaves do not make a tree of {count} nodes",
+                shape.sizes.len()
+            ));
+        }
+        let leaf_rows: u64 = shape.sizes.iter().map(|&size| u64::from(size)).sum();
+        if leaf_rows != u64::from(subsample) || shape.sizes.contains(&0) {
+            return content(format!(
+                "the leaves of a tree hold {leaf_rows} rows instead of {subsample}"
+            ));
+        }
+
+        let mut depths = vec![0u32; count];
+        let mut sizes = vec![0u32; count];
+        let (mut next_split, mut next_leaf) = (0, 0);
+        for (index, &column) in shape.columns.iter().enumerate() {
+            if column == LEAF {
+                // The count of leaves may still be wrong here; the check of children below finds it.
+                let Some(&size) = shape.sizes.get(next_leaf) else {
+                    return content(format!("a tree has more than {next_leaf} leaves"));
+                };
+                next_leaf += 1;
+                sizes[index] = size;
+                self.nodes.push(Node::new(f32::INFINITY, 0, root + index));
+                continue;
+            }
+            let first_child = 2 * next_split + 1;
+            let Some(&threshold) = shape.thresholds.get(next_split) else {
+                return content(format!("a tree has more than {next_split} splits"));
+            };
+            next_split += 1;
+            if usize::from(column) >= width || !threshold.is_finite() {
+                return content(format!("a split at {threshold} of column {column} of {width}"));
+            }
+            if first_child <= index {
+                return content(format!("node {index} is its own ancestor"));
+            }
+            let depth = depths[index] + 1;
+            if depth > MAX_HEIGHT {
+                return content(format!("a tree is higher than {MAX_HEIGHT}"));
+            }
+            // Within bounds: there are as many splits as thresholds, and nodes twice as many and one.
+            depths[first_child] = depth;
+            depths[first_child + 1] = depth;
+            self.nodes.push(Node::new(threshold, column, root + first_child));
+        }
+
+        // Children come after their parent, so one pass backwards sums up every subtree.
+        let mut path_lengths = vec![0.0f64; count];
+        for index in (0..count).rev() {
+            let node = self.nodes[root + index];
+            if node.is_leaf() {
+                path_lengths[index] = f64::from(depths[index]) + expected[sizes[index] as usize];
+                continue;
+            }
+            let first = node.first_child() as usize - root;
+            let (left, right) = (f64::from(sizes[first]), f64::from(sizes[first + 1]));
+            sizes[index] = sizes[first] + sizes[first + 1];
+            path_lengths[index] =
+                (left * path_lengths[first] + right * path_lengths[first + 1]) / (left + right);
+        }
+        self.path_lengths
+            .extend(path_lengths.into_iter().map(|length| length as f32));
+        // At most 2^24.
+        self.roots.push(root as u32);
+        self.heights.push(depths.into_iter().max().unwrap_or_default());
+        Ok(())
+    }
+
+    /// Adds the path lengths of each row to `totals`, tree by tree: a tree stays in the cache for all rows.
+    pub(crate) fn add_path_lengths<const WIDTH: usize>(
+        &self,
+        groups: &[Lanes<WIDTH>],
+        totals: &mut [[f64; LANES]],
+    ) {
+        let nodes = self.nodes.as_slice();
+        for (&root, &height) in self.roots.iter().zip(&self.heights) {
+            for (group, totals) in groups.iter().zip(&mut *totals) {
+                let mut at = [root; LANES];
+                for _ in 0..height {
+                    for (at, row) in at.iter_mut().zip(group) {
+                        let node = nodes[*at as usize];
+                        // WIDTH is a power of two above every column: the remainder changes nothing.
+                        *at = node.child_for(row[node.column() % WIDTH]);
+                    }
+                }
+                for (total, leaf) in totals.iter_mut().zip(at) {
+                    *total += f64::from(self.path_lengths[leaf as usize]);
+                }
+            }
+        }
+    }
+
+    /// The sum of a row's path lengths, added in the order of the trees, as [`Trees::add_path_lengths`] does.
+    pub(crate) fn path_length_of<const WIDTH: usize>(&self, row: &[f32; WIDTH]) -> f64 {
+        let nodes = self.nodes.as_slice();
+        let mut total = 0.0;
+        for (roots, heights) in self.roots.chunks(LANES).zip(self.heights.chunks(LANES)) {
+            // Lanes without a tree descend from the first root and are not read.
+            let mut at = [0; LANES];
+            at[..roots.len()].copy_from_slice(roots);
+            let height = heights.iter().copied().max().unwrap_or_default();
+            for _ in 0..height {
+                for at in &mut at {
+                    let node = nodes[*at as usize];
+                    *at = node.child_for(row[node.column() % WIDTH]);
+                }
+            }
+            for leaf in &at[..roots.len()] {
+                total += f64::from(self.path_lengths[*leaf as usize]);
+            }
+        }
+        total
+    }
+
+    /// Path lengths expected of a row about which nothing is known, one of each tree: the means over the training rows.
+    #[cfg(test)]
+    pub(crate) fn mean_path_lengths(&self) -> impl Iterator<Item = f32> {
+        self.roots.iter().map(|&root| self.path_lengths[root as usize])
+    }
+
+    /// Walks the paths of a row and gives each split's column with the path length it took away: what was
+    /// expected before the split less what is expected after. Their sum is the mean path length less the
+    /// row's own.
+    pub(crate) fn walk(&self, row: &[f32], mut visit: impl FnMut(usize, f64)) {
+        for &root in &self.roots {
+            let mut at = root as usize;
+            while !self.nodes[at].is_leaf() {
+                let node = self.nodes[at];
+                let next = node.child_for(row[node.column()]) as usize;
+                visit(
+                    node.column(),
+                    f64::from(self.path_lengths[at]) - f64::from(self.path_lengths[next]),
+                );
+                at = next;
+            }
+        }
+    }
+}
