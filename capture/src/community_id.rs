@@ -46,6 +46,13 @@ impl CommunityId {
     }
 }
 
+impl CommunityId {
+    /// The hash behind the text.
+    pub fn hash(&self) -> &[u8; 20] {
+        &self.0
+    }
+}
+
 /// The two port numbers of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {

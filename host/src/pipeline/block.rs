@@ -1,11 +1,13 @@
 //! What travels through the pipeline.
 
+use std::sync::Arc;
+
 use netsage_capture::FlowBatch;
 use netsage_lifecycle::Verdicts;
 use netsage_lifecycle::lineup::{FlowsToScore, Stopped};
 use netsage_runtime::ContextValues;
 use netsage_schema::Schema;
-use netsage_store::AlertHit;
+use netsage_store::FlowBatchRecord;
 
 /// A block of flows and what detectors said about it; its memory circulates.
 pub(super) struct Block {
@@ -17,7 +19,8 @@ pub(super) struct Block {
     /// The key of each flow: which version of a detector it meets.
     pub(super) keys: Vec<u64>,
     pub(super) verdicts: Verdicts,
-    pub(super) hits: Vec<AlertHit>,
+    /// What the store is told. It is lent to the store for the time of a delivery.
+    pub(super) record: Arc<FlowBatchRecord>,
     /// Whether each flow is above a threshold.
     pub(super) above: Vec<bool>,
 }
@@ -30,7 +33,7 @@ impl Block {
             contexts: ContextValues::default(),
             keys: Vec::new(),
             verdicts: Verdicts::new(),
-            hits: Vec::new(),
+            record: Arc::default(),
             above: Vec::new(),
         }
     }

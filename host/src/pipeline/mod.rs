@@ -16,6 +16,7 @@
 mod block;
 mod context;
 mod counters;
+mod explainer;
 mod reader;
 mod record;
 mod scoring;
@@ -149,6 +150,7 @@ impl Pipeline {
         let (to_workers, from_reader) = unbounded();
         let (to_sink, from_workers) = unbounded();
 
+        let alert_window_ms = store.alert_window_ms();
         let sink = {
             let counters = Arc::clone(counters);
             let sink = sink::Sink::new(roster, store, events, counters, give_back, runtime);
@@ -162,7 +164,7 @@ impl Pipeline {
             let (roster, counters) = (Arc::clone(roster), Arc::clone(counters));
             let worker = thread::Builder::new()
                 .name(format!("netsage-score-{number}"))
-                .spawn(move || scoring::work(&roster, &from_reader, &to_sink, &counters))?;
+                .spawn(move || scoring::work(&roster, &from_reader, &to_sink, &counters, alert_window_ms))?;
             workers.push(worker);
         }
         let reader = {

@@ -1,21 +1,25 @@
-//! A flow of the meter as store and API know it.
+//! A flow of the meter as the store takes it.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use netsage_api_types::{Contribution, Flow, FlowScore};
 use netsage_capture::FlowBatch;
-use netsage_lifecycle::Verdicts;
+use netsage_lifecycle::Generation;
 use netsage_lifecycle::lineup::Scored;
-use netsage_schema::{Identity, Rows, Schema};
-use netsage_store::AlertHit;
+use netsage_schema::{Identity, Schema};
+use netsage_store::{AlertHit, FlowRecord, Id};
 use sha2::{Digest as _, Sha256};
 
+use super::block::Block;
+use super::explainer::Explainer;
+use super::scoring::explained;
 use super::severity::severity;
 
-/// Positions of the columns that a flow shows.
-struct Positions {
+/// What a record needs to know of a schema.
+struct Facts {
+    /// Name and version.
+    name: Arc<str>,
+    /// Positions of the columns that a flow shows.
     proto: usize,
     service: usize,
     state: usize,
@@ -23,14 +27,15 @@ struct Positions {
     bytes: [usize; 2],
 }
 
-static POSITIONS: LazyLock<[Positions; Schema::ALL.len()]> = LazyLock::new(|| {
+static FACTS: LazyLock<[Facts; Schema::ALL.len()]> = LazyLock::new(|| {
     Schema::ALL.map(|schema| {
         // The schemas name the same facts differently.
         let index = |names: [&str; 2]| {
             let known = names.into_iter().find_map(|name| schema.index_of(name));
             known.unwrap_or_else(|| unreachable!("schema {} has {names:?}", schema.id))
         };
-        Positions {
+        Facts {
+            name: format!("{}@{}", schema.id, schema.version).into(),
             proto: index(["proto"; 2]),
             service: index(["service"; 2]),
             state: index(["state"; 2]),
@@ -40,16 +45,16 @@ static POSITIONS: LazyLock<[Positions; Schema::ALL.len()]> = LazyLock::new(|| {
     })
 });
 
-/// Where a schema has the columns that a flow shows.
-fn positions(schema: &Schema) -> &'static Positions {
+/// What there is to know of a schema.
+fn facts(schema: &Schema) -> &'static Facts {
     let place = Schema::ALL.into_iter().position(|known| known.id == schema.id);
-    &POSITIONS[place.expect("every schema is among all of them")]
+    &FACTS[place.expect("every schema is among all of them")]
 }
 
 /// The identity of a flow in the store: the same flow of the same packets always gets the same one, which is
-/// what makes a repeated replay find its flows again. 32 hexadecimal digits: first the time it ended, ms since the
-/// epoch, so that flows recorded together lie together in the indexes of the store; then 80 bits of a hash.
-pub fn flow_id(identity: &Identity) -> String {
+/// what makes a repeated replay find its flows again. First the time it ended, ms since the epoch, so that flows
+/// recorded together lie together in the store; then 80 bits of a hash.
+pub fn flow_id(identity: &Identity) -> Id {
     let mut hash = Sha256::new();
     let mut address = |address: IpAddr| match address {
         IpAddr::V4(address) => hash.update(address.to_ipv6_mapped().octets()),
@@ -65,23 +70,14 @@ pub fn flow_id(identity: &Identity) -> String {
     let digest = hash.finalize();
     // 48 bits last until the year 10889; before 1970 and after that only the order is lost.
     let time = milliseconds(identity.end_ns).to_be_bytes();
-    time[2..]
-        .iter()
-        .chain(&digest[..10])
-        .fold(String::with_capacity(32), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("writing to a string does not fail");
-            text
-        })
+    let mut id = [0; 16];
+    id[..6].copy_from_slice(&time[2..]);
+    id[6..].copy_from_slice(&digest[..10]);
+    id
 }
 
 fn milliseconds(nanoseconds: i64) -> i64 {
     nanoseconds.div_euclid(1_000_000)
-}
-
-/// The term of a nominal column of a row.
-fn term(rows: &Rows, index: usize, position: usize) -> &'static str {
-    let column = &rows.schema().columns[position];
-    column.term(rows.row(index)[position]).unwrap_or("-")
 }
 
 /// A sum of two counts; a float-to-integer cast saturates, and counts are whole and not negative.
@@ -89,64 +85,101 @@ fn total(row: &[f64], positions: [usize; 2]) -> u64 {
     (row[positions[0]] + row[positions[1]]) as u64
 }
 
-/// The flow at `index`, with the scores that detectors gave it.
-pub(super) fn flow(flows: &FlowBatch, index: usize, verdicts: &Verdicts) -> Flow {
+/// The flow at `index`, without what detectors said about it.
+fn flow(flows: &FlowBatch, facts: &Facts, index: usize) -> FlowRecord {
     let (row, identity) = (flows.rows.row(index), &flows.identities[index]);
-    let positions = positions(flows.rows.schema());
-    let term = |position| term(&flows.rows, index, position);
-    Flow {
+    let columns = flows.rows.schema().columns;
+    let term = |position: usize| columns[position].term(row[position]).unwrap_or("-");
+    FlowRecord {
         id: flow_id(identity),
         start: milliseconds(identity.start_ns),
         end: milliseconds(identity.end_ns),
-        source: identity.source.to_string(),
+        source: identity.source,
         source_port: identity.source_port,
-        destination: identity.destination.to_string(),
+        destination: identity.destination,
         destination_port: identity.destination_port,
-        protocol: term(positions.proto).to_owned(),
-        service: term(positions.service).to_owned(),
-        state: term(positions.state).to_owned(),
-        packets: total(row, positions.packets),
-        bytes: total(row, positions.bytes),
-        community_id: flows.community_ids[index].to_string(),
-        fused: verdicts.fused(index),
-        scores: verdicts
-            .of_row(index)
-            .map(|scored| FlowScore {
-                detector: scored.generation.reference.clone(),
-                score: scored.score,
-            })
-            .collect(),
+        protocol: term(facts.proto),
+        service: term(facts.service),
+        state: term(facts.state),
+        packets: total(row, facts.packets),
+        bytes: total(row, facts.bytes),
+        community_id: *flows.community_ids[index].hash(),
+        fused: None,
     }
 }
 
-/// What the store needs to make or extend an alert.
-pub(super) fn alert_hit(
-    flows: &FlowBatch,
-    index: usize,
-    scored: &Scored<'_>,
-    contributions: Vec<Contribution>,
-) -> AlertHit {
-    let identity = &flows.identities[index];
-    let schema = flows.rows.schema();
-    let positions = positions(schema);
+impl Block {
+    /// Begins the record of the block: its flows, without scores.
+    pub(super) fn begin_record(&mut self) {
+        let record = Arc::make_mut(&mut self.record);
+        record.clear();
+        let facts = facts(self.flows.rows.schema());
+        record.schema = Arc::clone(&facts.name);
+        let count = self.flows.len();
+        record
+            .flows
+            .extend((0..count).map(|index| flow(&self.flows, facts, index)));
+        record.scores.reset(count, self.verdicts.slots());
+        self.above.clear();
+        self.above.resize(count, false);
+    }
+
+    /// Adds the scores and hits of the slots that see blocks in any order, or of those that see them `in_order`.
+    pub(super) fn record_scores(&mut self, in_order: bool, explainer: &mut Explainer) {
+        let Some(lineup) = self.verdicts.lineup() else {
+            return;
+        };
+        let record = Arc::make_mut(&mut self.record);
+        for (slot, place) in lineup.slots.iter().enumerate() {
+            if place.is_in_order() != in_order {
+                continue;
+            }
+            let first_hit = record.hits.len();
+            // Nearly always the one of the row before.
+            let mut last: Option<(&Arc<Generation>, u16)> = None;
+            for row in 0..self.flows.len() {
+                let Some(scored) = self.verdicts.get(slot, row) else {
+                    continue;
+                };
+                let detector = match last {
+                    Some((generation, number)) if Arc::ptr_eq(generation, scored.generation) => number,
+                    _ => record.scores.detector(&scored.generation.reference),
+                };
+                last = Some((scored.generation, detector));
+                record.scores.set(row, slot, detector, scored.score);
+                if scored.is_above() {
+                    self.above[row] = true;
+                    record.hits.push(hit(row, detector, &scored));
+                }
+            }
+            for index in explainer.choose(&place.name, &record.flows, &record.hits, first_hit) {
+                let row = record.hits[*index].flow as usize;
+                if let Some(scored) = self.verdicts.get(slot, row) {
+                    let detector = &scored.generation.loaded.detector;
+                    record.hits[*index].contributions =
+                        explained(detector, &self.flows.rows, Some(&self.contexts), row);
+                }
+            }
+        }
+    }
+
+    /// Adds what all detectors together say, once all have spoken.
+    pub(super) fn record_fused(&mut self) {
+        for (row, flow) in Arc::make_mut(&mut self.record).flows.iter_mut().enumerate() {
+            flow.fused = self.verdicts.fused(row);
+        }
+    }
+}
+
+/// A hit that nothing explains yet.
+fn hit(row: usize, detector: u16, scored: &Scored<'_>) -> AlertHit {
     let by = &scored.generation.loaded;
-    let protocol = term(&flows.rows, index, positions.proto);
     AlertHit {
-        flow_id: flow_id(identity),
-        start: milliseconds(identity.start_ns),
-        end: milliseconds(identity.end_ns),
-        kind: format!("{protocol}/{}", term(&flows.rows, index, positions.service)),
-        source: identity.source.to_string(),
-        source_port: identity.source_port,
-        destination: identity.destination.to_string(),
-        destination_port: identity.destination_port,
-        protocol: protocol.to_owned(),
-        community_id: flows.community_ids[index].to_string(),
+        flow: u32::try_from(row).expect("a block has at most 1,024 flows"),
+        detector,
         score: scored.score,
         threshold: by.threshold,
         severity: severity(scored.score, by.threshold, by.card.as_ref()),
-        detector: scored.generation.reference.clone(),
-        schema: format!("{}@{}", schema.id, schema.version),
-        contributions,
+        contributions: Vec::new(),
     }
 }

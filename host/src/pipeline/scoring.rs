@@ -10,7 +10,7 @@ use netsage_runtime::{ContextValues, Detector, InputColumn, ScoreError};
 use netsage_schema::Rows;
 
 use super::block::{Block, FromWorker};
-use super::record::alert_hit;
+use super::explainer::Explainer;
 use super::{BLOCK_ROWS, Counters};
 
 /// Columns in an alert's explanation.
@@ -22,8 +22,10 @@ pub(super) fn work(
     from_reader: &Receiver<Block>,
     to_sink: &Sender<FromWorker>,
     counters: &Counters,
+    alert_window_ms: i64,
 ) {
     let mut scorer = Scorer::new(Arc::clone(roster));
+    let mut explainer = Explainer::new(alert_window_ms);
     for mut block in from_reader {
         counters.blocks_to_score.fetch_sub(1, Ordering::Relaxed);
         let scored = loop {
@@ -38,39 +40,17 @@ pub(super) fn work(
         };
         let stopped = scored.is_err();
         let handed_on = to_sink.send(scored.map(|()| {
-            block.find_hits(false);
+            // As much of the record as can be is made here, where there may be many threads, and not in the sink.
+            block.begin_record();
+            block.record_scores(false, &mut explainer);
+            if !block.verdicts.lineup().is_some_and(|lineup| lineup.is_in_order()) {
+                block.record_fused();
+            }
             block
         }));
         if stopped || handed_on.is_err() {
             // The sink tells why: this detector, or its own failure.
             return;
-        }
-    }
-}
-
-impl Block {
-    /// Adds the hits of the slots that see blocks in any order, or of those that see them `in_order`.
-    pub(super) fn find_hits(&mut self, in_order: bool) {
-        if !in_order {
-            self.hits.clear();
-            self.above.clear();
-            self.above.resize(self.flows.len(), false);
-        }
-        let Some(lineup) = self.verdicts.lineup() else {
-            return;
-        };
-        let slots = lineup.slots.iter().enumerate();
-        for (slot, _) in slots.filter(|(_, slot)| slot.is_in_order() == in_order) {
-            for row in 0..self.flows.len() {
-                let Some(scored) = self.verdicts.get(slot, row).filter(|scored| scored.is_above()) else {
-                    continue;
-                };
-                self.above[row] = true;
-                let detector = &scored.generation.loaded.detector;
-                let contributions = explained(detector, &self.flows.rows, Some(&self.contexts), row);
-                self.hits
-                    .push(alert_hit(&self.flows, row, &scored, contributions));
-            }
         }
     }
 }

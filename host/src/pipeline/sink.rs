@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use netsage_api_types::LiveEvent;
+use netsage_api_types::{Alert, LiveEvent};
 use netsage_lifecycle::{Roster, Scorer};
 use netsage_store::{FlowBatchRecord, Store, StoreError};
 use tokio::sync::broadcast;
 
 use super::block::{Block, FromWorker};
-use super::record::flow;
+use super::explainer::Explainer;
 use super::{Counters, PipelineError};
 
 /// Waits between attempts to deliver a block.
@@ -24,9 +24,21 @@ const RETRY_WAITS: [Duration; 5] = [
     Duration::from_secs(10),
 ];
 
+/// Blocks delivered at once when so many wait: one transaction costs less than eight.
+const MOST_AT_ONCE: usize = 8;
+
 pub(super) struct Sink {
     /// For detectors that must see the blocks in their order.
     scorer: Scorer,
+    explainer: Explainer,
+    /// Blocks that overtook an earlier one; never more than exist.
+    early: BTreeMap<u64, Block>,
+    /// The block to come.
+    next: u64,
+    /// Blocks in their order, to be delivered.
+    ready: Vec<Block>,
+    /// Their records, for the time of a delivery.
+    records: Vec<Arc<FlowBatchRecord>>,
     store: Arc<dyn Store>,
     events: broadcast::Sender<LiveEvent>,
     counters: Arc<Counters>,
@@ -45,6 +57,11 @@ impl Sink {
     ) -> Self {
         Self {
             scorer: Scorer::new(Arc::clone(roster)),
+            explainer: Explainer::new(store.alert_window_ms()),
+            early: BTreeMap::new(),
+            next: 0,
+            ready: Vec::with_capacity(MOST_AT_ONCE),
+            records: Vec::with_capacity(MOST_AT_ONCE),
             store,
             events,
             counters,
@@ -54,65 +71,78 @@ impl Sink {
     }
 
     pub(super) fn run(mut self, from_workers: &Receiver<FromWorker>) -> Result<(), PipelineError> {
-        // Blocks that overtook an earlier one; never more than exist.
-        let mut early: BTreeMap<u64, Block> = BTreeMap::new();
-        let mut next = 0;
         for scored in from_workers {
-            let scored = scored?;
-            early.insert(scored.sequence, scored);
-            while let Some(scored) = early.remove(&next) {
-                self.deliver(scored)?;
-                next += 1;
+            self.take(scored?)?;
+            // What has come meanwhile goes along. Nothing waits for more.
+            let mut stopped = None;
+            while self.ready.len() < MOST_AT_ONCE
+                && stopped.is_none()
+                && let Ok(scored) = from_workers.try_recv()
+            {
+                stopped = scored.map_or_else(|stopped| Some(stopped.into()), |block| self.take(block).err());
             }
-            self.counters
-                .blocks_out_of_order
-                .store(early.len() as u64, Ordering::Relaxed);
+            self.deliver()?;
+            if let Some(error) = stopped {
+                return Err(error);
+            }
         }
         self.counters.set_finished();
         let _ = self.events.send(LiveEvent::Counters(self.counters.snapshot()));
         Ok(())
     }
 
-    fn deliver(&mut self, mut block: Block) -> Result<(), PipelineError> {
-        let (flows, verdicts) = block.scoring_parts();
-        self.scorer.score_in_order(flows, verdicts)?;
-        block.find_hits(true);
-        let count = block.flows.len();
-        let flows = (0..count)
-            .map(|index| flow(&block.flows, index, &block.verdicts))
-            .collect();
-        let hits = std::mem::take(&mut block.hits);
-        let alerts = self
-            .record(FlowBatchRecord { flows, hits })
-            .map_err(|source| PipelineError::Store { flows: count, source })?;
-
-        let failed = (0..count)
-            .filter(|row| block.verdicts.is_incomplete(*row))
-            .count();
-        let alerted = block.above.iter().filter(|&&above| above).count();
-        for (counter, flows) in [
-            (&self.counters.flows_scored, count - failed),
-            (&self.counters.flows_failed, failed),
-            (&self.counters.flows_alerted, alerted),
-        ] {
-            counter.fetch_add(flows as u64, Ordering::Relaxed);
+    /// Takes a block from a worker; it and those that waited for it become ready.
+    fn take(&mut self, scored: Block) -> Result<(), PipelineError> {
+        self.early.insert(scored.sequence, scored);
+        while let Some(mut block) = self.early.remove(&self.next) {
+            self.next += 1;
+            if block.verdicts.lineup().is_some_and(|lineup| lineup.is_in_order()) {
+                let (flows, verdicts) = block.scoring_parts();
+                self.scorer.score_in_order(flows, verdicts)?;
+                block.record_scores(true, &mut self.explainer);
+                block.record_fused();
+            }
+            self.ready.push(block);
         }
+        let out_of_order = self.early.len() as u64;
+        self.counters
+            .blocks_out_of_order
+            .store(out_of_order, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Delivers the blocks that are ready, tells the news, and gives the blocks back.
+    fn deliver(&mut self) -> Result<(), PipelineError> {
+        if self.ready.is_empty() {
+            return Ok(());
+        }
+        self.records
+            .extend(self.ready.iter().map(|block| Arc::clone(&block.record)));
+        let alerts = self.record().map_err(|source| PipelineError::Store {
+            flows: self.ready.iter().map(|block| block.flows.len()).sum(),
+            source,
+        })?;
+        // The blocks must be alone with their records to fill them again in place.
+        self.records.clear();
         for alert in alerts {
             // No receiver is no error: nobody is watching.
             let _ = self.events.send(LiveEvent::Alert(Box::new(alert)));
         }
-        // An idle block must not keep a former line-up, and with it its detectors, alive.
-        block.verdicts.clear();
-        self.counters.blocks_under_way.fetch_sub(1, Ordering::Relaxed);
-        // The reader may have ended and need no more blocks.
-        let _ = self.give_back.send(block);
+        for mut block in self.ready.drain(..) {
+            count(&self.counters, &block);
+            // An idle block must not keep a former line-up, and with it its detectors, alive.
+            block.verdicts.clear();
+            self.counters.blocks_under_way.fetch_sub(1, Ordering::Relaxed);
+            // The reader may have ended and need no more blocks.
+            let _ = self.give_back.send(block);
+        }
         Ok(())
     }
 
     /// Delivers until the store takes it. Repeating is safe: the store knows a flow by its id.
-    fn record(&self, record: FlowBatchRecord) -> Result<Vec<netsage_api_types::Alert>, StoreError> {
+    fn record(&self) -> Result<Vec<Alert>, StoreError> {
         for wait in RETRY_WAITS {
-            match self.runtime.block_on(self.store.record(record.clone())) {
+            match self.runtime.block_on(self.store.record(&self.records)) {
                 Ok(alerts) => return Ok(alerts),
                 Err(error) => {
                     tracing::warn!(%error, retry_in_ms = wait.as_millis() as u64, "store did not take a block");
@@ -121,6 +151,22 @@ impl Sink {
                 }
             }
         }
-        self.runtime.block_on(self.store.record(record))
+        self.runtime.block_on(self.store.record(&self.records))
+    }
+}
+
+/// Counts the flows of a block that is recorded.
+fn count(counters: &Counters, block: &Block) {
+    let flows = block.flows.len();
+    let failed = (0..flows)
+        .filter(|row| block.verdicts.is_incomplete(*row))
+        .count();
+    let alerted = block.above.iter().filter(|&&above| above).count();
+    for (counter, flows) in [
+        (&counters.flows_scored, flows - failed),
+        (&counters.flows_failed, failed),
+        (&counters.flows_alerted, alerted),
+    ] {
+        counter.fetch_add(flows as u64, Ordering::Relaxed);
     }
 }

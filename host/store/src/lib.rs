@@ -23,11 +23,12 @@ mod open;
 mod overview;
 mod record;
 mod sqlite;
+mod text;
 
 pub use error::StoreError;
 pub use open::{open, open_with};
 pub use overview::{MAX_OVERVIEW_POINTS, OVERVIEW_GRAIN_MS, StoreOverview};
-pub use record::{AlertHit, FlowBatchRecord};
+pub use record::{AlertHit, FlowBatchRecord, FlowRecord, Id, ScoreMatrix};
 
 /// A store as the rest of the program holds it.
 pub type SharedStore = Arc<dyn Store>;
@@ -68,19 +69,30 @@ pub trait Store: Send + Sync {
     /// Whether the store answers.
     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Records flows and the hits among them, and returns the alerts that are new or have changed.
+    /// Length of the windows in which hits become one alert, ms: see [`StoreOptions::alert_window_ms`].
+    fn alert_window_ms(&self) -> i64;
+
+    /// Records flows and the hits among them, and returns the alerts that are new or have changed, each once. Several
+    /// batches at once cost less than one after the other.
     ///
-    /// - A flow that is there already keeps its identity and time, and takes over the measurements and scores.
+    /// - A flow that is there already keeps its identity and time, and takes over the measurements and scores. Its id
+    ///   must come with the same identity as before; see [`FlowRecord::id`].
     /// - Hits of the same detector name, source and kind whose flows start in the same window are one alert.
     ///   Each flow is counted in it once; a second hit of the same flow changes nothing, whatever it says.
     /// - The flow with the highest score gives the alert its ports, score and contributions; of equal scores the one
     ///   with the smallest flow id, so that the order of delivery makes no difference.
     /// - An alert that was closed stays closed and goes on counting.
     ///
+    /// The batches are only lent: once the future is ready nothing but the caller's own references is left, so that their
+    /// memory can be used again.
+    ///
     /// A batch that was delivered in full returns no alerts when it is delivered again. What is recorded lasts
     /// [`StoreOptions::flow_ttl`]: a flow delivered again after that is a new flow, yet still not counted again in an
     /// alert, as long as there is the alert.
-    fn record(&self, batch: FlowBatchRecord) -> BoxFuture<'_, Result<Vec<Alert>, StoreError>>;
+    fn record<'a>(
+        &'a self,
+        batches: &'a [Arc<FlowBatchRecord>],
+    ) -> BoxFuture<'a, Result<Vec<Alert>, StoreError>>;
 
     /// A page of alerts, by `last_seen` and then id, falling. An alert that grows while a reader turns the pages
     /// moves towards the first page.

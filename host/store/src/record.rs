@@ -1,88 +1,219 @@
-//! What the pipeline hands over.
+//! What the pipeline hands over. Its memory circulates with the blocks of flows: cleared and filled again, it allocates
+//! for alerts only.
 
-use netsage_api_types::{Contribution, DetectorRef, Flow, Severity, StateChange};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use netsage_api_types::{Contribution, DetectorRef, FusedScore, Severity, StateChange};
 
 use crate::StoreError;
+use crate::text::to_hex;
+
+/// The id of a flow or an alert.
+pub type Id = [u8; 16];
+
+/// A flow as it is recorded; [`netsage_api_types::Flow`] is what is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlowRecord {
+    /// Its id, derived from its identity: the same id always comes with the same end, addresses and ports. Ids that begin
+    /// with the time of the end are recorded fastest.
+    pub id: Id,
+    /// First packet, ms since the epoch.
+    pub start: i64,
+    /// Last packet, ms since the epoch.
+    pub end: i64,
+    /// Source address.
+    pub source: IpAddr,
+    /// Source port.
+    pub source_port: u16,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// Destination port.
+    pub destination_port: u16,
+    /// Protocol, e.g. `tcp`.
+    pub protocol: &'static str,
+    /// Application, `-` when unknown.
+    pub service: &'static str,
+    /// Connection state, e.g. `FIN`.
+    pub state: &'static str,
+    /// Packets, both directions.
+    pub packets: u64,
+    /// Bytes, both directions.
+    pub bytes: u64,
+    /// The hash of the Community ID (version 1).
+    pub community_id: [u8; 20],
+    /// The fused verdict, if there is one; finite.
+    pub fused: Option<FusedScore>,
+}
 
 /// A flow that a detector scored above its threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertHit {
-    /// Id of the flow, 32 hexadecimal digits.
-    pub flow_id: String,
-    /// Source address.
-    pub source: String,
-    /// Source port.
-    pub source_port: u16,
-    /// Destination address.
-    pub destination: String,
-    /// Destination port.
-    pub destination_port: u16,
-    /// Protocol, e.g. `tcp`.
-    pub protocol: String,
-    /// Community ID (version 1).
-    pub community_id: String,
-    /// What groups hits besides their source: protocol and application, e.g. `tcp/ssh`.
-    pub kind: String,
+    /// Position of the flow in its batch.
+    pub flow: u32,
+    /// The detector that gave the score, as [`ScoreMatrix::detector`] numbered it.
+    pub detector: u16,
     /// The score; finite.
     pub score: f32,
     /// The threshold in force; finite.
     pub threshold: f32,
     /// How far the score lies above it.
     pub severity: Severity,
-    /// The detector that gave the score.
-    pub detector: DetectorRef,
-    /// The schema it was scored in, e.g. `unsw-nb15@1`.
-    pub schema: String,
-    /// What drove the score, largest first.
+    /// What drove the score, largest first. An alert shows those of one flow, the one with the highest score (of equal
+    /// scores the smallest id), so that the others may come without.
     pub contributions: Vec<Contribution>,
-    /// First packet, ms since the epoch.
-    pub start: i64,
-    /// Last packet, ms since the epoch.
-    pub end: i64,
 }
 
 /// Flows that were scored together, and the hits among them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FlowBatchRecord {
+    /// The schema they were scored in, e.g. `unsw-nb15@1`.
+    pub schema: Arc<str>,
     /// The flows.
-    pub flows: Vec<Flow>,
-    /// Hits; their flows are among `flows` of this batch or an earlier one.
+    pub flows: Vec<FlowRecord>,
+    /// What the detectors said; as many rows as there are flows.
+    pub scores: ScoreMatrix,
+    /// The hits among the flows.
     pub hits: Vec<AlertHit>,
 }
 
-/// An id in its compact form.
-pub(crate) type Id = [u8; 16];
-
-/// Reads 32 hexadecimal digits; `None` for anything else.
-pub(crate) fn parse_id(text: &str) -> Option<Id> {
-    if text.len() != 32 {
-        return None;
-    }
-    let mut id = [0; 16];
-    for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
-    }
-    Some(id)
-}
-
-/// Only lower-case digits: two spellings of one id would be two flows for a store that keeps text.
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+impl FlowBatchRecord {
+    /// Forgets flows, scores and hits, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.flows.clear();
+        self.scores.reset(0, 0);
+        self.hits.clear();
     }
 }
 
-/// Writes bytes as lower-case hexadecimal digits.
-pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+/// Marks a cell without a score.
+const UNSCORED: u16 = u16::MAX;
+
+/// Detectors remembered from batch to batch.
+const MOST_KNOWN: usize = 256;
+
+/// One score, and who gave it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Cell {
+    score: f32,
+    detector: u16,
+}
+
+/// The scores of a batch: a row per flow and a column per detector name. Two generations of one name, the active one and
+/// its canary, share a column, so each cell says who gave it.
+#[derive(Debug, Clone, Default)]
+pub struct ScoreMatrix {
+    detectors: Vec<DetectorRef>,
+    columns: usize,
+    cells: Vec<Cell>,
+}
+
+impl ScoreMatrix {
+    /// Makes it a matrix of that size without scores. Detectors keep their numbers, except when very many were seen.
+    pub fn reset(&mut self, rows: usize, columns: usize) {
+        if self.detectors.len() > MOST_KNOWN {
+            self.detectors.clear();
+        }
+        self.columns = columns;
+        self.cells.clear();
+        self.cells.resize(
+            rows.saturating_mul(columns),
+            Cell {
+                score: 0.0,
+                detector: UNSCORED,
+            },
+        );
     }
-    text
+
+    /// The number that stands for a detector in this matrix until the next reset. Allocates when it is new.
+    ///
+    /// # Panics
+    /// With 65,535 detectors in one batch, of which there is one per column and canary.
+    pub fn detector(&mut self, detector: &DetectorRef) -> u16 {
+        let known = self.detectors.iter().position(|known| {
+            // The generation differs most often, the texts are long.
+            known.generation == detector.generation && known == detector
+        });
+        let number = known.unwrap_or_else(|| {
+            self.detectors.push(detector.clone());
+            self.detectors.len() - 1
+        });
+        let number = u16::try_from(number).ok().filter(|number| *number != UNSCORED);
+        number.expect("a batch is scored by fewer than 65,535 detectors")
+    }
+
+    /// Notes a score.
+    ///
+    /// # Panics
+    /// When row or column lie outside of the matrix, or the number is of no detector: a defect of the caller.
+    pub fn set(&mut self, row: usize, column: usize, detector: u16, score: f32) {
+        assert!(
+            column < self.columns && usize::from(detector) < self.detectors.len(),
+            "a score belongs into a column and to a detector"
+        );
+        self.cells[row * self.columns + column] = Cell { score, detector };
+    }
+
+    /// The detectors by their numbers.
+    pub fn detectors(&self) -> &[DetectorRef] {
+        &self.detectors
+    }
+
+    /// The scores of one flow: number of the detector and score, in the order of the columns.
+    pub fn row(&self, row: usize) -> impl Iterator<Item = (u16, f32)> + '_ {
+        let cells = self.cells.get(row * self.columns..(row + 1) * self.columns);
+        cells
+            .unwrap_or_default()
+            .iter()
+            .filter(|cell| cell.detector != UNSCORED)
+            .map(|cell| (cell.detector, cell.score))
+    }
+
+    /// The highest score of a flow, `None` when no detector scored it.
+    pub fn highest(&self, row: usize) -> Option<f32> {
+        self.row(row).map(|(_, score)| score).reduce(f32::max)
+    }
+}
+
+/// Equal when the same detectors gave the same scores; what is remembered beside them does not count.
+impl PartialEq for ScoreMatrix {
+    fn eq(&self, other: &Self) -> bool {
+        let by_name = |matrix: &Self, cell: &Cell| {
+            let detector = matrix.detectors.get(usize::from(cell.detector)).cloned();
+            (detector, cell.score)
+        };
+        self.columns == other.columns
+            && self.cells.len() == other.cells.len()
+            && self
+                .cells
+                .iter()
+                .zip(&other.cells)
+                .all(|(one, two)| match (one.detector, two.detector) {
+                    (UNSCORED, UNSCORED) => true,
+                    _ => by_name(self, one) == by_name(other, two),
+                })
+    }
+}
+
+/// A hit with all that belongs to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HitOfFlow<'a> {
+    pub(crate) hit: &'a AlertHit,
+    pub(crate) flow: &'a FlowRecord,
+    pub(crate) detector: &'a DetectorRef,
+    pub(crate) schema: &'a str,
+}
+
+/// The hits of a batch that [`check_batch`] found sound.
+pub(crate) fn hits(batch: &FlowBatchRecord) -> impl Iterator<Item = HitOfFlow<'_>> {
+    batch.hits.iter().filter_map(|hit| {
+        Some(HitOfFlow {
+            hit,
+            flow: batch.flows.get(hit.flow as usize)?,
+            detector: batch.scores.detectors.get(usize::from(hit.detector))?,
+            schema: &batch.schema,
+        })
+    })
 }
 
 /// The rank of a severity, as stored: a number can be compared.
@@ -105,46 +236,44 @@ pub(crate) fn to_unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// The highest score of a flow, `None` when no detector scored it.
-pub(crate) fn highest_score(flow: &Flow) -> Option<f32> {
-    flow.scores.iter().map(|entry| entry.score).reduce(f32::max)
-}
-
 /// Checks a whole batch before any of it is written.
 pub(crate) fn check_batch(batch: &FlowBatchRecord) -> Result<(), StoreError> {
-    let refuse = |flow: &str, problem| {
+    let refuse = |row: usize, problem| {
+        let flow = batch.flows.get(row).map(|flow| to_hex(&flow.id));
         Err(StoreError::InvalidRecord {
-            flow: flow.to_owned(),
+            flow: flow.unwrap_or_else(|| format!("at {row}")),
             problem,
         })
     };
-    for flow in &batch.flows {
-        if parse_id(&flow.id).is_none() {
-            return refuse(&flow.id, "its id is not 32 lower-case hexadecimal digits");
+    let columns = batch.scores.columns;
+    if columns > 0 && batch.scores.cells.len() != batch.flows.len() * columns {
+        return refuse(0, "its batch has scores for another number of flows");
+    }
+    for (row, flow) in batch.flows.iter().enumerate() {
+        if !batch.scores.row(row).all(|(_, score)| score.is_finite()) {
+            return refuse(row, "a score is not a finite number");
         }
-        if !flow.scores.iter().all(|entry| entry.score.is_finite()) {
-            return refuse(&flow.id, "a score is not a finite number");
+        if flow
+            .fused
+            .is_some_and(|fused| !(fused.mean.is_finite() && fused.max.is_finite()))
+        {
+            return refuse(row, "its fused score is not a finite number");
         }
     }
     for hit in &batch.hits {
-        if parse_id(&hit.flow_id).is_none() {
-            return refuse(&hit.flow_id, "its id is not 32 lower-case hexadecimal digits");
+        let row = hit.flow as usize;
+        if row >= batch.flows.len() {
+            return refuse(row, "a hit is of a flow that is not in its batch");
+        }
+        if usize::from(hit.detector) >= batch.scores.detectors.len() {
+            return refuse(row, "its hit is of a detector that is not in its batch");
         }
         if !hit.score.is_finite() || !hit.threshold.is_finite() {
-            return refuse(
-                &hit.flow_id,
-                "score or threshold of its hit is not a finite number",
-            );
+            return refuse(row, "score or threshold of its hit is not a finite number");
         }
-        if !hit
-            .contributions
-            .iter()
-            .all(|contribution| contribution.weight.is_finite())
-        {
-            return refuse(
-                &hit.flow_id,
-                "the weight of a contribution is not a finite number",
-            );
+        let mut contributions = hit.contributions.iter();
+        if !contributions.all(|contribution| contribution.weight.is_finite()) {
+            return refuse(row, "the weight of a contribution is not a finite number");
         }
     }
     Ok(())
@@ -160,5 +289,72 @@ pub(crate) fn check_change(change: &StateChange) -> Result<(), StoreError> {
             problem: "the name of who asks is longer than 128 characters",
         }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detector(generation: u64) -> DetectorRef {
+        DetectorRef {
+            name: "d".into(),
+            version: "1.0.0".into(),
+            digest: "0".repeat(64),
+            generation,
+        }
+    }
+
+    #[test]
+    fn a_matrix_says_who_gave_each_score() {
+        let mut matrix = ScoreMatrix::default();
+        matrix.reset(3, 2);
+        let (active, canary) = (matrix.detector(&detector(1)), matrix.detector(&detector(2)));
+        assert_eq!(matrix.detector(&detector(1)), active);
+        matrix.set(0, 0, active, 0.5);
+        matrix.set(0, 1, active, 0.25);
+        matrix.set(2, 1, canary, 0.75);
+        let row = |matrix: &ScoreMatrix, row| matrix.row(row).collect::<Vec<_>>();
+        assert_eq!(row(&matrix, 0), [(active, 0.5), (active, 0.25)]);
+        assert_eq!(row(&matrix, 1), []);
+        assert_eq!(row(&matrix, 2), [(canary, 0.75)]);
+        assert_eq!(row(&matrix, 3), [], "there is no such row");
+        assert_eq!((matrix.highest(0), matrix.highest(1)), (Some(0.5), None));
+        matrix.reset(1, 1);
+        assert_eq!(row(&matrix, 0), []);
+        assert_eq!(matrix.detector(&detector(2)), canary, "numbers last");
+    }
+
+    #[test]
+    fn a_record_that_is_used_again_keeps_its_memory() {
+        let mut batch = FlowBatchRecord::default();
+        let mut places = Vec::new();
+        for round in 0..3 {
+            batch.clear();
+            assert!(batch.scores.row(0).next().is_none(), "round {round}");
+            batch.scores.reset(100, 3);
+            let number = batch.scores.detector(&detector(7));
+            for row in 0..100 {
+                batch.flows.push(FlowRecord {
+                    id: [0; 16],
+                    start: 0,
+                    end: 0,
+                    source: IpAddr::from([10, 0, 0, 1]),
+                    source_port: 1,
+                    destination: IpAddr::from([10, 0, 0, 2]),
+                    destination_port: 2,
+                    protocol: "tcp",
+                    service: "-",
+                    state: "FIN",
+                    packets: 1,
+                    bytes: 1,
+                    community_id: [0; 20],
+                    fused: None,
+                });
+                batch.scores.set(row, 2, number, 0.5);
+            }
+            places.push((batch.flows.as_ptr(), batch.scores.cells.as_ptr()));
+        }
+        assert!(places.windows(2).all(|pair| pair[0] == pair[1]));
     }
 }

@@ -14,7 +14,7 @@ use netsage_host::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig};
 use netsage_lifecycle::{GuardLimits, HistoryQuery, Lifecycle, LifecycleConfig, NewPackage};
 use netsage_runtime::{Runtime, RuntimeConfig};
 use netsage_schema::UNSW_NB15;
-use netsage_store::{BoxFuture, FlowBatchRecord, Store, StoreError, StoreOverview};
+use netsage_store::{BoxFuture, FlowBatchRecord, Id, Store, StoreError, StoreOverview};
 
 use crate::recipe::Recipe;
 
@@ -36,7 +36,7 @@ type Who = (String, u64);
 /// What was recorded, in short.
 #[derive(Default)]
 struct Recorded {
-    ids: Vec<String>,
+    ids: Vec<Id>,
     /// Scores by who gave them.
     scores: BTreeMap<Who, u64>,
     /// Digests that each generation called itself.
@@ -63,40 +63,33 @@ struct CountingStore {
 impl CountingStore {
     fn take(&self, batch: &FlowBatchRecord) {
         let recorded = &mut *self.recorded.lock().unwrap();
-        let mut scored_by: BTreeMap<&str, Vec<(Who, f32)>> = BTreeMap::new();
-        for flow in &batch.flows {
-            recorded.ids.push(flow.id.clone());
-            let names: BTreeSet<&str> = flow
-                .scores
-                .iter()
-                .map(|score| score.detector.name.as_str())
-                .collect();
-            if names.len() != NAMES.len() || flow.scores.len() != NAMES.len() {
+        let detectors = batch.scores.detectors();
+        for (row, flow) in batch.flows.iter().enumerate() {
+            recorded.ids.push(flow.id);
+            let scores: Vec<(u16, f32)> = batch.scores.row(row).collect();
+            let by = |(number, _): &(u16, f32)| &detectors[usize::from(*number)];
+            let names: BTreeSet<&str> = scores.iter().map(|score| by(score).name.as_str()).collect();
+            if names.len() != NAMES.len() || scores.len() != NAMES.len() {
                 recorded
                     .wrong
-                    .push(format!("flow {} has the scores {:?}", flow.id, flow.scores));
+                    .push(format!("flow {row} has the scores {scores:?}"));
             }
-            let by = scored_by.entry(&flow.id).or_default();
-            for score in &flow.scores {
-                let detector = &score.detector;
+            for score in &scores {
+                let detector = by(score);
                 let who = (detector.name.clone(), detector.generation);
                 let digests = recorded.digests.entry(detector.generation).or_default();
                 if !digests.contains(&detector.digest) {
                     digests.insert(detector.digest.clone());
                 }
-                *recorded.scores.entry(who.clone()).or_default() += 1;
-                by.push((who, score.score));
+                *recorded.scores.entry(who).or_default() += 1;
             }
         }
         for hit in &batch.hits {
             recorded.hits += 1;
-            let who = (hit.detector.name.clone(), hit.detector.generation);
-            let by = scored_by.get(hit.flow_id.as_str());
-            let is_known = by.is_some_and(|by| by.contains(&(who.clone(), hit.score)));
+            let mut scores = batch.scores.row(hit.flow as usize);
+            let is_known = scores.any(|score| score == (hit.detector, hit.score));
             if !is_known || hit.score <= LARGE {
-                recorded
-                    .wrong
-                    .push(format!("the hit {who:?} on flow {}", hit.flow_id));
+                recorded.wrong.push(format!("the hit {hit:?}"));
             }
         }
     }
@@ -111,9 +104,19 @@ impl Store for CountingStore {
         Box::pin(async { Ok(()) })
     }
 
-    fn record(&self, batch: FlowBatchRecord) -> BoxFuture<'_, Result<Vec<Alert>, StoreError>> {
-        self.take(&batch);
-        let flows = batch.flows.len() as u64;
+    fn alert_window_ms(&self) -> i64 {
+        3_600_000
+    }
+
+    fn record<'a>(
+        &'a self,
+        batches: &'a [Arc<FlowBatchRecord>],
+    ) -> BoxFuture<'a, Result<Vec<Alert>, StoreError>> {
+        let mut flows = 0;
+        for batch in batches {
+            self.take(batch);
+            flows += batch.flows.len() as u64;
+        }
         let recorded = self.progress.flows.fetch_add(flows, Ordering::AcqRel) + flows;
         let due = (recorded / FLOWS_PER_SWAP).min(SWAPS);
         wait_until("the next swap", || {

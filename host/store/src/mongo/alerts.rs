@@ -7,6 +7,7 @@
 //! true; and a writer that was overtaken between 1 and 4 fails at 4 and starts again.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use mongodb::bson::{Bson, DateTime, Document, doc};
@@ -17,8 +18,9 @@ use super::documents::{AlertDocument, state_name};
 use super::{MongoStore, is_duplicate_key};
 use crate::cursor::{Cursor, Listing, page, page_limit};
 use crate::grouping::{AlertGroup, AlertRecord, group};
-use crate::record::{AlertHit, parse_id, severity_rank, to_hex, to_signed};
-use crate::{BoxFuture, StoreError};
+use crate::record::{HitOfFlow, hits, severity_rank, to_signed};
+use crate::text::{parse_id, to_hex};
+use crate::{BoxFuture, FlowBatchRecord, StoreError};
 
 /// Alerts of a batch that are worked on at the same time.
 const CONCURRENT_ALERTS: usize = 8;
@@ -35,9 +37,12 @@ enum Attempt {
 
 impl MongoStore {
     /// Counts hits in their alerts; returns the alerts made or changed.
-    pub(super) async fn record_hits(&self, hits: &[AlertHit]) -> Result<Vec<Alert>, StoreError> {
+    pub(super) async fn record_hits(
+        &self,
+        batches: &[Arc<FlowBatchRecord>],
+    ) -> Result<Vec<Alert>, StoreError> {
+        let hits = batches.iter().flat_map(|batch| hits(batch));
         let work: Vec<BoxFuture<'_, _>> = group(hits, self.options.alert_window_ms)
-            .into_iter()
             .map(|group| self.record_group(group).boxed())
             .collect();
         let changed: Vec<Option<Alert>> = futures_util::stream::iter(work)
@@ -73,22 +78,22 @@ impl MongoStore {
         } else {
             HashSet::new()
         };
-        let fresh: Vec<&AlertHit> = group
+        let fresh: Vec<HitOfFlow<'_>> = group
             .hits
             .iter()
             .copied()
-            .filter(|hit| !counted.contains(&pair(id, &hit.flow_id)))
+            .filter(|hit| !counted.contains(&pair(id, &to_hex(&hit.flow.id))))
             .collect();
         let revision = found.as_ref().map(|found| found.revision);
         let record = found.map(AlertDocument::into_record);
         if fresh.is_empty() {
             return Ok(Attempt::Unchanged);
         }
-        let Some(record) = AlertRecord::extend(record, &group.id, fresh.iter().copied()) else {
+        let Some(record) = AlertRecord::extend(record, &group.id, &fresh) else {
             return Ok(Attempt::Unchanged);
         };
         let alert = Box::new(record.alert.clone());
-        let counted_last = fresh.iter().map(|hit| hit.flow_id.clone()).collect();
+        let counted_last = fresh.iter().map(|hit| to_hex(&hit.flow.id)).collect();
         let document = AlertDocument::new(record, revision.unwrap_or(0) + 1, counted_last);
         let written = match revision {
             Some(revision) => self
@@ -125,9 +130,9 @@ impl MongoStore {
     }
 
     /// The pairs of an alert and these hits' flows that are noted.
-    async fn counted(&self, id: &str, hits: &[&AlertHit]) -> Result<HashSet<String>, StoreError> {
+    async fn counted(&self, id: &str, hits: &[HitOfFlow<'_>]) -> Result<HashSet<String>, StoreError> {
         let failed = StoreError::mongo("read the flows of an alert");
-        let pairs: Vec<String> = hits.iter().map(|hit| pair(id, &hit.flow_id)).collect();
+        let pairs: Vec<String> = hits.iter().map(|hit| pair(id, &to_hex(&hit.flow.id))).collect();
         let found: Vec<Document> = self
             .alert_flows
             .find(doc! { "_id": { "$in": pairs } })

@@ -1,11 +1,14 @@
 //! The documents, and how they and the types of the API become each other.
 
 use mongodb::bson::{Bson, DateTime, Document};
-use netsage_api_types::{Alert, AlertState, Contribution, DetectorRef, Flow, FlowScore, Severity};
+use netsage_api_types::{
+    Alert, AlertState, Contribution, DetectorRef, Flow, FlowScore, FusedScore, Severity,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::grouping::AlertRecord;
-use crate::record::{highest_score, severity_rank, to_signed, to_unsigned};
+use crate::record::{FlowRecord, Id, ScoreMatrix, severity_rank, to_signed, to_unsigned};
+use crate::text::{community_id, parse_id, to_hex};
 
 /// A flow. Integers are signed, as the database has no others.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,6 +29,9 @@ pub(super) struct FlowDocument {
     pub(super) community_id: String,
     pub(super) scores: Vec<FlowScore>,
     pub(super) highest_score: Option<f32>,
+    /// Absent in documents of earlier versions.
+    #[serde(default)]
+    pub(super) fused: Option<FusedScore>,
     pub(super) alerted: bool,
     /// When the flow was first recorded, by the clock; what the TTL counts from.
     pub(super) recorded: DateTime,
@@ -36,23 +42,34 @@ fn port(value: i32) -> u16 {
 }
 
 impl FlowDocument {
-    pub(super) fn new(flow: &Flow, alerted: bool, recorded: DateTime) -> Self {
+    pub(super) fn new(
+        flow: &FlowRecord,
+        scores: &ScoreMatrix,
+        row: usize,
+        alerted: bool,
+        recorded: DateTime,
+    ) -> Self {
+        let score = |(detector, score)| FlowScore {
+            detector: scores.detectors()[usize::from(detector)].clone(),
+            score,
+        };
         Self {
-            id: flow.id.clone(),
+            id: to_hex(&flow.id),
             start: flow.start,
             end: flow.end,
-            source: flow.source.clone(),
+            source: flow.source.to_string(),
             source_port: flow.source_port.into(),
-            destination: flow.destination.clone(),
+            destination: flow.destination.to_string(),
             destination_port: flow.destination_port.into(),
-            protocol: flow.protocol.clone(),
-            service: flow.service.clone(),
-            state: flow.state.clone(),
+            protocol: flow.protocol.to_owned(),
+            service: flow.service.to_owned(),
+            state: flow.state.to_owned(),
             packets: to_signed(flow.packets),
             bytes: to_signed(flow.bytes),
-            community_id: flow.community_id.clone(),
-            scores: flow.scores.clone(),
-            highest_score: highest_score(flow),
+            community_id: community_id(&flow.community_id),
+            scores: scores.row(row).map(score).collect(),
+            highest_score: scores.highest(row),
+            fused: flow.fused,
             alerted,
             recorded,
         }
@@ -74,7 +91,7 @@ impl FlowDocument {
             bytes: to_unsigned(self.bytes),
             community_id: self.community_id,
             scores: self.scores,
-            fused: None,
+            fused: self.fused,
         }
     }
 }
@@ -150,7 +167,7 @@ impl AlertDocument {
             state: alert.state,
             changed_by: alert.changed_by,
             changed_at: alert.changed_at,
-            best_flow,
+            best_flow: to_hex(&best_flow),
             touched: DateTime::now(),
             revision,
             counted_last,
@@ -182,7 +199,8 @@ impl AlertDocument {
         };
         AlertRecord {
             alert,
-            best_flow: self.best_flow,
+            // A text that is no id was never written; the largest id lets any other flow of that score take its place.
+            best_flow: parse_id(&self.best_flow).unwrap_or(Id::from([u8::MAX; 16])),
         }
     }
 }

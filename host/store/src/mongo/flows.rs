@@ -1,6 +1,7 @@
 //! Flows: upserts by id, all of a batch in one request.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -12,28 +13,35 @@ use super::MongoStore;
 use super::alerts::{after, within};
 use super::documents::FlowDocument;
 use crate::cursor::{Cursor, Listing, page, page_limit};
-use crate::record::{parse_id, to_signed};
+use crate::record::to_signed;
+use crate::text::parse_id;
 use crate::{FlowBatchRecord, StoreError};
 
 /// What a flow takes over when it is delivered again; all else is its identity and stays.
-const MEASURED: [&str; 6] = ["service", "state", "packets", "bytes", "scores", "highest_score"];
+const MEASURED: [&str; 7] = [
+    "service",
+    "state",
+    "packets",
+    "bytes",
+    "scores",
+    "highest_score",
+    "fused",
+];
 
 impl MongoStore {
-    pub(super) async fn record_flows(&self, batch: &FlowBatchRecord) -> Result<(), StoreError> {
+    pub(super) async fn record_flows(&self, batches: &[Arc<FlowBatchRecord>]) -> Result<(), StoreError> {
         let now = DateTime::now();
-        let mut hit: HashSet<&str> = batch.hits.iter().map(|hit| hit.flow_id.as_str()).collect();
-        let mut writes: Vec<WriteModel> = Vec::with_capacity(batch.flows.len());
-        for flow in &batch.flows {
-            let alerted = hit.remove(flow.id.as_str());
-            let identity =
-                serialize_to_document(&FlowDocument::new(flow, alerted, now)).map_err(|error| {
+        let mut writes: Vec<WriteModel> = Vec::new();
+        for batch in batches {
+            let hit: HashSet<u32> = batch.hits.iter().map(|hit| hit.flow).collect();
+            for (row, flow) in batch.flows.iter().enumerate() {
+                let alerted = u32::try_from(row).is_ok_and(|row| hit.contains(&row));
+                let document = FlowDocument::new(flow, &batch.scores, row, alerted, now);
+                let identity = serialize_to_document(&document).map_err(|error| {
                     StoreError::mongo("write a flow")(mongodb::error::Error::custom(error.to_string()))
                 })?;
-            writes.push(self.upsert(identity, alerted));
-        }
-        // Hits of flows recorded earlier.
-        for id in hit {
-            writes.push(self.update(id, doc! { "$set": { "alerted": true } }, false));
+                writes.push(self.upsert(identity, alerted));
+            }
         }
         if writes.is_empty() {
             return Ok(());
@@ -61,15 +69,11 @@ impl MongoStore {
             .remove("_id")
             .and_then(|id| id.as_str().map(ToOwned::to_owned))
             .unwrap_or_default();
-        self.update(&id, doc! { "$setOnInsert": identity, "$set": measured }, true)
-    }
-
-    fn update(&self, id: &str, update: Document, upsert: bool) -> WriteModel {
         UpdateOneModel::builder()
             .namespace(self.flows.namespace())
             .filter(doc! { "_id": id })
-            .update(update)
-            .upsert(upsert)
+            .update(doc! { "$setOnInsert": identity, "$set": measured })
+            .upsert(true)
             .build()
             .into()
     }

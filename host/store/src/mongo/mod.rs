@@ -4,6 +4,7 @@
 //! document, replaced only at the revision it was read at, and doubles as the log of what it has counted last; see
 //! `alerts`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
@@ -227,12 +228,19 @@ impl Store for MongoStore {
         })
     }
 
-    fn record(&self, batch: FlowBatchRecord) -> BoxFuture<'_, Result<Vec<Alert>, StoreError>> {
+    fn alert_window_ms(&self) -> i64 {
+        self.options.alert_window_ms
+    }
+
+    fn record<'a>(
+        &'a self,
+        batches: &'a [Arc<FlowBatchRecord>],
+    ) -> BoxFuture<'a, Result<Vec<Alert>, StoreError>> {
         Box::pin(async move {
-            check_batch(&batch)?;
+            batches.iter().try_for_each(|batch| check_batch(batch))?;
             // Flows first: an alert never speaks of a flow that is not there yet.
-            self.record_flows(&batch).await?;
-            self.record_hits(&batch.hits).await
+            self.record_flows(batches).await?;
+            self.record_hits(batches).await
         })
     }
 

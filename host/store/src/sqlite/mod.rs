@@ -10,9 +10,12 @@ use rusqlite::Connection;
 use crate::record::{check_batch, check_change};
 use crate::{BoxFuture, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview};
 
+mod numbers;
+mod purge;
 mod read;
 mod rows;
 mod schema;
+mod upgrade;
 mod write;
 
 /// How often a store that records looks for what is past its time.
@@ -37,6 +40,7 @@ struct Shared {
 
 struct Writer {
     connection: Connection,
+    memory: write::Memory,
     next_purge: Instant,
 }
 
@@ -52,6 +56,7 @@ impl SqliteStore {
             let reader = Mutex::new(schema::open_reader(&path)?);
             let writer = Mutex::new(Writer {
                 connection,
+                memory: write::Memory::default(),
                 next_purge: Instant::now(),
             });
             Ok(Self {
@@ -82,9 +87,12 @@ impl SqliteStore {
 }
 
 impl Shared {
-    fn record(&self, batch: &FlowBatchRecord) -> Result<Vec<Alert>, StoreError> {
+    fn record(&self, batches: &[Arc<FlowBatchRecord>]) -> Result<Vec<Alert>, StoreError> {
         let mut writer = lock(&self.writer);
-        let changed = write::record(&mut writer.connection, batch, self.options.alert_window_ms)?;
+        let Writer {
+            connection, memory, ..
+        } = &mut *writer;
+        let changed = write::record(connection, memory, batches, self.options.alert_window_ms)?;
         if Instant::now() >= writer.next_purge {
             let deleted = self.purge_some(&mut writer.connection)?;
             // A full chunk means that there may be more: go on at the next batch.
@@ -109,8 +117,8 @@ impl Shared {
 
     /// Deletes a chunk of what is past its time.
     fn purge_some(&self, connection: &mut Connection) -> Result<Purged, StoreError> {
-        let flows = write::purge_flows(connection, self.options.flow_ttl, FLOW_CHUNK)?;
-        let alerts = write::purge_alerts(connection, self.options.alert_ttl, ALERT_CHUNK)?;
+        let flows = purge::purge_flows(connection, self.options.flow_ttl, FLOW_CHUNK)?;
+        let alerts = purge::purge_alerts(connection, self.options.alert_ttl, ALERT_CHUNK)?;
         Ok(Purged {
             flows,
             more: flows == FLOW_CHUNK || alerts == ALERT_CHUNK,
@@ -134,10 +142,18 @@ impl Store for SqliteStore {
         self.blocking(|shared| read::health(&lock(&shared.reader)))
     }
 
-    fn record(&self, batch: FlowBatchRecord) -> BoxFuture<'_, Result<Vec<Alert>, StoreError>> {
+    fn alert_window_ms(&self) -> i64 {
+        self.shared.options.alert_window_ms
+    }
+
+    fn record<'a>(
+        &'a self,
+        batches: &'a [Arc<FlowBatchRecord>],
+    ) -> BoxFuture<'a, Result<Vec<Alert>, StoreError>> {
+        let batches = batches.to_vec();
         self.blocking(move |shared| {
-            check_batch(&batch)?;
-            shared.record(&batch)
+            batches.iter().try_for_each(|batch| check_batch(batch))?;
+            shared.record(&batches)
         })
     }
 

@@ -1,15 +1,18 @@
 //! Listings and the overview.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use netsage_api_types::{Alert, AlertQuery, AlertState, Flow, FlowQuery, Page, TopSource};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::rows::{ALERT_COLUMNS, DetectorNames, FLOW_COLUMNS, alert as read_alert, flow, state_code};
+use super::numbers::DetectorNames;
+use super::rows::{ALERT_COLUMNS, Address, FLOW_COLUMNS, alert as read_alert, flow, state_code};
 use crate::cursor::{Cursor, Listing, page, page_limit};
-use crate::overview::{Axis, round_step, step_start};
-use crate::record::{parse_id, severity_rank, to_signed, to_unsigned};
+use crate::overview::{Axis, OVERVIEW_GRAIN_MS, round_step, step_start};
+use crate::record::{severity_rank, to_signed, to_unsigned};
+use crate::text::parse_id;
 use crate::{StoreError, StoreOverview};
 
 pub(super) fn health(connection: &Connection) -> Result<(), StoreError> {
@@ -101,20 +104,57 @@ pub(super) fn alert(connection: &Connection, id: &str) -> Result<Option<Alert>, 
         .map_err(StoreError::sqlite("read an alert"))
 }
 
+/// The query for a page of flows. Flows lie in the order of their listing; nothing has to be sorted.
+///
+/// Those of one source are looked for only in the steps of the time axis in which it has some. No index serves
+/// `min_score`: flows below it are read and passed over.
+fn flows_query(query: &FlowQuery, cursor: Option<Cursor>, source: Option<IpAddr>) -> (String, Filter) {
+    let mut filter = Filter::default();
+    let mut from = format!("SELECT {FLOW_COLUMNS} FROM flows f CROSS JOIN labels l ON l.number = f.label");
+    let mut order = "f.end_ms DESC, f.id DESC";
+    if let Some(source) = source {
+        // CROSS JOIN keeps SQLite to this order of the tables.
+        from = format!(
+            "SELECT {FLOW_COLUMNS} FROM timeline t \
+             CROSS JOIN flow_sources s ON s.time_ms = t.time_ms \
+             CROSS JOIN flows f ON f.end_ms >= t.time_ms AND f.end_ms < t.time_ms + {OVERVIEW_GRAIN_MS} \
+             CROSS JOIN labels l ON l.number = f.label"
+        );
+        order = "t.time_ms DESC, f.end_ms DESC, f.id DESC";
+        let source = Address::from(source).bytes().to_vec();
+        filter.add("s.source = ?", Some(source.clone()));
+        // The sign keeps SQLite from making an index of all flows by source for this one query.
+        filter.add("+f.source = ?", Some(source));
+        // The same bounds as for the flows below, for the steps.
+        let since = query.since.map(|since| step_start(since, OVERVIEW_GRAIN_MS));
+        filter.add("t.time_ms >= ?", since);
+        filter.add("t.time_ms < ?", query.until);
+        filter.add("t.time_ms <= ?", cursor.map(|cursor| cursor.time));
+    }
+    filter.add("f.highest_score >= ?", query.min_score.map(f64::from));
+    filter.add("f.end_ms >= ?", query.since);
+    filter.add("f.end_ms < ?", query.until);
+    filter.add_cursor("(f.end_ms, f.id) < (?, ?)", cursor);
+    let sql = format!("{from}{} ORDER BY {order} LIMIT ?", filter.clause());
+    (sql, filter)
+}
+
 pub(super) fn flows(connection: &Connection, query: &FlowQuery) -> Result<Page<Flow>, StoreError> {
     let cursor = Cursor::of_query(query.cursor.as_ref(), Listing::Flows)?;
     let limit = page_limit(query.limit);
-    let mut filter = Filter::default();
-    filter.add("source = ?", query.source.clone());
-    filter.add("highest_score >= ?", query.min_score.map(f64::from));
-    filter.add("end_ms >= ?", query.since);
-    filter.add("end_ms < ?", query.until);
-    filter.add_cursor("(end_ms, id) < (?, ?)", cursor);
+    let source = match query.source.as_deref().map(str::parse) {
+        None => None,
+        Some(Ok(address)) => Some(address),
+        // No flow comes from what is no address.
+        Some(Err(_)) => {
+            return Ok(Page {
+                items: Vec::new(),
+                next: None,
+            });
+        }
+    };
+    let (sql, mut filter) = flows_query(query, cursor, source);
     filter.values.push(to_signed(limit as u64 + 1).into());
-    let sql = format!(
-        "SELECT {FLOW_COLUMNS}{} ORDER BY end_ms DESC, id DESC LIMIT ?",
-        filter.clause()
-    );
     let read = || -> rusqlite::Result<Vec<(Flow, Vec<u8>)>> {
         let mut statement = connection.prepare_cached(&sql)?;
         statement
@@ -193,4 +233,49 @@ pub(super) fn overview(
         })
     };
     read().map_err(StoreError::sqlite("read the overview"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::schema::open_writer;
+
+    #[test]
+    fn no_page_of_flows_is_sorted_or_read_from_its_start() {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let connection = open_writer(&folder.path().join("a.db")).expect("made");
+        let query = FlowQuery {
+            since: Some(5),
+            until: Some(50_000),
+            min_score: Some(0.5),
+            ..FlowQuery::default()
+        };
+        let cursor = Cursor { time: 7, id: [1; 16] };
+        for query in [FlowQuery::default(), query] {
+            for cursor in [None, Some(cursor)] {
+                for source in [None, Some(IpAddr::from([10, 0, 0, 1]))] {
+                    let (sql, mut filter) = flows_query(&query, cursor, source);
+                    filter.values.push(Value::from(50));
+                    let plan: Vec<String> = connection
+                        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                        .and_then(|mut plan| {
+                            plan.query_map(params_from_iter(&filter.values), |row| row.get(3))?
+                                .collect()
+                        })
+                        .expect("a plan");
+                    assert!(
+                        !plan.iter().any(|line| line.contains("TEMP B-TREE")),
+                        "{sql}: {plan:?}"
+                    );
+                    let bounded = source.is_some() || cursor.is_some() || query.since.is_some();
+                    let scans = plan.iter().any(|line| line.contains("SCAN f"));
+                    assert!(!(bounded && scans), "{sql}: {plan:?}");
+                    assert!(
+                        !plan.iter().any(|line| line.contains("AUTOMATIC")),
+                        "{sql}: {plan:?}"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -1,25 +1,82 @@
 //! Between rows and the types of the API.
 
-use std::collections::HashMap;
+use std::net::IpAddr;
 
-use netsage_api_types::{Alert, AlertState, DetectorRef, Flow, FlowScore, Severity};
-use rusqlite::types::FromSql;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use netsage_api_types::{Alert, AlertState, DetectorRef, Flow, FusedScore, Severity};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{Row, ToSql};
 use serde::de::DeserializeOwned;
 
-use crate::StoreError;
 use crate::grouping::AlertRecord;
-use crate::record::{Id, to_hex, to_unsigned};
+use crate::record::{Id, to_unsigned};
+use crate::text::{community_id, to_hex};
 
 /// The columns that [`alert`] reads, in its order.
 pub(super) const ALERT_COLUMNS: &str = "a.id, a.first_seen_ms, a.last_seen_ms, a.count, a.kind, a.source, \
      a.source_port, a.destination, a.destination_port, a.protocol, a.community_id, a.score, a.threshold, a.severity, \
-     d.name, d.version, d.digest, a.schema, a.contributions, a.state, a.changed_by, a.changed_ms, a.best_flow, \
+     d.name, d.version, d.digest, d.generation, a.schema, a.contributions, a.state, a.changed_by, a.changed_ms, a.best_flow, \
      a.number FROM alerts a JOIN detectors d ON d.number = a.detector";
 
-/// The columns that [`flow`] reads, in its order.
-pub(super) const FLOW_COLUMNS: &str = "id, start_ms, end_ms, source, source_port, destination, destination_port, \
-     protocol, service, state, packets, bytes, community_id, scores FROM flows";
+/// The columns that [`flow`] reads, in its order, of `flows f` and `labels l`.
+pub(super) const FLOW_COLUMNS: &str = "f.id, f.start_ms, f.end_ms, f.source, f.source_port, f.destination, \
+     f.destination_port, l.protocol, l.service, l.state, f.packets, f.bytes, f.community_id, f.fused_mean, f.fused_max, \
+     f.scores";
+
+/// An address as it is stored: 4 or 16 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Address {
+    V4([u8; 4]),
+    V6([u8; 16]),
+}
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::V4(address.octets()),
+            IpAddr::V6(address) => Self::V6(address.octets()),
+        }
+    }
+}
+
+impl From<Address> for IpAddr {
+    fn from(address: Address) -> Self {
+        match address {
+            Address::V4(bytes) => Self::from(bytes),
+            Address::V6(bytes) => Self::from(bytes),
+        }
+    }
+}
+
+impl Address {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::V4(bytes) => bytes,
+            Self::V6(bytes) => bytes,
+        }
+    }
+}
+
+impl ToSql for Address {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.bytes())))
+    }
+}
+
+impl FromSql for Address {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let bytes = value.as_blob()?;
+        if let Ok(bytes) = bytes.try_into() {
+            return Ok(Self::V4(bytes));
+        }
+        bytes
+            .try_into()
+            .map(Self::V6)
+            .map_err(|_| FromSqlError::InvalidBlobSize {
+                expected_size: 16,
+                blob_size: bytes.len(),
+            })
+    }
+}
 
 const SEVERITIES: [Severity; 4] = [
     Severity::Low,
@@ -39,13 +96,13 @@ pub(super) fn state_code(state: AlertState) -> i64 {
 }
 
 /// The columns of a row, one after the other.
-struct Fields<'a, 'r> {
+pub(super) struct Fields<'a, 'r> {
     row: &'a Row<'r>,
     next: usize,
 }
 
 impl<'a, 'r> Fields<'a, 'r> {
-    fn new(row: &'a Row<'r>) -> Self {
+    pub(super) fn new(row: &'a Row<'r>) -> Self {
         Self { row, next: 0 }
     }
 
@@ -57,6 +114,10 @@ impl<'a, 'r> Fields<'a, 'r> {
 
     fn id(&mut self) -> rusqlite::Result<String> {
         Ok(to_hex(&self.take::<Id>()?))
+    }
+
+    fn address(&mut self) -> rusqlite::Result<String> {
+        Ok(IpAddr::from(self.take::<Address>()?).to_string())
     }
 
     fn count(&mut self) -> rusqlite::Result<u64> {
@@ -81,12 +142,17 @@ impl<'a, 'r> Fields<'a, 'r> {
         })
     }
 
-    fn detector(&mut self) -> rusqlite::Result<DetectorRef> {
+    fn fused(&mut self) -> rusqlite::Result<Option<FusedScore>> {
+        let (mean, max): (Option<f32>, Option<f32>) = (self.take()?, self.take()?);
+        Ok(mean.zip(max).map(|(mean, max)| FusedScore { mean, max }))
+    }
+
+    pub(super) fn detector(&mut self) -> rusqlite::Result<DetectorRef> {
         Ok(DetectorRef {
             name: self.take()?,
             version: self.take()?,
             digest: self.take()?,
-            generation: 0,
+            generation: self.take::<i64>()?.cast_unsigned(),
         })
     }
 }
@@ -117,7 +183,7 @@ pub(super) fn alert(row: &Row<'_>) -> rusqlite::Result<(AlertRecord, i64)> {
         changed_by: fields.take()?,
         changed_at: fields.take()?,
     };
-    let best_flow = fields.id()?;
+    let best_flow = fields.take()?;
     Ok((AlertRecord { alert, best_flow }, fields.take()?))
 }
 
@@ -129,113 +195,18 @@ pub(super) fn flow(row: &Row<'_>) -> rusqlite::Result<(Flow, Vec<u8>)> {
         id: fields.id()?,
         start: fields.take()?,
         end: fields.take()?,
-        source: fields.take()?,
+        source: fields.address()?,
         source_port: fields.take()?,
-        destination: fields.take()?,
+        destination: fields.address()?,
         destination_port: fields.take()?,
         protocol: fields.take()?,
         service: fields.take()?,
         state: fields.take()?,
         packets: fields.count()?,
         bytes: fields.count()?,
-        community_id: fields.take()?,
+        community_id: community_id(&fields.take()?),
+        fused: fields.fused()?,
         scores: Vec::new(),
-        fused: None,
     };
     Ok((flow, fields.take()?))
-}
-
-/// Finds or makes the number of a detector; one look-up per detector and transaction.
-pub(super) struct DetectorNumbers<'a> {
-    connection: &'a Connection,
-    known: HashMap<&'a DetectorRef, u32>,
-}
-
-impl<'a> DetectorNumbers<'a> {
-    pub(super) fn new(connection: &'a Connection) -> Self {
-        Self {
-            connection,
-            known: HashMap::new(),
-        }
-    }
-
-    pub(super) fn number(&mut self, detector: &'a DetectorRef) -> rusqlite::Result<u32> {
-        if let Some(&number) = self.known.get(detector) {
-            return Ok(number);
-        }
-        let key = params![detector.digest, detector.name, detector.version];
-        self.connection
-            .prepare_cached("INSERT OR IGNORE INTO detectors (digest, name, version) VALUES (?1, ?2, ?3)")?
-            .execute(key)?;
-        let number = self
-            .connection
-            .prepare_cached("SELECT number FROM detectors WHERE digest = ?1 AND name = ?2 AND version = ?3")?
-            .query_row(key, |row| row.get(0))?;
-        self.known.insert(detector, number);
-        Ok(number)
-    }
-
-    /// Packs the scores of a flow into `packed`.
-    pub(super) fn pack(&mut self, scores: &'a [FlowScore], packed: &mut Vec<u8>) -> rusqlite::Result<()> {
-        packed.clear();
-        for entry in scores {
-            packed.extend_from_slice(&self.number(&entry.detector)?.to_le_bytes());
-            packed.extend_from_slice(&entry.score.to_le_bytes());
-        }
-        Ok(())
-    }
-}
-
-/// Unpacks scores, looking detectors up by number.
-pub(super) struct DetectorNames<'a> {
-    connection: &'a Connection,
-    known: HashMap<u32, DetectorRef>,
-}
-
-impl<'a> DetectorNames<'a> {
-    pub(super) fn new(connection: &'a Connection) -> Self {
-        Self {
-            connection,
-            known: HashMap::new(),
-        }
-    }
-
-    pub(super) fn unpack(&mut self, packed: &[u8]) -> Result<Vec<FlowScore>, StoreError> {
-        let (pairs, rest) = packed.as_chunks::<8>();
-        if !rest.is_empty() {
-            return Err(StoreError::Damaged {
-                detail: "the scores of a flow are cut short".to_owned(),
-            });
-        }
-        let mut scores = Vec::with_capacity(pairs.len());
-        for &[n0, n1, n2, n3, s0, s1, s2, s3] in pairs {
-            let number = u32::from_le_bytes([n0, n1, n2, n3]);
-            let detector = self.detector(number)?;
-            scores.push(FlowScore {
-                detector,
-                score: f32::from_le_bytes([s0, s1, s2, s3]),
-            });
-        }
-        Ok(scores)
-    }
-
-    fn detector(&mut self, number: u32) -> Result<DetectorRef, StoreError> {
-        if let Some(detector) = self.known.get(&number) {
-            return Ok(detector.clone());
-        }
-        let detector = self
-            .connection
-            .prepare_cached("SELECT name, version, digest FROM detectors WHERE number = ?1")
-            .and_then(|mut statement| {
-                statement
-                    .query_row([number], |row| Fields::new(row).detector())
-                    .optional()
-            })
-            .map_err(StoreError::sqlite("read a detector"))?
-            .ok_or_else(|| StoreError::Damaged {
-                detail: format!("a flow has a score of unknown detector {number}"),
-            })?;
-        self.known.insert(number, detector.clone());
-        Ok(detector)
-    }
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
+use super::upgrade;
 use crate::StoreError;
 
 /// Marks the file as ours (`PRAGMA application_id`): "NtSg".
@@ -13,8 +14,20 @@ const APPLICATION_ID: i64 = 0x4E74_5367;
 /// How long to wait for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Brings a file from one version to the next.
+enum Migration {
+    Sql(&'static str),
+    Code(fn(&Transaction<'_>) -> rusqlite::Result<()>),
+}
+
 /// Step `n` makes version `n + 1` of version `n`. Steps are only ever added at the end.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[Migration] = &[
+    Migration::Sql(FIRST),
+    Migration::Sql(SECOND),
+    Migration::Code(upgrade::to_third),
+];
+
+const FIRST: &str = "
 -- The digest of a package is 64 digits long and the same for millions of scores, so flows refer to it by number.
 CREATE TABLE detectors (
     number INTEGER PRIMARY KEY,
@@ -91,7 +104,9 @@ CREATE TABLE alert_flows (
     flow BLOB NOT NULL,
     PRIMARY KEY (alert, flow)
 ) STRICT, WITHOUT ROWID;
-", "
+";
+
+const SECOND: &str = "
 -- Without the id an index is half as large, so that a batch rewrites fewer of its pages. Flows that ended in the same
 -- millisecond are few; the listing sorts them by id itself.
 DROP INDEX flows_by_end;
@@ -109,7 +124,7 @@ CREATE INDEX alerts_by_touched ON alerts (touched_ms);
 DELETE FROM timeline;
 INSERT INTO timeline (time_ms, flows, alerted)
     SELECT (end_ms - ((end_ms % 10000) + 10000) % 10000) AS step, count(*), sum(alerted) FROM flows GROUP BY step;
-"];
+";
 
 /// Latest version that this program knows.
 fn known_version() -> i64 {
@@ -143,10 +158,10 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // A killed process loses nothing; a power cut may lose the last batches and leaves the file whole.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -64 * 1024)?;
-    // In pages. Flow ids are random, so each batch touches pages all over their index; a longer log lets many batches
-    // share one write of the same page. The log file grows to about 64 MB.
+    // In pages. A longer log lets many batches share one write of the same page. The log file grows to about 64 MB.
     connection.pragma_update(None, "wal_autocheckpoint", 16 * 1024)?;
-    connection.pragma_update(None, "foreign_keys", true)
+    // A table that others refer to is made anew in an upgrade. Set again afterwards.
+    connection.pragma_update(None, "foreign_keys", false)
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
@@ -181,7 +196,11 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
         detail: format!("{} has schema version {version}", path.display()),
     })?;
     for step in MIGRATIONS.iter().skip(done) {
-        transaction.execute_batch(step).map_err(failed)?;
+        match step {
+            Migration::Sql(text) => transaction.execute_batch(text),
+            Migration::Code(upgrade) => upgrade(&transaction),
+        }
+        .map_err(failed)?;
     }
     transaction
         .pragma_update(None, "application_id", APPLICATION_ID)
@@ -193,6 +212,9 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     // Only now that the file is known to be ours, as this changes it for good.
     connection
         .pragma_update(None, "journal_mode", "WAL")
+        .map_err(failed)?;
+    connection
+        .pragma_update(None, "foreign_keys", true)
         .map_err(failed)
 }
 
@@ -213,53 +235,119 @@ fn opening(path: &Path, error: &rusqlite::Error) -> StoreError {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_file_of_the_first_version_keeps_what_it_has() {
-        let folder = tempfile::TempDir::new().expect("a temporary folder");
-        let path = folder.path().join("old.db");
-        let old = Connection::open(&path).expect("made");
-        old.execute_batch(MIGRATIONS[0]).expect("the first version");
+    /// A file of an earlier version, with three flows, one of them alerted.
+    fn old_file(path: &Path, version: usize) {
+        let old = Connection::open(path).expect("made");
+        let texts = [FIRST, SECOND];
+        old.execute_batch(texts[0]).expect("the first version");
         old.execute_batch(
             "INSERT INTO detectors VALUES (1, 'd', 'iforest', '1.0.0');
              INSERT INTO alerts (id, first_seen_ms, last_seen_ms, count, kind, source, source_port, destination,
                  destination_port, protocol, community_id, score, threshold, severity, detector, schema, contributions,
-                 best_flow) VALUES (x'00', 1, 2, 1, 'k', 's', 1, 'd', 2, 'tcp', '1:', 0.7, 0.6, 1, 1, 'u', '[]', x'01');
-             INSERT INTO alert_flows VALUES (1, x'01');
+                 best_flow) VALUES (zeroblob(16), 1, 2, 1, 'k', '10.0.0.1', 1, 'd', 2, 'tcp', '1:', 0.7, 0.6, 1, 1, 'u',
+                 '[]', zeroblob(16));
+             INSERT INTO alert_flows VALUES (1, zeroblob(16));
              INSERT INTO timeline VALUES (70000, 99, 9);",
         )
         .expect("an alert and a timeline");
-        for (id, end) in [(1_u8, -5_000), (2, 12_000), (3, 19_999)] {
+        // Number 1 and the score 0.5.
+        let scores = [1_u8, 0, 0, 0, 0, 0, 0, 0x3f];
+        for (id, end, source) in [
+            (1_u8, -5_000, "10.0.0.1"),
+            (2, 12_000, "fe80::1"),
+            (3, 19_999, "10.0.0.1"),
+        ] {
             old.execute(
                 "INSERT INTO flows (id, start_ms, end_ms, source, source_port, destination, destination_port, protocol,
-                     service, state, packets, bytes, community_id, scores, alerted, recorded_ms)
-                 VALUES (?1, 0, ?2, 's', 1, 'd', 2, 'tcp', '-', 'FIN', 1, 1, '1:', x'', ?1 = x'02', 0)",
-                rusqlite::params![[id], end],
+                     service, state, packets, bytes, community_id, scores, highest_score, alerted, recorded_ms)
+                 VALUES (?1, 0, ?2, ?3, 1, '10.0.0.2', 2, 'tcp', '-', 'FIN', 1, 1, '1:LQU9qZlK+B5F3KDmev6m5PMibrg=', ?4,
+                     0.5, ?1 = ?5, 120001)",
+                rusqlite::params![[id; 16], end, source, scores, [2_u8; 16]],
             )
             .expect("a flow");
         }
+        for text in &texts[1..version] {
+            old.execute_batch(text).expect("the next version");
+        }
         old.pragma_update(None, "application_id", APPLICATION_ID)
             .expect("set");
-        old.pragma_update(None, "user_version", 1).expect("set");
-        drop(old);
+        let version = i64::try_from(version).expect("small");
+        old.pragma_update(None, "user_version", version).expect("set");
+    }
 
-        let new = open_writer(&path).expect("brought up to date");
-        let timeline: Vec<(i64, i64, i64)> = new
-            .prepare("SELECT time_ms, flows, alerted FROM timeline ORDER BY 1")
-            .expect("a table")
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .and_then(Iterator::collect)
-            .expect("rows");
-        assert_eq!(timeline, [(-10_000, 1, 0), (10_000, 2, 1)]);
-        let touched: i64 = new
-            .query_row("SELECT touched_ms FROM alerts", [], |row| row.get(0))
-            .expect("the alert");
-        assert!(
-            touched > 1_500_000_000_000,
-            "an alert of before is not old: {touched}"
-        );
-        let version: i64 = new
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .expect("a version");
-        assert_eq!(version, known_version());
+    #[test]
+    fn a_file_of_an_earlier_version_keeps_what_it_has() {
+        for version in [1, 2] {
+            let folder = tempfile::TempDir::new().expect("a temporary folder");
+            let path = folder.path().join("old.db");
+            old_file(&path, version);
+            let new = open_writer(&path).expect("brought up to date");
+            let timeline: Vec<(i64, i64, i64)> = new
+                .prepare("SELECT time_ms, flows, alerted FROM timeline ORDER BY 1")
+                .expect("a table")
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .and_then(Iterator::collect)
+                .expect("rows");
+            assert_eq!(timeline, [(-10_000, 1, 0), (10_000, 2, 1)]);
+            let one = |sql| new.query_row(sql, [], |row| row.get::<_, i64>(0)).expect(sql);
+            assert!(
+                one("SELECT touched_ms FROM alerts") > 1_500_000_000_000,
+                "an alert of before is not old"
+            );
+            assert_eq!(one("SELECT generation FROM detectors"), 0);
+            assert_eq!(
+                one("SELECT first_end_ms FROM recorded WHERE minute_ms = 120000"),
+                -5_000
+            );
+            assert_eq!(one("SELECT last_end_ms FROM recorded"), 19_999);
+            assert_eq!(one("SELECT count(*) FROM flow_sources"), 3);
+            assert_eq!(one("SELECT count(*) FROM pragma_foreign_key_check"), 0);
+            assert_eq!(one("PRAGMA user_version"), known_version());
+
+            let flows = |source: Option<&str>| {
+                let query = netsage_api_types::FlowQuery {
+                    source: source.map(ToOwned::to_owned),
+                    ..netsage_api_types::FlowQuery::default()
+                };
+                super::super::read::flows(&new, &query).expect("flows").items
+            };
+            let all = flows(None);
+            assert_eq!(
+                all.iter().map(|flow| flow.end).collect::<Vec<_>>(),
+                [19_999, 12_000, -5_000]
+            );
+            assert_eq!(
+                (all[1].source.as_str(), all[1].state.as_str()),
+                ("fe80::1", "FIN")
+            );
+            assert_eq!(all[1].community_id, "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
+            assert_eq!(all[1].scores[0].score, 0.5);
+            assert_eq!(
+                (all[1].scores[0].detector.name.as_str(), all[1].fused),
+                ("iforest", None)
+            );
+            assert_eq!(flows(Some("10.0.0.1")), [all[0].clone(), all[2].clone()]);
+            let alerts = super::super::read::alerts(&new, &netsage_api_types::AlertQuery::default());
+            assert_eq!(alerts.expect("alerts").items[0].detector.name, "iforest");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_brought_up_to_date_stays_as_it_is() {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("old.db");
+        old_file(&path, 2);
+        let change = |sql| {
+            Connection::open(&path)
+                .and_then(|old| old.execute(sql, []))
+                .expect(sql)
+        };
+        change("UPDATE flows SET source = 'x' WHERE id = x'02020202020202020202020202020202'");
+        let error = open_writer(&path)
+            .expect_err("an address that is none")
+            .to_string();
+        assert!(error.contains("`x`"), "{error}");
+        change("UPDATE flows SET source = '10.0.0.1' WHERE source = 'x'");
+        open_writer(&path).expect("as it was");
     }
 }

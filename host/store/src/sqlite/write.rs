@@ -1,24 +1,29 @@
-//! Recording. One transaction per batch: after a kill the batch is there or it is not.
+//! Recording. One transaction per delivery: after a kill all of it is there or nothing.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use netsage_api_types::{Alert, Flow, StateChange};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use netsage_api_types::{Alert, StateChange};
+use rusqlite::types::Value;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::rows::{ALERT_COLUMNS, DetectorNumbers, alert, state_code};
+use super::numbers::{DetectorNumbers, Labels};
+use super::rows::{ALERT_COLUMNS, Address, alert, state_code};
 use crate::grouping::{AlertGroup, AlertRecord, group};
 use crate::overview::{OVERVIEW_GRAIN_MS, step_start};
-use crate::record::{AlertHit, highest_score, parse_id, severity_rank, to_signed};
+use crate::record::{FlowRecord, HitOfFlow, hits, severity_rank, to_signed};
+use crate::text::parse_id;
 use crate::{FlowBatchRecord, StoreError};
 
-const INSERT_FLOW: &str = "INSERT INTO flows (id, start_ms, end_ms, source, source_port, destination, \
-     destination_port, protocol, service, state, packets, bytes, community_id, scores, highest_score, recorded_ms) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT (id) DO NOTHING";
+const INSERT_FLOW: &str = "INSERT INTO flows (end_ms, id, start_ms, source, source_port, destination, \
+     destination_port, label, packets, bytes, community_id, scores, highest_score, fused_mean, fused_max, alerted, \
+     recorded_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
+     ON CONFLICT (end_ms, id) DO NOTHING";
 
-const UPDATE_FLOW: &str = "UPDATE flows SET service = ?2, state = ?3, packets = ?4, bytes = ?5, scores = ?6, \
-     highest_score = ?7 WHERE id = ?1";
+const UPDATE_FLOW: &str = "UPDATE flows SET label = ?3, packets = ?4, bytes = ?5, scores = ?6, highest_score = ?7, \
+     fused_mean = ?8, fused_max = ?9, alerted = max(alerted, ?10) WHERE end_ms = ?1 AND id = ?2";
 
 const INSERT_ALERT: &str = "INSERT INTO alerts (id, first_seen_ms, last_seen_ms, count, kind, source, source_port, \
      destination, destination_port, protocol, community_id, score, threshold, severity, detector, schema, \
@@ -29,87 +34,135 @@ const INSERT_ALERT: &str = "INSERT INTO alerts (id, first_seen_ms, last_seen_ms,
      severity = ?14, detector = ?15, schema = ?16, contributions = ?17, best_flow = ?18, touched_ms = ?19 \
      RETURNING number";
 
+/// Length of the steps of `recorded`, ms.
+pub(super) const MINUTE_MS: i64 = 60_000;
+
 /// Flows and alerted flows to add to steps of the time axis, or to take away.
 type TimelineChanges = HashMap<i64, (i64, i64)>;
 
-/// Records a batch that has been checked; returns the alerts that it made or changed.
+/// What outlives a transaction.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    labels: Labels,
+    /// Scores of one flow, packed.
+    packed: Vec<u8>,
+    /// Which flows of a batch have a hit.
+    alerted: Vec<bool>,
+    timeline: TimelineChanges,
+    sources: HashSet<(i64, IpAddr)>,
+}
+
+/// Records batches that have been checked; returns the alerts that they made or changed.
 pub(super) fn record(
     connection: &mut Connection,
-    batch: &FlowBatchRecord,
+    memory: &mut Memory,
+    batches: &[Arc<FlowBatchRecord>],
     window_ms: i64,
 ) -> Result<Vec<Alert>, StoreError> {
     let mut write = || -> rusqlite::Result<Vec<Alert>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut timeline = TimelineChanges::new();
+        memory.timeline.clear();
+        memory.sources.clear();
         let mut numbers = DetectorNumbers::new(&transaction);
-        record_flows(&transaction, &batch.flows, &mut numbers, &mut timeline)?;
+        let now = Timestamp::now().as_millisecond();
+        for batch in batches {
+            record_flows(&transaction, batch, &mut numbers, memory, now)?;
+        }
         let mut changed = Vec::new();
-        for group in group(&batch.hits, window_ms) {
-            if let Some(alert) = record_group(&transaction, &group, &mut numbers)? {
+        for group in group(batches.iter().flat_map(|batch| hits(batch)), window_ms) {
+            if let Some(alert) = record_group(&transaction, &group, &mut numbers, now)? {
                 changed.push(alert);
             }
         }
-        mark_alerted(&transaction, &batch.hits, &mut timeline)?;
-        write_timeline(&transaction, &timeline)?;
+        write_timeline(&transaction, &memory.timeline)?;
+        write_sources(&transaction, &memory.sources)?;
+        write_recorded(&transaction, batches, now)?;
         drop(numbers);
         transaction.commit()?;
         Ok(changed)
     };
-    write().map_err(StoreError::sqlite("record a batch"))
+    let outcome = write().map_err(StoreError::sqlite("record a batch"));
+    if outcome.is_err() {
+        // Labels made in this transaction are gone with it.
+        memory.labels = Labels::default();
+    }
+    outcome
 }
 
 fn record_flows<'a>(
     transaction: &Transaction<'_>,
-    flows: &'a [Flow],
+    batch: &'a FlowBatchRecord,
     numbers: &mut DetectorNumbers<'a>,
-    timeline: &mut TimelineChanges,
+    memory: &mut Memory,
+    now: i64,
 ) -> rusqlite::Result<()> {
-    let now = Timestamp::now().as_millisecond();
+    memory.alerted.clear();
+    memory.alerted.resize(batch.flows.len(), false);
+    for hit in &batch.hits {
+        if let Some(alerted) = memory.alerted.get_mut(hit.flow as usize) {
+            *alerted = true;
+        }
+    }
+    numbers.number_all(batch.scores.detectors())?;
     let mut insert = transaction.prepare_cached(INSERT_FLOW)?;
-    let mut update = transaction.prepare_cached(UPDATE_FLOW)?;
-    let mut scores = Vec::new();
-    for flow in flows {
-        // `check_batch` has seen to it that every id can be read.
-        let Some(id) = parse_id(&flow.id) else { continue };
-        numbers.pack(&flow.scores, &mut scores)?;
-        let highest = highest_score(flow);
+    for (row, (flow, &alerted)) in batch.flows.iter().zip(&memory.alerted).enumerate() {
+        numbers.pack(batch.scores.row(row), &mut memory.packed);
+        let label = memory.labels.number(transaction, flow)?;
+        let highest = batch.scores.highest(row);
+        let (mean, max) = flow.fused.map(|fused| (fused.mean, fused.max)).unzip();
         let (packets, bytes) = (to_signed(flow.packets), to_signed(flow.bytes));
         let inserted = insert.execute(params![
-            id,
-            flow.start,
             flow.end,
-            flow.source,
+            flow.id,
+            flow.start,
+            Address::from(flow.source),
             flow.source_port,
-            flow.destination,
+            Address::from(flow.destination),
             flow.destination_port,
-            flow.protocol,
-            flow.service,
-            flow.state,
+            label,
             packets,
             bytes,
             flow.community_id,
-            scores,
+            memory.packed,
             highest,
+            mean,
+            max,
+            alerted,
             now,
         ])?;
-        if inserted == 1 {
-            timeline
-                .entry(step_start(flow.end, OVERVIEW_GRAIN_MS))
-                .or_default()
-                .0 += 1;
+        let step = step_start(flow.end, OVERVIEW_GRAIN_MS);
+        let (new, newly_alerted) = if inserted == 1 {
+            memory.sources.insert((step, flow.source));
+            (1, i64::from(alerted))
         } else {
-            update.execute(params![
-                id,
-                flow.service,
-                flow.state,
+            let was_alerted = was_alerted(transaction, flow)?;
+            transaction.prepare_cached(UPDATE_FLOW)?.execute(params![
+                flow.end,
+                flow.id,
+                label,
                 packets,
                 bytes,
-                scores,
-                highest
+                memory.packed,
+                highest,
+                mean,
+                max,
+                alerted,
             ])?;
+            (0, i64::from(alerted && !was_alerted))
+        };
+        if (new, newly_alerted) != (0, 0) {
+            let change = memory.timeline.entry(step).or_default();
+            change.0 += new;
+            change.1 += newly_alerted;
         }
     }
     Ok(())
+}
+
+fn was_alerted(transaction: &Transaction<'_>, flow: &FlowRecord) -> rusqlite::Result<bool> {
+    transaction
+        .prepare_cached("SELECT alerted FROM flows WHERE end_ms = ?1 AND id = ?2")?
+        .query_row(params![flow.end, flow.id], |row| row.get(0))
 }
 
 /// Counts the hits of one alert whose flows it does not have yet; `None` when it has them all.
@@ -117,53 +170,64 @@ fn record_group<'a>(
     transaction: &Transaction<'_>,
     group: &AlertGroup<'a>,
     numbers: &mut DetectorNumbers<'a>,
+    now: i64,
 ) -> rusqlite::Result<Option<Alert>> {
     let found = transaction
         .prepare_cached(&format!("SELECT {ALERT_COLUMNS} WHERE a.id = ?1"))?
         .query_row([group.id], alert)
         .optional()?;
-    let (found, number) = found.unzip();
-    let mut fresh: Vec<&AlertHit> = Vec::with_capacity(group.hits.len());
-    let mut is_counted =
-        transaction.prepare_cached("SELECT 1 FROM alert_flows WHERE alert = ?1 AND flow = ?2")?;
-    for &hit in &group.hits {
-        let counted = match number {
-            Some(number) => is_counted.exists(params![number, parse_id(&hit.flow_id)])?,
-            None => false,
+    let mut note =
+        transaction.prepare_cached("INSERT OR IGNORE INTO alert_flows (alert, flow) VALUES (?1, ?2)")?;
+    let Some((found, number)) = found else {
+        let Some(record) = AlertRecord::extend(None, &group.id, &group.hits) else {
+            return Ok(None);
         };
-        if !counted {
-            fresh.push(hit);
-        }
-    }
+        let number = write_alert(transaction, group, &record, numbers, now)?;
+        note_flows(&mut note, number, &group.hits)?;
+        return Ok(Some(record.alert));
+    };
+    let fresh = note_flows(&mut note, number, &group.hits)?;
     if fresh.is_empty() {
         return Ok(None);
     }
-    let Some(record) = AlertRecord::extend(found, &group.id, fresh.iter().copied()) else {
+    let Some(record) = AlertRecord::extend(Some(found), &group.id, &fresh) else {
         return Ok(None);
     };
-    let best = fresh.iter().find(|hit| hit.flow_id == record.best_flow);
-    // The detector changes only with the best flow; otherwise it is the one the alert has already.
-    let detector = match best {
-        Some(hit) => numbers.number(&hit.detector)?,
+    write_alert(transaction, group, &record, numbers, now)?;
+    Ok(Some(record.alert))
+}
+
+/// Notes the flows of hits for an alert; returns the hits whose flows it did not have.
+fn note_flows<'a>(
+    note: &mut CachedStatement<'_>,
+    alert: i64,
+    hits: &[HitOfFlow<'a>],
+) -> rusqlite::Result<Vec<HitOfFlow<'a>>> {
+    let mut fresh = Vec::new();
+    for hit in hits {
+        if note.execute(params![alert, hit.flow.id])? == 1 {
+            fresh.push(*hit);
+        }
+    }
+    Ok(fresh)
+}
+
+fn write_alert<'a>(
+    transaction: &Transaction<'_>,
+    group: &AlertGroup<'a>,
+    record: &AlertRecord,
+    numbers: &mut DetectorNumbers<'a>,
+    now: i64,
+) -> rusqlite::Result<i64> {
+    let alert = &record.alert;
+    // The detector changes only with the flow that gives the face; otherwise it is the one the alert has already.
+    let face = group.hits.iter().find(|hit| hit.flow.id == record.best_flow);
+    let detector = match face {
+        Some(hit) => numbers.number(hit.detector)?,
         None => transaction
             .prepare_cached("SELECT detector FROM alerts WHERE id = ?1")?
             .query_row([group.id], |row| row.get(0))?,
     };
-    let number = write_alert(transaction, group, &record, detector)?;
-    let mut add = transaction.prepare_cached("INSERT INTO alert_flows (alert, flow) VALUES (?1, ?2)")?;
-    for hit in &fresh {
-        add.execute(params![number, parse_id(&hit.flow_id)])?;
-    }
-    Ok(Some(record.alert))
-}
-
-fn write_alert(
-    transaction: &Transaction<'_>,
-    group: &AlertGroup<'_>,
-    record: &AlertRecord,
-    detector: u32,
-) -> rusqlite::Result<i64> {
-    let alert = &record.alert;
     let contributions = serde_json::to_string(&alert.contributions)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     transaction.prepare_cached(INSERT_ALERT)?.query_row(
@@ -185,45 +249,68 @@ fn write_alert(
             detector,
             alert.schema,
             contributions,
-            parse_id(&record.best_flow),
-            Timestamp::now().as_millisecond(),
+            record.best_flow,
+            now,
         ],
         |row| row.get(0),
     )
 }
 
-/// Marks flows with a hit, each once however many detectors hit it.
-fn mark_alerted(
+pub(super) fn write_timeline(
     transaction: &Transaction<'_>,
-    hits: &[AlertHit],
-    timeline: &mut TimelineChanges,
+    timeline: &TimelineChanges,
 ) -> rusqlite::Result<()> {
-    let mut mark = transaction
-        .prepare_cached("UPDATE flows SET alerted = 1 WHERE id = ?1 AND alerted = 0 RETURNING end_ms")?;
-    for hit in hits {
-        let end: Option<i64> = mark
-            .query_row(params![parse_id(&hit.flow_id)], |row| row.get(0))
-            .optional()?;
-        if let Some(end) = end {
-            timeline.entry(step_start(end, OVERVIEW_GRAIN_MS)).or_default().1 += 1;
+    let mut add = transaction.prepare_cached(
+        "INSERT INTO timeline (time_ms, flows, alerted) VALUES (?1, ?2, ?3) ON CONFLICT (time_ms) DO UPDATE SET \
+         flows = flows + excluded.flows, alerted = alerted + excluded.alerted",
+    )?;
+    for (time, (flows, alerted)) in timeline {
+        add.execute(params![time, flows, alerted])?;
+        if *flows < 0 {
+            remove_empty_step(transaction, *time)?;
         }
     }
     Ok(())
 }
 
-fn write_timeline(transaction: &Transaction<'_>, timeline: &TimelineChanges) -> rusqlite::Result<()> {
-    let mut add = transaction.prepare_cached(
-        "INSERT INTO timeline (time_ms, flows, alerted) VALUES (?1, ?2, ?3) ON CONFLICT (time_ms) DO UPDATE SET \
-         flows = flows + excluded.flows, alerted = alerted + excluded.alerted",
-    )?;
-    let mut remove_empty =
-        transaction.prepare_cached("DELETE FROM timeline WHERE time_ms = ?1 AND flows <= 0")?;
-    for (time, (flows, alerted)) in timeline {
-        add.execute(params![time, flows, alerted])?;
-        if *flows < 0 {
-            remove_empty.execute([time])?;
-        }
+fn remove_empty_step(transaction: &Transaction<'_>, time: i64) -> rusqlite::Result<()> {
+    let removed = transaction
+        .prepare_cached("DELETE FROM timeline WHERE time_ms = ?1 AND flows <= 0")?
+        .execute([time])?;
+    if removed > 0 {
+        transaction
+            .prepare_cached("DELETE FROM flow_sources WHERE time_ms = ?1")?
+            .execute([time])?;
     }
+    Ok(())
+}
+
+fn write_sources(transaction: &Transaction<'_>, sources: &HashSet<(i64, IpAddr)>) -> rusqlite::Result<()> {
+    let mut add =
+        transaction.prepare_cached("INSERT OR IGNORE INTO flow_sources (time_ms, source) VALUES (?1, ?2)")?;
+    for (step, source) in sources {
+        add.execute(params![step, Address::from(*source)])?;
+    }
+    Ok(())
+}
+
+/// Notes between which ends the flows recorded in this minute lie.
+fn write_recorded(
+    transaction: &Transaction<'_>,
+    batches: &[Arc<FlowBatchRecord>],
+    now: i64,
+) -> rusqlite::Result<()> {
+    let ends = || batches.iter().flat_map(|batch| &batch.flows).map(|flow| flow.end);
+    let Some((first, last)) = ends().min().zip(ends().max()) else {
+        return Ok(());
+    };
+    transaction
+        .prepare_cached(
+            "INSERT INTO recorded (minute_ms, first_end_ms, last_end_ms) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (minute_ms) DO UPDATE SET first_end_ms = min(first_end_ms, excluded.first_end_ms), \
+             last_end_ms = max(last_end_ms, excluded.last_end_ms)",
+        )?
+        .execute([step_start(now, MINUTE_MS), first, last].map(Value::from))?;
     Ok(())
 }
 
@@ -250,70 +337,4 @@ pub(super) fn change_state(
         Ok(changed.map(|(record, _)| record.alert))
     };
     write().map_err(StoreError::sqlite("change the state of an alert"))
-}
-
-/// The time before which nothing that is kept for `ttl` was recorded, ms.
-fn cutoff(ttl: Duration) -> i64 {
-    let ttl_ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::now().as_millisecond().saturating_sub(ttl_ms)
-}
-
-/// Deletes up to `chunk` of the oldest flows that are past their time, also from the timeline.
-pub(super) fn purge_flows(
-    connection: &mut Connection,
-    flow_ttl: Duration,
-    chunk: usize,
-) -> Result<usize, StoreError> {
-    let mut delete = || -> rusqlite::Result<usize> {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut timeline = TimelineChanges::new();
-        let mut deleted = 0;
-        let mut statement = transaction.prepare_cached(
-            "DELETE FROM flows WHERE recorded_ms < ?1 AND number IN (SELECT number FROM flows ORDER BY number LIMIT ?2) \
-             RETURNING end_ms, alerted",
-        )?;
-        let mut rows = statement.query(params![cutoff(flow_ttl), to_signed(chunk as u64)])?;
-        while let Some(row) = rows.next()? {
-            let change = timeline
-                .entry(step_start(row.get(0)?, OVERVIEW_GRAIN_MS))
-                .or_default();
-            change.0 -= 1;
-            change.1 -= row.get::<_, i64>(1)?;
-            deleted += 1;
-        }
-        drop(rows);
-        drop(statement);
-        write_timeline(&transaction, &timeline)?;
-        transaction.commit()?;
-        Ok(deleted)
-    };
-    delete().map_err(StoreError::sqlite("delete old flows"))
-}
-
-/// Deletes up to `chunk` alerts that nothing has touched for their time, and what they have counted.
-pub(super) fn purge_alerts(
-    connection: &mut Connection,
-    alert_ttl: Duration,
-    chunk: usize,
-) -> Result<usize, StoreError> {
-    let mut delete = || -> rusqlite::Result<usize> {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let old: Vec<i64> = transaction
-            .prepare_cached("SELECT number FROM alerts WHERE touched_ms < ?1 ORDER BY touched_ms LIMIT ?2")?
-            .query_map(params![cutoff(alert_ttl), to_signed(chunk as u64)], |row| {
-                row.get(0)
-            })?
-            .collect::<rusqlite::Result<_>>()?;
-        for number in &old {
-            for delete in [
-                "DELETE FROM alert_flows WHERE alert = ?1",
-                "DELETE FROM alerts WHERE number = ?1",
-            ] {
-                transaction.prepare_cached(delete)?.execute([number])?;
-            }
-        }
-        transaction.commit()?;
-        Ok(old.len())
-    };
-    delete().map_err(StoreError::sqlite("delete old alerts"))
 }

@@ -4,10 +4,10 @@ use netsage_api_types::{AlertQuery, AlertState, FlowQuery, Severity, StateChange
 use netsage_store::{FlowBatchRecord, StoreError};
 
 use crate::backends::Place;
-use crate::sample::{T0, batch, flow, hit, id, traffic};
-use crate::suite::{all_alerts, all_flows, record, suite};
+use crate::sample::{T0, batch, flow, id, traffic};
+use crate::suite::{all_alerts, all_flows, deliver, record, suite};
 
-/// Sets what a query asks for.
+/// Sets what a query asks for, or damages a batch.
 type Choose<Query> = fn(&mut Query);
 
 suite!(
@@ -28,7 +28,7 @@ async fn pages_are_the_whole_list(place: Place) {
             0.7,
         )
     });
-    record(&store, &batch(flows.collect())).await;
+    record(&store, &flows.collect::<Vec<_>>()).await;
     let (whole_alerts, whole_flows) = (all_alerts(&store).await, all_flows(&store).await);
     assert!(whole_flows.is_sorted_by(|a, b| (a.end, &a.id) > (b.end, &b.id)));
     assert!(whole_alerts.is_sorted_by(|a, b| (a.last_seen, &a.id) > (b.last_seen, &b.id)));
@@ -73,14 +73,14 @@ async fn pages_are_the_whole_list(place: Place) {
 
 async fn alerts_are_filtered(place: Place) {
     let store = place.open().await;
-    let mut batch = batch(vec![
+    let mut flows = [
         flow(1, "10.0.0.1", T0 + 1_000, 0.7),
         flow(2, "10.0.0.2", T0 + 2_000, 0.95),
         flow(3, "10.0.0.3", T0 + 3_000, 0.7),
-    ]);
-    batch.hits[2].kind = "udp/dns".into();
-    batch.hits[2].detector.name = "other".into();
-    record(&store, &batch).await;
+    ];
+    (flows[2].flow.protocol, flows[2].flow.service) = ("udp", "dns");
+    flows[2].scores[0].detector.name = "other".into();
+    record(&store, &flows).await;
     let second = all_alerts(&store).await[1].id.clone();
     store
         .change_state(
@@ -125,25 +125,37 @@ async fn flows_are_filtered(place: Place) {
     let store = place.open().await;
     let mut unscored = flow(4, "10.0.0.4", T0 + 4_000, 0.0);
     unscored.scores.clear();
-    let flows = vec![
+    unscored.flow.fused = None;
+    let flows = [
         flow(1, "10.0.0.1", T0 + 1_000, 0.2),
         flow(2, "10.0.0.2", T0 + 2_000, 0.5),
         flow(3, "10.0.0.1", T0 + 3_000, 0.1),
         unscored,
+        flow(5, "2001:db8::5", T0 + 14_000, 0.01),
+        flow(6, "10.0.0.1", T0 + 25_000, 0.02),
+        flow(7, "10.0.0.1", T0 + 25_000, 0.03),
     ];
-    record(
-        &store,
-        &FlowBatchRecord {
-            flows,
-            hits: Vec::new(),
-        },
-    )
-    .await;
-    let cases: [(Choose<FlowQuery>, &str); 5] = [
-        (|_| {}, "4321"),
-        (|query| query.source = Some("10.0.0.1".into()), "31"),
+    record(&store, &flows).await;
+    let cases: [(Choose<FlowQuery>, &str); 11] = [
+        (|_| {}, "7654321"),
+        (|query| query.source = Some("10.0.0.1".into()), "7631"),
+        (|query| query.source = Some("2001:db8::5".into()), "5"),
+        (|query| query.source = Some("10.0.0.9".into()), ""),
+        (|query| query.source = Some("' OR 1=1 --".into()), ""),
+        (
+            |query| (query.source, query.since) = (Some("10.0.0.1".into()), Some(T0 + 2_999)),
+            "763",
+        ),
+        (
+            |query| (query.source, query.until) = (Some("10.0.0.1".into()), Some(T0 + 25_000)),
+            "31",
+        ),
+        (
+            |query| (query.source, query.min_score) = (Some("10.0.0.1".into()), Some(0.1)),
+            "31",
+        ),
         (|query| query.min_score = Some(0.2), "21"),
-        (|query| query.since = Some(T0 + 3_000), "43"),
+        (|query| query.since = Some(T0 + 3_000), "76543"),
         (|query| query.until = Some(T0 + 3_000), "21"),
     ];
     for (choose, expected) in cases {
@@ -153,47 +165,57 @@ async fn flows_are_filtered(place: Place) {
         let found: String = found.iter().filter_map(|flow| flow.id.chars().last()).collect();
         assert_eq!(found, expected, "{query:?}");
     }
+    // Page by page, also in the middle of a millisecond and of a step.
+    let mut query = FlowQuery {
+        source: Some("10.0.0.1".into()),
+        limit: Some(1),
+        ..FlowQuery::default()
+    };
+    for expected in [&flows[6], &flows[5], &flows[2], &flows[0]] {
+        let page = store.flows(&query).await.expect("a page");
+        assert_eq!(page.items, [expected.shown()]);
+        query.cursor = page.next;
+    }
+    assert_eq!(query.cursor, None);
     // Delivered again with other scores: the flow takes them over and stays one.
-    let again = flow(3, "10.0.0.1", T0 + 3_000, 0.9);
-    record(
-        &store,
-        &FlowBatchRecord {
-            flows: vec![again.clone()],
-            hits: Vec::new(),
-        },
-    )
-    .await;
+    let mut again = flow(3, "10.0.0.1", T0 + 3_000, 0.5);
+    again.scores[0].detector.generation = 2;
+    record(&store, std::slice::from_ref(&again)).await;
     let found = all_flows(&store).await;
-    assert_eq!((found.len(), &found[1]), (4, &again));
+    assert_eq!((found.len(), &found[4]), (7, &again.shown()));
 }
 
 async fn bad_input_is_refused(place: Place) {
     let store = place.open().await;
-    let good = traffic(0, 3);
-    let flows_of = |flows| FlowBatchRecord {
-        flows,
-        hits: Vec::new(),
-    };
-    let mut short_id = good.flows[0].clone();
-    short_id.id.pop();
-    let mut upper_case = good.flows[0].clone();
-    upper_case.id = "A".repeat(32);
-    let mut not_a_number = good.flows[0].clone();
-    not_a_number.scores[0].score = f32::NAN;
-    let mut bad_hit = hit(&good.flows[0]);
-    bad_hit.threshold = f32::INFINITY;
-    let batches = [
-        flows_of(vec![good.flows[1].clone(), short_id]),
-        flows_of(vec![good.flows[1].clone(), upper_case]),
-        flows_of(vec![good.flows[1].clone(), not_a_number]),
-        FlowBatchRecord {
-            flows: good.flows.clone(),
-            hits: vec![bad_hit],
-        },
+    let good = batch(&[traffic(0, 3), vec![flow(4, "10.0.0.1", T0, 0.9)]].concat());
+    let damage: [(Choose<FlowBatchRecord>, &str); 8] = [
+        (
+            |batch| {
+                let detector = batch.hits[0].detector;
+                batch.scores.set(1, 0, detector, f32::NAN);
+            },
+            "a score",
+        ),
+        (
+            |batch| {
+                let fused = batch.flows[2].fused.as_mut();
+                fused.expect("there is one").max = f32::INFINITY;
+            },
+            "fused",
+        ),
+        (|batch| batch.hits[0].threshold = f32::INFINITY, "threshold"),
+        (|batch| batch.hits[0].score = f32::NAN, "score"),
+        (|batch| batch.hits[0].contributions[0].weight = f32::NAN, "weight"),
+        (|batch| batch.hits[0].flow = 4, "not in its batch"),
+        (|batch| batch.hits[0].detector = 9, "detector"),
+        (|batch| batch.scores.reset(3, 1), "another number"),
     ];
-    for batch in batches {
-        let error = store.record(batch).await.expect_err("refused");
+    for (damage, says) in damage {
+        let mut batch = good.clone();
+        damage(&mut batch);
+        let error = deliver(&store, batch).await.expect_err("refused");
         assert!(matches!(error, StoreError::InvalidRecord { .. }), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
         assert_eq!(all_flows(&store).await, []);
     }
     for cursor in ["", "x", "00", &"0".repeat(50)] {
@@ -217,5 +239,6 @@ async fn bad_input_is_refused(place: Place) {
         let outcome = store.change_state(&id(1), &change).await;
         assert!(matches!(outcome, Err(StoreError::InvalidChange { .. })));
     }
-    assert!(record(&store, &FlowBatchRecord::default()).await.is_empty());
+    assert!(record(&store, &[]).await.is_empty());
+    assert!(store.record(&[]).await.expect("nothing to do").is_empty());
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use netsage_store::{StoreOptions, StoreOverview};
 
 use crate::backends::Place;
-use crate::sample::{T0, batch, flow, traffic};
+use crate::sample::{T0, flow, traffic};
 use crate::suite::{all_alerts, all_flows, record, suite};
 
 suite!(
@@ -29,7 +29,7 @@ async fn the_overview_has_no_gaps(place: Place) {
     let flows = (1..)
         .zip(ends)
         .map(|(number, end)| flow(number, "10.0.0.1", T0 + end, if number == 4 { 0.7 } else { 0.1 }));
-    record(&store, &batch(flows.collect())).await;
+    record(&store, &flows.collect::<Vec<_>>()).await;
     let check = |step, points| {
         let store = store.clone();
         async move {

@@ -1,7 +1,7 @@
 //! Flows and hits to store.
 
-use netsage_api_types::{Contribution, DetectorRef, Flow, FlowScore, Severity};
-use netsage_store::{AlertHit, FlowBatchRecord};
+use netsage_api_types::{Contribution, DetectorRef, Flow, FlowScore, FusedScore, Severity};
+use netsage_store::{AlertHit, FlowBatchRecord, FlowRecord};
 
 /// A full hour, so that windows of an hour start here.
 pub(crate) const T0: i64 = 1_700_002_800_000;
@@ -15,80 +15,138 @@ pub(crate) fn detector(version: &str) -> DetectorRef {
         name: "iforest".into(),
         version: version.into(),
         digest: version.repeat(10),
-        generation: 0,
+        generation: 1,
     }
 }
 
-pub(crate) fn flow(number: u32, source: &str, end: i64, score: f32) -> Flow {
-    Flow {
-        id: id(number),
-        start: end - 500,
-        end,
-        source: source.into(),
-        source_port: 40_000 + u16::try_from(number % 1000).expect("small"),
-        destination: "192.0.2.7".into(),
-        destination_port: 22,
-        protocol: "tcp".into(),
-        service: "ssh".into(),
-        state: "FIN".into(),
-        packets: 12,
-        bytes: 3_400,
-        community_id: format!("1:{number}"),
+/// A flow with what was said about it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sample {
+    pub(crate) flow: FlowRecord,
+    pub(crate) scores: Vec<FlowScore>,
+    /// A score above it makes a hit.
+    pub(crate) threshold: f32,
+}
+
+pub(crate) fn flow(number: u32, source: &str, end: i64, score: f32) -> Sample {
+    let mut hash = [7; 20];
+    hash[..4].copy_from_slice(&number.to_be_bytes());
+    Sample {
+        flow: FlowRecord {
+            id: u128::from(number).to_be_bytes(),
+            start: end - 500,
+            end,
+            source: source.parse().expect("an address"),
+            source_port: 40_000 + u16::try_from(number % 1000).expect("small"),
+            destination: "192.0.2.7".parse().expect("an address"),
+            destination_port: 22,
+            protocol: "tcp",
+            service: "ssh",
+            state: "FIN",
+            packets: 12,
+            bytes: 3_400,
+            community_id: hash,
+            fused: Some(FusedScore {
+                mean: score / 2.0,
+                max: score,
+            }),
+        },
         scores: vec![FlowScore {
             detector: detector("1.0.0"),
             score,
         }],
-        fused: None,
+        threshold: 0.6,
     }
 }
 
-pub(crate) fn hit(flow: &Flow) -> AlertHit {
-    let score = flow.scores[0].score;
-    AlertHit {
-        flow_id: flow.id.clone(),
-        source: flow.source.clone(),
-        source_port: flow.source_port,
-        destination: flow.destination.clone(),
-        destination_port: flow.destination_port,
-        protocol: flow.protocol.clone(),
-        community_id: flow.community_id.clone(),
-        kind: "tcp/ssh".into(),
-        score,
-        threshold: 0.6,
-        severity: if score > 0.9 {
-            Severity::Critical
-        } else {
-            Severity::Medium
-        },
-        detector: flow.scores[0].detector.clone(),
-        schema: "unsw-nb15@1".into(),
-        contributions: vec![Contribution {
+impl Sample {
+    pub(crate) fn is_hit(&self) -> bool {
+        self.scores.iter().any(|entry| entry.score > self.threshold)
+    }
+
+    /// What drove a score of this flow.
+    pub(crate) fn contributions(score: f32) -> Vec<Contribution> {
+        vec![Contribution {
             column: "sbytes".into(),
             unit: "B".into(),
             weight: 0.1 + score / 3.0,
             value: "9000".into(),
             typical: "120".into(),
-        }],
-        start: flow.start,
-        end: flow.end,
+        }]
+    }
+
+    /// The flow as the API shows it.
+    pub(crate) fn shown(&self) -> Flow {
+        let flow = &self.flow;
+        Flow {
+            id: format!("{:032x}", u128::from_be_bytes(flow.id)),
+            start: flow.start,
+            end: flow.end,
+            source: flow.source.to_string(),
+            source_port: flow.source_port,
+            destination: flow.destination.to_string(),
+            destination_port: flow.destination_port,
+            protocol: flow.protocol.to_owned(),
+            service: flow.service.to_owned(),
+            state: flow.state.to_owned(),
+            packets: flow.packets,
+            bytes: flow.bytes,
+            community_id: self.community_id(),
+            scores: self.scores.clone(),
+            fused: flow.fused,
+        }
+    }
+
+    pub(crate) fn community_id(&self) -> String {
+        use base64::Engine as _;
+        let text = base64::engine::general_purpose::STANDARD.encode(self.flow.community_id);
+        format!("1:{text}")
     }
 }
 
-/// Flows of which those that score above 0.6 are hits.
-pub(crate) fn batch(flows: Vec<Flow>) -> FlowBatchRecord {
-    let hits = flows
-        .iter()
-        .filter(|flow| flow.scores[0].score > 0.6)
-        .map(hit)
-        .collect();
-    FlowBatchRecord { flows, hits }
+/// Flows of which those that score above their threshold are hits.
+pub(crate) fn batch(flows: &[Sample]) -> FlowBatchRecord {
+    let mut batch = FlowBatchRecord::default();
+    fill(&mut batch, flows);
+    batch
+}
+
+/// Replaces the content of a batch by these flows.
+pub(crate) fn fill(batch: &mut FlowBatchRecord, flows: &[Sample]) {
+    batch.clear();
+    batch.schema = "unsw-nb15@1".into();
+    let columns = flows.iter().map(|sample| sample.scores.len()).max();
+    batch.scores.reset(flows.len(), columns.unwrap_or(0));
+    for (row, sample) in flows.iter().enumerate() {
+        batch.flows.push(sample.flow.clone());
+        for (column, FlowScore { detector, score }) in sample.scores.iter().enumerate() {
+            let (number, score) = (batch.scores.detector(detector), *score);
+            batch.scores.set(row, column, number, score);
+            if score > sample.threshold {
+                batch.hits.push(AlertHit {
+                    flow: u32::try_from(row).expect("small"),
+                    detector: number,
+                    score,
+                    threshold: sample.threshold,
+                    severity: match score > 0.9 {
+                        true => Severity::Critical,
+                        false => Severity::Medium,
+                    },
+                    contributions: Sample::contributions(score),
+                });
+            }
+        }
+    }
 }
 
 /// A mix of sources, times and scores, the same every time.
-pub(crate) fn traffic(first: u32, count: u32) -> FlowBatchRecord {
+pub(crate) fn traffic(first: u32, count: u32) -> Vec<Sample> {
     let flows = (first..first + count).map(|number| {
         let mixed = number.wrapping_mul(2_654_435_761);
-        let source = format!("10.0.0.{}", mixed % 5);
+        let source = match mixed % 5 {
+            0 => "2001:db8::5".to_owned(),
+            other => format!("10.0.0.{other}"),
+        };
         let score = f32::from(u8::try_from(mixed >> 24).expect("eight bits")) / 255.0;
         flow(
             number,
@@ -97,5 +155,10 @@ pub(crate) fn traffic(first: u32, count: u32) -> FlowBatchRecord {
             score,
         )
     });
-    batch(flows.collect())
+    flows.collect()
+}
+
+/// How many of them are hits.
+pub(crate) fn hits(flows: &[Sample]) -> u64 {
+    flows.iter().filter(|sample| sample.is_hit()).count() as u64
 }

@@ -1,7 +1,11 @@
 //! What the checks of every store share: each becomes one test per kind of store.
 
+use std::sync::Arc;
+
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery};
-use netsage_store::{FlowBatchRecord, SharedStore, StoreOverview};
+use netsage_store::{FlowBatchRecord, SharedStore, StoreError, StoreOverview};
+
+use crate::sample::{Sample, batch};
 
 /// Makes one test per kind of store of each check.
 macro_rules! suite {
@@ -51,6 +55,10 @@ pub(crate) async fn everything(store: &SharedStore) -> (Vec<Alert>, Vec<Flow>, S
     )
 }
 
-pub(crate) async fn record(store: &SharedStore, batch: &FlowBatchRecord) -> Vec<Alert> {
-    store.record(batch.clone()).await.expect("recorded")
+pub(crate) async fn record(store: &SharedStore, flows: &[Sample]) -> Vec<Alert> {
+    deliver(store, batch(flows)).await.expect("recorded")
+}
+
+pub(crate) async fn deliver(store: &SharedStore, batch: FlowBatchRecord) -> Result<Vec<Alert>, StoreError> {
+    store.record(&[Arc::new(batch)]).await
 }
