@@ -5,9 +5,9 @@
 //! the best of several runs, which is what an otherwise idle core can do.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
@@ -15,8 +15,10 @@ use netsage_capture::decode::{DecodeOptions, decode};
 use netsage_capture::file::CaptureReader;
 use netsage_capture::{FlowBatch, LinkType, Meter, MeterConfig, Packet};
 use netsage_schema::{FLOW_V1, Schema, UNSW_NB15, csv};
-use netsage_synth::{Generator, SynthConfig, pcap};
 use serde_json::{Value, json};
+
+#[path = "shared/capture.rs"]
+mod capture;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -47,12 +49,12 @@ fn main() -> ExitCode {
 }
 
 fn all(program: &Path, folder: &Path) -> Result<Value, Failure> {
-    let capture = generated(folder)?;
+    let capture = capture::generated(folder)?;
     let bytes = fs::read(&capture)?;
     let packets = count(&bytes)?;
     let mut figures = json!({
         "bench": "meter",
-        "capture": { "packets": packets, "bytes": bytes.len(), "conversations": CONVERSATIONS },
+        "capture": { "packets": packets, "bytes": bytes.len(), "conversations": capture::CONVERSATIONS },
     });
     for schema in [&UNSW_NB15, &FLOW_V1] {
         figures[schema.id] = json!({
@@ -66,30 +68,6 @@ fn all(program: &Path, folder: &Path) -> Result<Value, Failure> {
     drop(bytes);
     whole_processes(program, &capture, packets, &mut figures)?;
     Ok(figures)
-}
-
-/// Conversations of the capture; some are two flows or more.
-const CONVERSATIONS: u32 = 200_000;
-
-/// The capture: an office of clients for ten minutes, and attacks whose flows are short.
-fn generated(folder: &Path) -> Result<PathBuf, Failure> {
-    let path = folder.join("bench-meter-1.pcap");
-    if path.exists() {
-        return Ok(path);
-    }
-    fs::create_dir_all(folder)?;
-    let unfinished = folder.join("bench-meter.partial");
-    let mut generator = Generator::new(SynthConfig {
-        flows: CONVERSATIONS,
-        seed: 3,
-        duration_ns: 10 * 60 * 1_000_000_000,
-        attacks: true,
-        attack_share: 0.5,
-        ..SynthConfig::default()
-    });
-    pcap::write(&mut generator, BufWriter::new(File::create(&unfinished)?), |_| ())?;
-    fs::rename(&unfinished, &path)?;
-    Ok(path)
 }
 
 fn count(bytes: &[u8]) -> Result<u64, Failure> {

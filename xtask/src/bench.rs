@@ -29,6 +29,8 @@ enum Subject {
     Decode,
     /// The flow meter beside Argus, on a capture generated for it: packets per second, bytes per flow.
     Meter,
+    /// The built program from a capture file to stored alerts, on one core and on two.
+    Pipeline,
     /// All of them.
     All,
 }
@@ -42,6 +44,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let detector = workspace
         .dist
         .join(format!("packages/{}.wasm", build::BUNDLED[0]));
+    let component = workspace.dist.join("components/iforest.wasm");
+    let models = workspace.root.join("models/artifacts");
     let folder = workspace.target.join("netsage-bench");
     for (subject, example, inputs) in [
         (Subject::Runtime, "bench", vec![&detector, &program]),
@@ -49,6 +53,11 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         (Subject::Store, "bench_store", vec![]),
         (Subject::Decode, "bench_decode", vec![]),
         (Subject::Meter, "bench_meter", vec![&program, &folder]),
+        (
+            Subject::Pipeline,
+            "bench_pipeline",
+            vec![&program, &component, &models, &folder],
+        ),
     ] {
         if arguments.subject == Subject::All || arguments.subject == subject {
             // No package is named: all default members together share the dependencies of the program.

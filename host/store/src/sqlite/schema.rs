@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::upgrade;
@@ -146,11 +147,21 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     connection
         .busy_timeout(BUSY_TIMEOUT)
         .map_err(|error| opening(path, &error))?;
+    fix_plans(&connection).map_err(|error| opening(path, &error))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
+/// Says that plans must not depend on the values bound. They need not, and otherwise SQLite prepares the query that
+/// finds an alert anew for every alert, a quarter of what recording costs.
+fn fix_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(|_| ())
+}
+
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    fix_plans(connection)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
     // Reading the header now tells a foreign file from a database before anything is written to it.
