@@ -42,6 +42,34 @@ pub enum Stage {
     Quarantined,
 }
 
+impl Stage {
+    /// Every stage, in the order of a life.
+    pub const ALL: [Self; 8] = [
+        Self::Staged,
+        Self::Checked,
+        Self::Warm,
+        Self::Shadow,
+        Self::Canary,
+        Self::Active,
+        Self::Retired,
+        Self::Quarantined,
+    ];
+
+    /// As the API writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Staged => "staged",
+            Self::Checked => "checked",
+            Self::Warm => "warm",
+            Self::Shadow => "shadow",
+            Self::Canary => "canary",
+            Self::Active => "active",
+            Self::Retired => "retired",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
 /// What can be done with a package; the last part of the path of its call, and the CLI's command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -67,6 +95,43 @@ pub enum Step {
     Quarantine,
     /// Let a quarantined one begin anew, as `staged`.
     Release,
+}
+
+impl Step {
+    /// Every step.
+    pub const ALL: [Self; 10] = [
+        Self::Stage,
+        Self::Check,
+        Self::Warm,
+        Self::Shadow,
+        Self::Canary,
+        Self::Promote,
+        Self::Rollback,
+        Self::Retire,
+        Self::Quarantine,
+        Self::Release,
+    ];
+
+    /// As the API writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::Check => "check",
+            Self::Warm => "warm",
+            Self::Shadow => "shadow",
+            Self::Canary => "canary",
+            Self::Promote => "promote",
+            Self::Rollback => "rollback",
+            Self::Retire => "retire",
+            Self::Quarantine => "quarantine",
+            Self::Release => "release",
+        }
+    }
+
+    /// Whether a share of the flows can be named with it.
+    pub fn takes_share(self) -> bool {
+        matches!(self, Self::Shadow | Self::Canary)
+    }
 }
 
 /// The body of a step; everything may be left out.
@@ -106,6 +171,21 @@ pub struct HistoryEntry {
     pub generation: Option<u64>,
     /// Why, in a sentence.
     pub why: String,
+}
+
+/// Which entries of the history to list, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[serde(default, deny_unknown_fields)]
+pub struct HistoryQuery {
+    /// Only of this package: its digest, or the first 8 or more digits of it.
+    pub digest: Option<String>,
+    /// Only of packages with this name.
+    pub name: Option<String>,
+    /// How many, 1 to 500; 50 when not given.
+    pub limit: Option<u32>,
+    /// Where the previous page ended.
+    pub cursor: Option<String>,
 }
 
 /// How a shadow or a canary compares with the active detector of its name, since it became one.
@@ -157,6 +237,17 @@ pub enum FailurePolicy {
     Open,
     /// As `open`, and its instance is started again, after longer and longer waits; then it is quarantined.
     Reload,
+}
+
+impl FailurePolicy {
+    /// As the API writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::Reload => "reload",
+        }
+    }
 }
 
 /// How a model was made and how good it is: the `card` of a package.
@@ -247,4 +338,22 @@ pub struct Activated {
     pub active: DetectorRef,
     /// The package it replaced, if one of that name was active.
     pub replaced: Option<DetectorRef>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_messages() {
+        for stage in Stage::ALL {
+            assert_eq!(serde_json::to_value(stage).unwrap(), stage.name());
+        }
+        for step in Step::ALL {
+            assert_eq!(serde_json::to_value(step).unwrap(), step.name());
+        }
+        for policy in [FailurePolicy::Closed, FailurePolicy::Open, FailurePolicy::Reload] {
+            assert_eq!(serde_json::to_value(policy).unwrap(), policy.name());
+        }
+    }
 }

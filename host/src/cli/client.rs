@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use netsage_api_types::Problem;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
 
@@ -48,10 +49,17 @@ impl Client {
         }
     }
 
+    /// Reads a resource.
     pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.read(self.agent.get(format!("{}{path}", self.base)).call())
     }
 
+    /// Posts JSON.
+    pub(super) fn post_json<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        self.post(path, "application/json", &serde_json::to_vec(body)?)
+    }
+
+    /// Posts a body as it is.
     pub(super) fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -91,5 +99,44 @@ impl Client {
         }
         serde_json::from_str(&text)
             .map_err(|error| anyhow!("the answer of {} is not that of a netsage: {error}", self.base))
+    }
+}
+
+/// `?name=value&...` of the values that are there.
+pub(super) fn query(pairs: &[(&str, Option<&str>)]) -> String {
+    let given = pairs
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", encoded((*value)?))));
+    let given: Vec<String> = given.collect();
+    if given.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", given.join("&"))
+    }
+}
+
+/// A text as a part of a URL: all but letters, digits and `-._~` as percent signs and digits (RFC 3986).
+pub(super) fn encoded(text: &str) -> String {
+    let mut part = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            part.push(char::from(byte));
+        } else {
+            part.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write_cannot_leave_its_place_in_the_url() {
+        assert_eq!(encoded("../health?x=1"), "..%2Fhealth%3Fx%3D1");
+        assert_eq!(encoded("zu früh"), "zu%20fr%C3%BCh");
+        assert_eq!(query(&[("by", Some("ada & co")), ("why", None)]), "?by=ada%20%26%20co");
+        assert_eq!(query(&[("by", None)]), "");
     }
 }

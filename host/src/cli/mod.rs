@@ -68,9 +68,9 @@ enum Command {
     /// Train a detector
     #[command(subcommand)]
     Train(train::TrainCommand),
-    /// Make, check, list and activate detector packages
+    /// Make detector packages, and guide their life in a running program
     #[command(subcommand)]
-    Detector(detector::DetectorCommand),
+    Detector(Box<detector::DetectorCommand>),
     /// Write a capture of generated, labelled traffic
     Synth(synth::SynthArgs),
     /// Compile a detector for the process that started this one
@@ -135,7 +135,7 @@ fn execute(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Score(args) => score::run(&args, &file),
         Command::Evaluate(args) => evaluate::run(&args, &file),
         Command::Train(command) => train::run(command, &file),
-        Command::Detector(command) => detector::run(command, &file),
+        Command::Detector(command) => detector::run(*command, &file),
         Command::Synth(args) => synth::run(&args),
         Command::CompileDetector => compile_detector::run(),
     }

@@ -1,0 +1,131 @@
+//! `netsage detector pack` and `inspect`: packages as files, without a running program.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use netsage_api_types::ModelCard;
+use netsage_schema::Schema;
+
+use super::super::Failure;
+use super::super::detectors::start_runtime;
+use super::super::output::{print_json, stdout};
+use super::super::train::{card_path, write};
+use crate::assets;
+use crate::catalog::{load, read_package, schema_of};
+use crate::config::Settings;
+
+/// Makes a package.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  netsage detector pack --artifact my.artifact --out my.wasm\n  netsage detector pack --component my-detector.wasm --artifact my.model --card my.card.json --out my.wasm"
+)]
+pub(in super::super) struct PackArgs {
+    /// Component [default: the bundled isolation forest]
+    #[arg(long, value_name = "COMPONENT")]
+    component: Option<PathBuf>,
+    /// Trained model
+    #[arg(long, value_name = "ARTIFACT")]
+    artifact: PathBuf,
+    /// Model card, JSON [default: the artifact's name with .card.json, if it is there]
+    #[arg(long, value_name = "CARD")]
+    card: Option<PathBuf>,
+    /// File for the package
+    #[arg(long, value_name = "PKG")]
+    out: PathBuf,
+}
+
+/// Looks at a package.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  netsage detector inspect my.wasm\n  netsage detector inspect iforest-generated --json")]
+pub(in super::super) struct InspectArgs {
+    /// Package, a file or the name of a bundled one
+    package: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
+}
+
+pub(super) fn pack(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
+    let component = match &args.component {
+        Some(path) => read(path)?,
+        None => assets::iforest_component()
+            .ok_or_else(|| {
+                anyhow!(
+                    "the bundled isolation forest is missing: {}; or give `--component`",
+                    assets::HOW_TO_BUILD
+                )
+            })?
+            .to_vec(),
+    };
+    let artifact = read(&args.artifact)?;
+    let card_file = args
+        .card
+        .clone()
+        .or_else(|| Some(card_path(&args.artifact)).filter(|path| path.is_file()));
+    let card = card_file.as_deref().map(read).transpose()?;
+    if let (Some(path), Some(card)) = (&card_file, &card) {
+        serde_json::from_slice::<ModelCard>(card)
+            .map_err(|error| anyhow!("{}: this is not a model card: {error}", path.display()))?;
+    } else {
+        eprintln!(
+            "without a model card the package has no threshold, so it raises no alert unless `run` gets one"
+        );
+    }
+    let packed = start_runtime(None, file)?.pack(&component, &artifact, card.as_deref(), &Schema::ALL)?;
+    write(&args.out, packed.bytes())?;
+    eprintln!("wrote {} ({} bytes)", args.out.display(), packed.bytes().len());
+    let mut out = stdout();
+    writeln!(out, "{}", packed.digest())?;
+    Ok(out.flush()?)
+}
+
+pub(super) fn inspect(args: &InspectArgs, file: &Settings) -> Result<(), Failure> {
+    let package = read_package(&args.package)?;
+    let runtime = start_runtime(None, file)?;
+    let loaded = load(&runtime, schema_of(&package), &args.package, &package)?;
+    let info = loaded.info();
+    let mut out = stdout();
+    if args.json {
+        print_json(&mut out, &info)?;
+    } else {
+        writeln!(
+            out,
+            "{} {}: {}",
+            info.detector.name, info.detector.version, info.summary
+        )?;
+        writeln!(out, "  digest     {}", info.detector.digest)?;
+        writeln!(out, "  code       {}", loaded.package().code_digest())?;
+        writeln!(out, "  licence    {}", info.licence)?;
+        writeln!(
+            out,
+            "  size       {} bytes, of which the model has {}",
+            info.size,
+            loaded.package().artifact().len()
+        )?;
+        writeln!(out, "  explains   {}", if info.explains { "yes" } else { "no" })?;
+        writeln!(out, "  learns     {}", if info.learns { "yes" } else { "no" })?;
+        writeln!(out, "  columns    {}", info.columns.join(" "))?;
+        match &info.card {
+            Some(card) => {
+                writeln!(
+                    out,
+                    "  trained    {} on {} rows of {}",
+                    card.date, card.rows, card.data
+                )?;
+                writeln!(out, "  threshold  {} ({})", card.threshold, card.threshold_rule)?;
+                for (name, figure) in &card.figures {
+                    writeln!(out, "  {name:<10} {figure:.4}")?;
+                }
+            }
+            None => writeln!(out, "  no model card, and so no threshold")?,
+        }
+        writeln!(out, "this host takes it")?;
+    }
+    Ok(out.flush()?)
+}
