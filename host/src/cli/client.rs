@@ -55,7 +55,11 @@ impl Client {
     }
 
     /// Posts JSON.
-    pub(super) fn post_json<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+    pub(super) fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
         self.post(path, "application/json", &serde_json::to_vec(body)?)
     }
 
@@ -136,7 +140,10 @@ mod tests {
     fn what_people_write_cannot_leave_its_place_in_the_url() {
         assert_eq!(encoded("../health?x=1"), "..%2Fhealth%3Fx%3D1");
         assert_eq!(encoded("zu früh"), "zu%20fr%C3%BCh");
-        assert_eq!(query(&[("by", Some("ada & co")), ("why", None)]), "?by=ada%20%26%20co");
+        assert_eq!(
+            query(&[("by", Some("ada & co")), ("why", None)]),
+            "?by=ada%20%26%20co"
+        );
         assert_eq!(query(&[("by", None)]), "");
     }
 }

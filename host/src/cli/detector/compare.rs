@@ -46,7 +46,8 @@ fn print(out: &mut impl Write, comparison: &Comparison) -> io::Result<()> {
     let figure = |value: Option<f64>, digits: usize| {
         value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
     };
-    let percent = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0));
+    let percent =
+        |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0));
     writeln!(out, "candidate  {}", called(&comparison.candidate))?;
     writeln!(out, "active     {}", called(&comparison.active))?;
     writeln!(
@@ -55,7 +56,11 @@ fn print(out: &mut impl Write, comparison: &Comparison) -> io::Result<()> {
         comparison.flows, comparison.failed, comparison.skipped
     )?;
     writeln!(out, "agreement         {}", percent(comparison.agreement))?;
-    writeln!(out, "rank correlation  {}", figure(comparison.rank_correlation, 3))?;
+    writeln!(
+        out,
+        "rank correlation  {}",
+        figure(comparison.rank_correlation, 3)
+    )?;
     writeln!(
         out,
         "distance          {} (allowed: {})",
@@ -76,7 +81,12 @@ fn print(out: &mut impl Write, comparison: &Comparison) -> io::Result<()> {
     let [candidate, active] = &comparison.histogram;
     writeln!(out, "candidate |{}|", bars(candidate))?;
     writeln!(out, "active    |{}|", bars(active))?;
-    writeln!(out, "           0{:^width$}1", "calibrated score", width = COLUMNS - 2)
+    writeln!(
+        out,
+        "           0{:^width$}1",
+        "calibrated score",
+        width = COLUMNS - 2
+    )
 }
 
 /// A histogram in one line. Heights grow with the square root of the number, so that few alerts remain visible beside

@@ -87,21 +87,25 @@ fn row(info: &DetectorInfo) -> [String; 10] {
         Some(info.detector.generation)
             .filter(|generation| *generation > 0)
             .map_or_else(dash, |generation| generation.to_string()),
-        info.share.map_or_else(dash, |share| format!("{} %", share * 100.0)),
+        info.share
+            .map_or_else(dash, |share| format!("{} %", share * 100.0)),
         info.scored.to_string(),
         info.failed.to_string(),
         info.nanoseconds_per_row
             .map_or_else(dash, |nanoseconds| format!("{nanoseconds:.0}")),
-        if info.since > 0 { moment(info.since) } else { dash() },
+        if info.since > 0 {
+            moment(info.since)
+        } else {
+            dash()
+        },
     ]
 }
 
 pub(super) fn history(args: &HistoryArgs, file: &Settings) -> Result<(), Failure> {
     let client = Client::new(&args.client, file);
     let package = args.package.as_deref();
-    let is_digest = package.is_some_and(|package| {
-        package.len() >= 8 && package.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
+    let is_digest = package
+        .is_some_and(|package| package.len() >= 8 && package.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let limit = args.limit.to_string();
     let parameters = query(&[
         ("digest", package.filter(|_| is_digest)),
@@ -115,7 +119,9 @@ pub(super) fn history(args: &HistoryArgs, file: &Settings) -> Result<(), Failure
         print_json(&mut out, &page)?;
         return Ok(out.flush()?);
     }
-    let header = ["NO", "WHEN", "BY", "STEP", "NAME", "DIGEST", "STAGE", "GEN", "WHY"];
+    let header = [
+        "NO", "WHEN", "BY", "STEP", "NAME", "DIGEST", "STAGE", "GEN", "WHY",
+    ];
     let rows: Vec<_> = page.items.iter().map(entry).collect();
     table(&mut out, header, &[0, 7], &rows)?;
     out.flush()?;

@@ -40,10 +40,14 @@ pub(super) enum DetectorCommand {
     )]
     Shadow(step::ShareArgs),
     /// Score a share of the flows with a package in place of the active one
-    #[command(after_help = "Example:\n  netsage detector canary 0123abcd --share 0.1 --why 'agrees with the old one'")]
+    #[command(
+        after_help = "Example:\n  netsage detector canary 0123abcd --share 0.1 --why 'agrees with the old one'"
+    )]
     Canary(step::ShareArgs),
     /// Make a package the active one of its name; the one before it stays ready for a rollback
-    #[command(after_help = "Example:\n  netsage detector promote 0123abcd\n  netsage detector promote iforest    # its canary")]
+    #[command(
+        after_help = "Example:\n  netsage detector promote 0123abcd\n  netsage detector promote iforest    # its canary"
+    )]
     Promote(step::StepArgs),
     /// Take back a canary, or make the package before the active one active again
     #[command(after_help = "Example:\n  netsage detector rollback iforest --why 'too many alerts'")]
@@ -94,5 +98,10 @@ fn short(digest: &str) -> &str {
 
 /// Name, version and digest, for sentences.
 fn called(detector: &DetectorRef) -> String {
-    format!("{} {} ({})", detector.name, detector.version, short(&detector.digest))
+    format!(
+        "{} {} ({})",
+        detector.name,
+        detector.version,
+        short(&detector.digest)
+    )
 }

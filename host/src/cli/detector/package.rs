@@ -38,7 +38,9 @@ pub(in super::super) struct PackArgs {
 
 /// Looks at a package.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  netsage detector inspect my.wasm\n  netsage detector inspect iforest-generated --json")]
+#[command(
+    after_help = "Example:\n  netsage detector inspect my.wasm\n  netsage detector inspect iforest-generated --json"
+)]
 pub(in super::super) struct InspectArgs {
     /// Package, a file or the name of a bundled one
     package: String,

@@ -104,7 +104,13 @@ pub(super) fn activate(args: &ActivateArgs, file: &Settings) -> Result<(), Failu
         client.get(&format!("/detectors/{}", encoded(&args.package)))?
     } else {
         let signature = args.signature.read(&args.package)?;
-        bring(&client, &args.package, signature.as_deref(), Stage::Warm, &args.reason)?
+        bring(
+            &client,
+            &args.package,
+            signature.as_deref(),
+            Stage::Warm,
+            &args.reason,
+        )?
     };
     let info = if info.stage == Stage::Active {
         info

@@ -31,7 +31,10 @@ impl ReasonArgs {
     /// Who asks.
     pub(super) fn by(&self) -> Option<String> {
         let from = |name| env::var(name).ok().filter(|user| !user.is_empty());
-        self.by.clone().or_else(|| from("LOGNAME")).or_else(|| from("USER"))
+        self.by
+            .clone()
+            .or_else(|| from("LOGNAME"))
+            .or_else(|| from("USER"))
     }
 }
 
@@ -74,7 +77,10 @@ pub(super) fn take(
         why: reason.why.clone(),
         share,
     };
-    client.post_json(&format!("/detectors/{}/{}", encoded(package), step.name()), &request)
+    client.post_json(
+        &format!("/detectors/{}/{}", encoded(package), step.name()),
+        &request,
+    )
 }
 
 /// Prints where a package stands: the digest for programs, a sentence for people.
@@ -93,9 +99,9 @@ pub(super) fn tell(info: &DetectorInfo, json: bool) -> Result<(), Failure> {
 /// Where a package stands and what can be done with it, in a sentence.
 pub(super) fn standing(info: &DetectorInfo) -> String {
     let who = called(&info.detector);
-    let share = info
-        .share
-        .map_or_else(String::new, |share| format!(" for {} % of the flows", share * 100.0));
+    let share = info.share.map_or_else(String::new, |share| {
+        format!(" for {} % of the flows", share * 100.0)
+    });
     let now = match info.stage {
         Stage::Staged => "is staged; nothing is known about it yet".to_owned(),
         Stage::Checked => "is checked".to_owned(),
@@ -154,7 +160,11 @@ mod tests {
             let expected = format!("iforest 1.0.0 (0123456789ab) {expected}; next: promote, rollback");
             assert_eq!(standing(&info(stage, share)), expected);
         };
-        check(Stage::Canary, Some(0.25), "is a canary for 25 % of the flows, generation 7");
+        check(
+            Stage::Canary,
+            Some(0.25),
+            "is a canary for 25 % of the flows, generation 7",
+        );
         check(Stage::Active, None, "is active, generation 7");
         check(Stage::Quarantined, None, "is in quarantine: it trapped");
     }
