@@ -122,6 +122,15 @@ pub(crate) async fn post_raw<T: DeserializeOwned>(
     answer(response.map_err(unreachable)?).await
 }
 
+/// The text of a file that the user chose.
+pub(crate) async fn text_of(file: &web_sys::File) -> Result<String, String> {
+    let unreadable = |_| format!("{} cannot be read", file.name());
+    let text = wasm_bindgen_futures::JsFuture::from(file.text())
+        .await
+        .map_err(unreadable)?;
+    Ok(text.as_string().unwrap_or_default())
+}
+
 async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, String> {
     if response.ok() {
         return response

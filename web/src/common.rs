@@ -4,6 +4,9 @@ use leptos::prelude::*;
 use netsage_api_types::Contribution;
 use netsage_web::format;
 
+/// Where the user's name is kept.
+const NAME_KEY: &str = "netsage-name";
+
 /// What to add to a time in ms to get local time.
 pub(crate) fn local_offset() -> i64 {
     // Minutes, at most a day's worth.
@@ -14,6 +17,22 @@ pub(crate) fn local_offset() -> i64 {
 pub(crate) fn moment(ms: i64) -> String {
     let local = ms.saturating_add(local_offset());
     format!("{} {}", format::day(local), format::clock(local, true))
+}
+
+/// The name under which the user did something last, or nothing.
+pub(crate) fn stored_name() -> String {
+    let storage = window().local_storage().ok().flatten();
+    storage
+        .and_then(|storage| storage.get_item(NAME_KEY).ok().flatten())
+        .unwrap_or_default()
+}
+
+/// Keeps the name for the next time.
+pub(crate) fn store_name(name: &str) {
+    if let Ok(Some(storage)) = window().local_storage() {
+        // Without storage the name is asked for again; nothing is lost.
+        let _ = storage.set_item(NAME_KEY, name);
+    }
 }
 
 /// Names the page in the title of the window, which is what a screen reader says first.

@@ -1,5 +1,5 @@
-//! What the dashboard computes: scales of charts, figures of an evaluation, the list of alerts, numbers and times as
-//! text.
+//! What the dashboard computes: scales of charts, figures of an evaluation, the list of alerts, the life of detectors,
+//! numbers and times as text.
 //!
 //! Pure functions of their arguments: nothing here knows the page, the network or the clock, so all of it
 //! is tested on any machine. The pages themselves are the program beside this library (`main.rs`).
@@ -8,5 +8,6 @@
 
 pub mod evaluation;
 pub mod format;
+pub mod life;
 pub mod listing;
 pub mod scale;

@@ -2,6 +2,9 @@
 
 use netsage_api_types::{Alert, AlertState, Severity};
 
+/// Alerts that the page holds at most: more than anybody reads, few enough to be drawn at once.
+pub const MOST: usize = 1000;
+
 /// A severity as it stands in the API.
 pub fn severity_name(severity: Severity) -> &'static str {
     match severity {
@@ -62,16 +65,18 @@ pub fn put(list: &mut Vec<Alert>, alert: Alert, filter: &AlertFilter) {
         let newer = |entry: &Alert| (entry.last_seen, &entry.id) > (alert.last_seen, &alert.id);
         let place = list.partition_point(newer);
         list.insert(place, alert);
+        list.truncate(MOST);
     }
 }
 
-/// Appends the next page; what came in meanwhile is there already.
+/// Appends the next page, as far as there is room; what came in meanwhile is there already.
 pub fn append(list: &mut Vec<Alert>, page: Vec<Alert>) {
     for alert in page {
         if !list.iter().any(|entry| entry.id == alert.id) {
             list.push(alert);
         }
     }
+    list.truncate(MOST);
 }
 
 #[cfg(test)]
@@ -132,6 +137,22 @@ mod tests {
         }
         append(&mut list, vec![alert("c", 20), alert("e", 5)]);
         assert_eq!(ids(&list), "adbce");
+    }
+
+    #[test]
+    fn the_list_does_not_grow_without_end() {
+        let mut list = Vec::new();
+        for number in 0..=MOST as i64 {
+            put(
+                &mut list,
+                alert(&number.to_string(), number),
+                &AlertFilter::default(),
+            );
+        }
+        assert_eq!(list.len(), MOST);
+        assert_eq!(list[0].last_seen, MOST as i64, "the newest stay");
+        append(&mut list, vec![alert("older", -1)]);
+        assert_eq!(list.len(), MOST);
     }
 
     #[test]

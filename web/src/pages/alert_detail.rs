@@ -10,10 +10,8 @@ use netsage_web::listing::{severity_name, state_name};
 use wasm_bindgen::JsCast as _;
 
 use crate::api::{self, Asked, Remote};
-use crate::common::{Contributions, moment};
+use crate::common::{Contributions, moment, store_name, stored_name};
 use crate::pages::alert_packets::AlertPackets;
-
-const NAME_KEY: &str = "netsage-name";
 
 /// Id of the button that opens the drawer of an alert.
 pub(crate) fn opener(alert: &str) -> String {
@@ -194,19 +192,5 @@ pub(crate) fn TokenField() -> impl IntoView {
                     on:input=|event| api::set_token(&event_target_value(&event))/>
             </label>
         </Show>
-    }
-}
-
-fn stored_name() -> String {
-    let storage = window().local_storage().ok().flatten();
-    storage
-        .and_then(|storage| storage.get_item(NAME_KEY).ok().flatten())
-        .unwrap_or_default()
-}
-
-fn store_name(name: &str) {
-    if let Ok(Some(storage)) = window().local_storage() {
-        // Without storage the name is asked for again; nothing is lost.
-        let _ = storage.set_item(NAME_KEY, name);
     }
 }

@@ -104,6 +104,8 @@ pub(crate) fn Alerts() -> impl IntoView {
         });
         opened.set(Some(alert));
     };
+    // What does not fit is older than what is shown, so that going on from the last page would leave a gap.
+    let is_full = move || list.with(Vec::len) >= listing::MOST;
     let body = move || match first.get() {
         Remote::Loading => {
             view! { <Notice kind="busy" title="Loading" text="Asking the host for alerts."/> }.into_any()
@@ -121,7 +123,10 @@ pub(crate) fn Alerts() -> impl IntoView {
         <Filters filter/>
         {body}
         {move || trouble.get().map(|why| view! { <Notice kind="error" title="No more alerts could be loaded" text=why/> })}
-        <Show when=move || next.get().is_some()>
+        <Show when=is_full>
+            <p class="muted">{format!("These are the newest {}; a filter above leaves out what you do not look for.", listing::MOST)}</p>
+        </Show>
+        <Show when=move || next.get().is_some() && !is_full()>
             <button type="button" class="more" on:click=more>"Load more"</button>
         </Show>
         <Show when=move || opened.with(Option::is_some)>
