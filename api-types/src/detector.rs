@@ -330,16 +330,6 @@ pub struct DetectorInfo {
     pub nanoseconds_per_row: Option<f64>,
 }
 
-/// What an activation did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Activated {
-    /// The package that now scores.
-    pub active: DetectorRef,
-    /// The package it replaced, if one of that name was active.
-    pub replaced: Option<DetectorRef>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

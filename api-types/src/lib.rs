@@ -15,8 +15,8 @@ mod score;
 
 pub use alert::{Alert, AlertQuery, AlertState, Contribution, Severity, StateChange};
 pub use detector::{
-    Activated, Comparison, DetectorInfo, DetectorRef, FailurePolicy, HistoryEntry, HistoryQuery, ModelCard,
-    Stage, Step, StepRequest,
+    Comparison, DetectorInfo, DetectorRef, FailurePolicy, HistoryEntry, HistoryQuery, ModelCard, Stage, Step,
+    StepRequest,
 };
 pub use flow::{Flow, FlowQuery, FlowScore, FusedScore};
 pub use overview::{

@@ -149,6 +149,6 @@ pub enum LiveEvent {
     Alert(Box<Alert>),
     /// The counters, about once a second.
     Counters(PipelineCounters),
-    /// A detector was activated, replaced or uploaded.
+    /// A package was staged, or a step was done with one.
     Detectors,
 }

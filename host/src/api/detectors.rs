@@ -1,4 +1,5 @@
-//! `/detectors`: packages, their upload and activation, and their form for the browser.
+//! `/detectors`: packages, how they are brought, and their form for the browser. What is done with them is in
+//! [`super::steps`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,41 +7,78 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use netsage_api_types::{Activated, DetectorInfo, Problem, Stage, Step, StepRequest};
+use netsage_api_types::{DetectorInfo, Problem, Stage, StepRequest};
 use netsage_lifecycle::{LifecycleError, NewPackage};
 use netsage_runtime::Package;
+use serde::Deserialize;
 
 use super::dashboard::{cacheable, media_type};
-use super::extract::{Bytes, Json, Path};
+use super::extract::{Bytes, Json, Path, Query};
 use super::problem::ApiError;
 use super::state::AppState;
 
-/// How long an upload waits until its package is warm.
-const LOAD_PATIENCE: Duration = Duration::from_secs(120);
+/// How long an upload waits for the verdict of the checks. Compiling takes a second, of a large component a few.
+const CHECK_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Every package that this program holds, active ones first.
+/// Every package that this program holds: those that score first, then by name and digest.
 #[utoipa::path(get, path = "/detectors", tag = "detectors", responses((status = 200, body = Vec<DetectorInfo>)))]
 pub(crate) async fn list_detectors(State(state): State<AppState>) -> Json<Vec<DetectorInfo>> {
     Json(state.lifecycle.list())
 }
 
-/// Uploads a detector package: the body is the file. It is checked and compiled; afterwards it is available,
-/// and an activation makes it score. Uploading the same file again gives the same answer.
+/// One package.
+#[utoipa::path(
+    get,
+    path = "/detectors/{package}",
+    tag = "detectors",
+    params(("package" = String, Path, description = "Digest, the first 8 or more digits of it, or name")),
+    responses(
+        (status = 200, body = DetectorInfo),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "More than one package may be meant", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn get_detector(
+    State(state): State<AppState>,
+    Path(package): Path<String>,
+) -> Result<Json<DetectorInfo>, ApiError> {
+    Ok(Json(state.lifecycle.info(&package)?))
+}
+
+/// How far a package goes by itself, and what the history says about it.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StageQuery {
+    /// The last stage that it reaches by itself; as the program is set when not given.
+    until: Option<Stage>,
+    /// Who brings it; at most 128 characters.
+    by: Option<String>,
+    /// Why; at most 1,024 characters.
+    why: Option<String>,
+    /// The content of its `.minisig` file, where the program takes signed packages only.
+    signature: Option<String>,
+}
+
+/// Stages a detector package: the body is the file. The answer comes when it is checked, or at once with
+/// `until=staged`; then it goes on in the background as far as `until` says. A package that is there already goes on
+/// from where it stands.
 #[utoipa::path(
     post,
     path = "/detectors",
     tag = "detectors",
+    params(StageQuery),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses(
         (status = 201, body = DetectorInfo),
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "This program holds as many packages as it can", body = Problem, content_type = "application/problem+json"),
         (status = 413, body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Not a package, or one that this host does not take", body = Problem, content_type = "application/problem+json")
+        (status = 422, description = "Not a package, or one that this host does not take; `detail` says why", body = Problem, content_type = "application/problem+json")
     )
 )]
 pub(crate) async fn post_detector(
     State(state): State<AppState>,
+    Query(query): Query<StageQuery>,
     Bytes(body): Bytes,
 ) -> Result<(StatusCode, Json<DetectorInfo>), ApiError> {
     if body.is_empty() {
@@ -52,88 +90,37 @@ pub(crate) async fn post_detector(
             ),
         ));
     }
+    let until = query.until.unwrap_or(state.rollout);
+    let request = StepRequest {
+        by: query.by,
+        why: query.why,
+        share: None,
+    };
     let lifecycle = Arc::clone(&state.lifecycle);
-    // Compiling takes up to a second of processor time.
-    let info = tokio::task::spawn_blocking(move || {
-        let new = NewPackage::from_api(body.to_vec());
-        let staged = lifecycle.stage(&new, &StepRequest::default(), Stage::Warm)?;
-        lifecycle.wait(&staged.detector.digest, Stage::Warm, LOAD_PATIENCE)
-    })
-    .await
-    .map_err(ApiError::internal)?
-    .map_err(refused)?;
-    Ok((StatusCode::CREATED, Json(info)))
-}
-
-fn refused(error: LifecycleError) -> ApiError {
-    match error {
-        LifecycleError::Full { .. } => ApiError::new(
-            StatusCode::CONFLICT,
-            "too-many-packages",
-            "Too many packages",
-            error.to_string(),
-        ),
-        LifecycleError::Impossible { .. }
-        | LifecycleError::Ambiguous { .. }
-        | LifecycleError::Busy { .. } => ApiError::new(
-            StatusCode::CONFLICT,
-            "step-not-possible",
-            "The step cannot be done now",
-            error.to_string(),
-        ),
-        LifecycleError::NotFound { .. } => ApiError::not_found(error.to_string()),
-        LifecycleError::Package { .. } | LifecycleError::Refused { .. } => {
-            ApiError::unprocessable("bad-package", error.to_string())
+    let staging = tokio::task::spawn_blocking(move || {
+        let new = NewPackage {
+            signature: query.signature,
+            ..NewPackage::from_api(body.to_vec())
+        };
+        let staged = lifecycle.stage(&new, &request, until)?;
+        let digest = &staged.detector.digest;
+        match lifecycle.wait(digest, until.min(Stage::Checked), CHECK_PATIENCE) {
+            // It goes on, and the history will say how.
+            Err(LifecycleError::NotYet { .. }) => lifecycle.info(digest),
+            result => result,
         }
-        LifecycleError::Request { .. } => ApiError::unprocessable("bad-request", error.to_string()),
-        other => ApiError::internal(other),
-    }
-}
-
-/// Makes a package score from the next block of flows on, in place of the active one of the same name.
-#[utoipa::path(
-    post,
-    path = "/detectors/{digest}/activate",
-    tag = "detectors",
-    params(("digest" = String, Path, description = "64 hexadecimal digits")),
-    responses(
-        (status = 200, body = Activated),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json")
-    )
-)]
-pub(crate) async fn post_activate(
-    State(state): State<AppState>,
-    Path(digest): Path<String>,
-) -> Result<Json<Activated>, ApiError> {
-    let lifecycle = Arc::clone(&state.lifecycle);
-    let activated = tokio::task::spawn_blocking(move || {
-        let before = lifecycle.wait(&digest, Stage::Checked, LOAD_PATIENCE)?;
-        if before.stage == Stage::Active {
-            return Ok(Activated {
-                active: before.detector,
-                replaced: None,
-            });
-        }
-        if before.stage == Stage::Checked {
-            lifecycle.step(&digest, Step::Warm, &StepRequest::default())?;
-        }
-        let after = lifecycle.step(&digest, Step::Promote, &StepRequest::default())?;
-        Ok(Activated {
-            active: after.detector,
-            replaced: after.previous,
-        })
     });
-    let activated = activated.await.map_err(ApiError::internal)?;
-    activated.map(Json).map_err(refused)
+    let info = staging.await.map_err(ApiError::internal)??;
+    tracing::info!(detector = %info.detector.name, digest = %info.detector.digest, "detector staged");
+    Ok((StatusCode::CREATED, Json(info)))
 }
 
 /// The package, as it was uploaded or bundled.
 #[utoipa::path(
     get,
-    path = "/detectors/{digest}/package",
+    path = "/detectors/{package}/package",
     tag = "detectors",
-    params(("digest" = String, Path, description = "64 hexadecimal digits")),
+    params(("package" = String, Path, description = "Digest, the first 8 or more digits of it, or name")),
     responses(
         (status = 200, content_type = "application/wasm", body = Vec<u8>),
         (status = 404, body = Problem, content_type = "application/problem+json")
@@ -154,10 +141,10 @@ pub(crate) async fn get_package(
 /// A file of the package's form for the browser: `detector.js`, an ES module, and the core modules it loads.
 #[utoipa::path(
     get,
-    path = "/detectors/{digest}/browser/{file}",
+    path = "/detectors/{package}/browser/{file}",
     tag = "detectors",
     params(
-        ("digest" = String, Path, description = "64 hexadecimal digits"),
+        ("package" = String, Path, description = "Digest, the first 8 or more digits of it, or name"),
         ("file" = String, Path, description = "`detector.js`, or a file that it names")
     ),
     responses(

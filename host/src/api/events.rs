@@ -14,7 +14,7 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use super::state::AppState;
 
 /// Live updates: `alert` (an alert is new or has changed), `counters` (about once a second), `detectors`
-/// (a detector was activated, replaced or uploaded).
+/// (a package was staged, or a step was done with one).
 ///
 /// A client that reads too slowly misses events and gets one named `missed` with their number: it should
 /// load the lists again.

@@ -21,6 +21,7 @@ mod overview;
 mod problem;
 mod score;
 mod state;
+mod steps;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware;
 use axum::{Router, routing};
-use netsage_api_types::LiveEvent;
+use netsage_api_types::{LiveEvent, Stage};
 use netsage_lifecycle::Lifecycle;
 use netsage_store::Store;
 use tokio::sync::broadcast;
@@ -68,6 +69,8 @@ struct Description;
 pub struct Service {
     /// The detectors.
     pub lifecycle: Arc<Lifecycle>,
+    /// How far an uploaded package goes by itself, unless it is told otherwise.
+    pub rollout: Stage,
     /// The store.
     pub store: Arc<dyn Store>,
     /// The counters of the pipeline.
@@ -92,6 +95,7 @@ pub fn router(service: Service) -> Router {
     let state = AppState::new(Shared {
         guard: Guard::new(service.token.as_deref(), service.listen.ip().is_loopback()),
         lifecycle: service.lifecycle,
+        rollout: service.rollout,
         browser: browser::BrowserModules::default(),
         store: service.store,
         counters: service.counters,
@@ -144,7 +148,10 @@ fn documented(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenAp
         .routes(routes!(evidence::get_alert_packets))
         .routes(routes!(flows::list_flows))
         .routes(routes!(detectors::list_detectors))
-        .routes(routes!(detectors::post_activate))
+        .routes(routes!(detectors::get_detector))
+        .routes(routes!(steps::post_step))
+        .routes(routes!(steps::get_history))
+        .routes(routes!(steps::get_comparison))
         .routes(routes!(detectors::get_package))
         .routes(routes!(detectors::get_browser_file))
         .routes(routes!(score::post_score))

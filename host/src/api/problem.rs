@@ -4,6 +4,7 @@ use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, Que
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use netsage_api_types::Problem;
+use netsage_lifecycle::LifecycleError;
 use netsage_store::StoreError;
 
 /// An error of a handler.
@@ -152,6 +153,31 @@ impl From<StoreError> for ApiError {
                 internal: Some(error.to_string()),
             },
             other => Self::internal(other),
+        }
+    }
+}
+
+impl From<LifecycleError> for ApiError {
+    fn from(error: LifecycleError) -> Self {
+        let conflict = |kind, title| Self::new(StatusCode::CONFLICT, kind, title, error.to_string());
+        match &error {
+            LifecycleError::NotFound { .. } => Self::not_found(error.to_string()),
+            LifecycleError::Ambiguous { .. } => conflict("ambiguous", "More than one package may be meant"),
+            LifecycleError::Impossible { .. } => conflict("step-not-possible", "The step cannot be done now"),
+            LifecycleError::Busy { .. } | LifecycleError::NotYet { .. } => {
+                conflict("under-way", "Another step is under way")
+            }
+            LifecycleError::Full { .. } => conflict("too-many-packages", "Too many packages"),
+            LifecycleError::Package { .. } => Self::unprocessable("bad-package", error.to_string()),
+            LifecycleError::Refused { .. } => Self::unprocessable("refused-package", error.to_string()),
+            LifecycleError::Request { .. } => Self::unprocessable("bad-body", error.to_string()),
+            LifecycleError::Ending => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ending",
+                "The program is ending",
+                error.to_string(),
+            ),
+            _ => Self::internal(error),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use netsage_api_types::LiveEvent;
+use netsage_api_types::{LiveEvent, Stage};
 use netsage_lifecycle::Lifecycle;
 use netsage_store::Store;
 use tokio::sync::broadcast;
@@ -20,6 +20,8 @@ pub(crate) struct AppState(Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) lifecycle: Arc<Lifecycle>,
+    /// How far an uploaded package goes by itself.
+    pub(crate) rollout: Stage,
     pub(crate) browser: BrowserModules,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) counters: Arc<Counters>,

@@ -72,6 +72,7 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
     let service = Service {
         evidence: evidence.clone(),
         lifecycle: Arc::clone(&lifecycle),
+        rollout: resolved.lifecycle.rollout.until,
         store: Arc::clone(&store),
         counters: Arc::clone(&counters),
         events: events.clone(),

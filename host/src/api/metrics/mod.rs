@@ -1,5 +1,7 @@
 //! `GET /metrics` for Prometheus. The figures are read when asked for; nothing is counted twice.
 
+mod detectors;
+
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -136,25 +138,7 @@ impl Collector for Figures {
             .into_iter(),
         )?;
         self.interfaces(&mut encoder)?;
-        let detectors = self.state.lifecycle.list();
-        self.labelled(
-            &mut encoder,
-            "detector_flows_scored",
-            "Flows that a detector scored",
-            "digest",
-            detectors
-                .iter()
-                .map(|info| (info.detector.digest.clone(), info.scored)),
-        )?;
-        self.labelled(
-            &mut encoder,
-            "detector_flows_failed",
-            "Flows that a detector failed to score",
-            "digest",
-            detectors
-                .iter()
-                .map(|info| (info.detector.digest.clone(), info.failed)),
-        )
+        detectors::encode(&self.state.lifecycle, &mut encoder)
     }
 }
 
