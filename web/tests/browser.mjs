@@ -22,15 +22,15 @@ export const launch = () =>
     ],
   });
 
-/** A new page; `problems` collects what a user would only see in the console, refusals of the CSP among it. */
-export async function open(browser, path, options = {}) {
+/** A new page of a host; `problems` collects what a user would only see in the console, refusals of the CSP among it. */
+export async function open(browser, path, options = {}, host = base) {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, ...options });
   const problems = [];
   page.on("pageerror", (error) => problems.push(String(error)));
   page.on("console", (message) => {
     if (message.type() === "error") problems.push(message.text());
   });
-  await page.goto(base + path);
+  await page.goto(host + path);
   return { page, problems };
 }
 

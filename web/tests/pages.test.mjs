@@ -84,13 +84,13 @@ test("Detectors shows what runs and refuses what is no package", { skip }, async
   const known = await api("/detectors");
   await page.locator(".detector").first().waitFor();
   assert.equal(await page.locator(".detector").count(), known.length);
-  assert.equal(await page.locator(".detector.active").count(), known.filter(({ status }) => status === "active").length);
+  assert.equal(await page.locator(".detector.active").count(), known.filter(({ stage }) => stage === "active").length);
   // What a reader opened stays open while the figures move.
-  await page.locator(".detector summary").first().click();
+  await page.locator(".detector .model-card summary").first().click();
   const listed = () => page.waitForResponse((response) => response.url().endsWith("/api/v1/detectors"), { timeout: 30_000 });
   await listed();
   await listed();
-  assert.equal(await page.locator(".detector details[open]").count(), 1);
+  assert.equal(await page.locator(".detector .model-card[open]").count(), 1);
   const buffer = Buffer.from("not a component");
   await page.locator("input[name=package]").setInputFiles({ name: "wrong.wasm", mimeType: "application/wasm", buffer });
   await page.locator(".outcome.bad", { hasText: "wrong.wasm was refused" }).waitFor();

@@ -19,7 +19,13 @@ const pages = {
       await page.locator(".drawer .contributions li").first().waitFor();
     },
   ],
-  detectors: ["/detectors", async (page) => page.locator(".detector").first().waitFor()],
+  detectors: [
+    "/detectors",
+    async (page) => {
+      await page.locator(".detector .track").first().waitFor();
+      await page.locator("table.history tbody tr").first().waitFor();
+    },
+  ],
   lab: [
     "/lab",
     async (page) => {

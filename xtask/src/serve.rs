@@ -52,7 +52,7 @@ pub(crate) fn capture(
     Ok(capture)
 }
 
-/// `netsage run` over a capture, with an empty store in `folder`.
+/// `netsage run` over a capture, with an empty store and no detectors but its own in `folder`.
 pub(crate) fn run_command(
     workspace: &Workspace,
     program: &Path,
@@ -72,8 +72,16 @@ pub(crate) fn run_command(
             _ => {}
         }
     }
+    // What was done with detectors in an earlier run is no part of this one; their compiled code may stay.
+    match fs::remove_dir_all(folder.join("detectors")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot empty {}", folder.display()));
+        }
+        _ => {}
+    }
     let mut command = workspace.command(program);
     command.args(["run", "--pcap"]).arg(capture);
+    command.arg("--data-dir").arg(folder);
     command.arg("--store").arg(format!("sqlite:{}", store.display()));
     command.arg("--listen").arg(address.to_string());
     Ok(command)

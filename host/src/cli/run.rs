@@ -18,7 +18,7 @@ use super::{Failure, progress};
 use crate::api::{self, Service};
 use crate::assets::Bundled;
 use crate::catalog::{CatalogError, bundled_package, named_package, schema_of};
-use crate::config::{Resolved, Settings, Source};
+use crate::config::{Resolved, Settings, Source, names_nobody_has};
 use crate::evidence::Evidence;
 use crate::input::{Progress, open_capture};
 use crate::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineError};
@@ -63,6 +63,7 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
     })?;
     let store = netsage_store::open(&resolved.store).await?;
     let lifecycle = start_detectors(&resolved).await?;
+    warn_of_unknown_names(&resolved, &lifecycle);
     let (events, _) = broadcast::channel::<LiveEvent>(EVENT_BUFFER);
     let counters = Arc::new(Counters::default());
 
@@ -199,6 +200,19 @@ async fn start_detectors(resolved: &Resolved) -> Result<Arc<Lifecycle>, Failure>
         Ok::<_, Failure>(lifecycle)
     });
     starting.await?
+}
+
+/// A setting for a name that nobody has does nothing, which its author should know.
+fn warn_of_unknown_names(resolved: &Resolved, lifecycle: &Lifecycle) {
+    let list = lifecycle.list();
+    let known: Vec<&str> = list
+        .iter()
+        .map(|info| info.detector.name.as_str())
+        .filter(|name| !name.is_empty())
+        .collect();
+    for sentence in names_nobody_has(&resolved.lifecycle, &known) {
+        eprintln!("netsage: {sentence}");
+    }
 }
 
 /// Tells who watches that detectors have changed.

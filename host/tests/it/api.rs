@@ -75,7 +75,7 @@ fn errors_are_problem_documents() {
         "too-large",
     );
     check(
-        server.post("/api/v1/detectors/00/activate", b"", &[]),
+        server.post("/api/v1/detectors/00/promote", b"", &[]),
         404,
         "not-found",
     );
@@ -100,7 +100,7 @@ fn a_token_guards_what_changes_something() {
     let server = Server::start(&home, &["--token", "correct-horse-battery"]);
     assert_eq!(server.health()["token_required"], true);
     assert_eq!(server.health()["problems"], serde_json::json!([]));
-    let post = |headers: &[(&str, &str)]| server.post("/api/v1/detectors/00/activate", b"", headers).0;
+    let post = |headers: &[(&str, &str)]| server.post("/api/v1/detectors/00/promote", b"", headers).0;
     assert_eq!(post(&[]), 401);
     assert_eq!(post(&[("authorization", "Bearer wrong-horse-battery")]), 401);
     assert_eq!(post(&[("authorization", "Bearer correct-horse-battery")]), 404);
@@ -198,35 +198,4 @@ fn a_package_runs_in_the_browser_and_may_be_kept() {
             .0,
         404
     );
-}
-
-#[test]
-fn the_command_line_activates_a_package() {
-    if !packages_built() {
-        return;
-    }
-    let home = Home::new();
-    let server = Server::start(&home, &["--token", "correct-horse-battery"]);
-    let activate = |token: &str| {
-        home.run(&[
-            "detector",
-            "activate",
-            "iforest-unsw-nb15",
-            "--url",
-            &server.base,
-            "--token",
-            token,
-        ])
-    };
-    assert_eq!(activate("wrong-horse-battery").status.code(), Some(1));
-    assert_eq!(activate("correct-horse-battery").status.code(), Some(0));
-    let (_, list) = server.get("/api/v1/detectors");
-    let active: Vec<_> = list
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|info| info["stage"] == "active")
-        .collect();
-    assert_eq!(active.len(), 1);
-    assert!(active[0]["card"]["data"].as_str().unwrap().contains("UNSW"));
 }

@@ -57,27 +57,21 @@ impl Wire {
                 }
             });
         }
-        let end = Self::INTERFACE;
-        ip(&[
-            "link",
-            "add",
-            end,
-            "mtu",
-            MTU,
-            "netns",
-            &self.sender,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            end,
-            "mtu",
-            MTU,
-            "netns",
-            &self.listener,
-        ])?;
+        self.lay()?;
         for namespace in [&self.sender, &self.listener] {
             ip(&["-n", namespace, "link", "set", "lo", "up"])?;
+        }
+        Ok(())
+    }
+
+    /// Joins the two by a veth pair.
+    fn lay(&self) -> Result<(), String> {
+        let end = Self::INTERFACE;
+        let (sender, listener) = (&self.sender, &self.listener);
+        let here = ["link", "add", end, "mtu", MTU, "netns", sender, "type", "veth"];
+        let there = ["peer", "name", end, "mtu", MTU, "netns", listener];
+        ip(&[&here[..], &there[..]].concat())?;
+        for namespace in [sender, listener] {
             ip(&["-n", namespace, "link", "set", end, "up"])?;
         }
         Ok(())
@@ -90,30 +84,8 @@ impl Wire {
 
     /// Takes the wire away and lays it anew.
     pub(crate) fn replace(&self) {
-        let end = Self::INTERFACE;
-        ip(&["-n", &self.sender, "link", "del", end]).unwrap();
-        ip(&[
-            "link",
-            "add",
-            end,
-            "mtu",
-            MTU,
-            "netns",
-            &self.sender,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            end,
-            "mtu",
-            MTU,
-            "netns",
-            &self.listener,
-        ])
-        .unwrap();
-        for namespace in [&self.sender, &self.listener] {
-            ip(&["-n", namespace, "link", "set", end, "up"]).unwrap();
-        }
+        ip(&["-n", &self.sender, "link", "del", Self::INTERFACE]).unwrap();
+        self.lay().unwrap();
     }
 
     /// Sends the packets of a capture at the times that it states, and gives their number.
