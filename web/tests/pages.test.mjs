@@ -45,6 +45,8 @@ test("Alerts can be filtered, read and moved through their states", { skip }, as
   const drawer = page.locator(".drawer");
   await drawer.locator(".contributions li").first().waitFor();
   assert.match(await drawer.locator(".values").first().textContent(), /seen .*typical /);
+  // Every detector that scored the flow, and what they say together.
+  await drawer.locator(".verdicts dd").first().waitFor();
   const press = (name) => drawer.getByRole("button", { name, exact: true }).click();
   const button = (name) => drawer.getByRole("button", { name, exact: true }).waitFor();
   await drawer.locator("button.primary").waitFor();

@@ -11,6 +11,7 @@ use wasm_bindgen::JsCast as _;
 
 use crate::api::{self, Asked, Remote};
 use crate::common::{Contributions, moment, store_name, stored_name};
+use crate::pages::alert_flow::AlertFlow;
 use crate::pages::alert_packets::AlertPackets;
 
 /// Id of the button that opens the drawer of an alert.
@@ -104,6 +105,7 @@ fn details(alert: Alert, changed: Callback<Alert>) -> impl IntoView {
         .into_iter()
         .map(|(name, value)| view! { <dt>{name}</dt><dd>{value}</dd> })
         .collect_view();
+    let shown = alert.clone();
     view! {
         <div class="details">
             <header>
@@ -113,6 +115,7 @@ fn details(alert: Alert, changed: Callback<Alert>) -> impl IntoView {
             <StateForm id=alert.id.clone() state=alert.state changed/>
             <h3>"What drove the score"</h3>
             <Contributions contributions=alert.contributions/>
+            <AlertFlow alert=shown/>
             <AlertPackets id=alert.id/>
             <h3>"Facts"</h3>
             <dl>{facts}</dl>

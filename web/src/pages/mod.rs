@@ -1,6 +1,7 @@
 //! The pages.
 
 pub(crate) mod alert_detail;
+pub(crate) mod alert_flow;
 pub(crate) mod alert_packets;
 pub(crate) mod alerts;
 pub(crate) mod detectors;
