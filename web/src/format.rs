@@ -94,6 +94,14 @@ pub fn duration(ms: i64) -> String {
     }
 }
 
+/// A short time, e.g. `410 ns`, `4.1 µs`, `41 ms`. Takes ns.
+pub fn short_time(ns: f64) -> String {
+    const STEPS: [(f64, &str); 3] = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];
+    let found = STEPS.into_iter().find(|(step, _)| ns >= *step);
+    let (step, unit) = found.unwrap_or((1.0, "ns"));
+    format!("{} {unit}", few(ns / step))
+}
+
 /// One of something, or several.
 pub fn plural(number: u64, one: &str, several: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { several })
@@ -127,5 +135,8 @@ mod tests {
         assert_eq!(duration(72_000), "1 min 12 s");
         assert_eq!(duration(5), "5 ms");
         assert_eq!(duration(1500), "1.5 s");
+        assert_eq!(short_time(410.0), "410 ns");
+        assert_eq!(short_time(4_100.0), "4.1 µs");
+        assert_eq!(short_time(41_900_000.0), "41.9 ms");
     }
 }

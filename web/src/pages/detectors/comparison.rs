@@ -54,19 +54,9 @@ fn pictures(comparison: Comparison) -> impl IntoView {
     let number = |value: Option<f64>, digits: usize| {
         value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
     };
-    let large = |value: Option<f64>, unit: &str| {
-        value.map_or_else(
-            || "–".to_owned(),
-            |value| format!("{}{unit}", format::short(value)),
-        )
-    };
-    let pair = |name, [candidate, active]: [Option<f64>; 2], unit: &'static str| {
-        figure(
-            name,
-            large(candidate, unit),
-            format!("active: {}", large(active, unit)),
-            false,
-        )
+    let pair = |name, [candidate, active]: [Option<f64>; 2], text: fn(f64) -> String| {
+        let text = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), text);
+        figure(name, text(candidate), format!("active: {}", text(active)), false)
     };
     let too_far = comparison
         .distance
@@ -87,9 +77,9 @@ fn pictures(comparison: Comparison) -> impl IntoView {
             {has_grid.then(|| figure("Agreement", format::percent(comparison.agreement), "above or below the threshold".to_owned(), false))}
             {has_grid.then(|| figure("Rank correlation", number(comparison.rank_correlation, 3), "1: the same order".to_owned(), false))}
             {figure("Distance", number(comparison.distance, 3), format!("allowed: {}", number(comparison.allowed_distance, 3)), too_far)}
-            {pair("Alerts a day", comparison.alerts_per_day, "")}
-            {pair("Cost per row", comparison.nanoseconds_per_row, " ns")}
-            {pair("p99 of a call", comparison.call_p99_us, " µs")}
+            {pair("Alerts a day", comparison.alerts_per_day, format::short)}
+            {pair("Cost per row", comparison.nanoseconds_per_row, format::short_time)}
+            {pair("p99 of a call", comparison.call_p99_us, |us| format::short_time(us * 1000.0))}
         </div>
         <div class="pictures" class:alone=!has_grid>
             <Distributions candidate active/>
