@@ -13,6 +13,8 @@ struct State<T> {
     idle: Vec<T>,
     /// Idle and lent ones, and those being made.
     count: usize,
+    /// Threads that wait. Waking costs a system call, which a call into a detector should not pay for nobody.
+    waiting: usize,
 }
 
 /// The right to use one item: holds its place in the count, so that the limit stands whatever happens.
@@ -28,6 +30,7 @@ impl<T> Pool<T> {
             state: Mutex::new(State {
                 idle: Vec::new(),
                 count: 0,
+                waiting: 0,
             }),
             returned: Condvar::new(),
             limit: limit.max(1),
@@ -51,7 +54,9 @@ impl<T> Pool<T> {
                     item: None,
                 };
             }
+            state.waiting += 1;
             state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
     }
 
@@ -113,8 +118,11 @@ impl<T> Drop for Place<'_, T> {
             Some(item) => state.idle.push(item),
             None => state.count -= 1,
         }
+        let somebody_waits = state.waiting > 0;
         drop(state);
-        self.pool.returned.notify_one();
+        if somebody_waits {
+            self.pool.returned.notify_one();
+        }
     }
 }
 
