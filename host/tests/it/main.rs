@@ -6,6 +6,7 @@
 mod api;
 mod bad_input;
 mod captures;
+mod counting;
 mod detectors;
 mod evidence;
 #[cfg(feature = "live")]
