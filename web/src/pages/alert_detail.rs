@@ -96,7 +96,10 @@ fn details(alert: Alert, changed: Callback<Alert>) -> impl IntoView {
         ("Community ID", alert.community_id.clone()),
         (
             "Detector",
-            format!("{} {} ({digest}…)", alert.detector.name, alert.detector.version),
+            format!(
+                "{} {} ({digest}…), generation {}",
+                alert.detector.name, alert.detector.version, alert.detector.generation
+            ),
         ),
         ("Schema", alert.schema.clone()),
         ("State", change),
