@@ -389,6 +389,17 @@ fn the_trust_policy_decides_who_is_taken() {
         problem["detail"].as_str().unwrap().contains("not signed"),
         "{problem}"
     );
+    // It stays refused until somebody releases it, and then it is looked at again.
+    let digest = read_package(other.to_str().unwrap())
+        .unwrap()
+        .digest()
+        .to_string();
+    let (status, released) = server.post(&format!("/api/v1/detectors/{digest}/release"), b"", &[]);
+    assert_eq!(
+        (status, &released["stage"]),
+        (200, &json!("staged")),
+        "{released}"
+    );
     let (status, problem) = server.post("/api/v1/detectors?signature=nonsense", &package, &[]);
     assert_eq!(status, 422, "{problem}");
     assert!(
