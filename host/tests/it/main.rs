@@ -9,6 +9,7 @@ mod captures;
 mod counting;
 mod detectors;
 mod evidence;
+mod kills;
 #[cfg(feature = "live")]
 mod live;
 mod measures;

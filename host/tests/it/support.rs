@@ -235,6 +235,24 @@ impl Server {
         }
     }
 
+    /// As [`Server::post`], while the program may be killed: `None` when it gives no answer.
+    pub(crate) fn try_post(&self, path: &str, body: &[u8]) -> Option<(u16, Value)> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        request.send(body).ok().and_then(try_read)
+    }
+
+    /// As [`Server::get`], while the program may be killed.
+    pub(crate) fn try_get(&self, path: &str) -> Option<(u16, Value)> {
+        let request = self.agent.get(format!("{}{path}", self.base));
+        request.call().ok().and_then(try_read)
+    }
+
+    /// Ends the program without a warning (SIGKILL), while others may be asking it things.
+    pub(crate) fn kill_now(&self) {
+        let id = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
     /// Ends the program without a warning (SIGKILL).
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -258,4 +276,11 @@ fn read(mut response: ureq::http::Response<ureq::Body>) -> (u16, Value) {
         .read_to_string()
         .unwrap_or_default();
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// `None` when the answer was cut off.
+fn try_read(mut response: ureq::http::Response<ureq::Body>) -> Option<(u16, Value)> {
+    let status = response.status().as_u16();
+    let text = response.body_mut().read_to_string().ok()?;
+    Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
 }
