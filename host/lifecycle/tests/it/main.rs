@@ -3,6 +3,7 @@
 // Helpers state their expectations by panicking, like the tests that call them.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod alone;
 mod guests;
 mod life;
 mod lineup;
