@@ -62,7 +62,8 @@ before(async () => {
     let said = "";
     host.stderr.on("data", (text) => {
       said += text;
-      const found = /serving on (\S+)/.exec(said);
+      // A line may come in pieces.
+      const found = /serving on (\S+)\n/.exec(said);
       if (found) resolve(found[1]);
     });
     host.on("exit", () => reject(new Error(said)));

@@ -49,7 +49,8 @@ pub struct GuardLimits {
     /// Largest cost per row, as a multiple of that of the active one; judged by the medians of 16 calls or more, or when
     /// calls took 0.25 s together, with an allowance for what each call costs.
     pub cost_ratio: f64,
-    /// A package that is promoted is watched by these limits for this long.
+    /// A package that is promoted is watched by these limits for this long, but for the distance: it and the one before
+    /// it score flows of different times.
     pub probation: Duration,
 }
 
@@ -95,7 +96,7 @@ pub struct LifecycleConfig {
     pub canary_share: f64,
     /// Time between two savings of learned state.
     pub save_interval: Duration,
-    /// Instances that a warm package has ready: as many as threads score.
+    /// Instances that a package has ready when it takes over from another: as many as threads score.
     pub workers: usize,
     /// Packages held at once, whatever their stage.
     pub most_packages: usize,

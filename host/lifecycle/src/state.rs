@@ -78,6 +78,9 @@ pub(crate) struct Known {
     pub(crate) stage: Stage,
     /// Since when, ms since the epoch.
     pub(crate) since: i64,
+    /// Number of the entry with which it came to stand there: clocks repeat themselves, numbers do not.
+    #[serde(default)]
+    pub(crate) moved: u64,
     pub(crate) share: Option<f64>,
     /// Number of its last activation.
     pub(crate) generation: Option<u64>,
@@ -138,6 +141,7 @@ impl State {
                 about: None,
                 stage: entry.to,
                 since: entry.at,
+                moved: entry.number,
                 share: None,
                 generation: None,
                 until: entry.to,
@@ -148,6 +152,7 @@ impl State {
         if entry.from != Some(entry.to) {
             known.stage = entry.to;
             known.since = entry.at;
+            known.moved = entry.number;
             known.share = a_move.share;
             known.generation = entry.generation.or(known.generation);
         }

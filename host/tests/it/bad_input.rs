@@ -90,10 +90,10 @@ fn what_is_not_there_has_status_1() {
         (&["score", "absent.pcap"], "absent.pcap: cannot open the file"),
         (&["flows", "absent.pcap"], "absent.pcap: cannot open the file"),
         (
-            &["detector", "check", "absent.wasm"],
+            &["detector", "inspect", "absent.wasm"],
             "cannot read the detector package absent.wasm",
         ),
-        (&["detector", "check", "text.wasm"], "not WebAssembly"),
+        (&["detector", "inspect", "text.wasm"], "not WebAssembly"),
         (
             &["detector", "list", "--url", "http://127.0.0.1:9"],
             "is `netsage run` running there?",

@@ -72,7 +72,7 @@ fn a_model_of_flow_v1_scores_captures_and_rows_alike() {
             "my.wasm",
         ],
     );
-    let checked = run(&home, &["detector", "check", "my.wasm"]);
+    let checked = run(&home, &["detector", "inspect", "my.wasm"]);
     assert!(checked.contains("src_flows"), "{checked}");
 
     let rows = run(&home, &["flows", capture, "--schema", "flow-v1"]);

@@ -174,11 +174,11 @@ impl Lifecycle {
                 matches!(known.stage, Stage::Retired | Stage::Quarantined) && !state.is_previous(digest);
             idle && desk.live.get(digest).is_none_or(|live| live.under_way.is_none())
         };
-        let mut idle: Vec<(i64, &String)> = state
+        let mut idle: Vec<(u64, &String)> = state
             .packages
             .iter()
             .filter(|(digest, known)| is_idle(digest, known))
-            .map(|(digest, known)| (known.since, digest))
+            .map(|(digest, known)| (known.moved, digest))
             .collect();
         idle.sort_unstable();
         if idle.len() < surplus {

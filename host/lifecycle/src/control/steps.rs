@@ -159,7 +159,7 @@ impl Lifecycle {
             // As the check left it: it has not been given what it learned.
             Some(loaded) if !loaded.detector.description().learns => loaded
                 .detector
-                .warm(self.config.workers)
+                .warm(self.instances(digest))
                 .map_err(CheckFailure::Load),
             _ => self
                 .load_kept(digest, None)?
@@ -186,11 +186,26 @@ impl Lifecycle {
             None => self.directory.state(digest)?,
         };
         let kept = self.kept(digest)?;
-        let ready = self.checker().load(kept, state.as_deref(), self.config.workers);
+        let ready = self
+            .checker()
+            .load(kept, state.as_deref(), self.instances(digest));
         if ready.as_ref().is_ok_and(|ready| ready.refused_state.is_some()) {
             self.directory.forget_state(digest);
         }
         Ok(ready)
+    }
+
+    /// Instances to have ready. Who takes over from another needs one for every thread that scores, so that none waits;
+    /// who takes over from nobody gets further ones as threads ask for them, and an idle host keeps the memory.
+    fn instances(&self, digest: &str) -> usize {
+        let desk = self.desk();
+        let state = &desk.book.state;
+        let known = state.packages.get(digest);
+        let active = known.and_then(|known| state.active(known.name.as_deref()?));
+        match active {
+            Some(active) if active != digest => self.config.workers,
+            _ => 1,
+        }
     }
 
     fn kept<'a>(&self, digest: &'a str) -> Result<Kept<'a>, LifecycleError> {

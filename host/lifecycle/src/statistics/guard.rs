@@ -120,9 +120,9 @@ impl fmt::Display for Percent {
 /// What of it is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judged {
-    /// Failures, cost and scores: what scores for alerts.
+    /// Failures, cost and scores: where both score flows of the same time.
     All,
-    /// Failures and cost: a shadow may say something else, that is what it is for.
+    /// Failures and cost.
     Conduct,
 }
 

@@ -113,8 +113,10 @@ impl Trial {
         self.measure(limits, scratch);
         let [candidate, reference] = scratch;
         let judged = match self.kind {
-            Kind::Shadow => Judged::Conduct,
-            Kind::Canary | Kind::Probation => Judged::All,
+            Kind::Canary => Judged::All,
+            // A shadow may say something else, that is what it is for. On probation the two never score at the same
+            // time, so that a change of the traffic would be taken for one of the scores.
+            Kind::Shadow | Kind::Probation => Judged::Conduct,
         };
         judge(
             candidate,

@@ -155,31 +155,43 @@ fn a_good_canary_stays() {
     assert_eq!(comparison.agreement, None, "both never score the same flow");
 }
 
+/// Has a version with this body of `score` become active after 16 blocks of another, and scores on.
+fn promote_after_another(score: &'static str) -> (Arc<Roster>, Option<(Arc<Generation>, RollbackReason)>) {
+    let previous = guest(1, "guest", "");
+    let roster = Arc::new(Roster::default());
+    roster.publish(Lineup {
+        slots: vec![slot(&previous)],
+    });
+    assert!(score_until_event(&roster, 16).is_none());
+
+    let active = guest(2, "guest", score);
+    let probation = Probation::new(&active, Arc::clone(&previous));
+    let slots = vec![Slot {
+        probation: Some(probation),
+        ..slot(&active)
+    }];
+    roster.publish(Lineup { slots });
+    let event = score_until_event(&roster, 64).map(|(generation, reason, _)| (generation, reason));
+    (roster, event)
+}
+
 #[test]
 fn an_active_one_on_probation_gives_way_to_the_one_before_it() {
-    for (score, what) in [(TRAPS, "traps"), (SHIFTED, "scores shifted")] {
-        let previous = guest(1, "guest", "");
-        let roster = Arc::new(Roster::default());
-        roster.publish(Lineup {
-            slots: vec![slot(&previous)],
-        });
-        assert!(score_until_event(&roster, 16).is_none());
+    let (roster, event) = promote_after_another(TRAPS);
+    let (generation, reason) = event.expect("it traps");
+    assert_eq!(generation.number, 2, "{reason}");
+    let flows = Flows::spread(8, 1);
+    let mut verdicts = Verdicts::new();
+    Scorer::new(Arc::clone(&roster))
+        .score(&roster.lineup(), flows.to_score(), &mut verdicts)
+        .unwrap();
+    let numbers = (0..8).map(|row| verdicts.get(0, row).unwrap().generation.number);
+    assert_eq!(numbers.collect::<Vec<_>>(), [1; 8]);
+}
 
-        let active = guest(2, "guest", score);
-        let probation = Probation::new(&active, Arc::clone(&previous));
-        let slots = vec![Slot {
-            probation: Some(probation),
-            ..slot(&active)
-        }];
-        roster.publish(Lineup { slots });
-        let (generation, reason, _) = score_until_event(&roster, 64).expect(what);
-        assert_eq!(generation.number, 2, "{what}: {reason}");
-        let flows = Flows::spread(8, 1);
-        let mut verdicts = Verdicts::new();
-        Scorer::new(Arc::clone(&roster))
-            .score(&roster.lineup(), flows.to_score(), &mut verdicts)
-            .unwrap();
-        let numbers = (0..8).map(|row| verdicts.get(0, row).unwrap().generation.number);
-        assert_eq!(numbers.collect::<Vec<_>>(), [1; 8], "{what}");
-    }
+#[test]
+fn a_promoted_model_may_score_otherwise_than_the_one_before_it() {
+    // The two never score flows of the same time, so a change of the traffic would look the same.
+    let (_, event) = promote_after_another(SHIFTED);
+    assert!(event.is_none(), "{event:?}");
 }
