@@ -9,15 +9,25 @@
 //! 3. Once a token is set, a state-changing call must bear it.
 //! 4. So must a call for packets, which hold what people sent.
 
+use std::time::Duration;
+
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::problem::ApiError;
 use super::state::AppState;
+
+/// Most that is read of a refused body: more than a package may have.
+const SWALLOWED_BYTES: usize = 64 << 20;
+
+/// Longest that a refused body is read.
+const SWALLOWED_FOR: Duration = Duration::from_secs(5);
 
 /// How requests are admitted.
 #[derive(Debug, Clone)]
@@ -132,9 +142,29 @@ pub(crate) async fn admit(
         Ok(()) => Ok(next.run(request).await),
         Err(error) => {
             tracing::warn!(method = %request.method(), path = request.uri().path(), "request refused");
+            swallow(request.into_body()).await;
             Err(error)
         }
     }
+}
+
+/// Reads what a refused caller still sends, and keeps nothing of it: a connection that closes while its caller
+/// writes takes the answer with it, and "broken pipe" tells nobody that the token was wrong.
+///
+/// Ends after [`SWALLOWED_BYTES`] or [`SWALLOWED_FOR`].
+async fn swallow(body: Body) {
+    let mut pieces = body.into_data_stream();
+    let mut left = SWALLOWED_BYTES;
+    let reading = async {
+        while let Some(Ok(bytes)) = pieces.next().await {
+            match left.checked_sub(bytes.len()) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // Who is slower than this gets the answer, or the closed connection.
+    let _ = tokio::time::timeout(SWALLOWED_FOR, reading).await;
 }
 
 #[cfg(test)]
