@@ -24,6 +24,7 @@ mod demo;
 mod files;
 mod fuzz;
 mod parity;
+mod peers;
 mod screenshots;
 mod serve;
 mod setup;

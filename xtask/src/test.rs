@@ -11,6 +11,7 @@ use crate::build;
 use crate::command::{quietly, watch};
 use crate::files;
 use crate::fuzz;
+use crate::peers;
 use crate::serve::{self, Host};
 use crate::setup::{self, Purpose};
 use crate::steps::Steps;
@@ -49,7 +50,7 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     let browser = !arguments.no_browser;
     let filter = arguments.filter.as_deref();
     let steps = Steps::new(
-        build::STEPS + 2 + u64::from(browser) + if filter.is_none() { 4 + fuzz::STEPS } else { 0 },
+        build::STEPS + 3 + u64::from(browser) + if filter.is_none() { 4 + fuzz::STEPS } else { 0 },
     );
     let program = build::all(&workspace, &steps, Purpose::Test { browser }, false)?;
 
@@ -57,12 +58,21 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     if filter.is_none() {
         checks(&workspace, &steps, &mut summary);
     }
+    let python = steps.run("Fetching the Python peers", |line| {
+        peers::interpreter(&workspace, line)
+    });
+    if let Err(error) = &python {
+        summary.lines.push(format!(
+            "Python peers: not available, so what compares with them is skipped: {}",
+            one_line(error)
+        ));
+    }
     for (name, packages) in [
         ("Rust tests", NATIVE),
         ("Rust tests of browser code and tools", BROWSER_AND_TOOLS),
     ] {
         let tests = steps.run(name, |line| {
-            rust_tests(&workspace, &steps, packages, filter, line)
+            rust_tests(&workspace, &steps, &python, packages, filter, line)
         });
         summary.add_tests(name, tests);
     }
@@ -160,6 +170,7 @@ fn checks(workspace: &Workspace, steps: &Steps, summary: &mut Summary) {
 fn rust_tests(
     workspace: &Workspace,
     steps: &Steps,
+    python: &Result<PathBuf>,
     packages: &[&str],
     filter: Option<&str>,
     on_line: &mut dyn FnMut(&str),
@@ -168,6 +179,10 @@ fn rust_tests(
     command.args(packages).args(filter).args(["--", "--show-output"]);
     // The tests of the stores install a server there once, unless MONGODB_URI names one.
     command.env("NETSAGE_TOOLS", workspace.cache.join("tools"));
+    match python {
+        Ok(interpreter) => command.env(peers::INTERPRETER, interpreter),
+        Err(error) => command.env(peers::WHY_NOT, one_line(error)),
+    };
     let mut reader = CargoReader::default();
     let ended = watch(command, |line| {
         if reader.line(line) && !line.is_empty() {
@@ -244,6 +259,16 @@ fn feature_rows(workspace: &Workspace, program: &Path, capture: &Path) -> Result
     Ok(table)
 }
 
+/// An error as tests quote it when they say why they were skipped: what was tried, and the last that was said.
+fn one_line(error: &anyhow::Error) -> String {
+    let cause = error.root_cause().to_string();
+    let last = cause.lines().rev().find(|line| !line.trim().is_empty());
+    match last.filter(|last| *last != error.to_string()) {
+        Some(last) => format!("{error}: {}", last.trim()),
+        None => error.to_string(),
+    }
+}
+
 /// A runner that failed without a failed test (it did not compile, say) is a failure all the same.
 fn finish(tally: Tally, success: bool, runner: &str) -> Result<Tally> {
     if !success && tally.failed == 0 {
@@ -291,4 +316,19 @@ pub(crate) fn node(
         command.env("CHROMIUM", chromium);
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_line() {
+        let check = |error: anyhow::Error, expected: &str| assert_eq!(one_line(&error), expected);
+        check(anyhow::anyhow!("no python3"), "no python3");
+        check(
+            anyhow::anyhow!("`pip` failed:\nlooking\nERROR: no numpy\n").context("cannot install"),
+            "cannot install: ERROR: no numpy",
+        );
+    }
 }
