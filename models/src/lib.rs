@@ -15,4 +15,6 @@ pub mod iforest;
 pub mod metrics;
 mod preparation;
 
+/// The form in which networks are kept.
+pub use netsage_onnx_format as onnx;
 pub use preparation::{Common, TrainError, Trained};
