@@ -12,19 +12,21 @@ pub fn add_figures(card: &mut ModelCard, suffix: &str, evaluation: &Evaluation) 
     let mut add = |name: &str, value: f64| {
         card.figures.insert(format!("{name}{suffix}"), value);
     };
-    add("auroc", evaluation.auroc);
-    add("auprc", evaluation.auprc);
-    add("tpr_at_fpr_1", evaluation.at_fpr_1.tpr);
-    add("tpr_at_fpr_5", evaluation.at_fpr_5.tpr);
-    if let Some(point) = evaluation.at_threshold {
-        add("tpr_at_threshold", point.tpr);
-        add("fpr_at_threshold", point.fpr);
-        add("f1_at_threshold", point.f1);
+    for (name, value) in evaluation.named() {
+        add(&name, value);
     }
     for category in &evaluation.categories {
         let name = category.category.to_lowercase().replace([' ', '-'], "_");
         add(&format!("recall_at_fpr_1_{name}"), category.recall_at_fpr_1);
     }
+}
+
+/// How a note begins that says that labelled rows steered a choice, e.g. that of the columns.
+pub const STEERED: &str = "Steered: ";
+
+/// What labelled rows steered, when the card declares it: the note that begins with [`STEERED`], without that word.
+pub fn steered(card: &ModelCard) -> Option<&str> {
+    card.notes.iter().find_map(|note| note.strip_prefix(STEERED))
 }
 
 /// The card as JSON, the form that travels in a package.

@@ -8,6 +8,7 @@
 //!
 //! Start with [`iforest::train`] and [`half_space_trees::train`], which share `preparation`, then [`metrics::evaluate`]; [`card`] puts both on paper.
 
+pub mod baselines;
 pub mod card;
 mod grow;
 pub mod half_space_trees;

@@ -6,6 +6,9 @@
     reason = "helpers of tests state their expectations by panicking"
 )]
 
+mod baselines;
 mod metrics;
+mod peers;
+mod scikit_learn;
 mod train;
 mod unsw_nb15;

@@ -29,6 +29,17 @@ fn read(name: &str) -> (Rows, Vec<bool>) {
     (rows, attack)
 }
 
+type Labelled = (Rows, Vec<bool>);
+
+/// Training and test rows; `None`, after saying so, where there is no dataset.
+pub(crate) fn labelled() -> Option<(Labelled, Labelled)> {
+    if !data("dev.csv.gz").exists() {
+        println!("skipped: {} is absent", data("dev.csv.gz").display());
+        return None;
+    }
+    Some((read("train-normal.csv.gz"), read("dev.csv.gz")))
+}
+
 /// Trains without some columns, scores the test rows, and compares the area under the ROC curve with the least it
 /// must be. `score` gives the columns that the trained model wants, and scores rows of these.
 fn check<Model>(
@@ -37,12 +48,9 @@ fn check<Model>(
     open: impl Fn(&[u8]) -> (Model, Vec<String>),
     score: impl Fn(&mut Model, &[f32], usize, &mut Vec<f32>),
 ) {
-    if !data("dev.csv.gz").exists() {
-        println!("skipped: {} is absent", data("dev.csv.gz").display());
+    let Some(((training, _), (test, attack))) = labelled() else {
         return;
-    }
-    let (training, _) = read("train-normal.csv.gz");
-    let (test, attack) = read("dev.csv.gz");
+    };
     for (exclude, least) in [Vec::new(), TTL_TRIO.map(str::to_owned).to_vec()]
         .into_iter()
         .zip(least)
