@@ -16,33 +16,70 @@ fn main() -> io::Result<()> {
     }
     println!("cargo::rerun-if-changed={}", dist.display());
 
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("Cargo sets OUT_DIR for a build script"));
     let mut code = String::new();
-    let mut files = Vec::new();
-    collect(&dist.join("web"), "", &mut files)?;
-    files.sort();
-    writeln!(code, "pub(super) static DASHBOARD: &[(&str, &[u8])] = &[")
-        .expect("writing to a string does not fail");
-    for (name, path) in &files {
-        writeln!(code, "    ({name:?}, include_bytes!({path:?})),")
-            .expect("writing to a string does not fail");
+    table(
+        &mut code,
+        "DASHBOARD: &[(&str, &[u8])]",
+        &files(&dist.join("web"))?,
+        |name, path| format!("({name:?}, include_bytes!({path:?}))"),
+    );
+    let components = stems(files(&dist.join("components"))?);
+    table(
+        &mut code,
+        "COMPONENTS: &[(&str, &[u8])]",
+        &components,
+        |name, path| format!("({name:?}, include_bytes!({path:?}))"),
+    );
+    // Packages begin with their component, which several of them share; only what follows is embedded for each.
+    let mut packages = Vec::new();
+    for (name, path) in stems(files(&dist.join("packages"))?) {
+        let package = fs::read(&path)?;
+        for (_, component) in &components {
+            if let Some(sections) = package.strip_prefix(&*fs::read(component)?) {
+                let tail = out.join(format!("{name}.sections"));
+                fs::write(&tail, sections)?;
+                packages.push((name, (component.clone(), tail)));
+                break;
+            }
+        }
+    }
+    table(
+        &mut code,
+        "PACKAGES: &[super::Bundled]",
+        &packages,
+        |name, (component, sections)| {
+            format!(
+                "super::Bundled {{ name: {name:?}, component: include_bytes!({component:?}), sections: include_bytes!({sections:?}) }}"
+            )
+        },
+    );
+    fs::write(out.join("assets.rs"), code)
+}
+
+/// Appends a table with a row for each entry.
+fn table<T>(code: &mut String, name: &str, entries: &[(String, T)], row: impl Fn(&str, &T) -> String) {
+    write!(code, "pub(super) static {name} = &[").expect("writing to a string does not fail");
+    for (name, entry) in entries {
+        write!(code, "\n    {},", row(name, entry)).expect("writing to a string does not fail");
     }
     code.push_str("];\n");
-    for (constant, file) in [
-        ("IFOREST_UNSW_NB15", "packages/iforest-unsw-nb15.wasm"),
-        ("IFOREST_GENERATED", "packages/iforest-generated.wasm"),
-        ("IFOREST_COMPONENT", "components/iforest.wasm"),
-    ] {
-        let path = dist.join(file);
-        let value = if path.is_file() {
-            format!("Some(include_bytes!({path:?}))")
-        } else {
-            "None".to_owned()
-        };
-        writeln!(code, "pub(super) static {constant}: Option<&[u8]> = {value};")
-            .expect("writing to a string does not fail");
-    }
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("Cargo sets OUT_DIR for a build script"));
-    fs::write(out.join("assets.rs"), code)
+}
+
+/// The names without `.wasm`; what does not end so is left out.
+fn stems(files: Vec<(String, PathBuf)>) -> Vec<(String, PathBuf)> {
+    files
+        .into_iter()
+        .filter_map(|(name, path)| Some((name.strip_suffix(".wasm")?.to_owned(), path)))
+        .collect()
+}
+
+/// Every file below `folder`, by its path inside it.
+fn files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    collect(folder, "", &mut files)?;
+    files.sort();
+    Ok(files)
 }
 
 fn dist_folder() -> PathBuf {

@@ -258,6 +258,9 @@ pub struct ModelCard {
     /// then score side by side. Lower-case ASCII letters, digits and hyphens; 1 to 64 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The component that reads the artifact, e.g. `onnx`; the isolation forest when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detector: Option<String>,
     /// Schema the model was trained in, e.g. `unsw-nb15@1`.
     pub schema: String,
     /// What it was trained on, in words, with the licence of the data.
@@ -266,6 +269,10 @@ pub struct ModelCard {
     pub rows: u64,
     /// Columns it reads.
     pub columns: Vec<String>,
+    /// The method and all its options, from which the same rows give the same model again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub training: Option<serde_json::Value>,
     /// Seed of the training.
     pub seed: u64,
     /// Day of the training, `YYYY-MM-DD`.

@@ -1,4 +1,4 @@
-//! What is built into the program: the dashboard and the bundled detectors.
+//! What is built into the program: the dashboard, the detectors and the bundled packages.
 
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/assets.rs"));
@@ -7,44 +7,46 @@ mod generated {
 /// How to get what a program built without `cargo xtask build` lacks.
 pub const HOW_TO_BUILD: &str = "this program was built without it; run `cargo xtask build`";
 
+/// The bundled package for captures metered as `unsw-nb15`: an isolation forest of clean generated traffic.
+pub const IFOREST_GENERATED: &str = "iforest-generated";
+
+/// The bundled package for replaying UNSW-NB15: an isolation forest of its ordinary rows.
+pub const IFOREST_UNSW_NB15: &str = "iforest-unsw-nb15";
+
 /// A detector package that comes with the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bundled {
-    /// Isolation forest trained on the ordinary rows of UNSW-NB15: for replaying that data.
-    IforestUnswNb15,
-    /// Isolation forest trained on clean generated traffic: for captures.
-    IforestGenerated,
+#[derive(Debug)]
+pub struct Bundled {
+    /// The name by which `--detector` takes it: that of its artifact in `models/artifacts`.
+    pub name: &'static str,
+    /// The component, shared by all packages of its detector.
+    component: &'static [u8],
+    /// What makes a package of it: the sections with artifact, card and golden vectors.
+    sections: &'static [u8],
 }
 
 impl Bundled {
-    /// Every bundled package.
-    pub const ALL: [Self; 2] = [Self::IforestUnswNb15, Self::IforestGenerated];
-
-    /// The name by which `--detector` takes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::IforestUnswNb15 => "iforest-unsw-nb15",
-            Self::IforestGenerated => "iforest-generated",
-        }
+    /// Every bundled package, by name.
+    pub fn all() -> &'static [Self] {
+        generated::PACKAGES
     }
 
     /// The bundled package of that name.
-    pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|bundled| bundled.name() == name)
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        Self::all().iter().find(|bundled| bundled.name == name)
     }
 
-    /// The package, unless the program was built without it.
-    pub fn bytes(self) -> Option<&'static [u8]> {
-        match self {
-            Self::IforestUnswNb15 => generated::IFOREST_UNSW_NB15,
-            Self::IforestGenerated => generated::IFOREST_GENERATED,
-        }
+    /// The package.
+    pub fn bytes(&self) -> Vec<u8> {
+        [self.component, self.sections].concat()
     }
 }
 
-/// The isolation forest as a bare component, without a model.
-pub fn iforest_component() -> Option<&'static [u8]> {
-    generated::IFOREST_COMPONENT
+/// A detector as a bare component, without a model, by the name that it gives itself.
+pub fn component(detector: &str) -> Option<&'static [u8]> {
+    let mut components = generated::COMPONENTS.iter();
+    components
+        .find(|(name, _)| *name == detector)
+        .map(|(_, bytes)| *bytes)
 }
 
 /// The files of the dashboard: path with `/` between its parts, content; ordered by path.

@@ -25,12 +25,6 @@ pub enum CatalogError {
         /// What the system says.
         source: io::Error,
     },
-    /// A bundled package that this program was built without.
-    #[error("the bundled detector package `{name}` is missing: {}", assets::HOW_TO_BUILD)]
-    NotBuilt {
-        /// Its name.
-        name: &'static str,
-    },
     /// Not a package.
     #[error("{origin}: {source}")]
     Package {
@@ -58,9 +52,14 @@ pub enum CatalogError {
 }
 
 fn bundled_names() -> String {
-    Bundled::ALL
-        .map(|bundled| format!("`{}`", bundled.name()))
-        .join(" and ")
+    let names: Vec<String> = Bundled::all()
+        .iter()
+        .map(|bundled| format!("`{}`", bundled.name))
+        .collect();
+    match &names[..] {
+        [] => format!("missing ({})", assets::HOW_TO_BUILD),
+        names => names.join(", "),
+    }
 }
 
 /// Reads the bytes of a package: a file, or the name of a bundled one.
@@ -69,10 +68,7 @@ fn bundled_names() -> String {
 /// When it cannot be read.
 pub fn read_bytes(origin: &str) -> Result<Vec<u8>, CatalogError> {
     match Bundled::by_name(origin) {
-        Some(bundled) => bundled
-            .bytes()
-            .map(<[u8]>::to_vec)
-            .ok_or(CatalogError::NotBuilt { name: bundled.name() }),
+        Some(bundled) => Ok(bundled.bytes()),
         None => fs::read(origin).map_err(|source| CatalogError::Read {
             path: Path::new(origin).to_path_buf(),
             source,
@@ -106,15 +102,15 @@ pub fn named_package(origin: &str) -> Result<NewPackage, CatalogError> {
     })
 }
 
-/// A bundled package, unless the program was built without it.
-pub fn bundled_package(bundled: Bundled) -> Option<NewPackage> {
-    Some(NewPackage {
-        bytes: bundled.bytes()?.to_vec(),
+/// A bundled package as the program brings it along.
+pub fn bundled_package(bundled: &Bundled) -> NewPackage {
+    NewPackage {
+        bytes: bundled.bytes(),
         signature: None,
         origin: Origin::Netsage,
-        label: bundled.name().to_owned(),
+        label: bundled.name.to_owned(),
         built_in: true,
-    })
+    }
 }
 
 /// The schema that a package was trained on by its card, `unsw-nb15` where it has none.

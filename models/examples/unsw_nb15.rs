@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use flate2::read::GzDecoder;
 use netsage_iforest::Forest;
 use netsage_models::iforest::{TrainOptions, train};
-use netsage_models::{Common, Trained, card, metrics};
+use netsage_models::{Common, Trained, Unwatched, card, metrics};
 use netsage_schema::csv::{Reader, Record};
 use netsage_schema::unsw_nb15::TTL_TRIO;
 use netsage_schema::{Rows, UNSW_NB15};
@@ -96,7 +96,7 @@ fn main() -> Result<()> {
 }
 
 fn fit(rows: &Rows, options: &TrainOptions) -> Result<Trained> {
-    Ok(train(rows, options, |_, _| {})?)
+    Ok(train(rows, options, &mut Unwatched)?)
 }
 
 fn judge(

@@ -4,11 +4,13 @@ use netsage_half_space_trees::{Forest, InputColumn, Model, Scale};
 use netsage_schema::{Column, Rows};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::preparation::{Common, TrainError, Trained, gather, typical};
 
 /// How to train.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TrainOptions {
     /// Number of trees, 1 to 500.
     pub trees: u16,
@@ -80,6 +82,7 @@ pub fn train(rows: &Rows, options: &TrainOptions) -> Result<Trained, TrainError>
         .map_err(|error| TrainError::Score(error.to_string()))?;
     let names = model.columns.iter().map(|column| column.name.clone()).collect();
     Ok(Trained {
+        detector: "half-space-trees",
         card: common.card(schema, names, fitted.len(), scores),
         artifact: model.encode(),
     })

@@ -8,12 +8,15 @@ use netsage_schema::Rows;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::grow;
 use crate::preparation::{Common, TrainError, Trained, gather, typical};
+use crate::watch::Watch;
 
 /// How to train.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TrainOptions {
     /// Number of trees, 1 to 10,000.
     pub trees: usize,
@@ -41,16 +44,11 @@ impl Default for TrainOptions {
     }
 }
 
-/// Trains a forest on `rows`, all taken for ordinary. `progress` is called with the number of trees grown and the
-/// number of all.
+/// Trains a forest on `rows`, all taken for ordinary.
 ///
 /// # Errors
 /// [`TrainError`].
-pub fn train(
-    rows: &Rows,
-    options: &TrainOptions,
-    mut progress: impl FnMut(usize, usize),
-) -> Result<Trained, TrainError> {
+pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Result<Trained, TrainError> {
     check_options(rows, options)?;
     let schema = rows.schema();
     let common = &options.common;
@@ -93,11 +91,14 @@ pub fn train(
         .collect();
     let mut trees = Vec::with_capacity(options.trees);
     for grown in 0..options.trees {
-        progress(grown, options.trees);
+        watch.step(grown as u64, options.trees as u64, format_args!("trees"));
+        if watch.interrupted() {
+            return Err(TrainError::Interrupted);
+        }
         let (sample, _) = indices.partial_shuffle(&mut random, subsample);
         trees.push(grow::tree(&table, sample, height_limit, &mut random));
     }
-    progress(options.trees, options.trees);
+    watch.step(options.trees as u64, options.trees as u64, format_args!("trees"));
 
     let model = Model {
         schema: format!("{}@{}", schema.id, schema.version),
@@ -114,6 +115,7 @@ pub fn train(
         .map_err(|error| TrainError::Score(error.to_string()))?;
     let names = model.columns.iter().map(|column| column.name.clone()).collect();
     Ok(Trained {
+        detector: "iforest",
         card: common.card(schema, names, fitted.len(), scores),
         artifact: model.encode(),
     })

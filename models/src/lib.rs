@@ -6,7 +6,8 @@
 //! This crate does no I/O, asks no clock (the caller gives the date) and no random numbers but those of its
 //! seed: the same rows, options and seed give the same artifact.
 //!
-//! Start with [`iforest::train`] and [`half_space_trees::train`], which share `preparation`, then [`metrics::evaluate`]; [`card`] puts both on paper.
+//! Start with [`Training`], which knows every method; all share `preparation`. Then [`metrics::evaluate`]; [`card`]
+//! puts both on paper.
 
 pub mod baselines;
 pub mod card;
@@ -15,7 +16,11 @@ pub mod half_space_trees;
 pub mod iforest;
 pub mod metrics;
 mod preparation;
+mod training;
+mod watch;
 
 /// The form in which networks are kept.
 pub use netsage_onnx_format as onnx;
 pub use preparation::{Common, TrainError, Trained};
+pub use training::{Flows, Training};
+pub use watch::{Unwatched, Watch};

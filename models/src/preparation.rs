@@ -8,13 +8,17 @@ use netsage_schema::unsw_nb15::SEQUENCE_NUMBERS;
 use netsage_schema::{Column, Rows, Schema, Vocabulary};
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 /// Fewest rows that can be trained on: with fewer, a quantile of the held-out fifth means nothing.
 pub(crate) const FEWEST_ROWS: usize = 100;
 
 /// What trainings have in common.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Common {
+    /// Name under which the package scores, in place of that of its detector.
+    pub name: Option<String>,
     /// Columns not to read, besides those that never are (initial sequence numbers).
     pub exclude: Vec<String>,
     /// Share of the rows, drawn at random, that the model never sees; threshold and calibration come from them.
@@ -24,16 +28,20 @@ pub struct Common {
     /// Seed of every random choice.
     pub seed: u64,
     /// What the rows are, in words, with the licence of the data.
+    #[serde(skip)]
     pub data: String,
     /// Day of the training, `YYYY-MM-DD`.
+    #[serde(skip)]
     pub date: String,
     /// What to know before trusting the figures.
+    #[serde(skip)]
     pub notes: Vec<String>,
 }
 
 impl Default for Common {
     fn default() -> Self {
         Self {
+            name: None,
             exclude: Vec::new(),
             held_out: 0.2,
             threshold_quantile: 0.99,
@@ -48,6 +56,8 @@ impl Default for Common {
 /// What training gives.
 #[derive(Debug, Clone)]
 pub struct Trained {
+    /// The detector component that reads the artifact, e.g. `iforest`.
+    pub detector: &'static str,
     /// The model, as its detector reads it.
     pub artifact: Vec<u8>,
     /// How it was made. Its one figure is the share of held-out ordinary rows above the threshold; an evaluation on
@@ -95,6 +105,9 @@ pub enum TrainError {
         /// What it is.
         value: f64,
     },
+    /// The caller asked it to end.
+    #[error("the training was interrupted; the same command goes on where it stopped, or begins again")]
+    Interrupted,
     /// The trained model does not pass the checks of the detector.
     #[error("the trained model does not pass the detector's own checks: {0}")]
     Artifact(String),
@@ -172,7 +185,9 @@ impl Common {
         let threshold = quantile(&scores, self.threshold_quantile);
         let above = scores.iter().filter(|&&score| score > threshold).count();
         ModelCard {
-            name: None,
+            name: self.name.clone(),
+            detector: None,
+            training: None,
             schema: format!("{}@{}", schema.id, schema.version),
             data: self.data.clone(),
             rows: rows as u64,

@@ -41,9 +41,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let steps = Steps::new(build::STEPS);
     let program = build::all(&workspace, &steps, Purpose::Build, false)?;
     steps.finish();
-    let detector = workspace
-        .dist
-        .join(format!("packages/{}.wasm", build::BUNDLED[0]));
+    let detector = workspace.dist.join("packages/iforest-unsw-nb15.wasm");
     let component = workspace.dist.join("components/iforest.wasm");
     let models = workspace.root.join("models/artifacts");
     let folder = workspace.target.join("netsage-bench");

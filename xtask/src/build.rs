@@ -14,9 +14,6 @@ use crate::setup::{self, Purpose};
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
-/// The bundled models: names of files in `models/artifacts`.
-pub(crate) const BUNDLED: [&str; 2] = ["iforest-unsw-nb15", "iforest-generated"];
-
 /// Number of steps that [`all`] shows.
 pub(crate) const STEPS: u64 = 6;
 
@@ -81,34 +78,82 @@ fn detectors(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()>
         workspace.cargo(&["fetch", "--target", &host, "--target", "wasm32-unknown-unknown"]),
         &mut *on_line,
     )?;
-    let arguments = [
+    let names = detector_names(workspace)?;
+    let mut command = workspace.cargo(&[
         "build",
         "--profile",
         "guest",
         "--target",
         "wasm32-unknown-unknown",
-        "--package",
-        "netsage-iforest",
-    ];
-    let mut command = workspace.cargo(&arguments);
+    ]);
+    for name in &names {
+        command.arg("--package").arg(format!("netsage-{name}"));
+    }
     command.env("CARGO_ENCODED_RUSTFLAGS", guest_flags(workspace)?);
     quietly(command, on_line)?;
 
-    let module = workspace.wasm("guest", "netsage_iforest.wasm");
-    let component = workspace.dist.join("components/iforest.wasm");
-    let inputs = [&*module, &*workspace.program("xtask-wasm")];
-    make(
-        workspace,
-        "component-iforest",
-        &inputs,
-        &[&component],
-        |staging| {
-            let made = staging.join("iforest.wasm");
-            wasm_tool(workspace, &[&"component", &module, &made])?;
-            files::copy_if_changed(&made, &component)?;
-            Ok(())
-        },
-    )
+    for name in &names {
+        let module = workspace.wasm("guest", &format!("netsage_{}.wasm", name.replace('-', "_")));
+        let component = component(workspace, name);
+        let inputs = [&*module, &*workspace.program("xtask-wasm")];
+        make(
+            workspace,
+            &format!("component-{name}"),
+            &inputs,
+            &[&component],
+            |staging| {
+                let made = staging.join("component.wasm");
+                wasm_tool(workspace, &[&"component", &module, &made])?;
+                files::copy_if_changed(&made, &component)?;
+                Ok(())
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// The detectors: the folders in `detectors` with a crate that is a component, by name.
+fn detector_names(workspace: &Workspace) -> Result<Vec<String>> {
+    let folder = workspace.root.join("detectors");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let entry = entry?;
+        let manifest = fs::read_to_string(entry.path().join("Cargo.toml")).unwrap_or_default();
+        if manifest.contains("cdylib") {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn component(workspace: &Workspace, detector: &str) -> PathBuf {
+    workspace.dist.join(format!("components/{detector}.wasm"))
+}
+
+/// The bundled models, by name: the artifacts in `models/artifacts`, each with the detector that its card names.
+pub(crate) fn bundled(workspace: &Workspace) -> Result<Vec<(String, String)>> {
+    let folder = workspace.root.join("models/artifacts");
+    let mut models = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "artifact") {
+            continue;
+        }
+        let card = path.with_extension("card.json");
+        let json = fs::read(&card).with_context(|| format!("cannot read {}", card.display()))?;
+        let json: serde_json::Value =
+            serde_json::from_slice(&json).with_context(|| format!("{} is no JSON", card.display()))?;
+        let detector = json["detector"].as_str().unwrap_or("iforest").to_owned();
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        models.push((name, detector));
+    }
+    models.sort();
+    Ok(models)
 }
 
 /// Flags of the compiler for detectors, in Cargo's encoding.
@@ -154,14 +199,22 @@ fn packages(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()> 
         on_line,
     )?;
     let packer = workspace.program("netsage-pack");
-    let component = workspace.dist.join("components/iforest.wasm");
-    for name in BUNDLED {
+    let models = bundled(workspace)?;
+    // What is no longer bundled must not stay in the program.
+    for entry in fs::read_dir(workspace.dist.join("packages"))
+        .into_iter()
+        .flatten()
+    {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        if !models.iter().any(|(model, _)| *model == name) {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    for (name, detector) in models {
+        let component = component(workspace, &detector);
         let artifact = workspace.root.join(format!("models/artifacts/{name}.artifact"));
         let card = workspace.root.join(format!("models/artifacts/{name}.card.json"));
-        if !artifact.is_file() {
-            // Only while the first model is being trained: the program says at run time what it lacks.
-            continue;
-        }
         let package = workspace.dist.join(format!("packages/{name}.wasm"));
         let inputs = [&*packer, &*component, &*artifact, &*card];
         make(

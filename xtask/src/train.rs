@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
         &workspace,
         &program,
         &clean,
-        build::BUNDLED[1],
+        "iforest-generated",
         &format!(
             "netsage synth --clean with the seeds {}; MIT OR Apache-2.0",
             CLEAN_TRAFFIC_SEEDS.join(", ")
@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
     command
         .arg("evaluate")
         .arg(labelled)
-        .args(["--json", "--detector", build::BUNDLED[0]]);
+        .args(["--json", "--detector", "iforest-unsw-nb15"]);
     openly(command)
 }
 

@@ -11,7 +11,7 @@ use super::Failure;
 use super::detectors::DetectorArgs;
 use super::labelled::Labelled;
 use super::output::{BadRows, stdout};
-use crate::assets::Bundled;
+use crate::assets;
 use crate::config::{MeterArgs, Settings};
 
 /// Measures detectors on labelled rows or flows: AUROC, AUPRC, recall at 1 % false positives, per kind of attack.
@@ -51,13 +51,11 @@ pub(super) fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
         &mut bad,
     )?;
     let bundled = if labelled.metered {
-        Bundled::IforestGenerated
+        assets::IFOREST_GENERATED
     } else {
-        Bundled::IforestUnswNb15
+        assets::IFOREST_UNSW_NB15
     };
-    let detectors = args
-        .detectors
-        .load(bundled.name(), labelled.rows.schema(), file)?;
+    let detectors = args.detectors.load(bundled, labelled.rows.schema(), file)?;
     let mut reports = Vec::with_capacity(detectors.len());
     for loaded in &detectors {
         let threshold = loaded.card.as_ref().map(|card| card.threshold);

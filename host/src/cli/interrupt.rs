@@ -22,7 +22,6 @@ pub(super) async fn interrupted() {
 ///
 /// # Errors
 /// When the thread that waits cannot be started.
-#[cfg(feature = "live")]
 pub(super) fn flag() -> std::io::Result<std::sync::Arc<std::sync::atomic::AtomicBool>> {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};

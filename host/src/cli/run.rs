@@ -16,8 +16,8 @@ use super::compile_detector::in_child;
 use super::interrupt::interrupted;
 use super::{Failure, progress};
 use crate::api::{self, Service};
-use crate::assets::Bundled;
-use crate::catalog::{CatalogError, bundled_package, named_package, schema_of};
+use crate::assets::{self, Bundled};
+use crate::catalog::{bundled_package, named_package, schema_of};
 use crate::config::{Resolved, Settings, Source, names_nobody_has};
 use crate::evidence::Evidence;
 use crate::input::{Progress, open_capture};
@@ -25,7 +25,7 @@ use crate::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineEr
 use crate::privileges::{become_user, give_up_capabilities};
 
 /// What scores when nothing is named and nothing was active.
-const DEFAULT_DETECTOR: Bundled = Bundled::IforestGenerated;
+const DEFAULT_DETECTOR: &str = assets::IFOREST_GENERATED;
 /// Live updates kept for a client that reads slowly.
 const EVENT_BUFFER: usize = 1024;
 /// How long open connections may take to end.
@@ -174,23 +174,19 @@ async fn start_detectors(resolved: &Resolved) -> Result<Arc<Lifecycle>, Failure>
             .iter()
             .map(|name| named_package(name))
             .collect::<Result<_, _>>()?;
-        let default = bundled_package(DEFAULT_DETECTOR);
-        let is_of_schema = |bundled: &Bundled| {
-            bundled.bytes().is_some_and(|bytes| {
-                Package::from_bytes(bytes).is_ok_and(|package| schema_of(&package) == schema)
-            })
+        let default = Bundled::by_name(DEFAULT_DETECTOR).map(bundled_package);
+        let is_of_schema = |bundled: &&Bundled| {
+            Package::from_bytes(bundled.bytes()).is_ok_and(|package| schema_of(&package) == schema)
         };
-        let available = Bundled::ALL
-            .into_iter()
+        let available = Bundled::all()
+            .iter()
             .filter(is_of_schema)
-            .filter_map(bundled_package)
+            .map(bundled_package)
             .collect();
         let lifecycle = Lifecycle::open(config, Runtime::new(runtime)?, schema)?;
         if named.is_empty() && default.is_none() && lifecycle.active().is_empty() {
-            return Err(CatalogError::NotBuilt {
-                name: DEFAULT_DETECTOR.name(),
-            }
-            .into());
+            // Names what there is, or how to get it.
+            named_package(DEFAULT_DETECTOR)?;
         }
         lifecycle.begin(Start {
             named,

@@ -13,7 +13,7 @@ use netsage_schema::{Identity, Rows};
 use super::detectors::{DetectorArgs, column_names};
 use super::output::{BadRows, Format, identity_csv, identity_json, stdout};
 use super::{Failure, progress};
-use crate::assets::Bundled;
+use crate::assets;
 use crate::config::{MeterArgs, Settings};
 use crate::input::{CaptureFile, Input, TableFile, meter_file, open};
 use crate::pipeline::{BLOCK_ROWS, Contexts, score_rows};
@@ -46,7 +46,7 @@ fn score_capture(args: &ScoreArgs, file: &Settings, mut capture: CaptureFile) ->
     let config = args.meter.config(file)?;
     let detectors = args
         .detectors
-        .load(Bundled::IforestGenerated.name(), config.schema, file)?;
+        .load(assets::IFOREST_GENERATED, config.schema, file)?;
     let mut meter = Meter::new(config);
     let bar = progress::reading(&capture.progress(), "scoring");
     let read = capture.progress();
@@ -69,9 +69,7 @@ fn score_capture(args: &ScoreArgs, file: &Settings, mut capture: CaptureFile) ->
 
 fn score_table(args: &ScoreArgs, file: &Settings, mut table: TableFile) -> Result<(), Failure> {
     let schema = table.schema();
-    let detectors = args
-        .detectors
-        .load(Bundled::IforestUnswNb15.name(), schema, file)?;
+    let detectors = args.detectors.load(assets::IFOREST_UNSW_NB15, schema, file)?;
     let bar = progress::reading(&table.progress(), "scoring");
     let read = table.progress();
     let mut printer = Printer::new(args.format, detectors, table.has_identity(), table.has_label())?;

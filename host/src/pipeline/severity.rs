@@ -44,6 +44,8 @@ mod tests {
     /// Ordinary scores from 0 to 1, median 0.5.
     fn card() -> ModelCard {
         ModelCard {
+            detector: None,
+            training: None,
             name: None,
             schema: "unsw-nb15@1".to_owned(),
             data: String::new(),

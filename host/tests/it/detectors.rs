@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use netsage_host::assets::Bundled;
+use netsage_host::assets::{IFOREST_GENERATED, IFOREST_UNSW_NB15};
 use netsage_host::catalog::read_package;
 use serde_json::{Value, json};
 
@@ -10,8 +10,8 @@ use super::support::{Home, Server, packages_built, stderr, stdout};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-fn digest_of(bundled: Bundled) -> String {
-    read_package(bundled.name()).unwrap().digest().to_string()
+fn digest_of(bundled: &str) -> String {
+    read_package(bundled).unwrap().digest().to_string()
 }
 
 /// A package of the bundled forest with another threshold, and so with another digest.
@@ -78,7 +78,7 @@ fn api_and_command_line_do_the_same() {
     if !packages_built() {
         return;
     }
-    let digest = digest_of(Bundled::IforestUnswNb15);
+    let digest = digest_of(IFOREST_UNSW_NB15);
     let (by_api, by_command) = (Home::new(), Home::new());
     let api = Server::start(&by_api, &[]);
     let command = Server::start(&by_command, &[]);
@@ -121,7 +121,7 @@ fn api_and_command_line_do_the_same() {
         assert_eq!(answer["why"], why);
     }
     assert_eq!(told(&api, &digest), told(&command, &digest));
-    let others = digest_of(Bundled::IforestGenerated);
+    let others = digest_of(IFOREST_GENERATED);
     assert_eq!(told(&api, &others), told(&command, &others));
 }
 
@@ -132,10 +132,7 @@ fn a_name_stands_for_its_canary_or_its_active_package() {
     }
     let home = Home::new();
     let server = Server::start(&home, &["--canary-share", "0.2"]);
-    let (active, other) = (
-        digest_of(Bundled::IforestGenerated),
-        digest_of(Bundled::IforestUnswNb15),
-    );
+    let (active, other) = (digest_of(IFOREST_GENERATED), digest_of(IFOREST_UNSW_NB15));
     let post = |path: &str| {
         let (status, answer) = server.post(&format!("/api/v1/detectors/{path}"), b"", &[]);
         assert_eq!(status, 200, "{path}: {answer}");
@@ -169,10 +166,7 @@ fn what_cannot_be_done_says_what_can() {
     }
     let home = Home::new();
     let server = Server::start(&home, &[]);
-    let (active, other) = (
-        digest_of(Bundled::IforestGenerated),
-        digest_of(Bundled::IforestUnswNb15),
-    );
+    let (active, other) = (digest_of(IFOREST_GENERATED), digest_of(IFOREST_UNSW_NB15));
     let check = |package: &str, step: &str, body: &str, status: u16, kind: &str, words: &[&str]| {
         let path = format!("/api/v1/detectors/{package}/{step}");
         let (found, problem) = server.post(&path, body.as_bytes(), &[JSON]);
@@ -290,7 +284,7 @@ fn a_token_is_needed_for_a_step() {
     assert!(stderr(&refused).contains("(401)"), "{}", stderr(&refused));
     let done = activate("correct-horse-battery");
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
-    let digest = digest_of(Bundled::IforestUnswNb15);
+    let digest = digest_of(IFOREST_UNSW_NB15);
     assert_eq!(stdout(&done).trim(), digest);
     assert!(stderr(&done).contains("is active"), "{}", stderr(&done));
     let (_, info) = server.get(&format!("/api/v1/detectors/{digest}"));
@@ -461,7 +455,7 @@ fn metrics_tell_stages_and_generations() {
     let capture = home.capture(2_000);
     let server = Server::start(&home, &["--pcap", capture.to_str().unwrap()]);
     server.wait_until_finished();
-    let digest = digest_of(Bundled::IforestGenerated);
+    let digest = digest_of(IFOREST_GENERATED);
     let (_, metrics) = server.get("/metrics");
     let metrics = metrics.as_str().unwrap();
     let generation = format!("digest=\"{digest}\",generation=\"1\",role=\"active\"");

@@ -74,7 +74,7 @@ pub(crate) fn stdout(output: &Output) -> String {
 
 /// Whether the bundled packages are there; says so when not.
 pub(crate) fn packages_built() -> bool {
-    let built = Bundled::ALL.into_iter().all(|bundled| bundled.bytes().is_some());
+    let built = !Bundled::all().is_empty();
     if !built {
         eprintln!("skipped: run cargo xtask build");
     }

@@ -2,7 +2,7 @@
 
 use netsage_iforest::Forest;
 use netsage_models::iforest::{TrainOptions, train};
-use netsage_models::{Common, TrainError, Trained};
+use netsage_models::{Common, TrainError, Trained, Unwatched, Watch};
 use netsage_schema::{Rows, UNSW_NB15};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -36,6 +36,16 @@ fn ordinary_rows(count: usize) -> Rows {
         rows.push(&row);
     }
     rows
+}
+
+/// What a training reported.
+#[derive(Default)]
+struct Steps(Vec<(u64, u64)>);
+
+impl Watch for Steps {
+    fn step(&mut self, done: u64, total: u64, _figure: std::fmt::Arguments<'_>) {
+        self.0.push((done, total));
+    }
 }
 
 fn options() -> TrainOptions {
@@ -79,7 +89,7 @@ fn values(forest: &Forest, rows: &[Vec<f64>]) -> Vec<f32> {
 #[test]
 fn the_seed_decides_every_byte() {
     let rows = ordinary_rows(2_000);
-    let train_with = |seed| train(&rows, &with(|common| common.seed = seed), |_, _| {}).unwrap();
+    let train_with = |seed| train(&rows, &with(|common| common.seed = seed), &mut Unwatched).unwrap();
     let (first, again, other) = (train_with(5), train_with(5), train_with(6));
     assert!(first.artifact == again.artifact && first.card == again.card);
     assert!(first.artifact != other.artifact);
@@ -88,7 +98,7 @@ fn the_seed_decides_every_byte() {
 #[test]
 fn a_planted_anomaly_scores_high_and_is_explained() {
     let rows = ordinary_rows(3_000);
-    let trained = train(&rows, &options(), |_, _| {}).unwrap();
+    let trained = train(&rows, &options(), &mut Unwatched).unwrap();
     let forest = Forest::decode(&trained.artifact).unwrap();
     let ordinary = rows.row(17).to_vec();
     let mut all_odd = ordinary.clone();
@@ -121,11 +131,8 @@ fn a_planted_anomaly_scores_high_and_is_explained() {
 fn the_card_says_how_the_model_was_made() {
     let rows = ordinary_rows(2_000);
     let exclude = vec!["sttl".to_owned()];
-    let mut steps = Vec::new();
-    let trained = train(&rows, &with(|common| common.exclude = exclude), |done, all| {
-        steps.push((done, all));
-    })
-    .unwrap();
+    let mut steps = Steps::default();
+    let trained = train(&rows, &with(|common| common.exclude = exclude), &mut steps).unwrap();
     let card = trained.card;
     assert_eq!(
         (card.rows, card.seed, card.schema.as_str()),
@@ -145,7 +152,10 @@ fn the_card_says_how_the_model_was_made() {
         (0.0..=0.01).contains(&above),
         "{above} lie above the 0.99 quantile"
     );
-    assert_eq!((steps.first(), steps.last()), (Some(&(0, 40)), Some(&(40, 40))));
+    assert_eq!(
+        (steps.0.first(), steps.0.last()),
+        (Some(&(0, 40)), Some(&(40, 40)))
+    );
 
     let json = netsage_models::card::to_json(&card).unwrap();
     assert_eq!(netsage_models::card::from_json(json.as_bytes()).unwrap(), card);
@@ -157,7 +167,7 @@ fn the_card_says_how_the_model_was_made() {
 fn what_cannot_be_trained_on_is_refused() {
     #[track_caller]
     fn check(rows: &Rows, options: &TrainOptions, expected: &str) {
-        let error: TrainError = train(rows, options, |_, _| {}).expect_err("refused");
+        let error: TrainError = train(rows, options, &mut Unwatched).expect_err("refused");
         let text = error.to_string();
         assert!(text.contains(expected), "{text:?} does not say {expected:?}");
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use netsage_models::metrics::auroc;
-use netsage_models::{Common, Trained, half_space_trees, iforest};
+use netsage_models::{Common, Trained, Unwatched, half_space_trees, iforest};
 use netsage_schema::csv::{Reader, Record};
 use netsage_schema::unsw_nb15::TTL_TRIO;
 use netsage_schema::{Rows, UNSW_NB15};
@@ -89,7 +89,7 @@ fn an_isolation_forest_learns_from_ordinary_flows_alone() {
                 common,
                 ..iforest::TrainOptions::default()
             };
-            iforest::train(rows, &options, |_, _| {}).unwrap()
+            iforest::train(rows, &options, &mut Unwatched).unwrap()
         },
         |artifact| {
             let forest = netsage_iforest::Forest::decode(artifact).unwrap();

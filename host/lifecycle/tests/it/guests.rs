@@ -77,6 +77,8 @@ pub(crate) fn runtime() -> Arc<Runtime> {
 /// A card for scores that are spread evenly from 0 to 1,000.
 fn card() -> ModelCard {
     ModelCard {
+        detector: None,
+        training: None,
         name: None,
         schema: "unsw-nb15@1".to_owned(),
         data: "Made for tests.".to_owned(),

@@ -54,9 +54,9 @@ pub(super) fn list(args: &ListArgs, file: &Settings) -> Result<(), Failure> {
     let packages = if args.bundled {
         let runtime = start_runtime(None, file)?;
         let mut packages = Vec::new();
-        for bundled in Bundled::ALL {
-            let package = read_package(bundled.name())?;
-            packages.push(load(&runtime, schema_of(&package), bundled.name(), &package)?.info());
+        for bundled in Bundled::all() {
+            let package = read_package(bundled.name)?;
+            packages.push(load(&runtime, schema_of(&package), bundled.name, &package)?.info());
         }
         packages
     } else {

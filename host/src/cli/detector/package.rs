@@ -22,7 +22,7 @@ use crate::config::Settings;
     after_help = "Example:\n  netsage detector pack --artifact my.artifact --out my.wasm\n  netsage detector pack --component my-detector.wasm --artifact my.model --card my.card.json --out my.wasm"
 )]
 pub(in super::super) struct PackArgs {
-    /// Component [default: the bundled isolation forest]
+    /// Component [default: the bundled one that the card names, or else the isolation forest]
     #[arg(long, value_name = "COMPONENT")]
     component: Option<PathBuf>,
     /// Trained model
@@ -54,31 +54,35 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 pub(super) fn pack(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
-    let component = match &args.component {
-        Some(path) => read(path)?,
-        None => assets::iforest_component()
-            .ok_or_else(|| {
-                anyhow!(
-                    "the bundled isolation forest is missing: {}; or give `--component`",
-                    assets::HOW_TO_BUILD
-                )
-            })?
-            .to_vec(),
-    };
     let artifact = read(&args.artifact)?;
     let card_file = args
         .card
         .clone()
         .or_else(|| Some(card_path(&args.artifact)).filter(|path| path.is_file()));
     let card = card_file.as_deref().map(read).transpose()?;
+    let mut detector = None;
     if let (Some(path), Some(card)) = (&card_file, &card) {
-        serde_json::from_slice::<ModelCard>(card)
+        let card: ModelCard = serde_json::from_slice(card)
             .map_err(|error| anyhow!("{}: this is not a model card: {error}", path.display()))?;
+        detector = card.detector;
     } else {
         eprintln!(
             "without a model card the package has no threshold, so it raises no alert unless `run` gets one"
         );
     }
+    let component = match &args.component {
+        Some(path) => read(path)?,
+        None => {
+            let detector = detector.as_deref().unwrap_or("iforest");
+            let bytes = assets::component(detector).ok_or_else(|| {
+                anyhow!(
+                    "the bundled detector `{detector}` is missing: {}; or give `--component`",
+                    assets::HOW_TO_BUILD
+                )
+            })?;
+            bytes.to_vec()
+        }
+    };
     let packed = start_runtime(None, file)?.pack(&component, &artifact, card.as_deref(), &Schema::ALL)?;
     write(&args.out, packed.bytes())?;
     eprintln!("wrote {} ({} bytes)", args.out.display(), packed.bytes().len());

@@ -1,0 +1,103 @@
+//! `netsage train`: a model from ordinary traffic.
+//!
+//! [`TrainCommand`] has a subcommand for each method, in a file of its own that turns its options into a
+//! [`Training`]; all else is the same for all: [`flows`] reads, [`watch`] shows progress and keeps what an interrupted
+//! training needs to go on, and [`write`](self::write) puts package or artifact with its card on the disk.
+
+mod common;
+mod flows;
+mod half_space_trees;
+mod iforest;
+mod output;
+mod watch;
+
+use anyhow::anyhow;
+use netsage_models::metrics::Evaluation;
+use netsage_models::{Trained, Training, card};
+use netsage_runtime::{Package, package};
+use netsage_schema::unsw_nb15::TTL_TRIO;
+
+use common::CommonArgs;
+use flows::Ordinary;
+pub(super) use output::{card_path, write};
+use watch::{Ablation, Progress};
+
+use super::Failure;
+use super::detectors::start_runtime;
+use super::labelled::Labelled;
+use super::output::BadRows;
+use crate::assets;
+use crate::catalog::load;
+use crate::config::Settings;
+
+/// Methods that can be trained.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum TrainCommand {
+    /// Isolation forest: flows that random splits set apart early are odd
+    Iforest(iforest::Args),
+    /// Half-space trees: flows where few were seen are odd; goes on learning from the traffic it scores
+    HalfSpaceTrees(half_space_trees::Args),
+}
+
+pub(super) fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure> {
+    match command {
+        TrainCommand::Iforest(args) => train(args.training(), &args.common, file),
+        TrainCommand::HalfSpaceTrees(args) => train(args.training(), &args.common, file),
+    }
+}
+
+fn train(mut training: Training, args: &CommonArgs, file: &Settings) -> Result<(), Failure> {
+    let config = args.meter.config(file)?;
+    let mut bad = BadRows::default();
+    let ordinary = Ordinary::read(&args.from, &config, &args.taken, &mut bad)?;
+    if ordinary.left_out > 0 {
+        eprintln!("left out {} rows that are not ordinary", ordinary.left_out);
+    }
+    args.settle(training.common_mut());
+    let mut progress = Progress::start(&args.out, &training, &ordinary.rows)?;
+    let mut trained = training.run(ordinary.flows(), &mut progress)?;
+    if let Some(path) = &args.evaluate {
+        let labelled = Labelled::read(path, None, config.clone(), &mut bad)?;
+        let evaluation = measure(&trained, &labelled, file)?;
+        card::add_figures(&mut trained.card, "", &evaluation);
+        let (rows, attacks) = (evaluation.rows, evaluation.attacks);
+        trained.card.notes.push(format!(
+            "Figures are measured on {}: {rows} rows, {attacks} of them attacks.",
+            common::file_name(path)
+        ));
+        if args.ablate {
+            let mut training = training.clone();
+            let excluded = &mut training.common_mut().exclude;
+            excluded.extend(TTL_TRIO.map(str::to_owned));
+            let ablated = training.run(ordinary.flows(), &mut Ablation(&mut progress))?;
+            let evaluation = measure(&ablated, &labelled, file)?;
+            card::add_figures(&mut trained.card, "_without_ttl", &evaluation);
+            trained.card.notes.push(format!(
+                "Figures that end in _without_ttl are those of a model trained in the same way without {}.",
+                TTL_TRIO.join(", ")
+            ));
+        }
+    }
+    output::save(&args.out, &trained, file)?;
+    progress.finish();
+    Ok(bad.finish(ordinary.rows.len() as u64)?)
+}
+
+/// The component that reads a model.
+fn component(detector: &str) -> anyhow::Result<&'static [u8]> {
+    assets::component(detector)
+        .ok_or_else(|| anyhow!("the detector `{detector}` is missing: {}", assets::HOW_TO_BUILD))
+}
+
+/// Measures a model the way a host runs it.
+fn measure(trained: &Trained, labelled: &Labelled, file: &Settings) -> Result<Evaluation, Failure> {
+    let package = package::pack(component(trained.detector)?, &trained.artifact, None, None)?;
+    let runtime = start_runtime(None, file)?;
+    let loaded = load(
+        &runtime,
+        labelled.rows.schema(),
+        "the trained model",
+        &Package::from_bytes(package)?,
+    )?;
+    Ok(labelled.evaluate(&loaded, Some(trained.card.threshold))?)
+}

@@ -1,0 +1,58 @@
+//! What a training leaves on the disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use netsage_models::{Trained, card};
+use netsage_schema::Schema;
+
+use super::component;
+use crate::cli::Failure;
+use crate::cli::detectors::start_runtime;
+use crate::config::Settings;
+
+/// Writes the package, or the model with its card.
+pub(super) fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(), Failure> {
+    let json = card::to_json(&trained.card).map_err(std::io::Error::from)?;
+    let rows = trained.card.rows;
+    if out.extension().is_some_and(|extension| extension == "wasm") {
+        let runtime = start_runtime(None, file)?;
+        let package = runtime.pack(
+            component(trained.detector)?,
+            &trained.artifact,
+            Some(json.as_bytes()),
+            &Schema::ALL,
+        )?;
+        write(out, package.bytes())?;
+        eprintln!(
+            "trained on {rows} rows; wrote {} ({} bytes); `netsage detector inspect` shows its card",
+            out.display(),
+            package.bytes().len()
+        );
+        return Ok(());
+    }
+    let (card_path, page_path) = (card_path(out), out.with_extension("card.md"));
+    let title = out.file_stem().unwrap_or_default().to_string_lossy();
+    write(out, &trained.artifact)?;
+    write(&card_path, json.as_bytes())?;
+    write(&page_path, card::to_markdown(&title, &trained.card).as_bytes())?;
+    eprintln!(
+        "trained on {rows} rows; wrote {} ({} bytes), {} and {}",
+        out.display(),
+        trained.artifact.len(),
+        card_path.display(),
+        page_path.display()
+    );
+    Ok(())
+}
+
+/// Where the card of an artifact lies: `my.artifact` has `my.card.json`.
+pub(in super::super) fn card_path(artifact: &Path) -> PathBuf {
+    artifact.with_extension("card.json")
+}
+
+/// Writes a file; the error names it.
+pub(in super::super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    fs::write(path, bytes).map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
+}

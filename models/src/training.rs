@@ -1,0 +1,82 @@
+//! Every method with its options, as one type: what a command trains, and what a card keeps so that the same can be
+//! trained again.
+
+use netsage_schema::{Identity, Rows};
+use serde::{Deserialize, Serialize};
+
+use crate::preparation::{Common, TrainError, Trained};
+use crate::watch::Watch;
+use crate::{half_space_trees, iforest};
+
+/// What to train on: flows taken for ordinary.
+#[derive(Debug, Clone, Copy)]
+pub struct Flows<'a> {
+    /// Their features.
+    pub rows: &'a Rows,
+    /// Who each row is, in the same order; empty where nobody knows (UNSW-NB15's partitions). Methods that look at
+    /// the flows of one source take each row for a source of its own then.
+    pub identities: &'a [Identity],
+}
+
+/// A method with its options.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Training {
+    /// Isolation forest.
+    Iforest(iforest::TrainOptions),
+    /// Half-space trees.
+    HalfSpaceTrees(half_space_trees::TrainOptions),
+}
+
+impl Training {
+    /// Name of the method, as `netsage train` takes it.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Iforest(_) => "iforest",
+            Self::HalfSpaceTrees(_) => "half-space-trees",
+        }
+    }
+
+    /// What all methods have.
+    pub fn common_mut(&mut self) -> &mut Common {
+        match self {
+            Self::Iforest(options) => &mut options.common,
+            Self::HalfSpaceTrees(options) => &mut options.common,
+        }
+    }
+
+    /// Trains. The card says which component reads the model and how to train it again.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    pub fn run(&self, flows: Flows<'_>, watch: &mut dyn Watch) -> Result<Trained, TrainError> {
+        let mut trained = match self {
+            Self::Iforest(options) => iforest::train(flows.rows, options, watch),
+            Self::HalfSpaceTrees(options) => half_space_trees::train(flows.rows, options),
+        }?;
+        trained.card.detector = Some(trained.detector.to_owned());
+        trained.card.training = serde_json::to_value(self).ok();
+        Ok(trained)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_card_keeps_is_the_training() {
+        for training in [
+            Training::Iforest(iforest::TrainOptions {
+                trees: 7,
+                ..Default::default()
+            }),
+            Training::HalfSpaceTrees(half_space_trees::TrainOptions::default()),
+        ] {
+            let json = serde_json::to_value(&training).unwrap();
+            assert_eq!(json["method"], training.method());
+            assert_eq!(serde_json::from_value::<Training>(json).unwrap(), training);
+        }
+    }
+}
