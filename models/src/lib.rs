@@ -16,6 +16,7 @@ pub mod half_space_trees;
 pub mod iforest;
 pub mod metrics;
 mod preparation;
+pub mod report;
 mod training;
 mod watch;
 

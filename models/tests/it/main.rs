@@ -9,6 +9,7 @@
 mod baselines;
 mod metrics;
 mod peers;
+mod report;
 mod scikit_learn;
 mod train;
 mod unsw_nb15;
