@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::{Baseline, CalibrationTail};
+
 /// Which detector made a score.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -283,6 +285,12 @@ pub struct ModelCard {
     pub threshold_rule: String,
     /// Raw scores of held-out ordinary rows at the quantiles 0, 0.01, ..., 1: 101 values, rising.
     pub calibration: Vec<f32>,
+    /// How the calibration goes on beyond the 99th percentile; cards of earlier versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<CalibrationTail>,
+    /// How ordinary rows are distributed, for drift; cards of earlier versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
     /// Measured figures by name (e.g. `auroc`, `auroc_without_ttl`).
     pub figures: std::collections::BTreeMap<String, f64>,
     /// What to know before trusting the figures.

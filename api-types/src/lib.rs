@@ -8,12 +8,14 @@
 use serde::{Deserialize, Serialize};
 
 mod alert;
+mod baseline;
 mod detector;
 mod flow;
 mod overview;
 mod score;
 
 pub use alert::{Alert, AlertQuery, AlertState, Contribution, Severity, StateChange};
+pub use baseline::{Baseline, CalibrationTail, ColumnBaseline, TailPoint};
 pub use detector::{
     Comparison, DetectorInfo, DetectorRef, FailurePolicy, HistoryEntry, HistoryQuery, ModelCard, Stage, Step,
     StepRequest,

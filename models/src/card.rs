@@ -34,7 +34,30 @@ pub fn steered(card: &ModelCard) -> Option<&str> {
 /// # Errors
 /// When a number of the card is not finite, which JSON cannot write.
 pub fn to_json(card: &ModelCard) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(card).map(|json| json + "\n")
+    serde_json::to_string_pretty(card).map(|json| on_one_line(&json))
+}
+
+/// Puts every list of numbers on one line: a card has hundreds of them, and people read it.
+fn on_one_line(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    let mut lines = json.lines().peekable();
+    while let Some(line) = lines.next() {
+        text.push_str(line);
+        let is_number = |line: &&str| {
+            line.trim_start()
+                .starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        };
+        if line.ends_with('[') && lines.peek().is_some_and(is_number) {
+            while let Some(number) = lines.next_if(is_number) {
+                text.push_str(number.trim_start());
+                text.push_str(if number.ends_with(',') { " " } else { "" });
+            }
+            // The bracket that ends the list.
+            text.push_str(lines.next().unwrap_or_default().trim_start());
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Reads a card from JSON.

@@ -17,6 +17,7 @@ pub mod iforest;
 pub mod metrics;
 mod preparation;
 pub mod report;
+mod traffic;
 mod training;
 mod watch;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::Array2;
 use netsage_api_types::ModelCard;
 use netsage_schema::unsw_nb15::SEQUENCE_NUMBERS;
-use netsage_schema::{Column, Rows, Schema, Vocabulary};
+use netsage_schema::{Column, Identity, Rows, Schema, Vocabulary};
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -116,6 +116,19 @@ pub enum TrainError {
     Score(String),
 }
 
+impl Trained {
+    /// Adds to the card how the training rows are distributed in the columns that the model reads, and how many flows a
+    /// day their traffic has; `identities` are those of the rows, or empty.
+    pub fn describe(&mut self, rows: &Rows, identities: &[Identity]) {
+        let flows_per_day = crate::traffic::flows_per_day(identities);
+        self.card.baseline = Some(netsage_baseline::drift::baseline(
+            rows,
+            &self.card.columns,
+            flows_per_day,
+        ));
+    }
+}
+
 impl TrainError {
     pub(crate) fn option(name: &'static str, range: &'static str, value: impl std::fmt::Display) -> Self {
         Self::Option {
@@ -203,6 +216,8 @@ impl Common {
             calibration: (0..=100)
                 .map(|step| quantile(&scores, f64::from(step) / 100.0))
                 .collect(),
+            tail: netsage_baseline::fit_tail(&scores),
+            baseline: None,
             // The one figure that ordinary rows alone can give.
             figures: BTreeMap::from([("fpr_held_out".to_owned(), above as f64 / scores.len() as f64)]),
             notes: self.notes.clone(),

@@ -55,6 +55,7 @@ impl Training {
             Self::Iforest(options) => iforest::train(flows.rows, options, watch),
             Self::HalfSpaceTrees(options) => half_space_trees::train(flows.rows, options),
         }?;
+        trained.describe(flows.rows, flows.identities);
         trained.card.detector = Some(trained.detector.to_owned());
         trained.card.training = serde_json::to_value(self).ok();
         Ok(trained)

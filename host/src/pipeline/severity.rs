@@ -56,6 +56,8 @@ mod tests {
             threshold: 0.9,
             threshold_rule: String::new(),
             calibration: (0..=100u8).map(|step| f32::from(step) / 100.0).collect(),
+            tail: None,
+            baseline: None,
             figures: std::collections::BTreeMap::new(),
             notes: Vec::new(),
         }

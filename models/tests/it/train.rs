@@ -132,8 +132,17 @@ fn the_card_says_how_the_model_was_made() {
     let rows = ordinary_rows(2_000);
     let exclude = vec!["sttl".to_owned()];
     let mut steps = Steps::default();
-    let trained = train(&rows, &with(|common| common.exclude = exclude), &mut steps).unwrap();
+    let mut trained = train(&rows, &with(|common| common.exclude = exclude), &mut steps).unwrap();
+    trained.describe(&rows, &[]);
     let card = trained.card;
+    let baseline = card.baseline.as_ref().expect("it was described");
+    let described: Vec<&str> = baseline
+        .columns
+        .iter()
+        .map(|column| column.column.as_str())
+        .collect();
+    assert_eq!(described, card.columns);
+    assert_eq!(baseline.flows_per_day, None, "nobody knows when they were");
     assert_eq!(
         (card.rows, card.seed, card.schema.as_str()),
         (1_600, 5, "unsw-nb15@1")
@@ -147,6 +156,12 @@ fn the_card_says_how_the_model_was_made() {
     assert_eq!(card.calibration.len(), 101);
     assert!(card.calibration.is_sorted());
     assert_eq!(card.calibration[99], card.threshold);
+    let tail = card.tail.as_ref().expect("400 rows were held out");
+    assert_eq!(
+        (tail.rows, tail.points.len()),
+        (400, 0),
+        "0.005 of 400 rows are 2"
+    );
     let above = card.figures["fpr_held_out"];
     assert!(
         (0.0..=0.01).contains(&above),
@@ -159,6 +174,11 @@ fn the_card_says_how_the_model_was_made() {
 
     let json = netsage_models::card::to_json(&card).unwrap();
     assert_eq!(netsage_models::card::from_json(json.as_bytes()).unwrap(), card);
+    let list = json
+        .lines()
+        .find(|line| line.contains("\"calibration\""))
+        .expect("a calibration");
+    assert!(list.ends_with("],"), "a list of numbers is on one line: {list}");
     let markdown = netsage_models::card::to_markdown("a model", &card);
     assert!(markdown.contains("| Training rows | 1600 |"), "{markdown}");
 }

@@ -89,6 +89,8 @@ fn card() -> ModelCard {
         threshold: THRESHOLD,
         threshold_rule: String::new(),
         calibration: (0..=100_u16).map(|step| f32::from(step) * 10.0).collect(),
+        tail: None,
+        baseline: None,
         figures: BTreeMap::new(),
         notes: Vec::new(),
     }

@@ -1,0 +1,24 @@
+//! What is ordinary, by the card of a model: one scale for the scores of all detectors, and what is judged on it.
+//!
+//! * [`Scale`] says of a raw score how rare it is among ordinary flows. Host, evaluation and browser use this one
+//!   definition.
+//! * [`Rule`] is a threshold as a person gives it (alerts per day, false-positive rate, percentile, score).
+//! * [`severity`] follows the scale.
+//! * [`fused`] puts several detectors together.
+//! * [`drift`] tells how far traffic has moved away from the rows of the training.
+//!
+//! This crate does no I/O, knows no store and no detector, and computes logarithms by code of its own (`libm`), so that
+//! host and browser agree to the last bit.
+
+pub mod drift;
+pub mod fused;
+mod rule;
+mod scale;
+mod severity;
+
+pub use rule::{Rule, RuleError};
+pub use scale::{Scale, fit_tail};
+pub use severity::severity;
+
+#[cfg(test)]
+mod tests;
