@@ -14,6 +14,7 @@ pub mod card;
 mod grow;
 pub mod half_space_trees;
 pub mod iforest;
+pub mod lstm_autoencoder;
 pub mod metrics;
 mod preparation;
 pub mod report;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::preparation::{Common, TrainError, Trained};
 use crate::watch::Watch;
-use crate::{half_space_trees, iforest};
+use crate::{half_space_trees, iforest, lstm_autoencoder};
 
 /// What to train on: flows taken for ordinary.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,8 @@ pub enum Training {
     Iforest(iforest::TrainOptions),
     /// Half-space trees.
     HalfSpaceTrees(half_space_trees::TrainOptions),
+    /// LSTM autoencoder.
+    LstmAutoencoder(lstm_autoencoder::TrainOptions),
 }
 
 impl Training {
@@ -35,6 +37,7 @@ impl Training {
         match self {
             Self::Iforest(_) => "iforest",
             Self::HalfSpaceTrees(_) => "half-space-trees",
+            Self::LstmAutoencoder(_) => "lstm-autoencoder",
         }
     }
 
@@ -43,6 +46,7 @@ impl Training {
         match self {
             Self::Iforest(options) => &mut options.common,
             Self::HalfSpaceTrees(options) => &mut options.common,
+            Self::LstmAutoencoder(options) => &mut options.common,
         }
     }
 
@@ -54,6 +58,7 @@ impl Training {
         let mut trained = match self {
             Self::Iforest(options) => iforest::train(flows.rows, options, watch),
             Self::HalfSpaceTrees(options) => half_space_trees::train(flows.rows, options),
+            Self::LstmAutoencoder(options) => lstm_autoencoder::train(flows, options, watch),
         }?;
         trained.describe(flows.rows, flows.identities);
         trained.card.detector = Some(trained.detector.to_owned());
@@ -74,6 +79,7 @@ mod tests {
                 ..Default::default()
             }),
             Training::HalfSpaceTrees(half_space_trees::TrainOptions::default()),
+            Training::LstmAutoencoder(lstm_autoencoder::TrainOptions::default()),
         ] {
             let json = serde_json::to_value(&training).unwrap();
             assert_eq!(json["method"], training.method());

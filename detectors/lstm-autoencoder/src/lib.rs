@@ -1,0 +1,32 @@
+//! LSTM autoencoder: a flow is anomalous when a network that learned ordinary flows, each after those that its source
+//! had before, cannot reconstruct it.
+//!
+//! Encoder and decoder are long short-term memories (Hochreiter and Schmidhuber 1997; as autoencoders Srivastava et
+//! al. 2015, for anomalies Malhotra et al. 2016). Both run along the window of a flow, at most eight flows of one
+//! source with the flow itself last; between them every flow must pass through a code of few numbers. What the flows
+//! before say already needs no place in the code, and a window of one is a window like any other. The score is the
+//! weighted error of the reconstruction of the last flow.
+//!
+//! The model is stored as ONNX. This crate reads the weights from it and computes the graph itself: a runtime for any
+//! ONNX model takes sixteen times the space and a multiple of the time.
+//!
+//! It must never panic on an artifact or a row, whatever their bytes; its scores must not depend on the machine nor on
+//! how rows are cut into blocks: no function of a platform's maths library is called, and sums have a fixed order.
+//!
+//! Start with [`Autoencoder`], which owns a [`Network`](network) and the [`Histories`](histories) of the sources;
+//! [`artifact`] says what is stored, [`component`] makes a NetSage detector of it.
+
+pub mod artifact;
+mod autoencoder;
+pub mod component;
+mod graph;
+mod histories;
+pub mod maths;
+mod network;
+mod product;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+pub use artifact::{ArtifactError, Encoding, InputColumn, Layer, Memory, Model, WINDOW};
+pub use autoencoder::{Autoencoder, RowError, SOURCE_COLUMN};
