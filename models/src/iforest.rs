@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use ndarray::Array2;
-use netsage_iforest::{Forest, InputColumn, Model};
+use ndarray::{Array2, ArrayView1};
+use netsage_iforest::{Forest, InputColumn, Model, Planes, scaled};
 use netsage_schema::Rows;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
@@ -22,9 +22,13 @@ pub struct TrainOptions {
     pub trees: usize,
     /// Training rows per tree, 2 to 2^20; fewer when there are fewer.
     pub subsample: usize,
-    /// Greatest height of a tree; the binary logarithm of the rows per tree, rounded up, when absent. Higher
-    /// trees tell rare ordinary flows apart better, and cost size and time.
-    pub height_limit: Option<u32>,
+    /// Greatest height of a tree, 1 to 64.
+    pub height_limit: u32,
+    /// A node with a smaller share of its tree's rows is not split, 0 to 1. What such a split would tell apart is
+    /// mostly chance; without it a tree can be higher where rows crowd, at the same size.
+    pub least_share: f64,
+    /// Columns that a split weighs: 1 for plain splits, more for extended ones (Hariri, Kind and Brunner, 2019).
+    pub columns_per_split: usize,
     /// Whether rows that are equal in every column count once. Flood-like repetitions otherwise make their own
     /// kind of flow ordinary.
     pub remove_duplicates: bool,
@@ -37,7 +41,9 @@ impl Default for TrainOptions {
         Self {
             trees: 100,
             subsample: 20_000,
-            height_limit: None,
+            height_limit: 20,
+            least_share: 0.001_6,
+            columns_per_split: 1,
             remove_duplicates: true,
             common: Common::default(),
         }
@@ -81,22 +87,28 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
     }
 
     let subsample = options.subsample.min(table.nrows());
-    let height_limit = options
-        .height_limit
-        .unwrap_or_else(|| subsample.next_power_of_two().ilog2());
+    let rules = grow::Rules {
+        height_limit: options.height_limit,
+        least_rows: ((subsample as f64 * options.least_share).ceil() as usize).max(2),
+        columns_per_split: options.columns_per_split.min(columns.len()),
+    };
+    let ranges = table.columns().into_iter().map(range).collect();
+    let extended = rules.columns_per_split > 1;
+    let table = if extended { table.mapv(scaled) } else { table };
     let mut indices: Vec<u32> = (0..table.nrows())
         .map(|index| {
             u32::try_from(index).expect("rows of 100 bytes and more fill the memory before 2^32 of them")
         })
         .collect();
     let mut trees = Vec::with_capacity(options.trees);
+    let mut terms = Vec::new();
     for grown in 0..options.trees {
         watch.step(grown as u64, options.trees as u64, format_args!("trees"));
         if watch.interrupted() {
             return Err(TrainError::Interrupted);
         }
         let (sample, _) = indices.partial_shuffle(&mut random, subsample);
-        trees.push(grow::tree(&table, sample, height_limit, &mut random));
+        trees.push(grow::tree(&table, sample, rules, &mut random, &mut terms));
     }
     watch.step(options.trees as u64, options.trees as u64, format_args!("trees"));
 
@@ -105,6 +117,11 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
         columns,
         subsample: u32::try_from(subsample).expect("the options limit it to 2^20"),
         trees,
+        ranges,
+        planes: extended.then_some(Planes {
+            columns_per_split: rules.columns_per_split as u8,
+            terms,
+        }),
     };
     let forest = Forest::new(&model).map_err(|error| TrainError::Artifact(error.to_string()))?;
     let mut scores = Vec::with_capacity(held_out.len());
@@ -132,10 +149,24 @@ fn check_options(rows: &Rows, options: &TrainOptions) -> Result<(), TrainError> 
             options.subsample,
         ));
     }
-    if let Some(height @ (0 | 65..)) = options.height_limit {
-        return Err(TrainError::option("height_limit", "1 to 64", height));
+    if !(1..=64).contains(&options.height_limit) {
+        return Err(TrainError::option("height_limit", "1 to 64", options.height_limit));
+    }
+    if !(0.0..=1.0).contains(&options.least_share) {
+        return Err(TrainError::option("least_share", "0 to 1", options.least_share));
+    }
+    if !(1..=255).contains(&options.columns_per_split) {
+        let columns = options.columns_per_split;
+        return Err(TrainError::option("columns_per_split", "1 to 255", columns));
     }
     options.common.check(rows)
+}
+
+/// The least and the largest of some values.
+fn range(values: ArrayView1<'_, f32>) -> [f32; 2] {
+    values.iter().fold([f32::MAX, f32::MIN], |[low, high], &value| {
+        [low.min(value), high.max(value)]
+    })
 }
 
 /// Ranks in place of codes, as the forest compares them.

@@ -3,8 +3,8 @@
 use ndarray::{ArrayView1, ArrayView2, Axis};
 use netsage_detector_sdk::{Contribution, Explanation};
 
-use crate::artifact::{ArtifactError, InputColumn, Model, Reader, TreeShape};
-use crate::maths::{exp2, expected_path_lengths};
+use crate::artifact::{ArtifactError, InputColumn, Model, Reader, Tail, TreeShape};
+use crate::maths::{exp2, expected_path_lengths, scaled, shortened};
 use crate::trees::{LANES, Lanes, Trees};
 
 /// Largest number of training rows per tree.
@@ -47,6 +47,8 @@ pub enum RowError {
 pub struct Forest {
     schema: String,
     columns: Vec<InputColumn>,
+    /// Per column least and largest value in training, ranks for nominal ones; or empty.
+    ranges: Vec<[f32; 2]>,
     trees: Trees,
     /// Path length expected in a tree: `c(psi)`.
     normal_path_length: f64,
@@ -65,6 +67,10 @@ impl Forest {
             model.columns.clone(),
             model.subsample,
             (model.trees.len(), nodes),
+            Tail {
+                ranges: model.ranges.clone(),
+                planes: model.planes.clone(),
+            },
             |shape| {
                 if let Some(next) = shapes.next() {
                     shape.clone_from(next);
@@ -80,8 +86,9 @@ impl Forest {
     /// [`ArtifactError`], whatever the bytes are; nothing panics.
     pub fn decode(artifact: &[u8]) -> Result<Self, ArtifactError> {
         let (mut reader, head) = Reader::new(artifact)?;
-        let counts = (head.trees, reader.count_nodes(head.trees)?);
-        Self::build(head.schema, head.columns, head.subsample, counts, |shape| {
+        let (nodes, tail) = reader.look_ahead(head.trees)?;
+        let counts = (head.trees, nodes);
+        Self::build(head.schema, head.columns, head.subsample, counts, tail, |shape| {
             reader.read_tree(shape)
         })
     }
@@ -92,6 +99,7 @@ impl Forest {
         columns: Vec<InputColumn>,
         subsample: u32,
         (count, nodes): (usize, usize),
+        tail: Tail,
         mut next: impl FnMut(&mut TreeShape) -> Result<(), ArtifactError>,
     ) -> Result<Self, ArtifactError> {
         let content = |text: String| Err(ArtifactError::Content(text));
@@ -112,6 +120,17 @@ impl Forest {
                 column.name, column.typical
             ));
         }
+        let ordered = |[low, high]: &&[f32; 2]| low.is_finite() && high.is_finite() && low <= high;
+        if let Some([low, high]) = tail.ranges.iter().find(|range| !ordered(range)) {
+            return content(format!("a column with values from {low} to {high}"));
+        }
+        if !tail.ranges.is_empty() && tail.ranges.len() != columns.len() {
+            return content(format!(
+                "ranges of {} columns instead of {}",
+                tail.ranges.len(),
+                columns.len()
+            ));
+        }
         let expected = expected_path_lengths(subsample);
         let mut trees = Trees::with_capacity(nodes);
         let mut shape = TreeShape::default();
@@ -119,9 +138,13 @@ impl Forest {
             next(&mut shape)?;
             trees.push(&shape, columns.len(), subsample, &expected)?;
         }
+        if let Some(planes) = tail.planes {
+            trees.extend(planes, columns.len())?;
+        }
         Ok(Self {
             schema,
             columns,
+            ranges: tail.ranges,
             trees,
             normal_path_length: expected[subsample as usize],
         })
@@ -171,44 +194,52 @@ impl Forest {
         let groups = part.nrows() / LANES;
         if groups > 0 {
             let mut lanes: Vec<Lanes<WIDTH>> = vec![[[0.0; WIDTH]; LANES]; groups];
+            let mut hazards = vec![[0.0f64; LANES]; groups];
             for (index, row) in part.rows().into_iter().take(groups * LANES).enumerate() {
-                self.ranked(first_row + index, &row, &mut lanes[index / LANES][index % LANES])?;
+                let (group, lane) = (index / LANES, index % LANES);
+                hazards[group][lane] = self.prepare(first_row + index, row, &mut lanes[group][lane])?;
             }
             let mut totals = vec![[0.0f64; LANES]; groups];
             self.trees.add_path_lengths(&lanes, &mut totals);
-            scores.extend(totals.iter().flatten().map(|&total| self.score_of(total)));
+            let rows = totals.iter().flatten().zip(hazards.iter().flatten());
+            scores.extend(rows.map(|(&total, &hazard)| self.score_of(total, hazard)));
         }
         // Too few rows to keep the lanes busy.
-        let mut ranked = [0.0; WIDTH];
+        let mut prepared = [0.0; WIDTH];
         for (index, row) in part.rows().into_iter().enumerate().skip(groups * LANES) {
-            self.ranked(first_row + index, &row, &mut ranked)?;
-            scores.push(self.score_of(self.trees.path_length_of(&ranked)));
+            let hazard = self.prepare(first_row + index, row, &mut prepared)?;
+            scores.push(self.score_of(self.trees.path_length_of(&prepared), hazard));
         }
         Ok(())
     }
 
-    /// The score of a row whose path lengths sum to `total`.
-    fn score_of(&self, total: f64) -> f32 {
-        exp2(-total / self.trees.len() as f64 / self.normal_path_length) as f32
+    /// The path length of a row whose path lengths in the trees sum to `total`.
+    fn path_length(&self, total: f64, hazard: f64) -> f64 {
+        shortened(total / self.trees.len() as f64, hazard)
     }
 
-    /// For each row the columns that brought it closer to the root than rows are on average, at most `limit` of
+    fn score_of(&self, total: f64, hazard: f64) -> f32 {
+        exp2(-self.path_length(total, hazard) / self.normal_path_length) as f32
+    }
+
+    /// For each row the columns that brought it closer to the root than a typical value would have, at most `limit` of
     /// them, the largest first.
     ///
-    /// Each split on a row's path changes the path length that is expected of it; what the splits of a column
-    /// take away, summed over the trees, is the column's contribution. Weights are shares of all that was taken
-    /// away.
+    /// The contribution of a column is by how much the path grows when its value is replaced by the typical one.
+    /// Weights are shares of all such growth.
     ///
     /// # Errors
     /// [`RowError`].
     pub fn explain_block(&self, values: &[f32], rows: usize, limit: usize) -> Result<Explanation, RowError> {
         let table = self.table(values, rows)?;
         let mut explanation = Explanation::default();
-        let mut ranked = vec![0.0; self.columns.len()];
         for (index, row) in table.rows().into_iter().enumerate() {
-            self.ranked(index, &row, &mut ranked)?;
-            let contributions = self.path_contributions(&ranked);
-            let taken_away: f64 = contributions.iter().filter(|&&share| share > 0.0).sum();
+            let contributions = if self.columns.len() <= 64 {
+                self.contributions::<64>(index, row)?
+            } else {
+                self.contributions::<256>(index, row)?
+            };
+            let grown: f64 = contributions.iter().filter(|&&share| share > 0.0).sum();
             let mut order: Vec<usize> = (0..contributions.len())
                 .filter(|&column| contributions[column] > 0.0)
                 .collect();
@@ -217,11 +248,44 @@ impl Forest {
             explanation.push_row(order.into_iter().map(|column| Contribution {
                 column,
                 // Rounded down a little: the shares of a row must not sum to more than 1.
-                weight: (contributions[column] / taken_away * (1.0 - 1e-6)) as f32,
+                weight: (contributions[column] / grown * (1.0 - 1e-6)) as f32,
                 typical: self.columns[column].typical,
             }));
         }
         Ok(explanation)
+    }
+
+    /// By how much the path of a row grows with the typical value in each column.
+    fn contributions<const WIDTH: usize>(
+        &self,
+        index: usize,
+        row: ArrayView1<'_, f32>,
+    ) -> Result<Vec<f64>, RowError> {
+        let columns = self.columns.len();
+        // The row itself, then the row with each column replaced; lanes that are left over stay empty.
+        let groups = (columns + 1).div_ceil(LANES);
+        let mut lanes: Vec<Lanes<WIDTH>> = vec![[[0.0; WIDTH]; LANES]; groups];
+        let mut totals = vec![[0.0f64; LANES]; groups];
+        let mut hazards = vec![0.0; columns + 1];
+        let mut changed = row.to_owned();
+        for variant in 0..=columns {
+            if let Some(column) = variant.checked_sub(1) {
+                changed[column] = self.columns[column].typical;
+            }
+            let lane = &mut lanes[variant / LANES][variant % LANES];
+            hazards[variant] = self.prepare(index, changed.view(), lane)?;
+            if let Some(column) = variant.checked_sub(1) {
+                changed[column] = row[column];
+            }
+        }
+        self.trees.add_path_lengths(&lanes, &mut totals);
+        let mut lengths = totals
+            .iter()
+            .flatten()
+            .zip(&hazards)
+            .map(|(&total, &hazard)| self.path_length(total, hazard));
+        let own = lengths.next().unwrap_or_default();
+        Ok(lengths.map(|length| length - own).collect())
     }
 
     /// Path length that each column took away from a row whose nominal columns hold ranks, mean over the trees.
@@ -256,9 +320,14 @@ impl Forest {
             })
     }
 
-    /// Copies a row, with ranks instead of codes in nominal columns.
-    fn ranked(&self, index: usize, row: &ArrayView1<'_, f32>, copy: &mut [f32]) -> Result<(), RowError> {
-        for ((column, &value), copy) in self.columns.iter().zip(*row).zip(copy) {
+    /// Copies a row as the trees compare it: ranks instead of codes in nominal columns, all on one scale for extended
+    /// splits. Gives its hazard.
+    ///
+    /// A tree knows nothing of what lies beyond the values that it was grown from; were the row among them, every
+    /// split by a column in which it lies apart could isolate it. Splits choose columns evenly, so each step does so
+    /// with a probability of the columns in which it lies apart, as a share of all columns.
+    fn prepare(&self, index: usize, row: ArrayView1<'_, f32>, copy: &mut [f32]) -> Result<f64, RowError> {
+        for ((column, &value), copy) in self.columns.iter().zip(row).zip(&mut *copy) {
             *copy = match &column.ranks {
                 None => value,
                 Some(ranks) => {
@@ -274,6 +343,30 @@ impl Forest {
                 }
             };
         }
-        Ok(())
+        let mut apart = 0.0f32;
+        for ((&value, &[low, high]), column) in copy.iter().zip(&self.ranges).zip(&self.columns) {
+            if value < low || value > high {
+                apart += apartness(value, low, high, column.ranks.is_some());
+            }
+        }
+        if self.trees.are_extended() {
+            for value in &mut copy[..self.columns.len()] {
+                *value = scaled(*value);
+            }
+        }
+        Ok(f64::from(apart) / self.columns.len() as f64)
     }
+}
+
+/// How far apart a value is that training did not reach, 0 to 1: twice the largest or half the least, and whatever is
+/// further, is all apart. So is a term that training never saw.
+#[cold]
+fn apartness(value: f32, low: f32, high: f32, nominal: bool) -> f32 {
+    let (gap, end) = if value > high {
+        (value - high, high.abs())
+    } else {
+        (2.0 * (low - value), low.abs())
+    };
+    // Where the end is 0 every gap is wide.
+    if nominal || gap >= end { 1.0 } else { gap / end }
 }

@@ -17,6 +17,6 @@ mod maths;
 mod tests;
 mod trees;
 
-pub use artifact::{ArtifactError, InputColumn, LEAF, Model, TreeShape};
+pub use artifact::{ArtifactError, InputColumn, LEAF, Model, Planes, Term, TreeShape};
 pub use forest::{Forest, RowError};
-pub use maths::expected_path_length;
+pub use maths::{expected_path_length, scaled};

@@ -52,6 +52,48 @@ pub(crate) fn exp2(exponent: f64) -> f64 {
     series * power
 }
 
+/// The binary logarithm of a positive, normal number.
+pub(crate) fn log2(value: f64) -> f64 {
+    // ln(m) = 2 artanh((m - 1) / (m + 1)); at |s| <= 0.1716 the first power left out is below 2^-60.
+    const TERMS: u32 = 12;
+    let bits = value.to_bits();
+    let mut exponent = f64::from((bits >> 52) as u16 & 0x7ff) - 1_023.0;
+    let mut mantissa = f64::from_bits(bits & ((1 << 52) - 1) | 1.0f64.to_bits());
+    if mantissa > std::f64::consts::SQRT_2 {
+        mantissa /= 2.0;
+        exponent += 1.0;
+    }
+    let s = (mantissa - 1.0) / (mantissa + 1.0);
+    let mut series = 0.0;
+    let mut term = TERMS;
+    while term > 0 {
+        term -= 1;
+        series = series * s * s + 1.0 / f64::from(2 * term + 1);
+    }
+    exponent + 2.0 * s * series / std::f64::consts::LN_2
+}
+
+/// Steps until a row is isolated, when that happens by chance with probability `hazard` at every step and at the
+/// latest after `steps`: `(1 - (1 - hazard)^steps) / hazard`.
+pub(crate) fn shortened(steps: f64, hazard: f64) -> f64 {
+    if hazard <= 0.0 {
+        return steps;
+    }
+    // At a hazard of 1 the logarithm would be infinite; what is left out here is below a thousandth of a step.
+    let hazard = hazard.min(0.999);
+    (1.0 - exp2(steps * log2(1.0 - hazard))) / hazard
+}
+
+/// The scale on which training draws thresholds and extended splits add up columns: `log2(1 + 1000 |v|)`, straight
+/// between powers of two, with the sign of `v`. Sizes, rates and times span many orders of magnitude.
+pub fn scaled(value: f32) -> f32 {
+    const ONE: u32 = 1.0f32.to_bits();
+    const BINADE: f32 = (1u32 << 23) as f32;
+    let magnitude = 1.0 + (value.abs() * 1_000.0).min(f32::MAX);
+    // The bits of a positive float, read as a number, count binades and the way through the last one.
+    (((magnitude.to_bits() - ONE) as f32) / BINADE).copysign(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +118,37 @@ mod tests {
                 table[rows as usize].to_bits()
             );
         }
+    }
+
+    #[test]
+    fn logarithms_are_right_to_the_last_digits() {
+        for step in 1..40_000u32 {
+            let value = f64::from(step) / 997.0;
+            let (found, expected) = (log2(value), value.log2());
+            assert!((found - expected).abs() < 4.0 * f64::EPSILON * expected.abs().max(1.0), "log2 {value}");
+        }
+    }
+
+    #[test]
+    fn a_hazard_shortens_paths() {
+        assert_eq!(shortened(12.5, 0.0), 12.5);
+        // 1 + 1/2 + 1/4
+        assert!((shortened(3.0, 0.5) - 1.75).abs() < 1e-12);
+        assert!((shortened(14.0, 1.0) - 1.0).abs() < 0.01);
+        assert_eq!(shortened(0.0, 0.3), 0.0);
+    }
+
+    #[test]
+    fn the_scale_rises_and_is_close_to_the_logarithm() {
+        let mut last = f32::NEG_INFINITY;
+        for step in -50_000i32..50_000 {
+            let value = step as f32 / 700.0;
+            let exact = (1.0 + value.abs() * 1_000.0).log2().copysign(value);
+            let found = scaled(value);
+            assert!((found - exact).abs() < 0.09 && found >= last, "{value}: {found} instead of {exact}");
+            last = found;
+        }
+        assert!(scaled(f32::MAX).is_finite() && scaled(f32::MIN).is_finite());
     }
 
     #[test]

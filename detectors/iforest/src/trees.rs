@@ -1,6 +1,6 @@
 //! The trees of a forest, laid out for descending along many paths at once.
 
-use crate::artifact::{ArtifactError, LEAF, TreeShape};
+use crate::artifact::{ArtifactError, LEAF, Planes, Term, TreeShape};
 
 /// Paths that are descended side by side. Each step of one waits for the step before it; eight in turn keep the
 /// processor busy meanwhile. In a block they are eight rows in one tree, for a row alone one row in eight trees.
@@ -10,8 +10,14 @@ pub(crate) const LANES: usize = 8;
 /// index into a row needs a check.
 pub(crate) type Lanes<const WIDTH: usize> = [[f32; WIDTH]; LANES];
 
-/// Deepest tree that is accepted. Training limits the height to about 20.
+/// Steps after which it is looked whether all lanes have arrived.
+const STEPS_AT_ONCE: u32 = 4;
+
+/// Deepest tree that is accepted. Training limits the height to 20 unless told otherwise.
 const MAX_HEIGHT: u32 = 64;
+
+/// Largest weight of a column in an extended split: sums of scaled values stay far from the largest number.
+const LARGEST_WEIGHT: f32 = 1e6;
 
 /// Most nodes of all trees: a link is stored in 24 bits.
 const MAX_NODES: usize = 1 << 24;
@@ -63,6 +69,9 @@ pub(crate) struct Trees {
     path_lengths: Vec<f32>,
     roots: Vec<u32>,
     heights: Vec<u32>,
+    /// The sums of extended splits, in the order of the splits, `columns_per_split` each. Empty for plain ones.
+    terms: Vec<Term>,
+    columns_per_split: usize,
 }
 
 impl Trees {
@@ -167,21 +176,64 @@ impl Trees {
         Ok(())
     }
 
+    /// Makes the splits extended ones, when all trees are there.
+    pub(crate) fn extend(&mut self, planes: Planes, width: usize) -> Result<(), ArtifactError> {
+        let content = |text: String| Err(ArtifactError::Content(text));
+        let columns_per_split = usize::from(planes.columns_per_split);
+        let splits = (self.nodes.len() - self.roots.len()) / 2;
+        if columns_per_split < 2 || planes.terms.len() != splits * columns_per_split {
+            return content(format!(
+                "{} terms do not make {splits} splits by {columns_per_split} columns",
+                planes.terms.len()
+            ));
+        }
+        let sound = |term: &&Term| usize::from(term.column) < width && term.weight.abs() <= LARGEST_WEIGHT;
+        if let Some(term) = planes.terms.iter().find(|term| !sound(term)) {
+            return content(format!(
+                "a split weighs column {} of {width} with {}",
+                term.column, term.weight
+            ));
+        }
+        self.terms = planes.terms;
+        self.columns_per_split = columns_per_split;
+        Ok(())
+    }
+
+    /// Whether splits are by a weighted sum of columns.
+    pub(crate) fn are_extended(&self) -> bool {
+        !self.terms.is_empty()
+    }
+
     /// Adds the path lengths of each row to `totals`, tree by tree: a tree stays in the cache for all rows.
     pub(crate) fn add_path_lengths<const WIDTH: usize>(
         &self,
         groups: &[Lanes<WIDTH>],
         totals: &mut [[f64; LANES]],
     ) {
+        if self.are_extended() {
+            for (row, total) in groups.iter().flatten().zip(totals.iter_mut().flatten()) {
+                *total += self.path_length_of(row);
+            }
+            return;
+        }
         let nodes = self.nodes.as_slice();
         for (&root, &height) in self.roots.iter().zip(&self.heights) {
             for (group, totals) in groups.iter().zip(&mut *totals) {
                 let mut at = [root; LANES];
-                for _ in 0..height {
-                    for (at, row) in at.iter_mut().zip(group) {
-                        let node = nodes[*at as usize];
-                        // WIDTH is a power of two above every column: the remainder changes nothing.
-                        *at = node.child_for(row[node.column() % WIDTH]);
+                let mut steps = 0;
+                while steps < height {
+                    let before = at;
+                    for _ in 0..STEPS_AT_ONCE {
+                        for (at, row) in at.iter_mut().zip(group) {
+                            let node = nodes[*at as usize];
+                            // WIDTH is a power of two above every column: the remainder changes nothing.
+                            *at = node.child_for(row[node.column() % WIDTH]);
+                        }
+                    }
+                    steps += STEPS_AT_ONCE;
+                    // A leaf leads to itself: where nothing has moved, all have arrived.
+                    if at == before {
+                        break;
                     }
                 }
                 for (total, leaf) in totals.iter_mut().zip(at) {
@@ -193,6 +245,12 @@ impl Trees {
 
     /// The sum of a row's path lengths, added in the order of the trees, as [`Trees::add_path_lengths`] does.
     pub(crate) fn path_length_of<const WIDTH: usize>(&self, row: &[f32; WIDTH]) -> f64 {
+        if self.are_extended() {
+            let trees = self.roots.iter().enumerate();
+            return trees.fold(0.0, |total, (tree, &root)| {
+                total + f64::from(self.path_lengths[self.extended_leaf(tree, root as usize, row)])
+            });
+        }
         let nodes = self.nodes.as_slice();
         let mut total = 0.0;
         for (roots, heights) in self.roots.chunks(LANES).zip(self.heights.chunks(LANES)) {
@@ -211,6 +269,24 @@ impl Trees {
             }
         }
         total
+    }
+
+    /// The leaf of tree number `tree` where a row ends.
+    fn extended_leaf(&self, tree: usize, root: usize, row: &[f32]) -> usize {
+        let mut at = root;
+        loop {
+            let node = self.nodes[at];
+            if node.is_leaf() {
+                return at;
+            }
+            // Every tree before has one node more than twice its splits, and so has this one up to here.
+            let split = (node.first_child() as usize - 1 - tree) / 2;
+            let terms = &self.terms[split * self.columns_per_split..][..self.columns_per_split];
+            let sum = terms.iter().fold(0.0, |sum, term| {
+                sum + term.weight * row[usize::from(term.column)]
+            });
+            at = node.child_for(sum) as usize;
+        }
     }
 
     /// Path lengths expected of a row about which nothing is known, one of each tree: the means over the training rows.
