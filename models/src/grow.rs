@@ -120,7 +120,8 @@ fn choose_plane(
 ) -> Option<Split> {
     let mut plane = Vec::with_capacity(columns_per_split);
     while plane.len() < columns_per_split {
-        let Some((column, [smallest, largest])) = varying_column(table, rows, plane.len(), candidates, random)
+        let Some((column, [smallest, largest])) =
+            varying_column(table, rows, plane.len(), candidates, random)
         else {
             break;
         };
@@ -130,7 +131,13 @@ fn choose_plane(
         });
     }
     // Every split has the same number of terms; these weigh nothing.
-    plane.resize(columns_per_split, Term { column: 0, weight: 0.0 });
+    plane.resize(
+        columns_per_split,
+        Term {
+            column: 0,
+            weight: 0.0,
+        },
+    );
     let [smallest, largest] = extremes(rows.iter().map(|&row| sum(table, row, &plane)));
     if smallest >= largest {
         return None;
@@ -148,9 +155,10 @@ fn sum(table: &Array2<f32>, row: u32, plane: &[Term]) -> f32 {
 }
 
 fn extremes(values: impl Iterator<Item = f32>) -> [f32; 2] {
-    values.fold([f32::INFINITY, f32::NEG_INFINITY], |[smallest, largest], value| {
-        [smallest.min(value), largest.max(value)]
-    })
+    values.fold(
+        [f32::INFINITY, f32::NEG_INFINITY],
+        |[smallest, largest], value| [smallest.min(value), largest.max(value)],
+    )
 }
 
 /// A number from the standard normal distribution (Box and Muller, 1958).

@@ -22,8 +22,9 @@ pub struct TrainOptions {
     pub trees: usize,
     /// Training rows per tree, 2 to 2^20; fewer when there are fewer.
     pub subsample: usize,
-    /// Greatest height of a tree, 1 to 64.
-    pub height_limit: u32,
+    /// Greatest height of a tree, 1 to 64; five more than the binary logarithm of the rows per tree when absent, since
+    /// ordinary rows crowd, and need more than that to be told apart.
+    pub height_limit: Option<u32>,
     /// A node with a smaller share of its tree's rows is not split, 0 to 1. What such a split would tell apart is
     /// mostly chance; without it a tree can be higher where rows crowd, at the same size.
     pub least_share: f64,
@@ -41,7 +42,7 @@ impl Default for TrainOptions {
         Self {
             trees: 100,
             subsample: 20_000,
-            height_limit: 20,
+            height_limit: None,
             least_share: 0.001_6,
             columns_per_split: 1,
             remove_duplicates: true,
@@ -88,7 +89,9 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
 
     let subsample = options.subsample.min(table.nrows());
     let rules = grow::Rules {
-        height_limit: options.height_limit,
+        height_limit: options
+            .height_limit
+            .unwrap_or_else(|| subsample.next_power_of_two().ilog2() + 5),
         least_rows: ((subsample as f64 * options.least_share).ceil() as usize).max(2),
         columns_per_split: options.columns_per_split.min(columns.len()),
     };
@@ -149,8 +152,8 @@ fn check_options(rows: &Rows, options: &TrainOptions) -> Result<(), TrainError> 
             options.subsample,
         ));
     }
-    if !(1..=64).contains(&options.height_limit) {
-        return Err(TrainError::option("height_limit", "1 to 64", options.height_limit));
+    if let Some(height @ (0 | 65..)) = options.height_limit {
+        return Err(TrainError::option("height_limit", "1 to 64", height));
     }
     if !(0.0..=1.0).contains(&options.least_share) {
         return Err(TrainError::option("least_share", "0 to 1", options.least_share));

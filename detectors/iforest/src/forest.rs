@@ -288,26 +288,6 @@ impl Forest {
         Ok(lengths.map(|length| length - own).collect())
     }
 
-    /// Path length that each column took away from a row whose nominal columns hold ranks, mean over the trees.
-    /// Their sum is the mean path length of the training rows less that of the row.
-    pub(crate) fn path_contributions(&self, ranked: &[f32]) -> Vec<f64> {
-        let mut contributions = vec![0.0; self.columns.len()];
-        self.trees
-            .walk(ranked, |column, taken_away| contributions[column] += taken_away);
-        let trees = self.trees.len() as f64;
-        contributions
-            .iter_mut()
-            .for_each(|contribution| *contribution /= trees);
-        contributions
-    }
-
-    /// Path length expected of a row about which nothing is known.
-    #[cfg(test)]
-    pub(crate) fn mean_path_length(&self) -> f64 {
-        let sum: f64 = self.trees.mean_path_lengths().map(f64::from).sum();
-        sum / self.trees.len() as f64
-    }
-
     fn table<'a>(&self, values: &'a [f32], rows: usize) -> Result<ArrayView2<'a, f32>, RowError> {
         let columns = self.columns.len();
         ArrayView2::from_shape((rows, columns), values)

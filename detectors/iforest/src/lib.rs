@@ -2,7 +2,10 @@
 //!
 //! The score of a row is `2^(-E[h] / c(psi))`: `E[h]` is the mean depth at which the trees isolate it, and
 //! `c(psi)` the depth expected in a tree over `psi` rows. It lies between 0 and 1, higher meaning more
-//! anomalous. The forest comes from the artifact; this crate grows none (that is `netsage-models`).
+//! anomalous. A row with values beyond those of training has a shorter path than the trees alone give it (they know
+//! nothing of what lies there): at every step it may be isolated by a split of such a column.
+//!
+//! Splits are by one column, or by a weighted sum of several (Hariri, Kind and Brunner, 2019). The forest comes from the artifact; this crate grows none (that is `netsage-models`).
 //!
 //! It must never panic on an artifact or a row, whatever their bytes, and its scores must not depend on
 //! the machine: sums have a fixed order, and no function of a platform's maths library is called.

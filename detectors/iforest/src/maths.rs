@@ -125,7 +125,10 @@ mod tests {
         for step in 1..40_000u32 {
             let value = f64::from(step) / 997.0;
             let (found, expected) = (log2(value), value.log2());
-            assert!((found - expected).abs() < 4.0 * f64::EPSILON * expected.abs().max(1.0), "log2 {value}");
+            assert!(
+                (found - expected).abs() < 4.0 * f64::EPSILON * expected.abs().max(1.0),
+                "log2 {value}"
+            );
         }
     }
 
@@ -145,7 +148,10 @@ mod tests {
             let value = step as f32 / 700.0;
             let exact = (1.0 + value.abs() * 1_000.0).log2().copysign(value);
             let found = scaled(value);
-            assert!((found - exact).abs() < 0.09 && found >= last, "{value}: {found} instead of {exact}");
+            assert!(
+                (found - exact).abs() < 0.09 && found >= last,
+                "{value}: {found} instead of {exact}"
+            );
             last = found;
         }
         assert!(scaled(f32::MAX).is_finite() && scaled(f32::MIN).is_finite());

@@ -4,7 +4,9 @@ use netsage_detector_sdk::{Block, Detector as _, Error};
 use proptest::prelude::*;
 
 use crate::component::IsolationForest;
-use crate::{ArtifactError, Forest, InputColumn, LEAF, Model, TreeShape, expected_path_length};
+use crate::{
+    ArtifactError, Forest, InputColumn, LEAF, Model, Planes, Term, TreeShape, expected_path_length, scaled,
+};
 
 const COLUMNS: usize = 4;
 const SUBSAMPLE: u32 = 64;
@@ -30,7 +32,28 @@ fn tree(choices: &[(bool, u8, f32)]) -> TreeShape {
     shape
 }
 
+/// Forests of both versions: plain, with ranges, with extended splits.
 fn model() -> impl Strategy<Value = Model> {
+    let term = (0..COLUMNS as u8, -2.0..2.0f32).prop_map(|(column, weight)| Term { column, weight });
+    let terms = prop::collection::vec(term, 3 * 6 * SUBSAMPLE as usize);
+    let range = (-4.0..0.0f32, 0.0..4.0f32).prop_map(|(low, high)| [low, high]);
+    let ranges = prop::option::of(prop::collection::vec(range, COLUMNS));
+    (plain(), ranges, prop::option::of(terms)).prop_map(|(mut model, ranges, terms)| {
+        model.ranges = ranges.unwrap_or_default();
+        let splits: usize = model.trees.iter().map(|tree| tree.thresholds.len()).sum();
+        // Without a split there is nothing to extend.
+        model.planes = terms.filter(|_| splits > 0).map(|mut terms| {
+            terms.truncate(3 * splits);
+            Planes {
+                columns_per_split: 3,
+                terms,
+            }
+        });
+        model
+    })
+}
+
+fn plain() -> impl Strategy<Value = Model> {
     let choice = (prop::bool::weighted(0.8), 0..COLUMNS as u8, -4.0..4.0f32);
     prop::collection::vec(prop::collection::vec(choice, 0..40), 1..6).prop_map(|trees| Model {
         schema: "unsw-nb15@1".to_owned(),
@@ -43,6 +66,7 @@ fn model() -> impl Strategy<Value = Model> {
             .collect(),
         subsample: SUBSAMPLE,
         trees: trees.iter().map(|choices| tree(choices)).collect(),
+        ..Model::default()
     })
 }
 
@@ -51,10 +75,14 @@ fn rows() -> impl Strategy<Value = Vec<[f32; COLUMNS]>> {
     prop::collection::vec(row.prop_map(|(a, b, c, code)| [a, b, c, f32::from(code)]), 1..30)
 }
 
-/// The path length of a row, walked node by node as the paper has it.
-fn path_length(shape: &TreeShape, row: &[f32; COLUMNS]) -> f64 {
+/// Values as the trees compare them: ranks for codes.
+fn ranked(row: &[f32; COLUMNS]) -> [f32; COLUMNS] {
     let rank = [1.0, 0.0, 2.0].get(row[3] as usize).copied().unwrap_or(2.0);
-    let row = [row[0], row[1], row[2], rank];
+    [row[0], row[1], row[2], rank]
+}
+
+/// The path length of a row in one tree, walked node by node as the paper has it. `terms` are those of its splits.
+fn path_length_in(shape: &TreeShape, terms: &[Term], row: &[f32; COLUMNS]) -> f64 {
     let (mut node, mut depth) = (0, 0.0);
     loop {
         let splits_before = shape.columns[..node]
@@ -64,9 +92,46 @@ fn path_length(shape: &TreeShape, row: &[f32; COLUMNS]) -> f64 {
         if shape.columns[node] == LEAF {
             return depth + expected_path_length(shape.sizes[node - splits_before]);
         }
-        let right = row[usize::from(shape.columns[node])] >= shape.thresholds[splits_before];
+        let value = if terms.is_empty() {
+            row[usize::from(shape.columns[node])]
+        } else {
+            let sum = |sum: f32, term: &Term| sum + term.weight * scaled(row[usize::from(term.column)]);
+            terms[3 * splits_before..][..3].iter().fold(0.0, sum)
+        };
+        let right = value >= shape.thresholds[splits_before];
         node = 2 * splits_before + 1 + usize::from(right);
         depth += 1.0;
+    }
+}
+
+/// The mean path length of a row, shortened for the columns in which it lies beyond training: step by step.
+fn path_length(model: &Model, row: &[f32; COLUMNS]) -> f64 {
+    let row = ranked(row);
+    let mut terms = model.planes.as_ref().map_or(&[][..], |planes| &planes.terms);
+    let mut sum = 0.0;
+    for shape in &model.trees {
+        sum += path_length_in(shape, terms, &row);
+        terms = terms.get(3 * shape.thresholds.len()..).unwrap_or_default();
+    }
+    let apart = |(column, (&value, &[low, high])): (usize, (&f32, &[f32; 2]))| {
+        let gap = if value > high {
+            (value - high) / high
+        } else {
+            (low - value) / (-low / 2.0)
+        };
+        match value < low || value > high {
+            false => 0.0,
+            true if column == 3 => 1.0,
+            true => gap.clamp(0.0, 1.0),
+        }
+    };
+    let apart: f32 = row.iter().zip(&model.ranges).enumerate().map(apart).sum();
+    let hazard = f64::from(apart) / COLUMNS as f64;
+    let mean = sum / model.trees.len() as f64;
+    match hazard {
+        0.0 => mean,
+        // What is sure to be isolated takes one step; see `maths::shortened` for why it is a little more.
+        _ => (1.0 - (1.0 - hazard.min(0.999)).powf(mean)) / hazard.min(0.999),
     }
 }
 
@@ -78,10 +143,8 @@ proptest! {
         forest.score_block(rows.as_flattened(), rows.len(), &mut scores).unwrap();
         prop_assert_eq!(scores.len(), rows.len());
         for (row, score) in rows.iter().zip(scores) {
-            let sum: f64 = model.trees.iter().map(|shape| path_length(shape, row)).sum();
-            let mean = sum / model.trees.len() as f64;
-            let expected = (-mean / expected_path_length(SUBSAMPLE)).exp2();
-            prop_assert!((f64::from(score) - expected).abs() < 1e-6, "{} instead of {}", score, expected);
+            let expected = (-path_length(&model, row) / expected_path_length(SUBSAMPLE)).exp2();
+            prop_assert!((f64::from(score) - expected).abs() < 1e-5, "{} instead of {}", score, expected);
         }
     }
 
@@ -97,14 +160,23 @@ proptest! {
     }
 
     #[test]
-    fn contributions_sum_to_what_the_path_lost(model in model(), rows in rows()) {
+    fn a_contribution_is_what_the_typical_value_changes(model in model(), rows in rows()) {
         let forest = Forest::new(&model).unwrap();
         for row in rows {
-            let rank = [1.0, 0.0, 2.0].get(row[3] as usize).copied().unwrap_or(2.0);
-            let sum: f64 = forest.path_contributions(&[row[0], row[1], row[2], rank]).iter().sum();
-            let lengths: f64 = model.trees.iter().map(|shape| path_length(shape, &row)).sum();
-            let lost = forest.mean_path_length() - lengths / model.trees.len() as f64;
-            prop_assert!((sum - lost).abs() < 1e-4, "{} instead of {}", sum, lost);
+            let own = path_length(&model, &row);
+            let grown: Vec<f64> = (0..COLUMNS)
+                .map(|column| {
+                    let mut changed = row;
+                    changed[column] = column as f32;
+                    (path_length(&model, &changed) - own).max(0.0)
+                })
+                .collect();
+            let all: f64 = grown.iter().sum();
+            let explanation = forest.explain_block(&row, 1, COLUMNS).unwrap();
+            for entry in explanation.entries() {
+                let expected = grown[entry.column] / all;
+                prop_assert!((f64::from(entry.weight) - expected).abs() < 1e-3 || all < 1e-3);
+            }
         }
     }
 
@@ -148,10 +220,10 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        let mut with_magic = b"NSIFOR\0\x01".to_vec();
-        with_magic.extend(&bytes);
         prop_assert!(Forest::decode(&bytes).is_err());
-        let _ = Forest::decode(&with_magic);
+        for magic in [b"NSIFOR\0\x01", b"NSIFOR\0\x02"] {
+            let _ = Forest::decode(&[&magic[..], &bytes].concat());
+        }
     }
 }
 
@@ -169,6 +241,7 @@ fn smallest() -> Model {
             thresholds: vec![0.5],
             sizes: vec![1, 1],
         }],
+        ..Model::default()
     }
 }
 
@@ -207,6 +280,23 @@ fn a_model_that_is_no_forest_is_refused() {
     check(|model| model.trees[0].sizes = vec![2, 0], "2 rows instead of 2");
     check(|model| model.trees[0].sizes = vec![1, 2], "3 rows instead of 2");
     check(|model| model.trees[0].sizes.push(1), "do not make a tree");
+    check(|model| model.ranges = vec![[1.0, 0.0]], "values from 1 to 0");
+    check(|model| model.ranges = vec![[0.0, f32::NAN]], "to NaN");
+    check(|model| model.ranges = vec![[0.0, 1.0]; 2], "ranges of 2 columns");
+    let planes = |columns_per_split, column, weight| Planes {
+        columns_per_split,
+        terms: vec![Term { column, weight }; 2],
+    };
+    check(
+        |model| model.planes = Some(planes(1, 0, 1.0)),
+        "2 terms do not make 1 splits by 1",
+    );
+    check(
+        |model| model.planes = Some(planes(3, 0, 1.0)),
+        "2 terms do not make 1 splits by 3",
+    );
+    check(|model| model.planes = Some(planes(2, 1, 1.0)), "column 1 of 1");
+    check(|model| model.planes = Some(planes(2, 0, f32::NAN)), "with NaN");
     check(
         |model| {
             let splits = 70;

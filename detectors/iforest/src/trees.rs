@@ -65,7 +65,7 @@ impl Node {
 pub(crate) struct Trees {
     /// The nodes of all trees, one tree after the other.
     nodes: Vec<Node>,
-    /// For a leaf the path length of rows that end there; for a split the mean over its training rows.
+    /// For a leaf the path length of rows that end there; 0 for a split.
     path_lengths: Vec<f32>,
     roots: Vec<u32>,
     heights: Vec<u32>,
@@ -120,7 +120,6 @@ impl Trees {
         }
 
         let mut depths = vec![0u32; count];
-        let mut sizes = vec![0u32; count];
         let (mut next_split, mut next_leaf) = (0, 0);
         for (index, &column) in shape.columns.iter().enumerate() {
             if column == LEAF {
@@ -129,7 +128,8 @@ impl Trees {
                     return content(format!("a tree has more than {next_leaf} leaves"));
                 };
                 next_leaf += 1;
-                sizes[index] = size;
+                let length = f64::from(depths[index]) + expected[size as usize];
+                self.path_lengths.push(length as f32);
                 self.nodes.push(Node::new(f32::INFINITY, 0, root + index));
                 continue;
             }
@@ -151,25 +151,10 @@ impl Trees {
             // Within bounds: there are as many splits as thresholds, and nodes twice as many and one.
             depths[first_child] = depth;
             depths[first_child + 1] = depth;
+            self.path_lengths.push(0.0);
             self.nodes.push(Node::new(threshold, column, root + first_child));
         }
 
-        // Children come after their parent, so one pass backwards sums up every subtree.
-        let mut path_lengths = vec![0.0f64; count];
-        for index in (0..count).rev() {
-            let node = self.nodes[root + index];
-            if node.is_leaf() {
-                path_lengths[index] = f64::from(depths[index]) + expected[sizes[index] as usize];
-                continue;
-            }
-            let first = node.first_child() as usize - root;
-            let (left, right) = (f64::from(sizes[first]), f64::from(sizes[first + 1]));
-            sizes[index] = sizes[first] + sizes[first + 1];
-            path_lengths[index] =
-                (left * path_lengths[first] + right * path_lengths[first + 1]) / (left + right);
-        }
-        self.path_lengths
-            .extend(path_lengths.into_iter().map(|length| length as f32));
         // At most 2^24.
         self.roots.push(root as u32);
         self.heights.push(depths.into_iter().max().unwrap_or_default());
@@ -282,34 +267,10 @@ impl Trees {
             // Every tree before has one node more than twice its splits, and so has this one up to here.
             let split = (node.first_child() as usize - 1 - tree) / 2;
             let terms = &self.terms[split * self.columns_per_split..][..self.columns_per_split];
-            let sum = terms.iter().fold(0.0, |sum, term| {
-                sum + term.weight * row[usize::from(term.column)]
-            });
+            let sum = terms
+                .iter()
+                .fold(0.0, |sum, term| sum + term.weight * row[usize::from(term.column)]);
             at = node.child_for(sum) as usize;
-        }
-    }
-
-    /// Path lengths expected of a row about which nothing is known, one of each tree: the means over the training rows.
-    #[cfg(test)]
-    pub(crate) fn mean_path_lengths(&self) -> impl Iterator<Item = f32> {
-        self.roots.iter().map(|&root| self.path_lengths[root as usize])
-    }
-
-    /// Walks the paths of a row and gives each split's column with the path length it took away: what was
-    /// expected before the split less what is expected after. Their sum is the mean path length less the
-    /// row's own.
-    pub(crate) fn walk(&self, row: &[f32], mut visit: impl FnMut(usize, f64)) {
-        for &root in &self.roots {
-            let mut at = root as usize;
-            while !self.nodes[at].is_leaf() {
-                let node = self.nodes[at];
-                let next = node.child_for(row[node.column()]) as usize;
-                visit(
-                    node.column(),
-                    f64::from(self.path_lengths[at]) - f64::from(self.path_lengths[next]),
-                );
-                at = next;
-            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod baselines;
 mod metrics;
 mod peers;
 mod report;
+mod scikit_forest;
 mod scikit_learn;
 mod train;
 mod unsw_nb15;

@@ -96,6 +96,35 @@ fn the_seed_decides_every_byte() {
 }
 
 #[test]
+fn extended_splits_show_better_what_no_single_column_shows() {
+    // Bytes rise with packets; the odd row has many packets and few bytes, each of which is ordinary.
+    let mut rows = Rows::new(&UNSW_NB15);
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let row = |packets: f64, bytes: f64| {
+        let mut row = vec![0.0; UNSW_NB15.width()];
+        (row[index("spkts")], row[index("sbytes")]) = (packets, bytes);
+        row
+    };
+    for _ in 0..3_000 {
+        let packets = 10f64.powf(random.random_range(0.0..4.0)).round();
+        rows.push(&row(packets, packets * random.random_range(90.0..110.0)));
+    }
+    let tested = [row(30.0, 3_000.0), row(1_000.0, 100_000.0), row(1_000.0, 3_000.0)];
+    let [plain, extended] = [1, 2].map(|columns_per_split| {
+        let options = TrainOptions {
+            columns_per_split,
+            ..options()
+        };
+        let trained = train(&rows, &options, &mut Unwatched).unwrap();
+        let found = scores(&trained, &tested);
+        let again = train(&rows, &options, &mut Unwatched).unwrap();
+        assert!(trained.artifact == again.artifact);
+        found[2] - found[0].max(found[1])
+    });
+    assert!(plain > 0.05 && extended > plain + 0.02, "{plain}, {extended}");
+}
+
+#[test]
 fn a_planted_anomaly_scores_high_and_is_explained() {
     let rows = ordinary_rows(3_000);
     let trained = train(&rows, &options(), &mut Unwatched).unwrap();
