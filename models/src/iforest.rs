@@ -95,7 +95,7 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
         least_rows: ((subsample as f64 * options.least_share).ceil() as usize).max(2),
         columns_per_split: options.columns_per_split.min(columns.len()),
     };
-    let ranges = table.columns().into_iter().map(range).collect();
+    let ranges = table.columns().into_iter().map(|values| range(&values)).collect();
     let extended = rules.columns_per_split > 1;
     let table = if extended { table.mapv(scaled) } else { table };
     let mut indices: Vec<u32> = (0..table.nrows())
@@ -166,7 +166,7 @@ fn check_options(rows: &Rows, options: &TrainOptions) -> Result<(), TrainError> 
 }
 
 /// The least and the largest of some values.
-fn range(values: ArrayView1<'_, f32>) -> [f32; 2] {
+fn range(values: &ArrayView1<'_, f32>) -> [f32; 2] {
     values.iter().fold([f32::MAX, f32::MIN], |[low, high], &value| {
         [low.min(value), high.max(value)]
     })

@@ -161,6 +161,7 @@ fn version(bytes: &[u8]) -> Result<(u8, &[u8]), ArtifactError> {
     Ok((2, encoded))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` wants")]
 fn damaged(error: postcard::Error) -> ArtifactError {
     ArtifactError::Encoding(error.to_string())
 }

@@ -197,7 +197,7 @@ impl Forest {
             let mut hazards = vec![[0.0f64; LANES]; groups];
             for (index, row) in part.rows().into_iter().take(groups * LANES).enumerate() {
                 let (group, lane) = (index / LANES, index % LANES);
-                hazards[group][lane] = self.prepare(first_row + index, row, &mut lanes[group][lane])?;
+                hazards[group][lane] = self.prepare(first_row + index, &row, &mut lanes[group][lane])?;
             }
             let mut totals = vec![[0.0f64; LANES]; groups];
             self.trees.add_path_lengths(&lanes, &mut totals);
@@ -207,7 +207,7 @@ impl Forest {
         // Too few rows to keep the lanes busy.
         let mut prepared = [0.0; WIDTH];
         for (index, row) in part.rows().into_iter().enumerate().skip(groups * LANES) {
-            let hazard = self.prepare(first_row + index, row, &mut prepared)?;
+            let hazard = self.prepare(first_row + index, &row, &mut prepared)?;
             scores.push(self.score_of(self.trees.path_length_of(&prepared), hazard));
         }
         Ok(())
@@ -235,9 +235,9 @@ impl Forest {
         let mut explanation = Explanation::default();
         for (index, row) in table.rows().into_iter().enumerate() {
             let contributions = if self.columns.len() <= 64 {
-                self.contributions::<64>(index, row)?
+                self.contributions::<64>(index, &row)?
             } else {
-                self.contributions::<256>(index, row)?
+                self.contributions::<256>(index, &row)?
             };
             let grown: f64 = contributions.iter().filter(|&&share| share > 0.0).sum();
             let mut order: Vec<usize> = (0..contributions.len())
@@ -259,7 +259,7 @@ impl Forest {
     fn contributions<const WIDTH: usize>(
         &self,
         index: usize,
-        row: ArrayView1<'_, f32>,
+        row: &ArrayView1<'_, f32>,
     ) -> Result<Vec<f64>, RowError> {
         let columns = self.columns.len();
         // The row itself, then the row with each column replaced; lanes that are left over stay empty.
@@ -273,7 +273,7 @@ impl Forest {
                 changed[column] = self.columns[column].typical;
             }
             let lane = &mut lanes[variant / LANES][variant % LANES];
-            hazards[variant] = self.prepare(index, changed.view(), lane)?;
+            hazards[variant] = self.prepare(index, &changed.view(), lane)?;
             if let Some(column) = variant.checked_sub(1) {
                 changed[column] = row[column];
             }
@@ -306,8 +306,8 @@ impl Forest {
     /// A tree knows nothing of what lies beyond the values that it was grown from; were the row among them, every
     /// split by a column in which it lies apart could isolate it. Splits choose columns evenly, so each step does so
     /// with a probability of the columns in which it lies apart, as a share of all columns.
-    fn prepare(&self, index: usize, row: ArrayView1<'_, f32>, copy: &mut [f32]) -> Result<f64, RowError> {
-        for ((column, &value), copy) in self.columns.iter().zip(row).zip(&mut *copy) {
+    fn prepare(&self, index: usize, row: &ArrayView1<'_, f32>, copy: &mut [f32]) -> Result<f64, RowError> {
+        for ((column, &value), copy) in self.columns.iter().zip(*row).zip(&mut *copy) {
             *copy = match &column.ranks {
                 None => value,
                 Some(ranks) => {
