@@ -97,11 +97,15 @@ pub enum Step {
     Quarantine,
     /// Let a quarantined one begin anew, as `staged`.
     Release,
+    /// In the history only: its name got another threshold.
+    Threshold,
+    /// In the history only: its traffic left the baseline, or came back.
+    Drift,
 }
 
 impl Step {
     /// Every step.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Stage,
         Self::Check,
         Self::Warm,
@@ -112,6 +116,8 @@ impl Step {
         Self::Retire,
         Self::Quarantine,
         Self::Release,
+        Self::Threshold,
+        Self::Drift,
     ];
 
     /// As the API writes it.
@@ -127,7 +133,14 @@ impl Step {
             Self::Retire => "retire",
             Self::Quarantine => "quarantine",
             Self::Release => "release",
+            Self::Threshold => "threshold",
+            Self::Drift => "drift",
         }
+    }
+
+    /// Whether it is an entry of the history without a step that a package can be asked to take.
+    pub fn is_note(self) -> bool {
+        matches!(self, Self::Threshold | Self::Drift)
     }
 
     /// Whether a share of the flows can be named with it.
@@ -161,7 +174,7 @@ pub struct HistoryEntry {
     pub by: String,
     /// What was done.
     pub step: Step,
-    /// Digest of the package.
+    /// Digest of the package; empty where it is about none: the threshold of the fused verdict.
     pub digest: String,
     /// Its name, once it is known.
     pub name: Option<String>,

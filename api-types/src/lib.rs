@@ -11,6 +11,7 @@ mod alert;
 mod baseline;
 mod detector;
 mod flow;
+mod judgement;
 mod overview;
 mod score;
 
@@ -21,6 +22,7 @@ pub use detector::{
     StepRequest,
 };
 pub use flow::{Flow, FlowQuery, FlowScore, FusedScore};
+pub use judgement::{ColumnDrift, Drift, ThresholdInfo, ThresholdRequest, Yesterday};
 pub use overview::{
     Health, InterfaceHealth, KeptPackets, LiveEvent, Overview, OverviewPoint, PipelineCounters, TopSource,
 };

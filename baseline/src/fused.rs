@@ -29,3 +29,8 @@ pub fn surprise(of_each: impl Iterator<Item = f64>) -> Option<f64> {
 pub fn threshold(share: f64) -> f32 {
     -libm::log10(share.clamp(f64::MIN_POSITIVE, 1.0)) as f32
 }
+
+/// The share of ordinary flows that at most exceeds a surprise: the inverse of [`threshold`].
+pub fn exceedance(surprise: f32) -> f64 {
+    libm::pow(10.0, -f64::from(surprise)).clamp(f64::MIN_POSITIVE, 1.0)
+}

@@ -206,6 +206,7 @@ fn one_detector_is_its_own_verdict_and_several_err_on_the_side_of_silence() {
     check(&[6.0, 2.0], Some(3.566));
     check(&[0.1, 0.1], Some(0.0));
     assert_eq!(fused::threshold(0.001), 3.0);
+    assert!((fused::exceedance(3.0) - 0.001).abs() < 1e-12);
 }
 
 /// Rows whose first columns hold these values.

@@ -1,7 +1,6 @@
 //! Where detector packages come from: files, and what comes with the program. Loading one on its own, for commands
 //! that run without a server; `netsage run` leaves that to [`netsage_lifecycle`].
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -139,7 +138,7 @@ pub fn load(
             origin: origin.to_owned(),
             source,
         })?;
-    let loaded = Loaded::new(detector, &BTreeMap::new()).map_err(|source| CatalogError::Card {
+    let loaded = Loaded::new(detector).map_err(|source| CatalogError::Card {
         origin: origin.to_owned(),
         source,
     })?;

@@ -5,7 +5,7 @@
 //! lose a flow without counting it, let one bad detector or one bad row stop the rest, or panic on input.
 //!
 //! Start with [`pipeline`]: the way of a flow from the meter to the store. [`catalog`] holds the detectors,
-//! [`api`] serves both, [`evidence`] keeps packets where that is asked for, [`input`] opens files, [`privileges`]
+//! [`api`] serves both, [`traffic`] asks the store what thresholds would have raised, [`evidence`] keeps packets where that is asked for, [`input`] opens files, [`privileges`]
 //! gives up root, [`config`] says which settings there are, and [`cli`] has one file per command.
 
 pub mod api;
@@ -17,3 +17,4 @@ pub mod evidence;
 pub mod input;
 pub mod pipeline;
 pub mod privileges;
+pub mod traffic;

@@ -139,6 +139,8 @@ pub fn words(stage: Stage, step: Step) -> &'static str {
         (_, Step::Retire) => "Retire",
         (_, Step::Quarantine) => "Quarantine",
         (_, Step::Release) => "Release",
+        (_, Step::Threshold) => "Threshold",
+        (_, Step::Drift) => "Drift",
     }
 }
 

@@ -138,12 +138,8 @@ impl Stand {
             digest: self.package.digest().to_string(),
             generation: 0,
         };
-        let loaded = Loaded {
-            detector,
-            reference,
-            card,
-            threshold: f32::MAX,
-        };
+        let loaded = Loaded::with_card(detector, reference, card);
+        loaded.set_threshold(f32::MAX);
         Ok(Arc::new(Generation::new(number, Arc::new(loaded))))
     }
 
@@ -163,7 +159,7 @@ impl Stand {
         let publish = |slots: &[Slot]| {
             let slots = slots.to_vec();
             let began = Instant::now();
-            roster.publish(Lineup { slots });
+            roster.publish(Lineup { slots, fused: None });
             began.elapsed()
         };
         publish(&slots);
@@ -237,7 +233,7 @@ impl Stand {
         const BLOCKS: u64 = 100;
         let roster = Arc::new(Roster::default());
         let slots = self.first_slots()?;
-        roster.publish(Lineup { slots });
+        roster.publish(Lineup { slots, fused: None });
         let mut scorer = Scorer::new(Arc::clone(&roster));
         let mut verdicts = Verdicts::new();
         let flows = Flows::spread(BLOCK, 1);
@@ -281,6 +277,7 @@ fn rolled_back(score: &'static str) -> serde_json::Value {
     let roster = Arc::new(Roster::default());
     let publish = |canary| {
         roster.publish(Lineup {
+            fused: None,
             slots: vec![Slot {
                 active: Some(Arc::clone(&active)),
                 canary,

@@ -4,8 +4,6 @@
 //! package within the limits; the component is of the world, imports nothing and has plain names; it compiles, opens
 //! its artifact and asks for columns that there are; its card is one; its golden vectors give the expected scores.
 
-use std::collections::BTreeMap;
-
 use netsage_runtime::{GoldenError, LoadError, LoadOptions, Package, PackageError, Runtime};
 use netsage_schema::Schema;
 
@@ -45,7 +43,6 @@ pub(crate) struct Checker<'a> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) schema: &'static Schema,
     pub(crate) trust: &'a TrustPolicy,
-    pub(crate) thresholds: &'a BTreeMap<String, f32>,
 }
 
 /// A package as it was kept.
@@ -118,6 +115,6 @@ impl Checker<'_> {
 
     fn loaded(&self, package: &Package, options: LoadOptions<'_>) -> Result<Loaded, CheckFailure> {
         let detector = self.runtime.load_with(package, self.schema, options)?;
-        Ok(Loaded::new(detector, self.thresholds)?)
+        Ok(Loaded::new(detector)?)
     }
 }

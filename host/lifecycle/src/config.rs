@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use netsage_api_types::{FailurePolicy, Stage};
+use netsage_baseline::Rule;
 
 /// Which packages are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +79,13 @@ pub struct LifecycleConfig {
     pub watched: Option<PathBuf>,
     /// Which packages are taken.
     pub trust: TrustPolicy,
-    /// Thresholds by name of detector, where the model card's is not wanted.
-    pub thresholds: BTreeMap<String, f32>,
+    /// Thresholds by name of detector, where the model card's is not wanted; that of the name `fused` has the fused
+    /// verdict raise alerts.
+    pub thresholds: BTreeMap<String, Rule>,
+    /// Flows per day of the traffic, where the stored flows tell.
+    pub flows_per_day: Option<f64>,
+    /// Flows in a window of drift.
+    pub drift_flows: u32,
     /// What becomes of flows that a detector fails to score, by its name.
     pub on_failure: BTreeMap<String, FailurePolicy>,
     /// The same for the others.
@@ -119,6 +125,8 @@ impl Default for LifecycleConfig {
             watched: None,
             trust: TrustPolicy::Any,
             thresholds: BTreeMap::new(),
+            flows_per_day: None,
+            drift_flows: 5_000,
             on_failure: BTreeMap::new(),
             on_failure_default: FailurePolicy::Reload,
             failures_before_quarantine: 5,

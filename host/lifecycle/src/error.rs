@@ -94,6 +94,14 @@ pub enum LifecycleError {
         /// How many may be held.
         most: usize,
     },
+    /// A threshold that cannot be set.
+    #[error("{name}: {source}")]
+    Threshold {
+        /// Name of the detector, or `fused`.
+        name: String,
+        /// Why not.
+        source: netsage_baseline::RuleError,
+    },
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),

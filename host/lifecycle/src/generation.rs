@@ -1,14 +1,14 @@
 //! A package that is loaded, and an activation of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use netsage_api_types::{DetectorRef, ModelCard};
+use netsage_baseline::Scale;
 use netsage_runtime::{Detector, Package, is_detector_name};
 
 use crate::lineup::Failing;
-use crate::statistics::Tally;
+use crate::statistics::{DriftWatch, Tally};
 
 /// The card in a package is not a model card.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,34 +42,40 @@ pub struct Loaded {
     pub reference: DetectorRef,
     /// The card in the package.
     pub card: Option<ModelCard>,
-    /// Score above which a flow raises an alert; `f32::MAX` when neither card nor settings give one.
-    pub threshold: f32,
+    /// The calibrated scale of its scores, where the card has one.
+    pub scale: Option<Scale>,
+    /// Bits of the threshold: it may change while others score.
+    threshold: AtomicU32,
 }
 
 impl Loaded {
-    /// A loaded detector with its card and threshold; `thresholds` by name win over that of the card.
+    /// A loaded detector with its card, and the threshold of the card.
     ///
     /// # Errors
     /// When the card in the package is not a model card.
-    pub fn new(detector: Arc<Detector>, thresholds: &BTreeMap<String, f32>) -> Result<Self, CardError> {
+    pub fn new(detector: Arc<Detector>) -> Result<Self, CardError> {
         let description = detector.description();
         let card = detector.card().map(read_card).transpose()?;
-        let from_card = || card.as_ref().map(|card| card.threshold);
         let given = card.as_ref().and_then(|card| card.name.clone());
-        let name = given.unwrap_or_else(|| description.name.clone());
-        let threshold = thresholds.get(&name).copied().or_else(from_card);
         let reference = DetectorRef {
-            name,
+            name: given.unwrap_or_else(|| description.name.clone()),
             version: description.version.clone(),
             digest: detector.digest().to_string(),
             generation: 0,
         };
-        Ok(Self {
+        Ok(Self::with_card(detector, reference, card))
+    }
+
+    /// A loaded detector under a name, with a card and its threshold.
+    pub fn with_card(detector: Arc<Detector>, reference: DetectorRef, card: Option<ModelCard>) -> Self {
+        let threshold = card.as_ref().map_or(f32::MAX, |card| card.threshold);
+        Self {
             detector,
             reference,
+            scale: card.as_ref().and_then(Scale::of),
             card,
-            threshold: threshold.unwrap_or(f32::MAX),
-        })
+            threshold: AtomicU32::new(threshold.to_bits()),
+        }
     }
 
     /// The package it was loaded from.
@@ -77,21 +83,24 @@ impl Loaded {
         self.detector.package()
     }
 
-    /// The percentile of a raw score among the scores of held-out ordinary rows, 0 to 1: linear between the quantiles
-    /// of the card's calibration, 0 below and 1 above them. `None` without a calibration.
+    /// Score above which a flow raises an alert; `f32::MAX` when neither card nor settings give one.
+    pub fn threshold(&self) -> f32 {
+        f32::from_bits(self.threshold.load(Ordering::Relaxed))
+    }
+
+    /// Gives it another threshold; blocks under way may still be judged by the one before.
+    pub fn set_threshold(&self, threshold: f32) {
+        self.threshold.store(threshold.to_bits(), Ordering::Relaxed);
+    }
+
+    /// The percentile of a raw score among the scores of held-out ordinary rows, 0 to 1. `None` without a calibration.
     pub fn calibrated(&self, score: f32) -> Option<f32> {
-        let quantiles = self.card.as_ref()?.calibration.as_slice();
-        let steps = quantiles.len().checked_sub(1).filter(|steps| *steps > 0)?;
-        let above = quantiles.partition_point(|quantile| *quantile <= score);
-        if above == 0 {
-            return Some(0.0);
-        }
-        let (Some(low), Some(high)) = (quantiles.get(above - 1), quantiles.get(above)) else {
-            return Some(1.0);
-        };
-        // `low <= score < high`, so the width is not zero.
-        let within = (score - low) / (high - low);
-        Some(((above - 1) as f32 + within) / steps as f32)
+        self.scale.as_ref().map(|scale| scale.percentile(score))
+    }
+
+    /// How rare a raw score is ([`Scale::surprise`]). `None` without a calibration.
+    pub fn surprise(&self, score: f32) -> Option<f64> {
+        self.scale.as_ref().map(|scale| scale.surprise(score))
     }
 }
 
@@ -106,6 +115,8 @@ pub struct Generation {
     pub reference: DetectorRef,
     /// What it did since it began.
     pub tally: Tally,
+    /// How far its flows are from the baseline of its card, where it has one.
+    pub drift: Option<DriftWatch>,
     pub(crate) failing: Failing,
     suspended: AtomicBool,
 }
@@ -119,6 +130,7 @@ impl Generation {
         };
         Self {
             number,
+            drift: loaded.card.as_ref().and_then(DriftWatch::new),
             loaded,
             reference,
             tally: Tally::default(),

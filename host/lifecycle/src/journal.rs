@@ -231,7 +231,7 @@ impl Open {
         self.file.write_all(&line)?;
         self.file.sync_data()?;
         self.length += line.len() as u64;
-        self.entries += record.moves.len();
+        self.entries += record.moves.len() + record.thresholds.len();
         Ok(())
     }
 

@@ -76,6 +76,8 @@ fn past(step: Step) -> &'static str {
         Step::Retire => "retired",
         Step::Quarantine => "quarantined",
         Step::Release => "released",
+        Step::Threshold => "given a threshold",
+        Step::Drift => "found drifting",
     }
 }
 
@@ -92,6 +94,8 @@ pub(crate) fn step_word(step: Step) -> &'static str {
         Step::Retire => "retire",
         Step::Quarantine => "quarantine",
         Step::Release => "release",
+        Step::Threshold => "threshold",
+        Step::Drift => "drift",
     }
 }
 

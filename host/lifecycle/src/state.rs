@@ -60,6 +60,32 @@ pub(crate) struct Record {
     /// Digests of the packages that the command line named, sorted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) named: Option<Vec<String>>,
+    /// Thresholds that were set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) thresholds: Vec<ThresholdSet>,
+}
+
+/// A threshold that was set in the running program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ThresholdSet {
+    pub(crate) entry: HistoryEntry,
+    /// Name of the detector, or `fused`.
+    pub(crate) name: String,
+    pub(crate) threshold: Threshold,
+}
+
+/// A threshold that was set in the running program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Threshold {
+    /// As it was given.
+    pub(crate) rule: String,
+    /// Flows per day, where the rule takes them: those of the moment in which it was set, so that a flood does not raise
+    /// the threshold that shall report it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) flows_per_day: Option<f64>,
+    /// What the settings said then. When they say something else later, that is newer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) instead_of: Option<String>,
 }
 
 /// State and history at one moment.
@@ -108,6 +134,9 @@ pub(crate) struct State {
     pub(crate) last_entry: u64,
     /// What the command line named last.
     pub(crate) named: Option<Vec<String>>,
+    /// Thresholds that were set, by name.
+    #[serde(default)]
+    pub(crate) thresholds: BTreeMap<String, Threshold>,
 }
 
 impl State {
@@ -124,6 +153,10 @@ impl State {
         }
         if let Some(named) = &record.named {
             self.named = Some(named.clone());
+        }
+        for set in &record.thresholds {
+            self.last_entry = self.last_entry.max(set.entry.number);
+            self.thresholds.insert(set.name.clone(), set.threshold.clone());
         }
     }
 
@@ -258,6 +291,8 @@ impl Book {
         self.state.apply(record);
         self.history
             .extend(record.moves.iter().map(|a_move| a_move.entry.clone()));
+        self.history
+            .extend(record.thresholds.iter().map(|set| set.entry.clone()));
         let surplus = self.history.len().saturating_sub(MOST_ENTRIES);
         self.history.drain(..surplus);
     }

@@ -14,7 +14,7 @@ pub const STAGES: [Stage; 8] = [
     Stage::Quarantined,
 ];
 
-/// Every step.
+/// Every step that a package can take.
 pub const STEPS: [Step; 10] = [
     Step::Stage,
     Step::Check,

@@ -22,6 +22,7 @@ mod problem;
 mod score;
 mod state;
 mod steps;
+mod thresholds;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -152,6 +153,9 @@ fn documented(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenAp
         .routes(routes!(steps::post_step))
         .routes(routes!(steps::get_history))
         .routes(routes!(steps::get_comparison))
+        .routes(routes!(thresholds::get_drift))
+        .routes(routes!(thresholds::list_thresholds))
+        .routes(routes!(thresholds::get_threshold, thresholds::post_threshold))
         .routes(routes!(detectors::get_package))
         .routes(routes!(detectors::get_browser_file))
         .routes(routes!(score::post_score))

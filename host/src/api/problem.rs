@@ -171,6 +171,7 @@ impl From<LifecycleError> for ApiError {
             LifecycleError::Package { .. } => Self::unprocessable("bad-package", error.to_string()),
             LifecycleError::Refused { .. } => Self::unprocessable("refused-package", error.to_string()),
             LifecycleError::Request { .. } => Self::unprocessable("bad-body", error.to_string()),
+            LifecycleError::Threshold { .. } => Self::unprocessable("bad-threshold", error.to_string()),
             LifecycleError::Ending => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ending",

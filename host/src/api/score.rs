@@ -50,11 +50,12 @@ pub(crate) async fn post_score(
         let mut responses = Vec::new();
         for generation in lifecycle.active() {
             let loaded = &generation.loaded;
+            let threshold = loaded.threshold();
             let scores = pipeline::score_rows(&loaded.detector, &rows, None).map_err(failed)?;
             responses.push(ScoreResponse {
                 detector: generation.reference.clone(),
-                threshold: loaded.threshold,
-                anomalous: scores.iter().map(|&score| score > loaded.threshold).collect(),
+                threshold,
+                anomalous: scores.iter().map(|&score| score > threshold).collect(),
                 scores,
             });
         }

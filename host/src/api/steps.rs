@@ -25,7 +25,7 @@ const LARGEST_PAGE: u32 = 500;
     tag = "detectors",
     params(
         ("package" = String, Path, description = "Digest, the first 8 or more digits of it, or name: that of a canary for `rollback` and `promote`, else of the active package"),
-        ("step" = Step, Path, description = "What to do, other than `stage`")
+        ("step" = Step, Path, description = "What to do, other than `stage`, `threshold` and `drift`")
     ),
     request_body(content = Option<StepRequest>, description = "May be empty"),
     responses(
@@ -64,7 +64,9 @@ pub(crate) async fn post_step(
 }
 
 fn step_of(name: &str) -> Result<Step, ApiError> {
-    let mut steps = Step::ALL.into_iter().filter(|step| *step != Step::Stage);
+    let mut steps = Step::ALL
+        .into_iter()
+        .filter(|step| *step != Step::Stage && !step.is_note());
     steps.clone().find(|step| step.name() == name).ok_or_else(|| {
         let first = steps.next().map_or("", Step::name);
         let names = steps.fold(first.to_owned(), |names, step| names + ", " + step.name());

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use netsage_api_types::LiveEvent;
-use netsage_lifecycle::{Lifecycle, NewPackage, Start};
+use netsage_lifecycle::{Lifecycle, LifecycleConfig, NewPackage, Start};
 use netsage_runtime::{Package, Runtime};
+use netsage_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, oneshot};
 
@@ -23,9 +24,12 @@ use crate::evidence::Evidence;
 use crate::input::{Progress, open_capture};
 use crate::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineError};
 use crate::privileges::{become_user, give_up_capabilities};
+use crate::traffic;
 
 /// What scores when nothing is named and nothing was active.
 const DEFAULT_DETECTOR: &str = assets::IFOREST_GENERATED;
+/// How often the store is asked how many flows a day has, as long as a threshold waits for it.
+const RATE_INTERVAL: Duration = Duration::from_secs(60);
 /// Live updates kept for a client that reads slowly.
 const EVENT_BUFFER: usize = 1024;
 /// How long open connections may take to end.
@@ -62,7 +66,9 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
         )
     })?;
     let store = netsage_store::open(&resolved.store).await?;
-    let lifecycle = start_detectors(&resolved).await?;
+    // A thing nobody knows yet is no reason not to start.
+    let flows_per_day = traffic::flows_per_day(&*store).await.unwrap_or_default();
+    let lifecycle = start_detectors(&resolved, flows_per_day).await?;
     warn_of_unknown_names(&resolved, &lifecycle);
     let (events, _) = broadcast::channel::<LiveEvent>(EVENT_BUFFER);
     let counters = Arc::new(Counters::default());
@@ -92,6 +98,7 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
     });
     eprintln!("serving on http://{listen}");
     let ticker = tokio::spawn(tell_counters(Arc::clone(&counters), events.clone()));
+    let rates = tokio::spawn(tell_flows_per_day(Arc::clone(&lifecycle), Arc::clone(&store)));
     let teller = tokio::spawn(tell_changes(lifecycle.changed(), events.clone()));
 
     let mut interrupted = std::pin::pin!(interrupted());
@@ -144,6 +151,7 @@ async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
         interrupted.await;
     }
     ticker.abort();
+    rates.abort();
     teller.abort();
     let ending = Arc::clone(&lifecycle);
     tokio::task::spawn_blocking(move || ending.shutdown()).await?;
@@ -166,8 +174,12 @@ async fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 /// Restores the detectors of the data folder, and takes those that the settings name.
-async fn start_detectors(resolved: &Resolved) -> Result<Arc<Lifecycle>, Failure> {
-    let (config, runtime) = (resolved.lifecycle.clone(), in_child(resolved.runtime.clone()));
+async fn start_detectors(resolved: &Resolved, flows_per_day: Option<f64>) -> Result<Arc<Lifecycle>, Failure> {
+    let runtime = in_child(resolved.runtime.clone());
+    let config = LifecycleConfig {
+        flows_per_day,
+        ..resolved.lifecycle.clone()
+    };
     let (names, schema) = (resolved.detectors.clone(), resolved.meter.schema);
     let starting = tokio::task::spawn_blocking(move || {
         let named: Vec<NewPackage> = names
@@ -219,6 +231,22 @@ async fn tell_changes(changed: crossbeam_channel::Receiver<()>, events: broadcas
         }
     })
     .await;
+}
+
+/// Tells thresholds by alerts per day how many flows a day has, as soon as there is enough traffic to say so.
+async fn tell_flows_per_day(lifecycle: Arc<Lifecycle>, store: Arc<dyn Store>) {
+    while lifecycle.wants_flows_per_day() {
+        tokio::time::sleep(RATE_INTERVAL).await;
+        match traffic::flows_per_day(&*store).await {
+            Ok(Some(flows)) => {
+                let lifecycle = Arc::clone(&lifecycle);
+                // It waits for whoever moves a package just now.
+                let _ = tokio::task::spawn_blocking(move || lifecycle.know_flows_per_day(flows)).await;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the store does not say how many flows a day has"),
+        }
+    }
 }
 
 struct Opened {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use netsage_api_types::FailurePolicy;
+use netsage_baseline::{Rule, fused};
 use netsage_lifecycle::LifecycleConfig;
 
 use super::rollout::{share, time_within};
@@ -26,6 +27,14 @@ impl Settings {
             watched: self.detectors_dir.clone(),
             trust: self.trust_policy()?,
             thresholds: parse_thresholds(self.threshold.as_deref().unwrap_or_default())?,
+            // What the stored flows tell is found out at the start.
+            flows_per_day: None,
+            drift_flows: within(
+                "drift-flows",
+                self.drift_flows,
+                default.drift_flows,
+                100..=10_000_000,
+            )?,
             on_failure,
             on_failure_default,
             failures_before_quarantine: within(
@@ -68,7 +77,7 @@ pub fn names_nobody_has(config: &LifecycleConfig, known: &[&str]) -> Vec<String>
     named
         .into_iter()
         .flat_map(|(setting, names)| names.into_iter().map(move |name| (setting, name)))
-        .filter(|(_, name)| !known.contains(&name.as_str()))
+        .filter(|(setting, name)| !known.contains(&name.as_str()) && (*setting, name.as_str()) != ("threshold", fused::NAME))
         .map(|(setting, name)| {
             format!(
                 "the setting `{setting}` names a detector `{name}`, and there is none of that name (there are: {list}); it will apply once one comes"
@@ -77,21 +86,20 @@ pub fn names_nobody_has(config: &LifecycleConfig, known: &[&str]) -> Vec<String>
         .collect()
 }
 
-/// Reads `NAME=SCORE` entries.
-fn parse_thresholds(entries: &[String]) -> Result<BTreeMap<String, f32>, ConfigError> {
+/// Reads `NAME=RULE` entries.
+fn parse_thresholds(entries: &[String]) -> Result<BTreeMap<String, Rule>, ConfigError> {
     let mut thresholds = BTreeMap::new();
     for entry in entries {
-        let parsed = entry
-            .split_once('=')
-            .and_then(|(name, score)| Some((name.trim(), score.trim().parse::<f32>().ok()?)))
-            .filter(|(name, score)| !name.is_empty() && score.is_finite());
-        let Some((name, score)) = parsed else {
-            return Err(ConfigError::value(
-                "threshold",
-                format!("`{entry}` is not NAME=SCORE, e.g. iforest=0.62"),
-            ));
+        let named = entry.split_once('=').map(|(name, rule)| (name.trim(), rule));
+        let Some((name, rule)) = named.filter(|(name, _)| !name.is_empty()) else {
+            let advice =
+                "is not NAME=RULE, e.g. iforest=10/day, iforest=fpr:0.001, iforest=p99.9 or iforest=0.62";
+            return Err(ConfigError::value("threshold", format!("`{entry}` {advice}")));
         };
-        thresholds.insert(name.to_owned(), score);
+        let rule: Rule = rule
+            .parse()
+            .map_err(|error| ConfigError::value("threshold", format!("`{entry}`: {error}")))?;
+        thresholds.insert(name.to_owned(), rule);
     }
     Ok(thresholds)
 }
@@ -178,9 +186,34 @@ mod tests {
         check("canary-cost-ratio = 0.5", "not between 1 and");
         check("rollout-flows = 0", "not between 1 and");
         check("rollout-time = \"31d\"", "not between 0ms and 30d");
+        check("threshold = [\"0.6\"]", "is not NAME=RULE");
+        check("threshold = [\"iforest=often\"]", "alerts per day (10/day)");
+        check("threshold = [\"iforest=90%\"]", "above 0 and at most 0.5");
+        check("drift-flows = 1", "not between 100 and");
         check("save-interval = \"0s\"", "not between 1s and 30d");
         check("failures-before-quarantine = 0", "not between 1 and 1000");
         check("most-packages = 1", "not between 2 and 4096");
+    }
+
+    #[test]
+    fn a_threshold_has_several_forms() {
+        let config =
+            settings("threshold = [\"a=10/day\", \"b = 0.1%\", \"c=p99.9\", \"fused=fpr:0.001\", \"d=0.5\"]");
+        let config = config.lifecycle(Path::new("data"), 1).unwrap();
+        let rules: Vec<Rule> = config.thresholds.values().copied().collect();
+        let expected = [
+            Rule::PerDay(10.0),
+            Rule::Rate(0.001),
+            Rule::Percentile(99.9),
+            Rule::Score(0.5),
+            Rule::Rate(0.001),
+        ];
+        assert_eq!(rules, expected);
+        assert_eq!(
+            names_nobody_has(&config, &["a", "b", "c", "d"]),
+            Vec::<String>::new(),
+            "fused is one"
+        );
     }
 
     #[test]

@@ -26,6 +26,7 @@ impl Settings {
             data_dir: self.data_dir.or(weaker.data_dir),
             detector: self.detector.or(weaker.detector),
             threshold: self.threshold.or(weaker.threshold),
+            drift_flows: self.drift_flows.or(weaker.drift_flows),
             detectors_dir: self.detectors_dir.or(weaker.detectors_dir),
             trust: self.trust.or(weaker.trust),
             trusted_key: self.trusted_key.or(weaker.trusted_key),

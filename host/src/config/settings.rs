@@ -50,16 +50,24 @@ pub struct Settings {
         help_heading = "Detectors"
     )]
     pub detector: Option<Vec<String>>,
-    /// Alert above this score instead of the threshold in the model card; may be repeated
+    /// Alert by this threshold instead of that in the model card: alerts per day (NAME=10/day), false-positive rate (NAME=fpr:0.001 or 0.1%), percentile (NAME=p99.9) or score (NAME=0.62); of the name fused it has the verdict of all detectors together raise alerts; may be repeated
     #[arg(
         long,
-        value_name = "NAME=SCORE",
+        value_name = "NAME=RULE",
         env = "NETSAGE_THRESHOLD",
         value_delimiter = ',',
         help_heading = "Detectors"
     )]
     pub threshold: Option<Vec<String>>,
 
+    /// Flows in a window of drift, 100 or more [default: 5000]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "NETSAGE_DRIFT_FLOWS",
+        help_heading = "Detectors"
+    )]
+    pub drift_flows: Option<u32>,
     /// Watch this folder: a package that is put there is staged, checked and warmed [default: none is watched]
     #[arg(
         long,

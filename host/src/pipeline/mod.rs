@@ -20,7 +20,6 @@ mod explainer;
 mod reader;
 mod record;
 mod scoring;
-mod severity;
 mod sink;
 
 use std::sync::Arc;
@@ -44,7 +43,6 @@ pub use counters::interface_health;
 pub use counters::{Counters, Details};
 pub use record::flow_id;
 pub use scoring::{explained, score_rows};
-pub use severity::severity;
 
 /// Largest block of flows.
 pub const BLOCK_ROWS: usize = 1024;

@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
+use netsage_api_types::{Contribution, DetectorRef};
+use netsage_baseline::{fused, severity};
 use netsage_capture::FlowBatch;
-use netsage_lifecycle::Generation;
 use netsage_lifecycle::lineup::Scored;
+use netsage_lifecycle::{Generation, Verdicts};
 use netsage_schema::{Identity, Schema};
 use netsage_store::{AlertHit, FlowRecord, Id};
 use sha2::{Digest as _, Sha256};
@@ -13,7 +15,6 @@ use sha2::{Digest as _, Sha256};
 use super::block::Block;
 use super::explainer::Explainer;
 use super::scoring::explained;
-use super::severity::severity;
 
 /// What a record needs to know of a schema.
 struct Facts {
@@ -163,23 +164,84 @@ impl Block {
         }
     }
 
-    /// Adds what all detectors together say, once all have spoken.
-    pub(super) fn record_fused(&mut self) {
-        for (row, flow) in Arc::make_mut(&mut self.record).flows.iter_mut().enumerate() {
+    /// Adds what all detectors together say, once all have spoken, and its hits, where it has a threshold.
+    pub(super) fn record_fused(&mut self, explainer: &mut Explainer) {
+        let record = Arc::make_mut(&mut self.record);
+        for (row, flow) in record.flows.iter_mut().enumerate() {
             flow.fused = self.verdicts.fused(row);
         }
+        let Some(threshold) = self.verdicts.lineup().and_then(|lineup| lineup.fused) else {
+            return;
+        };
+        let first_hit = record.hits.len();
+        for row in 0..self.flows.len() {
+            let surprise = self.verdicts.surprise(row);
+            let Some(surprise) = surprise.filter(|surprise| *surprise as f32 > threshold) else {
+                continue;
+            };
+            self.above[row] = true;
+            record.hits.push(AlertHit {
+                flow: flow_number(row),
+                detector: record.scores.detector(&FUSED),
+                score: surprise as f32,
+                threshold,
+                severity: severity(Some(surprise)),
+                contributions: Vec::new(),
+            });
+        }
+        for index in explainer.choose(fused::NAME, &record.flows, &record.hits, first_hit) {
+            let row = record.hits[*index].flow as usize;
+            record.hits[*index].contributions = parts(&self.verdicts, row);
+        }
     }
+}
+
+/// Who gives the fused verdict: the program, not a package.
+static FUSED: LazyLock<DetectorRef> = LazyLock::new(|| DetectorRef {
+    name: fused::NAME.to_owned(),
+    version: env!("CARGO_PKG_VERSION").to_owned(),
+    digest: String::new(),
+    generation: 0,
+});
+
+/// What each detector brought to the fused verdict on a flow: its score, how rare that is, and its median.
+fn parts(verdicts: &Verdicts, row: usize) -> Vec<Contribution> {
+    let mut parts: Vec<Contribution> = verdicts
+        .of_row(row)
+        .filter_map(|scored| {
+            let loaded = &scored.generation.loaded;
+            let scale = loaded.scale.as_ref()?;
+            let flows = 1.0 / scale.exceedance(scored.score);
+            Some(Contribution {
+                column: loaded.reference.name.clone(),
+                unit: String::new(),
+                weight: scale.surprise(scored.score) as f32,
+                value: format!("{:.4} (1 in {flows:.0} ordinary flows)", scored.score),
+                typical: format!("{:.4}", scale.score_exceeded_by(0.5)),
+            })
+        })
+        .collect();
+    let sum: f32 = parts.iter().map(|part| part.weight).sum();
+    for part in &mut parts {
+        part.weight /= sum.max(f32::MIN_POSITIVE);
+    }
+    parts.sort_by(|one, other| other.weight.total_cmp(&one.weight));
+    parts
+}
+
+fn flow_number(row: usize) -> u32 {
+    u32::try_from(row).expect("a block has at most 1,024 flows")
 }
 
 /// A hit that nothing explains yet.
 fn hit(row: usize, detector: u16, scored: &Scored<'_>) -> AlertHit {
     let by = &scored.generation.loaded;
     AlertHit {
-        flow: u32::try_from(row).expect("a block has at most 1,024 flows"),
+        flow: flow_number(row),
         detector,
         score: scored.score,
-        threshold: by.threshold,
-        severity: severity(scored.score, by.threshold, by.card.as_ref()),
+        threshold: by.threshold(),
+        severity: severity(by.surprise(scored.score)),
         contributions: Vec::new(),
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn work(
             block.begin_record();
             block.record_scores(false, &mut explainer);
             if !block.verdicts.lineup().is_some_and(|lineup| lineup.is_in_order()) {
-                block.record_fused();
+                block.record_fused(&mut explainer);
             }
             block
         }));

@@ -100,7 +100,7 @@ impl Sink {
                 let (flows, verdicts) = block.scoring_parts();
                 self.scorer.score_in_order(flows, verdicts)?;
                 block.record_scores(true, &mut self.explainer);
-                block.record_fused();
+                block.record_fused(&mut self.explainer);
             }
             self.ready.push(block);
         }

@@ -9,8 +9,9 @@ mod captures;
 mod counting;
 mod detectors;
 mod evidence;
-mod kills;
 #[cfg(feature = "live")]
+mod judgement;
+mod kills;
 mod live;
 mod measures;
 #[allow(

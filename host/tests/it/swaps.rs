@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use netsage_api_types::{FailurePolicy, Stage, Step, StepRequest};
+use netsage_baseline::Rule;
 use netsage_capture::MeterConfig;
 use netsage_host::input::open_capture;
 use netsage_host::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineError};
@@ -31,7 +32,7 @@ fn lifecycle(folder: &Path, on_failure: FailurePolicy) -> Arc<Lifecycle> {
         ..RuntimeConfig::default()
     })
     .unwrap();
-    let thresholds = NAMES.map(|name| (name.to_owned(), LARGE));
+    let thresholds = NAMES.map(|name| (name.to_owned(), Rule::Score(LARGE)));
     let config = LifecycleConfig {
         directory: Some(folder.join("detectors")),
         thresholds: thresholds.into(),

@@ -1,6 +1,6 @@
 //! What is known about packages, for those who ask.
 
-use netsage_api_types::{Comparison, DetectorInfo, DetectorRef, HistoryEntry, Stage, Step};
+use netsage_api_types::{Comparison, DetectorInfo, DetectorRef, Drift, HistoryEntry, Stage, Step};
 
 use super::{Desk, Lifecycle, Live};
 use crate::config::LifecycleConfig;
@@ -8,6 +8,7 @@ use crate::error::LifecycleError;
 use crate::generation::Loaded;
 use crate::plan::{possible, short, word};
 use crate::state::{Known, State};
+use crate::statistics::DriftWatch;
 use crate::transition::after;
 
 /// Fewest digits of a digest that stand for it.
@@ -95,13 +96,37 @@ impl Lifecycle {
         self.roster.comparison(&self.find(given, None).ok()?)
     }
 
+    /// How far the flows of a package are from its baseline; `given` as for [`Lifecycle::step`].
+    ///
+    /// # Errors
+    /// When there is none, or it is not clear which is meant.
+    pub fn drift(&self, given: &str) -> Result<Drift, LifecycleError> {
+        let digest = self.find(given, None)?;
+        let desk = self.desk();
+        let live = desk.live.get(&digest);
+        let generation = live.and_then(|live| live.generation.clone());
+        let card = live.and_then(|live| live.card.as_ref());
+        let has_baseline = card.is_some_and(|card| card.baseline.is_some());
+        let detector = reference(&desk.book.state, &digest);
+        drop(desk);
+        let watch = generation
+            .as_ref()
+            .and_then(|generation| generation.drift.as_ref());
+        Ok(DriftWatch::report(
+            watch,
+            detector,
+            has_baseline,
+            self.config.drift_flows,
+        ))
+    }
+
     /// The digest of the package that is meant.
     pub(super) fn find(&self, given: &str, step: Option<Step>) -> Result<String, LifecycleError> {
         find(&self.desk().book.state, given, step)
     }
 }
 
-fn not_found(given: &str) -> LifecycleError {
+pub(super) fn not_found(given: &str) -> LifecycleError {
     LifecycleError::NotFound {
         given: given.chars().take(64).collect(),
     }
@@ -163,7 +188,11 @@ impl Desk {
             .map(|loaded| loaded.detector.stats())
             .unwrap_or_default();
         let [scored, failed, replaced] = live.before;
-        let threshold = config.thresholds.get(&name).copied();
+        let threshold = live.card.as_ref().map_or(f32::MAX, |card| card.threshold);
+        let threshold = live
+            .loaded
+            .as_ref()
+            .map_or(threshold, |loaded| loaded.threshold());
         let about = known.about.as_ref();
         let previous = (known.stage == Stage::Active)
             .then(|| state.previous(&name))
@@ -184,7 +213,7 @@ impl Desk {
             why: known.why.clone(),
             previous: previous.map(|previous| reference(state, previous)),
             on_failure: config.on_failure_of(&name),
-            threshold: threshold.or(live.card.as_ref().map(|card| card.threshold)),
+            threshold: (threshold < f32::MAX).then_some(threshold),
             card: live.card.clone(),
             scored: scored + stats.scored_rows,
             failed: failed + stats.failed_rows,
@@ -232,7 +261,7 @@ impl Loaded {
             why: "loaded for this command".to_owned(),
             previous: None,
             on_failure: LifecycleConfig::default().on_failure_default,
-            threshold: (self.threshold < f32::MAX).then_some(self.threshold),
+            threshold: Some(self.threshold()).filter(|threshold| *threshold < f32::MAX),
             card: self.card.clone(),
             scored: stats.scored_rows,
             failed: stats.failed_rows,

@@ -40,7 +40,7 @@ impl Desk {
 
     /// Takes from memory what is neither warm nor the one to roll back to nor being worked on.
     pub(super) fn release(&mut self) -> Vec<Arc<Loaded>> {
-        let Self { book, live } = self;
+        let Self { book, live, .. } = self;
         let mut released = Vec::new();
         for (digest, live) in live.iter_mut().filter(|(_, live)| live.under_way.is_none()) {
             let stage = book.state.packages.get(digest).map(|known| known.stage);
@@ -64,6 +64,7 @@ impl Desk {
     /// Who scores: every name that has somebody, in the order of first activations, names without one behind them.
     /// Trials that go on are those of the line-up before.
     pub(super) fn lineup(&self, config: &LifecycleConfig, before: &Lineup) -> Lineup {
+        self.set_thresholds(config);
         let state = &self.book.state;
         let mut names: Vec<&str> = state.names.iter().map(String::as_str).collect();
         for known in state.packages.values() {
@@ -83,6 +84,7 @@ impl Desk {
         });
         Lineup {
             slots: slots.collect(),
+            fused: self.fused_threshold(config),
         }
     }
 

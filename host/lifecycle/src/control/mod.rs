@@ -17,6 +17,7 @@ mod requests;
 mod start;
 mod steps;
 mod thread;
+mod thresholds;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ use background::Job;
 pub use info::HistoryQuery;
 pub use requests::{NewPackage, Origin};
 pub use start::Start;
+pub use thresholds::ThresholdQuestion;
 
 /// The life of all packages of one schema.
 pub struct Lifecycle {
@@ -68,6 +70,8 @@ pub struct Lifecycle {
 struct Desk {
     book: Book,
     live: BTreeMap<String, Live>,
+    /// Flows per day, as far as the stored flows told when this was last asked.
+    flows_per_day: Option<f64>,
 }
 
 /// What a package is in this process.
@@ -112,15 +116,16 @@ impl Lifecycle {
         let (stop, stopped) = bounded(1);
         let lifecycle = Arc::new(Self {
             roster: Arc::new(Roster::new(ScoringLimits::of(&config))),
+            desk: Mutex::new(Desk {
+                book,
+                live: BTreeMap::new(),
+                flows_per_day: config.flows_per_day,
+            }),
             config,
             runtime,
             schema,
             directory,
             pen: Mutex::new(journal),
-            desk: Mutex::new(Desk {
-                book,
-                live: BTreeMap::new(),
-            }),
             moved: Condvar::new(),
             listeners: Mutex::default(),
             jobs,
@@ -222,6 +227,10 @@ impl Lifecycle {
                 to = ?entry.to, by = %entry.by, why = %entry.why, "detector moved"
             );
         }
+        for set in &record.thresholds {
+            let entry = &set.entry;
+            tracing::info!(name = %set.name, rule = %set.threshold.rule, by = %entry.by, why = %entry.why, "threshold set");
+        }
         self.moved.notify_all();
         lock(&self.listeners)
             .retain(|listener| !matches!(listener.try_send(()), Err(TrySendError::Disconnected(()))));
@@ -232,7 +241,6 @@ impl Lifecycle {
             runtime: &self.runtime,
             schema: self.schema,
             trust: &self.config.trust,
-            thresholds: &self.config.thresholds,
         }
     }
 

@@ -10,8 +10,9 @@ use netsage_api_types::{Stage, Step};
 use super::watch::Watch;
 use super::{Lifecycle, now};
 use crate::error::LifecycleError;
+use crate::generation::Generation;
 use crate::lineup::LineupEvent;
-use crate::plan::Wish;
+use crate::plan::{Planner, Wish};
 
 /// How often it looks after what nobody tells it.
 const TICK: Duration = Duration::from_millis(250);
@@ -82,6 +83,7 @@ impl Lifecycle {
             LineupEvent::RollBack { generation, reason } => (generation, reason, Step::Rollback),
             LineupEvent::EndShadow { generation, reason } => (generation, reason, Step::Warm),
             LineupEvent::Quarantine { generation, reason } => (generation, reason, Step::Quarantine),
+            LineupEvent::Drift { generation, notice } => return self.note_drift(generation, notice),
         };
         let digest = generation.reference.digest.as_str();
         let still_scores = {
@@ -107,6 +109,24 @@ impl Lifecycle {
         });
         if let Err(error) = done {
             tracing::error!(digest, %error, "a detector that was taken out is not written down; it scores again after a restart");
+        }
+    }
+
+    /// Writes down that flows left a baseline, or came back to it.
+    fn note_drift(&self, generation: &Generation, notice: &str) {
+        let digest = generation.reference.digest.as_str();
+        tracing::warn!(detector = %generation.reference.name, digest, notice, "traffic and baseline");
+        let wish = self.own_wish(Step::Drift, notice);
+        let mut pen = self.pen();
+        let note = |planner: &mut Planner| {
+            planner.note(digest, Step::Drift, &wish);
+            Ok(())
+        };
+        let written = self
+            .plan(note, digest)
+            .and_then(|record| self.commit(&mut pen, &record));
+        if let Err(error) = written {
+            tracing::warn!(digest, %error, "a notice of drift is not in the history");
         }
     }
 

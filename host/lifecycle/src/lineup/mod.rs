@@ -144,6 +144,8 @@ impl Slot {
 pub struct Lineup {
     /// The places.
     pub slots: Vec<Slot>,
+    /// The surprise above which the fused verdict raises an alert; `None` when it raises none.
+    pub fused: Option<f32>,
 }
 
 impl Lineup {
@@ -156,7 +158,7 @@ impl Lineup {
     }
 }
 
-/// What the scoring side found out, and has already acted upon: the generation scores no more.
+/// What the scoring side found out. But for drift it has already acted upon it: the generation scores no more.
 #[derive(Debug, Clone)]
 pub enum LineupEvent {
     /// A canary, or an active one on probation: its flows go to the one it was compared with.
@@ -172,6 +174,13 @@ pub enum LineupEvent {
         generation: Arc<Generation>,
         /// Why.
         reason: RollbackReason,
+    },
+    /// Its flows left the baseline, or came back to it.
+    Drift {
+        /// Who.
+        generation: Arc<Generation>,
+        /// What, in a sentence.
+        notice: String,
     },
     /// An active one that fails again and again: its flows pass without its score.
     Quarantine {
@@ -195,6 +204,8 @@ pub struct ScoringLimits {
     pub attempts: u32,
     /// Time that all shadows together may take for one block.
     pub shadow_time: Duration,
+    /// Flows in a window of drift.
+    pub drift_flows: u32,
 }
 
 impl ScoringLimits {
@@ -203,6 +214,7 @@ impl ScoringLimits {
         Self {
             guard: config.guard,
             failures_before_quarantine: config.failures_before_quarantine,
+            drift_flows: config.drift_flows,
             ..Self::default()
         }
     }
@@ -213,6 +225,7 @@ impl Default for ScoringLimits {
         let LifecycleConfig {
             guard,
             failures_before_quarantine,
+            drift_flows,
             ..
         } = LifecycleConfig::default();
         Self {
@@ -221,6 +234,7 @@ impl Default for ScoringLimits {
             back_off: BackOff::default(),
             attempts: 7,
             shadow_time: Duration::from_millis(20),
+            drift_flows,
         }
     }
 }

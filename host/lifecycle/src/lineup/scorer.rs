@@ -289,7 +289,7 @@ impl Scorer {
     /// Calls a detector and counts what it did; its scores are then in `scores` and `calibrated`.
     pub(super) fn measure(
         &mut self,
-        generation: &Generation,
+        generation: &Arc<Generation>,
         flows: FlowsToScore<'_>,
         rows: &[u32],
     ) -> Result<(), ScoreError> {
@@ -319,7 +319,8 @@ impl Scorer {
         self.calibrated.clear();
         let calibrated = |score: &f32| loaded.calibrated(*score).unwrap_or(NOT_CALIBRATED);
         self.calibrated.extend(self.scores.iter().map(calibrated));
-        let above = self.scores.iter().filter(|score| **score > loaded.threshold);
+        let threshold = loaded.threshold();
+        let above = self.scores.iter().filter(|score| **score > threshold);
         tally.scored(rows.len(), above.count(), time);
         tally.spread(
             self.calibrated.iter().copied().filter(|score| *score >= 0.0),
@@ -330,6 +331,19 @@ impl Scorer {
             if let Some(seconds) = flows.contexts.start_time(*row as usize) {
                 tally.flow_at(seconds);
             }
+        }
+        if let Some(drift) = &generation.drift
+            && let Some(notice) = drift.count(
+                flows.rows,
+                rows,
+                &self.calibrated,
+                self.roster.limits().drift_flows,
+            )
+        {
+            self.roster.tell(LineupEvent::Drift {
+                generation: Arc::clone(generation),
+                notice,
+            });
         }
         Ok(())
     }

@@ -57,7 +57,7 @@ impl Scorer {
         if !generation.loaded.detector.description().learns {
             return;
         }
-        let threshold = generation.loaded.threshold;
+        let threshold = generation.loaded.threshold();
         let mut ordinary = std::mem::take(&mut self.learning);
         ordinary.clear();
         let scored = rows.iter().zip(&self.scores);

@@ -5,12 +5,14 @@
 //! nothing else, so that each can be checked by hand.
 
 pub mod distance;
+mod drift;
 pub mod guard;
 pub mod histogram;
 pub mod rank;
 mod tally;
 mod trial;
 
+pub use drift::DriftWatch;
 pub use guard::RollbackReason;
 pub use tally::{FailureKind, Measured, Tally};
 pub use trial::Trial;

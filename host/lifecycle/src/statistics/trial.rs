@@ -104,7 +104,7 @@ impl Trial {
             (Some(theirs), Some(ours)) => [theirs, ours],
             _ => [squashed(reference_score), squashed(candidate_score)],
         };
-        let agreed = (reference_score > theirs.threshold) == (candidate_score > ours.threshold);
+        let agreed = (reference_score > theirs.threshold()) == (candidate_score > ours.threshold());
         joint.count(on_scale[0], on_scale[1], agreed);
     }
 

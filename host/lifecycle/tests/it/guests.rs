@@ -75,7 +75,7 @@ pub(crate) fn runtime() -> Arc<Runtime> {
 }
 
 /// A card for scores that are spread evenly from 0 to 1,000.
-fn card() -> ModelCard {
+pub(crate) fn card() -> ModelCard {
     ModelCard {
         detector: None,
         training: None,
@@ -119,12 +119,7 @@ pub(crate) fn generation(number: u64, recipe: &Recipe) -> Arc<Generation> {
         digest: package.digest().to_string(),
         generation: 0,
     };
-    let loaded = Loaded {
-        detector,
-        reference,
-        card: Some(card()),
-        threshold: THRESHOLD,
-    };
+    let loaded = Loaded::with_card(detector, reference, Some(card()));
     Arc::new(Generation::new(number, Arc::new(loaded)))
 }
 

@@ -19,7 +19,7 @@ fn active(generation: &Arc<Generation>, on_failure: FailurePolicy) -> Slot {
 
 fn roster(limits: ScoringLimits, slots: Vec<Slot>) -> Arc<Roster> {
     let roster = Arc::new(Roster::new(limits));
-    roster.publish(Lineup { slots });
+    roster.publish(Lineup { slots, fused: None });
     roster
 }
 
@@ -64,7 +64,7 @@ fn every_slot_scores_every_flow() {
     };
     assert_eq!(of_row(0), [(0, 0.0, false), (1, 500.0, false)]);
     assert_eq!(of_row(2), [(0, 995.0, true), (1, 1495.0, true)]);
-    // Calibrated: 0.25 and 0.75; 0.995 and 1.
+    // Calibrated: 0.25 and 0.75; 0.9945 and beyond all that was held out.
     let fused = verdicts.fused(1).unwrap();
     assert!(
         (fused.mean - 0.5).abs() < 1e-6 && (fused.max - 0.75).abs() < 1e-6,
@@ -72,7 +72,7 @@ fn every_slot_scores_every_flow() {
     );
     let fused = verdicts.fused(2).unwrap();
     assert!(
-        (fused.mean - 0.9975).abs() < 1e-6 && fused.max >= 1.0,
+        (fused.mean - 0.997).abs() < 1e-3 && fused.max > 0.999 && fused.max < 1.0,
         "{fused:?}"
     );
     assert_eq!((one.tally.rows(), one.tally.failed_rows()), (3, 0));
@@ -164,6 +164,7 @@ fn reload_waits_longer_and_longer_and_then_quarantines() {
     score(&roster, &flows);
     // A new line-up with the same generation changes nothing: it is still the same failure.
     roster.publish(Lineup {
+        fused: None,
         slots: vec![active(&bad, FailurePolicy::Reload)],
     });
     score(&roster, &flows);

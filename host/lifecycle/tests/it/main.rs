@@ -14,3 +14,4 @@ mod lineup;
 #[path = "../../../runtime/tests/it/recipe.rs"]
 mod recipe;
 mod rollback;
+mod thresholds;

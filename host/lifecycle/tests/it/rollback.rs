@@ -61,7 +61,7 @@ fn check_canary(what: &str, score: &'static str, rows: usize, expected: fn(&Roll
         canary: Some(canary),
         ..slot(&active)
     }];
-    roster.publish(Lineup { slots });
+    roster.publish(Lineup { slots, fused: None });
     let (generation, reason, time) = score_until_event(&roster, rows).expect(what);
     eprintln!("{what}, {rows} flows a block: rolled back after {time:?}, because {reason}");
     assert_eq!(generation.number, 2, "{what}");
@@ -145,7 +145,7 @@ fn a_good_canary_stays() {
         canary: Some(canary),
         ..slot(&active)
     }];
-    roster.publish(Lineup { slots });
+    roster.publish(Lineup { slots, fused: None });
     assert!(score_until_event(&roster, 256).is_none());
     assert!(!candidate.is_suspended());
     let digest = &candidate.reference.digest;
@@ -160,6 +160,7 @@ fn promote_after_another(score: &'static str) -> (Arc<Roster>, Option<(Arc<Gener
     let previous = guest(1, "guest", "");
     let roster = Arc::new(Roster::default());
     roster.publish(Lineup {
+        fused: None,
         slots: vec![slot(&previous)],
     });
     assert!(score_until_event(&roster, 16).is_none());
@@ -170,7 +171,7 @@ fn promote_after_another(score: &'static str) -> (Arc<Roster>, Option<(Arc<Gener
         probation: Some(probation),
         ..slot(&active)
     }];
-    roster.publish(Lineup { slots });
+    roster.publish(Lineup { slots, fused: None });
     let event = score_until_event(&roster, 64).map(|(generation, reason, _)| (generation, reason));
     (roster, event)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Error;
 
-use netsage_api_types::{DetectorInfo, FailurePolicy, Step};
+use netsage_api_types::{DetectorInfo, Drift, FailurePolicy, Step};
 use netsage_lifecycle::statistics::histogram::time_quantile;
 use netsage_lifecycle::statistics::{FailureKind, Measured};
 use netsage_lifecycle::{Generation, HistoryQuery, Lifecycle};
@@ -50,7 +50,15 @@ impl Scoring {
 
 pub(super) fn encode(lifecycle: &Lifecycle, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     packages(&lifecycle.list(), encoder)?;
-    generations(&line_up(lifecycle), encoder)?;
+    let scoring = line_up(lifecycle);
+    generations(&scoring, encoder)?;
+    drift(lifecycle, &scoring, encoder)?;
+    let thresholds = lifecycle.thresholds().into_iter().filter_map(|info| {
+        let score = ConstGauge::new(f64::from(info.score?));
+        Some((vec![("name", info.name), ("rule", info.rule)], score))
+    });
+    let help = "Score above which a flow is alerted";
+    family(encoder, "detector_threshold", help, MetricType::Gauge, thresholds)?;
     let rollbacks = lifecycle.history(&HistoryQuery {
         limit: usize::MAX,
         ..HistoryQuery::default()
@@ -199,6 +207,34 @@ fn generations(scoring: &[Scoring], encoder: &mut DescriptorEncoder<'_>) -> Resu
         MetricType::Gauge,
         slowest,
     )
+}
+
+fn drift(
+    lifecycle: &Lifecycle,
+    scoring: &[Scoring],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), Error> {
+    let found: Vec<(&Scoring, Drift)> = scoring
+        .iter()
+        .filter_map(|one| Some((one, lifecycle.drift(&one.digest).ok()?)))
+        .collect();
+    let columns = found.iter().flat_map(|(one, drift)| {
+        let columns = drift.columns.iter();
+        columns.map(|column| {
+            (
+                one.labels_and("column", &column.column),
+                ConstGauge::new(column.index),
+            )
+        })
+    });
+    let help =
+        "Population stability index of a column against the rows of the training, over the last window";
+    family(encoder, "generation_drift", help, MetricType::Gauge, columns)?;
+    let scores = found
+        .iter()
+        .filter_map(|(one, drift)| Some((one.labels(), ConstGauge::new(drift.score?))));
+    let help = "Population stability index of the calibrated score, over the last window";
+    family(encoder, "generation_score_drift", help, MetricType::Gauge, scores)
 }
 
 fn line_up(lifecycle: &Lifecycle) -> Vec<Scoring> {

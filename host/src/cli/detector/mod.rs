@@ -7,6 +7,7 @@ mod listing;
 mod package;
 mod stage;
 mod step;
+mod threshold;
 
 use netsage_api_types::{DetectorRef, Step};
 
@@ -65,6 +66,10 @@ pub(super) enum DetectorCommand {
     History(listing::HistoryArgs),
     /// Compare a shadow or a canary with the active detector of its name
     Compare(compare::CompareArgs),
+    /// Show, try or set thresholds: by alerts per day, false-positive rate, percentile or score
+    Threshold(threshold::ThresholdArgs),
+    /// Say how far traffic has moved away from what a package was trained on
+    Drift(threshold::DriftArgs),
     /// Stage a package and promote it: it scores from the next block of flows on
     Activate(stage::ActivateArgs),
 }
@@ -87,6 +92,8 @@ pub(super) fn run(command: DetectorCommand, file: &Settings) -> Result<(), Failu
         Command::Release(args) => step::run(Step::Release, &args, None, file),
         Command::History(args) => listing::history(&args, file),
         Command::Compare(args) => compare::run(&args, file),
+        Command::Threshold(args) => threshold::threshold(&args, file),
+        Command::Drift(args) => threshold::drift(&args, file),
         Command::Activate(args) => stage::activate(&args, file),
     }
 }

@@ -1,0 +1,291 @@
+//! How far the flows of a generation are from the rows that its model was trained on.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use netsage_api_types::{ColumnDrift, DetectorRef, Drift, ModelCard};
+use netsage_baseline::drift::{LARGE, SMALL, Window};
+use netsage_schema::{Rows, Schema};
+
+/// Flows of a block that are counted at most: a full block has four times as many, and a window needs no more.
+const MOST_OF_BLOCK: usize = 256;
+/// Flows before which an unfinished first window says nothing.
+const FEWEST: u32 = 1_000;
+/// Columns that a notice names.
+const MOST_NAMED: usize = 5;
+
+/// Counts flows by the bins of a baseline, window by window. Any thread counts and none waits: a block that meets
+/// another one at the counter is left out.
+#[derive(Debug)]
+pub struct DriftWatch {
+    schema: &'static Schema,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    window: Window,
+    /// Of the last whole window.
+    last: Option<Indices>,
+    /// Whether a notice said that the flows left the baseline, and none that they came back.
+    is_outside: bool,
+}
+
+/// What a window found.
+#[derive(Debug, Clone, PartialEq)]
+struct Indices {
+    /// ms since the epoch.
+    at: i64,
+    flows: u32,
+    score: Option<f64>,
+    /// By the position of the column.
+    columns: Vec<(usize, f64)>,
+}
+
+impl Indices {
+    fn of(window: &Window) -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Self {
+            at: since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+            flows: window.rows(),
+            score: window.score(),
+            columns: window.columns().collect(),
+        }
+    }
+
+    /// Names and indices of what lies above a bound, the largest first.
+    fn above(&self, bound: f64, schema: &Schema) -> Vec<(&'static str, f64)> {
+        let columns = self.columns.iter().filter_map(|(index, value)| {
+            let column = schema.columns.get(*index)?;
+            Some((column.name, *value))
+        });
+        let score = self.score.map(|score| ("score", score));
+        let mut above: Vec<_> = score
+            .into_iter()
+            .chain(columns)
+            .filter(|(_, value)| *value > bound)
+            .collect();
+        above.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        above
+    }
+}
+
+impl DriftWatch {
+    /// For the baseline of a card; `None` when it has none or is of no schema that there is.
+    pub fn new(card: &ModelCard) -> Option<Self> {
+        let id = card.schema.split('@').next().unwrap_or_default();
+        let schema = Schema::by_id(id)?;
+        let window = Window::new(card.baseline.as_ref()?, schema);
+        Some(Self {
+            schema,
+            state: Mutex::new(State {
+                window,
+                last: None,
+                is_outside: false,
+            }),
+        })
+    }
+
+    /// Counts flows: those of `rows` that `selected` names, and their calibrated scores (below 0 for none), in its order.
+    /// Gives a notice when a window that ends with them is the first to leave the baseline, or to be back.
+    pub(crate) fn count(
+        &self,
+        rows: &Rows,
+        selected: &[u32],
+        calibrated: &[f32],
+        window: u32,
+    ) -> Option<String> {
+        if rows.schema().id != self.schema.id {
+            return None;
+        }
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let step = selected.len().div_ceil(MOST_OF_BLOCK).max(1);
+        for (row, calibrated) in selected.iter().zip(calibrated).step_by(step) {
+            state.window.count(rows.row(*row as usize));
+            if *calibrated >= 0.0 {
+                state.window.count_score(*calibrated);
+            }
+        }
+        (state.window.rows() >= window.max(1))
+            .then(|| state.end_window(self.schema))
+            .flatten()
+    }
+
+    /// What is known, for those who ask; `watch` is `None` for a package that does not score or has no baseline.
+    pub fn report(watch: Option<&Self>, detector: DetectorRef, has_baseline: bool, window: u32) -> Drift {
+        let mut drift = Drift {
+            detector,
+            has_baseline,
+            window,
+            counting: 0,
+            flows: 0,
+            at: None,
+            score: None,
+            columns: Vec::new(),
+            small: SMALL,
+            large: LARGE,
+        };
+        let Some(watch) = watch else { return drift };
+        let state = watch.lock();
+        drift.counting = state.window.rows();
+        let so_far = || (drift.counting >= FEWEST).then(|| Indices::of(&state.window));
+        let Some(indices) = state.last.clone().or_else(so_far) else {
+            return drift;
+        };
+        drop(state);
+        drift.flows = indices.flows;
+        drift.at = Some(indices.at);
+        drift.score = indices.score;
+        let columns = indices.columns.iter().filter_map(|(index, value)| {
+            let column = watch.schema.columns.get(*index)?;
+            Some(ColumnDrift {
+                column: column.name.to_owned(),
+                index: *value,
+            })
+        });
+        drift.columns = columns.collect();
+        drift
+    }
+
+    /// Nothing that can panic half way runs under this lock.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn end_window(&mut self, schema: &Schema) -> Option<String> {
+        let indices = Indices::of(&self.window);
+        self.window.clear();
+        let flows = indices.flows;
+        let outside = indices.above(LARGE, schema);
+        let notice = if !self.is_outside && !outside.is_empty() {
+            self.is_outside = true;
+            let named = outside
+                .iter()
+                .take(MOST_NAMED)
+                .map(|(name, value)| format!("{name} {value:.2}"));
+            let named = named.collect::<Vec<_>>().join(", ");
+            let more = outside.len().saturating_sub(MOST_NAMED);
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            Some(format!(
+                "the last {flows} flows are not like those of the training: {named}{more} (population stability index, {LARGE} is allowed); see whether the network changed, and train anew if it did"
+            ))
+        } else if self.is_outside && indices.above(SMALL, schema).is_empty() {
+            self.is_outside = false;
+            Some(format!(
+                "the last {flows} flows are like those of the training again"
+            ))
+        } else {
+            None
+        };
+        self.last = Some(indices);
+        notice
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netsage_baseline::drift::baseline;
+    use netsage_schema::{FLOW_V1, UNSW_NB15};
+
+    use super::*;
+
+    /// Rows whose `dur` are these.
+    fn rows(values: impl Iterator<Item = u32>) -> Rows {
+        let mut rows = Rows::new(&UNSW_NB15);
+        let mut row = vec![0.0; UNSW_NB15.width()];
+        for value in values {
+            row[0] = f64::from(value);
+            rows.push(&row);
+        }
+        rows
+    }
+
+    fn card(baseline: Option<netsage_api_types::Baseline>) -> ModelCard {
+        let json = r#"{"schema":"unsw-nb15@1","data":"","rows":0,"columns":[],"seed":0,"date":"","threshold":0.5,"threshold_rule":"","calibration":[],"figures":{},"notes":[]}"#;
+        let card: ModelCard = serde_json::from_str(json).unwrap();
+        ModelCard { baseline, ..card }
+    }
+
+    fn watch() -> DriftWatch {
+        let training = rows((0..1_000).map(|row| row % 100));
+        DriftWatch::new(&card(Some(baseline(&training, &["dur".to_owned()], None)))).unwrap()
+    }
+
+    /// Counts a hundred flows of these durations, whose scores are spread evenly.
+    fn count(watch: &DriftWatch, value: impl Fn(u32) -> u32) -> Option<String> {
+        let flows = rows((0..100).map(value));
+        let selected: Vec<u32> = (0..100).collect();
+        let calibrated: Vec<f32> = (0..100_u8).map(|row| f32::from(row) / 100.0).collect();
+        watch.count(&flows, &selected, &calibrated, 200)
+    }
+
+    fn report(watch: &DriftWatch) -> Drift {
+        let nobody = DetectorRef {
+            name: String::new(),
+            version: String::new(),
+            digest: String::new(),
+            generation: 0,
+        };
+        DriftWatch::report(Some(watch), nobody, true, 200)
+    }
+
+    #[test]
+    fn leaving_and_coming_back_are_told_once_each() {
+        let watch = watch();
+        assert_eq!(count(&watch, |row| row), None);
+        assert_eq!(report(&watch).at, None, "too few flows to say anything");
+        assert_eq!(report(&watch).counting, 100);
+        assert_eq!(count(&watch, |row| row), None);
+        let found = report(&watch);
+        assert_eq!((found.flows, found.counting), (200, 0));
+        assert!(
+            found.columns[0].index < SMALL && found.score.unwrap() < SMALL,
+            "{found:?}"
+        );
+
+        assert_eq!(count(&watch, |_| 5_000), None, "a window is not over");
+        let notice = count(&watch, |_| 5_000).unwrap();
+        assert!(
+            notice.contains("dur") && notice.contains("not like those of the training"),
+            "{notice}"
+        );
+        assert!(report(&watch).columns[0].index > LARGE);
+        assert_eq!(
+            (count(&watch, |_| 5_000), count(&watch, |_| 5_000)),
+            (None, None),
+            "it was said"
+        );
+        assert_eq!(count(&watch, |row| row), None);
+        let notice = count(&watch, |row| row).unwrap();
+        assert!(notice.contains("again"), "{notice}");
+    }
+
+    #[test]
+    fn a_large_block_is_counted_in_part_and_another_schema_not_at_all() {
+        let watch = watch();
+        let flows = rows((0..1_024).map(|row| row % 100));
+        let selected: Vec<u32> = (0..1_024).collect();
+        watch.count(&flows, &selected, &[-1.0; 1_024], 10_000);
+        assert_eq!(report(&watch).counting, 256);
+        let mut other = Rows::new(&FLOW_V1);
+        other.push(&vec![0.0; FLOW_V1.width()]);
+        watch.count(&other, &[0], &[0.5], 1);
+        assert_eq!(report(&watch).counting, 256);
+    }
+
+    #[test]
+    fn without_a_baseline_nothing_is_watched() {
+        assert!(DriftWatch::new(&card(None)).is_none());
+        let found = DriftWatch::report(None, report(&watch()).detector, false, 200);
+        assert!(!found.has_baseline && found.columns.is_empty() && found.at.is_none());
+    }
+}

@@ -1,0 +1,128 @@
+//! `/thresholds`, which rule is in force for which name, and how far traffic has drifted from a baseline.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use netsage_api_types::{Drift, Problem, ThresholdInfo, ThresholdRequest};
+use netsage_baseline::Rule;
+use netsage_lifecycle::{LifecycleError, ThresholdQuestion};
+use serde::Deserialize;
+
+use super::extract::{Json, Path, Query};
+use super::problem::ApiError;
+use super::state::AppState;
+use crate::traffic;
+
+/// The thresholds of all names that score, and that of the fused verdict.
+#[utoipa::path(get, path = "/thresholds", tag = "detectors", responses((status = 200, body = Vec<ThresholdInfo>)))]
+pub(crate) async fn list_thresholds(State(state): State<AppState>) -> Json<Vec<ThresholdInfo>> {
+    Json(state.lifecycle.thresholds())
+}
+
+/// Which threshold is meant.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ThresholdQuery {
+    /// Another rule than the one in force, to see what it would do: `10/day`, `fpr:0.001` or `0.1%`, `p99.9`, a score.
+    rule: Option<String>,
+}
+
+/// The threshold of a name, in force or tried, with what it would have raised in the last 24 hours.
+#[utoipa::path(
+    get,
+    path = "/thresholds/{name}",
+    tag = "detectors",
+    params(("name" = String, Path, description = "Name of a detector, or `fused`"), ThresholdQuery),
+    responses(
+        (status = 200, body = ThresholdInfo),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The rule is none, or gives no score here; `detail` says why", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn get_threshold(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Query(query): Query<ThresholdQuery>,
+) -> Result<Json<ThresholdInfo>, ApiError> {
+    let rule = query.rule.as_deref().map(|rule| parse(&name, rule)).transpose()?;
+    let flows_per_day = measured(&state, rule).await?;
+    let question = state.lifecycle.threshold(&name, rule, flows_per_day)?;
+    with_yesterday(&state, question).await
+}
+
+/// Sets the threshold of a name. It is in force with the next block of flows, and after a restart; the history holds the
+/// one before.
+#[utoipa::path(
+    post,
+    path = "/thresholds/{name}",
+    tag = "detectors",
+    params(("name" = String, Path, description = "Name of a detector, or `fused`")),
+    request_body = ThresholdRequest,
+    responses(
+        (status = 200, body = ThresholdInfo),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The rule is none, or gives no score here; `detail` says why", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn post_threshold(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Json(request): Json<ThresholdRequest>,
+) -> Result<Json<ThresholdInfo>, ApiError> {
+    let rule = parse(&name, &request.rule)?;
+    let flows_per_day = measured(&state, Some(rule)).await?;
+    let lifecycle = Arc::clone(&state.lifecycle);
+    // The journal is brought to the disk.
+    let setting = tokio::task::spawn_blocking(move || {
+        lifecycle.set_threshold(&name, &request, flows_per_day)?;
+        lifecycle.threshold(&name, None, None)
+    });
+    let question = setting.await.map_err(ApiError::internal)??;
+    with_yesterday(&state, question).await
+}
+
+/// How far the flows of a package are from what it was trained on.
+#[utoipa::path(
+    get,
+    path = "/detectors/{package}/drift",
+    tag = "detectors",
+    params(("package" = String, Path, description = "Digest, the first 8 or more digits of it, or name")),
+    responses(
+        (status = 200, body = Drift),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "More than one package may be meant", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn get_drift(
+    State(state): State<AppState>,
+    Path(package): Path<String>,
+) -> Result<Json<Drift>, ApiError> {
+    Ok(Json(state.lifecycle.drift(&package)?))
+}
+
+fn parse(name: &str, rule: &str) -> Result<Rule, LifecycleError> {
+    rule.parse().map_err(|source| LifecycleError::Threshold {
+        name: name.chars().take(64).collect(),
+        source,
+    })
+}
+
+/// The number of flows a day, where the rule asks for it.
+async fn measured(state: &AppState, rule: Option<Rule>) -> Result<Option<f64>, ApiError> {
+    match rule {
+        Some(Rule::PerDay(_)) => Ok(traffic::flows_per_day(&*state.store).await?),
+        _ => Ok(None),
+    }
+}
+
+async fn with_yesterday(
+    state: &AppState,
+    question: ThresholdQuestion,
+) -> Result<Json<ThresholdInfo>, ApiError> {
+    let yesterday = traffic::yesterday(&*state.store, &question).await?;
+    Ok(Json(ThresholdInfo {
+        yesterday,
+        ..question.info
+    }))
+}
