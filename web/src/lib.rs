@@ -1,4 +1,5 @@
 //! What the dashboard computes: scales of charts, figures of an evaluation, the list of alerts, the life of detectors,
+//! thresholds and drift,
 //! numbers and times as text.
 //!
 //! Pure functions of their arguments: nothing here knows the page, the network or the clock, so all of it
@@ -8,6 +9,7 @@
 
 pub mod evaluation;
 pub mod format;
+pub mod judgement;
 pub mod life;
 pub mod listing;
 pub mod scale;

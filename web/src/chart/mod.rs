@@ -7,6 +7,7 @@ use netsage_web::{format, scale};
 use crate::common::{local_offset, moment};
 
 pub(crate) mod compared;
+pub(crate) mod drift;
 pub(crate) mod scores;
 
 const WIDTH: f64 = 960.0;

@@ -7,6 +7,7 @@ use netsage_web::life::{self, Place, Stop};
 
 use super::Shared;
 use super::comparison::Candidate;
+use super::drift::DriftPanel;
 use super::history::OwnHistory;
 use super::steps::Steps;
 use crate::common::moment;
@@ -44,6 +45,8 @@ pub(super) fn PackageCard(digest: String) -> impl IntoView {
     });
     let card = Memo::new(move |_| info.with(|info| info.as_ref().and_then(|info| info.card.clone())));
     let is_candidate = Memo::new(move |_| matches!(stage.get(), Stage::Shadow | Stage::Canary));
+    let scores = Memo::new(move |_| matches!(stage.get(), Stage::Shadow | Stage::Canary | Stage::Active));
+    let of_drift = digest.clone();
     let short_digest: String = digest.chars().take(16).collect();
     let (of_comparison, of_steps, of_history) = (digest.clone(), digest.clone(), digest.clone());
     let identity = digest.clone();
@@ -72,6 +75,7 @@ pub(super) fn PackageCard(digest: String) -> impl IntoView {
                 {fact("Size", part(|info| format::bytes(info.size)))}
                 {fact("Licence", part(|info| info.licence.clone()))}
             </dl>
+            <Show when=move || scores.get()><DriftPanel digest=of_drift.clone()/></Show>
             {move || card.get().map(model_card)}
             <OwnHistory digest=of_history/>
         </article>

@@ -2,8 +2,10 @@
 
 mod card;
 mod comparison;
+mod drift;
 mod history;
 mod steps;
+mod threshold;
 mod upload;
 
 use leptos::prelude::*;
@@ -15,6 +17,7 @@ use crate::common::{Notice, set_title};
 use crate::live::Live;
 use card::PackageCard;
 use history::History;
+use threshold::ThresholdForm;
 use upload::Upload;
 
 /// How often figures are asked for again; changes come by themselves.
@@ -99,6 +102,7 @@ pub(crate) fn Detectors() -> impl IntoView {
             .into_any(),
             View::Groups => view! {
                 <For each=move || groups.get() key=|group| group.name.clone() let:group>{section(group, groups)}</For>
+                <Fused/>
             }
             .into_any(),
         }
@@ -121,6 +125,25 @@ pub(crate) fn Detectors() -> impl IntoView {
     }
 }
 
+/// The verdict of several detectors together, where there are several.
+#[component]
+fn Fused() -> impl IntoView {
+    let shared = expect_context::<Shared>();
+    let several = Memo::new(move |_| {
+        let active =
+            |list: &Vec<DetectorInfo>| list.iter().filter(|info| info.stage == Stage::Active).count();
+        shared.known.with(active) > 1
+    });
+    view! {
+        <Show when=move || several.get()>
+            <section class="group" aria-label="fused">
+                <h2>"All together "<small>"the fused verdict raises alerts once it has a threshold"</small></h2>
+                <ThresholdForm name="fused".to_owned()/>
+            </section>
+        </Show>
+    }
+}
+
 /// The packages of one name, which follow `groups`.
 fn section(group: Group, groups: Memo<Vec<Group>>) -> impl IntoView {
     let name = group.name;
@@ -130,6 +153,7 @@ fn section(group: Group, groups: Memo<Vec<Group>>) -> impl IntoView {
         name.clone()
     };
     let label = title.clone();
+    let of_form = Some(name.clone()).filter(|name| !name.is_empty());
     let shared = expect_context::<Shared>();
     let digests = Memo::new(move |_| {
         groups.with(|groups| {
@@ -152,6 +176,7 @@ fn section(group: Group, groups: Memo<Vec<Group>>) -> impl IntoView {
     view! {
         <section class="group" aria-label=label>
             <h2>{title}" "<small>{summary}</small></h2>
+            {of_form.map(|name| view! { <ThresholdForm name/> })}
             <div class="cards">
                 <For each=move || digests.get() key=Clone::clone let:digest><PackageCard digest/></For>
             </div>
