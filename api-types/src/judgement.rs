@@ -12,7 +12,8 @@ pub struct ThresholdInfo {
     pub name: String,
     /// The rule, as it was given: `10/day`, `fpr:0.001`, `p99.9`, a score, `card`, or `off`.
     pub rule: String,
-    /// Where the rule comes from: `card`, `settings`, or `history` when it was set in the running program.
+    /// Where the rule comes from: `card`, `settings`, `history` when it was set in the running program, or `tried` when it
+    /// was only asked about.
     pub origin: String,
     /// The score above which a flow is alerted; absent when no flow is. Of the fused verdict it is the negative decimal
     /// logarithm of the share of ordinary flows that may exceed it: 3 is 1 in 1,000.

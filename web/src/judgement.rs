@@ -64,6 +64,7 @@ pub fn threshold(info: &ThresholdInfo) -> String {
     let origin = match info.origin.as_str() {
         "card" => "from the model card",
         "settings" => "from the settings",
+        "tried" => "tried",
         _ => "set here",
     };
     format!("{} ({origin}): {above}{rate}.", info.rule)

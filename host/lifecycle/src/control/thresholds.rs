@@ -68,8 +68,8 @@ impl Lifecycle {
         let in_force = match rule {
             Some(rule) => InForce {
                 rule,
+                origin: "tried",
                 flows_per_day: flows_per_day.or(in_force.flows_per_day),
-                ..in_force
             },
             None => in_force,
         };
