@@ -67,7 +67,7 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Train a detector
     #[command(subcommand)]
-    Train(train::TrainCommand),
+    Train(Box<train::TrainCommand>),
     /// Make detector packages, and guide their life in a running program
     #[command(subcommand)]
     Detector(Box<detector::DetectorCommand>),
@@ -134,7 +134,7 @@ fn execute(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Flows(args) => flows::run(&args, &file),
         Command::Score(args) => score::run(&args, &file),
         Command::Evaluate(args) => evaluate::run(&args, &file),
-        Command::Train(command) => train::run(command, &file),
+        Command::Train(command) => train::run(*command, &file),
         Command::Detector(command) => detector::run(*command, &file),
         Command::Synth(args) => synth::run(&args),
         Command::CompileDetector => compile_detector::run(),
