@@ -6,6 +6,7 @@ use ndarray::Array2;
 use netsage_api_types::ModelCard;
 use netsage_schema::unsw_nb15::SEQUENCE_NUMBERS;
 use netsage_schema::{Column, Identity, Rows, Schema, Vocabulary};
+use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -174,6 +175,13 @@ impl Common {
             return Err(TrainError::option("exclude", "a part of the columns", "all"));
         }
         Ok(selected)
+    }
+
+    /// The numbers of the rows that a training with these options holds out: those that its calibration comes from.
+    pub fn held_out_rows(&self, rows: &Rows) -> Vec<usize> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        let [held_out, _] = self.split(rows, &mut random);
+        held_out
     }
 
     /// The numbers of the held-out rows and of the others. Rows of a dataset lie in the order of collection, so they

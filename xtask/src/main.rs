@@ -21,6 +21,7 @@ mod bench;
 mod build;
 mod command;
 mod demo;
+mod figures;
 mod files;
 mod fuzz;
 mod parity;
@@ -63,6 +64,8 @@ enum Command {
     Screenshots,
     /// Trains the bundled models again, into models/artifacts.
     TrainBundled(train::TrainArguments),
+    /// Measures the bundled detectors again, into docs/detection.md and the reports beside it.
+    Figures(figures::FiguresArguments),
     /// Compares the rows of the flow meter with those of Argus, column by column.
     Parity(parity::ParityArguments),
     /// Checks that the detector contract is still compatible with the last released one.
@@ -92,6 +95,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Fuzz(arguments) => fuzz::run(&arguments)?,
         Command::Screenshots => screenshots::run()?,
         Command::TrainBundled(arguments) => train::run(&arguments)?,
+        Command::Figures(arguments) => figures::run(&arguments)?,
         Command::Parity(arguments) => parity::run(&arguments)?,
         Command::WitCheck => wit_check::run()?,
         Command::Announce(arguments) => demo::announce(&arguments),

@@ -13,9 +13,9 @@ use crate::steps::Steps;
 use crate::workspace::Workspace;
 
 /// Seeds of the traffic that the model for captures learns from; the demo's traffic has another.
-const CLEAN_TRAFFIC_SEEDS: [&str; 3] = ["20250", "20251", "20252"];
+pub(crate) const CLEAN_TRAFFIC_SEEDS: [&str; 3] = ["20250", "20251", "20252"];
 /// Seed of the traffic that it is measured on: neither one it learned from nor that of the demo.
-const LABELLED_TRAFFIC_SEED: &str = "77";
+pub(crate) const LABELLED_TRAFFIC_SEED: &str = "77";
 /// Half an hour of ordinary traffic has some 20,000 flows; about 1 in 1,000 may be taken for odd.
 const CLEAN_TRAFFIC_QUANTILE: &str = "0.999";
 

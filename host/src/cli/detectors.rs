@@ -33,7 +33,17 @@ impl DetectorArgs {
         schema: &'static Schema,
         file: &Settings,
     ) -> Result<Vec<Arc<Loaded>>, Failure> {
-        let runtime = start_runtime(self.data_dir.clone(), file)?;
+        let runtime = self.runtime(file)?;
+        self.load_into(&runtime, default, schema)
+    }
+
+    /// The same, into a runtime that the caller goes on using.
+    pub(super) fn load_into(
+        &self,
+        runtime: &Runtime,
+        default: &str,
+        schema: &'static Schema,
+    ) -> Result<Vec<Arc<Loaded>>, Failure> {
         let names: Vec<&str> = if self.detector.is_empty() {
             vec![default]
         } else {
@@ -41,8 +51,13 @@ impl DetectorArgs {
         };
         names
             .into_iter()
-            .map(|name| Ok(load(&runtime, schema, name, &read_package(name)?)?))
+            .map(|name| Ok(load(runtime, schema, name, &read_package(name)?)?))
             .collect()
+    }
+
+    /// A runtime that compiles into the cache that was named.
+    pub(super) fn runtime(&self, file: &Settings) -> Result<Arc<Runtime>, Failure> {
+        start_runtime(self.data_dir.clone(), file)
     }
 }
 

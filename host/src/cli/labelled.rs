@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use netsage_capture::{Meter, MeterConfig};
 use netsage_lifecycle::Loaded;
-use netsage_models::metrics::{self, Evaluation};
+use netsage_models::metrics::{self, Evaluation, Thresholds};
 use netsage_runtime::ContextValues;
 use netsage_schema::csv::Record;
 use netsage_schema::{Identity, Rows, Schema};
@@ -115,6 +115,7 @@ impl Labelled {
                     labelled.rows.push(&record.values);
                     labelled.attack.push(record.label.unwrap_or_default());
                     labelled.categories.push(record.attack_cat.clone());
+                    labelled.identities.extend(record.identity);
                 }
                 Err(error) => bad.report(&error),
             }
@@ -126,13 +127,38 @@ impl Labelled {
         Ok(labelled)
     }
 
-    /// Scores the rows with a detector and judges the scores; `threshold` is that of its model.
-    pub(super) fn evaluate(&self, detector: &Loaded, threshold: Option<f32>) -> anyhow::Result<Evaluation> {
-        let mut contexts = ContextValues::new();
-        Contexts::default().fill(&self.identities, &mut contexts);
-        let scores = score_rows(&detector.detector, &self.rows, self.metered.then_some(&contexts))?;
+    /// The kind of each row, where the file tells.
+    pub(super) fn named_categories(&self) -> Option<&[String]> {
         let named = self.categories.iter().any(|category| !category.is_empty());
-        let categories = named.then_some(self.categories.as_slice());
-        Ok(metrics::evaluate(&scores, &self.attack, categories, threshold)?)
+        named.then_some(self.categories.as_slice())
+    }
+
+    /// Scores the rows with a detector, in the order of the file.
+    pub(super) fn score(&self, detector: &Loaded) -> anyhow::Result<Vec<f32>> {
+        let mut contexts = ContextValues::new();
+        let known = !self.rows.is_empty() && self.identities.len() == self.rows.len();
+        if known {
+            Contexts::default().fill(&self.identities, &mut contexts);
+        }
+        Ok(score_rows(
+            &detector.detector,
+            &self.rows,
+            known.then_some(&contexts),
+        )?)
+    }
+
+    /// Scores the rows with a detector and judges the scores; `thresholds` are those of its model.
+    pub(super) fn evaluate(
+        &self,
+        detector: &Loaded,
+        thresholds: impl Into<Thresholds>,
+    ) -> anyhow::Result<Evaluation> {
+        let scores = self.score(detector)?;
+        Ok(metrics::evaluate(
+            &scores,
+            &self.attack,
+            self.named_categories(),
+            thresholds,
+        )?)
     }
 }

@@ -48,7 +48,8 @@ impl SingleColumn {
         let value = row[self.column];
         let score = match &self.direction {
             Direction::High => value as f32,
-            Direction::Low => -value as f32,
+            // Not -0 for 0.
+            Direction::Low => (0.0 - value) as f32,
             Direction::Rare(counts) => -(counts.get(value as usize).copied().unwrap_or(0) as f32),
         };
         // A score is a number, whatever the row holds.

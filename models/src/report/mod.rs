@@ -19,6 +19,7 @@ mod html;
 mod markdown;
 mod numbers;
 mod pictures;
+mod result_tables;
 mod svg;
 mod table;
 

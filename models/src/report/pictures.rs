@@ -152,9 +152,9 @@ fn spread(result: &Outcome, condition: &Condition) -> String {
     chart.area("ordinary", "ordinary flows", &roots(&histogram.ordinary));
     chart.area("attacks", "attacks", &roots(&histogram.attacks));
     let evaluation = &condition.all.evaluation;
-    for (point, name) in [(evaluation.at_p95, "p95"), (evaluation.at_p99, "p99")] {
+    for (point, name, line) in [(evaluation.at_p95, "p95", 0), (evaluation.at_p99, "p99", 1)] {
         if let Some(point) = point {
-            chart.mark(histogram.position(point.threshold), name);
+            chart.mark(histogram.position(point.threshold), name, line);
         }
     }
     chart.finish(&format!("Scores of {}", result.name))

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// Space left of the axes, for the numbers there.
 const LEFT: f64 = 46.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 20.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 40.0;
 
@@ -179,8 +179,8 @@ impl Chart {
         ));
     }
 
-    /// A dashed line from bottom to top at a value, with a word beside it.
-    pub(super) fn mark(&mut self, value: f64, text: &str) {
+    /// A dashed line from bottom to top at a value, with a word beside it, so many lines of text below the top.
+    pub(super) fn mark(&mut self, value: f64, text: &str, line: u8) {
         let (x, bottom) = self.at(value, self.y.low);
         let (_, top) = self.at(value, self.y.high);
         self.draw(format_args!(
@@ -192,7 +192,7 @@ impl Chart {
         } else {
             (x + 4.0, "start")
         };
-        let (y, text) = (top + 9.0, escape(text));
+        let (y, text) = (top + 9.0 + 12.0 * f64::from(line), escape(text));
         self.draw(format_args!(
             r#"<text class="marked" x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{text}</text>"#
         ));

@@ -7,6 +7,7 @@
 )]
 
 mod baselines;
+mod documents;
 mod metrics;
 mod peers;
 mod report;

@@ -13,7 +13,7 @@ use crate::input::{CaptureFile, Input, TableFile, meter_file, open};
 
 /// Which rows of a table are learned from. Rows without labels all are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(in super::super) enum Taken {
     /// Those with this value of `label`.
     Label(bool),
     /// Those with this value of `attack_cat`.
@@ -30,16 +30,16 @@ impl Taken {
 }
 
 /// Ordinary flows, as they come from files.
-pub(super) struct Ordinary {
-    pub(super) rows: Rows,
+pub(in super::super) struct Ordinary {
+    pub(in super::super) rows: Rows,
     identities: Vec<Identity>,
     /// Rows left out for their label.
-    pub(super) left_out: u64,
+    pub(in super::super) left_out: u64,
 }
 
 impl Ordinary {
     /// Reads files of one schema: CSV, also gzipped, or captures, which are metered by `config`.
-    pub(super) fn read(
+    pub(in super::super) fn read(
         paths: &[PathBuf],
         config: &MeterConfig,
         taken: &Taken,
@@ -78,7 +78,7 @@ impl Ordinary {
     }
 
     /// What a training takes.
-    pub(super) fn flows(&self) -> Flows<'_> {
+    pub(in super::super) fn flows(&self) -> Flows<'_> {
         let known = self.identities.len() == self.rows.len();
         Flows {
             rows: &self.rows,

@@ -5,14 +5,14 @@
 //! training needs to go on, and [`write`](self::write) puts package or artifact with its card on the disk.
 
 mod common;
-mod flows;
+pub(super) mod flows;
 mod half_space_trees;
 mod iforest;
 mod output;
 mod watch;
 
 use anyhow::anyhow;
-use netsage_models::metrics::Evaluation;
+use netsage_models::metrics::{Evaluation, Thresholds};
 use netsage_models::{Trained, Training, card};
 use netsage_runtime::{Package, package};
 use netsage_schema::unsw_nb15::TTL_TRIO;
@@ -99,5 +99,5 @@ fn measure(trained: &Trained, labelled: &Labelled, file: &Settings) -> Result<Ev
         "the trained model",
         &Package::from_bytes(package)?,
     )?;
-    Ok(labelled.evaluate(&loaded, Some(trained.card.threshold))?)
+    Ok(labelled.evaluate(&loaded, Thresholds::of_card(&trained.card))?)
 }
