@@ -9,6 +9,7 @@
 //! Start with [`Training`], which knows every method; all share `preparation`. Then [`metrics::evaluate`]; [`card`]
 //! puts both on paper.
 
+pub mod autoencoder;
 pub mod baselines;
 pub mod card;
 mod grow;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::preparation::{Common, TrainError, Trained};
 use crate::watch::Watch;
-use crate::{half_space_trees, iforest, lstm_autoencoder};
+use crate::{autoencoder, half_space_trees, iforest, lstm_autoencoder};
 
 /// What to train on: flows taken for ordinary.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,8 @@ pub struct Flows<'a> {
 #[serde(tag = "method", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Training {
+    /// Dense autoencoder.
+    Autoencoder(autoencoder::TrainOptions),
     /// Isolation forest.
     Iforest(iforest::TrainOptions),
     /// Half-space trees.
@@ -35,6 +37,7 @@ impl Training {
     /// Name of the method, as `netsage train` takes it.
     pub fn method(&self) -> &'static str {
         match self {
+            Self::Autoencoder(_) => "autoencoder",
             Self::Iforest(_) => "iforest",
             Self::HalfSpaceTrees(_) => "half-space-trees",
             Self::LstmAutoencoder(_) => "lstm-autoencoder",
@@ -44,6 +47,7 @@ impl Training {
     /// What all methods have.
     pub fn common_mut(&mut self) -> &mut Common {
         match self {
+            Self::Autoencoder(options) => &mut options.common,
             Self::Iforest(options) => &mut options.common,
             Self::HalfSpaceTrees(options) => &mut options.common,
             Self::LstmAutoencoder(options) => &mut options.common,
@@ -56,6 +60,7 @@ impl Training {
     /// [`TrainError`].
     pub fn run(&self, flows: Flows<'_>, watch: &mut dyn Watch) -> Result<Trained, TrainError> {
         let mut trained = match self {
+            Self::Autoencoder(options) => autoencoder::train(flows.rows, options, watch),
             Self::Iforest(options) => iforest::train(flows.rows, options, watch),
             Self::HalfSpaceTrees(options) => half_space_trees::train(flows.rows, options),
             Self::LstmAutoencoder(options) => lstm_autoencoder::train(flows, options, watch),
@@ -78,6 +83,7 @@ mod tests {
                 trees: 7,
                 ..Default::default()
             }),
+            Training::Autoencoder(autoencoder::TrainOptions::default()),
             Training::HalfSpaceTrees(half_space_trees::TrainOptions::default()),
             Training::LstmAutoencoder(lstm_autoencoder::TrainOptions::default()),
         ] {

@@ -19,6 +19,16 @@ pub(crate) const LABELLED_TRAFFIC_SEED: &str = "77";
 /// Half an hour of ordinary traffic has some 20,000 flows; about 1 in 1,000 may be taken for odd.
 const CLEAN_TRAFFIC_QUANTILE: &str = "0.999";
 
+/// What the card of the autoencoder for UNSW-NB15 says of its figures.
+const AUTOENCODER_NOTES: [&str; 3] = [
+    "The ordinary flows of the testing partition come from other hosts than those of training, so the false positive \
+     rate there is not the one that the quantile of the threshold promises.",
+    "Nearly every packet of the dataset was captured twice. On traffic captured once, packet and byte counts differ, \
+     and this model is not fit for it.",
+    "Widths of layers, passes and the scale of terms were chosen among a dozen settings by looking at the AUROC on \
+     dev.csv.gz (rows with odd id of the testing partition); no label entered the fit or the threshold.",
+];
+
 #[derive(Debug, Args)]
 #[command(after_help = "Example: cargo xtask train-bundled --data ../shared/data")]
 pub(crate) struct TrainArguments {
@@ -27,7 +37,7 @@ pub(crate) struct TrainArguments {
     data: PathBuf,
 }
 
-/// Trains both models, builds the program that embeds them, and evaluates.
+/// Trains all models, builds the program that embeds them, and evaluates.
 pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
     let workspace = Workspace::find()?;
     let data = workspace.root.join(&arguments.data);
@@ -74,10 +84,24 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
         .args([&normals, &labelled])
         .arg(workspace.root.join("models/artifacts"));
     openly(command)?;
+    let unsw_nb15 = "ordinary flows of the training partition of UNSW-NB15 (Moustafa and Slay, 2015), recovered from a \
+                     public normalised copy; free for academic research, commercial use is to be agreed with its authors";
+    let mut options = vec!["--evaluate", labelled.to_str().unwrap_or_default(), "--ablate"];
+    options.extend(AUTOENCODER_NOTES.iter().flat_map(|note| ["--note", note]));
+    train(
+        &workspace,
+        &program,
+        "autoencoder",
+        std::slice::from_ref(&normals),
+        "autoencoder-unsw-nb15",
+        unsw_nb15,
+        &options,
+    )?;
     // Repeated flows (a host that asks for a neighbour in vain) are ordinary because they repeat.
     train(
         &workspace,
         &program,
+        "iforest",
         &clean,
         "iforest-generated",
         &format!(
@@ -111,6 +135,7 @@ fn built(workspace: &Workspace) -> Result<PathBuf> {
 fn train(
     workspace: &Workspace,
     program: &Path,
+    method: &str,
     from: &[PathBuf],
     name: &str,
     data: &str,
@@ -120,7 +145,7 @@ fn train(
     files::make_folder(&folder)?;
     let mut command = workspace.command(program);
     command
-        .args(["train", "iforest", "--seed", "1", "--data", data, "--from"])
+        .args(["train", method, "--seed", "1", "--data", data, "--from"])
         .args(from)
         .args(options);
     command.arg("--out").arg(folder.join(format!("{name}.artifact")));

@@ -6,6 +6,7 @@
     reason = "helpers of tests state their expectations by panicking"
 )]
 
+mod autoencoder;
 mod baselines;
 mod documents;
 mod metrics;

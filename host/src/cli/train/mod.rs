@@ -4,6 +4,7 @@
 //! [`Training`]; all else is the same for all: [`flows`] reads, [`watch`] shows progress and keeps what an interrupted
 //! training needs to go on, and [`write`](self::write) puts package or artifact with its card on the disk.
 
+mod autoencoder;
 mod common;
 pub(super) mod flows;
 mod half_space_trees;
@@ -33,6 +34,8 @@ use crate::config::Settings;
 /// Methods that can be trained.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum TrainCommand {
+    /// Dense autoencoder: flows that a narrow network cannot give back are odd
+    Autoencoder(autoencoder::Args),
     /// Isolation forest: flows that random splits set apart early are odd
     Iforest(iforest::Args),
     /// Half-space trees: flows where few were seen are odd; goes on learning from the traffic it scores
@@ -41,12 +44,25 @@ pub(super) enum TrainCommand {
 
 pub(super) fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure> {
     match command {
-        TrainCommand::Iforest(args) => train(args.training(), &args.common, file),
-        TrainCommand::HalfSpaceTrees(args) => train(args.training(), &args.common, file),
+        TrainCommand::Autoencoder(args) => train(args.training(), &args.common, file, |artifact| {
+            args.also_write(artifact)
+        }),
+        TrainCommand::Iforest(args) => train(args.training(), &args.common, file, nothing_else),
+        TrainCommand::HalfSpaceTrees(args) => train(args.training(), &args.common, file, nothing_else),
     }
 }
 
-fn train(mut training: Training, args: &CommonArgs, file: &Settings) -> Result<(), Failure> {
+fn nothing_else(_artifact: &[u8]) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// Trains and writes; `also_write` writes other forms of the artifact.
+fn train(
+    mut training: Training,
+    args: &CommonArgs,
+    file: &Settings,
+    also_write: impl FnOnce(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let config = args.meter.config(file)?;
     let mut bad = BadRows::default();
     let ordinary = Ordinary::read(&args.from, &config, &args.taken, &mut bad)?;
@@ -79,6 +95,7 @@ fn train(mut training: Training, args: &CommonArgs, file: &Settings) -> Result<(
         }
     }
     output::save(&args.out, &trained, file)?;
+    also_write(&trained.artifact)?;
     progress.finish();
     Ok(bad.finish(ordinary.rows.len() as u64)?)
 }

@@ -1,0 +1,54 @@
+//! A network as a NetSage detector.
+
+use netsage_detector_sdk::{Block, Description, Detector, Error, Explanation, StateKey};
+
+use crate::Scorer;
+
+/// A session: a network that scores.
+#[derive(Debug)]
+pub struct Onnx {
+    scorer: Scorer,
+}
+
+fn bad_input(error: impl std::fmt::Display) -> Error {
+    Error::BadInput(error.to_string())
+}
+
+impl Detector for Onnx {
+    fn describe() -> Description {
+        Description {
+            name: "onnx",
+            version: env!("CARGO_PKG_VERSION"),
+            summary: "A network kept as ONNX: flows that it reconstructs badly, or that it says so of, score high.",
+            licence: "MIT OR Apache-2.0",
+            explains: true,
+            learns: false,
+            state_key: StateKey::None,
+        }
+    }
+
+    fn open(artifact: &[u8], _state: Option<&[u8]>) -> Result<Self, Error> {
+        let scorer = Scorer::decode(artifact).map_err(|error| Error::BadArtifact(error.to_string()))?;
+        Ok(Self { scorer })
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let columns = self.scorer.columns().iter();
+        columns.map(|column| column.name.clone()).collect()
+    }
+
+    fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
+        self.scorer
+            .score_block(block.values(), block.rows(), scores)
+            .map_err(bad_input)
+    }
+
+    fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error> {
+        self.scorer
+            .explain_block(block.values(), block.rows(), limit)
+            .map_err(bad_input)
+    }
+}
+
+#[cfg(feature = "component")]
+netsage_detector_sdk::export_detector!(Onnx);
