@@ -33,8 +33,8 @@ fn a_known_distribution_is_found_again_beyond_what_was_seen() {
         (0.05, 0.05),
         (0.003, 0.15),
         (0.000_5, 0.2),
-        (1e-5, 0.5),
-        (1e-6, 0.8),
+        (1e-5, 1.0),
+        (1e-6, 2.0),
     ] {
         let score = -libm::log(share) as f32;
         let found = scale.exceedance(score);

@@ -133,7 +133,7 @@ mod tests {
         let before = Drift { at: None, ..drift() };
         assert_eq!(
             without_picture(&before).unwrap(),
-            "12 of 5,000 flows counted; nothing to tell yet."
+            "12 of 5\u{202f}000 flows counted; nothing to tell yet."
         );
         let without = Drift {
             has_baseline: false,
@@ -175,7 +175,7 @@ mod tests {
         assert!(found.ends_with("ordinary flows exceeds."), "{found}");
         let found = yesterday(&info).unwrap();
         assert!(
-            found.contains("raised 1 alert: 12 of 9,000 flows (the newest of them)"),
+            found.contains("raised 1 alert: 12 of 9\u{202f}000 flows (the newest of them)"),
             "{found}"
         );
         (info.score, info.yesterday) = (None, None);
