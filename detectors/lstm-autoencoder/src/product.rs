@@ -59,33 +59,67 @@ impl Weights {
         let mut rows = rows.chunks_exact(ROWS * stride);
         let mut results = results.chunks_exact_mut(ROWS * self.width);
         for (rows, results) in rows.by_ref().zip(results.by_ref()) {
-            self.add::<ROWS>(rows, stride, results);
+            self.add_four(rows, stride, results);
         }
         let rest = rows.remainder().chunks_exact(stride);
         for (row, result) in rest.zip(results.into_remainder().chunks_exact_mut(self.width)) {
-            self.add::<1>(row, stride, result);
+            self.add_one(&row[..self.inputs], result);
+        }
+    }
+
+    /// Four rows at once. Written out, and by values instead of through references, so that the sums stay in registers.
+    #[inline(always)]
+    fn add_four(&self, rows: &[f32], stride: usize, results: &mut [f32]) {
+        let [r0, r1, r2, r3] = std::array::from_fn(|row| &rows[row * stride..][..self.inputs]);
+        let (o0, rest) = results.split_at_mut(self.width);
+        let (o1, rest) = rest.split_at_mut(self.width);
+        let (o2, o3) = rest.split_at_mut(self.width);
+        let first_two = eights(o0).zip(eights(o1));
+        let last_two = eights(o2).zip(eights(o3));
+        let tiles = self.tiles.chunks_exact(self.inputs);
+        for (weights, ((o0, o1), (o2, o3))) in tiles.zip(first_two.zip(last_two)) {
+            let (mut s0, mut s1, mut s2, mut s3) = (*o0, *o1, *o2, *o3);
+            let values = r0.iter().zip(r1).zip(r2.iter().zip(r3));
+            for (weights, ((&v0, &v1), (&v2, &v3))) in weights.iter().zip(values) {
+                s0 = add(s0, v0, weights);
+                s1 = add(s1, v1, weights);
+                s2 = add(s2, v2, weights);
+                s3 = add(s3, v3, weights);
+            }
+            (*o0, *o1, *o2, *o3) = (s0, s1, s2, s3);
         }
     }
 
     #[inline(always)]
-    fn add<const COUNT: usize>(&self, rows: &[f32], stride: usize, results: &mut [f32]) {
-        let rows: [&[f32]; COUNT] = std::array::from_fn(|row| &rows[row * stride..][..self.inputs]);
-        for (tile, weights) in self.tiles.chunks_exact(self.inputs).enumerate() {
-            let mut sums = [[0.0; LANES]; COUNT];
-            for (row, sums) in sums.iter_mut().enumerate() {
-                sums.copy_from_slice(&results[row * self.width + tile * LANES..][..LANES]);
+    fn add_one(&self, row: &[f32], result: &mut [f32]) {
+        for (weights, result) in self.tiles.chunks_exact(self.inputs).zip(eights(result)) {
+            let mut sums = *result;
+            for (weights, &value) in weights.iter().zip(row) {
+                sums = add(sums, value, weights);
             }
-            for (input, weights) in weights.iter().enumerate() {
-                for (row, sums) in rows.iter().zip(&mut sums) {
-                    let value = row[input];
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum += value * weight;
-                    }
-                }
-            }
-            for (row, sums) in sums.iter().enumerate() {
-                results[row * self.width + tile * LANES..][..LANES].copy_from_slice(sums);
-            }
+            *result = sums;
         }
     }
+}
+
+#[inline(always)]
+fn eights(row: &mut [f32]) -> impl Iterator<Item = &mut [f32; LANES]> {
+    row.as_chunks_mut().0.iter_mut()
+}
+
+/// Written out: closures and iterators over lanes are not always taken apart.
+#[inline(always)]
+fn add(sums: [f32; LANES], value: f32, weights: &[f32; LANES]) -> [f32; LANES] {
+    let [s0, s1, s2, s3, s4, s5, s6, s7] = sums;
+    let [w0, w1, w2, w3, w4, w5, w6, w7] = weights;
+    [
+        s0 + value * w0,
+        s1 + value * w1,
+        s2 + value * w2,
+        s3 + value * w3,
+        s4 + value * w4,
+        s5 + value * w5,
+        s6 + value * w6,
+        s7 + value * w7,
+    ]
 }
