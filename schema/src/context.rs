@@ -24,6 +24,16 @@ impl ContextColumn {
         }
     }
 
+    /// What stands for it in rows of which nobody knows where they come from, such as those of a table without
+    /// addresses: -1 for an address, which is no hash, so that a detector with a memory of sources can take each such
+    /// row for a source of its own. A time has no such value.
+    pub const fn unknown(self) -> Option<f32> {
+        match self {
+            Self::StartTime => None,
+            Self::Source | Self::Destination => Some(-1.0),
+        }
+    }
+
     /// The context column of that name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|column| column.name() == name)

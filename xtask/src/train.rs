@@ -70,20 +70,16 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
         &["--seed", LABELLED_TRAFFIC_SEED],
         format!("netsage-synth-seed-{LABELLED_TRAFFIC_SEED}.pcap"),
     )?;
-    // This one also measures, so that the card has its figures.
-    let mut command = workspace.cargo(&[
-        "run",
-        "--release",
-        "--package",
-        "netsage-models",
-        "--example",
-        "unsw_nb15",
-        "--",
-    ]);
-    command
-        .args([&normals, &labelled])
-        .arg(workspace.root.join("models/artifacts"));
-    openly(command)?;
+    // These also measure, so that the cards have their figures.
+    for example in ["unsw_nb15", "lstm_autoencoder"] {
+        let package = ["run", "--release", "--package", "netsage-models"];
+        let mut command = workspace.cargo(&package);
+        command
+            .args(["--example", example, "--"])
+            .args([&normals, &labelled])
+            .arg(workspace.root.join("models/artifacts"));
+        openly(command)?;
+    }
     let unsw_nb15 = "ordinary flows of the training partition of UNSW-NB15 (Moustafa and Slay, 2015), recovered from a \
                      public normalised copy; free for academic research, commercial use is to be agreed with its authors";
     let mut options = vec!["--evaluate", labelled.to_str().unwrap_or_default(), "--ablate"];

@@ -3,7 +3,9 @@
 use netsage_onnx_format::proto::{AttributeProto, attribute_type};
 use netsage_onnx_format::{Activation, Dim, Gemm, GraphBuilder, Lstm, Value};
 
-use crate::artifact::{Encoding, FORMAT, Layer, Memory, Model, SCALED_LIMIT, VALUE_LIMIT, WINDOW};
+use crate::artifact::{
+    Encoding, FORMAT, InputColumn, Layer, Memory, Model, SCALED_LIMIT, VALUE_LIMIT, WINDOW,
+};
 
 /// Number of `TensorProto.INT64`, the type that [`Model::encode`] casts codes to.
 const INT64: i64 = 7;
@@ -21,10 +23,18 @@ impl Model {
         let mut graph = GraphBuilder::new("lstm-autoencoder");
         graph.describe("LSTM autoencoder over the last flows of a source, from raw columns to the score of the last flow");
         let names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
+        // Positions of the nominal columns, in the order of their tables.
+        let is_nominal = |column: &(usize, &InputColumn)| matches!(column.1.encoding, Encoding::Terms(_));
+        let columns = self.columns.iter().enumerate();
+        let nominal: Vec<String> = columns
+            .filter(is_nominal)
+            .map(|(position, _)| position.to_string())
+            .collect();
         for (key, value) in [
             ("netsage.format", FORMAT),
             ("netsage.schema", &self.schema),
             ("netsage.columns", &names.join(",")),
+            ("netsage.nominal", &nominal.join(",")),
         ] {
             graph.metadata(key, value);
         }
@@ -106,8 +116,6 @@ impl Model {
             let values = graph.mul(&values, &factors);
             parts.push(graph.node("Clip", &[values.name(), low.name(), high.name()], Vec::new()));
         }
-        let positions: Vec<i64> = nominal.iter().map(|(position, ..)| *position).collect();
-        graph.integers("nominal_columns", &[positions.len()], &positions);
         for (index, (position, places, width)) in nominal.into_iter().enumerate() {
             let mut table = vec![0.0; places.len() * width];
             for (row, &place) in table.chunks_exact_mut(width).zip(places) {

@@ -25,7 +25,7 @@ impl Model {
             return Err(ArtifactError::Format(format));
         }
         let graph = &onnx.graph;
-        let columns = columns(graph, &property("netsage.columns"))?;
+        let columns = columns(graph, &property("netsage.columns"), &property("netsage.nominal"))?;
         let features: usize = columns.iter().map(|column| column.encoding.width()).sum();
         if !(1..=MOST_FEATURES).contains(&features) {
             return Err(content(format!(
@@ -147,7 +147,7 @@ fn memory(graph: &Graph, name: &str, inputs: usize) -> Result<Memory, ArtifactEr
     })
 }
 
-fn columns(graph: &Graph, names: &str) -> Result<Vec<InputColumn>, ArtifactError> {
+fn columns(graph: &Graph, names: &str, nominal: &str) -> Result<Vec<InputColumn>, ArtifactError> {
     let names: Vec<&str> = names.split(',').collect();
     if names.len() > MOST_COLUMNS || names.iter().any(|name| !(1..=64).contains(&name.len())) {
         return Err(content(format!("{} columns, or one without a name", names.len())));
@@ -178,8 +178,13 @@ fn columns(graph: &Graph, names: &str) -> Result<Vec<InputColumn>, ArtifactError
             put(position, Encoding::Logarithm { steps, mean, factor })?;
         }
     }
-    for (index, &position) in integers(graph, "nominal_columns").iter().enumerate() {
-        put(position, Encoding::Terms(places(graph, index)?))?;
+    let positions = nominal.split(',').filter(|position| !position.is_empty());
+    for (index, position) in positions.enumerate() {
+        // What is no number is no position either.
+        put(
+            position.parse().unwrap_or(-1),
+            Encoding::Terms(places(graph, index)?),
+        )?;
     }
     let columns = names.iter().zip(encodings).map(|(name, encoding)| {
         let encoding = encoding.ok_or_else(|| content(format!("it does not read its column {name}")))?;

@@ -83,7 +83,7 @@ pub struct ColumnContribution {
     pub typical: f32,
 }
 
-/// The context columns of rows, by row: known for flows, not for plain rows.
+/// The context columns of rows, by row: known for flows, not for plain rows, whose addresses are -1.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ContextValues {
     values: Vec<[f32; 3]>,
@@ -185,9 +185,11 @@ impl Projection {
             for column in &self.columns {
                 let value = match column.origin {
                     Origin::Feature(index) => features[index] as f32,
-                    Origin::Context(context) => contexts
-                        .and_then(|contexts| contexts.get(row, context))
-                        .ok_or(ScoreError::NoContext { column: column.name })?,
+                    Origin::Context(context) => match contexts {
+                        Some(contexts) => contexts.get(row, context),
+                        None => context.unknown(),
+                    }
+                    .ok_or(ScoreError::NoContext { column: column.name })?,
                 };
                 if value.is_nan() {
                     return Err(ScoreError::NotANumber {

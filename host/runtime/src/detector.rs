@@ -133,8 +133,8 @@ impl Detector {
     }
 
     /// Scores the rows of `range` and appends one score per row to `scores`, in blocks of at most
-    /// [`MAX_BLOCK_ROWS`]. `contexts` belongs to `rows` row by row; it may be absent for a detector that
-    /// wants no context column.
+    /// [`MAX_BLOCK_ROWS`]. `contexts` belongs to `rows` row by row; where it is absent, nobody knows the
+    /// addresses, and they are -1; a detector that wants a time fails then.
     ///
     /// # Errors
     /// See [`ScoreError`]; `scores` is then as it was before, and the rows are counted as failed.

@@ -7,6 +7,7 @@ mod windows;
 
 use std::collections::HashSet;
 
+use ndarray::Array2;
 use netsage_lstm_autoencoder::{Autoencoder, Model};
 use serde::{Deserialize, Serialize};
 
@@ -54,13 +55,13 @@ impl Default for TrainOptions {
             encoder: 32,
             code: 12,
             decoder: 64,
-            passes: 40,
+            passes: 60,
             patience: 10,
             batch: 256,
             rate: 2e-3,
             remove_duplicates: false,
             least_error: 0.01,
-            steps: 1_000.0,
+            steps: 100.0,
             common: Common::default(),
         }
     }
@@ -99,27 +100,30 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
     aside.sort_unstable();
     let sources = sources(flows.identities, rows.len());
 
-    let raw = gather(rows, &fitted, &selected)?;
-    let columns = columns::fit(schema, &selected, &raw, options.steps);
-    let table = columns::encode(&columns, &raw);
-    // The places of the rows in the table, for the network learns from some of them.
-    let chosen: Vec<usize> = if options.remove_duplicates && flows.identities.is_empty() {
-        distinct(&table)
-    } else {
-        (0..fitted.len()).collect()
-    };
-    if chosen.len() < 2 {
+    let columns = columns::fit(
+        schema,
+        &selected,
+        &gather(rows, &fitted, &selected)?,
+        options.steps,
+    );
+    let all: Vec<usize> = (0..rows.len()).collect();
+    let table = columns::encode(&columns, &gather(rows, &all, &selected)?);
+    let is_known = !flows.identities.is_empty();
+    if options.remove_duplicates && !is_known {
+        keep_distinct(&mut fitted, &table);
+    }
+    if fitted.iter().all(|&row| table.row(row) == table.row(fitted[0])) {
         return Err(TrainError::OneDistinctRow);
     }
-    let fitted_sources: Vec<f32> = fitted.iter().map(|&row| sources[row]).collect();
-    let aside_table = columns::encode(&columns, &gather(rows, &aside, &selected)?);
-    let aside_sources: Vec<f32> = aside.iter().map(|&row| sources[row]).collect();
-    let all_aside: Vec<usize> = (0..aside.len()).collect();
-    let aside_windows = Windows::draw(
-        &all_aside,
-        &aside_sources,
-        &mut random_of_pass(options.common.seed, u32::MAX - 1),
-    );
+    // Where sources are known, histories have no gaps: rows that are not learned from stand before those that are.
+    let [counted, counted_aside] = [&fitted, &aside].map(|chosen| {
+        let mut counted = vec![false; rows.len()];
+        chosen.iter().for_each(|&row| counted[row] = true);
+        counted
+    });
+    let [drawn_from, aside_from] = [&fitted, &aside].map(|chosen| if is_known { &all } else { chosen });
+    let mut aside_random = random_of_pass(options.common.seed, u32::MAX - 1);
+    let aside_windows = Windows::draw(aside_from, &sources, &counted_aside, &mut aside_random);
     let aside_plans = aside_windows.batches(4 * options.batch, &mut random);
 
     let shape = Shape {
@@ -133,11 +137,11 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
         .kept()
         .and_then(|state| Progress::decode(&state, shape))
         .unwrap_or_else(|| Progress::begin(shape, options));
-    let total = u64::from(options.passes) * chosen.len() as u64;
+    let total = u64::from(options.passes) * fitted.len() as u64;
     let mut by_number = vec![0.0; shape.features];
     while progress.passes < options.passes && progress.since_best < options.patience {
         let mut random = random_of_pass(options.common.seed, progress.passes);
-        let drawn = Windows::draw(&chosen, &fitted_sources, &mut random);
+        let drawn = Windows::draw(drawn_from, &sources, &counted, &mut random);
         let plans = drawn.batches(options.batch, &mut random);
         let (mut done, mut loss) = (0, 0.0);
         for plan in plans {
@@ -145,12 +149,12 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
                 return Err(TrainError::Interrupted);
             }
             let share =
-                (f64::from(progress.passes) + done as f64 / chosen.len() as f64) / f64::from(options.passes);
+                (f64::from(progress.passes) + done as f64 / fitted.len() as f64) / f64::from(options.passes);
             let rate = options.rate * (0.02 + 0.49 * (1.0 + (std::f64::consts::PI * share).cos())) as f32;
-            loss += progress.learn(plan, &table, rate);
-            done += plan.rows();
+            loss += progress.learn(plan, &table, &counted, rate);
+            done += plan.rows(&counted);
             watch.step(
-                u64::from(progress.passes) * chosen.len() as u64 + done as u64,
+                u64::from(progress.passes) * fitted.len() as u64 + done as u64,
                 total,
                 format_args!(
                     "rows, pass {}, loss {:.4}, best on rows kept aside {:.4}",
@@ -164,7 +168,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
         by_number.fill(0.0);
         let sum: f64 = aside_plans
             .iter()
-            .map(|plan| progress.loss(*plan, &aside_table, &mut by_number))
+            .map(|plan| progress.loss(*plan, &table, &counted_aside, &mut by_number))
             .sum();
         let loss = sum / (aside.len() * shape.features) as f64;
         if loss < progress.best_loss {
@@ -178,7 +182,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
     }
     by_number.fill(0.0);
     for plan in &aside_plans {
-        if let Some(batch) = plan.batch(&aside_table) {
+        if let Some(batch) = plan.batch(&table, &counted_aside) {
             shape.loss(&progress.best, &batch, &mut by_number);
         }
     }
@@ -234,14 +238,18 @@ fn score(
     Ok(scores)
 }
 
-/// The first of each kind of equal rows.
-fn distinct(table: &ndarray::Array2<f32>) -> Vec<usize> {
-    let mut seen: HashSet<Vec<u32>> = HashSet::with_capacity(table.nrows());
-    let bits = |row: ndarray::ArrayView1<'_, f32>| row.iter().map(|value| (value + 0.0).to_bits()).collect();
-    let rows = table.rows().into_iter().enumerate();
-    rows.filter(|(_, row)| seen.insert(bits(*row)))
-        .map(|(index, _)| index)
-        .collect()
+/// Keeps the first of each kind of equal rows.
+fn keep_distinct(rows: &mut Vec<usize>, table: &Array2<f32>) {
+    let mut seen: HashSet<Vec<u32>> = HashSet::with_capacity(rows.len());
+    // Adding 0 makes -0 and 0 the same row.
+    let bits = |row: usize| {
+        table
+            .row(row)
+            .iter()
+            .map(|value| (value + 0.0).to_bits())
+            .collect()
+    };
+    rows.retain(|&row| seen.insert(bits(row)));
 }
 
 fn check(options: &TrainOptions) -> Result<(), TrainError> {
@@ -305,11 +313,11 @@ impl Progress {
     }
 
     /// Learns from a batch, each half on a thread of its own; gives the sum of the squared errors.
-    fn learn(&mut self, plan: Plan<'_>, table: &ndarray::Array2<f32>, rate: f32) -> f64 {
+    fn learn(&mut self, plan: Plan<'_>, table: &Array2<f32>, counted: &[bool], rate: f32) -> f64 {
         let (shape, weights) = (self.shape, &self.weights);
         let work = |plan: Plan<'_>| {
             let mut gradient = vec![0.0; weights.len()];
-            let batch = plan.batch(table);
+            let batch = plan.batch(table, counted);
             let sum = batch.map_or(0.0, |batch| shape.learn(weights, &batch, &mut gradient));
             (gradient, sum)
         };
@@ -318,7 +326,7 @@ impl Progress {
             let other = scope.spawn(|| work(second));
             (work(first), other.join().expect("sums and products do not panic"))
         });
-        let share = 1.0 / plan.rows() as f32;
+        let share = 1.0 / plan.rows(counted).max(1) as f32;
         for (gradient, other) in gradient.iter_mut().zip(other) {
             *gradient = (*gradient + other) * share;
         }
@@ -326,8 +334,8 @@ impl Progress {
         sum + other_sum
     }
 
-    fn loss(&self, plan: Plan<'_>, table: &ndarray::Array2<f32>, by_number: &mut [f64]) -> f64 {
-        plan.batch(table)
+    fn loss(&self, plan: Plan<'_>, table: &Array2<f32>, counted: &[bool], by_number: &mut [f64]) -> f64 {
+        plan.batch(table, counted)
             .map_or(0.0, |batch| self.shape.loss(&self.weights, &batch, by_number))
     }
 }

@@ -34,18 +34,20 @@ pub(super) fn sources(identities: &[Identity], rows: usize) -> Vec<f32> {
 }
 
 impl Windows {
-    /// Draws the windows of a pass. `rows` are those to learn from, in the order in which they ended, and `sources` are
-    /// those of all rows; the numbers in windows are places in `rows`.
+    /// Draws the windows of a pass. `rows` are numbers of rows in the order in which they ended; `sources` and `counted`
+    /// are of all rows. Rows that do not count are only ever what came before others.
     ///
     /// Of known sources the rows together are real histories. Rows of nobody are put together as they come: such
     /// histories say nothing, and teach the network that one may, so that a real one does not surprise it.
-    pub(super) fn draw(rows: &[usize], sources: &[f32], random: &mut ChaCha8Rng) -> Self {
+    pub(super) fn draw(rows: &[usize], sources: &[f32], counted: &[bool], random: &mut ChaCha8Rng) -> Self {
         let mut histories: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         let mut nobodys = Vec::new();
-        for (place, &row) in (0..).zip(rows) {
+        for &row in rows {
+            let number =
+                u32::try_from(row).expect("rows of 100 bytes and more fill the memory before 2^32 of them");
             match sources[row] {
-                source if source >= 0.0 => histories.entry(source as u32).or_default().push(place),
-                _ => nobodys.push(place),
+                source if source >= 0.0 => histories.entry(source as u32).or_default().push(number),
+                _ => nobodys.push(number),
             }
         }
         nobodys.shuffle(random);
@@ -59,13 +61,14 @@ impl Windows {
         }
         windows.shuffle(random);
         let (mut alone, mut together) = (Vec::new(), Vec::new());
+        let counts = |row: &u32| counted[*row as usize];
         let mut rest = rows.len() / 2;
         for window in windows {
-            if window.len() > 1 && rest >= window.len() {
+            if window.len() > 1 && rest >= window.len() && window.iter().any(counts) {
                 rest -= window.len();
                 together.push(window);
             } else {
-                alone.extend(window);
+                alone.extend(window.into_iter().filter(counts));
             }
         }
         alone.shuffle(random);
@@ -92,11 +95,12 @@ pub(super) enum Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Rows that count.
-    pub(super) fn rows(self) -> usize {
+    /// How many of its rows count.
+    pub(super) fn rows(self, counted: &[bool]) -> usize {
+        let counts = |row: &&u32| counted[**row as usize];
         match self {
             Self::Alone(rows) => rows.len(),
-            Self::Together(windows) => windows.iter().map(Vec::len).sum(),
+            Self::Together(windows) => windows.iter().flatten().filter(counts).count(),
         }
     }
 
@@ -115,7 +119,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The batch itself; none when there is no row.
-    pub(super) fn batch(self, table: &Array2<f32>) -> Option<Batch> {
+    pub(super) fn batch(self, table: &Array2<f32>, counted: &[bool]) -> Option<Batch> {
         let (steps, windows) = match self {
             Self::Alone(rows) => (1, rows.len()),
             Self::Together(windows) => (windows.iter().map(Vec::len).max()?, windows.len()),
@@ -128,7 +132,7 @@ impl<'a> Plan<'a> {
         let mut put = |step: usize, window: usize, row: u32| {
             let at = step * windows + window;
             input.row_mut(at).assign(&table.row(row as usize));
-            counts[at] = true;
+            counts[at] = counted[row as usize];
         };
         match self {
             Self::Alone(rows) => (0..).zip(rows).for_each(|(window, &row)| put(0, window, row)),

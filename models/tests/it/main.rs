@@ -9,6 +9,7 @@
 mod autoencoder;
 mod baselines;
 mod documents;
+mod lstm_autoencoder;
 mod metrics;
 mod peers;
 mod report;

@@ -137,18 +137,27 @@ fn context_columns() {
     let mut contexts = ContextValues::new();
     contexts.push(0.5, 0xff00_0007, 2);
     let mut scores = Vec::new();
-    let missing = Err(ScoreError::NoContext {
-        column: "context.source",
-    });
-    assert_eq!(detector.score(&rows(1), None, 0..1, &mut scores), missing);
+    let missing = |column| Err(ScoreError::NoContext { column });
     assert_eq!(
         detector.score(&rows(2), Some(&contexts), 0..2, &mut scores),
-        missing
+        missing("context.source")
     );
     detector
         .score(&rows(1), Some(&contexts), 0..1, &mut scores)
         .unwrap();
     assert_eq!(scores, [7.0], "24 bits of the hash");
+    detector.score(&rows(1), None, 0..1, &mut scores).unwrap();
+    assert_eq!(scores, [7.0, -1.0], "nobody knows the addresses of plain rows");
+
+    let recipe = Recipe {
+        columns: vec!["context.start-time".to_owned()],
+        ..Recipe::default()
+    };
+    let detector = load(&recipe.package()).unwrap();
+    assert_eq!(
+        detector.score(&rows(1), None, 0..1, &mut scores),
+        missing("context.start-time")
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod common;
 pub(super) mod flows;
 mod half_space_trees;
 mod iforest;
+mod lstm_autoencoder;
 mod output;
 mod watch;
 
@@ -40,6 +41,8 @@ pub(super) enum TrainCommand {
     Iforest(iforest::Args),
     /// Half-space trees: flows where few were seen are odd; goes on learning from the traffic it scores
     HalfSpaceTrees(half_space_trees::Args),
+    /// LSTM autoencoder: flows that a network cannot give back after the last ones of their source are odd
+    LstmAutoencoder(lstm_autoencoder::Args),
 }
 
 pub(super) fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure> {
@@ -49,6 +52,9 @@ pub(super) fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure>
         }),
         TrainCommand::Iforest(args) => train(args.training(), &args.common, file, nothing_else),
         TrainCommand::HalfSpaceTrees(args) => train(args.training(), &args.common, file, nothing_else),
+        TrainCommand::LstmAutoencoder(args) => train(args.training(), &args.common, file, |artifact| {
+            args.also_write(artifact)
+        }),
     }
 }
 
