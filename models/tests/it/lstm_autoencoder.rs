@@ -299,7 +299,7 @@ fn agrees(artifact: &[u8], rows: &Rows, sources: &[f32]) {
     );
     // Rows that are reconstructed nearly perfectly have scores of a few rounding errors of f32: either side has its own.
     assert!(
-        1_000 * beyond <= relative.len() && largest < 5e-5,
+        500 * beyond <= relative.len() && largest < 5e-5,
         "{beyond} beyond 1e-5, {largest:e}"
     );
 }
