@@ -5,13 +5,14 @@ use clap::{Args, ValueEnum};
 
 use crate::build;
 use crate::command::openly;
+use crate::peers;
 use crate::setup::Purpose;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask bench runtime\n  cargo xtask bench meter\n  cargo xtask bench all > figures.jsonl"
+    after_help = "Examples:\n  cargo xtask bench runtime\n  cargo xtask bench detectors\n  cargo xtask bench meter\n  cargo xtask bench all > figures.jsonl"
 )]
 pub(crate) struct BenchArguments {
     /// What to measure.
@@ -23,6 +24,9 @@ enum Subject {
     /// Detectors in wasmtime: what a call, a row and a load cost beside the native build, what a hostile detector costs
     /// the others, the memory of an idle `netsage run`; what hot swaps and bad versions cost.
     Runtime,
+    /// Every bundled detector: rows per second in wasmtime beside its native build and, for a network, beside
+    /// onnxruntime; bytes of component and model.
+    Detectors,
     /// Stores: alerts and flows written per second.
     Store,
     /// The decoder beside a library: nanoseconds per packet.
@@ -45,9 +49,14 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let component = workspace.dist.join("components/iforest.wasm");
     let models = workspace.root.join("models/artifacts");
     let folder = workspace.target.join("netsage-bench");
+    let packages = workspace.dist.join("packages");
+    let data = workspace.root.join("../shared/data");
+    let wants = |subject| arguments.subject == Subject::All || arguments.subject == subject;
+    let python = wants(Subject::Detectors).then(|| peers::interpreter(&workspace, &mut |_| {}));
     for (subject, example, inputs) in [
         (Subject::Runtime, "bench", vec![&detector, &program]),
         (Subject::Runtime, "bench_swaps", vec![&detector]),
+        (Subject::Detectors, "bench_detectors", vec![&packages, &data]),
         (Subject::Store, "bench_store", vec![]),
         (Subject::Decode, "bench_decode", vec![]),
         (Subject::Meter, "bench_meter", vec![&program, &folder]),
@@ -57,10 +66,15 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
             vec![&program, &component, &models, &folder],
         ),
     ] {
-        if arguments.subject == Subject::All || arguments.subject == subject {
+        if wants(subject) {
             // No package is named: all default members together share the dependencies of the program.
             let mut command = workspace.cargo(&["run", "--quiet", "--release", "--example", example, "--"]);
             command.args(inputs);
+            match &python {
+                Some(Ok(interpreter)) => command.env(peers::INTERPRETER, interpreter),
+                Some(Err(error)) => command.env(peers::WHY_NOT, format!("{error:#}")),
+                None => &mut command,
+            };
             openly(command)?;
         }
     }

@@ -1,40 +1,18 @@
 //! The trees with what they have seen.
 
-use netsage_detector_sdk::{Contribution, Explanation};
+mod explain;
+mod rows;
 
-use crate::artifact::{ArtifactError, InputColumn, Model, Scale, State};
-use crate::maths::{log2, mix};
+pub use self::rows::RowError;
+
+use crate::artifact::{ArtifactError, InputColumn, Model, State};
+use crate::layout::{check, content, fingerprint, pack, unpack};
+use crate::maths::log2;
+use crate::reach::{Hazard, Reach};
 use crate::shape::{self, Split};
 
-const MAX_TREES: u16 = 500;
-const MAX_HEIGHT: u8 = 16;
-/// Most nodes of all trees together: 16 bytes each, so 64 MiB.
-const MAX_NODES: usize = 1 << 22;
-
-/// Why a row cannot be scored.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum RowError {
-    /// The number of values does not fit.
-    #[error("{rows} rows of {columns} columns are not {values} values")]
-    Shape {
-        /// Rows announced.
-        rows: usize,
-        /// Columns of the model.
-        columns: usize,
-        /// Values given.
-        values: usize,
-    },
-    /// A nominal column holds something else than the code of a term.
-    #[error("row {row}, column {column}: {value} is not the code of a term")]
-    Code {
-        /// Position of the row, from 0.
-        row: usize,
-        /// Name of the column.
-        column: String,
-        /// What it holds.
-        value: f32,
-    },
-}
+/// Rows that go through all trees before the next: a tree stays in the processor's cache for all of them.
+const ROWS_AT_ONCE: usize = 1_024;
 
 /// Half-space trees, checked, ready to score and to learn.
 #[derive(Debug, Clone)]
@@ -55,8 +33,19 @@ pub struct Forest {
     /// Of the window that is not full.
     pending: Vec<u32>,
     pending_rows: u32,
-    /// The row at hand, scaled.
+    reach: Reach,
+    /// For each nominal column the rank of terms that were never seen.
+    unseen: Vec<f32>,
+    /// For each nominal column the logarithm by which those of ranks are divided.
+    last_ranks: Vec<f32>,
+    /// The rows at hand, scaled.
     scaled: Vec<f32>,
+    /// For each of them the share of columns in which it lies apart from ordinary rows.
+    hazards: Vec<f32>,
+    /// One that changes nothing, then one for each of them that lies apart.
+    tables: Vec<Hazard>,
+    /// For each of them the sum of what the trees say.
+    sums: Vec<f32>,
 }
 
 impl Forest {
@@ -83,6 +72,7 @@ impl Forest {
                 )));
             }
         }
+        let unseen: Vec<f32> = model.columns.iter().map(|column| column.scale.unseen()).collect();
         Ok(Self {
             schema: model.schema.clone(),
             columns: model.columns.clone(),
@@ -96,7 +86,13 @@ impl Forest {
             masses,
             rows: model.rows as f32,
             pending_rows: 0,
-            scaled: vec![0.0; model.columns.len()],
+            reach: Reach::of(&model.columns),
+            last_ranks: unseen.iter().map(|last| log2(1.0 + last.max(1.0))).collect(),
+            unseen,
+            scaled: Vec::new(),
+            hazards: Vec::new(),
+            tables: Vec::new(),
+            sums: Vec::new(),
         })
     }
 
@@ -126,6 +122,9 @@ impl Forest {
         {
             return Err(content("its state does not fit its trees".to_owned()));
         }
+        if let Some([known, pending]) = state.reach {
+            self.reach.restore(known, pending)?;
+        }
         self.masses = state.masses;
         self.rows = state.rows;
         self.pending = state.pending;
@@ -141,6 +140,7 @@ impl Forest {
             masses: self.masses.clone(),
             pending_rows: self.pending_rows,
             pending: self.pending.clone(),
+            reach: Some([self.reach.known().to_vec(), self.reach.pending().to_vec()]),
         }
         .encode()
     }
@@ -172,53 +172,40 @@ impl Forest {
         scores: &mut Vec<f32>,
     ) -> Result<(), RowError> {
         self.check_shape(values, rows)?;
-        for (index, row) in values.chunks_exact(self.columns.len()).enumerate() {
-            self.scale(index, row)?;
-            let mut sum = 0.0;
-            for (splits, masses) in self.trees() {
-                let (depth, mass) = self.descend(splits, masses, |_, _, _| {});
-                sum += self.emptiness(depth, mass);
+        let columns = self.columns.len();
+        for (chunk, values) in values.chunks(ROWS_AT_ONCE * columns).enumerate() {
+            self.scale(chunk * ROWS_AT_ONCE, values)?;
+            let mut sums = std::mem::take(&mut self.sums);
+            sums.clear();
+            sums.resize(self.hazards.len(), 0.0);
+            // The first table changes nothing, and is that of all rows that lie apart nowhere.
+            self.tables.clear();
+            self.tables.push(self.hazard(0.0));
+            for row in 0..self.hazards.len() {
+                if self.hazards[row] > 0.0 {
+                    self.tables.push(self.hazard(self.hazards[row]));
+                }
             }
-            scores.push(sum / self.tree_count());
+            // Every row meets the trees in the same order, so its sum has the same bits in every block.
+            for (splits, masses) in self.trees() {
+                let mut last_table = 0;
+                let rows = self.scaled.chunks_exact(columns).zip(&self.hazards);
+                for (sum, (row, &hazard)) in sums.iter_mut().zip(rows) {
+                    let (depth, mass) = self.descend(splits, masses, row, |_, _, _| {});
+                    let table = if hazard > 0.0 {
+                        last_table += 1;
+                        &self.tables[last_table]
+                    } else {
+                        &self.tables[0]
+                    };
+                    *sum += table.applied(depth, self.emptiness(depth, mass));
+                }
+            }
+            let trees = self.tree_count();
+            scores.extend(sums.iter().map(|sum| sum / trees));
+            self.sums = sums;
         }
         Ok(())
-    }
-
-    /// For each row the columns whose halvings led to emptier places, at most `limit` of them, the largest first.
-    /// Weights are shares of all the emptiness that was met on the way.
-    ///
-    /// # Errors
-    /// [`RowError`].
-    pub fn explain_block(
-        &mut self,
-        values: &[f32],
-        rows: usize,
-        limit: usize,
-    ) -> Result<Explanation, RowError> {
-        self.check_shape(values, rows)?;
-        let mut explanation = Explanation::default();
-        for (index, row) in values.chunks_exact(self.columns.len()).enumerate() {
-            self.scale(index, row)?;
-            let mut emptied = vec![0.0f32; self.columns.len()];
-            for (splits, masses) in self.trees() {
-                self.descend(splits, masses, |column, before, after| {
-                    emptied[column] += log2(before + 1.0) - log2(after + 1.0) - 1.0;
-                });
-            }
-            let all: f32 = emptied.iter().filter(|&&share| share > 0.0).sum();
-            let mut order: Vec<usize> = (0..emptied.len())
-                .filter(|&column| emptied[column] > 0.0)
-                .collect();
-            order.sort_by(|&a, &b| emptied[b].total_cmp(&emptied[a]).then(a.cmp(&b)));
-            order.truncate(limit);
-            explanation.push_row(order.into_iter().map(|column| Contribution {
-                column,
-                // Rounded down a little: the shares of a row must not sum to more than 1.
-                weight: emptied[column] / all * (1.0 - 1e-5),
-                typical: self.columns[column].typical,
-            }));
-        }
-        Ok(explanation)
     }
 
     /// Learns from rows that are taken for ordinary. They change the scores once their window is full.
@@ -238,6 +225,10 @@ impl Forest {
                     node = below(node, *split, &self.scaled);
                     pending[node] += 1;
                 }
+            }
+            for (column, &value) in row.iter().enumerate() {
+                let place = self.place(column, value);
+                self.reach.learn(column, place);
             }
             self.pending_rows += 1;
             if self.pending_rows >= self.window {
@@ -260,6 +251,7 @@ impl Forest {
             *mass = *mass * (1.0 - weight) + *pending as f32 * each;
             *pending = 0;
         }
+        self.reach.take_window(self.rows == 0.0);
         self.rows = rows;
         self.pending_rows = 0;
     }
@@ -273,20 +265,21 @@ impl Forest {
         (self.splits.len() / shape::splits(self.height)) as f32
     }
 
-    /// Follows the row at hand down to a leaf or to the first node with few rows; gives its depth and mass.
+    /// Follows a scaled row down to a leaf or to the first node with few rows; gives its depth and mass.
     #[inline(always)]
     fn descend(
         &self,
         splits: &[Split],
         masses: &[f32],
+        row: &[f32],
         mut visit: impl FnMut(usize, f32, f32),
-    ) -> (u32, f32) {
+    ) -> (usize, f32) {
         let (mut node, mut depth) = (0, 0);
         let mut mass = masses[0];
         while mass > self.least_rows
             && let Some(split) = splits.get(node)
         {
-            node = below(node, *split, &self.scaled);
+            node = below(node, *split, row);
             let before = mass;
             // A child of a split is among the nodes.
             mass = masses[node];
@@ -296,47 +289,17 @@ impl Forest {
         (depth, mass)
     }
 
-    fn emptiness(&self, depth: u32, mass: f32) -> f32 {
+    fn emptiness(&self, depth: usize, mass: f32) -> f32 {
         if self.rows == 0.0 {
             return 0.0;
         }
         log2(self.rows + 1.0) - log2(mass + 1.0) - depth as f32
     }
 
-    fn check_shape(&self, values: &[f32], rows: usize) -> Result<(), RowError> {
-        let columns = self.columns.len();
-        if rows.checked_mul(columns) == Some(values.len()) {
-            return Ok(());
-        }
-        Err(RowError::Shape {
-            rows,
-            columns,
-            values: values.len(),
-        })
-    }
-
-    /// Scales a row into `scaled`.
-    fn scale(&mut self, index: usize, row: &[f32]) -> Result<(), RowError> {
-        for ((column, &value), scaled) in self.columns.iter().zip(row).zip(&mut self.scaled) {
-            *scaled = match &column.scale {
-                Scale::Logarithm { steps, low, high } => {
-                    ((Scale::logarithm(value, *steps) - low) / (high - low)).clamp(-0.5, 1.5)
-                }
-                Scale::Rank(ranks) => {
-                    if !(value >= 0.0 && value.fract() == 0.0) {
-                        return Err(RowError::Code {
-                            row: index,
-                            column: column.name.clone(),
-                            value,
-                        });
-                    }
-                    let unseen = ranks.iter().copied().max().unwrap_or_default();
-                    let rank = ranks.get(value as usize).copied().unwrap_or(unseen);
-                    log2(1.0 + f32::from(rank)) / log2(1.0 + f32::from(unseen.max(1)))
-                }
-            };
-        }
-        Ok(())
+    fn hazard(&self, hazard: f32) -> Hazard {
+        // Before anything was learned no place is emptier than others.
+        let hazard = if self.rows == 0.0 { 0.0 } else { hazard };
+        Hazard::new(hazard, log2(self.rows + 1.0))
     }
 }
 
@@ -344,89 +307,6 @@ impl Forest {
 #[inline(always)]
 fn below(node: usize, split: Split, scaled: &[f32]) -> usize {
     2 * node + 1 + usize::from(scaled[split.column as usize] >= split.at)
-}
-
-fn content(text: String) -> ArtifactError {
-    ArtifactError::Content(text)
-}
-
-fn check(model: &Model) -> Result<(), ArtifactError> {
-    let columns = model.columns.len();
-    if !(1..=255).contains(&columns) {
-        return Err(content(format!("{columns} columns instead of 1 to 255")));
-    }
-    if !(1..=MAX_TREES).contains(&model.trees) || !(1..=MAX_HEIGHT).contains(&model.height) {
-        return Err(content(format!(
-            "{} trees of height {} instead of 1 to {MAX_TREES} of 1 to {MAX_HEIGHT}",
-            model.trees, model.height
-        )));
-    }
-    if usize::from(model.trees) * shape::nodes(model.height) > MAX_NODES {
-        return Err(content(format!("its trees have more than {MAX_NODES} nodes")));
-    }
-    let weight = model.adaptation > 0.0 && model.adaptation <= 1.0;
-    if !weight || model.window == 0 || !(0.0..=1e9).contains(&model.least_rows) {
-        return Err(content(format!(
-            "a window of {} rows with weight {}, and at least {} rows to divide a node",
-            model.window, model.adaptation, model.least_rows
-        )));
-    }
-    let expected = if model.rows == 0 {
-        0
-    } else {
-        usize::from(model.trees)
-    };
-    if model.masses.len() != expected || model.rows > 1 << 24 {
-        return Err(content(format!(
-            "the masses of {} trees for {} rows",
-            model.masses.len(),
-            model.rows
-        )));
-    }
-    for column in &model.columns {
-        let sound = match &column.scale {
-            Scale::Logarithm { steps, low, high } => {
-                *steps > 0.0 && steps.is_finite() && low.is_finite() && high.is_finite() && low < high
-            }
-            Scale::Rank(_) => true,
-        };
-        if !sound || !column.typical.is_finite() {
-            return Err(content(format!("the scale of {} is none", column.name)));
-        }
-    }
-    Ok(())
-}
-
-/// Fills the masses below `node` from their stored order. The depth of the recursion is the height.
-fn unpack(
-    stored: &mut impl Iterator<Item = u32>,
-    node: usize,
-    masses: &mut [f32],
-) -> Result<u32, ArtifactError> {
-    let missing = || content("a tree has fewer masses than nodes".to_owned());
-    let mass = stored.next().ok_or_else(missing)?;
-    masses[node] = mass as f32;
-    let first_child = 2 * node + 1;
-    if mass > 0 && first_child < masses.len() {
-        let lower = unpack(stored, first_child, masses)?;
-        let upper = unpack(stored, first_child + 1, masses)?;
-        if lower.checked_add(upper) != Some(mass) {
-            return Err(content(format!(
-                "halves of {lower} and {upper} rows in a node of {mass}"
-            )));
-        }
-    }
-    Ok(mass)
-}
-
-/// The masses of a tree in their stored order; the reverse of [`unpack`].
-pub(crate) fn pack(masses: &[u32], node: usize, stored: &mut Vec<u32>) {
-    stored.push(masses[node]);
-    let first_child = 2 * node + 1;
-    if masses[node] > 0 && first_child < masses.len() {
-        pack(masses, first_child, stored);
-        pack(masses, first_child + 1, stored);
-    }
 }
 
 impl Model {
@@ -456,16 +336,4 @@ impl Model {
             .collect();
         Ok(self)
     }
-}
-
-fn fingerprint(model: &Model) -> u64 {
-    let mut hash = mix(model.seed ^ u64::from(model.trees) << 32 ^ u64::from(model.height));
-    for byte in model
-        .columns
-        .iter()
-        .flat_map(|column| column.name.bytes().chain([0]))
-    {
-        hash = mix(hash ^ u64::from(byte));
-    }
-    hash
 }

@@ -5,6 +5,9 @@
 //! `-log2((m + 1) / (n + 1) * 2^k)`: by how many halvings the place is emptier than if the rows lay evenly. The score
 //! is the mean over the trees. (The paper adds up `m * 2^k` itself; one crowded node then drowns all others.)
 //!
+//! The halvings know nothing of what lies beyond ordinary rows; a row with values there is emptier by what halvings of
+//! such columns would have shown.
+//!
 //! It must never panic on an artifact, a state or a row, whatever their bytes, and its scores must not depend on the
 //! machine: no function of a platform's maths library is called, and sums have a fixed order.
 //!
@@ -13,7 +16,9 @@
 pub mod artifact;
 pub mod component;
 mod forest;
+mod layout;
 mod maths;
+mod reach;
 mod shape;
 #[cfg(test)]
 mod tests;

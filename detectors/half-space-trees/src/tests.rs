@@ -138,6 +138,40 @@ fn without_training_it_begins_with_its_first_window() {
     assert!(found[0] > found[1] + 1.0, "{found:?}");
 }
 
+/// Only the last column of the row says that it is odd; it goes on doing so until such rows are ordinary.
+#[test]
+fn what_lies_beyond_is_odd_until_it_is_learned() {
+    let mut forest = Forest::new(&model(&ordinary(2_000))).unwrap();
+    let inside = ordinary(1)[0];
+    for (column, beyond) in [(0, 5e8), (1, 9e5), (2, 3.0)] {
+        let mut row = inside;
+        row[column] = beyond;
+        let found = scores(&mut forest, &[inside, row]);
+        assert!(found[1] > found[0] + 0.5, "column {column}: {found:?}");
+    }
+    let mut row = inside;
+    row[0] = 5e8;
+    let before = scores(&mut forest, &[row])[0];
+    forest.learn_block(&row.repeat(500), 500).unwrap();
+    let mut restored = Forest::decode(&model(&ordinary(2_000)).encode(), Some(&forest.save())).unwrap();
+    let after = scores(&mut forest, &[row])[0];
+    assert!(after < before - 1.0, "{before} became {after}");
+    assert_eq!(scores(&mut restored, &[row]), [after]);
+}
+
+#[test]
+fn a_state_without_reach_is_read() {
+    let mut learned = Forest::new(&model(&ordinary(800))).unwrap();
+    learned.learn_block(&ordinary(700).concat(), 700).unwrap();
+    let mut state = crate::artifact::State::decode(&learned.save()).unwrap();
+    state.reach = None;
+    let bytes = state.encode();
+    assert!(bytes.starts_with(b"NSHSTS\0\x01"));
+    let mut restored = Forest::decode(&model(&ordinary(800)).encode(), Some(&bytes)).unwrap();
+    let rows = ordinary(50);
+    assert_eq!(scores(&mut learned, &rows), scores(&mut restored, &rows));
+}
+
 #[test]
 fn a_planted_column_is_named_first() {
     let mut forest = Forest::new(&model(&ordinary(2_000))).unwrap();

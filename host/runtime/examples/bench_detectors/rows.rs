@@ -1,0 +1,103 @@
+//! Rows to score: real ones where the dataset is, otherwise generated.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+use netsage_runtime::{ContextValues, Detector};
+use netsage_schema::csv::{Reader, Record};
+use netsage_schema::{ContextColumn, Kind, Rows, Schema, UNSW_NB15};
+
+use crate::Failure;
+
+/// Rows with their contexts, and what they are.
+pub(crate) struct Input {
+    pub(crate) rows: Rows,
+    pub(crate) contexts: ContextValues,
+    pub(crate) what: String,
+}
+
+impl Input {
+    /// The first `count` rows of the dataset for its schema, when it is there; generated ones otherwise.
+    pub(crate) fn of(schema: &'static Schema, count: usize, data: Option<&Path>) -> Result<Self, Failure> {
+        let real = data
+            .map(|data| data.join("unsw/dev.csv.gz"))
+            .filter(|file| schema.id == UNSW_NB15.id && file.is_file());
+        let (rows, what) = match real {
+            Some(file) => (read(&file, schema, count)?, "real: the first of unsw/dev.csv.gz"),
+            None => (
+                generated(schema, count),
+                "generated: values spread over what columns can hold",
+            ),
+        };
+        let mut contexts = ContextValues::new();
+        // In the dataset nobody knows the sources, so every row has its own; so do generated rows.
+        for (row, _) in rows.iter().enumerate() {
+            let number = u32::try_from(row)?;
+            contexts.push(row as f32 / 100.0, number, number);
+        }
+        Ok(Self {
+            rows,
+            contexts,
+            what: what.to_owned(),
+        })
+    }
+
+    /// The rows as the detector gets them.
+    pub(crate) fn projected(&self, detector: &Detector) -> Result<Vec<f32>, Failure> {
+        let schema = self.rows.schema();
+        let mut values = Vec::with_capacity(self.rows.len() * detector.columns().len());
+        for (number, row) in self.rows.iter().enumerate() {
+            for column in detector.columns() {
+                values.push(
+                    match (schema.index_of(column.name), ContextColumn::by_name(column.name)) {
+                        (Some(index), _) => row[index] as f32,
+                        (None, Some(ContextColumn::StartTime)) => number as f32 / 100.0,
+                        (None, Some(_)) => number as f32,
+                        (None, None) => return Err(format!("there is no column {}", column.name).into()),
+                    },
+                );
+            }
+        }
+        Ok(values)
+    }
+}
+
+fn read(file: &Path, schema: &'static Schema, count: usize) -> Result<Rows, Failure> {
+    let mut reader = Reader::new(BufReader::new(GzDecoder::new(File::open(file)?)), schema)?;
+    let (mut rows, mut record) = (Rows::with_capacity(schema, count), Record::default());
+    while rows.len() < count
+        && let Some(outcome) = reader.read_record(&mut record)
+    {
+        outcome?;
+        rows.push(&record.values);
+    }
+    Ok(rows)
+}
+
+/// The same rows every time.
+fn generated(schema: &'static Schema, count: usize) -> Rows {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let mut rows = Rows::with_capacity(schema, count);
+    for _ in 0..count {
+        let row: Vec<f64> = schema
+            .columns
+            .iter()
+            .map(|column| match column.kind {
+                Kind::Nominal(vocabulary) => (random() * vocabulary.terms.len() as f64).floor(),
+                Kind::Flag => random().round(),
+                Kind::Count => 10_f64.powf(random() * 5.0).floor() - 1.0,
+                Kind::Continuous => 10_f64.powf(random() * 8.0 - 4.0),
+            })
+            .collect();
+        rows.push(&row);
+    }
+    rows
+}
