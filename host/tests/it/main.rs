@@ -14,7 +14,6 @@ mod judgement;
 mod kills;
 mod live;
 mod measures;
-mod planted;
 #[allow(
     dead_code,
     reason = "shared with the tests of the runtime, which need more of it"

@@ -11,6 +11,7 @@ mod learning;
 mod limits;
 mod loading;
 mod packages;
+mod planted;
 mod recipe;
 mod scoring;
 mod witness;

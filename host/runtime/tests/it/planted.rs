@@ -5,13 +5,15 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
-use netsage_api_types::ModelCard;
-use netsage_host::assets::Bundled;
-use netsage_runtime::{ContextValues, Detector, Package, Runtime, RuntimeConfig};
+use netsage_capture::file::CaptureReader;
+use netsage_capture::{FlowBatch, Meter, MeterConfig};
+use netsage_runtime::{ContextValues, Detector, Runtime, RuntimeConfig};
 use netsage_schema::csv::{Reader, Record};
 use netsage_schema::{ContextColumn, Kind, Rows, Schema};
+use netsage_synth::{Generator, SynthConfig, pcap};
+use serde_json::Value;
 
-use super::support::{Home, packages_built, stderr};
+use crate::bundled;
 
 /// Ordinary rows that something is planted in, per package.
 const ROWS: usize = 40;
@@ -38,14 +40,39 @@ fn read(input: impl BufRead, schema: &'static Schema) -> Rows {
 
 fn dataset(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared/data/unsw")
+        .join("../../../shared/data/unsw")
         .join(name)
+}
+
+/// Clean traffic of the generator, metered.
+fn generated(schema: &'static Schema, seed: u64) -> Rows {
+    let mut generator = Generator::new(SynthConfig {
+        flows: 6_000,
+        seed,
+        attacks: false,
+        ..SynthConfig::default()
+    });
+    let mut capture = Vec::new();
+    pcap::write(&mut generator, &mut capture, |_| {}).unwrap();
+    let mut meter = Meter::new(MeterConfig {
+        schema,
+        ..MeterConfig::default()
+    });
+    let mut batch = FlowBatch::new(schema);
+    let mut reader = CaptureReader::new(&*capture).unwrap();
+    while let Some(packet) = reader.next_packet().unwrap() {
+        meter.packet(&packet);
+    }
+    meter.finish();
+    meter.drain(&mut batch);
+    batch.rows
 }
 
 impl Ordinary {
     /// Of the kind that the model learned from; `None`, after saying so, where that is the dataset and it is absent.
-    fn like_those_of(card: &ModelCard, schema: &'static Schema, home: &Home) -> Option<Self> {
-        if card.data.contains("UNSW-NB15") {
+    fn like_those_of(card: &Value, schema: &'static Schema) -> Option<Self> {
+        let data = card["data"].as_str().unwrap_or_default();
+        if data.contains("UNSW-NB15") {
             let [known, rows] = ["train-normal.csv.gz", "dev.csv.gz"].map(dataset);
             let Ok(files) = File::open(&known).and_then(|known| Ok([known, File::open(&rows)?])) else {
                 eprintln!("skipped: {} is absent", rows.display());
@@ -54,27 +81,9 @@ impl Ordinary {
             let [known, rows] = files.map(|file| read(BufReader::new(GzDecoder::new(file)), schema));
             return Some(Self { rows, known });
         }
-        let rows = |seed: &str| {
-            let run = |arguments: &[&str]| {
-                let output = home.run(arguments);
-                assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
-                output.stdout
-            };
-            run(&[
-                "synth",
-                "--clean",
-                "--flows",
-                "6000",
-                "--seed",
-                seed,
-                "--out",
-                "clean.pcap",
-            ]);
-            read(&*run(&["flows", "clean.pcap", "--schema", schema.id]), schema)
-        };
         Some(Self {
-            rows: rows("4711"),
-            known: rows("4712"),
+            rows: generated(schema, 4_711),
+            known: generated(schema, 4_712),
         })
     }
 
@@ -104,17 +113,18 @@ fn contexts(rows: usize) -> ContextValues {
 }
 
 /// The rows that the detector itself finds ordinary: below the ninetieth percentile of its calibration.
-fn found_ordinary(detector: &Detector, card: &ModelCard, rows: &Rows) -> Rows {
+fn found_ordinary(detector: &Detector, card: &Value, rows: &Rows) -> Rows {
     let mut scores = Vec::new();
     let contexts = contexts(rows.len());
     detector
         .score(rows, Some(&contexts), 0..rows.len(), &mut scores)
         .unwrap();
+    let limit = card["calibration"][90].as_f64().unwrap();
     let mut kept = Rows::new(rows.schema());
     let ordinary: Vec<&[f64]> = rows
         .iter()
         .zip(scores)
-        .filter(|(_, score)| *score < card.calibration[90])
+        .filter(|(_, score)| f64::from(*score) < limit)
         .map(|(row, _)| row)
         .collect();
     // Spread over all of them: neighbours in a file are alike.
@@ -157,40 +167,32 @@ fn shares(detector: &Detector, rows: &Rows, ordinary: &Ordinary) -> Vec<(&'stati
 /// Plants something in one column of ordinary rows, for every column that a detector reads.
 #[test]
 fn planted_anomalies_are_named_first() {
-    if !packages_built() {
-        return;
-    }
     let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
-    let home = Home::new();
     let mut weak = Vec::new();
-    for bundled in Bundled::all() {
-        let package = Package::from_bytes(bundled.bytes()).unwrap();
-        let card: ModelCard = serde_json::from_slice(package.card().unwrap()).unwrap();
-        let schema = Schema::by_id(card.schema.split('@').next().unwrap()).unwrap();
+    for (path, package) in bundled::packages() {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let card: Value = serde_json::from_slice(package.card().unwrap()).unwrap();
+        let schema = card["schema"].as_str().unwrap().split('@').next().unwrap();
+        let schema = Schema::by_id(schema).unwrap();
         let detector = runtime.load(&package, schema).unwrap();
         if !detector.description().explains {
-            weak.push(format!("{} explains nothing", bundled.name));
+            weak.push(format!("{} explains nothing", name));
             continue;
         }
-        let Some(ordinary) = Ordinary::like_those_of(&card, schema, &home) else {
+        let Some(ordinary) = Ordinary::like_those_of(&card, schema) else {
             continue;
         };
         let rows = found_ordinary(&detector, &card, &ordinary.rows);
-        assert!(
-            rows.len() >= ROWS / 2,
-            "{}: {} ordinary rows",
-            bundled.name,
-            rows.len()
-        );
+        assert!(rows.len() >= ROWS / 2, "{}: {} ordinary rows", name, rows.len());
         let shares = shares(&detector, &rows, &ordinary);
-        assert!(!shares.is_empty(), "{} reads no column", bundled.name);
+        assert!(!shares.is_empty(), "{} reads no column", name);
         let found = shares.iter().map(|(_, share)| share).sum::<f64>() / shares.len() as f64;
         let missed: Vec<String> = shares
             .iter()
             .filter(|(_, share)| *share < 1.0)
             .map(|(column, share)| format!("{column} {share:.2}"))
             .collect();
-        let line = format!("{}: {found:.4} found first; {}", bundled.name, missed.join(", "));
+        let line = format!("{}: {found:.4} found first; {}", name, missed.join(", "));
         eprintln!("{line}");
         if found < FOUND {
             weak.push(line);
