@@ -1,13 +1,19 @@
 //! Model cards: what a model is, where it comes from and how good it is.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use netsage_api_types::ModelCard;
 
 use crate::metrics::Evaluation;
 
-/// Adds the figures of an evaluation to a card. `suffix` tells the conditions apart, e.g. `_without_ttl`;
-/// it is empty for the model itself. Figures of the same name are replaced.
+/// How the names of figures end that are measured on rows of which equal ones count once.
+pub const DISTINCT: &str = "_distinct";
+/// How the names of figures end that belong to a model trained without the columns that give the label away.
+pub const WITHOUT_TTL: &str = "_without_ttl";
+
+/// Adds the figures of an evaluation to a card. `suffix` tells the conditions apart: [`DISTINCT`], [`WITHOUT_TTL`] or
+/// both in this order; it is empty for the model itself on all rows. Figures of the same name are replaced.
 pub fn add_figures(card: &mut ModelCard, suffix: &str, evaluation: &Evaluation) {
     let mut add = |name: &str, value: f64| {
         card.figures.insert(format!("{name}{suffix}"), value);
@@ -92,16 +98,51 @@ pub fn to_markdown(title: &str, card: &ModelCard) -> String {
         card.columns.join(", ")
     ));
     if !card.figures.is_empty() {
-        line(format_args!("## Figures\n\n| figure | value |\n|---|---|"));
-        for (name, value) in &card.figures {
-            line(format_args!("| {name} | {value:.4} |"));
-        }
+        line(format_args!("## Figures\n\n{}", figures(card).trim_end()));
     }
     if !card.notes.is_empty() {
         line(format_args!("\n## Notes\n"));
         for note in &card.notes {
             line(format_args!("- {note}"));
         }
+    }
+    text
+}
+
+/// One row for each figure, one column for each condition that has any.
+fn figures(card: &ModelCard) -> String {
+    let conditions = [
+        ("value", String::new()),
+        ("without TTL", WITHOUT_TTL.to_owned()),
+        ("distinct rows", DISTINCT.to_owned()),
+        ("distinct rows, without TTL", format!("{DISTINCT}{WITHOUT_TTL}")),
+    ];
+    let mut rows: BTreeMap<&str, [Option<f64>; 4]> = BTreeMap::new();
+    for (name, &value) in &card.figures {
+        // The longest ending that fits: every name ends with nothing.
+        let (at, base) = (0..4)
+            .filter_map(|at| Some((at, name.strip_suffix(conditions[at].1.as_str())?)))
+            .min_by_key(|(_, base)| base.len())
+            .unwrap_or((0, name));
+        rows.entry(base).or_default()[at] = Some(value);
+    }
+    let used: Vec<usize> = (0..4)
+        .filter(|&at| rows.values().any(|values| values[at].is_some()))
+        .collect();
+    let mut text = String::from("| figure |");
+    for &at in &used {
+        let _ = write!(text, " {} |", conditions[at].0);
+    }
+    let _ = writeln!(text, "\n|---|{}", "---|".repeat(used.len()));
+    for (name, values) in rows {
+        let _ = write!(text, "| {name} |");
+        for &at in &used {
+            let _ = match values[at] {
+                Some(value) => write!(text, " {value:.4} |"),
+                None => write!(text, " |"),
+            };
+        }
+        text.push('\n');
     }
     text
 }

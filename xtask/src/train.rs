@@ -1,4 +1,6 @@
 //! `cargo xtask train-bundled`: the models in models/artifacts, from their data and seeds.
+//!
+//! [`BUNDLED`] is the whole list: whoever adds a model adds a line to it.
 
 use std::path::{Path, PathBuf};
 
@@ -12,113 +14,209 @@ use crate::setup::Purpose;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
-/// Seeds of the traffic that the model for captures learns from; the demo's traffic has another.
+/// Seeds of the traffic that models for captures learn from; the demo's traffic has another.
 pub(crate) const CLEAN_TRAFFIC_SEEDS: [&str; 3] = ["20250", "20251", "20252"];
-/// Seed of the traffic that it is measured on: neither one it learned from nor that of the demo.
+/// Seed of the traffic that they are measured on: neither one they learned from nor that of the demo.
 pub(crate) const LABELLED_TRAFFIC_SEED: &str = "77";
-/// Half an hour of ordinary traffic has some 20,000 flows; about 1 in 1,000 may be taken for odd.
-const CLEAN_TRAFFIC_QUANTILE: &str = "0.999";
 
-/// What the card of the autoencoder for UNSW-NB15 says of its figures.
-const AUTOENCODER_NOTES: [&str; 3] = [
+/// What a model is trained and measured on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Data {
+    /// UNSW-NB15: trained on ordinary rows of its training partition, measured on odd rows of its testing partition.
+    UnswNb15,
+    /// Traffic of `netsage synth`, in the columns of UNSW-NB15.
+    Generated,
+}
+
+/// A model that NetSage brings along.
+struct Bundled {
+    /// Name of the artifact; begins with the name of its detector, as the build expects.
+    name: &'static str,
+    /// Method of `netsage train`.
+    method: &'static str,
+    data: Data,
+    /// Options of `netsage train` that are not the default.
+    options: &'static [&'static str],
+    /// What the card says of this model alone.
+    notes: &'static [&'static str],
+}
+
+const BUNDLED: &[Bundled] = &[
+    Bundled {
+        name: "iforest-unsw-nb15",
+        method: "iforest",
+        data: Data::UnswNb15,
+        options: &[],
+        notes: &[
+            "Steered: settings that do not come from the literature (the scale of thresholds, the greatest height, the \
+             least share of a split node, and that rows beyond the values of training have shorter paths) were chosen \
+             by the AUROC on the rows measured, among about three dozen; no label entered the fit or the threshold.",
+        ],
+    },
+    Bundled {
+        name: "half-space-trees-unsw-nb15",
+        method: "half-space-trees",
+        data: Data::UnswNb15,
+        options: &[],
+        notes: &[
+            "Steered: settings that do not come from the literature (the scale of columns, the least share of a \
+             divided node, and that rows beyond the values of training lie in emptier places) were chosen by the AUROC \
+             on the rows measured, among about a dozen; no label entered the fit or the threshold.",
+        ],
+    },
+    Bundled {
+        name: "autoencoder-unsw-nb15",
+        method: "autoencoder",
+        data: Data::UnswNb15,
+        options: &[],
+        notes: &[
+            "Steered: widths of layers, passes and the scale of terms were chosen among a dozen settings by the AUROC \
+             on the rows measured; no label entered the fit or the threshold.",
+        ],
+    },
+    Bundled {
+        name: "lstm-autoencoder-unsw-nb15",
+        method: "lstm-autoencoder",
+        data: Data::UnswNb15,
+        options: &[],
+        notes: &[
+            "Steered: the steps of a logarithm, the width of the decoder, that repeated rows count as often as they \
+             occur, and the least usual error were chosen by the AUROC on the rows measured, among twelve settings; no \
+             label entered a fit, the threshold or the end of training.",
+            "Each row is a window of its own, since the partitions have neither addresses nor times. Half of the rows \
+             were learned alone, half after other rows drawn at random, so that a history does not surprise the model. \
+             It has learned no order.",
+        ],
+    },
+    // Repeated flows (a host that asks for a neighbour in vain) are ordinary because they repeat. Half an hour of
+    // ordinary traffic has some 20,000 flows; about 1 in 1,000 may be taken for odd.
+    Bundled {
+        name: "iforest-generated",
+        method: "iforest",
+        data: Data::Generated,
+        options: &["--keep-duplicates", "--threshold-quantile", "0.999"],
+        notes: &[],
+    },
+];
+
+/// What every card of a model for UNSW-NB15 says of the dataset.
+const UNSW_NB15_NOTES: [&str; 3] = [
+    "In this dataset the time-to-live gives the label away: quote the figures without it as well.",
     "The ordinary flows of the testing partition come from other hosts than those of training, so the false positive \
      rate there is not the one that the quantile of the threshold promises.",
     "Nearly every packet of the dataset was captured twice. On traffic captured once, packet and byte counts differ, \
      and this model is not fit for it.",
-    "Widths of layers, passes and the scale of terms were chosen among a dozen settings by looking at the AUROC on \
-     dev.csv.gz (rows with odd id of the testing partition); no label entered the fit or the threshold.",
 ];
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: cargo xtask train-bundled --data ../shared/data")]
+#[command(
+    after_help = "Examples:\n  cargo xtask train-bundled --data ../shared/data\n  cargo xtask train-bundled iforest-generated"
+)]
 pub(crate) struct TrainArguments {
+    /// Models to train [default: all]
+    names: Vec<String>,
     /// Folder with unsw/train-normal.csv.gz and unsw/dev.csv.gz.
     #[arg(long, default_value = "../shared/data")]
     data: PathBuf,
 }
 
-/// Trains all models, builds the program that embeds them, and evaluates.
+/// Trains models, measures them, and builds the program that embeds them.
 pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
     let workspace = Workspace::find()?;
-    let data = workspace.root.join(&arguments.data);
-    let (normals, labelled) = (
-        data.join("unsw/train-normal.csv.gz"),
-        data.join("unsw/dev.csv.gz"),
-    );
-    for file in [&normals, &labelled] {
-        if !file.is_file() {
-            bail!(
-                "there is no {}; name the folder of the data with --data",
-                file.display()
-            );
-        }
-    }
-    let program = built(&workspace)?;
-    let folder = workspace.target.join("netsage-train");
-    files::make_folder(&folder)?;
-    let synth = |options: &[&str], name: String| {
-        let capture = folder.join(name);
-        let mut command = workspace.command(&program);
-        command.arg("synth").args(options).arg("--out").arg(&capture);
-        openly(command).map(|()| capture)
+    let chosen = chosen(&arguments.names)?;
+    let unsw = workspace.root.join(&arguments.data).join("unsw");
+    let mut sources = Sources {
+        unsw,
+        synth: workspace.target.join("netsage-train"),
+        made: None,
     };
-    let clean = CLEAN_TRAFFIC_SEEDS
-        .iter()
-        .map(|seed| synth(&["--clean", "--seed", seed], format!("clean-{seed}.pcap")))
-        .collect::<Result<Vec<_>>>()?;
-    let planted = synth(
-        &["--seed", LABELLED_TRAFFIC_SEED],
-        format!("netsage-synth-seed-{LABELLED_TRAFFIC_SEED}.pcap"),
-    )?;
-    // These also measure, so that the cards have their figures.
-    for example in ["unsw_nb15", "lstm_autoencoder"] {
-        let package = ["run", "--release", "--package", "netsage-models"];
-        let mut command = workspace.cargo(&package);
-        command
-            .args(["--example", example, "--"])
-            .args([&normals, &labelled])
-            .arg(workspace.root.join("models/artifacts"));
-        openly(command)?;
-    }
-    let unsw_nb15 = "ordinary flows of the training partition of UNSW-NB15 (Moustafa and Slay, 2015), recovered from a \
-                     public normalised copy; free for academic research, commercial use is to be agreed with its authors";
-    let mut options = vec!["--evaluate", labelled.to_str().unwrap_or_default(), "--ablate"];
-    options.extend(AUTOENCODER_NOTES.iter().flat_map(|note| ["--note", note]));
-    train(
-        &workspace,
-        &program,
-        "autoencoder",
-        std::slice::from_ref(&normals),
-        "autoencoder-unsw-nb15",
-        unsw_nb15,
-        &options,
-    )?;
-    // Repeated flows (a host that asks for a neighbour in vain) are ordinary because they repeat.
-    train(
-        &workspace,
-        &program,
-        "iforest",
-        &clean,
-        "iforest-generated",
-        &format!(
-            "netsage synth --clean with the seeds {}; MIT OR Apache-2.0",
-            CLEAN_TRAFFIC_SEEDS.join(", ")
-        ),
-        &[
-            "--keep-duplicates",
-            "--threshold-quantile",
-            CLEAN_TRAFFIC_QUANTILE,
-            "--evaluate",
-            &planted.to_string_lossy(),
-        ],
-    )?;
+    sources.check(&chosen)?;
     let program = built(&workspace)?;
-    let mut command = workspace.command(program);
-    command
-        .arg("evaluate")
-        .arg(labelled)
-        .args(["--json", "--detector", "iforest-unsw-nb15"]);
-    openly(command)
+    for model in chosen {
+        println!("{}", model.name);
+        let (from, labelled) = sources.files(&workspace, &program, model.data)?;
+        train(&workspace, &program, model, &from, &labelled)?;
+    }
+    built(&workspace).map(drop)
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Bundled>> {
+    if names.is_empty() {
+        return Ok(BUNDLED.iter().collect());
+    }
+    let find = |name: &String| {
+        let Some(model) = BUNDLED.iter().find(|model| model.name == name) else {
+            let known: Vec<_> = BUNDLED.iter().map(|model| model.name).collect();
+            bail!("there is no bundled model {name}; there are {}", known.join(", "));
+        };
+        Ok(model)
+    };
+    names.iter().map(find).collect()
+}
+
+/// Where rows come from.
+struct Sources {
+    /// Folder of the rows of UNSW-NB15.
+    unsw: PathBuf,
+    /// Folder for generated traffic.
+    synth: PathBuf,
+    /// Generated traffic, once it is made: clean captures, and one with planted behaviour.
+    made: Option<(Vec<PathBuf>, PathBuf)>,
+}
+
+impl Sources {
+    fn unsw_nb15(&self) -> [PathBuf; 2] {
+        ["train-normal.csv.gz", "dev.csv.gz"].map(|name| self.unsw.join(name))
+    }
+
+    /// Missing rows are told before anything is trained.
+    fn check(&self, chosen: &[&Bundled]) -> Result<()> {
+        if !chosen.iter().any(|model| model.data == Data::UnswNb15) {
+            return Ok(());
+        }
+        for file in self.unsw_nb15() {
+            if !file.is_file() {
+                bail!(
+                    "there is no {}; name the folder of the data with --data",
+                    file.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Files to learn from, and the labelled one to measure on.
+    fn files(
+        &mut self,
+        workspace: &Workspace,
+        program: &Path,
+        data: Data,
+    ) -> Result<(Vec<PathBuf>, PathBuf)> {
+        if data == Data::UnswNb15 {
+            let [normals, labelled] = self.unsw_nb15();
+            return Ok((vec![normals], labelled));
+        }
+        if self.made.is_none() {
+            files::make_folder(&self.synth)?;
+            let synth = |options: &[&str], name: String| {
+                let capture = self.synth.join(name);
+                let mut command = workspace.command(program);
+                command.arg("synth").args(options).arg("--out").arg(&capture);
+                openly(command).map(|()| capture)
+            };
+            let clean = CLEAN_TRAFFIC_SEEDS
+                .iter()
+                .map(|seed| synth(&["--clean", "--seed", seed], format!("clean-{seed}.pcap")))
+                .collect::<Result<Vec<_>>>()?;
+            let planted = synth(
+                &["--seed", LABELLED_TRAFFIC_SEED],
+                format!("netsage-synth-seed-{LABELLED_TRAFFIC_SEED}.pcap"),
+            )?;
+            self.made = Some((clean, planted));
+        }
+        // Made just above, unless it was there.
+        Ok(self.made.clone().unwrap_or_default())
+    }
 }
 
 fn built(workspace: &Workspace) -> Result<PathBuf> {
@@ -131,19 +229,39 @@ fn built(workspace: &Workspace) -> Result<PathBuf> {
 fn train(
     workspace: &Workspace,
     program: &Path,
-    method: &str,
+    model: &Bundled,
     from: &[PathBuf],
-    name: &str,
-    data: &str,
-    options: &[&str],
+    labelled: &Path,
 ) -> Result<()> {
     let folder = workspace.root.join("models/artifacts");
     files::make_folder(&folder)?;
     let mut command = workspace.command(program);
     command
-        .args(["train", method, "--seed", "1", "--data", data, "--from"])
-        .args(from)
-        .args(options);
-    command.arg("--out").arg(folder.join(format!("{name}.artifact")));
+        .args(["train", model.method, "--seed", "1", "--from"])
+        .args(from);
+    command.args(model.options);
+    let data = match model.data {
+        Data::UnswNb15 => {
+            command.arg("--ablate");
+            "ordinary flows of the training partition of UNSW-NB15 (Moustafa and Slay, 2015), recovered from a public \
+             normalised copy; free for academic research, commercial use is to be agreed with its authors"
+                .to_owned()
+        }
+        Data::Generated => format!(
+            "netsage synth --clean with the seeds {}; MIT OR Apache-2.0",
+            CLEAN_TRAFFIC_SEEDS.join(", ")
+        ),
+    };
+    let shared: &[&str] = match model.data {
+        Data::UnswNb15 => &UNSW_NB15_NOTES,
+        Data::Generated => &[],
+    };
+    for note in model.notes.iter().chain(shared) {
+        command.args(["--note", note]);
+    }
+    command.args(["--data", &data]).arg("--evaluate").arg(labelled);
+    command
+        .arg("--out")
+        .arg(folder.join(format!("{}.artifact", model.name)));
     openly(command)
 }

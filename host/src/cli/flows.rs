@@ -135,8 +135,9 @@ mod live {
 
     /// Prints flows as they end, and those that are left when the user asks to stop.
     pub(super) fn run(args: &FlowsArgs, source: &LiveSource, config: &MeterConfig) -> Result<(), Failure> {
-        let mut capture = live::start(source, args.live.user.as_deref())?;
+        // Before the capture announces itself: who reads that it has begun may end it.
         let stop = interrupt::flag()?;
+        let mut capture = live::start(source, args.live.user.as_deref())?;
         let mut printer = Printer::new(args.format, config.schema)?;
         printer.out.flush()?;
         let mut batch = FlowBatch::new(config.schema);

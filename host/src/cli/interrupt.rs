@@ -1,5 +1,9 @@
 //! Ctrl-C, and the system's wish that the program end.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Ends when the user or the system asks the program to.
@@ -18,24 +22,15 @@ pub(super) async fn interrupted() {
     }
 }
 
-/// A flag that [`interrupted`] sets, for commands that have no runtime.
+/// A flag that the same signals set, for commands that have no runtime. It needs no thread, so it can be had before
+/// privileges are given up.
 ///
 /// # Errors
-/// When the thread that waits cannot be started.
-pub(super) fn flag() -> std::io::Result<std::sync::Arc<std::sync::atomic::AtomicBool>> {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
+/// When the system refuses to pass signals on.
+pub(super) fn flag() -> std::io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&flag);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    std::thread::Builder::new()
-        .name("netsage-signal".to_owned())
-        .spawn(move || {
-            runtime.block_on(interrupted());
-            raised.store(true, Ordering::Release);
-        })?;
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
     Ok(flag)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use netsage_capture::{Meter, MeterConfig};
 use netsage_lifecycle::Loaded;
-use netsage_models::metrics::{self, Evaluation, Thresholds};
+use netsage_models::metrics::{self, Distinct, Evaluation, Thresholds};
 use netsage_runtime::ContextValues;
 use netsage_schema::csv::Record;
 use netsage_schema::{Identity, Rows, Schema};
@@ -147,18 +147,23 @@ impl Labelled {
         )?)
     }
 
-    /// Scores the rows with a detector and judges the scores; `thresholds` are those of its model.
+    /// Scores the rows with a detector and judges the scores, of all rows and of distinct ones; `thresholds` are those of
+    /// its model.
     pub(super) fn evaluate(
         &self,
         detector: &Loaded,
-        thresholds: impl Into<Thresholds>,
-    ) -> anyhow::Result<Evaluation> {
+        thresholds: Thresholds,
+    ) -> anyhow::Result<[Evaluation; 2]> {
         let scores = self.score(detector)?;
-        Ok(metrics::evaluate(
-            &scores,
-            &self.attack,
-            self.named_categories(),
+        let all = metrics::evaluate(&scores, &self.attack, self.named_categories(), thresholds)?;
+        let distinct = Distinct::of(&self.rows, &self.attack);
+        let categories = self.named_categories().map(|names| distinct.select(names));
+        let of_distinct = metrics::evaluate(
+            &distinct.select(&scores),
+            &distinct.select(&self.attack),
+            categories.as_deref(),
             thresholds,
-        )?)
+        )?;
+        Ok([all, of_distinct])
     }
 }

@@ -177,7 +177,7 @@ mod tests {
         check(&format!("{data}interface = [\"a\", \"b\", \"a\"]"), "`a` twice");
         check(&format!("{data}flow-memory = \"1KiB\""), "at least 1MiB");
         check(&format!("{data}keep-packets = \"4KiB\""), "at least 1MiB");
-        check(&format!("{data}threshold = [\"iforest\"]"), "NAME=SCORE");
-        check(&format!("{data}threshold = [\"iforest=nan\"]"), "NAME=SCORE");
+        check(&format!("{data}threshold = [\"iforest\"]"), "NAME=RULE");
+        check(&format!("{data}threshold = [\"iforest=nan\"]"), "NAME=RULE");
     }
 }

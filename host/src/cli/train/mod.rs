@@ -14,6 +14,7 @@ mod output;
 mod watch;
 
 use anyhow::anyhow;
+use netsage_api_types::ModelCard;
 use netsage_models::metrics::{Evaluation, Thresholds};
 use netsage_models::{Trained, Training, card};
 use netsage_runtime::{Package, package};
@@ -80,11 +81,12 @@ fn train(
     let mut trained = training.run(ordinary.flows(), &mut progress)?;
     if let Some(path) = &args.evaluate {
         let labelled = Labelled::read(path, None, config.clone(), &mut bad)?;
-        let evaluation = measure(&trained, &labelled, file)?;
-        card::add_figures(&mut trained.card, "", &evaluation);
-        let (rows, attacks) = (evaluation.rows, evaluation.attacks);
+        let evaluations = measure(&trained, &labelled, file)?;
+        let [(rows, attacks), (distinct, _)] = evaluations.each_ref().map(|all| (all.rows, all.attacks));
+        add_figures(&mut trained.card, &evaluations, "");
         trained.card.notes.push(format!(
-            "Figures are measured on {}: {rows} rows, {attacks} of them attacks.",
+            "Figures are measured on {}: {rows} rows, {attacks} of them attacks; those of distinct rows on the {distinct} \
+             that are left when equal ones count once.",
             common::file_name(path)
         ));
         if args.ablate {
@@ -92,10 +94,10 @@ fn train(
             let excluded = &mut training.common_mut().exclude;
             excluded.extend(TTL_TRIO.map(str::to_owned));
             let ablated = training.run(ordinary.flows(), &mut Ablation(&mut progress))?;
-            let evaluation = measure(&ablated, &labelled, file)?;
-            card::add_figures(&mut trained.card, "_without_ttl", &evaluation);
+            let evaluations = measure(&ablated, &labelled, file)?;
+            add_figures(&mut trained.card, &evaluations, card::WITHOUT_TTL);
             trained.card.notes.push(format!(
-                "Figures that end in _without_ttl are those of a model trained in the same way without {}.",
+                "Figures without TTL are those of a model trained in the same way without {}.",
                 TTL_TRIO.join(", ")
             ));
         }
@@ -106,14 +108,20 @@ fn train(
     Ok(bad.finish(ordinary.rows.len() as u64)?)
 }
 
+/// Adds the figures on all rows and on distinct ones, both of the model that `suffix` tells.
+fn add_figures(card: &mut ModelCard, [all, distinct]: &[Evaluation; 2], suffix: &str) {
+    card::add_figures(card, suffix, all);
+    card::add_figures(card, &format!("{}{suffix}", card::DISTINCT), distinct);
+}
+
 /// The component that reads a model.
 fn component(detector: &str) -> anyhow::Result<&'static [u8]> {
     assets::component(detector)
         .ok_or_else(|| anyhow!("the detector `{detector}` is missing: {}", assets::HOW_TO_BUILD))
 }
 
-/// Measures a model the way a host runs it.
-fn measure(trained: &Trained, labelled: &Labelled, file: &Settings) -> Result<Evaluation, Failure> {
+/// Measures a model the way a host runs it, on all rows and on distinct ones.
+fn measure(trained: &Trained, labelled: &Labelled, file: &Settings) -> Result<[Evaluation; 2], Failure> {
     let package = package::pack(component(trained.detector)?, &trained.artifact, None, None)?;
     let runtime = start_runtime(None, file)?;
     let loaded = load(
