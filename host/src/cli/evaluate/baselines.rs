@@ -4,7 +4,7 @@ use netsage_models::Common;
 use netsage_models::baselines::{BaselineScores, best_column, mahalanobis};
 use netsage_models::report::{Columns, Condition, Kind, Outcome};
 use netsage_schema::Rows;
-use netsage_schema::unsw_nb15::TTL_TRIO;
+use netsage_schema::unsw_nb15::{SEQUENCE_NUMBERS, TTL_TRIO};
 
 use super::models::Session;
 use crate::cli::Failure;
@@ -26,7 +26,14 @@ pub(super) fn outcomes(session: &Session<'_>, training: &Rows) -> Result<Vec<Out
     let (mut distances, mut columns, mut named) = (Vec::new(), Vec::new(), Vec::new());
     for (choice, common) in choices {
         let distance = mahalanobis(training, &common, rows)?;
-        let reads = schema.width() - common.exclude.len();
+        let is_read = |name: &str| {
+            !SEQUENCE_NUMBERS.contains(&name) && !common.exclude.iter().any(|excluded| excluded == name)
+        };
+        let reads = schema
+            .columns
+            .iter()
+            .filter(|column| is_read(column.name))
+            .count();
         distances.push(condition(session, choice, reads, &distance)?);
         let (column, scores) = best_column(training, &common, rows, &session.labelled.attack)?;
         named.push(format!("{} ({})", column.describe(schema), choice.words()));
