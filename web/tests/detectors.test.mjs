@@ -188,6 +188,7 @@ test("A package is staged, shadowed, compared, promoted, rolled back and quarant
   await page.setViewportSize({ width: 390, height: 800 });
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(overflow <= 0, `${overflow} px too wide`);
-  assert.deepEqual(problems, []);
+  // The console repeats that the host refused the threshold; the page said it already.
+  assert.deepEqual(problems.filter((problem) => !problem.includes("status of 422")), []);
   await page.close();
 });

@@ -178,6 +178,9 @@ mod tests {
         check(&format!("{data}flow-memory = \"1KiB\""), "at least 1MiB");
         check(&format!("{data}keep-packets = \"4KiB\""), "at least 1MiB");
         check(&format!("{data}threshold = [\"iforest\"]"), "NAME=RULE");
-        check(&format!("{data}threshold = [\"iforest=nan\"]"), "NAME=RULE");
+        check(
+            &format!("{data}threshold = [\"iforest=nan\"]"),
+            "is not a threshold",
+        );
     }
 }

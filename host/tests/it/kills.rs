@@ -19,7 +19,7 @@ const NAME: &str = "iforest";
 const MOST_STEPS: u64 = 4;
 const MOST_MILLISECONDS: u64 = 60;
 /// When steps take long, the kill does not wait for them.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Steele, Lea, Flood: SplitMix64.
 struct Random(u64);

@@ -176,23 +176,23 @@ fn planted_anomalies_are_named_first() {
         let schema = Schema::by_id(schema).unwrap();
         let detector = runtime.load(&package, schema).unwrap();
         if !detector.description().explains {
-            weak.push(format!("{} explains nothing", name));
+            weak.push(format!("{name} explains nothing"));
             continue;
         }
         let Some(ordinary) = Ordinary::like_those_of(&card, schema) else {
             continue;
         };
         let rows = found_ordinary(&detector, &card, &ordinary.rows);
-        assert!(rows.len() >= ROWS / 2, "{}: {} ordinary rows", name, rows.len());
+        assert!(rows.len() >= ROWS / 2, "{name}: {} ordinary rows", rows.len());
         let shares = shares(&detector, &rows, &ordinary);
-        assert!(!shares.is_empty(), "{} reads no column", name);
+        assert!(!shares.is_empty(), "{name} reads no column");
         let found = shares.iter().map(|(_, share)| share).sum::<f64>() / shares.len() as f64;
         let missed: Vec<String> = shares
             .iter()
             .filter(|(_, share)| *share < 1.0)
             .map(|(column, share)| format!("{column} {share:.2}"))
             .collect();
-        let line = format!("{}: {found:.4} found first; {}", name, missed.join(", "));
+        let line = format!("{name}: {found:.4} found first; {}", missed.join(", "));
         eprintln!("{line}");
         if found < FOUND {
             weak.push(line);
