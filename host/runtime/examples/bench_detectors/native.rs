@@ -7,16 +7,19 @@ use crate::Failure;
 /// Scores a block of rows and appends their scores.
 pub(crate) type Native = Box<dyn FnMut(&[f32], &mut Vec<f32>) -> Result<(), Failure>>;
 
+/// The network in an artifact as ONNX, if it holds one.
+pub(crate) type Network = fn(&[u8]) -> Option<Vec<u8>>;
+
 /// A detector that is measured.
 pub(crate) struct Registered {
-    /// The name that its component gives itself.
+    /// Its name, as model cards have it.
     pub(crate) name: &'static str,
     /// Opens the native build of the same code on an artifact.
     pub(crate) open: fn(&[u8]) -> Result<Native, Failure>,
     /// Rows per second that it should reach in the sandbox on one core.
     pub(crate) wanted: f64,
-    /// The network in an artifact as ONNX, for a detector that has one.
-    pub(crate) onnx: Option<fn(&[u8]) -> Option<Vec<u8>>>,
+    /// How to get at the network, for a detector that runs one.
+    pub(crate) onnx: Option<Network>,
 }
 
 /// All that are bundled.
@@ -31,6 +34,7 @@ pub(crate) const REGISTERED: &[Registered] = &[
         open::<netsage_half_space_trees::component::HalfSpaceTrees>,
         200e3,
     ),
+    network("onnx", open::<netsage_onnx::component::Onnx>, 400e3, inner),
     network(
         "lstm-autoencoder",
         open::<netsage_lstm_autoencoder::component::LstmAutoencoder>,
@@ -52,7 +56,7 @@ const fn network(
     name: &'static str,
     open: fn(&[u8]) -> Result<Native, Failure>,
     wanted: f64,
-    onnx: fn(&[u8]) -> Option<Vec<u8>>,
+    onnx: Network,
 ) -> Registered {
     Registered {
         name,
@@ -69,6 +73,13 @@ const fn network(
 )]
 fn whole(artifact: &[u8]) -> Option<Vec<u8>> {
     Some(artifact.to_vec())
+}
+
+/// The network of the detector `onnx`, which reads encoded columns.
+fn inner(artifact: &[u8]) -> Option<Vec<u8>> {
+    match netsage_onnx::Model::decode(artifact).ok()?.network {
+        netsage_onnx::Network::Dense(onnx) => Some(onnx),
+    }
 }
 
 fn open<D: Detector>(artifact: &[u8]) -> Result<Native, Failure> {
