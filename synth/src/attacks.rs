@@ -158,7 +158,7 @@ fn beacon(attack: &Attack, now_ns: i64, _left: u32, stage: &mut Stage<'_>) {
     let random = &mut *stage.random;
     let plain = attack.first_port.is_multiple_of(2);
     let dialogue = if plain {
-        http(&attack.name, 1, 4 * MILLISECOND, random)
+        http(&attack.name, 1, 1.0, 4 * MILLISECOND, random)
     } else {
         let mut dialogue = Dialogue::default();
         tls::handshake(&mut dialogue, &attack.name, random);
@@ -218,7 +218,9 @@ pub(crate) fn actors(
 ) -> Vec<(i64, Box<dyn Actor>)> {
     let total = f64::from(config.flows) * config.attack_share;
     let share = |share: f64, least: u32| ((total * share) as u32).max(least);
-    let duration = config.duration_ns;
+    // A capture with a clean beginning has its attacks in what is left.
+    let first_ns = config.clean_until_ns();
+    let duration = config.end_ns() - first_ns;
     // Addresses of documentation: nobody's. A different one for every attacker.
     let mut stranger = |network: [u8; 3], low: i64, high: i64| {
         let [a, b, c] = network;
@@ -256,10 +258,7 @@ pub(crate) fn actors(
             first_port,
             name,
         };
-        actors.push((
-            config.start_ns + (duration as f64 * start) as i64,
-            Box::new(attack),
-        ));
+        actors.push((first_ns + (duration as f64 * start) as i64, Box::new(attack)));
     };
     let none = "example";
     add(

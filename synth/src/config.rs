@@ -15,6 +15,11 @@ pub struct SynthConfig {
     pub attacks: bool,
     /// Share of the flows that belong to attacks, 0.01 to 0.9; has no effect without attacks.
     pub attack_share: f64,
+    /// Share of the capture's time, from its start, that no attack is in, 0 to 0.9.
+    pub clean_share: f64,
+    /// Whether the office is another one after that share: other hosts, other distances, other sizes, other rates. It
+    /// shows what a detector is worth that learned from what came before.
+    pub changes: bool,
 }
 
 impl Default for SynthConfig {
@@ -27,6 +32,8 @@ impl Default for SynthConfig {
             duration_ns: 30 * 60 * 1_000_000_000,
             attacks: true,
             attack_share: 0.2,
+            clean_share: 0.0,
+            changes: false,
         }
     }
 }
@@ -44,7 +51,17 @@ impl SynthConfig {
         } else {
             0.2
         };
+        self.clean_share = if self.clean_share.is_finite() {
+            self.clean_share.clamp(0.0, 0.9)
+        } else {
+            0.0
+        };
         self
+    }
+
+    /// When attacks may begin, and when the office changes.
+    pub(crate) fn clean_until_ns(&self) -> i64 {
+        self.start_ns + (self.duration_ns as f64 * self.clean_share) as i64
     }
 
     pub(crate) fn end_ns(&self) -> i64 {

@@ -118,7 +118,7 @@ impl Generator {
         } else {
             config.flows
         };
-        let ordinary = ordinary::actors(&config, ordinary_flows);
+        let ordinary = ordinary::actors(&config, ordinary_flows, &mut random);
         let mut generator = Self {
             now_ns: config.start_ns,
             config,

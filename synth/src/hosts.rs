@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rand::RngExt;
 
-use crate::random::{MICROSECOND, MILLISECOND, Random, delay, word};
+use crate::random::{MICROSECOND, MILLISECOND, Random, delay, log_normal, word};
 use crate::wire::{Mac, Route};
 
 /// How the TCP of a system introduces itself.
@@ -106,6 +106,8 @@ pub(crate) struct Site {
     pub(crate) host6: Option<Host>,
     /// Time that the server takes to answer, nanoseconds, median.
     pub(crate) think_ns: i64,
+    /// Size of what it answers against what is usual.
+    pub(crate) weight: f64,
 }
 
 /// Everybody.
@@ -141,6 +143,7 @@ impl Population {
             host: inside(80, LINUX, 64, random),
             host6: None,
             think_ns: 6 * MILLISECOND,
+            weight: 1.0,
         };
         Self {
             total_weight,
@@ -155,6 +158,39 @@ impl Population {
             streams: (0..8).map(|n| site(4, n, random)).collect(),
             mail_exchangers: (0..12).map(|n| outside(5, n, random)).collect(),
             clients,
+        }
+    }
+
+    /// Makes it another office: some people leave and others come, a third of the services is replaced, the rest is a
+    /// little nearer or farther and a little slower or faster, all answer more or less than before, and everybody is
+    /// as active as it comes.
+    pub(crate) fn change(&mut self, random: &mut Random) {
+        let gone = self.clients.len() / 6;
+        self.clients.drain(..gone);
+        // Newcomers get numbers, and with them addresses, that nobody had.
+        let first = gone + self.clients.len();
+        let coming = first..first + random.random_range(8..18);
+        self.clients
+            .extend(coming.map(|number| client(number as u8, random)));
+        for client in &mut self.clients {
+            client.weight = delay(random, 1_000, 0.6) as f64;
+        }
+        self.total_weight = self.clients.iter().map(|client| client.weight).sum();
+        for (group, sites) in [(6, &mut self.sites), (7, &mut self.streams)] {
+            for (number, known) in sites.iter_mut().enumerate() {
+                if number % 3 == 0 {
+                    *known = site(group, number as u8, random);
+                } else {
+                    let distance_ns = known.host.distance_ns as f64 * log_normal(random, 1.0, 0.1);
+                    let distance_ns = (distance_ns as i64).min(FARTHEST_NS);
+                    known.host.distance_ns = distance_ns;
+                    if let Some(host6) = &mut known.host6 {
+                        host6.distance_ns = distance_ns;
+                    }
+                    known.think_ns = delay(random, known.think_ns, 0.25);
+                }
+                known.weight = log_normal(random, 1.15, 0.3);
+            }
         }
     }
 
@@ -204,6 +240,9 @@ pub(crate) fn device(last: u8, random: &mut Random) -> Host {
     }
 }
 
+/// Nothing that people use is farther, nanoseconds.
+const FARTHEST_NS: i64 = 170 * MILLISECOND;
+
 /// A host of the outside. 198.18.0.0/15 is set aside for measurements, so nobody's address is used.
 fn outside(group: u8, number: u8, random: &mut Random) -> Host {
     let address = Ipv4Addr::new(198, 18, group, number.wrapping_mul(37).wrapping_add(11));
@@ -211,7 +250,7 @@ fn outside(group: u8, number: u8, random: &mut Random) -> Host {
     let start: u8 = if random.random_bool(0.85) { 64 } else { 128 };
     // Most of what people use has a copy nearby.
     let median = if random.random_bool(0.7) { 9 } else { 55 };
-    let distance_ns = delay(random, median * MILLISECOND, 0.5).min(170 * MILLISECOND);
+    let distance_ns = delay(random, median * MILLISECOND, 0.5).min(FARTHEST_NS);
     let stack = if random.random_bool(0.5) {
         CONTENT_NETWORK
     } else {
@@ -250,6 +289,7 @@ fn site(group: u8, number: u8, random: &mut Random) -> Site {
         host,
         host6,
         think_ns: delay(random, 18 * MILLISECOND, 0.6),
+        weight: 1.0,
     }
 }
 

@@ -15,7 +15,7 @@ const STEPS: u64 = 1000;
 /// Writes a capture of generated traffic, and its labels beside it as FILE.labels.csv. The same flags give the
 /// same bytes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  netsage synth --out demo.pcap --flows 24000 --seed 1")]
+#[command(after_help = "Example:\n  netsage synth --out demo.pcap --flows 24000 --seed 1\n  netsage synth --out day.pcap --minutes 1440 --flows 60000 --clean-first 0.33 --changes")]
 pub(super) struct SynthArgs {
     /// Capture to write (pcap)
     #[arg(long, value_name = "FILE")]
@@ -32,6 +32,15 @@ pub(super) struct SynthArgs {
     /// Only ordinary traffic, no attacks
     #[arg(long)]
     clean: bool,
+    /// Share of the flows that belong to attacks, 0.01 to 0.9
+    #[arg(long, value_name = "SHARE", default_value_t = SynthConfig::default().attack_share, conflicts_with = "clean")]
+    attack_share: f64,
+    /// Share of the time, from the start, without attacks, 0 to 0.9: what a detector can learn from
+    #[arg(long, value_name = "SHARE", default_value_t = SynthConfig::default().clean_share)]
+    clean_first: f64,
+    /// Make it another office after that share: other hosts, distances, sizes and rates
+    #[arg(long, requires = "clean_first")]
+    changes: bool,
 }
 
 pub(super) fn run(args: &SynthArgs) -> Result<(), Failure> {
@@ -40,6 +49,9 @@ pub(super) fn run(args: &SynthArgs) -> Result<(), Failure> {
         seed: args.seed,
         duration_ns: i64::from(args.minutes) * 60_000_000_000,
         attacks: !args.clean,
+        attack_share: args.attack_share,
+        clean_share: args.clean_first,
+        changes: args.changes,
         ..SynthConfig::default()
     };
     let mut generator = Generator::new(config);

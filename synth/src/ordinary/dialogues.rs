@@ -67,8 +67,8 @@ const AGENTS: [&str; 3] = [
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
 ];
 
-/// Requests of one HTTP/1.1 connection.
-pub(crate) fn http(name: &str, requests: u32, think_ns: i64, random: &mut Random) -> Dialogue {
+/// Requests of one HTTP/1.1 connection. `weight` is the size of the answers against what is usual.
+pub(crate) fn http(name: &str, requests: u32, weight: f64, think_ns: i64, random: &mut Random) -> Dialogue {
     let agent = *pick(random, &AGENTS);
     let mut dialogue = Dialogue::default();
     for number in 0..requests {
@@ -116,7 +116,8 @@ pub(crate) fn http(name: &str, requests: u32, think_ns: i64, random: &mut Random
                 } else {
                     "text/html; charset=utf-8"
                 };
-                let length = size(random, if image { 1_900.0 } else { 1_300.0 }, 1.1, 60, 150_000);
+                let median = if image { 1_900.0 } else { 1_300.0 };
+                let length = size(random, median * weight, 1.1, 60, 150_000);
                 let head = format!(
                     "HTTP/1.1 200 OK\r\nServer: {server}\r\nContent-Type: {kind}\r\n\
                      Content-Length: {length}\r\nCache-Control: max-age=600\r\n\r\n"

@@ -9,6 +9,7 @@ pub(crate) use dialogues::{dns_message, http, ssh_opening};
 
 use crate::config::SynthConfig;
 use crate::generator::{Actor, Stage};
+use crate::random::{Random, log_normal};
 
 /// A kind of session: what starts it, its share of the ordinary flows, and how many flows one has on average.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +78,8 @@ struct Habit {
     kind: Kind,
     remaining: i64,
     begun: bool,
+    /// It is over then, when that is before the end of the capture.
+    end_ns: i64,
 }
 
 impl Actor for Habit {
@@ -91,23 +94,59 @@ impl Actor for Habit {
         // The first of n points that lie evenly at random in the time that is left.
         let sessions = (self.remaining as f64 / self.kind.flows_per_session).max(1.0);
         let unit: f64 = stage.random.random();
-        let left = (stage.last_start_ns - now_ns).max(0) as f64;
+        let left = (stage.last_start_ns.min(self.end_ns) - now_ns).max(0) as f64;
         Some(now_ns + (left * (1.0 - unit.powf(1.0 / sessions))) as i64)
     }
 }
 
+/// The office becomes another one.
+#[derive(Debug)]
+struct Change;
+
+impl Actor for Change {
+    fn act(&mut self, _now_ns: i64, stage: &mut Stage<'_>) -> Option<i64> {
+        stage.people.change(stage.random);
+        None
+    }
+}
+
 /// Everything ordinary, with the time of its first act.
-pub(crate) fn actors(config: &SynthConfig, flows: u32) -> Vec<(i64, Box<dyn Actor>)> {
+pub(crate) fn actors(config: &SynthConfig, flows: u32, random: &mut Random) -> Vec<(i64, Box<dyn Actor>)> {
+    let change_ns = config.clean_until_ns();
+    if !config.changes || change_ns <= config.start_ns {
+        return habits((config.start_ns, config.end_ns()), f64::from(flows), |_| 1.0);
+    }
+    let before = f64::from(flows) * config.clean_share;
+    let mut actors = habits((config.start_ns, change_ns), before, |_| 1.0);
+    // First, so that everything later finds the office changed.
+    actors.push((change_ns, Box::new(Change)));
+    // Everything is done more, each thing by another factor.
+    let mut rate = |_: &Kind| log_normal(random, 1.25, 0.3).max(1.0);
+    actors.extend(habits(
+        (change_ns, config.end_ns()),
+        f64::from(flows) - before,
+        &mut rate,
+    ));
+    actors
+}
+
+/// Habits from one time to another with `flows` flows, those of each kind times its rate.
+fn habits(
+    (start_ns, end_ns): (i64, i64),
+    flows: f64,
+    mut rate: impl FnMut(&Kind) -> f64,
+) -> Vec<(i64, Box<dyn Actor>)> {
     KINDS
         .into_iter()
         .map(|kind| {
-            let remaining = (f64::from(flows) * kind.share).ceil() as i64;
+            let remaining = (flows * kind.share * rate(&kind)).ceil() as i64;
             let habit: Box<dyn Actor> = Box::new(Habit {
                 kind,
                 remaining,
                 begun: false,
+                end_ns,
             });
-            (config.start_ns, habit)
+            (start_ns, habit)
         })
         .collect()
 }

@@ -65,7 +65,7 @@ fn visit(start_ns: i64, who: usize, site: &Site, stage: &mut Stage<'_>) {
     let inside = site.host.distance_ns < 3 * MILLISECOND;
     let plain = inside || random.random_bool(0.3);
     if !plain && random.random_bool(0.1) {
-        let bytes = size(random, 3_000.0, 1.1, 300, 90_000);
+        let bytes = size(random, 3_000.0 * site.weight, 1.1, 300, 90_000);
         let dialogue = dialogues::quic(bytes, 0, site.think_ns, random);
         let exchange = Exchange::new(start_ns, (host, port), (server, 443), dialogue);
         let conversation = Conversation::udp(Behaviour::Web, exchange, random);
@@ -73,7 +73,7 @@ fn visit(start_ns: i64, who: usize, site: &Site, stage: &mut Stage<'_>) {
     }
     let requests = [1, 1, 1, 1, 2, 2, 3, 5][random.random_range(0..8)];
     let dialogue = if plain {
-        dialogues::http(&site.name, requests, site.think_ns, random)
+        dialogues::http(&site.name, requests, site.weight, site.think_ns, random)
     } else {
         secure(site, requests, random)
     };
@@ -113,7 +113,7 @@ fn secure(site: &Site, requests: u32, random: &mut Random) -> Dialogue {
             size(random, 380.0, 0.6, 90, 4_000)
         };
         dialogue.client(pause, Payload::Records(request));
-        let answer = size(random, 900.0, 1.2, 80, 90_000);
+        let answer = size(random, 900.0 * site.weight, 1.2, 80, 90_000);
         dialogue.server(delay(random, site.think_ns, 0.7), Payload::Records(answer));
     }
     if random.random_bool(0.05) {
@@ -204,7 +204,7 @@ pub(super) fn watch(start_ns: i64, stage: &mut Stage<'_>) {
     let (host, server) = ends(client, &site);
     let time = start_ns + 40 * MILLISECOND;
     let pieces = size(random, 9.0, 0.8, 2, 60);
-    let piece = size(random, 20_000.0, 0.5, 5_000, 90_000);
+    let piece = size(random, 20_000.0 * site.weight, 0.5, 5_000, 90_000);
     let conversation = if random.random_bool(0.35) {
         let dialogue = dialogues::quic(pieces * piece / 2, 2 * MILLISECOND, 4 * site.think_ns, random);
         let exchange = Exchange::new(time, (host, port), (server, 443), dialogue);

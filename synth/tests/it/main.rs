@@ -79,6 +79,39 @@ fn clean_traffic_has_no_attack() {
     assert!(labels.iter().all(|label| !label.attack));
 }
 
+#[test]
+fn a_clean_beginning_has_no_attack_and_what_follows_is_another_office() {
+    let with = |changes| {
+        let config = SynthConfig {
+            clean_share: 0.5,
+            changes,
+            ..small(4)
+        };
+        let half = config.start_ns + config.duration_ns / 2;
+        let (_, labels) = generate(config);
+        let (first, second): (Vec<FlowLabel>, Vec<FlowLabel>) =
+            labels.into_iter().partition(|label| label.start_ns < half);
+        assert!(first.iter().all(|label| !label.attack));
+        let attacks: HashSet<&str> = second
+            .iter()
+            .filter(|label| label.attack)
+            .map(|l| l.behaviour)
+            .collect();
+        assert_eq!(attacks.len(), 6);
+        let sites = |labels: &[FlowLabel]| -> HashSet<IpAddr> {
+            let web = labels.iter().filter(|label| label.behaviour == "web");
+            web.map(|label| label.destination).collect()
+        };
+        let (before, after) = (sites(&first), sites(&second));
+        after.difference(&before).count() as f64 / after.len() as f64
+    };
+    let (new, new_when_changed) = (with(false), with(true));
+    assert!(
+        new_when_changed > new + 0.1,
+        "{new} and {new_when_changed} of the sites are new"
+    );
+}
+
 /// The 5-tuple of a packet with the lower end first; addresses only for what has no ports.
 type Conversation = (u8, (IpAddr, u16), (IpAddr, u16));
 
@@ -243,9 +276,19 @@ proptest! {
         duration in -1..200_000_000_000i64,
         attacks in any::<bool>(),
         attack_share in prop_oneof![Just(f64::NAN), -1.0..2.0],
+        clean_share in prop_oneof![Just(f64::NAN), -1.0..2.0],
+        changes in any::<bool>(),
     ) {
-        let config =
-            SynthConfig { flows, seed, start_ns: start, duration_ns: duration, attacks, attack_share };
+        let config = SynthConfig {
+            flows,
+            seed,
+            start_ns: start,
+            duration_ns: duration,
+            attacks,
+            attack_share,
+            clean_share,
+            changes,
+        };
         let (packets, labels) = generate(config);
         prop_assert!(labels.len() >= flows as usize);
         prop_assert!(packets.is_sorted_by_key(|packet| packet.time_ns));
