@@ -19,6 +19,7 @@ pub mod lstm_autoencoder;
 pub mod metrics;
 mod preparation;
 pub mod report;
+pub mod rhythm;
 mod traffic;
 mod training;
 mod watch;

@@ -106,6 +106,11 @@ pub enum TrainError {
         /// What it is.
         value: f64,
     },
+    /// Nobody knows who the rows are.
+    #[error(
+        "these rows do not say who talked to whom and when, which this method needs; train on captures, or on what `netsage flows` prints of them"
+    )]
+    NoIdentities,
     /// The caller asked it to end.
     #[error("the training was interrupted; the same command goes on where it stopped, or begins again")]
     Interrupted,

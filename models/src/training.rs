@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::preparation::{Common, TrainError, Trained};
 use crate::watch::Watch;
-use crate::{autoencoder, half_space_trees, iforest, lstm_autoencoder};
+use crate::{autoencoder, half_space_trees, iforest, lstm_autoencoder, rhythm};
 
 /// What to train on: flows taken for ordinary.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,8 @@ pub enum Training {
     HalfSpaceTrees(half_space_trees::TrainOptions),
     /// LSTM autoencoder.
     LstmAutoencoder(lstm_autoencoder::TrainOptions),
+    /// Rhythm of visits.
+    Rhythm(rhythm::TrainOptions),
 }
 
 impl Training {
@@ -41,7 +43,13 @@ impl Training {
             Self::Iforest(_) => "iforest",
             Self::HalfSpaceTrees(_) => "half-space-trees",
             Self::LstmAutoencoder(_) => "lstm-autoencoder",
+            Self::Rhythm(_) => "rhythm",
         }
+    }
+
+    /// The method of that name with its defaults.
+    pub fn by_method(name: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::json!({ "method": name })).ok()
     }
 
     /// What all methods have.
@@ -51,6 +59,7 @@ impl Training {
             Self::Iforest(options) => &mut options.common,
             Self::HalfSpaceTrees(options) => &mut options.common,
             Self::LstmAutoencoder(options) => &mut options.common,
+            Self::Rhythm(options) => &mut options.common,
         }
     }
 
@@ -64,6 +73,7 @@ impl Training {
             Self::Iforest(options) => iforest::train(flows.rows, options, watch),
             Self::HalfSpaceTrees(options) => half_space_trees::train(flows.rows, options),
             Self::LstmAutoencoder(options) => lstm_autoencoder::train(flows, options, watch),
+            Self::Rhythm(options) => rhythm::train(flows, options),
         }?;
         trained.describe(flows.rows, flows.identities);
         trained.card.detector = Some(trained.detector.to_owned());
@@ -86,9 +96,12 @@ mod tests {
             Training::Autoencoder(autoencoder::TrainOptions::default()),
             Training::HalfSpaceTrees(half_space_trees::TrainOptions::default()),
             Training::LstmAutoencoder(lstm_autoencoder::TrainOptions::default()),
+            Training::Rhythm(rhythm::TrainOptions::default()),
         ] {
             let json = serde_json::to_value(&training).unwrap();
             assert_eq!(json["method"], training.method());
+            let by_name = Training::by_method(training.method()).map(|found| found.method());
+            assert_eq!(by_name, Some(training.method()));
             assert_eq!(serde_json::from_value::<Training>(json).unwrap(), training);
         }
     }

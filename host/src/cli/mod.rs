@@ -6,6 +6,7 @@
 // The one place that writes to the terminal.
 #![allow(clippy::print_stderr)]
 
+mod baseline;
 mod client;
 mod compile_detector;
 mod detector;
@@ -68,6 +69,8 @@ enum Command {
     /// Train a detector
     #[command(subcommand)]
     Train(Box<train::TrainCommand>),
+    /// Learn what is normal here, then arm: train on live traffic or a capture, and score what comes
+    Baseline(Box<baseline::BaselineArgs>),
     /// Make detector packages, and guide their life in a running program
     #[command(subcommand)]
     Detector(Box<detector::DetectorCommand>),
@@ -99,7 +102,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -122,6 +125,20 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The command line, with what derived parts cannot say of themselves.
+fn command() -> clap::Command {
+    // The settings of `run` hold for a baseline too, except that it makes its packages itself.
+    Cli::command().mut_subcommand("baseline", |baseline| {
+        baseline.mut_arg("detector", |detector| {
+            detector
+                .value_name("METHOD")
+                .env(None)
+                .help_heading("Baseline")
+                .help("Method to train, as `netsage train` names them; may be repeated [default: iforest and rhythm]")
+        })
+    })
+}
+
 fn execute(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
     let file = Settings::from_file(cli.config.as_deref())?;
     match cli.command {
@@ -135,6 +152,12 @@ fn execute(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Score(args) => score::run(&args, &file),
         Command::Evaluate(args) => evaluate::run(&args, &file),
         Command::Train(command) => train::run(*command, &file),
+        Command::Baseline(mut args) => {
+            if let Some(("baseline", matches)) = matches.subcommand() {
+                settle_source(&mut args.settings, matches)?;
+            }
+            baseline::run(*args, file)
+        }
         Command::Detector(command) => detector::run(*command, &file),
         Command::Synth(args) => synth::run(&args),
         Command::CompileDetector => compile_detector::run(),
@@ -158,7 +181,7 @@ fn settle_source(settings: &mut Settings, matches: &ArgMatches) -> Result<(), Fa
         (false, true) => settings.pcap = None,
         _ => {
             return Err(Failure::Usage(
-                "a run reads --pcap or --interface, not both".to_owned(),
+                "traffic comes from --pcap or --interface, not both".to_owned(),
             ));
         }
     }
@@ -206,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -284,6 +307,6 @@ mod tests {
                 }
             }
         }
-        check(&Cli::command(), "netsage");
+        check(&command(), "netsage");
     }
 }

@@ -49,14 +49,19 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     let resolved = Resolved::new(settings)?;
     // Before there is any other thread: capabilities belong to threads, and these shall have none.
     let opened = open_source(&resolved)?;
+    serve(resolved, opened)
+}
+
+/// Scores what comes from an opened source, and serves, until it is told to end.
+pub(super) fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(resolved, opened));
+    let result = runtime.block_on(run_and_serve(resolved, opened));
     // What still runs is an idle connection or a finished upload.
     runtime.shutdown_timeout(SHUTDOWN_TIME);
     result
 }
 
-async fn serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
+async fn run_and_serve(resolved: Resolved, opened: Opened) -> Result<(), Failure> {
     let listener = bind(resolved.listen).await?;
     let listen = listener.local_addr()?;
     std::fs::create_dir_all(&resolved.data_dir).map_err(|error| {
@@ -249,14 +254,32 @@ async fn tell_flows_per_day(lifecycle: Arc<Lifecycle>, store: Arc<dyn Store>) {
     }
 }
 
-struct Opened {
+/// A source that is open, when there is one.
+pub(super) struct Opened {
     source: Option<OpenSource>,
     name: String,
     progress: Option<Progress>,
 }
 
+impl Opened {
+    /// Takes the source out, to use it before the run does.
+    #[cfg(feature = "live")]
+    pub(super) fn take(&mut self) -> Option<OpenSource> {
+        self.source.take()
+    }
+
+    /// With this source in place of its own.
+    #[cfg(feature = "live")]
+    pub(super) fn with(self, source: OpenSource) -> Self {
+        Self {
+            source: Some(source),
+            ..self
+        }
+    }
+}
+
 /// Opens the source, and gives up privileges once that is done.
-fn open_source(resolved: &Resolved) -> Result<Opened, Failure> {
+pub(super) fn open_source(resolved: &Resolved) -> Result<Opened, Failure> {
     let user = resolved.user.as_deref();
     let opened = match &resolved.source {
         #[cfg(feature = "live")]

@@ -15,7 +15,9 @@ const STEPS: u64 = 1000;
 /// Writes a capture of generated traffic, and its labels beside it as FILE.labels.csv. The same flags give the
 /// same bytes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  netsage synth --out demo.pcap --flows 24000 --seed 1\n  netsage synth --out day.pcap --minutes 1440 --flows 60000 --clean-first 0.33 --changes")]
+#[command(
+    after_help = "Example:\n  netsage synth --out demo.pcap --flows 24000 --seed 1\n  netsage synth --out day.pcap --minutes 1440 --flows 60000 --clean-first 0.33 --changes"
+)]
 pub(super) struct SynthArgs {
     /// Capture to write (pcap)
     #[arg(long, value_name = "FILE")]

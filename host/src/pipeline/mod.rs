@@ -28,6 +28,8 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{bounded, unbounded};
 use netsage_api_types::LiveEvent;
+#[cfg(feature = "live")]
+use netsage_capture::Meter;
 use netsage_capture::MeterConfig;
 use netsage_lifecycle::Roster;
 use netsage_lifecycle::lineup::Stopped;
@@ -67,6 +69,9 @@ pub enum OpenSource {
     /// An interface.
     #[cfg(feature = "live")]
     Live(netsage_capture::live::LiveCapture),
+    /// An interface whose packets went into this live meter so far. What ended in it is scored first.
+    #[cfg(feature = "live")]
+    Metered(Box<(netsage_capture::live::LiveCapture, Meter)>),
 }
 
 /// Why a pipeline ended before its source did.

@@ -64,7 +64,15 @@ impl Reader {
         match source {
             OpenSource::Replay(capture) => self.replay(capture),
             #[cfg(feature = "live")]
-            OpenSource::Live(capture) => self.live(capture),
+            OpenSource::Live(capture) => {
+                let meter = self.meter(Mode::Live);
+                self.live(capture, meter)
+            }
+            #[cfg(feature = "live")]
+            OpenSource::Metered(metered) => {
+                let (capture, meter) = *metered;
+                self.live(capture, meter)
+            }
         }
     }
 
@@ -107,8 +115,11 @@ impl Reader {
     }
 
     #[cfg(feature = "live")]
-    fn live(&mut self, mut capture: netsage_capture::live::LiveCapture) -> Result<(), PipelineError> {
-        let mut meter = self.meter(Mode::Live);
+    fn live(
+        &mut self,
+        mut capture: netsage_capture::live::LiveCapture,
+        mut meter: Meter,
+    ) -> Result<(), PipelineError> {
         let evidence = self.config.evidence.clone();
         let mut last_look = Instant::now();
         let mut last_stats = Instant::now();

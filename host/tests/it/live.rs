@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
+use netsage_synth::{Generator, SynthConfig, pcap};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -314,5 +315,154 @@ fn live_traffic_becomes_an_alert_with_its_packets() {
 fn capturing(server: &Server) {
     server.wait("capture to begin", |server| {
         server.health()["interfaces"][0]["up"] == true
+    });
+}
+
+/// Splits a generated capture: ordinary traffic into one file, a port scan into another, both paced.
+fn ordinary_and_scan(home: &Home) -> [PathBuf; 2] {
+    let config = SynthConfig {
+        flows: 6_000,
+        seed: 5,
+        attack_share: 0.9,
+        ..SynthConfig::default()
+    };
+    let mut generator = Generator::new(config.clone());
+    generator.by_ref().for_each(drop);
+    let scan = generator
+        .labels()
+        .iter()
+        .find(|label| label.behaviour == "port-scan");
+    let (scanner, target) = scan.map(|label| (label.source, label.destination)).unwrap();
+    let capture = |name: &str, attacks: bool| {
+        let path = home.path().join(name);
+        let config = SynthConfig {
+            attacks,
+            ..config.clone()
+        };
+        pcap::write(
+            &mut Generator::new(config),
+            std::fs::File::create(&path).unwrap(),
+            |_| {},
+        )
+        .unwrap();
+        path
+    };
+    let (clean, mixed) = (capture("clean.pcap", false), capture("mixed.pcap", true));
+    let [ordinary, scan] = ["ordinary.pcap", "scan.pcap"].map(|name| home.path().join(name));
+    retime(&clean, &ordinary, RATE / 4, |_| true);
+    // Addresses stand in the IPv4 header behind that of Ethernet.
+    let octets = [scanner, target].map(|address| match address {
+        std::net::IpAddr::V4(address) => address.octets(),
+        std::net::IpAddr::V6(_) => panic!("the scan is one of IPv4"),
+    });
+    let is_scan: Vec<bool> = Generator::new(config)
+        .map(|packet| {
+            let addresses = packet.bytes.get(26..34).unwrap_or_default();
+            addresses == octets.concat() || addresses == [octets[1], octets[0]].concat()
+        })
+        .collect();
+    // Some thousand probes within seconds.
+    retime(&mixed, &scan, 1_000_000, |number| {
+        is_scan[usize::try_from(number).unwrap() - 1]
+    });
+    [ordinary, scan]
+}
+
+#[test]
+fn a_baseline_learns_arms_itself_and_finds_a_scan() {
+    /// What a scan shows in: many ports of one host, most of them closed or silent.
+    const COLUMNS_OF_A_SCAN: [&str; 9] = [
+        "src_flows",
+        "src_ports",
+        "src_failed",
+        "dst_flows",
+        "dst_ports",
+        "dst_failed",
+        "pair_flows",
+        "pair_ports",
+        "pair_failed",
+    ];
+    if !packages_built() {
+        return;
+    }
+    let Some(wire) = Wire::new() else { return };
+    let home = Home::new();
+    let [ordinary, scan] = ordinary_and_scan(&home);
+    wire.listening(|| {
+        // With so little memory flows end early, not after a minute.
+        let flags = ["baseline", "--interface", Wire::INTERFACE, "--for", "10s"];
+        let memory = ["--flow-memory", "1MiB", "--listen", "127.0.0.1:0"];
+        let server = std::thread::scope(|scope| {
+            let starting = scope.spawn(|| Server::start_as(&home, &[&flags[..], &memory[..]].concat()));
+            let log = home.path().join("netsage/baseline/of-wire0/baseline.json");
+            wait_for("the baseline to begin", || log.exists());
+            wire.replay(&ordinary);
+            starting.join().unwrap()
+        });
+        server.wait_for_log("armed; going on");
+        server.wait_for_log("would have raised");
+        capturing(&server);
+        // Whoever begins many flows at once is also found by the few that are ordinary.
+        wire.replay(&scan);
+        server.wait("an alert about the scan", |server| {
+            server.all("/api/v1/alerts").iter().any(|alert| {
+                alert["source"].as_str().unwrap().starts_with("203.0.113.")
+                    && alert["contributions"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .take(3)
+                        .any(|part| COLUMNS_OF_A_SCAN.contains(&part["column"].as_str().unwrap()))
+            })
+        });
+    });
+}
+
+#[test]
+fn an_interrupted_baseline_goes_on_and_a_complete_one_starts_armed() {
+    if !packages_built() {
+        return;
+    }
+    let Some(wire) = Wire::new() else { return };
+    let home = Home::new();
+    let [ordinary, _] = ordinary_and_scan(&home);
+    let journal = home.path().join("netsage/baseline/of-wire0/baseline.json");
+    let learned = || {
+        let text = std::fs::read(&journal).unwrap_or_default();
+        let json: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        json["learned_ms"].as_u64().unwrap_or_default()
+    };
+    wire.listening(|| {
+        let flags = |time| {
+            [
+                "baseline",
+                "--interface",
+                Wire::INTERFACE,
+                "--flow-memory",
+                "1MiB",
+                "--for",
+                time,
+            ]
+        };
+        let mut command = home.command(&flags("1h"));
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        wait_for("the baseline to begin", || journal.exists());
+        wire.replay(&ordinary);
+        wait_for("a part of the baseline", || learned() > 0);
+        signal(child.id(), Signal::SIGINT);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            stderr(&output).contains("the same command goes on"),
+            "{}",
+            stderr(&output)
+        );
+        // It has been longer than that: the rest is training.
+        let listen = ["--listen", "127.0.0.1:0"];
+        let server = Server::start_as(&home, &[&flags("1s")[..], &listen[..]].concat());
+        server.wait_for_log("would have raised");
+        server.kill();
+        let server = Server::start_as(&home, &[&flags("1s")[..], &listen[..]].concat());
+        server.wait_for_log("armed without learning");
     });
 }

@@ -100,10 +100,13 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(home: &Home, arguments: &[&str]) -> Self {
-        let mut all = vec!["run", "--listen", "127.0.0.1:0"];
-        all.extend(arguments);
+        Self::start_as(home, &[&["run", "--listen", "127.0.0.1:0"], arguments].concat())
+    }
+
+    /// Starts a command that serves sooner or later.
+    pub(crate) fn start_as(home: &Home, arguments: &[&str]) -> Self {
         let mut child = home
-            .command(&all)
+            .command(arguments)
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .stdin(Stdio::null())

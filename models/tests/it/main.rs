@@ -8,6 +8,7 @@
 
 mod autoencoder;
 mod baselines;
+mod day;
 mod documents;
 mod lstm_autoencoder;
 mod metrics;

@@ -11,6 +11,7 @@ mod half_space_trees;
 mod iforest;
 mod lstm_autoencoder;
 mod output;
+mod rhythm;
 mod watch;
 
 use anyhow::anyhow;
@@ -21,9 +22,11 @@ use netsage_runtime::{Package, package};
 use netsage_schema::unsw_nb15::TTL_TRIO;
 
 use common::CommonArgs;
+pub(super) use common::file_name;
 use flows::Ordinary;
-pub(super) use output::{card_path, write};
-use watch::{Ablation, Progress};
+pub(super) use output::{card_path, save, write};
+use watch::Ablation;
+pub(super) use watch::Progress;
 
 use super::Failure;
 use super::detectors::start_runtime;
@@ -44,6 +47,8 @@ pub(super) enum TrainCommand {
     HalfSpaceTrees(half_space_trees::Args),
     /// LSTM autoencoder: flows that a network cannot give back after the last ones of their source are odd
     LstmAutoencoder(lstm_autoencoder::Args),
+    /// Rhythm of visits: hosts that visit another one at regular times, as beacons do, are odd
+    Rhythm(rhythm::Args),
 }
 
 pub(super) fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure> {
@@ -56,6 +61,7 @@ pub(super) fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure>
         TrainCommand::LstmAutoencoder(args) => train(args.training(), &args.common, file, |artifact| {
             args.also_write(artifact)
         }),
+        TrainCommand::Rhythm(args) => train(args.training(), &args.common, file, nothing_else),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::cli::detectors::start_runtime;
 use crate::config::Settings;
 
 /// Writes the package, or the model with its card.
-pub(super) fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(), Failure> {
+pub(in super::super) fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(), Failure> {
     let json = card::to_json(&trained.card).map_err(std::io::Error::from)?;
     let rows = trained.card.rows;
     if out.extension().is_some_and(|extension| extension == "wasm") {

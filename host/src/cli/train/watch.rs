@@ -18,7 +18,7 @@ use crate::cli::{Failure, interrupt, progress};
 const BETWEEN_SAVINGS: Duration = Duration::from_secs(5);
 
 /// Watches a training for the command line.
-pub(super) struct Progress {
+pub(in super::super) struct Progress {
     bar: ProgressBar,
     interrupted: Arc<AtomicBool>,
     /// Where the state lies: beside what the training will write.
@@ -29,7 +29,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn start(out: &Path, training: &Training, rows: &Rows) -> Result<Self, Failure> {
+    pub(in super::super) fn start(out: &Path, training: &Training, rows: &Rows) -> Result<Self, Failure> {
         let mut name = out.file_name().unwrap_or_default().to_os_string();
         name.push(".training");
         Ok(Self {
@@ -42,7 +42,7 @@ impl Progress {
     }
 
     /// The training is done: nothing is left to go on with.
-    pub(super) fn finish(&self) {
+    pub(in super::super) fn finish(&self) {
         self.bar.finish_and_clear();
         // There is none unless a training was long enough.
         let _ = fs::remove_file(&self.path);

@@ -1,0 +1,103 @@
+//! What is stored: eight bytes of magic and version, and a postcard encoding.
+
+use serde::{Deserialize, Serialize};
+
+/// Name and version of the format; another layout gets another last byte.
+const MAGIC: [u8; 8] = *b"NSRHYT\0\x01";
+/// Protocols times services is far less.
+const MOST_CEILINGS: usize = 65_536;
+
+/// A trained model as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Schema of the columns, e.g. `flow-v1@1`.
+    pub schema: String,
+    /// The code of TCP in the column `proto`.
+    pub tcp: u16,
+    /// Flows that begin within so many seconds of the end of the last one belong to the same visit; above 0.
+    pub pause: f32,
+    /// What the score begins above where training saw no flow of that protocol and service.
+    pub usual: f32,
+    /// What it begins above where it did, by protocol and service, rising and each once.
+    pub ceilings: Vec<Ceiling>,
+}
+
+/// What ordinary flows of one protocol and service reach.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Ceiling {
+    /// Code of the column `proto`.
+    pub protocol: u16,
+    /// Code of the column `service`.
+    pub service: u16,
+    /// Negative decimal logarithm of a probability, 0 or more.
+    pub surprise: f32,
+}
+
+/// Why an artifact cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArtifactError {
+    /// It does not start with the magic bytes.
+    #[error("this is no model of rhythm of format 1; train one with `netsage train rhythm`")]
+    Format,
+    /// The encoding is damaged.
+    #[error("the model is damaged or cut off ({0}); make it again or fetch it again")]
+    Encoding(String),
+    /// The encoding is whole and what it says cannot be.
+    #[error("the model contradicts itself: {0}; train it again")]
+    Content(&'static str),
+}
+
+impl Model {
+    /// The artifact of this model.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, MAGIC.to_vec()).expect("a vector grows and every length is known")
+    }
+
+    /// Reads an artifact, and checks what it says.
+    ///
+    /// # Errors
+    /// [`ArtifactError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, ArtifactError> {
+        let encoded = bytes.strip_prefix(&MAGIC).ok_or(ArtifactError::Format)?;
+        let (model, rest) = postcard::take_from_bytes::<Self>(encoded)
+            .map_err(|error| ArtifactError::Encoding(error.to_string()))?;
+        if !rest.is_empty() {
+            let reason = format!("{} bytes follow its end", rest.len());
+            return Err(ArtifactError::Encoding(reason));
+        }
+        model.check()?;
+        Ok(model)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ArtifactError> {
+        let sound = |surprise: f32| (0.0..=1e6).contains(&surprise);
+        let context = |ceiling: &Ceiling| (ceiling.protocol, ceiling.service);
+        if !(self.pause > 0.0 && self.pause <= 86_400.0) {
+            return Err(ArtifactError::Content(
+                "its pause is not above 0 and at most a day",
+            ));
+        }
+        if !sound(self.usual) || !self.ceilings.iter().all(|ceiling| sound(ceiling.surprise)) {
+            return Err(ArtifactError::Content("a ceiling is out of range"));
+        }
+        if self.ceilings.len() > MOST_CEILINGS
+            || !self
+                .ceilings
+                .windows(2)
+                .all(|pair| context(&pair[0]) < context(&pair[1]))
+        {
+            return Err(ArtifactError::Content("its ceilings do not rise"));
+        }
+        Ok(())
+    }
+
+    /// What flows of that protocol and service must exceed.
+    pub(crate) fn ceiling(&self, protocol: u16, service: u16) -> f32 {
+        let found = self
+            .ceilings
+            .binary_search_by_key(&(protocol, service), |ceiling| {
+                (ceiling.protocol, ceiling.service)
+            });
+        found.map_or(self.usual, |place| self.ceilings[place].surprise)
+    }
+}

@@ -1,0 +1,156 @@
+//! Training the rhythm of visits: how regular ordinary ones are.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use netsage_rhythm::{COLUMNS, Ceiling, Model, Scorer};
+use netsage_schema::Schema;
+use serde::{Deserialize, Serialize};
+
+use crate::preparation::{Common, TrainError, Trained};
+use crate::training::Flows;
+
+/// Orders of magnitude above what ordinary flows reach that are alerted at least.
+const LEAST_MARGIN: f32 = 1.0;
+/// Columns that are features of the schema; the others are context.
+const FEATURES: usize = 4;
+
+/// How to train.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrainOptions {
+    /// Flows that begin within so many seconds of the end of the last one of the same two hosts belong to the same
+    /// visit; above 0 and at most a day.
+    pub pause: f32,
+    /// What all trainings have.
+    pub common: Common,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            pause: 1.0,
+            common: Common {
+                threshold_quantile: 0.9999,
+                ..Common::default()
+            },
+        }
+    }
+}
+
+/// Trains on `flows`, all taken for ordinary, in the order in which they ended. The last of them are held out: a rhythm
+/// needs its flows one after the other.
+///
+/// # Errors
+/// [`TrainError`].
+pub fn train(flows: Flows<'_>, options: &TrainOptions) -> Result<Trained, TrainError> {
+    let (common, rows) = (&options.common, flows.rows);
+    let schema = rows.schema();
+    common.check(rows)?;
+    if !(options.pause > 0.0 && options.pause <= 86_400.0) {
+        return Err(TrainError::option(
+            "pause",
+            "above 0 and at most 86,400 seconds",
+            options.pause,
+        ));
+    }
+    if flows.identities.len() != rows.len() {
+        return Err(TrainError::NoIdentities);
+    }
+    let features = features(schema)?;
+    let tcp = schema.columns[features[0]]
+        .vocabulary()
+        .and_then(|protocols| protocols.terms.iter().position(|term| *term == "tcp"))
+        .and_then(|code| u16::try_from(code).ok())
+        .ok_or_else(|| unknown_column(schema, 0))?;
+    let blank = Model {
+        schema: format!("{}@{}", schema.id, schema.version),
+        tcp,
+        pause: options.pause,
+        usual: 0.0,
+        ceilings: Vec::new(),
+    };
+    let values = values(&flows, &features);
+    let surprises = scores(blank.clone(), &values, rows.len())?;
+    let held_out = (rows.len() as f64 * common.held_out).round() as usize;
+    let fitted = rows.len() - held_out;
+    let mut reached: BTreeMap<(u16, u16), f32> = BTreeMap::new();
+    for (row, &surprise) in values.chunks_exact(COLUMNS.len()).zip(&surprises[..fitted]) {
+        let most = reached.entry((row[0] as u16, row[1] as u16)).or_default();
+        *most = most.max(surprise);
+    }
+    // So many visits, each as good as random: about one of them is as regular as this.
+    let usual = (fitted.max(1) as f64).log10() as f32;
+    let model = Model {
+        usual,
+        ceilings: reached
+            .into_iter()
+            .map(|((protocol, service), surprise)| Ceiling {
+                protocol,
+                service,
+                surprise: surprise.max(usual),
+            })
+            .collect(),
+        ..blank
+    };
+    let scores = scores(model.clone(), &values, rows.len())?;
+    let names = COLUMNS[..FEATURES].iter().map(|&name| name.to_owned()).collect();
+    let mut card = common.card(schema, names, fitted, scores[fitted..].to_vec());
+    if card.threshold < LEAST_MARGIN {
+        card.threshold = LEAST_MARGIN;
+        card.threshold_rule = format!(
+            "ten times less likely by chance than the most regular visits of {fitted} ordinary flows; the {} quantile of {held_out} later ones lies below",
+            common.threshold_quantile
+        );
+    }
+    Ok(Trained {
+        detector: "rhythm",
+        card,
+        artifact: model.encode(),
+    })
+}
+
+fn unknown_column(schema: &Schema, column: usize) -> TrainError {
+    TrainError::UnknownColumn {
+        schema: schema.id,
+        column: COLUMNS[column].to_owned(),
+    }
+}
+
+/// Where the features lie in the schema.
+fn features(schema: &Schema) -> Result<[usize; FEATURES], TrainError> {
+    let mut places = [0; FEATURES];
+    for (column, place) in places.iter_mut().enumerate() {
+        *place = schema
+            .index_of(COLUMNS[column])
+            .ok_or_else(|| unknown_column(schema, column))?;
+    }
+    Ok(places)
+}
+
+/// Rows as the detector gets them. Its addresses are numbers that only have to differ.
+fn values(flows: &Flows<'_>, features: &[usize; FEATURES]) -> Vec<f32> {
+    let first_ns = flows.identities.first().map_or(0, |flow| flow.start_ns);
+    let mut numbers: HashMap<IpAddr, u32> = HashMap::new();
+    let mut number = |address| {
+        let next = numbers.len() as u32;
+        *numbers.entry(address).or_insert(next) as f32
+    };
+    let mut values = Vec::with_capacity(flows.rows.len() * COLUMNS.len());
+    for (row, flow) in flows.rows.iter().zip(flows.identities) {
+        values.extend(features.iter().map(|&place| row[place] as f32));
+        values.push((flow.start_ns.saturating_sub(first_ns).max(0) as f64 / 1e9) as f32);
+        values.push(number(flow.source));
+        values.push(number(flow.destination));
+    }
+    values
+}
+
+fn scores(model: Model, values: &[f32], rows: usize) -> Result<Vec<f32>, TrainError> {
+    let mut scorer = Scorer::new(model).map_err(|error| TrainError::Artifact(error.to_string()))?;
+    let mut scores = Vec::with_capacity(rows);
+    scorer
+        .score_block(values, rows, &mut scores)
+        .map_err(|error| TrainError::Score(error.to_string()))?;
+    Ok(scores)
+}
