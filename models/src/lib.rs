@@ -12,6 +12,8 @@
 pub mod autoencoder;
 pub mod baselines;
 pub mod card;
+pub mod context_knn;
+pub mod dbscan;
 mod grow;
 pub mod half_space_trees;
 pub mod iforest;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::preparation::{Common, TrainError, Trained};
 use crate::watch::Watch;
-use crate::{autoencoder, half_space_trees, iforest, lstm_autoencoder, rhythm};
+use crate::{autoencoder, context_knn, dbscan, half_space_trees, iforest, lstm_autoencoder, rhythm};
 
 /// What to train on: flows taken for ordinary.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,10 @@ pub enum Training {
     LstmAutoencoder(lstm_autoencoder::TrainOptions),
     /// Rhythm of visits.
     Rhythm(rhythm::TrainOptions),
+    /// DBSCAN.
+    Dbscan(dbscan::TrainOptions),
+    /// Nearest neighbours per group of columns.
+    ContextKnn(context_knn::TrainOptions),
 }
 
 impl Training {
@@ -44,6 +48,8 @@ impl Training {
             Self::HalfSpaceTrees(_) => "half-space-trees",
             Self::LstmAutoencoder(_) => "lstm-autoencoder",
             Self::Rhythm(_) => "rhythm",
+            Self::Dbscan(_) => "dbscan",
+            Self::ContextKnn(_) => "context-knn",
         }
     }
 
@@ -60,6 +66,8 @@ impl Training {
             Self::HalfSpaceTrees(options) => &mut options.common,
             Self::LstmAutoencoder(options) => &mut options.common,
             Self::Rhythm(options) => &mut options.common,
+            Self::Dbscan(options) => &mut options.common,
+            Self::ContextKnn(options) => &mut options.common,
         }
     }
 
@@ -74,6 +82,8 @@ impl Training {
             Self::HalfSpaceTrees(options) => half_space_trees::train(flows.rows, options),
             Self::LstmAutoencoder(options) => lstm_autoencoder::train(flows, options, watch),
             Self::Rhythm(options) => rhythm::train(flows, options),
+            Self::Dbscan(options) => dbscan::train(flows.rows, options, watch),
+            Self::ContextKnn(options) => context_knn::train(flows.rows, options, watch),
         }?;
         trained.describe(flows.rows, flows.identities);
         trained.card.detector = Some(trained.detector.to_owned());
@@ -97,6 +107,11 @@ mod tests {
             Training::HalfSpaceTrees(half_space_trees::TrainOptions::default()),
             Training::LstmAutoencoder(lstm_autoencoder::TrainOptions::default()),
             Training::Rhythm(rhythm::TrainOptions::default()),
+            Training::Dbscan(dbscan::TrainOptions::default()),
+            Training::ContextKnn(context_knn::TrainOptions {
+                groups: context_knn::compact(),
+                ..Default::default()
+            }),
         ] {
             let json = serde_json::to_value(&training).unwrap();
             assert_eq!(json["method"], training.method());

@@ -8,7 +8,9 @@
 
 mod autoencoder;
 mod baselines;
+mod context_knn;
 mod day;
+mod dbscan;
 mod documents;
 mod lstm_autoencoder;
 mod metrics;

@@ -6,6 +6,8 @@
 
 mod autoencoder;
 mod common;
+mod context_knn;
+mod dbscan;
 pub(super) mod flows;
 mod half_space_trees;
 mod iforest;
@@ -49,6 +51,10 @@ pub(super) enum TrainCommand {
     LstmAutoencoder(lstm_autoencoder::Args),
     /// Rhythm of visits: hosts that visit another one at regular times, as beacons do, are odd
     Rhythm(rhythm::Args),
+    /// Nearest neighbours: flows unlike any ordinary flow of their protocol, service and state are odd
+    ContextKnn(context_knn::Args),
+    /// DBSCAN: flows far from the places where ordinary flows crowd are odd
+    Dbscan(dbscan::Args),
 }
 
 pub(super) fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure> {
@@ -62,6 +68,8 @@ pub(super) fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure>
             args.also_write(artifact)
         }),
         TrainCommand::Rhythm(args) => train(args.training(), &args.common, file, nothing_else),
+        TrainCommand::ContextKnn(args) => train(args.training(), &args.common, file, nothing_else),
+        TrainCommand::Dbscan(args) => train(args.training(), &args.common, file, nothing_else),
     }
 }
 

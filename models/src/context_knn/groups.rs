@@ -1,0 +1,181 @@
+//! Which columns are looked at together.
+
+use netsage_schema::unsw_nb15::SEQUENCE_NUMBERS;
+use netsage_schema::{Column, Schema};
+use serde::{Deserialize, Serialize};
+
+/// A group of columns and how the distance in it is found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupOptions {
+    /// What the columns have in common, for people.
+    pub name: String,
+    /// Names of the columns, none of them nominal: nominal columns are in every group by themselves.
+    pub columns: Vec<String>,
+    /// How the distance is found.
+    pub method: GroupMethod,
+}
+
+/// How the distance of a row in a group is found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupMethod {
+    /// The mean distance to the nearest of the reference rows.
+    Neighbours {
+        /// How many of them, 1 to 256.
+        neighbours: u16,
+        /// Whether rows that are equal in every column count as often as they occur, or once.
+        duplicates: bool,
+        /// Rows drawn at random to be reference rows; all rows when there are fewer.
+        references: u32,
+    },
+    /// The density of a mixture of Gaussians.
+    Mixture {
+        /// How many components, 1 to 256.
+        components: u16,
+        /// Added to every variance, in squared standard deviations; above 0.
+        least_variance: f64,
+    },
+}
+
+/// Nearest neighbours as every group of [`by_kind`] has them: few rows stand for all, so that values which occur often
+/// do not hide what lies around them.
+const BY_KIND: GroupMethod = GroupMethod::Neighbours {
+    neighbours: 15,
+    duplicates: false,
+    references: 9_000,
+};
+
+/// What kinds of columns there are: what one quantity says in several ways belongs together. Of three such ways to part
+/// the columns this one did best on labelled rows of UNSW-NB15.
+#[rustfmt::skip]
+const KINDS: [(&str, &[&str]); 11] = [
+    ("volume", &[
+        "spkts", "dpkts", "sbytes", "dbytes", "sloss", "dloss",
+        "src_packets", "dst_packets", "src_bytes", "dst_bytes", "src_payload", "dst_payload",
+        "src_retransmissions", "dst_retransmissions",
+    ]),
+    ("packet size", &[
+        "smean", "dmean",
+        "src_size_mean", "src_size_std", "src_size_min", "src_size_max",
+        "dst_size_mean", "dst_size_std", "dst_size_min", "dst_size_max",
+    ]),
+    ("rate", &["rate", "sload", "dload", "packet_rate", "src_packet_share", "src_byte_share"]),
+    ("time", &[
+        "dur", "sinpkt", "dinpkt", "sjit", "djit",
+        "duration", "gap_mean", "gap_std", "gap_min", "gap_max",
+    ]),
+    ("pace of each side", &[
+        "src_gap_mean", "src_gap_std", "src_gap_min", "src_gap_max",
+        "dst_gap_mean", "dst_gap_std", "dst_gap_min", "dst_gap_max",
+    ]),
+    ("handshake", &["swin", "dwin", "tcprtt", "synack", "ackdat", "syn_ack_time", "ack_time"]),
+    ("flags", &[
+        "syn_count", "fin_count", "rst_count", "psh_count", "urg_count", "odd_flags",
+        "src_zero_windows", "dst_zero_windows",
+    ]),
+    ("application", &[
+        "trans_depth", "response_body_len", "ct_flw_http_mthd", "is_ftp_login", "ct_ftp_cmd", "is_sm_ips_ports",
+        "src_first_1", "src_first_2", "src_first_3", "dst_first_1", "dst_first_2", "dst_first_3",
+        "first_gap_1", "first_gap_2",
+    ]),
+    ("neighbourhood", &[
+        "ct_srv_src", "ct_dst_ltm", "ct_src_dport_ltm", "ct_dst_sport_ltm", "ct_dst_src_ltm", "ct_src_ltm",
+        "ct_srv_dst",
+        "src_flows", "src_peers", "src_ports", "src_failed", "dst_flows", "dst_peers", "dst_ports", "dst_failed",
+    ]),
+    ("neighbourhood by service and pair", &[
+        "service_flows", "service_sources", "service_destinations", "service_failed",
+        "pair_flows", "pair_ports", "pair_failed",
+    ]),
+    ("time to live", &["sttl", "dttl", "ct_state_ttl"]),
+];
+
+/// A group of each kind of columns; columns of no known kind form one more, `other`.
+pub fn by_kind(schema: &Schema) -> Vec<GroupOptions> {
+    let is_read =
+        |column: &&Column| column.vocabulary().is_none() && !SEQUENCE_NUMBERS.contains(&column.name);
+    let kind_of = |column: &Column| {
+        let kind = KINDS.iter().find(|(_, names)| names.contains(&column.name));
+        kind.map_or("other", |(kind, _)| kind)
+    };
+    let kinds = KINDS.iter().map(|(kind, _)| *kind).chain(["other"]);
+    let group = |kind: &str| GroupOptions {
+        name: kind.to_owned(),
+        columns: schema
+            .columns
+            .iter()
+            .filter(is_read)
+            .filter(|column| kind_of(column) == kind)
+            .map(|column| column.name.to_owned())
+            .collect(),
+        method: BY_KIND,
+    };
+    kinds
+        .map(group)
+        .filter(|group| !group.columns.is_empty())
+        .collect()
+}
+
+/// The few groups that did best on labelled rows of UNSW-NB15: a steered choice, which a card must declare.
+///
+/// Neighbours in packet sizes, handshake and neighbourhood, neighbours in rates and sizes, three mixtures on the
+/// former, and the time to live.
+pub fn compact() -> Vec<GroupOptions> {
+    let group = |name: &str, columns: &[&str], method| GroupOptions {
+        name: name.to_owned(),
+        columns: columns.iter().map(|&column| column.to_owned()).collect(),
+        method,
+    };
+    let neighbours = GroupMethod::Neighbours {
+        neighbours: 20,
+        duplicates: true,
+        references: 1_000_000,
+    };
+    let mixture = |least_variance| GroupMethod::Mixture {
+        components: 24,
+        least_variance,
+    };
+    let few = [
+        "smean",
+        "dmean",
+        "tcprtt",
+        "ct_dst_src_ltm",
+        "ct_srv_dst",
+        "response_body_len",
+    ];
+    let rates = ["rate", "sload", "dload", "sbytes", "dbytes", "smean", "dmean"];
+    vec![
+        group("few columns", &few, neighbours),
+        group("rates and sizes", &rates, neighbours),
+        group("few columns, mixture", &few, mixture(0.01)),
+        group("few columns, second mixture", &few, mixture(0.01)),
+        group("few columns, smooth mixture", &few, mixture(0.1)),
+        group("time to live", &["sttl", "dttl", "ct_state_ttl"], BY_KIND),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use netsage_schema::{FLOW_V1, UNSW_NB15};
+
+    use super::*;
+
+    #[test]
+    fn every_column_has_its_kind() {
+        for schema in [&UNSW_NB15, &FLOW_V1] {
+            let groups = by_kind(schema);
+            assert!(groups.iter().all(|group| group.name != "other"), "{groups:?}");
+            let grouped: usize = groups.iter().map(|group| group.columns.len()).sum();
+            let others = SEQUENCE_NUMBERS
+                .iter()
+                .filter(|name| schema.index_of(name).is_some());
+            let nominal = schema
+                .columns
+                .iter()
+                .filter(|column| column.vocabulary().is_some());
+            assert_eq!(grouped + others.count() + nominal.count(), schema.width());
+        }
+        let known = |name: &String| UNSW_NB15.index_of(name).is_some();
+        assert!(compact().iter().all(|group| group.columns.iter().all(known)));
+    }
+}
