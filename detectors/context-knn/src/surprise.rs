@@ -1,8 +1,8 @@
 //! From distances to surprise: `-ln p`, where `p` is the share of held-out ordinary rows that lie at least as far.
 //!
-//! Up to the farthest hundredth of the held-out rows the curve is theirs. Beyond, it is that of a Pareto distribution
-//! whose index is Hill's estimate (1975) over that hundredth, so that surprise goes on rising with the logarithm of
-//! the distance and rows beyond anything seen keep their order. `netsage-models` fits both.
+//! Up to the farthest hundredth of the held-out rows the curve is theirs. Beyond, surprise rises slowly with the
+//! logarithm of the distance, so that rows beyond anything seen keep their order and no group outshouts all others.
+//! `netsage-models` fits it.
 
 use serde::{Deserialize, Serialize};
 

@@ -40,9 +40,9 @@ pub enum GroupMethod {
 /// Nearest neighbours as every group of [`by_kind`] has them: few rows stand for all, so that values which occur often
 /// do not hide what lies around them.
 const BY_KIND: GroupMethod = GroupMethod::Neighbours {
-    neighbours: 15,
+    neighbours: 5,
     duplicates: false,
-    references: 9_000,
+    references: 3_000,
 };
 
 /// What kinds of columns there are: what one quantity says in several ways belongs together. Of three such ways to part

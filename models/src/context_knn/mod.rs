@@ -303,7 +303,7 @@ fn fit(
             let all = (0..table.len())
                 .filter(|&row| duplicates || table.first[row])
                 .collect();
-            let drawn = references::draw(all, references, random);
+            let drawn = references::draw(table, all, references, least(neighbours), random);
             Ok(Method::Neighbours {
                 neighbours,
                 penalties: vec![options.context_weight * options.resolution; table.nominals.len()],
@@ -360,14 +360,20 @@ fn measure(
             if let (
                 Method::Neighbours { points, .. },
                 GroupMethod::Neighbours {
+                    neighbours,
                     duplicates,
                     references,
-                    ..
                 },
             ) = (&mut group.method, *method)
             {
                 let is_other = |row: &usize| !own.contains(row) && (duplicates || table.first[*row]);
-                let drawn = references::draw((0..rows).filter(is_other).collect(), references, random);
+                let drawn = references::draw(
+                    table,
+                    (0..rows).filter(is_other).collect(),
+                    references,
+                    least(neighbours),
+                    random,
+                );
                 let positions: Vec<usize> = group.columns.iter().map(|&column| usize::from(column)).collect();
                 *points = references::points(table, &drawn, &positions, options.resolution);
             }
@@ -379,4 +385,10 @@ fn measure(
             .map_err(score_error)?;
     }
     Ok(distances)
+}
+
+/// Reference rows that even the rarest context keeps: its own rows then stand around each other, and another context is
+/// not nearer than they are.
+fn least(neighbours: u16) -> usize {
+    2 * usize::from(neighbours)
 }

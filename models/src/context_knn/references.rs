@@ -10,18 +10,35 @@ use rand_chacha::ChaCha8Rng;
 
 use super::table::Table;
 
-/// Takes at most `most` of some rows, at even distances from a random beginning: rows lie in the order of collection, so
-/// that every host is there in proportion.
-pub(crate) fn draw(rows: Vec<usize>, most: u32, random: &mut ChaCha8Rng) -> Vec<usize> {
+/// Takes about `most` of some rows, at even distances from a random beginning in each context: rows lie in the order of
+/// collection, so that every host is there in proportion. Of a rare context at least `least` rows are taken, as far as it
+/// has them: what is rare and known stays known.
+pub(crate) fn draw(
+    table: &Table,
+    rows: Vec<usize>,
+    most: u32,
+    least: usize,
+    random: &mut ChaCha8Rng,
+) -> Vec<usize> {
     let (all, most) = (rows.len(), most as usize);
     if all <= most {
         return rows;
     }
-    let begin = random.random_range(0..all);
-    // `most` positions over all rows, rising within one turn; the turn begins anywhere.
-    (0..most)
-        .map(|place| rows[(begin + place * all / most) % all])
-        .collect()
+    let mut by_context = vec![Vec::new(); table.contexts.len()];
+    for row in rows {
+        if let Some(context) = table.context_of[row] {
+            by_context[context].push(row);
+        }
+    }
+    let mut drawn = Vec::new();
+    for rows in by_context.iter().filter(|rows| !rows.is_empty()) {
+        let own = rows.len();
+        let wanted = (own * most).div_ceil(all).max(least).min(own);
+        let begin = random.random_range(0..own);
+        // `wanted` positions over all rows, rising within one turn; the turn begins anywhere.
+        drawn.extend((0..wanted).map(|place| rows[(begin + place * own / wanted) % own]));
+    }
+    drawn
 }
 
 /// The points that some rows make, for each context of the table; a point counts as often as rows lie on it. Rows of

@@ -6,6 +6,9 @@ use netsage_context_knn::Surprise;
 const TAIL: f64 = 0.01;
 /// Fewest rows that shape it.
 const FEWEST_IN_TAIL: usize = 20;
+/// How much the surprise rises in the tail when the distance doubles. Hill's estimates of the tails would let one group
+/// that is far out speak louder than all others together; this keeps rows beyond anything seen in order, and no more.
+const PER_DOUBLING: f32 = 0.25;
 /// Knots before the tail, at most.
 const KNOTS: usize = 128;
 
@@ -46,22 +49,8 @@ pub(super) fn fit(mut distances: Vec<f32>, floor: f64) -> Surprise {
             knots.push((first, surprise));
         }
     }
-    let begin = f64::from(knots.last().map_or(1.0, |knot| knot.0));
-    let beyond: Vec<f64> = distances
-        .iter()
-        .map(|&distance| f64::from(distance))
-        .filter(|&distance| distance > begin)
-        .collect();
-    // Hill's estimate: the mean logarithm of the excess is the inverse of the Pareto index.
-    let mean =
-        beyond.iter().map(|distance| (distance / begin).ln()).sum::<f64>() / beyond.len().max(1) as f64;
-    let index = if mean > 0.0 {
-        (1.0 / mean).clamp(0.5, 20.0)
-    } else {
-        20.0
-    };
     Surprise {
         knots,
-        per_doubling: (index * std::f64::consts::LN_2) as f32,
+        per_doubling: PER_DOUBLING,
     }
 }

@@ -139,7 +139,13 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
         return Err(TrainError::option("exclude", "a part of the numbers", "all"));
     }
     let distinct = (0..table.len()).filter(|&row| table.first[row]).collect();
-    let drawn = references::draw(distinct, options.rows, &mut random);
+    let drawn = references::draw(
+        &table,
+        distinct,
+        options.rows,
+        usize::from(options.min_samples),
+        &mut random,
+    );
     let points = references::points(&table, &drawn, &positions, options.resolution);
     let width = positions.len();
     let steps = points.len() as u64 + 1;
