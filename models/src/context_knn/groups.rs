@@ -119,7 +119,7 @@ pub fn by_kind(schema: &Schema) -> Vec<GroupOptions> {
 /// The few groups that did best on labelled rows of UNSW-NB15: a steered choice, which a card must declare.
 ///
 /// Neighbours in packet sizes, handshake and neighbourhood, neighbours in rates and sizes, three mixtures on the
-/// former, and the time to live.
+/// former, each smoother than the last, and the time to live.
 pub fn compact() -> Vec<GroupOptions> {
     let group = |name: &str, columns: &[&str], method| GroupOptions {
         name: name.to_owned(),
@@ -147,9 +147,9 @@ pub fn compact() -> Vec<GroupOptions> {
     vec![
         group("few columns", &few, neighbours),
         group("rates and sizes", &rates, neighbours),
-        group("few columns, mixture", &few, mixture(0.01)),
-        group("few columns, second mixture", &few, mixture(0.01)),
-        group("few columns, smooth mixture", &few, mixture(0.1)),
+        group("few columns, sharp mixture", &few, mixture(0.05)),
+        group("few columns, mixture", &few, mixture(0.1)),
+        group("few columns, smooth mixture", &few, mixture(0.2)),
         group("time to live", &["sttl", "dttl", "ct_state_ttl"], BY_KIND),
     ]
 }
