@@ -14,6 +14,7 @@ pub mod baselines;
 pub mod card;
 pub mod context_knn;
 pub mod dbscan;
+pub mod foreign;
 mod grow;
 pub mod half_space_trees;
 pub mod iforest;

@@ -11,19 +11,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
-import { api, base, launch, open, skip } from "./browser.mjs";
+import { api, base, skip } from "./browser.mjs";
+import { bits, firstDifference, inBrowser, scoreIn } from "./scores.mjs";
 
 const ROWS = 5000;
 const { NETSAGE_BIN: program, NETSAGE_CSV: generated, NETSAGE_DATASET: dataset } = process.env;
 const unless = (variable, value) => skip || (program && value ? false : `skipped: NETSAGE_BIN and ${variable} are not both given`);
-
-const bits = (scores) => [...new Uint32Array(Float32Array.from(scores).buffer)];
-
-/** The first row whose scores differ in a bit, or -1. */
-const firstDifference = (one, other) => {
-  assert.equal(one.length, other.length, "numbers of scores");
-  return one.findIndex((value, row) => value !== other[row]);
-};
 
 /** The first rows of a CSV, as text. */
 async function head(path, rows) {
@@ -47,36 +40,6 @@ async function onHost(csv, detector) {
     return bits(scores);
   } finally {
     await rm(folder, { recursive: true });
-  }
-}
-
-/** The score in a line of `netsage score --format jsonl`, whatever else the line says. */
-function scoreIn(line, name) {
-  const scores = line.scores ?? line;
-  const value = Array.isArray(scores) ? scores[0] : (scores[name] ?? scores[`score_${name}`] ?? scores.score);
-  return typeof value === "object" ? value.score : value;
-}
-
-async function inBrowser(csv, digest) {
-  const browser = await launch();
-  try {
-    const { page } = await open(browser, "/lab");
-    const scores = await page.evaluate(
-      ({ csv, digest }) =>
-        new Promise((resolve, reject) => {
-          const worker = new Worker("/lab/worker.js", { type: "module" });
-          worker.onerror = (event) => reject(new Error(event.message));
-          worker.onmessage = ({ data }) => {
-            if (data.type === "error") reject(new Error(data.message));
-            if (data.type === "result") resolve([...new Uint32Array(data.scores.buffer)]);
-          };
-          worker.postMessage({ type: "run", source: { file: new File([csv], "rows.csv") }, digest, api: "/api/v1" });
-        }),
-      { csv, digest },
-    );
-    return scores;
-  } finally {
-    await browser.close();
   }
 }
 

@@ -1,4 +1,5 @@
 // What every browser test needs: a Chromium, the address of a running host, and an eye on errors.
+import { spawn } from "node:child_process";
 import { chromium } from "playwright-core";
 
 /** Where a `netsage run` with alerts listens, e.g. http://127.0.0.1:8080. */
@@ -35,3 +36,20 @@ export async function open(browser, path, options = {}, host = base) {
 }
 
 export const api = async (path) => (await fetch(`${base}/api/v1${path}`)).json();
+
+/** Starts a host of one's own: the process, and where it will listen. */
+export function serve(program, flags, folder) {
+  const host = spawn(program, flags, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+  const url = new Promise((resolve, reject) => {
+    let said = "";
+    host.stderr.on("data", (text) => {
+      said += text;
+      // A line may come in pieces.
+      const found = /serving on (\S+)\n/.exec(said);
+      if (found) resolve(found[1]);
+    });
+    host.on("exit", () => reject(new Error(said)));
+  });
+  url.catch(() => {});
+  return { host, url };
+}

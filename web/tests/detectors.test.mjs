@@ -3,14 +3,14 @@
 // NETSAGE_BIN names the program, NETSAGE_CAPTURE a capture. The program of this test reads a pipe: flows come when the
 // test writes packets into it, a part of the capture at a time.
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdtemp, open as openFile, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { launch, open } from "./browser.mjs";
+import { launch, open, serve } from "./browser.mjs";
 
 const { NETSAGE_BIN: program, NETSAGE_CAPTURE: capture } = process.env;
 const skip = program && capture ? false : "skipped: NETSAGE_BIN and NETSAGE_CAPTURE are not both given";
@@ -59,18 +59,7 @@ before(async () => {
   const artifact = join(artifacts, "iforest-generated.artifact");
   await run(program, ["detector", "pack", "--artifact", artifact, "--card", join(folder, "card.json"), "--out", variant]);
   const flags = ["run", "--pcap", pipe, "--data-dir", folder, "--listen", "127.0.0.1:0", "--canary-share", "0.5", "--drift-flows", "100"];
-  host = spawn(program, flags, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
-  url = new Promise((resolve, reject) => {
-    let said = "";
-    host.stderr.on("data", (text) => {
-      said += text;
-      // A line may come in pieces.
-      const found = /serving on (\S+)\n/.exec(said);
-      if (found) resolve(found[1]);
-    });
-    host.on("exit", () => reject(new Error(said)));
-  });
-  url.catch(() => {});
+  ({ host, url } = serve(program, flags, folder));
   await feed.more();
   url = await url;
   browser = await launch();

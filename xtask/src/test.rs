@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     }
     if browser {
         let tests = steps.run("Browser tests", |line| {
-            browser_tests(&workspace, &steps, &program, filter, line)
+            browser_tests(&workspace, &steps, &program, &python, filter, line)
         });
         summary.add_tests("browser tests", tests);
     }
@@ -179,10 +179,7 @@ fn rust_tests(
     command.args(packages).args(filter).args(["--", "--show-output"]);
     // The tests of the stores install a server there once, unless MONGODB_URI names one.
     command.env("NETSAGE_TOOLS", workspace.cache.join("tools"));
-    match python {
-        Ok(interpreter) => command.env(peers::INTERPRETER, interpreter),
-        Err(error) => command.env(peers::WHY_NOT, one_line(error)),
-    };
+    name_python(&mut command, python);
     let mut reader = CargoReader::default();
     let ended = watch(command, |line| {
         if reader.line(line) && !line.is_empty() {
@@ -197,10 +194,19 @@ fn rust_tests(
     finish(reader.tally, ended.success, "cargo test")
 }
 
+/// Tells tests which Python has the peers, or why there is none.
+fn name_python(command: &mut Command, python: &Result<PathBuf>) {
+    match python {
+        Ok(interpreter) => command.env(peers::INTERPRETER, interpreter),
+        Err(error) => command.env(peers::WHY_NOT, one_line(error)),
+    };
+}
+
 fn browser_tests(
     workspace: &Workspace,
     steps: &Steps,
     program: &Path,
+    python: &Result<PathBuf>,
     filter: Option<&str>,
     on_line: &mut dyn FnMut(&str),
 ) -> Result<Tally> {
@@ -214,6 +220,7 @@ fn browser_tests(
     )?;
     let mut command = node(workspace, &folder, program, &capture, &host);
     command.env("NETSAGE_CSV", feature_rows(workspace, program, &capture)?);
+    name_python(&mut command, python);
     // The dataset is no part of the project; without it, what needs it says that it was skipped.
     let dataset = workspace.root.join("../shared/data/unsw/dev.csv.gz");
     if dataset.is_file() {

@@ -118,13 +118,22 @@ pub enum Output {
 pub enum Network {
     /// An ONNX model that is a chain of dense layers and activations.
     Dense(Vec<u8>),
+    /// Any other ONNX model of the operators that are known.
+    Graph {
+        /// The model.
+        onnx: Vec<u8>,
+        /// Which of its outputs is meant; none when it has one.
+        output: Option<String>,
+    },
 }
 
 /// Why an artifact cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ArtifactError {
     /// It does not start with the magic bytes.
-    #[error("this is no ONNX detector model of format 1; make one with `netsage train autoencoder`")]
+    #[error(
+        "this is no ONNX detector model of format 1; make one with `netsage train autoencoder` or `netsage detector pack --onnx`"
+    )]
     Format,
     /// The encoding is damaged.
     #[error("the model is damaged or cut off ({0}); make it again or fetch it again")]
@@ -138,6 +147,9 @@ pub enum ArtifactError {
     /// The network is not of the kind that it claims to be.
     #[error("the network is no chain of dense layers: {0}; pack it again")]
     NotDense(String),
+    /// The graph cannot be run.
+    #[error("the network cannot be run: {0}")]
+    Graph(String),
 }
 
 impl Model {

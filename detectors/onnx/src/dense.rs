@@ -194,6 +194,20 @@ fn append(layers: &mut Vec<Layer>, graph: &Graph, node: &Node, current: &str) ->
         "Tanh" if reads(0) => push_activation(layers, Activation::Tanh),
         "Sigmoid" if reads(0) => push_activation(layers, Activation::Sigmoid),
         "Identity" if reads(0) => Ok(()),
+        // To the shape that it has; or at the end to one column, as skl2onnx exports what has several. The order of the
+        // numbers stays the same.
+        "Reshape" if reads(0) => {
+            let outputs = layers.last().and_then(|layer| i64::try_from(layer.outputs).ok());
+            let is_last = graph
+                .outputs
+                .iter()
+                .any(|output| node.outputs.contains(&output.name));
+            match (constant(1)?.integers(), outputs) {
+                (Some([-1 | 0, width]), Some(outputs)) if *width == outputs => Ok(()),
+                (Some([-1, 1]), Some(_)) if is_last => Ok(()),
+                (shape, _) => Err(format!("it reshapes rows to {shape:?}")),
+            }
+        }
         // To the type that it has.
         "Cast" if reads(0) && node.ints.get("to") == Some(&1) => Ok(()),
         _ => Err(format!(

@@ -8,9 +8,6 @@ use crate::encoder::Encoder;
 use crate::engine::Engine;
 use crate::kernel::LANES;
 
-/// Rows that go through the network together: their values stay in the nearest memory.
-const CHUNK: usize = 64;
-
 /// Why a row cannot be scored.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RowError {
@@ -33,6 +30,14 @@ pub enum RowError {
         column: String,
         /// What it holds.
         value: f32,
+    },
+    /// The network cannot be run on these rows.
+    #[error("row {row} or one behind it: {problem}")]
+    Network {
+        /// Position of the first of the rows, from 0.
+        row: usize,
+        /// Why not.
+        problem: String,
     },
     /// The network gives no number.
     #[error("row {row}: the network gives no number; its weights or its scaler do not fit these rows")]
@@ -115,8 +120,9 @@ impl Scorer {
         scores: &mut Vec<f32>,
     ) -> Result<(), RowError> {
         self.check_shape(values, rows)?;
-        for (chunk, values) in values.chunks(CHUNK * self.encoder.columns().len()).enumerate() {
-            self.score_chunk(values, chunk * CHUNK, scores)?;
+        let rows = self.engine.chunk();
+        for (chunk, values) in values.chunks(rows * self.encoder.columns().len()).enumerate() {
+            self.score_chunk(values, chunk * rows, scores)?;
         }
         Ok(())
     }
@@ -124,7 +130,8 @@ impl Scorer {
     fn score_chunk(&mut self, values: &[f32], first: usize, scores: &mut Vec<f32>) -> Result<(), RowError> {
         self.encoder.encode(values, first, &mut self.encoded)?;
         let rows = values.len() / self.encoder.columns().len();
-        let given = self.engine.run(&self.encoded, rows);
+        let problem = |problem| RowError::Network { row: first, problem };
+        let given = self.engine.run(&self.encoded, rows).map_err(problem)?;
         let width = self.weights.len();
         match self.output {
             Output::Reconstruction => {
@@ -174,7 +181,8 @@ impl Scorer {
     /// The error of each column, with the value that its reconstruction stands for.
     fn errors(&mut self, index: usize, row: &[f32]) -> Result<Vec<Contribution>, RowError> {
         self.encoder.encode(row, index, &mut self.encoded)?;
-        let given = self.engine.run(&self.encoded, 1);
+        let problem = |problem| RowError::Network { row: index, problem };
+        let given = self.engine.run(&self.encoded, 1).map_err(problem)?;
         let (encoded, encoder, weights) = (&self.encoded, &self.encoder, &self.weights);
         let contribution = |column: usize| {
             let squares = encoder.slots(column).map(|slot| {
@@ -208,6 +216,7 @@ impl Scorer {
                 value,
             },
             RowError::NoNumber { .. } => RowError::NoNumber { row: index },
+            RowError::Network { problem, .. } => RowError::Network { row: index, problem },
             other => other,
         };
         self.score_block(&variants, columns + 1, &mut scores)

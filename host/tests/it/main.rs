@@ -14,6 +14,7 @@ mod judgement;
 mod kills;
 mod live;
 mod measures;
+mod networks;
 #[allow(
     dead_code,
     reason = "shared with the tests of the runtime, which need more of it"

@@ -86,6 +86,12 @@ pub struct Node {
     pub strings: BTreeMap<String, String>,
     /// Attributes that are whole numbers.
     pub int_lists: BTreeMap<String, Vec<i64>>,
+    /// Attributes that are numbers.
+    pub float_lists: BTreeMap<String, Vec<f32>>,
+    /// Attributes that are texts.
+    pub string_lists: BTreeMap<String, Vec<String>>,
+    /// Attributes that are a tensor.
+    pub tensors: BTreeMap<String, Tensor>,
     /// Names of attributes of other kinds.
     pub others: Vec<String>,
 }
@@ -106,6 +112,8 @@ pub enum TensorData {
     Float(Vec<f32>),
     /// Whole numbers of 32 or 64 bits.
     Integer(Vec<i64>),
+    /// True or false.
+    Truth(Vec<bool>),
     /// Of another type, whose number `TensorProto.DataType` explains. They are not read.
     Other(i32),
 }
@@ -151,7 +159,7 @@ impl Model {
                     .filter(|input| !initializers.contains_key(&input.name))
                     .collect(),
                 outputs: graph.output.into_iter().map(input).collect(),
-                nodes: graph.node.into_iter().map(node).collect(),
+                nodes: graph.node.into_iter().map(node).collect::<Result<_, _>>()?,
                 initializers,
             },
         })
@@ -217,7 +225,7 @@ fn input(value: ValueInfoProto) -> Input {
     }
 }
 
-fn node(proto: crate::proto::NodeProto) -> Node {
+fn node(proto: crate::proto::NodeProto) -> Result<Node, OnnxError> {
     let domain = proto.domain.unwrap_or_default();
     let mut node = Node {
         name: proto.name.unwrap_or_default(),
@@ -233,6 +241,9 @@ fn node(proto: crate::proto::NodeProto) -> Node {
         floats: BTreeMap::new(),
         strings: BTreeMap::new(),
         int_lists: BTreeMap::new(),
+        float_lists: BTreeMap::new(),
+        string_lists: BTreeMap::new(),
+        tensors: BTreeMap::new(),
         others: Vec::new(),
     };
     for attribute in proto.attribute {
@@ -245,16 +256,30 @@ fn node(proto: crate::proto::NodeProto) -> Node {
                 node.floats.insert(name, attribute.f.unwrap_or_default());
             }
             attribute_type::STRING => {
-                let text = String::from_utf8_lossy(&attribute.s.unwrap_or_default()).into_owned();
-                node.strings.insert(name, text);
+                node.strings.insert(name, text(&attribute.s.unwrap_or_default()));
             }
             attribute_type::INTS => {
                 node.int_lists.insert(name, attribute.ints);
             }
+            attribute_type::FLOATS => {
+                node.float_lists.insert(name, attribute.floats);
+            }
+            attribute_type::STRINGS => {
+                let texts = attribute.strings.iter().map(|bytes| text(bytes)).collect();
+                node.string_lists.insert(name, texts);
+            }
+            attribute_type::TENSOR => {
+                let tensor = read_tensor(attribute.t.unwrap_or_default())?;
+                node.tensors.insert(name, tensor);
+            }
             _ => node.others.push(name),
         }
     }
-    node
+    Ok(node)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn read_tensor(tensor: TensorProto) -> Result<Tensor, OnnxError> {
@@ -302,11 +327,16 @@ fn read_tensor(tensor: TensorProto) -> Result<Tensor, OnnxError> {
             };
             TensorData::Integer(values.into_iter().map(i64::from).collect())
         }
+        data_type::BOOL => TensorData::Truth(match raw {
+            Some(raw) => raw.iter().map(|&byte| byte != 0).collect(),
+            None => tensor.int32_data.iter().map(|&value| value != 0).collect(),
+        }),
         other => TensorData::Other(other),
     };
     let found = match &data {
         TensorData::Float(values) => values.len(),
         TensorData::Integer(values) => values.len(),
+        TensorData::Truth(values) => values.len(),
         TensorData::Other(_) => count,
     };
     if found != count {

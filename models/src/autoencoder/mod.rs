@@ -133,7 +133,7 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
 /// [`TrainError::Artifact`] when the bytes are another artifact.
 pub fn onnx(artifact: &[u8]) -> Result<Vec<u8>, TrainError> {
     let model = Model::decode(artifact).map_err(|error| TrainError::Artifact(error.to_string()))?;
-    let Stored::Dense(onnx) = model.network;
+    let (Stored::Dense(onnx) | Stored::Graph { onnx, .. }) = model.network;
     Ok(onnx)
 }
 

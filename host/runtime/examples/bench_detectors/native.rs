@@ -78,7 +78,7 @@ fn whole(artifact: &[u8]) -> Option<Vec<u8>> {
 /// The network of the detector `onnx`, which reads encoded columns.
 fn inner(artifact: &[u8]) -> Option<Vec<u8>> {
     match netsage_onnx::Model::decode(artifact).ok()?.network {
-        netsage_onnx::Network::Dense(onnx) => Some(onnx),
+        netsage_onnx::Network::Dense(onnx) | netsage_onnx::Network::Graph { onnx, .. } => Some(onnx),
     }
 }
 

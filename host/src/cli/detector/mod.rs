@@ -4,6 +4,7 @@
 
 mod compare;
 mod listing;
+mod network;
 mod package;
 mod stage;
 mod step;

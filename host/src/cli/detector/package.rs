@@ -12,6 +12,7 @@ use super::super::Failure;
 use super::super::detectors::start_runtime;
 use super::super::output::{print_json, stdout};
 use super::super::train::{card_path, write};
+use super::network::NetworkArgs;
 use crate::assets;
 use crate::catalog::{load, read_package, schema_of};
 use crate::config::Settings;
@@ -19,15 +20,17 @@ use crate::config::Settings;
 /// Makes a package.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  netsage detector pack --artifact my.artifact --out my.wasm\n  netsage detector pack --component my-detector.wasm --artifact my.model --card my.card.json --out my.wasm"
+    after_help = "Examples:\n  netsage detector pack --artifact my.artifact --out my.wasm\n  netsage detector pack --onnx my.onnx --columns dur:log,sbytes:log,'proto=tcp|udp' --scaler scaler.json --calibrate normal.csv.gz --out my.wasm\n  netsage detector pack --onnx forest.onnx --columns dur,sbytes,dbytes --output scores --negated-score --out my.wasm\n  netsage detector pack --component my-detector.wasm --artifact my.model --card my.card.json --out my.wasm"
 )]
 pub(in super::super) struct PackArgs {
     /// Component [default: the bundled one that the card names, or else the isolation forest]
     #[arg(long, value_name = "COMPONENT")]
     component: Option<PathBuf>,
     /// Trained model
-    #[arg(long, value_name = "ARTIFACT")]
-    artifact: PathBuf,
+    #[arg(long, value_name = "ARTIFACT", required_unless_present = "onnx")]
+    artifact: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Model card, JSON [default: the artifact's name with .card.json, if it is there]
     #[arg(long, value_name = "CARD")]
     card: Option<PathBuf>,
@@ -49,25 +52,43 @@ pub(in super::super) struct InspectArgs {
     json: bool,
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
 }
 
 pub(super) fn pack(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
-    let artifact = read(&args.artifact)?;
+    let made = args.network.make(file)?;
+    let is_network = made.is_some();
+    let (artifact, made_card) = match (made, &args.artifact) {
+        (Some(made), _) => (made.artifact, made.card),
+        (None, Some(path)) => (read(path)?, None),
+        // The command line asks for one of the two.
+        (None, None) => return Err(Failure::Usage("give `--artifact` or `--onnx`".to_owned())),
+    };
+    let beside = |path: &PathBuf| Some(card_path(path)).filter(|path| path.is_file());
     let card_file = args
         .card
         .clone()
-        .or_else(|| Some(card_path(&args.artifact)).filter(|path| path.is_file()));
-    let card = card_file.as_deref().map(read).transpose()?;
-    let mut detector = None;
-    if let (Some(path), Some(card)) = (&card_file, &card) {
-        let card: ModelCard = serde_json::from_slice(card)
-            .map_err(|error| anyhow!("{}: this is not a model card: {error}", path.display()))?;
-        detector = card.detector;
+        .or_else(|| args.artifact.as_ref().and_then(beside));
+    let card = match made_card {
+        Some(card) => Some(card),
+        None => card_file.as_deref().map(read).transpose()?,
+    };
+    let mut detector = is_network.then(|| "onnx".to_owned());
+    if let Some(card) = &card {
+        let card: ModelCard = serde_json::from_slice(card).map_err(|error| {
+            let path = card_file.as_deref().unwrap_or(Path::new("the card"));
+            anyhow!("{}: this is not a model card: {error}", path.display())
+        })?;
+        detector = card.detector.or(detector);
     } else {
         eprintln!(
-            "without a model card the package has no threshold, so it raises no alert unless `run` gets one"
+            "without a model card the package has no threshold, so it raises no alert unless `run` gets one{}",
+            if is_network {
+                "; `--calibrate FILE` makes a card"
+            } else {
+                ""
+            }
         );
     }
     let component = match &args.component {

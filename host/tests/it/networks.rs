@@ -1,0 +1,139 @@
+//! Networks that were trained elsewhere become packages.
+
+use std::path::{Path, PathBuf};
+
+use netsage_models::onnx::{Dim, GraphBuilder};
+use serde_json::Value;
+
+use super::support::{Home, packages_built, stderr, stdout};
+
+/// A network that adds up what it is given, of two columns.
+fn sum(home: &Home) -> PathBuf {
+    let mut graph = GraphBuilder::new("sum");
+    let value = graph.input("in", &[Dim::Symbol("rows"), Dim::Fixed(2)]);
+    let weights = graph.floats("w", &[2, 1], &[1.0, 1.0]);
+    let sum = graph.matmul(&value, &weights);
+    graph.output("out", &sum, &[Dim::Symbol("rows"), Dim::Fixed(1)]);
+    home.file("sum.onnx", &graph.encode())
+}
+
+fn pack(home: &Home, more: &[&str]) -> std::process::Output {
+    let network = sum(home);
+    let mut arguments = vec!["detector", "pack", "--onnx", network.to_str().unwrap()];
+    arguments.extend(["--score", "--out", "sum.wasm"]);
+    arguments.extend(more);
+    home.run(&arguments)
+}
+
+/// The lines of `netsage score`.
+fn scores(home: &Home, file: &Path, package: &str) -> Vec<Value> {
+    let output = home.run(&[
+        "score",
+        file.to_str().unwrap(),
+        "--detector",
+        package,
+        "--format",
+        "jsonl",
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lines = stdout(&output);
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_network_with_calibration_has_a_card_and_scores() {
+    if !packages_built() {
+        return;
+    }
+    let home = Home::new();
+    let capture = home.capture(2_000);
+    let scaler = home.file("scaler.json", br#"{"mean_": [0, 0], "scale_": [1, 2]}"#);
+    let capture = capture.to_str().unwrap();
+    let output = pack(
+        &home,
+        &[
+            "--columns",
+            "spkts,dpkts",
+            "--scaler",
+            scaler.to_str().unwrap(),
+            "--calibrate",
+            capture,
+            "--name",
+            "packets",
+        ],
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+
+    let inspected = home.run(&["detector", "inspect", "sum.wasm", "--json"]);
+    let card: Value = serde_json::from_str(&stdout(&inspected)).unwrap();
+    let card = &card["card"];
+    assert_eq!(card["name"], "packets", "{card}");
+    assert_eq!(card["detector"], "onnx");
+    assert!(
+        card["threshold"].as_f64().unwrap() > 0.0 && card["baseline"].is_object(),
+        "{card}"
+    );
+    assert!(
+        card["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains("sum.onnx was trained elsewhere")
+    );
+
+    let flows = home.run(&["flows", capture]);
+    let rows = home.file("rows.csv", &flows.stdout);
+    let table = stdout(&flows);
+    let mut lines = table.lines();
+    let header: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let place = |name: &str| header.iter().position(|column| *column == name).unwrap();
+    let (sent, received) = (place("spkts"), place("dpkts"));
+    let mut count = 0;
+    for (line, scored) in lines.zip(scores(&home, &rows, "sum.wasm")) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let value = |place: usize| cells[place].parse::<f64>().unwrap();
+        assert_eq!(
+            scored["packets"].as_f64().unwrap(),
+            value(sent) + value(received) / 2.0,
+            "{line}"
+        );
+        count += 1;
+    }
+    assert!(count >= 2_000, "{count}");
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_said() {
+    if !packages_built() {
+        return;
+    }
+    let home = Home::new();
+    let check = |more: &[&str], part: &str| {
+        let output = pack(&home, more);
+        let said = stderr(&output);
+        assert!(said.contains(part), "{said} does not say {part}");
+        output.status.success()
+    };
+    assert!(check(&["--columns", "dur,sbytes"], "no threshold"));
+    assert!(check(
+        &["--columns", "dur,sbytes"],
+        "`--calibrate FILE` makes a card"
+    ));
+    assert!(!check(&[], "--columns"));
+    assert!(!check(&["--columns", "dur"], "makes 1 numbers of 2"));
+    assert!(!check(&["--columns", "dur,packets"], "no column packets"));
+    let scaler = home.file("scaler.json", b"{}");
+    let scaler = scaler.to_str().unwrap();
+    assert!(!check(
+        &["--columns", "dur,sbytes", "--scaler", scaler],
+        "is no scaler"
+    ));
+    let few = home.file("few.csv", b"dur\n1\n");
+    let few = few.to_str().unwrap();
+    assert!(!check(
+        &["--columns", "dur,sbytes", "--calibrate", few],
+        "few.csv"
+    ));
+}
