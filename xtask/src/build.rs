@@ -79,18 +79,15 @@ fn detectors(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()>
         &mut *on_line,
     )?;
     let names = detector_names(workspace)?;
-    let mut command = workspace.cargo(&[
-        "build",
-        "--profile",
-        "guest",
-        "--target",
-        "wasm32-unknown-unknown",
-    ]);
+    let flags = guest_flags(workspace)?;
     for name in &names {
-        command.arg("--package").arg(format!("netsage-{name}"));
+        // Each by itself: one that uses another as a library must not export it too.
+        let package = format!("netsage-{name}");
+        let mut command = workspace.cargo(&["build", "--profile", "guest", "--package", &package]);
+        command.args(["--target", "wasm32-unknown-unknown"]);
+        command.env("CARGO_ENCODED_RUSTFLAGS", &flags);
+        quietly(command, &mut *on_line)?;
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", guest_flags(workspace)?);
-    quietly(command, on_line)?;
 
     for name in &names {
         let module = workspace.wasm("guest", &format!("netsage_{}.wasm", name.replace('-', "_")));
