@@ -10,6 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use super::table::Table;
 use crate::preparation::TrainError;
 
+/// Times that a mixture is fitted.
+const BEGINNINGS: usize = 5;
 /// Passes over the rows at most.
 const MOST_PASSES: usize = 100;
 /// Passes end when the mean logarithm of the density gains less than this.
@@ -67,16 +69,17 @@ pub(super) struct Shape {
 }
 
 struct Fitted {
-    weight: f64,
+    /// Logarithm of its weight and of the Gaussian's factor.
+    constant: f64,
     mean: Vec<f64>,
     /// Inverse of the lower Cholesky factor, full rows.
     whitening: Vec<f64>,
-    /// Sum of the logarithms of its diagonal.
-    factor: f64,
+    /// For each nominal column the logarithm of the probability of each code.
     nominals: Vec<Vec<f64>>,
 }
 
-/// Fits a mixture; `pass` hears of each pass and its mean logarithm of the density, and may end the training.
+/// Fits a mixture a few times and keeps the likeliest: where expectation maximisation ends depends on where it begins.
+/// `pass` hears of each pass and its mean logarithm of the density, and may end the training.
 pub(super) fn fit(
     table: &Sample,
     shape: &Shape,
@@ -91,26 +94,31 @@ pub(super) fn fit(
             codes.copied().max().map_or(0, usize::from) + 2
         })
         .collect();
-    let mut shares = seeds(table, count, random);
     let population: f64 = table.weights.iter().sum();
-    let mut last = f64::NEG_INFINITY;
-    let mut components = Vec::new();
-    for number in 0..MOST_PASSES {
-        components = maximise(table, shape, &lengths, &shares);
-        let mut sum = 0.0;
-        let mut difference = vec![0.0; width];
-        for row in 0..rows {
-            let shares = &mut shares[row * count..][..count];
-            sum += table.weights[row] * share_out(table, row, &components, &mut difference, shares);
+    let (mut likeliest, mut highest) = (Vec::new(), f64::NEG_INFINITY);
+    for _ in 0..BEGINNINGS {
+        let mut shares = seeds(table, count, random);
+        let mut last = f64::NEG_INFINITY;
+        for number in 0..MOST_PASSES {
+            let components = maximise(table, shape, &lengths, &shares);
+            let mut sum = 0.0;
+            let mut difference = vec![0.0; width];
+            for row in 0..rows {
+                let shares = &mut shares[row * count..][..count];
+                sum += table.weights[row] * share_out(table, row, &components, &mut difference, shares);
+            }
+            let mean = sum / population;
+            pass(number + 1, mean)?;
+            if mean > highest {
+                (likeliest, highest) = (components, mean);
+            }
+            if mean - last < LEAST_GAIN {
+                break;
+            }
+            last = mean;
         }
-        let mean = sum / population;
-        pass(number + 1, mean)?;
-        if mean - last < LEAST_GAIN {
-            break;
-        }
-        last = mean;
     }
-    Ok(components
+    Ok(likeliest
         .iter()
         .map(|component| stored(component, width))
         .collect())
@@ -205,12 +213,15 @@ fn maximise(table: &Sample, shape: &Shape, lengths: &[usize], shares: &[f64]) ->
                 covariance[i * width + i] += shape.least_variance;
             }
             let (whitening, factor) = invert(&covariance, width);
+            let mut nominals = distribution(table, lengths, share, Some(&population));
+            for mass in nominals.iter_mut().flatten() {
+                *mass = mass.ln();
+            }
             Fitted {
-                weight: mass / total,
+                constant: (mass / total).ln() + factor - 0.5 * width as f64 * std::f64::consts::TAU.ln(),
                 mean,
                 whitening,
-                factor,
-                nominals: distribution(table, lengths, share, Some(&population)),
+                nominals,
             }
         })
         .collect()
@@ -301,9 +312,9 @@ fn share_out(
                 .sum();
             square += whitened * whitened;
         }
-        let mut logarithm = constant(component, width) - 0.5 * square;
-        for (nominal, masses) in component.nominals.iter().enumerate() {
-            logarithm += masses[usize::from(table.codes[row * table.nominals + nominal])].ln();
+        let mut logarithm = component.constant - 0.5 * square;
+        for (nominal, logarithms) in component.nominals.iter().enumerate() {
+            logarithm += logarithms[usize::from(table.codes[row * table.nominals + nominal])];
         }
         *share = logarithm;
         highest = highest.max(logarithm);
@@ -317,14 +328,10 @@ fn share_out(
     highest + sum.ln()
 }
 
-fn constant(component: &Fitted, width: usize) -> f64 {
-    component.weight.ln() + component.factor - 0.5 * width as f64 * std::f64::consts::TAU.ln()
-}
-
 fn stored(component: &Fitted, width: usize) -> Component {
     let rows = component.whitening.chunks_exact(width.max(1)).enumerate();
     Component {
-        constant: constant(component, width) as f32,
+        constant: component.constant as f32,
         mean: component.mean.iter().map(|&mean| mean as f32).collect(),
         whitening: rows
             .flat_map(|(i, row)| &row[..=i])
@@ -333,7 +340,7 @@ fn stored(component: &Fitted, width: usize) -> Component {
         nominals: component
             .nominals
             .iter()
-            .map(|masses| masses.iter().map(|mass| mass.ln() as f32).collect())
+            .map(|logarithms| logarithms.iter().map(|&logarithm| logarithm as f32).collect())
             .collect(),
     }
 }
