@@ -178,24 +178,34 @@ impl Scorer {
         Ok(explanation)
     }
 
-    /// The error of each column, with the value that its reconstruction stands for.
+    /// By how much the error falls when one column after the other has its typical value, with the value that the
+    /// network then expects in its place. The error of the column alone would not do: a network that is given something
+    /// odd in one column is wrong about others as well.
     fn errors(&mut self, index: usize, row: &[f32]) -> Result<Vec<Contribution>, RowError> {
+        let (all, _) = self.squared_error(index, 0, row)?;
+        let mut variant = row.to_vec();
+        let mut contributions = Vec::with_capacity(row.len());
+        for column in 0..row.len() {
+            let typical = self.encoder.columns()[column].typical;
+            variant[column] = typical;
+            let (without, expected) = self.squared_error(index, column, &variant)?;
+            variant[column] = row[column];
+            contributions.push(Contribution {
+                column,
+                weight: (all - without).max(0.0),
+                typical: expected,
+            });
+        }
+        Ok(contributions)
+    }
+
+    /// The weighted mean of squared errors of a row, and the value that the network gives back for a column.
+    fn squared_error(&mut self, index: usize, column: usize, row: &[f32]) -> Result<(f32, f32), RowError> {
         self.encoder.encode(row, index, &mut self.encoded)?;
         let problem = |problem| RowError::Network { row: index, problem };
         let given = self.engine.run(&self.encoded, 1).map_err(problem)?;
-        let (encoded, encoder, weights) = (&self.encoded, &self.encoder, &self.weights);
-        let contribution = |column: usize| {
-            let squares = encoder.slots(column).map(|slot| {
-                let error = encoded[slot] - given[slot];
-                error * error * weights[slot]
-            });
-            Contribution {
-                column,
-                weight: squares.sum(),
-                typical: encoder.decode(column, given),
-            }
-        };
-        Ok((0..row.len()).map(contribution).collect())
+        let root = error(&self.encoded, given, &self.weights);
+        Ok((root * root, self.encoder.decode(column, given)))
     }
 
     /// By how much the score falls when one column after the other has its typical value.

@@ -202,24 +202,27 @@ fn a_row_has_one_score_in_every_block() {
 
 #[test]
 fn the_column_that_is_wrong_explains_the_score() {
-    // A network that gives 0 back: the error of a column is how far it is from its offset.
+    // A network that gives 0 back: the error of a column is how far it is from its offset. It falls by (20 / 4)^2.
     let mut graph = GraphBuilder::new("zero");
     let value = graph.input("in", &[Dim::Symbol("rows"), Dim::Fixed(6)]);
     let weights = graph.floats("w", &[6, 6], &[0.0; 36]);
     let given = graph.matmul(&value, &weights);
     graph.output("out", &given, &[Dim::Symbol("rows"), Dim::Fixed(6)]);
-    let reconstruction = Model {
+    let mut reconstruction = Model {
         network: Network::Dense(graph.encode()),
         ..model(&[6, 6], Output::Reconstruction)
     };
+    for column in &mut reconstruction.columns[..2] {
+        column.typical = 2.0;
+    }
     let mut scorer = Scorer::new(&reconstruction).unwrap();
     let explanation = scorer.explain_block(&[22.0, 0.0, 0.0, 0.0], 1, 2).unwrap();
     let [first, second] = explanation.entries() else {
         panic!("two entries")
     };
     assert_eq!((first.column, first.typical), (0, 2.0));
-    assert!((first.weight - 25.0 / 35.25).abs() < 1e-3, "{first:?}");
-    // Of the two known categories the first is as likely as the second is not.
+    assert!((first.weight - 25.0 / 31.0).abs() < 1e-3, "{first:?}");
+    // The first category is wrong by 3 and 1, the second, which the network expects, by 2.
     assert_eq!((second.column, second.typical), (1, 2.0));
 
     // A score: what it falls by when a column has its typical value.
