@@ -131,28 +131,24 @@ impl Model {
             let name = tensor.name.clone().unwrap_or_default();
             initializers.insert(name, read_tensor(tensor)?);
         }
+        // One by one: to collect into a map would bring a sort into every component that reads a model.
+        let (mut opsets, mut metadata) = (BTreeMap::new(), BTreeMap::new());
+        for opset in model.opset_import {
+            // `ai.onnx` is another name of the default domain.
+            let domain = opset
+                .domain
+                .filter(|domain| domain != "ai.onnx")
+                .unwrap_or_default();
+            opsets.insert(domain, opset.version.unwrap_or_default());
+        }
+        for entry in model.metadata_props {
+            metadata.insert(entry.key.unwrap_or_default(), entry.value.unwrap_or_default());
+        }
         let inputs = graph.input.into_iter().map(input);
         Ok(Self {
             ir_version: model.ir_version.unwrap_or_default(),
-            opsets: model
-                .opset_import
-                .into_iter()
-                .map(|opset| {
-                    let domain = opset.domain.unwrap_or_default();
-                    // `ai.onnx` is another name of the default domain.
-                    let domain = if domain == "ai.onnx" {
-                        String::new()
-                    } else {
-                        domain
-                    };
-                    (domain, opset.version.unwrap_or_default())
-                })
-                .collect(),
-            metadata: model
-                .metadata_props
-                .into_iter()
-                .map(|entry| (entry.key.unwrap_or_default(), entry.value.unwrap_or_default()))
-                .collect(),
+            opsets,
+            metadata,
             graph: Graph {
                 // Before version 4 of the format every weight was an input as well.
                 inputs: inputs

@@ -151,11 +151,10 @@ fn label_encoder(attributes: Attributes<'_>) -> Result<Kernel, String> {
         attributes.float("default_float", -0.0),
         attributes.int("default_int64", -1),
     );
-    let places: BTreeMap<i64, usize> = keys
-        .iter()
-        .enumerate()
-        .map(|(place, &key)| (key, place))
-        .collect();
+    let mut places = BTreeMap::new();
+    for (place, &key) in keys.iter().enumerate() {
+        places.insert(key, place);
+    }
     Ok(kernel(move |inputs| {
         let (shape, codes) = (&inputs.tensor(0)?.shape, inputs.integers(0)?);
         let place = |code: &i64| places.get(code).copied();

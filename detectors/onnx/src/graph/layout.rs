@@ -4,7 +4,7 @@ use netsage_onnx_format::Node;
 
 use super::attributes::Attributes;
 use super::select::{concat, gather, gather_elements, slice, split};
-use super::tensor::{Data, Inputs, Tensor, axis, count, each, stretch, strides, view};
+use super::tensor::{Data, Inputs, MOST_DIMENSIONS, Tensor, axis, count, each, stretch, strides, view};
 use super::{Kernel, kernel, many};
 
 /// What is made here.
@@ -230,17 +230,29 @@ fn unsqueeze(inputs: Inputs<'_>, fixed: Option<&[i64]>) -> Result<Tensor, String
         None => inputs.integers(1)?,
     };
     let rank = tensor.shape.len().saturating_add(axes.len());
-    let mut new = axes
+    if rank > MOST_DIMENSIONS {
+        return Err(format!(
+            "it makes {rank} dimensions; {MOST_DIMENSIONS} are allowed"
+        ));
+    }
+    let new = axes
         .iter()
         .map(|&value| axis(value, rank))
         .collect::<Result<Vec<_>, _>>()?;
-    new.sort_unstable();
-    let mut shape = tensor.shape.clone();
-    for place in new {
-        if place > shape.len() {
-            return Err(format!("it cannot add the dimensions {axes:?}"));
+    let mut rest = tensor.shape.iter();
+    // Where no new dimension is, the next of the old ones stands.
+    let lengths = (0..rank).map(|place| {
+        if new.contains(&place) {
+            Some(&1)
+        } else {
+            rest.next()
         }
-        shape.insert(place, 1);
+    });
+    let shape = lengths
+        .map_while(|length| length.copied())
+        .collect::<Vec<usize>>();
+    if shape.len() != rank || rest.next().is_some() {
+        return Err(format!("it cannot add the dimensions {axes:?}"));
     }
     reshaped(tensor, &shape)
 }
@@ -248,9 +260,7 @@ fn unsqueeze(inputs: Inputs<'_>, fixed: Option<&[i64]>) -> Result<Tensor, String
 pub(super) fn transpose(tensor: &Tensor, order: Option<&[usize]>) -> Result<Tensor, String> {
     let rank = tensor.shape.len();
     let order: Vec<usize> = order.map_or_else(|| (0..rank).rev().collect(), <[usize]>::to_vec);
-    let mut sorted = order.clone();
-    sorted.sort_unstable();
-    if !sorted.iter().copied().eq(0..rank) {
+    if order.len() != rank || !(0..rank).all(|place| order.contains(&place)) {
         return Err(format!("{order:?} is no order of {rank} dimensions"));
     }
     let own = strides(&tensor.shape);

@@ -1,5 +1,7 @@
 //! Operators of two tensors or more, value by value, and those between types.
 
+use std::borrow::Cow;
+
 use super::elementwise::between;
 use super::tensor::{Data, Inputs, Tensor, common_shape, each, stretch};
 use super::{Kernel, kernel};
@@ -11,21 +13,19 @@ fn zip<A: Copy, B: Copy, C>(
     function: impl Fn(A, B) -> C,
 ) -> Result<(Vec<usize>, Vec<C>), String> {
     let shape = common_shape(a_shape, b_shape)?;
-    let values = if a_shape == b_shape {
-        a.iter().zip(b).map(|(&a, &b)| function(a, b)).collect()
-    } else if let (&[b], true) = (b, shape == a_shape) {
-        a.iter().map(|&a| function(a, b)).collect()
-    } else if shape == a_shape && a_shape.ends_with(b_shape) && !b.is_empty() {
-        // One of `b` for each of its rows.
-        a.chunks_exact(b.len())
-            .flat_map(|row| row.iter().zip(b))
-            .map(|(&a, &b)| function(a, b))
-            .collect()
-    } else {
-        let (a, b) = (stretch(a, a_shape, &shape), stretch(b, b_shape, &shape));
-        a.iter().zip(&b).map(|(&a, &b)| function(a, b)).collect()
-    };
+    // One loop for all shapes, which compilers turn into vector instructions.
+    let (a, b) = (stretched(a, a_shape, &shape), stretched(b, b_shape, &shape));
+    let values = a.iter().zip(b.iter()).map(|(&a, &b)| function(a, b)).collect();
     Ok((shape, values))
+}
+
+/// The values as they are where nothing is to be stretched.
+fn stretched<'a, T: Copy>(values: &'a [T], from: &[usize], to: &[usize]) -> Cow<'a, [T]> {
+    if from == to {
+        Cow::Borrowed(values)
+    } else {
+        Cow::Owned(stretch(values, from, to))
+    }
 }
 
 fn types() -> String {
@@ -34,7 +34,7 @@ fn types() -> String {
 
 pub(super) fn arithmetic(
     of_floats: impl Fn(f32, f32) -> f32 + Send + Sync + 'static,
-    of_integers: impl Fn(i64, i64) -> Option<i64> + Send + Sync + 'static,
+    of_integers: fn(i64, i64) -> Option<i64>,
 ) -> Kernel {
     kernel(move |inputs| {
         let (a, b) = (inputs.tensor(0)?, inputs.tensor(1)?);
@@ -44,7 +44,7 @@ pub(super) fn arithmetic(
                 Ok(Tensor::floats(&shape, values))
             }
             (Data::Integer(x), Data::Integer(y)) => {
-                let (shape, values) = zip((&a.shape, x), (&b.shape, y), &of_integers)?;
+                let (shape, values) = zip((&a.shape, x), (&b.shape, y), of_integers)?;
                 let values = values.into_iter().collect::<Option<Vec<i64>>>();
                 let values =
                     values.ok_or("a division of whole numbers by 0, or one that they cannot have")?;
@@ -79,21 +79,17 @@ pub(super) fn power(inputs: Inputs<'_>) -> Result<Tensor, String> {
 }
 
 /// Two or more tensors made into one, from the first to the last.
-pub(super) fn folded(
-    of_floats: impl Fn(f32, f32) -> f32 + Send + Sync + 'static,
-    of_integers: impl Fn(i64, i64) -> i64 + Send + Sync + 'static,
-    mean: bool,
-) -> Kernel {
+pub(super) fn folded(of_floats: fn(f32, f32) -> f32, of_integers: fn(i64, i64) -> i64, mean: bool) -> Kernel {
     kernel(move |inputs| {
         let mut made = inputs.tensor(0)?.clone();
         for next in inputs.all().skip(1) {
             let (shape, data) = match (&made.data, &next.data) {
                 (Data::Float(a), Data::Float(b)) => {
-                    let (shape, values) = zip((&made.shape, a), (&next.shape, b), &of_floats)?;
+                    let (shape, values) = zip((&made.shape, a), (&next.shape, b), of_floats)?;
                     (shape, Data::Float(values))
                 }
                 (Data::Integer(a), Data::Integer(b)) => {
-                    let (shape, values) = zip((&made.shape, a), (&next.shape, b), &of_integers)?;
+                    let (shape, values) = zip((&made.shape, a), (&next.shape, b), of_integers)?;
                     (shape, Data::Integer(values))
                 }
                 _ => return Err(types()),

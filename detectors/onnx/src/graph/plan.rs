@@ -1,5 +1,7 @@
 //! What a model asks for: its nodes, their operators, the shape of its rows.
 
+use std::collections::BTreeSet;
+
 use netsage_onnx_format::{Model, Node};
 
 use super::attributes::Attributes;
@@ -13,16 +15,18 @@ const CLASSIC: &str = "ai.onnx.ml";
 
 /// The names of all operators that are known; those of scikit-learn's models follow `ai.onnx.ml`.
 pub(crate) fn operators() -> String {
-    let mut own = [
+    let mut own = BTreeSet::new();
+    own.insert("Constant");
+    for names in [
         elementwise::OPERATORS,
         layout::OPERATORS,
         product::OPERATORS,
         recurrent::OPERATORS,
         reduce::OPERATORS,
-        &["Constant"],
-    ]
-    .concat();
-    own.sort_unstable();
+    ] {
+        own.extend(names);
+    }
+    let own: Vec<&str> = own.into_iter().collect();
     format!(
         "{}; of {CLASSIC}: {}",
         own.join(", "),
@@ -57,11 +61,14 @@ pub(super) fn needed<'a>(model: &'a Model, output: &str) -> Result<Vec<&'a Node>
             model.graph.nodes.len()
         ));
     }
-    let mut wanted = std::collections::BTreeSet::from([output]);
+    let mut wanted = BTreeSet::new();
+    wanted.insert(output);
     let mut nodes = Vec::new();
     for node in model.graph.nodes.iter().rev() {
         if node.outputs.iter().any(|name| wanted.contains(name.as_str())) {
-            wanted.extend(node.inputs.iter().map(String::as_str));
+            for name in &node.inputs {
+                wanted.insert(name.as_str());
+            }
             nodes.push(node);
         }
     }

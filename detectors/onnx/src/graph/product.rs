@@ -25,6 +25,7 @@ pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
 }
 
 /// Adds `a x b` to `sums`, each sum in the order of the inner dimension, whatever the number of rows.
+#[inline(never)]
 pub(super) fn multiply(
     a: &[f32],
     b: &[f32],

@@ -5,7 +5,7 @@ use netsage_onnx_format::TensorData;
 /// Most values in one tensor: 64 MB of `f32`.
 const MOST_VALUES: usize = 1 << 24;
 /// Most dimensions.
-const MOST_DIMENSIONS: usize = 8;
+pub(super) const MOST_DIMENSIONS: usize = 8;
 
 /// Values, row-major, as many as the shape says.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +87,7 @@ impl Data {
 }
 
 /// How many values a shape has, if that is not too many.
+#[inline(never)]
 pub(super) fn count(shape: &[usize]) -> Result<usize, String> {
     let product = |count: usize, &length: &usize| count.checked_mul(length);
     let count = shape.iter().try_fold(1, product);
@@ -96,6 +97,7 @@ pub(super) fn count(shape: &[usize]) -> Result<usize, String> {
 }
 
 /// The position of a dimension of `rank`; negative ones count from the end.
+#[inline(never)]
 pub(super) fn axis(value: i64, rank: usize) -> Result<usize, String> {
     let length = i64::try_from(rank).unwrap_or(i64::MAX);
     let position = if value < 0 {
@@ -123,6 +125,7 @@ pub(super) fn strides(shape: &[usize]) -> Vec<isize> {
 
 /// The values at `start` and by `strides` from there, for a tensor of `shape`. Every place must lie within the values;
 /// others are left out, which cannot happen to the callers here.
+#[inline(never)]
 pub(super) fn view<T: Copy>(values: &[T], start: isize, strides: &[isize], shape: &[usize]) -> Vec<T> {
     let Ok(total) = count(shape) else {
         return Vec::new();
@@ -166,6 +169,7 @@ pub(super) fn view<T: Copy>(values: &[T], start: isize, strides: &[isize], shape
 }
 
 /// The shape to which both are stretched, by the rules of ONNX (those of NumPy).
+#[inline(never)]
 pub(super) fn common_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
     let rank = a.len().max(b.len());
     let length = |shape: &[usize], place: usize| {
@@ -188,6 +192,7 @@ pub(super) fn common_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Strin
 }
 
 /// Values of `from`, stretched to `to`, which must be the common shape of `from` and another.
+#[inline(never)]
 pub(super) fn stretch<T: Copy>(values: &[T], from: &[usize], to: &[usize]) -> Vec<T> {
     let missing = to.len().saturating_sub(from.len());
     let own = strides(from);

@@ -74,9 +74,10 @@ impl Trees {
                 "its nodes are described by lists of {number} and {lengths:?}"
             ));
         }
-        let index: BTreeMap<(i64, i64), usize> = (0..number)
-            .map(|place| ((trees[place], nodes[place]), place))
-            .collect();
+        let mut index = BTreeMap::new();
+        for (place, ids) in trees.iter().zip(&nodes).enumerate() {
+            index.insert(ids, place);
+        }
         let mut places = Vec::with_capacity(number);
         let mut is_child = vec![false; number];
         for place in 0..number {
@@ -94,7 +95,7 @@ impl Trees {
                 if mode == Mode::Leaf {
                     return Ok(place);
                 }
-                let child = index.get(&(trees[place], id)).copied();
+                let child = index.get(&(&trees[place], &id)).copied();
                 let child = child.filter(|&child| !std::mem::replace(&mut is_child[child], true));
                 child.ok_or_else(|| format!("its node {id} is missing, or the child of two"))
             };
@@ -117,7 +118,7 @@ impl Trees {
             return Err("its leaves are described by lists of several lengths".to_owned());
         }
         for leaf in 0..ids.len() {
-            let place = index.get(&(of_trees[leaf], of_nodes[leaf]));
+            let place = index.get(&(&of_trees[leaf], &of_nodes[leaf]));
             let target = usize::try_from(ids[leaf]).ok().filter(|&target| target < targets);
             match (place, target) {
                 (Some(&place), Some(target)) => places[place].gives.push((target, weights[leaf])),
