@@ -92,7 +92,7 @@ pub fn model(
     output: Output,
     named: Option<&str>,
 ) -> Result<Model, ForeignError> {
-    // Chains of dense layers run several times as fast by themselves; all else is walked operator by operator.
+    // Chains of dense layers run faster by themselves; all else is walked operator by operator.
     let network = match Dense::new(&OnnxModel::decode(&onnx)?) {
         Ok(_) if named.is_none() => Network::Dense(onnx),
         _ => Network::Graph {

@@ -2,7 +2,7 @@
 //!
 //! A model holds the columns, what their values become before the network gets them, and the network as ONNX. It is run
 //! by code of this crate, to the same bits on every machine and without the megabytes that a general runtime adds:
-//! chains of dense layers by a loop of their own, several times as fast, and any other graph operator by operator.
+//! chains of dense layers by a loop of their own, which is faster, and any other graph operator by operator.
 //!
 //! It must never panic on an artifact or a row, whatever their bytes, and its scores must not depend on the machine:
 //! no function of a platform's maths library is called, and sums have a fixed order.
