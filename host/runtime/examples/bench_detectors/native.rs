@@ -34,21 +34,13 @@ pub(crate) const REGISTERED: &[Registered] = &[
         open::<netsage_half_space_trees::component::HalfSpaceTrees>,
         200e3,
     ),
-    plain(
-        "dbscan",
-        open::<netsage_dbscan::component::Dbscan>,
-        200e3,
-    ),
+    plain("dbscan", open::<netsage_dbscan::component::Dbscan>, 200e3),
     plain(
         "context-knn",
         open::<netsage_context_knn::component::ContextKnn>,
         100e3,
     ),
-    plain(
-        "rhythm",
-        open::<netsage_rhythm::component::Rhythm>,
-        200e3,
-    ),
+    plain("rhythm", open::<netsage_rhythm::component::Rhythm>, 200e3),
     network("onnx", open::<netsage_onnx::component::Onnx>, 400e3, inner),
     network(
         "lstm-autoencoder",
