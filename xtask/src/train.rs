@@ -104,7 +104,7 @@ const BUNDLED: &[Bundled] = &[
         name: "context-knn-compact-unsw-nb15",
         method: "context-knn",
         data: Data::UnswNb15,
-        options: &["--groups", "compact"],
+        options: &["--groups", "compact", "--name", "context-knn-compact"],
         notes: &[
             "Steered: the few columns and the groups that they form were chosen by labelled rows of the testing \
              partition, and how smooth the mixtures are and how their beginnings are drawn among about twenty settings \
