@@ -1,5 +1,7 @@
 //! What is built into the program: the dashboard, the detectors and the bundled packages.
 
+use netsage_schema::{FLOW_V1, Schema};
+
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 }
@@ -10,8 +12,32 @@ pub const HOW_TO_BUILD: &str = "this program was built without it; run `cargo xt
 /// The bundled package for captures metered as `unsw-nb15`: an isolation forest of clean generated traffic.
 pub const IFOREST_GENERATED: &str = "iforest-generated";
 
+/// The bundled package for captures metered as `flow-v1`: an isolation forest of clean generated traffic.
+pub const IFOREST_FLOW_V1: &str = "iforest-flow-v1";
+
+/// Beside it: how regular visits are in clean generated traffic.
+pub const RHYTHM_FLOW_V1: &str = "rhythm-flow-v1";
+
 /// The bundled package for replaying UNSW-NB15: an isolation forest of its ordinary rows.
 pub const IFOREST_UNSW_NB15: &str = "iforest-unsw-nb15";
+
+/// The bundled packages that score metered traffic when none is named, by the schema of its rows.
+pub fn defaults(schema: &Schema) -> &'static [&'static str] {
+    if schema == &FLOW_V1 {
+        &[IFOREST_FLOW_V1, RHYTHM_FLOW_V1]
+    } else {
+        &[IFOREST_GENERATED]
+    }
+}
+
+/// The bundled packages that score the rows of a table when none is named, by its schema.
+pub fn table_defaults(schema: &Schema) -> &'static [&'static str] {
+    if schema == &FLOW_V1 {
+        defaults(schema)
+    } else {
+        &[IFOREST_UNSW_NB15]
+    }
+}
 
 /// A detector package that comes with the program.
 #[derive(Debug)]

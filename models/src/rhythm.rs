@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use netsage_rhythm::{COLUMNS, Ceiling, Model, Scorer};
+use netsage_rhythm::{COLUMNS, Ceiling, Measured, Model, Scorer};
 use netsage_schema::Schema;
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +11,12 @@ use crate::preparation::{Common, TrainError, Trained};
 use crate::training::Flows;
 
 /// Orders of magnitude above what ordinary flows reach that are alerted at least.
-const LEAST_MARGIN: f32 = 1.0;
+/// About thirty times: a day has thousands of visits, and contexts that training hardly saw.
+const LEAST_MARGIN: f32 = 1.5;
 /// Columns that are features of the schema; the others are context.
-const FEATURES: usize = 4;
+const FEATURES: usize = 5;
+/// Less payload than this is nothing that anybody needs to hear of, bytes.
+const LEAST_SENT: f32 = 1_000.0;
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,27 +71,33 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions) -> Result<Trained, TrainE
         tcp,
         pause: options.pause,
         usual: 0.0,
+        usual_sent: LEAST_SENT,
         ceilings: Vec::new(),
     };
     let values = values(&flows, &features);
-    let surprises = scores(blank.clone(), &values, rows.len())?;
+    let measured = measure(blank.clone(), &values, rows.len())?;
     let held_out = (rows.len() as f64 * common.held_out).round() as usize;
     let fitted = rows.len() - held_out;
-    let mut reached: BTreeMap<(u16, u16), f32> = BTreeMap::new();
-    for (row, &surprise) in values.chunks_exact(COLUMNS.len()).zip(&surprises[..fitted]) {
+    let mut reached: BTreeMap<(u16, u16), Measured> = BTreeMap::new();
+    let mut usual_sent = LEAST_SENT;
+    for (row, measured) in values.chunks_exact(COLUMNS.len()).zip(&measured[..fitted]) {
         let most = reached.entry((row[0] as u16, row[1] as u16)).or_default();
-        *most = most.max(surprise);
+        most.surprise = most.surprise.max(measured.surprise);
+        most.sent = most.sent.max(measured.sent);
+        usual_sent = usual_sent.max(measured.sent);
     }
     // So many visits, each as good as random: about one of them is as regular as this.
     let usual = (fitted.max(1) as f64).log10() as f32;
     let model = Model {
         usual,
+        usual_sent,
         ceilings: reached
             .into_iter()
-            .map(|((protocol, service), surprise)| Ceiling {
+            .map(|((protocol, service), most)| Ceiling {
                 protocol,
                 service,
-                surprise: surprise.max(usual),
+                surprise: most.surprise.max(usual),
+                sent: most.sent.max(LEAST_SENT),
             })
             .collect(),
         ..blank
@@ -99,7 +108,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions) -> Result<Trained, TrainE
     if card.threshold < LEAST_MARGIN {
         card.threshold = LEAST_MARGIN;
         card.threshold_rule = format!(
-            "ten times less likely by chance than the most regular visits of {fitted} ordinary flows; the {} quantile of {held_out} later ones lies below",
+            "thirty times less likely by chance than the most regular visits of {fitted} ordinary flows, or thirty times as much sent; the {} quantile of {held_out} later ones lies below",
             common.threshold_quantile
         );
     }
@@ -144,6 +153,15 @@ fn values(flows: &Flows<'_>, features: &[usize; FEATURES]) -> Vec<f32> {
         values.push(number(flow.destination));
     }
     values
+}
+
+fn measure(model: Model, values: &[f32], rows: usize) -> Result<Vec<Measured>, TrainError> {
+    let mut scorer = Scorer::new(model).map_err(|error| TrainError::Artifact(error.to_string()))?;
+    let mut measured = Vec::with_capacity(rows);
+    scorer
+        .measure_block(values, rows, &mut measured)
+        .map_err(|error| TrainError::Score(error.to_string()))?;
+    Ok(measured)
 }
 
 fn scores(model: Model, values: &[f32], rows: usize) -> Result<Vec<f32>, TrainError> {

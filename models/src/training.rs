@@ -58,6 +58,12 @@ impl Training {
         serde_json::from_value(serde_json::json!({ "method": name })).ok()
     }
 
+    /// Whether a score says what a flow is, so that a threshold can come from how many ordinary flows score higher. Those
+    /// of rhythm are probabilities by themselves, and nearly all flows have the same.
+    pub fn judges_single_flows(&self) -> bool {
+        !matches!(self, Self::Rhythm(_))
+    }
+
     /// What all methods have.
     pub fn common_mut(&mut self) -> &mut Common {
         match self {

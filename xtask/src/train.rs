@@ -16,6 +16,10 @@ use crate::workspace::Workspace;
 
 /// Seeds of the traffic that models for captures learn from; the demo's traffic has another.
 pub(crate) const CLEAN_TRAFFIC_SEEDS: [&str; 3] = ["20250", "20251", "20252"];
+/// Seed of the day of clean traffic that models for `flow-v1` learn from as well.
+const CLEAN_DAY_SEED: &str = "20260";
+/// Flows of that day: some twenty times fewer an hour than the other captures have.
+const CLEAN_DAY_FLOWS: &str = "60000";
 /// Seed of the traffic that they are measured on: neither one they learned from nor that of the demo.
 pub(crate) const LABELLED_TRAFFIC_SEED: &str = "77";
 
@@ -26,6 +30,16 @@ enum Data {
     UnswNb15,
     /// Traffic of `netsage synth`, in the columns of UNSW-NB15.
     Generated,
+    /// The same and a day of it, in `flow-v1`: quiet networks and busy ones.
+    GeneratedFlowV1,
+    /// The day alone: what looks at times needs one piece.
+    GeneratedDay,
+}
+
+impl Data {
+    const fn is_flow_v1(self) -> bool {
+        matches!(self, Self::GeneratedFlowV1 | Self::GeneratedDay)
+    }
 }
 
 /// A model that NetSage brings along.
@@ -132,6 +146,30 @@ const BUNDLED: &[Bundled] = &[
         options: &["--keep-duplicates", "--threshold-quantile", "0.999"],
         notes: &[],
     },
+    Bundled {
+        name: "iforest-flow-v1",
+        method: "iforest",
+        data: Data::GeneratedFlowV1,
+        options: &["--keep-duplicates", "--threshold-quantile", "0.999"],
+        notes: &[],
+    },
+    Bundled {
+        name: "half-space-trees-flow-v1",
+        method: "half-space-trees",
+        data: Data::GeneratedFlowV1,
+        options: &["--threshold-quantile", "0.999"],
+        notes: &[],
+    },
+    Bundled {
+        name: "rhythm-flow-v1",
+        method: "rhythm",
+        data: Data::GeneratedDay,
+        options: &[],
+        notes: &[
+            "It judges pairs of hosts, not flows: of a beacon it finds the first flow of each visit. Figures that count \
+             flows say how many those are; docs/detectors/rhythm.md counts attacks.",
+        ],
+    },
 ];
 
 /// What every card of a model for UNSW-NB15 says of the dataset.
@@ -195,8 +233,19 @@ struct Sources {
     unsw: PathBuf,
     /// Folder for generated traffic.
     synth: PathBuf,
-    /// Generated traffic, once it is made: clean captures, and one with planted behaviour.
-    made: Option<(Vec<PathBuf>, PathBuf)>,
+    /// Generated traffic, once it is made.
+    made: Option<Made>,
+}
+
+/// Generated traffic.
+#[derive(Debug, Clone)]
+struct Made {
+    /// Half an hour each, clean.
+    clean: Vec<PathBuf>,
+    /// A day, clean.
+    day: PathBuf,
+    /// Half an hour with planted behaviour.
+    planted: PathBuf,
 }
 
 impl Sources {
@@ -231,26 +280,48 @@ impl Sources {
             let [normals, labelled] = self.unsw_nb15();
             return Ok((vec![normals], labelled));
         }
-        if self.made.is_none() {
-            files::make_folder(&self.synth)?;
-            let synth = |options: &[&str], name: String| {
-                let capture = self.synth.join(name);
-                let mut command = workspace.command(program);
-                command.arg("synth").args(options).arg("--out").arg(&capture);
-                openly(command).map(|()| capture)
-            };
-            let clean = CLEAN_TRAFFIC_SEEDS
-                .iter()
-                .map(|seed| synth(&["--clean", "--seed", seed], format!("clean-{seed}.pcap")))
-                .collect::<Result<Vec<_>>>()?;
-            let planted = synth(
-                &["--seed", LABELLED_TRAFFIC_SEED],
-                format!("netsage-synth-seed-{LABELLED_TRAFFIC_SEED}.pcap"),
-            )?;
-            self.made = Some((clean, planted));
-        }
-        // Made just above, unless it was there.
-        Ok(self.made.clone().unwrap_or_default())
+        let made = match self.made.take() {
+            Some(made) => made,
+            None => self.make(workspace, program)?,
+        };
+        let Made { clean, day, planted } = self.made.insert(made).clone();
+        let from = match data {
+            Data::GeneratedDay => vec![day],
+            Data::GeneratedFlowV1 => clean.into_iter().chain([day]).collect(),
+            Data::Generated | Data::UnswNb15 => clean,
+        };
+        Ok((from, planted))
+    }
+
+    fn make(&self, workspace: &Workspace, program: &Path) -> Result<Made> {
+        files::make_folder(&self.synth)?;
+        let synth = |options: &[&str], name: String| {
+            let capture = self.synth.join(name);
+            let mut command = workspace.command(program);
+            command.arg("synth").args(options).arg("--out").arg(&capture);
+            openly(command).map(|()| capture)
+        };
+        let clean = CLEAN_TRAFFIC_SEEDS
+            .iter()
+            .map(|seed| synth(&["--clean", "--seed", seed], format!("clean-{seed}.pcap")))
+            .collect::<Result<Vec<_>>>()?;
+        let day = synth(
+            &[
+                "--clean",
+                "--seed",
+                CLEAN_DAY_SEED,
+                "--minutes",
+                "1440",
+                "--flows",
+                CLEAN_DAY_FLOWS,
+            ],
+            format!("clean-day-{CLEAN_DAY_SEED}.pcap"),
+        )?;
+        let planted = synth(
+            &["--seed", LABELLED_TRAFFIC_SEED],
+            format!("netsage-synth-seed-{LABELLED_TRAFFIC_SEED}.pcap"),
+        )?;
+        Ok(Made { clean, day, planted })
     }
 }
 
@@ -286,10 +357,22 @@ fn train(
             "netsage synth --clean with the seeds {}; MIT OR Apache-2.0",
             CLEAN_TRAFFIC_SEEDS.join(", ")
         ),
+        Data::GeneratedFlowV1 => format!(
+            "netsage synth --clean with the seeds {}, and with --minutes 1440 --flows {CLEAN_DAY_FLOWS} and the seed \
+             {CLEAN_DAY_SEED}; MIT OR Apache-2.0",
+            CLEAN_TRAFFIC_SEEDS.join(", ")
+        ),
+        Data::GeneratedDay => format!(
+            "netsage synth --clean --minutes 1440 --flows {CLEAN_DAY_FLOWS} with the seed {CLEAN_DAY_SEED}; MIT OR \
+             Apache-2.0"
+        ),
     };
+    if model.data.is_flow_v1() {
+        command.args(["--schema", "flow-v1"]);
+    }
     let shared: &[&str] = match model.data {
         Data::UnswNb15 => &UNSW_NB15_NOTES,
-        Data::Generated => &[],
+        _ => &[],
     };
     for note in model.notes.iter().chain(shared) {
         command.args(["--note", note]);

@@ -16,9 +16,11 @@ pub struct Model {
     pub tcp: u16,
     /// Flows that begin within so many seconds of the end of the last one belong to the same visit; above 0.
     pub pause: f32,
-    /// What the score begins above where training saw no flow of that protocol and service.
+    /// What the surprise of a rhythm must exceed where training saw no flow of that protocol and service.
     pub usual: f32,
-    /// What it begins above where it did, by protocol and service, rising and each once.
+    /// What the payload sent must exceed there, bytes; above 0.
+    pub usual_sent: f32,
+    /// What they must exceed where it did, by protocol and service, rising and each once.
     pub ceilings: Vec<Ceiling>,
 }
 
@@ -31,6 +33,8 @@ pub struct Ceiling {
     pub service: u16,
     /// Negative decimal logarithm of a probability, 0 or more.
     pub surprise: f32,
+    /// Payload that a source sent one destination within about an hour, bytes; above 0.
+    pub sent: f32,
 }
 
 /// Why an artifact cannot be used.
@@ -77,7 +81,9 @@ impl Model {
                 "its pause is not above 0 and at most a day",
             ));
         }
-        if !sound(self.usual) || !self.ceilings.iter().all(|ceiling| sound(ceiling.surprise)) {
+        let sound_sent = |sent: f32| sent > 0.0 && sent.is_finite();
+        let all_sound = |ceiling: &Ceiling| sound(ceiling.surprise) && sound_sent(ceiling.sent);
+        if !sound(self.usual) || !sound_sent(self.usual_sent) || !self.ceilings.iter().all(all_sound) {
             return Err(ArtifactError::Content("a ceiling is out of range"));
         }
         if self.ceilings.len() > MOST_CEILINGS
@@ -91,13 +97,16 @@ impl Model {
         Ok(())
     }
 
-    /// What flows of that protocol and service must exceed.
-    pub(crate) fn ceiling(&self, protocol: u16, service: u16) -> f32 {
+    /// What flows of that protocol and service must exceed: surprise, and bytes sent.
+    pub(crate) fn ceiling(&self, protocol: u16, service: u16) -> (f32, f32) {
         let found = self
             .ceilings
             .binary_search_by_key(&(protocol, service), |ceiling| {
                 (ceiling.protocol, ceiling.service)
             });
-        found.map_or(self.usual, |place| self.ceilings[place].surprise)
+        found.map_or((self.usual, self.usual_sent), |place| {
+            let ceiling = &self.ceilings[place];
+            (ceiling.surprise, ceiling.sent)
+        })
     }
 }

@@ -19,7 +19,7 @@ impl Detector for Rhythm {
         Description {
             name: "rhythm",
             version: env!("CARGO_PKG_VERSION"),
-            summary: "Rhythm: flows from a host that visits another one at regular times, as beacons do, score high.",
+            summary: "Rhythm: flows of a host that visits another one at regular times, as beacons do, or sends it unusually much, score high.",
             licence: "MIT OR Apache-2.0",
             explains: true,
             learns: false,

@@ -13,17 +13,22 @@ fn model() -> Model {
         tcp: TCP,
         pause: 1.0,
         usual: 3.0,
+        usual_sent: 1e6,
         ceilings: vec![Ceiling {
             protocol: 17,
             service: 2,
             surprise: 30.0,
+            sent: 1e6,
         }],
     }
 }
 
-/// Flows of a second at these times, each with one SYN.
+/// Flows of a second at these times, each with a kilobyte.
 fn rows(protocol: u16, syns: u8, times: &[f32]) -> Vec<f32> {
-    let row = |&time: &f32| [f32::from(protocol), 2.0, 1.0, f32::from(syns), time, 11.0, 22.0];
+    let row = |&time: &f32| {
+        let syns = f32::from(syns);
+        [f32::from(protocol), 2.0, 1.0, syns, 1e3, time, 11.0, 22.0]
+    };
     times.iter().flat_map(row).collect()
 }
 
@@ -59,13 +64,13 @@ fn regular_visits_score_high_and_others_do_not() {
     check("with jitter", TCP, 1, &times(17, 200.0, uneven), 5.0..f32::MAX);
     check("slower and slower", TCP, 1, &irregular, -3.0..2.0);
     check("in bursts", TCP, 1, &bursts, -3.0..-1.0);
-    check("too few", TCP, 1, &times(5, 60.0, |_| 0.0), -3.0..-2.9);
+    check("too few", TCP, 1, &times(5, 60.0, |_| 0.0), -3.0..-2.0);
     check(
         "records of one connection",
         TCP,
         0,
         &times(17, 60.0, |_| 0.0),
-        -3.0..-2.9,
+        -3.0..-1.0,
     );
     check("known for it", 17, 0, &times(17, 60.0, uneven), -30.0..-1.0);
 }
@@ -79,7 +84,7 @@ fn a_crowd_of_new_pairs_does_not_hide_a_slow_visitor() {
         let mut scores = Vec::new();
         for other in 0..5_000_u32 {
             let pair = visit as u32 * 5_000 + other;
-            let row = [6.0, 2.0, 0.0, 1.0, time, pair as f32, 1.0];
+            let row = [6.0, 2.0, 0.0, 1.0, 0.0, time, pair as f32, 1.0];
             scorer.score_block(&row, 1, &mut scores).unwrap();
         }
         last.clear();
@@ -101,12 +106,37 @@ fn an_explanation_says_when_the_visit_was_expected() {
 }
 
 #[test]
+fn who_sends_a_little_again_and_again_stands_out() {
+    let score = |payload: f32, seconds: f32| {
+        let mut scorer = Scorer::new(model()).unwrap();
+        let mut scores = Vec::new();
+        for number in 0..60_u8 {
+            // Records of one connection: no visits.
+            let start = f32::from(number) * seconds;
+            let row = [6.0, 2.0, 59.0, 0.0, payload, start, 11.0, 22.0];
+            scorer.score_block(&row, 1, &mut scores).unwrap();
+        }
+        let last = [6.0, 2.0, 59.0, 0.0, payload, 59.0 * seconds, 11.0, 22.0];
+        let explained = scorer.explain_block(&last, 1, 5).unwrap().entries()[0];
+        assert_eq!(COLUMNS[explained.column], "src_payload");
+        (scores[59], explained.typical)
+    };
+    // 60 times 360,000 bytes in an hour, of which about 15.6 million are remembered; 1 million is usual.
+    let (volume, typical) = score(360e3, 60.0);
+    assert!((1.1..1.3).contains(&volume), "{volume}");
+    assert!((20e3..30e3).contains(&typical), "{typical}");
+    assert!(score(1e3, 60.0).0 < 0.0);
+    // The same over days is forgotten on the way.
+    assert!(score(360e3, 36_000.0).0 < 0.0);
+}
+
+#[test]
 fn what_is_no_row_is_refused() {
     let mut scorer = Scorer::new(model()).unwrap();
-    let shape = RowError::Shape { rows: 2, values: 7 };
-    assert_eq!(scorer.score_block(&[0.0; 7], 2, &mut Vec::new()), Err(shape));
-    let value = RowError::Value { row: 0, column: 4 };
-    let row = [0.0, 0.0, 0.0, 0.0, f32::NAN, 0.0, 0.0];
+    let shape = RowError::Shape { rows: 2, values: 8 };
+    assert_eq!(scorer.score_block(&[0.0; 8], 2, &mut Vec::new()), Err(shape));
+    let value = RowError::Value { row: 0, column: 5 };
+    let row = [0.0, 0.0, 0.0, 0.0, 0.0, f32::NAN, 0.0, 0.0];
     assert_eq!(scorer.score_block(&row, 1, &mut Vec::new()), Err(value));
 }
 
@@ -119,6 +149,8 @@ fn a_model_is_read_back_and_a_contradiction_is_not() {
         |model: &mut Model| model.pause = 0.0,
         |model: &mut Model| model.usual = f32::NAN,
         |model: &mut Model| model.ceilings[0].surprise = -1.0,
+        |model: &mut Model| model.ceilings[0].sent = 0.0,
+        |model: &mut Model| model.usual_sent = f32::INFINITY,
         |model: &mut Model| model.ceilings.push(model.ceilings[0]),
     ] {
         let mut changed = model();

@@ -7,6 +7,8 @@ const WAYS: usize = 4;
 const SETS: usize = 8_192;
 /// How much longer a pair is remembered for each gap, seconds: a crowd of new pairs must not drive out slow visitors.
 const SECONDS_PER_GAP: f32 = 600.0;
+/// Time in which half of what was sent is forgotten, seconds.
+const SECONDS_TO_HALF: f64 = 3_600.0;
 
 /// The last visits of a source to a destination.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +18,9 @@ pub(crate) struct Pair {
     /// Begin of the last visit, and end of the last flow, seconds.
     pub(crate) last: f32,
     pub(crate) end: f32,
+    /// Payload sent so far, bytes, of which half is forgotten every hour; and begin of the flow that it was counted at.
+    pub(crate) sent: f32,
+    sent_at: f32,
     /// Gaps so far, at most [`GAPS`], and the place of the next one.
     pub(crate) count: u8,
     next: u8,
@@ -31,6 +36,8 @@ impl Pair {
         destination: 0,
         last: 0.0,
         end: 0.0,
+        sent: 0.0,
+        sent_at: 0.0,
         count: 0,
         next: 0,
         used: false,
@@ -47,6 +54,14 @@ impl Pair {
         self.count = (self.count + 1).min(GAPS as u8);
     }
 
+    /// Counts what a flow that began at `start` sent.
+    pub(crate) fn send(&mut self, start: f32, payload: f32) {
+        let hours = f64::from((start - self.sent_at).max(0.0)) / SECONDS_TO_HALF;
+        let sent = f64::from(self.sent) * libm::exp2(-hours) + f64::from(payload.max(0.0));
+        self.sent = (sent as f32).min(f32::MAX);
+        self.sent_at = self.sent_at.max(start);
+    }
+
     /// How many gaps, their mean, and the mean of their logarithms.
     pub(crate) fn means(&self) -> (usize, f64, f64) {
         let count = usize::from(self.count);
@@ -58,7 +73,7 @@ impl Pair {
     }
 
     fn until(&self) -> f32 {
-        self.last + SECONDS_PER_GAP * f32::from(self.count)
+        self.end + SECONDS_PER_GAP * f32::from(self.count)
     }
 }
 
@@ -116,6 +131,7 @@ impl Visits {
                 destination,
                 last: now,
                 end: now,
+                sent_at: now,
                 used: true,
                 ..Pair::NONE
             };

@@ -16,7 +16,7 @@ use crate::config::{Settings, default_data_dir};
 /// Which detectors a command uses.
 #[derive(Debug, clap::Args)]
 pub(super) struct DetectorArgs {
-    /// Detector package, a file or the name of a bundled one; may be repeated [default: the bundled one for
+    /// Detector package, a file or the name of a bundled one; may be repeated [default: the bundled ones for
     /// this kind of file]
     #[arg(long, value_name = "PKG")]
     pub(super) detector: Vec<String>,
@@ -26,26 +26,26 @@ pub(super) struct DetectorArgs {
 }
 
 impl DetectorArgs {
-    /// Loads the detectors for rows of `schema`, or `default` when none is named.
+    /// Loads the detectors for rows of `schema`, or those of `defaults` when none is named.
     pub(super) fn load(
         &self,
-        default: &str,
+        defaults: &[&str],
         schema: &'static Schema,
         file: &Settings,
     ) -> Result<Vec<Arc<Loaded>>, Failure> {
         let runtime = self.runtime(file)?;
-        self.load_into(&runtime, default, schema)
+        self.load_into(&runtime, defaults, schema)
     }
 
     /// The same, into a runtime that the caller goes on using.
     pub(super) fn load_into(
         &self,
         runtime: &Runtime,
-        default: &str,
+        defaults: &[&str],
         schema: &'static Schema,
     ) -> Result<Vec<Arc<Loaded>>, Failure> {
         let names: Vec<&str> = if self.detector.is_empty() {
-            vec![default]
+            defaults.to_vec()
         } else {
             self.detector.iter().map(String::as_str).collect()
         };

@@ -26,8 +26,6 @@ use crate::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineEr
 use crate::privileges::{become_user, give_up_capabilities};
 use crate::traffic;
 
-/// What scores when nothing is named and nothing was active.
-const DEFAULT_DETECTOR: &str = assets::IFOREST_GENERATED;
 /// How often the store is asked how many flows a day has, as long as a threshold waits for it.
 const RATE_INTERVAL: Duration = Duration::from_secs(60);
 /// Live updates kept for a client that reads slowly.
@@ -191,7 +189,11 @@ async fn start_detectors(resolved: &Resolved, flows_per_day: Option<f64>) -> Res
             .iter()
             .map(|name| named_package(name))
             .collect::<Result<_, _>>()?;
-        let default = Bundled::by_name(DEFAULT_DETECTOR).map(bundled_package);
+        let default_names = assets::defaults(schema);
+        let defaults: Vec<NewPackage> = default_names
+            .iter()
+            .filter_map(|name| Bundled::by_name(name).map(bundled_package))
+            .collect();
         let is_of_schema = |bundled: &&Bundled| {
             Package::from_bytes(bundled.bytes()).is_ok_and(|package| schema_of(&package) == schema)
         };
@@ -201,13 +203,15 @@ async fn start_detectors(resolved: &Resolved, flows_per_day: Option<f64>) -> Res
             .map(bundled_package)
             .collect();
         let lifecycle = Lifecycle::open(config, Runtime::new(runtime)?, schema)?;
-        if named.is_empty() && default.is_none() && lifecycle.active().is_empty() {
+        if named.is_empty() && defaults.is_empty() && lifecycle.active().is_empty() {
             // Names what there is, or how to get it.
-            named_package(DEFAULT_DETECTOR)?;
+            default_names
+                .iter()
+                .try_for_each(|name| named_package(name).map(drop))?;
         }
         lifecycle.begin(Start {
             named,
-            default,
+            defaults,
             available,
         })?;
         Ok::<_, Failure>(lifecycle)

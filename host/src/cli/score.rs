@@ -46,7 +46,7 @@ fn score_capture(args: &ScoreArgs, file: &Settings, mut capture: CaptureFile) ->
     let config = args.meter.config(file)?;
     let detectors = args
         .detectors
-        .load(assets::IFOREST_GENERATED, config.schema, file)?;
+        .load(assets::defaults(config.schema), config.schema, file)?;
     let mut meter = Meter::new(config);
     let bar = progress::reading(&capture.progress(), "scoring");
     let read = capture.progress();
@@ -69,7 +69,9 @@ fn score_capture(args: &ScoreArgs, file: &Settings, mut capture: CaptureFile) ->
 
 fn score_table(args: &ScoreArgs, file: &Settings, mut table: TableFile) -> Result<(), Failure> {
     let schema = table.schema();
-    let detectors = args.detectors.load(assets::IFOREST_UNSW_NB15, schema, file)?;
+    let detectors = args
+        .detectors
+        .load(assets::table_defaults(schema), schema, file)?;
     let bar = progress::reading(&table.progress(), "scoring");
     let read = table.progress();
     let mut printer = Printer::new(args.format, detectors, table.has_identity(), table.has_label())?;

@@ -41,7 +41,7 @@ pub struct Settings {
     #[arg(long, value_name = "DIR", env = "NETSAGE_DATA_DIR", help_heading = "Store")]
     pub data_dir: Option<PathBuf>,
 
-    /// Detector package to score with, a file or the name of a bundled one; may be repeated [default: iforest-generated]
+    /// Detector package to score with, a file or the name of a bundled one; may be repeated [default: iforest-generated; for flow-v1 iforest-flow-v1 and rhythm-flow-v1]
     #[arg(
         long,
         value_name = "PKG",

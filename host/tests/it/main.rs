@@ -5,6 +5,7 @@
 
 mod api;
 mod bad_input;
+mod baseline;
 mod captures;
 mod counting;
 mod detectors;

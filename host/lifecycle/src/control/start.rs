@@ -21,7 +21,7 @@ pub struct Start {
     /// What the command line names.
     pub named: Vec<NewPackage>,
     /// What is made active when it names nothing and nothing was active.
-    pub default: Option<NewPackage>,
+    pub defaults: Vec<NewPackage>,
     /// What is checked, so that it can be used.
     pub available: Vec<NewPackage>,
 }
@@ -113,19 +113,19 @@ impl Lifecycle {
 
     /// Takes what a start brings. When the command line names the same packages as at the last start, what was done
     /// since then stays. When it names others, those become active in one move and all others are retired. When it
-    /// names none, what was active stays; when nothing was, the default becomes active.
+    /// names none, what was active stays; when nothing was, the defaults become active.
     ///
     /// # Errors
     /// When a named package is not taken, or two of one name are named.
     pub fn begin(&self, start: Start) -> Result<(), LifecycleError> {
         let Start {
             mut named,
-            default,
+            defaults,
             available,
         } = start;
         let by_flags = !named.is_empty();
         if !by_flags && self.active().is_empty() {
-            named.extend(default);
+            named.extend(defaults);
         }
         let request = StepRequest::default();
         let mut digests = Vec::new();
@@ -206,7 +206,7 @@ impl Lifecycle {
             },
             set.first().map_or("", String::as_str),
         )?;
-        // The default is not named: a start without names keeps what is active.
+        // Defaults are not named: a start without names keeps what is active.
         let by_flags = named.iter().any(|(_, new)| new.origin == Origin::CommandLine);
         record.named = by_flags.then_some(set);
         self.commit(&mut pen, &record)

@@ -314,11 +314,11 @@ fn the_command_line_is_obeyed_when_it_says_something_new() {
         let life = reopen(&config(folder.path()));
         let start = Start {
             named,
-            default: Some(NewPackage {
+            defaults: vec![NewPackage {
                 origin: Origin::Netsage,
                 built_in: true,
                 ..self::named("default", package("default", 1))
-            }),
+            }],
             available: Vec::new(),
         };
         life.begin(start).map(|()| life)

@@ -175,6 +175,14 @@ fn planted_anomalies_are_named_first() {
         let schema = card["schema"].as_str().unwrap().split('@').next().unwrap();
         let schema = Schema::by_id(schema).unwrap();
         let detector = runtime.load(&package, schema).unwrap();
+        let columns = detector.columns();
+        if columns
+            .iter()
+            .any(|column| column.name == ContextColumn::StartTime.name())
+        {
+            eprintln!("{name} judges when flows come, not what they are: the tests of its crate plant that");
+            continue;
+        }
         if !detector.description().explains {
             weak.push(format!("{name} explains nothing"));
             continue;

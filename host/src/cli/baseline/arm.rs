@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 
 use jiff::Zoned;
+use netsage_api_types::ModelCard;
+use netsage_baseline::{Rule, Scale};
 use netsage_models::{Flows, Trained, Training};
 use netsage_runtime::ContextValues;
 use netsage_schema::csv::Record;
@@ -23,13 +25,15 @@ use crate::pipeline::{Contexts, score_rows};
 /// Flows that are trained on at most: of more, every second, third, ... is taken, which bounds the memory.
 const MOST_FLOWS: u64 = 300_000;
 
-/// A gateway has tens of thousands of flows a day, and nobody reads hundreds of alerts.
+/// Where nobody knows how many flows a day has: a gateway has tens of thousands, and nobody reads hundreds of alerts.
 const LEAST_QUANTILE: f64 = 0.999;
 
 /// How to arm.
 pub(super) struct Arming {
     pub(super) methods: Vec<Training>,
     pub(super) threshold_quantile: Option<f64>,
+    /// Ordinary flows a day that a detector may alert.
+    pub(super) alerts_per_day: f64,
     pub(super) seed: u64,
     pub(super) file: Settings,
 }
@@ -65,13 +69,20 @@ pub(super) fn arm(arming: &Arming, spool: &mut Spool) -> Result<Vec<String>, Fai
             shown(spool.learned())
         );
         let mut progress = Progress::start(&path, &training, &learned.rows)?;
-        let trained = training.run(
+        let mut trained = training.run(
             Flows {
                 rows: &learned.rows,
                 identities: &learned.identities,
             },
             &mut progress,
         )?;
+        if let Some(flows) = flows_per_day(&mut trained.card) {
+            // Those that were left out come too.
+            *flows *= every as f64;
+        }
+        if arming.threshold_quantile.is_none() && training.judges_single_flows() {
+            raise_threshold(&mut trained.card, training.method(), arming.alerts_per_day)?;
+        }
         save(&path, &trained, &arming.file)?;
         progress.finish();
         tell_raised(&learned, &trained, &text(&path)?, spool, arming)?;
@@ -105,6 +116,33 @@ fn read(spool: &Spool, every: u64) -> Result<Learned, Failure> {
     }
     bad.finish(learned.rows.len() as u64)?;
     Ok(learned)
+}
+
+fn flows_per_day(card: &mut ModelCard) -> Option<&mut f64> {
+    card.baseline.as_mut()?.flows_per_day.as_mut()
+}
+
+/// Raises a threshold until ordinary traffic has so many flows a day above it at most. Less than ten minutes do not
+/// tell how many flows a day has: then it stays.
+fn raise_threshold(card: &mut ModelCard, name: &str, alerts: f64) -> Result<(), Failure> {
+    let (flows, scale) = (flows_per_day(card).copied(), Scale::of(card));
+    if flows.is_none() {
+        return Ok(());
+    }
+    let rule = Rule::PerDay(alerts);
+    let threshold = rule
+        .threshold(name, Some(card), scale.as_ref(), flows)
+        .map_err(anyhow::Error::from)?;
+    if threshold > card.threshold {
+        card.threshold = threshold;
+        card.threshold_rule = format!(
+            "{rule}: so many of {:.0} ordinary flows a day score higher, by the tail of the held-out rows",
+            flows.unwrap_or_default()
+        );
+        // It was that of the lower threshold.
+        card.figures.remove("fpr_held_out");
+    }
+    Ok(())
 }
 
 /// Says what the threshold would have raised, grouped as the store groups alerts.

@@ -13,7 +13,7 @@ use netsage_capture::{FlowBatch, Meter, MeterConfig, Mode};
 use super::arm::{self, Arming};
 use super::seen::Seen;
 use super::spool::Spool;
-use super::{enough, package_path, shown, text};
+use super::{UNDO, enough, package_path, shown, text};
 use crate::cli::run::Opened;
 use crate::cli::{Failure, interrupt};
 use crate::pipeline::{OpenSource, interface_health};
@@ -79,7 +79,7 @@ pub(super) fn learn_and_arm(
         )?;
         wire.arm(arming, spool)?
     };
-    eprintln!("armed; going on as `netsage run`");
+    eprintln!("armed; going on as `netsage run`; {UNDO}");
     let source = OpenSource::Metered(Box::new((wire.capture, wire.meter)));
     Ok((opened.with(source), packages))
 }

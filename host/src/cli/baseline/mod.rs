@@ -25,6 +25,10 @@ use spool::Spool;
 
 /// What is trained when nothing is named: one that looks at what flows are, and one that looks at when they come.
 const DEFAULT_METHODS: [&str; 2] = ["iforest", "rhythm"];
+/// False alerts that nobody minds; repeats are grouped, so people see fewer.
+const ALERTS_PER_DAY: f64 = 5.0;
+/// How to undo it.
+const UNDO: &str = "the former detectors stay: `netsage detector rollback NAME` makes that of the same name active again, `netsage detector list` shows the others";
 /// Fewer flows say nothing about what is normal.
 const FEWEST_FLOWS: u64 = 200;
 
@@ -42,10 +46,21 @@ pub(super) struct BaselineArgs {
     /// How long to learn; of a capture file, its beginning [default: 24h, and all of a capture file]
     #[arg(long = "for", value_name = "TIME", help_heading = "Baseline")]
     time: Option<Time>,
-    /// Forget the baseline of this source and begin again
+    /// Begin again; the former baseline of this source is kept beside the new one until the next time
     #[arg(long, help_heading = "Baseline")]
     afresh: bool,
-    /// Quantile of held-out ordinary scores that becomes the threshold [default: of the method, at least 0.999]
+    /// Ordinary flows a day that each detector may alert; a baseline of less than ten minutes does not tell how many a
+    /// day has, and takes the 0.999 quantile of held-out scores
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = ALERTS_PER_DAY,
+        value_parser = parse_alerts,
+        conflicts_with = "threshold_quantile",
+        help_heading = "Baseline"
+    )]
+    alerts_per_day: f64,
+    /// Quantile of held-out ordinary scores that becomes the threshold instead
     #[arg(long, value_name = "QUANTILE", help_heading = "Baseline")]
     threshold_quantile: Option<f64>,
     /// Seed of every random choice of the training
@@ -65,6 +80,7 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
     let arming = Arming {
         methods,
         threshold_quantile: args.threshold_quantile,
+        alerts_per_day: args.alerts_per_day,
         seed: args.seed,
         file,
     };
@@ -116,13 +132,23 @@ fn methods(named: Option<Vec<String>>) -> Result<Vec<Training>, Failure> {
     names
         .iter()
         .map(|name| {
-            Training::by_method(name).ok_or_else(|| {
+            let mut training = Training::by_method(name).ok_or_else(|| {
                 Failure::Usage(format!(
                     "`{name}` is no method of training; `netsage train --help` lists those that there are"
                 ))
-            })
+            })?;
+            // On a network of one's own, what repeats is ordinary because it repeats.
+            if let Training::Iforest(options) = &mut training {
+                options.remove_duplicates = false;
+            }
+            Ok(training)
         })
         .collect()
+}
+
+fn parse_alerts(text: &str) -> Result<f64, String> {
+    let alerts = text.parse().ok().filter(|alerts| (1e-6..=1e9).contains(alerts));
+    alerts.ok_or_else(|| "give alerts per day, 0.000001 to 1,000,000,000".to_owned())
 }
 
 /// Whether so many flows are enough.
@@ -150,7 +176,7 @@ fn tell_usage(packages: &[String], schema: &str) {
         .map(|package| format!("--detector {package}"))
         .collect();
     eprintln!(
-        "arm them with: netsage run --interface IF --schema {schema} {}",
+        "arm them with: netsage run --interface IF --schema {schema} {}\n{UNDO}",
         named.join(" ")
     );
 }

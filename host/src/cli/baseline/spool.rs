@@ -33,13 +33,22 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// An empty one; what was there before is gone.
+    /// An empty one; what was there before lies in a folder of the same name that ends in `.former`, until the next time.
     pub(super) fn anew(folder: &Path, schema: &'static Schema, source: &str) -> anyhow::Result<Self> {
-        match fs::remove_dir_all(folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(anyhow!("cannot empty {}: {error}", folder.display()));
-            }
-            _ => {}
+        let mut former = folder.as_os_str().to_owned();
+        former.push(".former");
+        let former = PathBuf::from(former);
+        let unless_absent = |result: io::Result<()>| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(anyhow!(
+                "cannot move {} to {}: {error}",
+                folder.display(),
+                former.display()
+            )),
+            _ => Ok(()),
+        };
+        if folder.exists() {
+            unless_absent(fs::remove_dir_all(&former))?;
+            unless_absent(fs::rename(folder, &former))?;
         }
         Self::resume(folder, schema, source)
     }
@@ -225,6 +234,8 @@ mod tests {
         }
         let spool = Spool::anew(&folder, &UNSW_NB15, "eth1").unwrap();
         assert_eq!((spool.flows(), spool.learned()), (0, Duration::ZERO));
+        let former = home.path().join("b.former").join(ROWS);
+        assert_eq!(fs::read_to_string(former).unwrap(), format!("{header}1,2,3\n"));
         drop(spool);
         fs::write(folder.join(JOURNAL), "{").unwrap();
         assert!(Spool::resume(&folder, &UNSW_NB15, "eth1").is_err());

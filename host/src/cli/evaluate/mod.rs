@@ -104,9 +104,9 @@ pub(super) fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
         flows_per_day: args.flows_per_day.unwrap_or_else(|| flows_per_day(&labelled)),
     };
     let bundled = if labelled.metered {
-        assets::IFOREST_GENERATED
+        assets::defaults(schema)
     } else {
-        assets::IFOREST_UNSW_NB15
+        assets::table_defaults(schema)
     };
     let runtime = args.detectors.runtime(file)?;
     let detectors = args.detectors.load_into(&runtime, bundled, schema)?;

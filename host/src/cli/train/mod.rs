@@ -49,7 +49,7 @@ pub(super) enum TrainCommand {
     HalfSpaceTrees(half_space_trees::Args),
     /// LSTM autoencoder: flows that a network cannot give back after the last ones of their source are odd
     LstmAutoencoder(lstm_autoencoder::Args),
-    /// Rhythm of visits: hosts that visit another one at regular times, as beacons do, are odd
+    /// Rhythm of visits: hosts that visit another one at regular times, as beacons do, or send it unusually much are odd
     Rhythm(rhythm::Args),
     /// Nearest neighbours: flows unlike any ordinary flow of their protocol, service and state are odd
     ContextKnn(context_knn::Args),

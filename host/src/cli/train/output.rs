@@ -52,7 +52,12 @@ pub(in super::super) fn card_path(artifact: &Path) -> PathBuf {
     artifact.with_extension("card.json")
 }
 
-/// Writes a file; the error names it.
+/// Writes a file, all of it or nothing; the error names it.
 pub(in super::super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    fs::write(path, bytes).map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let staging = path.with_file_name(name);
+    fs::write(&staging, bytes)
+        .and_then(|()| fs::rename(&staging, path))
+        .map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
 }

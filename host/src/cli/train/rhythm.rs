@@ -5,7 +5,7 @@ use netsage_models::rhythm::TrainOptions;
 
 use super::common::CommonArgs;
 
-/// Learns how regular ordinary visits are.
+/// Learns how regular ordinary visits are, and how much they send.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  netsage train rhythm --schema flow-v1 --from week.pcap --out rhythm.wasm\n  netsage run --interface eth0 --schema flow-v1 --detector rhythm.wasm"
