@@ -27,11 +27,13 @@ impl Blame {
 }
 
 impl Scorer {
-    /// For each row the columns that drove its score, at most `limit` of them, the largest first.
+    /// For each row the columns that drove its score, at most `limit` of them, the largest first: by how much the score
+    /// falls when the column has the value that is typical.
     ///
-    /// The surprise of a group is divided among its columns by their parts of the squared distance: to the mean of the
-    /// neighbours, whose value is what is typical, or to the component of a mixture that the row most likely comes
-    /// from. A nominal column is blamed when the neighbours have another code.
+    /// What is typical is found in the group that is most surprised: the mean of the neighbours, or the component of a
+    /// mixture that the row most likely comes from; for a nominal column the code of the nearest neighbour. Where no
+    /// single column makes the score fall, the surprise of each group is divided among its columns by their parts of
+    /// the squared distance.
     ///
     /// # Errors
     /// [`RowError`].
@@ -46,20 +48,42 @@ impl Scorer {
         for (index, row) in values.chunks_exact(self.columns().len()).enumerate() {
             self.take(index, row)?;
             let blames = self.blame();
-            let all: f32 = blames.iter().map(|blame| blame.surprise).sum();
-            let mut order: Vec<usize> = (0..blames.len())
-                .filter(|&column| blames[column].surprise > 0.0)
+            let mut weights = self.falls(index, row, &blames)?;
+            if weights.iter().all(|&weight| weight <= 0.0) {
+                weights = blames.iter().map(|blame| blame.surprise).collect();
+            }
+            let all: f32 = weights.iter().sum();
+            let mut order: Vec<usize> = (0..weights.len())
+                .filter(|&column| weights[column] > 0.0)
                 .collect();
-            order.sort_by(|&a, &b| blames[b].surprise.total_cmp(&blames[a].surprise).then(a.cmp(&b)));
+            order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]).then(a.cmp(&b)));
             order.truncate(limit);
             explanation.push_row(order.into_iter().map(|column| Contribution {
                 column,
                 // Rounded down a little: the shares of a row must not sum to more than 1.
-                weight: blames[column].surprise / all * (1.0 - 1e-5),
+                weight: weights[column] / all * (1.0 - 1e-5),
                 typical: blames[column].typical,
             }));
         }
         Ok(explanation)
+    }
+
+    /// By how much the score falls when one column after the other has its typical value. A column that several groups
+    /// read counts in all of them, and one that goes with others only as far as it alone explains them.
+    fn falls(&mut self, index: usize, row: &[f32], blames: &[Blame]) -> Result<Vec<f32>, RowError> {
+        let score = self.score(index, row)?;
+        let mut variant = row.to_vec();
+        let mut falls = vec![0.0; row.len()];
+        for (column, blame) in blames
+            .iter()
+            .enumerate()
+            .filter(|(_, blame)| blame.surprise > 0.0)
+        {
+            variant[column] = blame.typical;
+            falls[column] = (score - self.score(index, &variant)?).max(0.0);
+            variant[column] = row[column];
+        }
+        Ok(falls)
     }
 
     /// What speaks against each column of the row at hand.

@@ -207,15 +207,21 @@ impl Scorer {
     ) -> Result<(), RowError> {
         self.check_shape(values, rows)?;
         for (index, row) in values.chunks_exact(self.columns.len()).enumerate() {
-            self.take(index, row)?;
-            let mut sum = 0.0;
-            for group in &mut self.groups {
-                let distance = group.distance(&mut self.row);
-                sum += group.surprise.at(distance);
-            }
-            scores.push(sum);
+            scores.push(self.score(index, row)?);
         }
         Ok(())
+    }
+
+    /// The score of a row, which is at position `index` of its block.
+    #[inline(always)]
+    pub(crate) fn score(&mut self, index: usize, row: &[f32]) -> Result<f32, RowError> {
+        self.take(index, row)?;
+        let mut sum = 0.0;
+        for group in &mut self.groups {
+            let distance = group.distance(&mut self.row);
+            sum += group.surprise.at(distance);
+        }
+        Ok(sum)
     }
 
     /// Appends the distances of `rows` rows, row-major, one for each group, to `distances`. Training calls this to
