@@ -47,8 +47,8 @@ impl Scorer {
         let mut explanation = Explanation::default();
         for (index, row) in values.chunks_exact(self.columns().len()).enumerate() {
             self.take(index, row)?;
-            let blames = self.blame();
-            let mut weights = self.falls(index, row, &blames)?;
+            let mut blames = self.blame();
+            let mut weights = self.falls(index, row, &mut blames)?;
             if weights.iter().all(|&weight| weight <= 0.0) {
                 weights = blames.iter().map(|blame| blame.surprise).collect();
             }
@@ -68,19 +68,34 @@ impl Scorer {
         Ok(explanation)
     }
 
-    /// By how much the score falls when one column after the other has its typical value. A column that several groups
-    /// read counts in all of them, and one that goes with others only as far as it alone explains them.
-    fn falls(&mut self, index: usize, row: &[f32], blames: &[Blame]) -> Result<Vec<f32>, RowError> {
+    /// By how much the score falls when one column after the other has a typical value; `blames` then say which. A
+    /// column that several groups read counts in all of them, and one that goes with others only as far as it alone
+    /// explains them.
+    ///
+    /// The neighbours of a row that is far off in a column are themselves the farthest ones in it. So three values are
+    /// tried, and the one with the lowest score counts: that of the neighbours, the mean of training, and that of the
+    /// neighbours which the row has with this mean.
+    fn falls(&mut self, index: usize, row: &[f32], blames: &mut [Blame]) -> Result<Vec<f32>, RowError> {
         let score = self.score(index, row)?;
         let mut variant = row.to_vec();
         let mut falls = vec![0.0; row.len()];
-        for (column, blame) in blames
-            .iter()
-            .enumerate()
-            .filter(|(_, blame)| blame.surprise > 0.0)
-        {
-            variant[column] = blame.typical;
-            falls[column] = (score - self.score(index, &variant)?).max(0.0);
+        for (column, blame) in blames.iter_mut().enumerate() {
+            if blame.surprise <= 0.0 {
+                continue;
+            }
+            let mut candidates = vec![blame.typical];
+            if self.columns()[column].scale != Scale::Nominal {
+                variant[column] = self.original(column, 0.0);
+                self.take(index, &variant)?;
+                candidates.extend([variant[column], self.blame()[column].typical]);
+            }
+            for typical in candidates {
+                variant[column] = typical;
+                let fall = score - self.score(index, &variant)?;
+                if fall > falls[column] {
+                    (falls[column], blame.typical) = (fall, typical);
+                }
+            }
             variant[column] = row[column];
         }
         Ok(falls)
