@@ -39,3 +39,10 @@ impl ContextColumn {
         Self::ALL.into_iter().find(|column| column.name() == name)
     }
 }
+
+/// The value of [`ContextColumn::StartTime`]: seconds from the start of the first flow that was seen to that of this one,
+/// both in nanoseconds since the epoch. Flows come in the order in which they end, so that one may have started before
+/// the first; that is 0.
+pub fn start_seconds(first_ns: i64, start_ns: i64) -> f32 {
+    (start_ns.saturating_sub(first_ns).max(0) as f64 / 1e9) as f32
+}

@@ -20,7 +20,7 @@ pub mod unsw_nb15;
 pub mod value;
 mod vocabulary;
 
-pub use context::ContextColumn;
+pub use context::{ContextColumn, start_seconds};
 pub use flow_v1::FLOW_V1;
 pub use reference::Reference;
 pub use rows::{Identity, Rows};

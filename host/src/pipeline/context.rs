@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use netsage_lifecycle::lineup::FlowKey;
 use netsage_runtime::ContextValues;
-use netsage_schema::Identity;
+use netsage_schema::{Identity, start_seconds};
 
 /// Computes context columns. Addresses are hashed with a key of this process (SipHash), so that a detector
 /// can tell addresses apart and never learns one.
@@ -22,10 +22,8 @@ impl Contexts {
         contexts.clear();
         for identity in identities {
             let first = *self.first_start_ns.get_or_insert(identity.start_ns);
-            // Flows come in the order in which they end, so that one may have started before the first.
-            let seconds = identity.start_ns.saturating_sub(first).max(0) as f64 / 1e9;
             contexts.push(
-                seconds as f32,
+                start_seconds(first, identity.start_ns),
                 self.hash(identity.source),
                 self.hash(identity.destination),
             );

@@ -6,7 +6,7 @@ use flate2::read::MultiGzDecoder;
 use netsage_capture::file::{CaptureReader, FileError};
 use netsage_capture::{FlowBatch, Meter, MeterConfig, Mode};
 use netsage_schema::csv::{CsvError, Reader, Record};
-use netsage_schema::{ContextColumn, Identity, Rows, Schema, UNSW_NB15};
+use netsage_schema::{Identity, Rows, UNSW_NB15};
 use serde::{Deserialize, Serialize};
 
 /// Most rows that are held: with 42 columns of 8 bytes each, 168 MB.
@@ -45,9 +45,11 @@ pub enum DataError {
     /// A detector wants what the schema does not have.
     #[error("the detector wants the column `{0}`, which schema unsw-nb15 does not have")]
     UnknownColumn(String),
-    /// A detector wants what only the host can tell.
-    #[error("the detector wants `{0}`, which only the host can give; it cannot run in the Lab")]
-    NeedsHost(String),
+    /// A detector wants to know where or when flows were, and the file does not say.
+    #[error(
+        "the detector wants `{0}`, which this file does not tell; choose a capture, or a CSV with addresses and times"
+    )]
+    NoContext(String),
 }
 
 fn first(note: &Option<String>) -> String {
@@ -257,33 +259,6 @@ impl Dataset {
             .map(|identity| (identity.end_ns / 1_000_000) as f64)
             .collect()
     }
-
-    /// The values at `columns` of the rows from `start` on, at most `count`, as a detector gets them.
-    pub fn project(&self, columns: &[usize], start: usize, count: usize) -> Vec<f32> {
-        let end = start.saturating_add(count).min(self.rows.len());
-        let mut values = Vec::with_capacity(columns.len() * end.saturating_sub(start));
-        for row in start..end {
-            let row = self.rows.row(row);
-            // The same rounding as on the host: to the nearest f32.
-            values.extend(columns.iter().map(|&column| row[column] as f32));
-        }
-        values
-    }
-}
-
-/// The positions of columns in a schema, by name.
-///
-/// # Errors
-/// When a name is not of the schema, or names something that only the host knows.
-pub fn positions(schema: &Schema, names: &[String]) -> Result<Vec<usize>, DataError> {
-    names
-        .iter()
-        .map(|name| match schema.index_of(name) {
-            Some(position) => Ok(position),
-            None if ContextColumn::by_name(name).is_some() => Err(DataError::NeedsHost(name.clone())),
-            None => Err(DataError::UnknownColumn(name.clone())),
-        })
-        .collect()
 }
 
 /// Bytes looked at to tell a text from something else.
@@ -307,17 +282,17 @@ fn is_capture(start: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::io::Write;
 
-    fn csv(rows: &[&str]) -> Vec<u8> {
+    pub(crate) fn csv(rows: &[&str]) -> Vec<u8> {
         let names: Vec<_> = UNSW_NB15.columns.iter().map(|column| column.name).collect();
         let header = format!("id,{},attack_cat,label", names.join(","));
         [&[header.as_str()], rows].concat().join("\n").into_bytes()
     }
 
-    fn row(id: &str, duration: &str, category: &str, label: &str) -> String {
+    pub(crate) fn row(id: &str, duration: &str, category: &str, label: &str) -> String {
         let values: Vec<_> = UNSW_NB15
             .columns
             .iter()
@@ -353,10 +328,6 @@ mod tests {
             assert_eq!(data.skipped, 1);
             assert_eq!(data.category_names, ["Normal", "DoS"]);
             assert!(data.notes[0].contains("line 3"), "{:?}", data.notes);
-            let columns = positions(&UNSW_NB15, &["dur".into(), "proto".into()]).unwrap();
-            assert_eq!(data.project(&columns, 0, 9), [0.1f32, 1.0, 9.5, 1.0]);
-            assert_eq!(data.project(&columns, 1, 1), [9.5f32, 1.0]);
-            assert!(data.project(&columns, 7, 1).is_empty());
         }
     }
 
@@ -373,12 +344,5 @@ mod tests {
         check(b"a,b,c\n1,2,3\n", "line 1");
         check(&csv(&[]), "no flow");
         check(&[0xd4, 0xc3, 0xb2, 0xa1, 2, 0], "");
-    }
-
-    #[test]
-    fn refuses_columns_that_it_cannot_give() {
-        let error = |name: &str| positions(&UNSW_NB15, &[name.to_owned()]).unwrap_err().to_string();
-        assert!(error("context.source").contains("only the host"));
-        assert!(error("durr").contains("does not have"));
     }
 }

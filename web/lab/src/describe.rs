@@ -4,6 +4,7 @@ use netsage_api_types::Contribution;
 use netsage_schema::{Column, UNSW_NB15};
 use serde::{Deserialize, Serialize};
 
+use crate::columns::{self, Chosen};
 use crate::dataset::{Dataset, UNKNOWN};
 
 /// One row for people.
@@ -74,11 +75,10 @@ fn endpoint(address: std::net::IpAddr, port: u16) -> String {
     std::net::SocketAddr::new(address, port).to_string()
 }
 
-/// The explanation of one row. `chosen` are the positions in the schema of the detector's columns;
-/// `columns` are positions in `chosen`.
+/// The explanation of one row. `columns` are positions in `chosen`. What a context column holds says nothing to people.
 pub fn contributions(
     data: &Dataset,
-    chosen: &[usize],
+    chosen: &Chosen,
     row: usize,
     columns: &[u32],
     weights: &[f32],
@@ -91,7 +91,18 @@ pub fn contributions(
     let entries = columns.iter().zip(weights).zip(typical);
     entries
         .filter_map(|((&column, &weight), &typical)| {
-            let position = *chosen.get(usize::try_from(column).ok()?)?;
+            let position = match chosen.get(usize::try_from(column).ok()?)? {
+                columns::Column::Feature(position) => position,
+                columns::Column::Context(context) => {
+                    return Some(Contribution {
+                        column: context.name().to_owned(),
+                        unit: String::new(),
+                        weight,
+                        value: String::new(),
+                        typical: String::new(),
+                    });
+                }
+            };
             let column = &UNSW_NB15.columns[position];
             Some(Contribution {
                 column: column.name.to_owned(),
@@ -149,6 +160,6 @@ mod tests {
     fn leaves_out_what_does_not_exist() {
         let data = Dataset::empty("csv");
         assert!(rows(&data, &[0, 7]).is_empty());
-        assert!(contributions(&data, &[0], 0, &[0], &[1.0], &[1.0]).is_empty());
+        assert!(contributions(&data, &Chosen::default(), 0, &[0], &[1.0], &[1.0]).is_empty());
     }
 }

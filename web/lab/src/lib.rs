@@ -15,6 +15,7 @@
 use netsage_schema::UNSW_NB15;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+pub mod columns;
 pub mod dataset;
 pub mod describe;
 pub mod flows;
@@ -54,8 +55,7 @@ pub fn flows_csv(capture: &[u8], schema: &str, flow_memory: u32) -> Result<Vec<u
 #[wasm_bindgen]
 pub struct Lab {
     data: dataset::Dataset,
-    /// Positions in the schema, in the order in which the detector wants them.
-    columns: Vec<usize>,
+    columns: columns::Chosen,
 }
 
 #[wasm_bindgen]
@@ -68,7 +68,7 @@ impl Lab {
         let data = dataset::Dataset::read(bytes).map_err(|error| error.to_string())?;
         Ok(Self {
             data,
-            columns: Vec::new(),
+            columns: columns::Chosen::default(),
         })
     }
 
@@ -76,7 +76,7 @@ impl Lab {
     pub fn sample(flows: u32, seed: u32) -> Lab {
         Self {
             data: sample::generate(flows, u64::from(seed)),
-            columns: Vec::new(),
+            columns: columns::Chosen::default(),
         }
     }
 
@@ -93,15 +93,16 @@ impl Lab {
     /// Chooses the columns of a detector, by name.
     ///
     /// # Errors
-    /// A sentence when it wants a column that the schema does not have, or one that only the host can give.
+    /// A sentence when it wants a column that the schema does not have, or one that the file does not tell.
     pub fn choose(&mut self, columns: Vec<String>) -> Result<(), String> {
-        self.columns = dataset::positions(&UNSW_NB15, &columns).map_err(|error| error.to_string())?;
+        let chosen = columns::Chosen::of(&self.data, &UNSW_NB15, &columns);
+        self.columns = chosen.map_err(|error| error.to_string())?;
         Ok(())
     }
 
     /// The chosen columns of the rows from `start` on, at most `count`, row-major.
     pub fn block(&self, start: usize, count: usize) -> Vec<f32> {
-        self.data.project(&self.columns, start, count)
+        self.columns.project(&self.data, start, count)
     }
 
     /// 0 ordinary, 1 attack, 255 unknown; empty when no row has a label.
