@@ -47,7 +47,9 @@ const SUBJECTS: [Subject; 3] = [
         title: "Generated traffic, flow-v1",
         page: "detection-flow-v1.html",
         schema: Some("flow-v1"),
-        data: "Traffic of `netsage synth`, with another seed than that of the training.",
+        data: "Traffic of `netsage synth`, with another seed than that of the training. `rhythm` judges visits and not \
+               flows, and learned from a day that is less busy than this half hour: the count of attacks and false alerts \
+               of a day in [its page](detectors/rhythm.md) says what it does.",
     },
     Subject {
         suffix: "-generated",
