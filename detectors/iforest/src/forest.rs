@@ -278,7 +278,7 @@ impl Forest {
                 changed[column] = row[column];
             }
         }
-        self.trees.add_path_lengths(&lanes, &mut totals);
+        self.trees.add_variant_lengths(&lanes, &mut totals);
         let mut lengths = totals
             .iter()
             .flatten()

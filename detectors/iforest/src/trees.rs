@@ -228,6 +228,52 @@ impl Trees {
         }
     }
 
+    /// The same for one row and its variants: first the row itself, then the row with another value in the first column,
+    /// in the second, and so on. A path meets few of the columns, and a variant leaves it where its column first leads
+    /// elsewhere, so that hardly anything is descended twice.
+    pub(crate) fn add_variant_lengths<const WIDTH: usize>(
+        &self,
+        groups: &[Lanes<WIDTH>],
+        totals: &mut [[f64; LANES]],
+    ) {
+        if self.are_extended() {
+            return self.add_path_lengths(groups, totals);
+        }
+        let (variants, totals) = (groups.as_flattened(), totals.as_flattened_mut());
+        let Some(row) = variants.first() else { return };
+        let mut elsewhere: Vec<Option<f64>> = vec![None; totals.len()];
+        for &root in &self.roots {
+            elsewhere.fill(None);
+            let mut at = root;
+            while !self.nodes[at as usize].is_leaf() {
+                let node = self.nodes[at as usize];
+                let column = node.column() % WIDTH;
+                at = node.child_for(row[column]);
+                if let (Some(variant), Some(length @ None)) =
+                    (variants.get(column + 1), elsewhere.get_mut(column + 1))
+                {
+                    let other = node.child_for(variant[column]);
+                    if other != at {
+                        *length = Some(self.length_from(other, variant));
+                    }
+                }
+            }
+            let own = f64::from(self.path_lengths[at as usize]);
+            for (total, length) in totals.iter_mut().zip(&elsewhere) {
+                *total += length.unwrap_or(own);
+            }
+        }
+    }
+
+    /// The path length of the leaf where a row ends that has come to the node `at`.
+    fn length_from<const WIDTH: usize>(&self, mut at: u32, row: &[f32; WIDTH]) -> f64 {
+        while !self.nodes[at as usize].is_leaf() {
+            let node = self.nodes[at as usize];
+            at = node.child_for(row[node.column() % WIDTH]);
+        }
+        f64::from(self.path_lengths[at as usize])
+    }
+
     /// The sum of a row's path lengths, added in the order of the trees, as [`Trees::add_path_lengths`] does.
     pub(crate) fn path_length_of<const WIDTH: usize>(&self, row: &[f32; WIDTH]) -> f64 {
         if self.are_extended() {
