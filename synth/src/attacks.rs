@@ -37,14 +37,22 @@ type Step = fn(&Attack, now_ns: i64, left: u32, stage: &mut Stage<'_>);
 
 impl Actor for Attack {
     fn act(&mut self, now_ns: i64, stage: &mut Stage<'_>) -> Option<i64> {
-        let left = self.count.saturating_sub(self.done);
-        if left == 0 || now_ns > stage.last_start_ns {
+        let before = self.done;
+        while self.done < self.count {
+            (self.step)(self, now_ns, self.count - self.done, stage);
+            let started = u32::try_from(stage.started()).unwrap_or(u32::MAX);
+            self.done = before.saturating_add(started.max(1));
+            // Intervals that were drawn long must not cost conversations: those left over come at the last moment.
+            if now_ns < stage.last_start_ns {
+                break;
+            }
+        }
+        if self.done >= self.count {
             return None;
         }
-        (self.step)(self, now_ns, left, stage);
-        self.done += u32::try_from(stage.started()).unwrap_or(left).max(1);
         let jitter = waiting(stage.random, self.interval_ns / 5 + 1);
-        Some(now_ns + self.interval_ns * 9 / 10 + jitter / 2)
+        let next_ns = now_ns + self.interval_ns * 9 / 10 + jitter / 2;
+        Some(next_ns.min(stage.last_start_ns))
     }
 }
 

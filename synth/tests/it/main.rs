@@ -267,7 +267,7 @@ fn wrong_labels_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn any_configuration_is_generated(
         flows in 0..800u32,
