@@ -11,7 +11,7 @@ pub(crate) const LANES: usize = 8;
 pub(crate) type Lanes<const WIDTH: usize> = [[f32; WIDTH]; LANES];
 
 /// Steps after which it is looked whether all lanes have arrived.
-const STEPS_AT_ONCE: u32 = 4;
+const STEPS_AT_ONCE: u32 = 3;
 
 /// Deepest tree that is accepted. Training limits the height to 20 unless told otherwise.
 const MAX_HEIGHT: u32 = 64;
@@ -201,14 +201,20 @@ impl Trees {
             }
             return;
         }
+        let order = self.likeness_order(groups.as_flattened());
+        let mut alike = groups.to_vec();
+        for (row, &from) in alike.as_flattened_mut().iter_mut().zip(&order) {
+            *row = groups.as_flattened()[from];
+        }
         let nodes = self.nodes.as_slice();
         for (&root, &height) in self.roots.iter().zip(&self.heights) {
-            for (group, totals) in groups.iter().zip(&mut *totals) {
+            for (group, places) in alike.iter().zip(order.as_chunks::<LANES>().0) {
                 let mut at = [root; LANES];
                 let mut steps = 0;
                 while steps < height {
-                    let before = at;
+                    let mut before = at;
                     for _ in 0..STEPS_AT_ONCE {
+                        before = at;
                         for (at, row) in at.iter_mut().zip(group) {
                             let node = nodes[*at as usize];
                             // WIDTH is a power of two above every column: the remainder changes nothing.
@@ -216,16 +222,28 @@ impl Trees {
                         }
                     }
                     steps += STEPS_AT_ONCE;
-                    // A leaf leads to itself: where nothing has moved, all have arrived.
+                    // A leaf leads to itself: where the last step has moved nothing, all have arrived.
                     if at == before {
                         break;
                     }
                 }
-                for (total, leaf) in totals.iter_mut().zip(at) {
-                    *total += f64::from(self.path_lengths[leaf as usize]);
+                for (&place, leaf) in places.iter().zip(at) {
+                    totals.as_flattened_mut()[place] += f64::from(self.path_lengths[leaf as usize]);
                 }
             }
         }
+    }
+
+    /// The places of rows, those next to each other that end together in the first two trees. They take much the same
+    /// paths in the others too, so that few lanes wait for one that has further to go.
+    fn likeness_order<const WIDTH: usize>(&self, rows: &[[f32; WIDTH]]) -> Vec<usize> {
+        let leaves = |row| {
+            let mut trees = self.roots.iter().map(|&root| self.leaf_from(root, row));
+            (trees.next(), trees.next())
+        };
+        let mut order: Vec<_> = rows.iter().map(leaves).zip(0..).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, place)| place).collect()
     }
 
     /// The same for one row and its variants: first the row itself, then the row with another value in the first column,
@@ -254,7 +272,8 @@ impl Trees {
                 {
                     let other = node.child_for(variant[column]);
                     if other != at {
-                        *length = Some(self.length_from(other, variant));
+                        let leaf = self.leaf_from(other, variant);
+                        *length = Some(f64::from(self.path_lengths[leaf as usize]));
                     }
                 }
             }
@@ -265,13 +284,13 @@ impl Trees {
         }
     }
 
-    /// The path length of the leaf where a row ends that has come to the node `at`.
-    fn length_from<const WIDTH: usize>(&self, mut at: u32, row: &[f32; WIDTH]) -> f64 {
+    /// The leaf where a row ends that has come to the node `at`.
+    fn leaf_from<const WIDTH: usize>(&self, mut at: u32, row: &[f32; WIDTH]) -> u32 {
         while !self.nodes[at as usize].is_leaf() {
             let node = self.nodes[at as usize];
             at = node.child_for(row[node.column() % WIDTH]);
         }
-        f64::from(self.path_lengths[at as usize])
+        at
     }
 
     /// The sum of a row's path lengths, added in the order of the trees, as [`Trees::add_path_lengths`] does.
