@@ -131,16 +131,13 @@ fn figures(card: &ModelCard) -> String {
         .collect();
     let mut text = String::from("| figure |");
     for &at in &used {
-        let _ = write!(text, " {} |", conditions[at].0);
+        text += &format!(" {} |", conditions[at].0);
     }
-    let _ = writeln!(text, "\n|---|{}", "---|".repeat(used.len()));
+    text += &format!("\n|---|{}\n", "---|".repeat(used.len()));
     for (name, values) in rows {
-        let _ = write!(text, "| {name} |");
+        text += &format!("| {name} |");
         for &at in &used {
-            let _ = match values[at] {
-                Some(value) => write!(text, " {value:.4} |"),
-                None => write!(text, " |"),
-            };
+            text += &values[at].map_or_else(|| " |".to_owned(), |value| format!(" {value:.4} |"));
         }
         text.push('\n');
     }

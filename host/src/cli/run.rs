@@ -250,7 +250,10 @@ async fn tell_flows_per_day(lifecycle: Arc<Lifecycle>, store: Arc<dyn Store>) {
             Ok(Some(flows)) => {
                 let lifecycle = Arc::clone(&lifecycle);
                 // It waits for whoever moves a package just now.
-                let _ = tokio::task::spawn_blocking(move || lifecycle.know_flows_per_day(flows)).await;
+                let told = tokio::task::spawn_blocking(move || lifecycle.know_flows_per_day(flows)).await;
+                if let Err(error) = told {
+                    tracing::warn!(%error, "thresholds by alerts a day do not know how many flows a day has");
+                }
             }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the store does not say how many flows a day has"),

@@ -89,6 +89,10 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
+/// Points of a line that lie closer than this, in pixels, cannot be told apart: a curve over tens of thousands of rows
+/// would make the page megabytes long.
+const CLOSE: f64 = 0.8;
+
 impl Chart {
     /// Axes and grid. Lengths are in the units of the picture, which the page scales.
     pub(super) fn new(x: Axis, y: Axis, width: f64, height: f64) -> Self {
@@ -158,7 +162,8 @@ impl Chart {
         let mut kept: Vec<(f64, f64)> = Vec::new();
         for (x, y) in points {
             let point = self.at(x, y);
-            let near = |last: &(f64, f64)| (last.0 - point.0).abs() < 0.3 && (last.1 - point.1).abs() < 0.3;
+            let near =
+                |last: &(f64, f64)| (last.0 - point.0).abs() < CLOSE && (last.1 - point.1).abs() < CLOSE;
             if kept.last().is_some_and(near) {
                 continue;
             }

@@ -7,7 +7,6 @@ mod baselines;
 mod fused;
 mod models;
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -202,9 +201,9 @@ fn command_line() -> String {
         let argument = argument.to_string_lossy();
         let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:,@%+".contains(character);
         if !argument.is_empty() && argument.chars().all(plain) {
-            let _ = write!(text, " {argument}");
+            text += &format!(" {argument}");
         } else {
-            let _ = write!(text, " '{}'", argument.replace('\'', r"'\''"));
+            text += &format!(" '{}'", argument.replace('\'', r"'\''"));
         }
     }
     text
