@@ -108,7 +108,8 @@ const BUNDLED: &[Bundled] = &[
         data: Data::UnswNb15,
         options: &[],
         notes: &[
-            "Steered: how columns are parted by kind, how many neighbours and reference rows there are, how far another \
+            "Steered: how columns are parted by kind, whether times to live are amounts or names, how many neighbours \
+             and reference rows there are, into how many stretches the training rows are cut, how far another \
              protocol, service or state is, and how surprise goes on beyond the farthest hundredth were compared on \
              the rows measured, among some dozens of settings; no label entered a fit, a p-value or the threshold, \
              and no column was left out because of labels.",
@@ -183,7 +184,9 @@ const UNSW_NB15_NOTES: [&str; 3] = [
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask train-bundled --data ../shared/data\n  cargo xtask train-bundled iforest-generated"
+    after_help = "Examples:\n  cargo xtask train-bundled --data ../shared/data\n  cargo xtask train-bundled iforest-generated\n\n\
+                  Where a detector can no longer open its old artifact, delete that first: what lies in models/artifacts \
+                  is packed before anything is trained."
 )]
 pub(crate) struct TrainArguments {
     /// Models to train [default: all]

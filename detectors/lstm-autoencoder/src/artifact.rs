@@ -7,7 +7,7 @@
 use crate::maths::ln;
 
 /// Version of the format, as it stands in the property `netsage.format`; another layout gets another number.
-pub const FORMAT: &str = "lstm-autoencoder/1";
+pub const FORMAT: &str = "lstm-autoencoder/2";
 
 /// Most flows of a window: the one that is scored and those of the same source before it.
 pub const WINDOW: usize = 8;
@@ -23,6 +23,10 @@ pub(crate) const MOST_CODES: usize = 4096;
 
 /// A scaled number is cut off at this on either side: beyond, more says nothing new.
 pub const SCALED_LIMIT: f32 = 10.0;
+/// The score of a row without any error. About half of all ordinary rows are reconstructed better than by this: how much
+/// better says nothing of them, and to tell it would take more digits than an `f32` has, so that no two ways of adding
+/// would agree.
+pub const SCORE_FLOOR: f32 = 0.25;
 /// Values are cut off at this before their logarithm is taken, so that no product overflows.
 pub const VALUE_LIMIT: f32 = 1e15;
 

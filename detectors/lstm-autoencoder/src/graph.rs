@@ -4,7 +4,7 @@ use netsage_onnx_format::proto::{AttributeProto, attribute_type};
 use netsage_onnx_format::{Activation, Dim, Gemm, GraphBuilder, Lstm, Value};
 
 use crate::artifact::{
-    Encoding, FORMAT, InputColumn, Layer, Memory, Model, SCALED_LIMIT, VALUE_LIMIT, WINDOW,
+    Encoding, FORMAT, InputColumn, Layer, Memory, Model, SCALED_LIMIT, SCORE_FLOOR, VALUE_LIMIT, WINDOW,
 };
 
 /// Number of `TensorProto.INT64`, the type that [`Model::encode`] casts codes to.
@@ -62,7 +62,9 @@ impl Model {
         let weights = graph.floats("score_weights", &[self.features()], &self.score_weights);
         let weighted = graph.mul(&squared, &weights);
         let sum = graph.reduce_sum(&weighted, &[1], false);
-        let score = graph.sqrt(&sum);
+        let floor = graph.floats("squared_floor", &[], &[SCORE_FLOOR * SCORE_FLOOR]);
+        let raised = graph.add(&sum, &floor);
+        let score = graph.sqrt(&raised);
         graph.output("score", &score, &[batch]);
         graph.output(
             "reconstruction",

@@ -1,6 +1,6 @@
 //! The network, ready to run: from raw rows to reconstructions, block by block.
 
-use crate::artifact::{Encoding, Memory, Model, SCALED_LIMIT, VALUE_LIMIT, WINDOW, place_of};
+use crate::artifact::{Encoding, Memory, Model, SCALED_LIMIT, SCORE_FLOOR, VALUE_LIMIT, WINDOW, place_of};
 use crate::histories::{Histories, Window};
 use crate::maths::{exp, ln, sigmoid, tanh};
 use crate::product::{LANES, Weights, pad, padded};
@@ -271,7 +271,7 @@ impl Network {
         }
     }
 
-    /// The weighted error of a reconstruction: the square root of the sum of the weighted squares.
+    /// The weighted error of a reconstruction: the square root of the sum of the weighted squares and of the floor's.
     pub(crate) fn score(&self, numbers: &[f32], reconstructed: &[f32]) -> f32 {
         let mut sums = [0.0; LANES];
         let parts = numbers.chunks_exact(LANES).zip(reconstructed.chunks_exact(LANES));
@@ -281,7 +281,7 @@ impl Network {
                 *sum += weights[lane] * (error * error);
             }
         }
-        sums.iter().sum::<f32>().sqrt()
+        (sums.iter().sum::<f32>() + SCORE_FLOOR * SCORE_FLOOR).sqrt()
     }
 
     /// For each column its part of the squared score and the value that the reconstruction stands for.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::artifact::{Encoding, InputColumn, Layer, Memory, Model, WINDOW};
+use crate::artifact::{Encoding, InputColumn, Layer, Memory, Model, SCORE_FLOOR, WINDOW};
 use crate::maths::{sigmoid, tanh};
 use crate::{ArtifactError, Autoencoder, RowError};
 
@@ -138,10 +138,8 @@ fn defined(model: &Model, window: &[[f32; 4]]) -> f32 {
     }
     let output = dense(&model.output, &decoder.0);
     let errors = input.iter().zip(&output).zip(&model.score_weights);
-    errors
-        .map(|((a, b), weight)| weight * (a - b) * (a - b))
-        .sum::<f32>()
-        .sqrt()
+    let sum: f32 = errors.map(|((a, b), weight)| weight * (a - b) * (a - b)).sum();
+    (sum + SCORE_FLOOR * SCORE_FLOOR).sqrt()
 }
 
 #[test]

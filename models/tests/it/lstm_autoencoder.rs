@@ -289,19 +289,9 @@ fn agrees(artifact: &[u8], rows: &Rows, sources: &[f32]) {
     assert_eq!(expected.len(), found.len());
     let differences = expected.iter().zip(&found);
     let relative = differences.map(|(expected, found)| (f64::from(*found) - expected).abs() / expected);
-    let mut relative: Vec<f64> = relative.collect();
-    relative.sort_by(f64::total_cmp);
-    let beyond = relative.iter().filter(|&&difference| difference > 1e-5).count();
-    let largest = relative[relative.len() - 1];
-    println!(
-        "{} rows, {beyond} beyond 1e-5, largest relative difference {largest:.2e}",
-        found.len()
-    );
-    // Rows that are reconstructed nearly perfectly have scores of a few rounding errors of f32: either side has its own.
-    assert!(
-        500 * beyond <= relative.len() && largest < 5e-5,
-        "{beyond} beyond 1e-5, {largest:e}"
-    );
+    let largest = relative.fold(0.0, f64::max);
+    println!("{} rows, largest relative difference {largest:.2e}", found.len());
+    assert!(largest <= 1e-5, "{largest:e}");
 }
 
 #[test]
