@@ -49,9 +49,17 @@ pub enum Scale {
         /// Their standard deviation, above 0.
         deviation: f32,
     },
+    /// A number that names something, part of the context: only whether two are equal counts. Its whole part, 0 to
+    /// 65,535; what lies outside counts as the nearest of these.
+    Name,
 }
 
 impl Scale {
+    /// Whether the column is part of the context.
+    pub fn is_nominal(self) -> bool {
+        matches!(self, Self::Nominal | Self::Name)
+    }
+
     /// Where a value lies on the scale of logarithms: `log2(1 + steps * value)`.
     #[inline(always)]
     pub fn logarithm(value: f32, steps: f32) -> f32 {

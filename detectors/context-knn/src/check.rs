@@ -3,8 +3,8 @@
 use crate::artifact::{ArtifactError, Method, Model, Scale};
 use crate::mixture::triangle;
 
-/// Most nominal columns: a context is compared as a set of bits.
-pub(crate) const MAX_NOMINALS: usize = 4;
+/// Most nominal columns: where two contexts differ is a set of bits in a `u8`, and so is the number of such sets.
+pub(crate) const MAX_NOMINALS: usize = 7;
 /// Most numbers of all points together, the filling of leaves included: 64 MiB.
 const MAX_CELLS: usize = 1 << 24;
 
@@ -21,7 +21,7 @@ pub(crate) fn check(model: &Model) -> Result<(), ArtifactError> {
     let nominals = model
         .columns
         .iter()
-        .filter(|column| column.scale == Scale::Nominal)
+        .filter(|column| column.scale.is_nominal())
         .count();
     if nominals > MAX_NOMINALS {
         return Err(content(format!(
@@ -61,7 +61,7 @@ pub(crate) fn check(model: &Model) -> Result<(), ArtifactError> {
         let defect = |text: &str| content(format!("group {}: {text}", group.name));
         let is_number = |&column: &u16| {
             let column = model.columns.get(usize::from(column));
-            column.is_some_and(|column| column.scale != Scale::Nominal)
+            column.is_some_and(|column| !column.scale.is_nominal())
         };
         if group.columns.len() > 64 || !group.columns.iter().all(is_number) {
             return Err(defect("its columns are more than 64, unknown or nominal"));

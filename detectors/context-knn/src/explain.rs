@@ -84,7 +84,7 @@ impl Scorer {
                 continue;
             }
             let mut candidates = vec![blame.typical];
-            if self.columns()[column].scale != Scale::Nominal {
+            if !self.columns()[column].scale.is_nominal() {
                 variant[column] = self.original(column, 0.0);
                 self.take(index, &variant)?;
                 candidates.extend([variant[column], self.blame()[column].typical]);
@@ -212,7 +212,7 @@ impl Scorer {
     /// The value in the unit of the column that lies so many standard deviations from the mean.
     fn original(&self, column: usize, deviations: f32) -> f32 {
         match self.columns()[column].scale {
-            Scale::Nominal => 0.0,
+            Scale::Nominal | Scale::Name => 0.0,
             Scale::Number {
                 steps,
                 centre,

@@ -96,7 +96,7 @@ impl Scorer {
     /// [`ArtifactError::Content`] when the model cannot be.
     pub fn new(model: &Model) -> Result<Self, ArtifactError> {
         check(model)?;
-        let is_nominal = |column: &InputColumn| column.scale == Scale::Nominal;
+        let is_nominal = |column: &InputColumn| column.scale.is_nominal();
         let nominals = (0..model.columns.len())
             .filter(|&column| is_nominal(&model.columns[column]))
             .collect();
@@ -275,6 +275,8 @@ impl Scorer {
                 Scale::Nominal if (0.0..=65_535.0).contains(&value) && value.fract() == 0.0 => {
                     row.codes.push(value as u16);
                 }
+                // The conversion saturates, and makes 0 of what is no number.
+                Scale::Name => row.codes.push(value as u16),
                 Scale::Nominal => {
                     return Err(RowError::Code {
                         row: index,

@@ -102,6 +102,18 @@ fn score(model: &Model, rows: &[[f32; 3]]) -> Vec<f32> {
 }
 
 #[test]
+fn of_a_name_only_equality_counts() {
+    let mut model = model();
+    model.columns[1].scale = Scale::Name;
+    let names = [0.0, 2.0, 3.0, 60_000.0, 1e9, -1.0, f32::NAN];
+    let scores = score(&model, &names.map(|name| [1.0, name, 1_000.0]));
+    // The last two count as 0, which is known.
+    assert_eq!(scores[5..], [scores[0]; 2]);
+    assert!(scores[0] < scores[1], "{scores:?}");
+    assert_eq!(scores[1..5], [scores[1]; 4]);
+}
+
+#[test]
 fn the_farther_the_higher_without_an_end() {
     let rows: Vec<[f32; 3]> = (0..30)
         .map(|step| [1.0, 0.0, 1_000.0 * 2f32.powi(step)])

@@ -48,7 +48,7 @@ const BY_KIND: GroupMethod = GroupMethod::Neighbours {
 /// What kinds of columns there are: what one quantity says in several ways belongs together. Of three such ways to part
 /// the columns this one did best on labelled rows of UNSW-NB15.
 #[rustfmt::skip]
-const KINDS: [(&str, &[&str]); 11] = [
+const KINDS: [(&str, &[&str]); 10] = [
     ("volume", &[
         "spkts", "dpkts", "sbytes", "dbytes", "sloss", "dloss",
         "src_packets", "dst_packets", "src_bytes", "dst_bytes", "src_payload", "dst_payload",
@@ -87,13 +87,19 @@ const KINDS: [(&str, &[&str]); 11] = [
         "service_flows", "service_sources", "service_destinations", "service_failed",
         "pair_flows", "pair_ports", "pair_failed",
     ]),
-    ("time to live", &["sttl", "dttl", "ct_state_ttl"]),
 ];
+
+/// Numbers that name something: a time to live tells systems and their distance apart, and `ct_state_ttl` is a code for
+/// ranges of both. 62 is no nearer to 60 than to 254, so that only equality counts, as with protocol, service and state.
+/// A group that asks for them has them as numbers all the same.
+pub const NAMES: [&str; 3] = ["sttl", "dttl", "ct_state_ttl"];
 
 /// A group of each kind of columns; columns of no known kind form one more, `other`.
 pub fn by_kind(schema: &Schema) -> Vec<GroupOptions> {
-    let is_read =
-        |column: &&Column| column.vocabulary().is_none() && !SEQUENCE_NUMBERS.contains(&column.name);
+    let is_read = |column: &&Column| {
+        let name = &column.name;
+        column.vocabulary().is_none() && !NAMES.contains(name) && !SEQUENCE_NUMBERS.contains(name)
+    };
     let kind_of = |column: &Column| {
         let kind = KINDS.iter().find(|(_, names)| names.contains(&column.name));
         kind.map_or("other", |(kind, _)| kind)
@@ -169,11 +175,11 @@ mod tests {
             let others = SEQUENCE_NUMBERS
                 .iter()
                 .filter(|name| schema.index_of(name).is_some());
-            let nominal = schema
+            let context = schema
                 .columns
                 .iter()
-                .filter(|column| column.vocabulary().is_some());
-            assert_eq!(grouped + others.count() + nominal.count(), schema.width());
+                .filter(|column| column.vocabulary().is_some() || NAMES.contains(&column.name));
+            assert_eq!(grouped + others.count() + context.count(), schema.width());
         }
         let known = |name: &String| UNSW_NB15.index_of(name).is_some();
         assert!(compact().iter().all(|group| group.columns.iter().all(known)));

@@ -1,7 +1,7 @@
 //! Training nearest neighbours per group of columns: scales, reference points, mixtures, and what distances mean.
 //!
 //! What a distance means is found out as the model will be used, on rows of other hosts than it learned from: datasets
-//! lie in the order of collection, so the fitted rows are cut into a few stretches, and each stretch is measured
+//! lie in the order of collection, so the fitted rows are cut into stretches, and each stretch is measured
 //! against reference rows of the others. Groups whose distances differ from host to host so weigh less. The threshold
 //! and the calibration of the card come from held-out rows that are drawn at random and take no part in any of this.
 
@@ -17,7 +17,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-pub use groups::{GroupMethod, GroupOptions, by_kind, compact};
+pub use groups::{GroupMethod, GroupOptions, NAMES, by_kind, compact};
 use table::Table;
 
 use crate::preparation::{Common, TrainError, Trained, gather};
@@ -50,7 +50,7 @@ impl Default for TrainOptions {
             context_weight: 4.25,
             resolution: 32.0,
             floor: 1.0,
-            stretches: 4,
+            stretches: 16,
             common: Common::default(),
         }
     }
@@ -159,7 +159,9 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
             .iter()
             .any(|group| group.columns.iter().any(|column| column == name))
     };
-    let is_used = |column: &Column| column.vocabulary().is_some() || is_grouped(column.name);
+    let is_name = |column: &Column| NAMES.contains(&column.name) && !is_grouped(column.name);
+    let is_used =
+        |column: &Column| column.vocabulary().is_some() || is_name(column) || is_grouped(column.name);
     let mut selected = common.columns(schema)?;
     selected.retain(|&index| is_used(&schema.columns[index]));
     let mut random = ChaCha8Rng::seed_from_u64(common.seed);
@@ -168,7 +170,7 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
     fitted.sort_unstable();
     let columns: Vec<&Column> = selected.iter().map(|&index| &schema.columns[index]).collect();
     let values = gather(rows, &fitted, &selected)?;
-    let table = Table::new(&columns, &values);
+    let table = Table::new(&columns, &values, is_name);
     let values: Vec<f32> = values.iter().copied().collect();
 
     let mut steps = Steps {

@@ -28,18 +28,29 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Fits the scales of `schema_columns` to the rows of `values`.
-    pub(crate) fn new(schema_columns: &[&Column], values: &Array2<f32>) -> Self {
+    /// Fits the scales of `schema_columns` to the rows of `values`; those that `is_name` and those with a vocabulary have
+    /// none.
+    pub(crate) fn new(
+        schema_columns: &[&Column],
+        values: &Array2<f32>,
+        is_name: impl Fn(&Column) -> bool,
+    ) -> Self {
         let columns: Vec<InputColumn> = schema_columns
             .iter()
             .zip(values.columns())
             .map(|(column, values)| InputColumn {
                 name: column.name.to_owned(),
-                scale: scale(column, values.iter().copied()),
+                scale: if column.vocabulary().is_some() {
+                    Scale::Nominal
+                } else if is_name(column) {
+                    Scale::Name
+                } else {
+                    scale(column, values.iter().copied())
+                },
             })
             .collect();
         let nominals: Vec<usize> = (0..columns.len())
-            .filter(|&column| columns[column].scale == Scale::Nominal)
+            .filter(|&column| columns[column].scale.is_nominal())
             .collect();
         let mut scaled = Vec::with_capacity(values.len());
         let mut codes = Vec::with_capacity(values.nrows() * nominals.len());
@@ -101,7 +112,7 @@ impl Table {
 
     /// Positions of the named columns, of those that are numbers and are read.
     pub(crate) fn positions(&self, names: &[String]) -> Vec<usize> {
-        let is = |name: &String, column: &InputColumn| column.name == *name && column.scale != Scale::Nominal;
+        let is = |name: &String, column: &InputColumn| column.name == *name && !column.scale.is_nominal();
         let position = |name| self.columns.iter().position(|column| is(name, column));
         names.iter().filter_map(position).collect()
     }
@@ -109,7 +120,7 @@ impl Table {
 
 fn number(column: &InputColumn, value: f32) -> f32 {
     match column.scale {
-        Scale::Nominal => value,
+        Scale::Nominal | Scale::Name => value,
         Scale::Number {
             steps,
             centre,
@@ -128,9 +139,6 @@ fn steps(column: &Column) -> f32 {
 }
 
 fn scale(column: &Column, values: impl Iterator<Item = f32>) -> Scale {
-    if column.vocabulary().is_some() {
-        return Scale::Nominal;
-    }
     let steps = steps(column);
     let (mut count, mut sum, mut squares) = (0.0f64, 0.0f64, 0.0f64);
     for value in values {

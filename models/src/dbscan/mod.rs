@@ -7,7 +7,7 @@
 mod cluster;
 
 use netsage_context_knn::index::{Cloud, Nearest, arrange};
-use netsage_context_knn::{Group, Method, Points, Scale, Surprise};
+use netsage_context_knn::{Group, Method, Points, Surprise};
 use netsage_dbscan::{Model, Scorer};
 use netsage_schema::{Column, Rows};
 use rand::SeedableRng as _;
@@ -127,13 +127,14 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
     fitted.sort_unstable();
     let table_of = |selected: &[usize]| -> Result<Table, TrainError> {
         let columns: Vec<&Column> = selected.iter().map(|&index| &schema.columns[index]).collect();
-        Ok(Table::new(&columns, &gather(rows, &fitted, selected)?))
+        let values = gather(rows, &fitted, selected)?;
+        Ok(Table::new(&columns, &values, |_| false))
     };
     let kept = uncorrelated(&table_of(&selected)?, options.most_correlation);
     selected = kept.into_iter().map(|position| selected[position]).collect();
     let table = table_of(&selected)?;
     let positions: Vec<usize> = (0..table.columns.len())
-        .filter(|&position| table.columns[position].scale != Scale::Nominal)
+        .filter(|&position| !table.columns[position].scale.is_nominal())
         .collect();
     if positions.is_empty() {
         return Err(TrainError::option("exclude", "a part of the numbers", "all"));
@@ -240,7 +241,7 @@ fn uncorrelated(table: &Table, most: f64) -> Vec<usize> {
         products.sum::<f64>() / table.len() as f64
     };
     for position in 0..table.columns.len() {
-        let is_nominal = |position: usize| table.columns[position].scale == Scale::Nominal;
+        let is_nominal = |position: usize| table.columns[position].scale.is_nominal();
         let repeats = |&other: &usize| !is_nominal(other) && correlation(other, position).abs() > most;
         if is_nominal(position) || !kept.iter().any(repeats) {
             kept.push(position);
