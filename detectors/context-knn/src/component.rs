@@ -10,10 +10,6 @@ pub struct ContextKnn {
     scorer: Scorer,
 }
 
-fn bad_input(error: impl std::fmt::Display) -> Error {
-    Error::BadInput(error.to_string())
-}
-
 impl Detector for ContextKnn {
     fn describe() -> Description {
         Description {
@@ -28,10 +24,8 @@ impl Detector for ContextKnn {
     }
 
     fn open(artifact: &[u8], state: Option<&[u8]>) -> Result<Self, Error> {
-        if state.is_some() {
-            return Err(Error::BadArtifact("this detector keeps no state".to_owned()));
-        }
-        let scorer = Scorer::decode(artifact).map_err(|error| Error::BadArtifact(error.to_string()))?;
+        Error::refuse_state(state)?;
+        let scorer = Scorer::decode(artifact).map_err(Error::bad_artifact)?;
         Ok(Self { scorer })
     }
 
@@ -43,13 +37,13 @@ impl Detector for ContextKnn {
     fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
         self.scorer
             .score_block(block.values(), block.rows(), scores)
-            .map_err(bad_input)
+            .map_err(Error::bad_input)
     }
 
     fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error> {
         self.scorer
             .explain_block(block.values(), block.rows(), limit)
-            .map_err(bad_input)
+            .map_err(Error::bad_input)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Which columns drove a score.
 
-use netsage_detector_sdk::{Contribution, Explanation};
+use netsage_detector_sdk::{Contribution, Explanation, RowError};
 
 use crate::Scale;
 use crate::maths::exp2;
-use crate::scorer::{Prepared, RowError, Scorer};
+use crate::scorer::{Prepared, Scorer};
 
 /// What speaks against a column, over all groups.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,7 +43,7 @@ impl Scorer {
         rows: usize,
         limit: usize,
     ) -> Result<Explanation, RowError> {
-        self.check_shape(values, rows)?;
+        RowError::check_shape(rows, self.columns().len(), values)?;
         let mut explanation = Explanation::default();
         for (index, row) in values.chunks_exact(self.columns().len()).enumerate() {
             self.take(index, row)?;

@@ -28,5 +28,6 @@ mod tests;
 
 pub use artifact::{ArtifactError, Component, Group, InputColumn, Method, Model, Points, Scale};
 pub use mixture::Mixture;
-pub use scorer::{RowError, Scorer};
+pub use netsage_detector_sdk::RowError;
+pub use scorer::Scorer;
 pub use surprise::Surprise;

@@ -1,36 +1,13 @@
 //! Scoring rows with a checked model.
 
+use netsage_detector_sdk::RowError;
+
 use crate::artifact::{ArtifactError, InputColumn, Method, Model, Scale};
 use crate::check::{MAX_NOMINALS, check};
 use crate::index::{Cloud, Nearest};
 use crate::maths::to_grid;
 use crate::mixture::Mixture;
 use crate::surprise::Surprise;
-
-/// Why a row cannot be scored.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum RowError {
-    /// The number of values does not fit.
-    #[error("{rows} rows of {columns} columns are not {values} values")]
-    Shape {
-        /// Rows announced.
-        rows: usize,
-        /// Columns of the model.
-        columns: usize,
-        /// Values given.
-        values: usize,
-    },
-    /// A nominal column holds something else than the code of a term.
-    #[error("row {row}, column {column}: {value} is not the code of a term")]
-    Code {
-        /// Position of the row, from 0.
-        row: usize,
-        /// Name of the column.
-        column: String,
-        /// What it holds.
-        value: f32,
-    },
-}
 
 /// A model, checked and indexed, ready to score.
 #[derive(Debug, Clone)]
@@ -205,7 +182,7 @@ impl Scorer {
         rows: usize,
         scores: &mut Vec<f32>,
     ) -> Result<(), RowError> {
-        self.check_shape(values, rows)?;
+        RowError::check_shape(rows, self.columns.len(), values)?;
         for (index, row) in values.chunks_exact(self.columns.len()).enumerate() {
             scores.push(self.score(index, row)?);
         }
@@ -235,7 +212,7 @@ impl Scorer {
         rows: usize,
         distances: &mut Vec<f32>,
     ) -> Result<(), RowError> {
-        self.check_shape(values, rows)?;
+        RowError::check_shape(rows, self.columns.len(), values)?;
         for (index, row) in values.chunks_exact(self.columns.len()).enumerate() {
             self.take(index, row)?;
             for group in &mut self.groups {
@@ -243,18 +220,6 @@ impl Scorer {
             }
         }
         Ok(())
-    }
-
-    pub(crate) fn check_shape(&self, values: &[f32], rows: usize) -> Result<(), RowError> {
-        let columns = self.columns.len();
-        if rows.checked_mul(columns) == Some(values.len()) {
-            return Ok(());
-        }
-        Err(RowError::Shape {
-            rows,
-            columns,
-            values: values.len(),
-        })
     }
 
     /// Makes a row the one at hand.

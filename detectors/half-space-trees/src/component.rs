@@ -10,10 +10,6 @@ pub struct HalfSpaceTrees {
     forest: Forest,
 }
 
-fn bad_input(error: impl std::fmt::Display) -> Error {
-    Error::BadInput(error.to_string())
-}
-
 impl Detector for HalfSpaceTrees {
     fn describe() -> Description {
         Description {
@@ -28,8 +24,7 @@ impl Detector for HalfSpaceTrees {
     }
 
     fn open(artifact: &[u8], state: Option<&[u8]>) -> Result<Self, Error> {
-        let forest =
-            Forest::decode(artifact, state).map_err(|error| Error::BadArtifact(error.to_string()))?;
+        let forest = Forest::decode(artifact, state).map_err(Error::bad_artifact)?;
         Ok(Self { forest })
     }
 
@@ -41,19 +36,19 @@ impl Detector for HalfSpaceTrees {
     fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
         self.forest
             .score_block(block.values(), block.rows(), scores)
-            .map_err(bad_input)
+            .map_err(Error::bad_input)
     }
 
     fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error> {
         self.forest
             .explain_block(block.values(), block.rows(), limit)
-            .map_err(bad_input)
+            .map_err(Error::bad_input)
     }
 
     fn learn(&mut self, block: &Block<'_>) -> Result<(), Error> {
         self.forest
             .learn_block(block.values(), block.rows())
-            .map_err(bad_input)
+            .map_err(Error::bad_input)
     }
 
     fn save(&mut self) -> Result<Vec<u8>, Error> {

@@ -3,7 +3,7 @@
 mod explain;
 mod rows;
 
-pub use self::rows::RowError;
+use netsage_detector_sdk::RowError;
 
 use crate::artifact::{ArtifactError, InputColumn, Model, State};
 use crate::layout::{check, content, fingerprint, pack, unpack};
@@ -171,7 +171,7 @@ impl Forest {
         rows: usize,
         scores: &mut Vec<f32>,
     ) -> Result<(), RowError> {
-        self.check_shape(values, rows)?;
+        RowError::check_shape(rows, self.columns.len(), values)?;
         let columns = self.columns.len();
         for (chunk, values) in values.chunks(ROWS_AT_ONCE * columns).enumerate() {
             self.scale(chunk * ROWS_AT_ONCE, values)?;
@@ -213,7 +213,7 @@ impl Forest {
     /// # Errors
     /// [`RowError`]; the rows before are learned then.
     pub fn learn_block(&mut self, values: &[f32], rows: usize) -> Result<(), RowError> {
-        self.check_shape(values, rows)?;
+        RowError::check_shape(rows, self.columns.len(), values)?;
         let nodes = shape::nodes(self.height);
         for (index, row) in values.chunks_exact(self.columns.len()).enumerate() {
             self.scale(index, row)?;

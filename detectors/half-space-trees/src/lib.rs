@@ -24,4 +24,5 @@ mod shape;
 mod tests;
 
 pub use artifact::{ArtifactError, InputColumn, Model, Scale};
-pub use forest::{Forest, RowError};
+pub use forest::Forest;
+pub use netsage_detector_sdk::RowError;

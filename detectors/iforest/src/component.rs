@@ -24,12 +24,8 @@ impl Detector for IsolationForest {
     }
 
     fn open(artifact: &[u8], state: Option<&[u8]>) -> Result<Self, Error> {
-        if state.is_some() {
-            return Err(Error::BadArtifact(
-                "an isolation forest keeps no state; open it without one".to_owned(),
-            ));
-        }
-        let forest = Forest::decode(artifact).map_err(|error| Error::BadArtifact(error.to_string()))?;
+        Error::refuse_state(state)?;
+        let forest = Forest::decode(artifact).map_err(Error::bad_artifact)?;
         Ok(Self { forest })
     }
 
@@ -44,13 +40,13 @@ impl Detector for IsolationForest {
     fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
         self.forest
             .score_block(block.values(), block.rows(), scores)
-            .map_err(|error| Error::BadInput(error.to_string()))
+            .map_err(Error::bad_input)
     }
 
     fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error> {
         self.forest
             .explain_block(block.values(), block.rows(), limit)
-            .map_err(|error| Error::BadInput(error.to_string()))
+            .map_err(Error::bad_input)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The forest that scores rows.
 
 use ndarray::{ArrayView1, ArrayView2, Axis};
-use netsage_detector_sdk::{Contribution, Explanation};
+use netsage_detector_sdk::{Contribution, Explanation, RowError};
 
 use crate::artifact::{ArtifactError, InputColumn, Model, Reader, Tail, TreeShape};
 use crate::maths::{exp2, expected_path_lengths, scaled, shortened};
@@ -16,31 +16,6 @@ const MAX_TREES: usize = 10_000;
 /// Rows that go through all trees before the next: so many that loading a tree pays, so few that they stay
 /// in the processor's cache.
 const ROWS_AT_ONCE: usize = 1_024;
-
-/// Why rows cannot be scored.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum RowError {
-    /// The number of values does not fit.
-    #[error("{rows} rows of {columns} columns are not {values} values")]
-    Shape {
-        /// Rows announced.
-        rows: usize,
-        /// Columns of the forest.
-        columns: usize,
-        /// Values given.
-        values: usize,
-    },
-    /// A nominal column holds something else than the code of a term.
-    #[error("row {row}, column {column}: {value} is not the code of a term")]
-    Code {
-        /// Position of the row, from 0.
-        row: usize,
-        /// Name of the column.
-        column: String,
-        /// What it holds.
-        value: f32,
-    },
-}
 
 /// An isolation forest, checked and ready to score.
 #[derive(Debug, Clone)]

@@ -21,5 +21,6 @@ mod tests;
 mod trees;
 
 pub use artifact::{ArtifactError, InputColumn, LEAF, Model, Planes, Term, TreeShape};
-pub use forest::{Forest, RowError};
+pub use forest::Forest;
 pub use maths::{expected_path_length, scaled};
+pub use netsage_detector_sdk::RowError;

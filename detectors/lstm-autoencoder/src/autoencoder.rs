@@ -1,6 +1,6 @@
 //! A trained autoencoder with what it remembers of the sources.
 
-use netsage_detector_sdk::{Contribution, Explanation};
+use netsage_detector_sdk::{Contribution, Explanation, RowError};
 
 use crate::artifact::{ArtifactError, InputColumn, Model};
 use crate::histories::{Histories, MOST_SOURCES, Window};
@@ -15,31 +15,6 @@ const SOURCES: f32 = (1u32 << 24) as f32;
 
 /// Rows that are worked on at once.
 const BLOCK_ROWS: usize = 1024;
-
-/// Why a row cannot be scored.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum RowError {
-    /// The number of values does not fit.
-    #[error("{rows} rows of {columns} columns are not {values} values")]
-    Shape {
-        /// Rows announced.
-        rows: usize,
-        /// Columns of the model and one for the source.
-        columns: usize,
-        /// Values given.
-        values: usize,
-    },
-    /// A nominal column or the source holds something else than a whole number.
-    #[error("row {row}, column {column}: {value} is not the code of a term or a source")]
-    Code {
-        /// Position of the row, from 0.
-        row: usize,
-        /// Name of the column.
-        column: String,
-        /// What it holds.
-        value: f32,
-    },
-}
 
 /// An autoencoder, checked, ready to score.
 ///
@@ -204,14 +179,8 @@ impl Autoencoder {
 
     fn check_shape(&self, values: &[f32], rows: usize) -> Result<usize, RowError> {
         let columns = self.columns.len() + 1;
-        if rows.checked_mul(columns) == Some(values.len()) {
-            return Ok(columns);
-        }
-        Err(RowError::Shape {
-            rows,
-            columns,
-            values: values.len(),
-        })
+        RowError::check_shape(rows, columns, values)?;
+        Ok(columns)
     }
 }
 

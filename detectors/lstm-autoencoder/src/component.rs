@@ -10,10 +10,6 @@ pub struct LstmAutoencoder {
     autoencoder: Autoencoder,
 }
 
-fn bad_input(error: impl std::fmt::Display) -> Error {
-    Error::BadInput(error.to_string())
-}
-
 impl Detector for LstmAutoencoder {
     fn describe() -> Description {
         Description {
@@ -27,9 +23,9 @@ impl Detector for LstmAutoencoder {
         }
     }
 
-    fn open(artifact: &[u8], _state: Option<&[u8]>) -> Result<Self, Error> {
-        let autoencoder =
-            Autoencoder::decode(artifact).map_err(|error| Error::BadArtifact(error.to_string()))?;
+    fn open(artifact: &[u8], state: Option<&[u8]>) -> Result<Self, Error> {
+        Error::refuse_state(state)?;
+        let autoencoder = Autoencoder::decode(artifact).map_err(Error::bad_artifact)?;
         Ok(Self { autoencoder })
     }
 
@@ -42,13 +38,13 @@ impl Detector for LstmAutoencoder {
     fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
         self.autoencoder
             .score_block(block.values(), block.rows(), scores)
-            .map_err(bad_input)
+            .map_err(Error::bad_input)
     }
 
     fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error> {
         self.autoencoder
             .explain_block(block.values(), block.rows(), limit)
-            .map_err(bad_input)
+            .map_err(Error::bad_input)
     }
 }
 

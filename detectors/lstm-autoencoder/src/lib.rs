@@ -29,4 +29,5 @@ mod reader;
 mod tests;
 
 pub use artifact::{ArtifactError, Encoding, InputColumn, Layer, Memory, Model, WINDOW};
-pub use autoencoder::{Autoencoder, RowError, SOURCE_COLUMN};
+pub use autoencoder::{Autoencoder, SOURCE_COLUMN};
+pub use netsage_detector_sdk::RowError;

@@ -3,7 +3,7 @@
 use crate::artifact::{ArtifactError, Encoding, Function, InputColumn, UNKNOWN};
 use crate::dense::padded;
 use crate::maths::{exp_m1, scaled_logarithm};
-use crate::scorer::RowError;
+use netsage_detector_sdk::RowError;
 
 /// Most numbers that a row becomes.
 const MAX_WIDTH: usize = 4_096;

@@ -1,6 +1,6 @@
 //! Scores and explanations.
 
-use netsage_detector_sdk::{Contribution, Explanation};
+use netsage_detector_sdk::{Contribution, Explanation, RowError as BadRow};
 
 use crate::artifact::{ArtifactError, InputColumn, Model, Output};
 use crate::dense::padded;
@@ -11,26 +11,9 @@ use crate::kernel::LANES;
 /// Why a row cannot be scored.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RowError {
-    /// The number of values does not fit.
-    #[error("{rows} rows of {columns} columns are not {values} values")]
-    Shape {
-        /// Rows announced.
-        rows: usize,
-        /// Columns of the model.
-        columns: usize,
-        /// Values given.
-        values: usize,
-    },
-    /// A nominal column holds something else than the code of a term.
-    #[error("row {row}, column {column}: {value} is not the code of a term")]
-    Code {
-        /// Position of the row, from 0.
-        row: usize,
-        /// Name of the column.
-        column: String,
-        /// What it holds.
-        value: f32,
-    },
+    /// They are no rows of its columns.
+    #[error(transparent)]
+    Row(#[from] BadRow),
     /// The network cannot be run on these rows.
     #[error("row {row} or one behind it: {problem}")]
     Network {
@@ -220,14 +203,14 @@ impl Scorer {
         let mut scores = Vec::with_capacity(columns + 1);
         // A row is named as the block has it, not as the variants do.
         let named = |error| match error {
-            RowError::Code { column, value, .. } => RowError::Code {
+            RowError::Row(BadRow::Code { column, value, .. }) => RowError::Row(BadRow::Code {
                 row: index,
                 column,
                 value,
-            },
+            }),
             RowError::NoNumber { .. } => RowError::NoNumber { row: index },
             RowError::Network { problem, .. } => RowError::Network { row: index, problem },
-            other => other,
+            shape @ RowError::Row(BadRow::Shape { .. }) => shape,
         };
         self.score_block(&variants, columns + 1, &mut scores)
             .map_err(named)?;
@@ -241,15 +224,7 @@ impl Scorer {
     }
 
     fn check_shape(&self, values: &[f32], rows: usize) -> Result<(), RowError> {
-        let columns = self.encoder.columns().len();
-        if rows.checked_mul(columns) == Some(values.len()) {
-            return Ok(());
-        }
-        Err(RowError::Shape {
-            rows,
-            columns,
-            values: values.len(),
-        })
+        Ok(BadRow::check_shape(rows, self.encoder.columns().len(), values)?)
     }
 }
 

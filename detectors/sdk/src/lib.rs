@@ -15,8 +15,10 @@ mod block;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod guest;
+mod row_error;
 
 pub use block::{Block, Contribution, Explanation, MAX_ROWS};
+pub use row_error::RowError;
 
 /// Which flows must reach the same instance, in the order in which they ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +65,30 @@ pub enum Error {
     /// Anything else.
     #[error("the detector failed: {0}")]
     Internal(String),
+}
+
+impl Error {
+    /// An artifact that cannot be read, for this reason.
+    pub fn bad_artifact(reason: impl std::fmt::Display) -> Self {
+        Self::BadArtifact(reason.to_string())
+    }
+
+    /// Rows that cannot be scored, for this reason.
+    pub fn bad_input(reason: impl std::fmt::Display) -> Self {
+        Self::BadInput(reason.to_string())
+    }
+
+    /// For a detector that saves nothing: refuses a state that it is opened with.
+    ///
+    /// # Errors
+    /// [`Error::BadArtifact`] when there is one.
+    pub fn refuse_state(state: Option<&[u8]>) -> Result<(), Self> {
+        state.map_or(Ok(()), |_| {
+            Err(Self::bad_artifact(
+                "this detector keeps no state; open it without one",
+            ))
+        })
+    }
 }
 
 /// An anomaly detector with its trained model loaded.

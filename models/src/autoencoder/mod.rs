@@ -101,7 +101,9 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
     let score_error = |error: netsage_onnx::RowError| TrainError::Score(error.to_string());
     let mut encoder = Encoder::new(&columns).map_err(artifact_error)?;
     let values: Vec<f32> = table.iter().copied().collect();
-    let encoded = encoder.encode_rows(&values).map_err(score_error)?;
+    let encoded = encoder
+        .encode_rows(&values)
+        .map_err(|error| score_error(error.into()))?;
     let network = fit(&encoded, encoder.width(), options, watch)?;
 
     let model = Model {

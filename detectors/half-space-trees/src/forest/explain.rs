@@ -1,8 +1,8 @@
 //! Which columns drove a score.
 
-use netsage_detector_sdk::{Contribution, Explanation};
+use netsage_detector_sdk::{Contribution, Explanation, RowError};
 
-use super::{Forest, RowError};
+use super::Forest;
 use crate::maths::log2;
 
 impl Forest {
@@ -17,7 +17,7 @@ impl Forest {
         rows: usize,
         limit: usize,
     ) -> Result<Explanation, RowError> {
-        self.check_shape(values, rows)?;
+        RowError::check_shape(rows, self.columns.len(), values)?;
         let mut explanation = Explanation::default();
         for (index, row) in values.chunks_exact(self.columns.len()).enumerate() {
             self.scale(index, row)?;

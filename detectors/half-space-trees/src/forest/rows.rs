@@ -1,47 +1,12 @@
 //! Rows on their way to the trees: checked, scaled, and how far they lie apart.
 
+use netsage_detector_sdk::RowError;
+
 use super::Forest;
 use crate::artifact::Scale;
 use crate::maths::log2;
 
-/// Why a row cannot be scored.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum RowError {
-    /// The number of values does not fit.
-    #[error("{rows} rows of {columns} columns are not {values} values")]
-    Shape {
-        /// Rows announced.
-        rows: usize,
-        /// Columns of the model.
-        columns: usize,
-        /// Values given.
-        values: usize,
-    },
-    /// A nominal column holds something else than the code of a term.
-    #[error("row {row}, column {column}: {value} is not the code of a term")]
-    Code {
-        /// Position of the row, from 0.
-        row: usize,
-        /// Name of the column.
-        column: String,
-        /// What it holds.
-        value: f32,
-    },
-}
-
 impl Forest {
-    pub(super) fn check_shape(&self, values: &[f32], rows: usize) -> Result<(), RowError> {
-        let columns = self.columns.len();
-        if rows.checked_mul(columns) == Some(values.len()) {
-            return Ok(());
-        }
-        Err(RowError::Shape {
-            rows,
-            columns,
-            values: values.len(),
-        })
-    }
-
     /// Scales rows into `scaled` and says in `hazards` how far they lie apart. `first` is the number of the first.
     pub(super) fn scale(&mut self, first: usize, values: &[f32]) -> Result<(), RowError> {
         let columns = self.columns.len();
