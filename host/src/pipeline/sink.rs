@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use netsage_api_types::{Alert, LiveEvent};
@@ -24,8 +24,12 @@ const RETRY_WAITS: [Duration; 5] = [
     Duration::from_secs(10),
 ];
 
-/// Blocks delivered at once when so many wait: one transaction costs less than eight.
+/// Blocks delivered at once when there are so many: one transaction costs less than eight, and writes an alert that goes
+/// on in all of them once.
 const MOST_AT_ONCE: usize = 8;
+
+/// How long a block may wait for those behind it.
+const GATHERING: Duration = Duration::from_millis(100);
 
 pub(super) struct Sink {
     /// For detectors that must see the blocks in their order.
@@ -73,14 +77,7 @@ impl Sink {
     pub(super) fn run(mut self, from_workers: &Receiver<FromWorker>) -> Result<(), PipelineError> {
         for scored in from_workers {
             self.take(scored?)?;
-            // What has come meanwhile goes along. Nothing waits for more.
-            let mut stopped = None;
-            while self.ready.len() < MOST_AT_ONCE
-                && stopped.is_none()
-                && let Ok(scored) = from_workers.try_recv()
-            {
-                stopped = scored.map_or_else(|stopped| Some(stopped.into()), |block| self.take(block).err());
-            }
+            let stopped = self.gather(from_workers);
             self.deliver()?;
             if let Some(error) = stopped {
                 return Err(error);
@@ -89,6 +86,25 @@ impl Sink {
         self.counters.set_finished();
         let _ = self.events.send(LiveEvent::Counters(self.counters.snapshot()));
         Ok(())
+    }
+
+    /// Takes the blocks that are there, and waits for more while some stand in line for a worker: at a low rate none do,
+    /// and nothing waits. Gives the error that ends the pipeline, if one came.
+    fn gather(&mut self, from_workers: &Receiver<FromWorker>) -> Option<PipelineError> {
+        let deadline = Instant::now() + GATHERING;
+        while self.ready.len() < MOST_AT_ONCE {
+            let is_busy = self.counters.blocks_to_score.load(Ordering::Relaxed) > 0;
+            let until = if is_busy { deadline } else { Instant::now() };
+            // Late, or no worker is left.
+            let Ok(scored) = from_workers.recv_deadline(until) else {
+                return None;
+            };
+            let taken = scored.map_err(PipelineError::from);
+            if let Err(error) = taken.and_then(|block| self.take(block)) {
+                return Some(error);
+            }
+        }
+        None
     }
 
     /// Takes a block from a worker; it and those that waited for it become ready.
