@@ -128,7 +128,8 @@ impl<N> Flow<N> {
         let (first_ns, other_ns) = (self.starts_ns[first], self.starts_ns[1 - first]);
         if packets == 1 && self.endpoints.protocol == protocol::TCP {
             self.end_ns
-        } else if other_ns.div_euclid(SECOND_NS) < first_ns.div_euclid(SECOND_NS) {
+        } else if first_ns > self.end_ns || other_ns.div_euclid(SECOND_NS) < first_ns.div_euclid(SECOND_NS) {
+            // In this record that side may not have sent, and time may be at its end.
             other_ns
         } else {
             first_ns

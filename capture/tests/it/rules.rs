@@ -118,6 +118,23 @@ fn a_long_flow_gives_a_record_per_status_interval() {
     );
 }
 
+#[test]
+fn a_record_of_one_side_at_the_end_of_time_begins_before_it_ends() {
+    // Within the last whole second that there is.
+    let last = i64::MAX - SECOND / 2;
+    let mut packets: Vec<_> = [61, 40, 20, 2]
+        .map(|before| (last - before * SECOND, udp(Client, 9, b"x")))
+        .to_vec();
+    packets.extend([0, 1].map(|after| (last + after * MILLISECOND, udp(Server, 9, b"x"))));
+    let (batch, _) = meter(config(), &packets);
+    let times: Vec<_> = batch
+        .identities
+        .iter()
+        .map(|identity| (identity.start_ns - last, identity.end_ns - last))
+        .collect();
+    assert_eq!(times, [(-61 * SECOND, -2 * SECOND), (0, MILLISECOND)]);
+}
+
 /// The states of the records of two equal packets, with other traffic around them to move the timers.
 fn states_across(gap: i64, packet: &[u8]) -> Vec<&'static str> {
     let mut packets: Vec<_> = (0..200)
