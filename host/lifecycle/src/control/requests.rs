@@ -125,9 +125,7 @@ impl Lifecycle {
             .and_then(|json| crate::generation::read_card(json).ok());
         let mut pen = self.pen();
         let known = self.desk().book.state.packages.get(&digest).cloned();
-        // What the start has just read, before anybody else is here, was whole.
-        let was_read = !self.has_begun() && self.desk().live.contains_key(&digest);
-        let is_whole = || was_read || matches!(self.directory.package(&digest), Ok(Some(_)));
+        let is_whole = || matches!(self.directory.package(&digest), Ok(Some(_)));
         if known.is_none() || new.signature.is_some() || !is_whole() {
             self.directory
                 .keep(&digest, &new.bytes, new.signature.as_deref())?;
