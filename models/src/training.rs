@@ -114,10 +114,7 @@ mod tests {
             Training::LstmAutoencoder(lstm_autoencoder::TrainOptions::default()),
             Training::Rhythm(rhythm::TrainOptions::default()),
             Training::Dbscan(dbscan::TrainOptions::default()),
-            Training::ContextKnn(context_knn::TrainOptions {
-                groups: context_knn::compact(),
-                ..Default::default()
-            }),
+            Training::ContextKnn(context_knn::TrainOptions::compact()),
         ] {
             let json = serde_json::to_value(&training).unwrap();
             assert_eq!(json["method"], training.method());

@@ -17,13 +17,18 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-pub use groups::{GroupMethod, GroupOptions, NAMES, by_kind, compact};
+pub use groups::{GroupMethod, GroupOptions, NAMES, by_kind};
+use references::Shares;
 use table::Table;
 
 use crate::preparation::{Common, TrainError, Trained, gather};
 use crate::watch::Watch;
 
 /// How to train.
+///
+/// No label decides over the defaults. The share exponent, the stretches, the tail, the surprise per doubling, the
+/// resolution, that equal rows count as often as they occur and that times to live are names are what
+/// `models/examples/context_knn_settings.rs` chooses by ordinary rows; the others are conventions and costs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainOptions {
@@ -38,6 +43,14 @@ pub struct TrainOptions {
     pub floor: f64,
     /// Stretches of rows that are measured against each other, 2 to 100; with 0 distances are those of the held-out rows.
     pub stretches: usize,
+    /// How the reference rows of a group are divided among the contexts, 0 to 1: with 1 by their rows, with 0 equally, and
+    /// between by that power of their rows.
+    pub share_exponent: f64,
+    /// Share of the ordinary rows that lie farthest and that surprise goes on from, above 0 and at most 0.5.
+    pub tail: f64,
+    /// How much surprise rises there when a distance doubles, 0 to 10. Hill's estimates of the tails would let one group
+    /// that is far out speak louder than all others together; 1 is what `-ln p` of an ordinary row is on average.
+    pub per_doubling: f32,
     /// What all trainings have.
     pub common: Common,
 }
@@ -46,11 +59,14 @@ impl Default for TrainOptions {
     fn default() -> Self {
         Self {
             groups: Vec::new(),
-            // Three times a column of its own for each code, where two codes are the square root of 2 apart.
+            // Three columns of its own for each code, where two codes are the square root of 2 apart.
             context_weight: 4.25,
             resolution: 32.0,
             floor: 1.0,
             stretches: 16,
+            share_exponent: 0.75,
+            tail: 0.003,
+            per_doubling: 1.0,
             common: Common::default(),
         }
     }
@@ -92,6 +108,27 @@ impl TrainOptions {
             "stretches",
             "0 or 2 to 100",
             &stretches,
+        )?;
+        let exponent = self.share_exponent;
+        option(
+            (0.0..=1.0).contains(&exponent),
+            "share_exponent",
+            "0 to 1",
+            &exponent,
+        )?;
+        let tail = self.tail;
+        option(
+            tail > 0.0 && tail <= 0.5,
+            "tail",
+            "above 0 and at most 0.5",
+            &tail,
+        )?;
+        let per_doubling = self.per_doubling;
+        option(
+            (0.0..=10.0).contains(&per_doubling),
+            "per_doubling",
+            "0 to 10",
+            &per_doubling,
         )?;
         option(
             self.groups.len() <= 64,
@@ -235,7 +272,7 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
     let count = model.groups.len();
     for (place, group) in model.groups.iter_mut().enumerate() {
         let own = distances.iter().skip(place).step_by(count).copied().collect();
-        group.surprise = surprise::fit(own, options.floor);
+        group.surprise = surprise::fit(own, options);
     }
     let mut scores = Vec::with_capacity(held_out.len());
     Scorer::new(&model)
@@ -305,7 +342,7 @@ fn fit(
             let all = (0..table.len())
                 .filter(|&row| duplicates || table.first[row])
                 .collect();
-            let drawn = references::draw(table, all, references, least(neighbours), random);
+            let drawn = references::draw(table, all, shares(references, neighbours, options), random);
             Ok(Method::Neighbours {
                 neighbours,
                 penalties: vec![options.context_weight * options.resolution; table.nominals.len()],
@@ -369,13 +406,8 @@ fn measure(
             ) = (&mut group.method, *method)
             {
                 let is_other = |row: &usize| !own.contains(row) && (duplicates || table.first[*row]);
-                let drawn = references::draw(
-                    table,
-                    (0..rows).filter(is_other).collect(),
-                    references,
-                    least(neighbours),
-                    random,
-                );
+                let rows = (0..rows).filter(is_other).collect();
+                let drawn = references::draw(table, rows, shares(references, neighbours, options), random);
                 let positions: Vec<usize> = group.columns.iter().map(|&column| usize::from(column)).collect();
                 *points = references::points(table, &drawn, &positions, options.resolution);
             }
@@ -389,8 +421,12 @@ fn measure(
     Ok(distances)
 }
 
-/// Reference rows that even the rarest context keeps: its own rows then stand around each other, and another context is
-/// not nearer than they are.
-fn least(neighbours: u16) -> usize {
-    2 * usize::from(neighbours)
+/// Even the rarest context keeps twice as many reference rows as neighbours are asked for: its own rows then stand around
+/// each other, and another context is not nearer than they are.
+fn shares(references: u32, neighbours: u16, options: &TrainOptions) -> Shares {
+    Shares {
+        most: references,
+        least: 2 * usize::from(neighbours),
+        exponent: options.share_exponent,
+    }
 }

@@ -10,18 +10,22 @@ use rand_chacha::ChaCha8Rng;
 
 use super::table::Table;
 
-/// Takes about `most` of some rows, at even distances from a random beginning in each context: rows lie in the order of
-/// collection, so that every host is there in proportion. Of a rare context at least `least` rows are taken, as far as it
-/// has them: what is rare and known stays known.
-pub(crate) fn draw(
-    table: &Table,
-    rows: Vec<usize>,
-    most: u32,
-    least: usize,
-    random: &mut ChaCha8Rng,
-) -> Vec<usize> {
-    let (all, most) = (rows.len(), most as usize);
-    if all <= most {
+/// How many rows are drawn, and from which contexts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shares {
+    /// About how many rows in all.
+    pub(crate) most: u32,
+    /// Of a context at least so many, as far as it has them: what is rare and known stays known.
+    pub(crate) least: usize,
+    /// A context gets rows in proportion to this power of how many it has, 0 to 1.
+    pub(crate) exponent: f64,
+}
+
+/// Draws rows at even distances from a random beginning in each context: rows lie in the order of collection, so that
+/// every host is there in proportion.
+pub(crate) fn draw(table: &Table, rows: Vec<usize>, shares: Shares, random: &mut ChaCha8Rng) -> Vec<usize> {
+    let most = shares.most as usize;
+    if rows.len() <= most {
         return rows;
     }
     let mut by_context = vec![Vec::new(); table.contexts.len()];
@@ -30,10 +34,17 @@ pub(crate) fn draw(
             by_context[context].push(row);
         }
     }
+    let weight = |rows: &Vec<usize>| (rows.len() as f64).powf(shares.exponent);
+    let total: f64 = by_context
+        .iter()
+        .filter(|rows| !rows.is_empty())
+        .map(weight)
+        .sum();
     let mut drawn = Vec::new();
     for rows in by_context.iter().filter(|rows| !rows.is_empty()) {
         let own = rows.len();
-        let wanted = (own * most).div_ceil(all).max(least).min(own);
+        let wanted = (weight(rows) * most as f64 / total).ceil() as usize;
+        let wanted = wanted.max(shares.least).min(own);
         let begin = random.random_range(0..own);
         // `wanted` positions over all rows, rising within one turn; the turn begins anywhere.
         drawn.extend((0..wanted).map(|place| rows[(begin + place * own / wanted) % own]));

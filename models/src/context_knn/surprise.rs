@@ -2,29 +2,28 @@
 
 use netsage_context_knn::Surprise;
 
-/// Share of the rows whose distances shape the tail.
-const TAIL: f64 = 0.01;
+use super::TrainOptions;
+
 /// Fewest rows that shape it.
 const FEWEST_IN_TAIL: usize = 20;
-/// How much the surprise rises in the tail when the distance doubles. Hill's estimates of the tails would let one group
-/// that is far out speak louder than all others together; this keeps rows beyond anything seen in order, and no more.
-const PER_DOUBLING: f32 = 0.25;
 /// Knots before the tail, at most.
 const KNOTS: usize = 128;
 
 /// Fits the surprise to the distances of ordinary rows. Distances that at least the share `floor` of them exceed count
 /// as one.
-pub(super) fn fit(mut distances: Vec<f32>, floor: f64) -> Surprise {
+pub(super) fn fit(mut distances: Vec<f32>, options: &TrainOptions) -> Surprise {
     distances.sort_by(f32::total_cmp);
     let rows = distances.len();
-    let tail = ((rows as f64 * TAIL) as usize).max(FEWEST_IN_TAIL).min(rows);
+    let tail = ((rows as f64 * options.tail) as usize)
+        .max(FEWEST_IN_TAIL)
+        .min(rows);
     // A place in the order becomes the share of rows that lie at least as far.
     let surprise = |distance: f32| {
         let nearer = distances.partition_point(|&other| other < distance);
         -(((rows - nearer + 1) as f64 / (rows + 1) as f64).ln()) as f32
     };
     let last = distances[rows - tail];
-    let least = -(floor.ln());
+    let least = -(options.floor.ln());
     let most = f64::from(surprise(last));
     let mut knots: Vec<(f32, f32)> = Vec::new();
     for knot in 0..=KNOTS {
@@ -51,6 +50,6 @@ pub(super) fn fit(mut distances: Vec<f32>, floor: f64) -> Surprise {
     }
     Surprise {
         knots,
-        per_doubling: PER_DOUBLING,
+        per_doubling: options.per_doubling,
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cluster::{Clustering, cluster};
 
-use crate::context_knn::references;
+use crate::context_knn::references::{self, Shares};
 use crate::context_knn::table::Table;
 use crate::preparation::{Common, TrainError, Trained, gather};
 use crate::watch::Watch;
@@ -140,13 +140,13 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
         return Err(TrainError::option("exclude", "a part of the numbers", "all"));
     }
     let distinct = (0..table.len()).filter(|&row| table.first[row]).collect();
-    let drawn = references::draw(
-        &table,
-        distinct,
-        options.rows,
-        usize::from(options.min_samples),
-        &mut random,
-    );
+    let shares = Shares {
+        most: options.rows,
+        least: usize::from(options.min_samples),
+        // Density is what the clusters are made of.
+        exponent: 1.0,
+    };
+    let drawn = references::draw(&table, distinct, shares, &mut random);
     let points = references::points(&table, &drawn, &positions, options.resolution);
     let width = positions.len();
     let steps = points.len() as u64 + 1;

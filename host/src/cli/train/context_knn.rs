@@ -1,7 +1,7 @@
 //! `netsage train context-knn`.
 
 use netsage_models::Training;
-use netsage_models::context_knn::{TrainOptions, compact};
+use netsage_models::context_knn::TrainOptions;
 
 use super::common::CommonArgs;
 
@@ -37,11 +37,7 @@ impl Args {
     pub(super) fn training(&self) -> Training {
         let mut options = match self.groups {
             Groups::ByKind => TrainOptions::default(),
-            Groups::Compact => TrainOptions {
-                groups: compact(),
-                stretches: 0,
-                ..TrainOptions::default()
-            },
+            Groups::Compact => TrainOptions::compact(),
         };
         options.context_weight = self.context_weight.unwrap_or(options.context_weight);
         options.floor = self.floor.unwrap_or(options.floor);
