@@ -1,6 +1,6 @@
 //! From distances to surprise: `-ln p`, where `p` is the share of held-out ordinary rows that lie at least as far.
 //!
-//! Up to the farthest hundredth of the held-out rows the curve is theirs. Beyond, surprise rises slowly with the
+//! Up to the tail, the few farthest of those rows, the curve is theirs. Beyond, surprise rises slowly with the
 //! logarithm of the distance, so that rows beyond anything seen keep their order and no group outshouts all others.
 //! `netsage-models` fits it.
 

@@ -4,13 +4,12 @@ use netsage_context_knn::Surprise;
 
 use super::TrainOptions;
 
-/// Fewest rows that shape it.
+/// Fewest rows in the tail.
 const FEWEST_IN_TAIL: usize = 20;
 /// Knots before the tail, at most.
 const KNOTS: usize = 128;
 
-/// Fits the surprise to the distances of ordinary rows. Distances that at least the share `floor` of them exceed count
-/// as one.
+/// Fits the surprise to the distances of ordinary rows.
 pub(super) fn fit(mut distances: Vec<f32>, options: &TrainOptions) -> Surprise {
     distances.sort_by(f32::total_cmp);
     let rows = distances.len();

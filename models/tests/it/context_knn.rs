@@ -1,6 +1,6 @@
 //! Training nearest neighbours on made-up rows whose outcome is known.
 
-use netsage_context_knn::Scorer;
+use netsage_context_knn::{Method, Model, Scorer};
 use netsage_models::context_knn::{GroupMethod, GroupOptions, TrainOptions, train};
 use netsage_models::{Common, TrainError, Trained, Unwatched, Watch};
 use netsage_schema::{Rows, UNSW_NB15};
@@ -160,6 +160,48 @@ fn a_planted_column_is_explained_first() {
     assert!(first >= 195, "{first} of 200");
 }
 
+#[test]
+fn a_rare_context_gets_reference_rows_by_the_exponent() {
+    // One row in twenty is by tcp.
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    let mut rows = Rows::new(&UNSW_NB15);
+    for number in 0..4_000 {
+        let mut row = ordinary(&mut random);
+        row[index("proto")] = f64::from(u8::from(number % 20 > 0));
+        rows.push(&row);
+    }
+    let check = |share_exponent: f64, expected: u32| {
+        let options = TrainOptions {
+            groups: vec![GroupOptions {
+                name: "all".to_owned(),
+                columns: vec!["sbytes".to_owned(), "dur".to_owned()],
+                method: GroupMethod::Neighbours {
+                    neighbours: 3,
+                    duplicates: true,
+                    references: 200,
+                },
+            }],
+            share_exponent,
+            ..TrainOptions::default()
+        };
+        let trained = train(&rows, &options, &mut Unwatched).unwrap();
+        let model = Model::decode(&trained.artifact).unwrap();
+        let Method::Neighbours { points, .. } = &model.groups[0].method else {
+            panic!("the group has neighbours");
+        };
+        // The most frequent context is the first.
+        let rare: u32 = points[1].counts.iter().sum();
+        assert!(
+            rare.abs_diff(expected) <= 3,
+            "{rare} with the exponent {share_exponent}"
+        );
+    };
+    check(1.0, 10);
+    // The root of 19 to 1.
+    check(0.5, 37);
+    check(0.0, 100);
+}
+
 /// Ends the training at its second step.
 struct Impatient(u64);
 
@@ -193,6 +235,9 @@ fn mistakes_and_interruption_are_named() {
     check(|options| options.resolution = 0.0, "resolution");
     check(|options| options.floor = 0.0, "floor");
     check(|options| options.stretches = 1, "stretches");
+    check(|options| options.share_exponent = 1.5, "share_exponent");
+    check(|options| options.tail = 0.0, "tail");
+    check(|options| options.per_doubling = f32::NAN, "per_doubling");
     check(
         |options| options.groups[0].columns[0] = "unheard".to_owned(),
         "unheard",
