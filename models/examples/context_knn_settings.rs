@@ -104,8 +104,7 @@ fn main() -> Result<()> {
             aurocs[number] = auroc;
         }
     }
-    report(&settings, &aurocs);
-    Ok(())
+    report(&settings, &aurocs)
 }
 
 /// The settings: of each factor every value equally often, in an order of its own.
@@ -213,66 +212,92 @@ fn options(setting: &Setting) -> TrainOptions {
     options
 }
 
-/// Prints the part of each value in AUROC, and what is chosen.
-fn report(settings: &[Setting], aurocs: &[f64]) {
-    let mean = aurocs.iter().sum::<f64>() / aurocs.len() as f64;
-    let mut effects: Vec<Vec<f64>> = DESIGN
-        .iter()
-        .map(|factor| vec![0.0; factor.values.len()])
-        .collect();
-    let fitted = |effects: &[Vec<f64>], setting: &Setting| {
-        let parts = setting
-            .iter()
-            .zip(effects)
-            .map(|(&value, effects)| effects[value]);
-        mean + parts.sum::<f64>()
-    };
-    // Gauss-Seidel on the normal equations of the additive model: factors are nearly orthogonal, so it is quick.
-    for _ in 0..100 {
-        for factor in 0..DESIGN.len() {
-            for value in 0..DESIGN[factor].values.len() {
-                let own = settings
-                    .iter()
-                    .zip(aurocs)
-                    .filter(|(setting, _)| setting[factor] == value);
-                let rests: Vec<f64> = own
-                    .map(|(setting, auroc)| auroc - fitted(&effects, setting))
-                    .collect();
-                effects[factor][value] += rests.iter().sum::<f64>() / rests.len() as f64;
+/// The parts of AUROC: its mean, and of each factor the part of each value.
+struct Parts {
+    mean: f64,
+    effects: Vec<Vec<f64>>,
+}
+
+impl Parts {
+    /// Fits the additive model by Gauss-Seidel on its normal equations: factors are nearly orthogonal, so it is quick.
+    fn fit(settings: &[Setting], aurocs: &[f64]) -> Self {
+        let none = |factor: &Factor| vec![0.0; factor.values.len()];
+        let mut parts = Self {
+            mean: aurocs.iter().sum::<f64>() / aurocs.len() as f64,
+            effects: DESIGN.iter().map(none).collect(),
+        };
+        for _ in 0..100 {
+            for factor in 0..DESIGN.len() {
+                for value in 0..DESIGN[factor].values.len() {
+                    let of_value = settings
+                        .iter()
+                        .zip(aurocs)
+                        .filter(|(setting, _)| setting[factor] == value);
+                    let rests: Vec<f64> = of_value
+                        .map(|(setting, auroc)| auroc - parts.of(setting))
+                        .collect();
+                    parts.effects[factor][value] += rests.iter().sum::<f64>() / rests.len() as f64;
+                }
             }
         }
+        parts
     }
-    let rests = settings.iter().zip(aurocs);
-    let squares: f64 = rests
-        .map(|(setting, auroc)| (auroc - fitted(&effects, setting)).powi(2))
-        .sum();
-    let parameters: usize = 1 + DESIGN.iter().map(|factor| factor.values.len() - 1).sum::<usize>();
-    let deviation = (squares / (settings.len() - parameters) as f64).sqrt();
+
+    /// The AUROC that a setting should have.
+    fn of(&self, setting: &Setting) -> f64 {
+        let parts = setting
+            .iter()
+            .zip(&self.effects)
+            .map(|(&value, effects)| effects[value]);
+        self.mean + parts.sum::<f64>()
+    }
+
+    /// The standard deviation of what the parts do not explain.
+    fn residual(&self, settings: &[Setting], aurocs: &[f64]) -> f64 {
+        let rests = settings
+            .iter()
+            .zip(aurocs)
+            .map(|(setting, auroc)| auroc - self.of(setting));
+        let free: usize = DESIGN.iter().map(|factor| factor.values.len() - 1).sum();
+        (rests.map(|rest| rest * rest).sum::<f64>() / (settings.len() - 1 - free) as f64).sqrt()
+    }
+}
+
+/// Prints the part of each value in AUROC, and what is chosen.
+fn report(settings: &[Setting], aurocs: &[f64]) -> Result<()> {
+    let parts = Parts::fit(settings, aurocs);
+    let (mean, residual) = (parts.mean, parts.residual(settings, aurocs));
     println!(
-        "mean AUROC {mean:.4} over {} settings, residual {deviation:.4}",
+        "mean AUROC {mean:.4} over {} settings, residual {residual:.4}",
         settings.len()
     );
-    for (factor, effects) in DESIGN.iter().zip(&effects) {
+    for (factor, effects) in DESIGN.iter().zip(&parts.effects) {
+        let count = factor.values.len() as f64;
         let best = effects.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         // Of the difference between two values, each of which an equal share of the settings has.
-        let error = deviation * (2.0 * factor.values.len() as f64 / settings.len() as f64).sqrt();
-        let middle = (factor.values.len() - 1) as f64 / 2.0;
+        let error = residual * (2.0 * count / settings.len() as f64).sqrt();
+        let from_middle = |value: usize| (value as f64 - (count - 1.0) / 2.0).abs();
         let chosen = (0..effects.len())
             .filter(|&value| effects[value] >= best - error)
-            .min_by(|&a, &b| (a as f64 - middle).abs().total_cmp(&(b as f64 - middle).abs()));
-        let parts: Vec<String> = factor
-            .values
-            .iter()
-            .zip(effects)
+            .min_by(|&a, &b| from_middle(a).total_cmp(&from_middle(b)))
+            .with_context(|| {
+                format!(
+                    "no value of `{}` has a part in AUROC that is a number",
+                    factor.name
+                )
+            })?;
+        let chosen = factor.values[chosen];
+        let values = factor.values.iter().zip(effects);
+        let values: Vec<String> = values
             .map(|(value, effect)| format!("{value}: {effect:+.4}"))
             .collect();
-        let chosen = chosen.map(|value| factor.values[value]).unwrap_or_default();
         println!(
             "{}: {chosen} ({}; standard error {error:.4})",
             factor.name,
-            parts.join(", ")
+            values.join(", ")
         );
     }
+    Ok(())
 }
 
 fn read(path: &str) -> Result<Rows> {

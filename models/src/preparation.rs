@@ -143,6 +143,20 @@ impl TrainError {
             value: value.to_string(),
         }
     }
+
+    /// That error, unless `holds`.
+    pub(crate) fn unless(
+        holds: bool,
+        name: &'static str,
+        range: &'static str,
+        value: &dyn std::fmt::Display,
+    ) -> Result<(), Self> {
+        if holds {
+            Ok(())
+        } else {
+            Err(Self::option(name, range, value))
+        }
+    }
 }
 
 impl Common {

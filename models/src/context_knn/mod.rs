@@ -74,13 +74,7 @@ impl Default for TrainOptions {
 
 impl TrainOptions {
     fn check(&self) -> Result<(), TrainError> {
-        let option = |holds, name, range, value: &dyn std::fmt::Display| {
-            if holds {
-                Ok(())
-            } else {
-                Err(TrainError::option(name, range, value))
-            }
-        };
+        let option = TrainError::unless;
         let weight = self.context_weight;
         option(
             (0.0..=100.0).contains(&weight),

@@ -67,13 +67,7 @@ impl Default for TrainOptions {
 
 impl TrainOptions {
     fn check(&self) -> Result<(), TrainError> {
-        let option = |holds, name, range, value: &dyn std::fmt::Display| {
-            if holds {
-                Ok(())
-            } else {
-                Err(TrainError::option(name, range, value))
-            }
-        };
+        let option = TrainError::unless;
         option(
             (2..=256).contains(&self.min_samples),
             "min_samples",
