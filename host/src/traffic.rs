@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use netsage_api_types::{Flow, FlowQuery, Yesterday};
-use netsage_baseline::fused;
+use netsage_calibration::fused;
 use netsage_lifecycle::{Loaded, ThresholdQuestion};
 use netsage_store::{Store, StoreError};
 

@@ -127,7 +127,7 @@ impl Trained {
     /// day their traffic has; `identities` are those of the rows, or empty.
     pub fn describe(&mut self, rows: &Rows, identities: &[Identity]) {
         let flows_per_day = crate::traffic::flows_per_day(identities);
-        self.card.baseline = Some(netsage_baseline::drift::baseline(
+        self.card.baseline = Some(netsage_calibration::drift::baseline(
             rows,
             &self.card.columns,
             flows_per_day,
@@ -243,7 +243,7 @@ impl Common {
             calibration: (0..=100)
                 .map(|step| quantile(&scores, f64::from(step) / 100.0))
                 .collect(),
-            tail: netsage_baseline::fit_tail(&scores),
+            tail: netsage_calibration::fit_tail(&scores),
             baseline: None,
             // The one figure that ordinary rows alone can give.
             figures: BTreeMap::from([("fpr_held_out".to_owned(), above as f64 / scores.len() as f64)]),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use netsage_api_types::{FailurePolicy, Stage};
-use netsage_baseline::Rule;
+use netsage_calibration::Rule;
 
 /// Which packages are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]

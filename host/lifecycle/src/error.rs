@@ -100,7 +100,7 @@ pub enum LifecycleError {
         /// Name of the detector, or `fused`.
         name: String,
         /// Why not.
-        source: netsage_baseline::RuleError,
+        source: netsage_calibration::RuleError,
     },
     /// The journal.
     #[error(transparent)]

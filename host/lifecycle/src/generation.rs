@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use netsage_api_types::{DetectorRef, ModelCard};
-use netsage_baseline::Scale;
+use netsage_calibration::Scale;
 use netsage_runtime::{Detector, Package, is_detector_name};
 
 use crate::lineup::Failing;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use netsage_api_types::{Drift, Problem, ThresholdInfo, ThresholdRequest};
-use netsage_baseline::Rule;
+use netsage_calibration::Rule;
 use netsage_lifecycle::{LifecycleError, ThresholdQuestion};
 use serde::Deserialize;
 

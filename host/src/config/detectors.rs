@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use netsage_api_types::FailurePolicy;
-use netsage_baseline::{Rule, fused};
+use netsage_calibration::{Rule, fused};
 use netsage_lifecycle::LifecycleConfig;
 
 use super::rollout::{share, time_within};

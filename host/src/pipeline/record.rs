@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use netsage_api_types::{Contribution, DetectorRef};
-use netsage_baseline::{fused, severity};
+use netsage_calibration::{fused, severity};
 use netsage_capture::FlowBatch;
 use netsage_lifecycle::lineup::Scored;
 use netsage_lifecycle::{Generation, Verdicts};

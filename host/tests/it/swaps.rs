@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use netsage_api_types::{FailurePolicy, Stage, Step, StepRequest};
-use netsage_baseline::Rule;
+use netsage_calibration::Rule;
 use netsage_capture::MeterConfig;
 use netsage_host::input::open_capture;
 use netsage_host::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineError};

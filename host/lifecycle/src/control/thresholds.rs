@@ -7,7 +7,7 @@
 use netsage_api_types::{
     DetectorRef, HistoryEntry, Stage, Step, StepRequest, ThresholdInfo, ThresholdRequest,
 };
-use netsage_baseline::{Rule, RuleError, fused};
+use netsage_calibration::{Rule, RuleError, fused};
 
 use super::info::not_found;
 use super::requests::Origin;

@@ -156,14 +156,14 @@ impl Verdicts {
         })
     }
 
-    /// How rare all detectors together find a flow ([`netsage_baseline::fused`]); `None` where fewer than two with a
+    /// How rare all detectors together find a flow ([`netsage_calibration::fused`]); `None` where fewer than two with a
     /// calibration scored it: one alone raises alerts of its own.
     pub fn surprise(&self, row: usize) -> Option<f64> {
         let surprises = || {
             let scored = self.of_row(row);
             scored.filter_map(|scored| scored.generation.loaded.surprise(scored.score))
         };
-        netsage_baseline::fused::surprise(surprises()).filter(|_| surprises().nth(1).is_some())
+        netsage_calibration::fused::surprise(surprises()).filter(|_| surprises().nth(1).is_some())
     }
 
     /// Whether a flow lacks a score that it should have: a slot in which somebody scores gave it none.

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use netsage_api_types::{ColumnDrift, DetectorRef, Drift, ModelCard};
-use netsage_baseline::drift::{LARGE, SMALL, Window};
+use netsage_calibration::drift::{LARGE, SMALL, Window};
 use netsage_schema::{Rows, Schema};
 
 /// Flows of a block that are counted at most: a full block has four times as many, and a window needs no more.
@@ -193,7 +193,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use netsage_baseline::drift::baseline;
+    use netsage_calibration::drift::baseline;
     use netsage_schema::{FLOW_V1, UNSW_NB15};
 
     use super::*;

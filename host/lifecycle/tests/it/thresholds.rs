@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netsage_api_types::{Stage, Step, StepRequest, ThresholdRequest};
-use netsage_baseline::Rule;
+use netsage_calibration::Rule;
 use netsage_lifecycle::{HistoryQuery, Lifecycle, LifecycleConfig, LifecycleError, NewPackage};
 use netsage_schema::UNSW_NB15;
 

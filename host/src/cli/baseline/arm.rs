@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Zoned;
 use netsage_api_types::ModelCard;
-use netsage_baseline::{Rule, Scale};
+use netsage_calibration::{Rule, Scale};
 use netsage_models::{Flows, Trained, Training};
 use netsage_runtime::ContextValues;
 use netsage_schema::csv::Record;

@@ -1,6 +1,6 @@
 //! The verdict of several detectors, as `netsage run` fuses it.
 
-use netsage_baseline::{Scale, fused};
+use netsage_calibration::{Scale, fused};
 use netsage_models::metrics::Thresholds;
 use netsage_models::report::{Columns, Condition, Kind, Outcome};
 use netsage_models::{Training, card};
