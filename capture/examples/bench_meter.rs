@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use netsage_capture::decode::{DecodeOptions, decode};
 use netsage_capture::file::CaptureReader;
-use netsage_capture::{FlowBatch, LinkType, Meter, MeterConfig, Packet};
-use netsage_schema::{FLOW_V1, Schema, UNSW_NB15, csv};
+use netsage_capture::{LinkType, Meter, MeterConfig, Packet};
+use netsage_schema::{FLOW_V1, FlowBatch, Schema, UNSW_NB15, csv};
 use serde_json::{Value, json};
 
 #[path = "shared/capture.rs"]

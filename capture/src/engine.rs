@@ -2,10 +2,12 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::application::{Conversation, Expectations, Told, uses_ftp_data_port};
-use crate::batch::FlowBatch;
-use crate::decode::{DecodeOptions, Decoded, Transport, decode, protocol};
-use crate::features::{FeatureSet, Opening, Seen};
+use netsage_schema::FlowBatch;
+
+use crate::application::Applications;
+use crate::config::{MeterConfig, Mode};
+use crate::decode::{DecodeOptions, Decoded, Transport, decode};
+use crate::features::{FeatureSet, Opening, Seen, TableOf};
 use crate::flow::cells::{CELL_BYTES, NONE};
 use crate::flow::fragments::{FragmentedPacket, Fragments};
 use crate::flow::index;
@@ -13,7 +15,6 @@ use crate::flow::key::Endpoints;
 use crate::flow::state::Flow;
 use crate::flow::table::{FlowTable, Victim};
 use crate::flow::timeout::{LARGEST_TIMEOUT_NS, RANK_NS, SHORT_TIMEOUT_NS};
-use crate::meter::{MeterConfig, Mode};
 use crate::packet::Packet;
 use crate::stats::{MeterMemory, MeterStats};
 
@@ -23,7 +24,7 @@ const TIMER_INTERVAL_NS: i64 = 200_000_000;
 pub(crate) struct Engine<F: FeatureSet> {
     pub(crate) config: MeterConfig,
     pub(crate) stats: MeterStats,
-    table: FlowTable<F>,
+    table: TableOf<F>,
     set: F,
     /// Records that had to make room between two calls of [`Self::drain`].
     displaced: FlowBatch,
@@ -31,7 +32,7 @@ pub(crate) struct Engine<F: FeatureSet> {
     clock_ns: Option<i64>,
     /// When a replay looks at the timers again.
     timers_due_ns: Option<i64>,
-    expectations: Expectations,
+    applications: Applications,
     fragments: Fragments,
 }
 
@@ -54,7 +55,7 @@ impl<F: FeatureSet> Engine<F> {
             stats: MeterStats::default(),
             clock_ns: None,
             timers_due_ns: None,
-            expectations: Expectations::default(),
+            applications: Applications::default(),
         }
     }
 
@@ -195,22 +196,18 @@ impl<F: FeatureSet> Engine<F> {
         let is_half_open = flow.is_half_open();
         let is_later_piece =
             !flow.is_orphan_fragment && decoded.fragment.is_some_and(|fragment| !fragment.first);
-        let mut told = Told::Nothing;
         let (mut payload, mut tcp) = (0, None);
         match &decoded.transport {
-            Transport::Udp(datagram) => {
-                payload = datagram.length;
-                flow.conversation.datagram(datagram);
-            }
+            Transport::Udp(datagram) => payload = datagram.length,
             Transport::Tcp(segment) => {
                 payload = segment.length;
                 tcp = Some((segment.flags, segment.window));
                 self.stats
                     .count_tcp_gap(flow.tcp.loss.segment(direction, segment));
-                told = flow.conversation.segment(direction, segment);
             }
             Transport::Sctp(_) | Transport::Icmp(_) | Transport::Arp { .. } | Transport::Other => {}
         }
+        let said = self.applications.read(&mut flow.conversation, direction, decoded);
         self.table.touch(place, is_half_open, now_ns);
         let seen = Seen {
             direction,
@@ -224,16 +221,9 @@ impl<F: FeatureSet> Engine<F> {
         };
         let far = self.set.packet(&mut self.table.cells, place, &seen);
         self.extend(place, far);
-        match told {
-            Told::Nothing => {}
-            Told::Http(data) => {
-                let far = self.set.http(&mut self.table.cells, place, &data);
-                self.extend(place, far);
-            }
-            Told::Announced(expected) => {
-                self.expectations
-                    .add(expected.address.unwrap_or(decoded.source), expected.port);
-            }
+        if let Some(said) = said {
+            let far = self.set.said(&mut self.table.cells, place, said);
+            self.extend(place, far);
         }
     }
 
@@ -305,19 +295,10 @@ impl<F: FeatureSet> Engine<F> {
         }
         let mut flow = Flow::new(*endpoints, decoded, is_orphan);
         flow.near = near;
-        let is_announced = endpoints.protocol == protocol::TCP
-            && self
-                .expectations
-                .take(endpoints.destination, endpoints.destination_port);
-        if is_announced
-            || uses_ftp_data_port(
-                endpoints.protocol,
-                endpoints.source_port,
-                endpoints.destination_port,
-            )
-        {
-            flow.conversation = Conversation::ftp_data();
-        }
+        let destination = (endpoints.destination, endpoints.destination_port);
+        flow.conversation = self
+            .applications
+            .begin(endpoints.protocol, endpoints.source_port, destination);
         self.make_room(NONE);
         let place = self.table.insert(hash, now_ns, flow);
         self.stats.active_flows = self.table.len() as u64;

@@ -14,8 +14,7 @@
 //! `features` how a finished record becomes a row.
 
 mod application;
-mod batch;
-pub mod community_id;
+mod config;
 pub mod decode;
 mod engine;
 mod features;
@@ -28,9 +27,8 @@ mod packet;
 mod stats;
 mod timeline;
 
-pub use batch::FlowBatch;
-pub use community_id::CommunityId;
+pub use config::{MeterConfig, Mode};
 pub use features::protocol_name;
-pub use meter::{Meter, MeterConfig, Mode};
+pub use meter::Meter;
 pub use packet::{LinkType, Packet};
 pub use stats::{MeterMemory, MeterStats, NotMetered};

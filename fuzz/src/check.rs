@@ -4,8 +4,8 @@ use std::io::{self, Read};
 
 use netsage_capture::decode::{DecodeOptions, MAX_HEADERS, Transport};
 use netsage_capture::file::{CaptureReader, MAX_RECORD_BYTES};
-use netsage_capture::{FlowBatch, Meter, Packet};
-use netsage_schema::Schema;
+use netsage_capture::{Meter, Packet};
+use netsage_schema::{FlowBatch, Schema};
 
 use crate::event::{self, Event, LINKS};
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use netsage_capture::decode::{DecodeOptions, decode, protocol};
 use netsage_capture::file::CaptureReader;
-use netsage_capture::{FlowBatch, LinkType, Meter, MeterConfig};
-use netsage_schema::{Identity, UNSW_NB15};
+use netsage_capture::{LinkType, Meter, MeterConfig};
+use netsage_schema::{FlowBatch, Identity, UNSW_NB15};
 
 use crate::ParityError;
 use crate::record::{COLUMNS, Cell, Key, Kind, Record};

@@ -6,24 +6,32 @@
 //! This crate does no I/O, knows no packets and no detectors, and compiles to wasm.
 //!
 //! Start with [`Schema`], then [`unsw_nb15`] (the dataset as it is, for comparison) and [`flow_v1`] (what a
-//! gateway should use); [`rows::Rows`] holds rows of a schema, and [`csv`] turns text into such rows and back.
+//! gateway should use); [`rows::Rows`] holds rows of a schema, [`FlowBatch`] rows with the identities of their flows,
+//! and [`csv`] turns text into such rows and back. [`row!`] builds a row by the names of its columns.
 //! The tables of `docs/features.md` are written from these declarations.
 
+mod batch;
+pub mod community_id;
 pub mod context;
 pub mod csv;
 pub mod flow_v1;
 pub mod json_lines;
 mod nearest;
 pub mod reference;
+mod row;
 pub mod rows;
+mod summary;
 pub mod unsw_nb15;
 pub mod value;
 mod vocabulary;
 
+pub use batch::FlowBatch;
+pub use community_id::CommunityId;
 pub use context::{ContextColumn, start_seconds};
 pub use flow_v1::FLOW_V1;
 pub use reference::Reference;
 pub use rows::{Identity, Rows};
+pub use summary::Summary;
 pub use unsw_nb15::UNSW_NB15;
 pub use value::ValueError;
 pub use vocabulary::Vocabulary;

@@ -1,6 +1,7 @@
 //! Rows of a schema, flat in memory.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use crate::Schema;
 
@@ -75,6 +76,14 @@ impl Rows {
             "a row has one value per column of its schema"
         );
         self.values.extend_from_slice(row);
+    }
+
+    /// Appends copies of the rows at `places` of another table of the same width.
+    pub(crate) fn extend_from(&mut self, other: &Self, places: Range<usize>) {
+        let width = self.schema.width();
+        assert_eq!(width, other.schema.width(), "both tables have one schema");
+        self.values
+            .extend_from_slice(&other.values[places.start * width..places.end * width]);
     }
 
     /// The row at `index`.

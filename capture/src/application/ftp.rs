@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::stream::starts_with_word;
 
+const DATA_PORT: u16 = 20;
 /// Announced connections that are remembered; a session has one at a time.
 const MAX_EXPECTED: usize = 64;
 /// Lines read of one segment.
@@ -12,20 +13,20 @@ const MAX_LINES: usize = 8;
 
 /// A data connection that is about to be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Expected {
+pub(super) struct Expected {
     /// Where it goes; `None` says the address of whoever announced it.
-    pub(crate) address: Option<IpAddr>,
-    pub(crate) port: u16,
+    pub(super) address: Option<IpAddr>,
+    pub(super) port: u16,
 }
 
 /// The data connections that sessions have announced, the oldest forgotten first.
 #[derive(Debug, Default)]
-pub(crate) struct Expectations {
+pub(super) struct Expectations {
     expected: VecDeque<(IpAddr, u16)>,
 }
 
 impl Expectations {
-    pub(crate) fn add(&mut self, address: IpAddr, port: u16) {
+    pub(super) fn add(&mut self, address: IpAddr, port: u16) {
         if self.expected.len() == MAX_EXPECTED {
             self.expected.pop_front();
         }
@@ -33,7 +34,7 @@ impl Expectations {
     }
 
     /// Whether a connection to this place was announced; an announcement counts once.
-    pub(crate) fn take(&mut self, address: IpAddr, port: u16) -> bool {
+    pub(super) fn take(&mut self, address: IpAddr, port: u16) -> bool {
         let position = self
             .expected
             .iter()
@@ -42,6 +43,11 @@ impl Expectations {
             .and_then(|position| self.expected.remove(position))
             .is_some()
     }
+}
+
+/// Whether one of the ports of a TCP connection is that of FTP's data.
+pub(super) fn is_data_port(source_port: u16, destination_port: u16) -> bool {
+    source_port == DATA_PORT || destination_port == DATA_PORT
 }
 
 /// A control connection.

@@ -1,5 +1,8 @@
 //! What is spoken in a flow, recognised from its first bytes, and the few facts that the schema asks of it.
 //!
+//! The engine knows [`Applications`] and no protocol: it asks for the [`Conversation`] of each new flow, lets each
+//! packet be read, and passes on what a feature set may want to read itself ([`Said`]).
+//!
 //! A parser sees the data of a direction in order and each byte once; it keeps a few words per flow and never
 //! the data. What is not recognised within the first segments stays unknown.
 
@@ -8,10 +11,12 @@ mod ftp;
 mod http;
 mod stream;
 
+use std::net::IpAddr;
+
 use netsage_schema::unsw_nb15::SERVICE;
 
-use crate::decode::{TcpSegment, UdpDatagram, protocol};
-pub(crate) use ftp::{Expectations, Expected};
+use crate::decode::{Decoded, TcpSegment, Transport, UdpDatagram, protocol};
+use ftp::{Expectations, Expected};
 pub(crate) use http::{Http, HttpData};
 
 /// An application protocol that the schema names.
@@ -79,14 +84,62 @@ impl Cursor {
     }
 }
 
-/// What a segment told that is not the conversation's own to keep.
-#[derive(Debug)]
-pub(crate) enum Told<'a> {
-    Nothing,
-    /// New data of an HTTP connection; few flows need the room that reading it takes.
+/// New data of a conversation that is for a feature set to read, where its columns ask for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Said<'a> {
+    /// Of an HTTP connection; few flows need the room that reading it takes.
     Http(HttpData<'a>),
+}
+
+/// What a segment told beside what the conversation keeps.
+#[derive(Debug)]
+enum Told<'a> {
+    Nothing,
+    Said(Said<'a>),
     /// An FTP session announces a data connection.
     Announced(Expected),
+}
+
+/// What the flows of a meter speak, and what one flow tells of another.
+#[derive(Debug, Default)]
+pub(crate) struct Applications {
+    expectations: Expectations,
+}
+
+impl Applications {
+    /// The conversation of a flow that begins, by its IP protocol, source port, and destination.
+    pub(crate) fn begin(&mut self, number: u8, source_port: u16, destination: (IpAddr, u16)) -> Conversation {
+        let (address, port) = destination;
+        let is_ftp_data = number == protocol::TCP
+            && (self.expectations.take(address, port) || ftp::is_data_port(source_port, port));
+        if is_ftp_data {
+            Conversation::ftp_data()
+        } else {
+            Conversation::default()
+        }
+    }
+
+    /// Reads a packet of a flow.
+    pub(crate) fn read<'a>(
+        &mut self,
+        conversation: &mut Conversation,
+        sender: usize,
+        packet: &Decoded<'a>,
+    ) -> Option<Said<'a>> {
+        match &packet.transport {
+            Transport::Udp(datagram) => conversation.datagram(datagram),
+            Transport::Tcp(segment) => match conversation.segment(sender, segment) {
+                Told::Nothing => {}
+                Told::Said(said) => return Some(said),
+                Told::Announced(expected) => {
+                    let address = expected.address.unwrap_or(packet.source);
+                    self.expectations.add(address, expected.port);
+                }
+            },
+            Transport::Sctp(_) | Transport::Icmp(_) | Transport::Arp { .. } | Transport::Other => {}
+        }
+        None
+    }
 }
 
 /// What a flow has said so far; index 0 of its pairs is the source.
@@ -100,7 +153,7 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     /// A connection that an FTP session has announced, or that uses its data port.
-    pub(crate) fn ftp_data() -> Self {
+    fn ftp_data() -> Self {
         Self {
             service: Service::FtpData,
             ..Self::default()
@@ -108,14 +161,14 @@ impl Conversation {
     }
 
     /// Reads a datagram.
-    pub(crate) fn datagram(&mut self, datagram: &UdpDatagram<'_>) {
+    fn datagram(&mut self, datagram: &UdpDatagram<'_>) {
         if self.service == Service::Unknown && self.hints.may_look() {
             self.service = datagram::recognise(datagram);
         }
     }
 
     /// Reads a segment.
-    pub(crate) fn segment<'a>(&mut self, sender: usize, segment: &TcpSegment<'a>) -> Told<'a> {
+    fn segment<'a>(&mut self, sender: usize, segment: &TcpSegment<'a>) -> Told<'a> {
         if segment.length == 0 {
             if segment.flags.syn() {
                 self.cursors[sender].next = Some(segment.sequence.wrapping_add(1));
@@ -143,12 +196,12 @@ impl Conversation {
                 let cut = usize::try_from(segment.length)
                     .unwrap_or(0)
                     .saturating_sub(segment.payload.len());
-                Told::Http(HttpData {
+                Told::Said(Said::Http(HttpData {
                     sender,
                     lost: u64::from(lost),
                     data,
                     cut: cut as u64,
-                })
+                }))
             }
             Service::Ftp => self.ftp.data(data).map_or(Told::Nothing, Told::Announced),
             _ => Told::Nothing,
@@ -166,9 +219,4 @@ impl Conversation {
     pub(crate) fn ftp_logins(&self) -> u32 {
         self.ftp.logins
     }
-}
-
-/// Whether a flow can be an FTP data connection by its ports.
-pub(crate) fn uses_ftp_data_port(number: u8, source_port: u16, destination_port: u16) -> bool {
-    number == protocol::TCP && (source_port == 20 || destination_port == 20)
 }

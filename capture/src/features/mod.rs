@@ -13,15 +13,19 @@ mod window;
 
 pub use names::protocol_name;
 
-use netsage_schema::Schema;
+use netsage_schema::{FlowBatch, Schema};
 
-use crate::application::HttpData;
-use crate::batch::FlowBatch;
+use crate::application::Said;
+use crate::config::Mode;
 use crate::decode::{TcpFlags, TcpSegment};
 use crate::flow::cells::Cells;
 use crate::flow::state::Flow;
 use crate::flow::table::FlowTable;
-use crate::meter::Mode;
+
+/// The cells of the flows whose sums a set keeps.
+pub(crate) type CellsOf<S> = Cells<<S as FeatureSet>::Near, <S as FeatureSet>::Far>;
+/// The table of these flows.
+pub(crate) type TableOf<S> = FlowTable<<S as FeatureSet>::Near, <S as FeatureSet>::Far>;
 
 /// What a schema adds up and when its rows leave.
 ///
@@ -42,10 +46,11 @@ pub(crate) trait FeatureSet: Sized {
     fn share_of(memory: usize) -> usize;
 
     /// Adds a packet. Gives the far sums when the flow needs them from now on.
-    fn packet(&mut self, cells: &mut Cells<Self>, place: u32, seen: &Seen) -> Option<Self::Far>;
+    fn packet(&mut self, cells: &mut CellsOf<Self>, place: u32, seen: &Seen) -> Option<Self::Far>;
 
-    /// Reads HTTP, where the schema asks for it. Gives the far sums when the flow needs them from now on.
-    fn http(&mut self, cells: &mut Cells<Self>, place: u32, data: &HttpData<'_>) -> Option<Self::Far>;
+    /// Reads new data of a conversation, where the schema asks for it. Gives the far sums when the flow needs them
+    /// from now on.
+    fn said(&mut self, cells: &mut CellsOf<Self>, place: u32, said: Said<'_>) -> Option<Self::Far>;
 
     /// Whether a segment of a known flow opens another connection on the same ports. `Some` has the near sums with
     /// which that begins.
@@ -56,25 +61,25 @@ pub(crate) trait FeatureSet: Sized {
     }
 
     /// Begins a new record of the same flow. Gives the far sums when the flow needs them from now on.
-    fn restart(cells: &mut Cells<Self>, place: u32) -> Option<Self::Far>;
+    fn restart(cells: &mut CellsOf<Self>, place: u32) -> Option<Self::Far>;
 
     /// Takes over a flow that has ended, with a packet in its record.
-    fn finished(&mut self, table: &mut FlowTable<Self>, place: u32, now_ns: i64);
+    fn finished(&mut self, table: &mut TableOf<Self>, place: u32, now_ns: i64);
 
     /// Lets records leave whose time has come: no record that comes later has its last packet before `settled_ns`.
-    fn tick(&mut self, table: &mut FlowTable<Self>, now_ns: i64, settled_ns: i64);
+    fn tick(&mut self, table: &mut TableOf<Self>, now_ns: i64, settled_ns: i64);
 
     /// For want of room, makes the first record ready that waits; `false` when none does.
-    fn go_ahead(&mut self, table: &mut FlowTable<Self>) -> bool;
+    fn go_ahead(&mut self, table: &mut TableOf<Self>) -> bool;
 
     /// Lets all records go ahead that wait for others.
-    fn release_all(&mut self, table: &mut FlowTable<Self>);
+    fn release_all(&mut self, table: &mut TableOf<Self>);
 
     /// Makes all records ready.
-    fn finish(&mut self, table: &mut FlowTable<Self>);
+    fn finish(&mut self, table: &mut TableOf<Self>);
 
     /// Appends the record of an ended flow.
-    fn write(cells: &Cells<Self>, place: u32, batch: &mut FlowBatch);
+    fn write(cells: &CellsOf<Self>, place: u32, batch: &mut FlowBatch);
 
     /// Bytes of the order of records that wait.
     fn order_memory(&self) -> usize;

@@ -1,13 +1,16 @@
-//! The columns that a record tells by itself.
+//! The row of a record.
+
+use netsage_schema::{UNSW_NB15, row};
 
 use super::names::{icmp_state, protocol_code, state_code};
-use super::unsw_nb15::{Direction, Near, Row, WIDTH};
+use super::unsw_nb15::{Direction, Near};
 use crate::application::Http;
 use crate::decode::protocol;
 use crate::flow::state::Flow;
 
-/// Computes a row; the seven window counts stay 0.
-pub(super) fn row(flow: &Flow<Near>, http: Option<&Http>) -> Row {
+/// Computes the row of a record whose block is closed.
+pub(super) fn row_of(flow: &Flow<Near>, http: Option<&Http>) -> [f64; UNSW_NB15.width()] {
+    let counts = &flow.near.counts;
     let source_side = flow.source_of_record();
     let destination_side = 1 - source_side;
     let source = &flow.near.directions[source_side];
@@ -43,52 +46,50 @@ pub(super) fn row(flow: &Flow<Near>, http: Option<&Http>) -> Row {
             0.0
         }
     };
-    let values: Row = [
-        duration,
-        protocol_code(ends.protocol),
-        f64::from(conversation.service_code()),
-        state_code(state),
-        source.packets as f64,
-        destination.packets as f64,
-        source.bytes as f64,
-        destination.bytes as f64,
-        rate(packets, duration),
-        f64::from(source.time_to_live),
-        f64::from(destination.time_to_live),
-        load(source, duration),
-        load(destination, duration),
-        loss(source_side),
-        loss(destination_side),
-        source.gaps.mean(),
-        destination.gaps.mean(),
-        source.gaps.jitter(),
-        destination.gaps.jitter(),
-        window(source_side, source.packets > 0),
-        sequence(source_side),
-        sequence(destination_side),
-        window(destination_side, source.packets > 0 && destination.packets > 0),
-        synack + ackdat,
-        synack,
-        ackdat,
-        mean_size(source),
-        mean_size(destination),
-        transaction_depth,
-        http.map_or(0.0, |http| http.body_length as f64),
-        0.0,
-        f64::from(state_ttl(state, source.time_to_live, destination.time_to_live)),
-        0.0,
-        0.0,
-        0.0,
-        0.0,
-        f64::from(conversation.ftp_logins()),
-        f64::from(conversation.ftp_logins()),
-        transaction_depth,
-        0.0,
-        0.0,
-        f64::from(u8::from(same_ends)),
-    ];
-    debug_assert_eq!(values.len(), WIDTH);
-    values
+    row!(UNSW_NB15, {
+        dur: duration,
+        proto: protocol_code(ends.protocol),
+        service: f64::from(conversation.service_code()),
+        state: state_code(state),
+        spkts: source.packets as f64,
+        dpkts: destination.packets as f64,
+        sbytes: source.bytes as f64,
+        dbytes: destination.bytes as f64,
+        rate: rate(packets, duration),
+        sttl: f64::from(source.time_to_live),
+        dttl: f64::from(destination.time_to_live),
+        sload: load(source, duration),
+        dload: load(destination, duration),
+        sloss: loss(source_side),
+        dloss: loss(destination_side),
+        sinpkt: source.gaps.mean(),
+        dinpkt: destination.gaps.mean(),
+        sjit: source.gaps.jitter(),
+        djit: destination.gaps.jitter(),
+        swin: window(source_side, source.packets > 0),
+        stcpb: sequence(source_side),
+        dtcpb: sequence(destination_side),
+        dwin: window(destination_side, source.packets > 0 && destination.packets > 0),
+        tcprtt: synack + ackdat,
+        synack: synack,
+        ackdat: ackdat,
+        smean: mean_size(source),
+        dmean: mean_size(destination),
+        trans_depth: transaction_depth,
+        response_body_len: http.map_or(0.0, |http| http.body_length as f64),
+        ct_srv_src: f64::from(counts.srv_src),
+        ct_state_ttl: f64::from(state_ttl(state, source.time_to_live, destination.time_to_live)),
+        ct_dst_ltm: f64::from(counts.dst_ltm),
+        ct_src_dport_ltm: f64::from(counts.src_dport_ltm),
+        ct_dst_sport_ltm: f64::from(counts.dst_sport_ltm),
+        ct_dst_src_ltm: f64::from(counts.dst_src_ltm),
+        is_ftp_login: f64::from(conversation.ftp_logins()),
+        ct_ftp_cmd: f64::from(conversation.ftp_logins()),
+        ct_flw_http_mthd: transaction_depth,
+        ct_src_ltm: f64::from(counts.src_ltm),
+        ct_srv_dst: f64::from(counts.srv_dst),
+        is_sm_ips_ports: f64::from(u8::from(same_ends)),
+    })
 }
 
 /// The state as Argus names it.

@@ -4,27 +4,17 @@
 //! In a replay a finished record waits until no unfinished one can have an earlier last packet. A live meter cannot
 //! wait: it takes records as they finish and closes a block that has been open for half a second.
 
-use netsage_schema::{Identity, Schema, UNSW_NB15};
+use netsage_schema::{FlowBatch, Identity, Schema, UNSW_NB15};
 
 use super::order::Order;
-use super::row::row;
+use super::row::row_of;
 use super::window::{BLOCK, Block, Counts};
-use super::{FeatureSet, Opening, Seen};
-use crate::application::{Http, HttpData};
-use crate::batch::FlowBatch;
-use crate::flow::cells::Cells;
+use super::{CellsOf, FeatureSet, Opening, Seen, TableOf};
+use crate::application::{Http, Said};
+use crate::config::Mode;
 use crate::flow::gaps::Gaps;
 use crate::flow::state::{Flow, microseconds};
-use crate::flow::table::FlowTable;
-use crate::meter::Mode;
 
-/// Columns of the schema.
-pub(super) const WIDTH: usize = 42;
-/// A row of the schema.
-pub(super) type Row = [f64; WIDTH];
-
-/// Where the columns stand that a block fills in, in the order of [`Counts`].
-const COUNT_COLUMNS: [usize; 7] = [30, 40, 32, 39, 33, 34, 35];
 /// How long a live block stays open: half of the second by which a live record may be late.
 const LIVE_BLOCK_NS: i64 = 500_000_000;
 
@@ -42,7 +32,7 @@ pub(super) struct Direction {
 pub(crate) struct Near {
     pub(super) directions: [Direction; 2],
     /// Of its block, once that is closed.
-    counts: Counts,
+    pub(super) counts: Counts,
 }
 
 /// Orders finished records and cuts them into blocks.
@@ -55,7 +45,7 @@ pub(crate) struct UnswNb15 {
 }
 
 impl UnswNb15 {
-    fn add_to_block(&mut self, table: &mut FlowTable<Self>, place: u32, now_ns: i64) {
+    fn add_to_block(&mut self, table: &mut TableOf<Self>, place: u32, now_ns: i64) {
         if self.block.is_empty() {
             self.block_opened_ns = now_ns;
         }
@@ -65,7 +55,7 @@ impl UnswNb15 {
         }
     }
 
-    fn close_block(&mut self, table: &mut FlowTable<Self>) {
+    fn close_block(&mut self, table: &mut TableOf<Self>) {
         self.compared.clear();
         for &place in &self.block {
             let flow = table.flow(place);
@@ -108,7 +98,7 @@ impl FeatureSet for UnswNb15 {
         0
     }
 
-    fn packet(&mut self, cells: &mut Cells<Self>, place: u32, seen: &Seen) -> Option<Http> {
+    fn packet(&mut self, cells: &mut CellsOf<Self>, place: u32, seen: &Seen) -> Option<Http> {
         let direction = &mut cells.slot_mut(place).flow.near.directions[seen.direction];
         direction.packets += 1;
         direction.bytes += u64::from(seen.bytes);
@@ -120,14 +110,15 @@ impl FeatureSet for UnswNb15 {
         None
     }
 
-    fn http(&mut self, cells: &mut Cells<Self>, place: u32, data: &HttpData<'_>) -> Option<Http> {
+    fn said(&mut self, cells: &mut CellsOf<Self>, place: u32, said: Said<'_>) -> Option<Http> {
+        let Said::Http(data) = said;
         let far = cells.slot(place).flow.far;
         if let Some(http) = cells.far_mut(far) {
-            http.read(data);
+            http.read(&data);
             return None;
         }
         let mut http = Http::default();
-        http.read(data);
+        http.read(&data);
         Some(http)
     }
 
@@ -150,7 +141,7 @@ impl FeatureSet for UnswNb15 {
         Some(near)
     }
 
-    fn restart(cells: &mut Cells<Self>, place: u32) -> Option<Http> {
+    fn restart(cells: &mut CellsOf<Self>, place: u32) -> Option<Http> {
         for direction in &mut cells.slot_mut(place).flow.near.directions {
             direction.packets = 0;
             direction.bytes = 0;
@@ -159,14 +150,14 @@ impl FeatureSet for UnswNb15 {
         None
     }
 
-    fn finished(&mut self, table: &mut FlowTable<Self>, place: u32, now_ns: i64) {
+    fn finished(&mut self, table: &mut TableOf<Self>, place: u32, now_ns: i64) {
         match self.mode {
             Mode::Replay => self.order.push(table.flow(place).end_ns, place),
             Mode::Live => self.add_to_block(table, place, now_ns),
         }
     }
 
-    fn tick(&mut self, table: &mut FlowTable<Self>, now_ns: i64, settled_ns: i64) {
+    fn tick(&mut self, table: &mut TableOf<Self>, now_ns: i64, settled_ns: i64) {
         while let Some(place) = self.order.pop_before(settled_ns) {
             self.add_to_block(table, place, now_ns);
         }
@@ -176,7 +167,7 @@ impl FeatureSet for UnswNb15 {
         }
     }
 
-    fn go_ahead(&mut self, table: &mut FlowTable<Self>) -> bool {
+    fn go_ahead(&mut self, table: &mut TableOf<Self>) -> bool {
         let Some(place) = self.order.pop() else {
             return false;
         };
@@ -184,22 +175,22 @@ impl FeatureSet for UnswNb15 {
         true
     }
 
-    fn release_all(&mut self, table: &mut FlowTable<Self>) {
+    fn release_all(&mut self, table: &mut TableOf<Self>) {
         while self.go_ahead(table) {}
     }
 
-    fn finish(&mut self, table: &mut FlowTable<Self>) {
+    fn finish(&mut self, table: &mut TableOf<Self>) {
         self.release_all(table);
         self.close_block(table);
     }
 
-    fn write(cells: &Cells<Self>, place: u32, batch: &mut FlowBatch) {
+    fn write(cells: &CellsOf<Self>, place: u32, batch: &mut FlowBatch) {
         let flow = &cells.slot(place).flow;
-        let mut row = row(flow, cells.far(flow));
-        for (column, count) in COUNT_COLUMNS.into_iter().zip(flow.near.counts) {
-            row[column] = f64::from(count);
-        }
-        batch.push(&row, identity(flow), flow.community_id());
+        batch.push(
+            &row_of(flow, cells.far(flow)),
+            identity(flow),
+            flow.community_id(),
+        );
     }
 
     fn order_memory(&self) -> usize {
@@ -212,28 +203,5 @@ impl FeatureSet for UnswNb15 {
 
     fn left_early(&self) -> u64 {
         0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_of_a_block_are_those_of_the_schema() {
-        assert_eq!(UNSW_NB15.width(), WIDTH);
-        let names = [
-            "ct_srv_src",
-            "ct_srv_dst",
-            "ct_dst_ltm",
-            "ct_src_ltm",
-            "ct_src_dport_ltm",
-            "ct_dst_sport_ltm",
-            "ct_dst_src_ltm",
-        ];
-        assert_eq!(
-            names.map(|name| UNSW_NB15.index_of(name)),
-            COUNT_COLUMNS.map(Some)
-        );
     }
 }

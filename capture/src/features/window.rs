@@ -13,9 +13,17 @@ use netsage_schema::Identity;
 /// Records that share their counts.
 pub(crate) const BLOCK: usize = 100;
 
-/// The counts of a record: `ct_srv_src`, `ct_srv_dst`, `ct_dst_ltm`, `ct_src_ltm`, `ct_src_dport_ltm`,
-/// `ct_dst_sport_ltm`, `ct_dst_src_ltm`.
-pub(crate) type Counts = [u8; 7];
+/// The counts of a record, by the names of their columns without `ct_`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) srv_src: u8,
+    pub(crate) srv_dst: u8,
+    pub(crate) dst_ltm: u8,
+    pub(crate) src_ltm: u8,
+    pub(crate) src_dport_ltm: u8,
+    pub(crate) dst_sport_ltm: u8,
+    pub(crate) dst_src_ltm: u8,
+}
 
 /// What of the records the counts compare, a column each: values that are equal have equal numbers, so that the
 /// comparison of all with all is one of small numbers in a row. The dataset's blocks hold [`BLOCK`] records.
@@ -72,7 +80,6 @@ impl<const MOST: usize> Block<MOST> {
 
     /// The counts of the record at `this`.
     pub(crate) fn counts(&self, this: usize) -> Counts {
-        let mut counts = [0_u16; 7];
         let length = self.length.min(MOST);
         // All columns have one width, so that the compiler compares many records at once.
         let (services, sources, destinations) = (
@@ -85,6 +92,9 @@ impl<const MOST: usize> Block<MOST> {
             &self.destination_ports[..length],
             &self.seconds[..length],
         );
+        let (mut srv_src, mut srv_dst) = (0_u16, 0_u16);
+        let (mut dst_ltm, mut src_ltm) = (0_u16, 0_u16);
+        let (mut src_dport_ltm, mut dst_sport_ltm, mut dst_src_ltm) = (0_u16, 0_u16, 0_u16);
         for other in 0..length {
             let service = services[other] == services[this];
             let source = sources[other] == sources[this];
@@ -92,16 +102,24 @@ impl<const MOST: usize> Block<MOST> {
             let source_port = source_ports[other] == source_ports[this];
             let destination_port = destination_ports[other] == destination_ports[this];
             let second = seconds[other] == seconds[this];
-            counts[0] += u16::from(service & source);
-            counts[1] += u16::from(service & destination);
-            counts[2] += u16::from(second & destination);
-            counts[3] += u16::from(second & source);
-            counts[4] += u16::from(second & source & destination_port);
-            counts[5] += u16::from(second & destination & source_port);
-            counts[6] += u16::from(second & source & destination);
+            srv_src += u16::from(service & source);
+            srv_dst += u16::from(service & destination);
+            dst_ltm += u16::from(second & destination);
+            src_ltm += u16::from(second & source);
+            src_dport_ltm += u16::from(second & source & destination_port);
+            dst_sport_ltm += u16::from(second & destination & source_port);
+            dst_src_ltm += u16::from(second & source & destination);
         }
         // There are not many more than 100 records.
-        counts.map(|count| count as u8)
+        Counts {
+            srv_src: srv_src as u8,
+            srv_dst: srv_dst as u8,
+            dst_ltm: dst_ltm as u8,
+            src_ltm: src_ltm as u8,
+            src_dport_ltm: src_dport_ltm as u8,
+            dst_sport_ltm: dst_sport_ltm as u8,
+            dst_src_ltm: dst_src_ltm as u8,
+        }
     }
 }
 

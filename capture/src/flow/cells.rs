@@ -1,12 +1,12 @@
 //! Memory for flows: cells of one size, in chunks.
 //!
-//! Every flow has a cell; one that needs more takes a second of the same size. Because all cells are alike, what a
+//! Every flow has a cell; one that needs more takes a second of the same size. What a flow adds up from its packets is
+//! plain data to this module: `N`, near the flow, and `F`, far from it in the second cell. Because all cells are alike, what a
 //! flood of short flows gives back serves the long ones, and the number of cells is the limit of memory. Chunks
 //! neither move nor grow, so that no moment holds the flows twice.
 
 use super::state::Flow;
 use super::timeout::Queue;
-use crate::features::FeatureSet;
 
 /// No place: the end of a list.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -58,24 +58,27 @@ pub(crate) struct Slot<N> {
     clippy::large_enum_variant,
     reason = "cells of one size are the point: what is free serves any use"
 )]
-enum Cell<F: FeatureSet> {
+enum Cell<N, F> {
     Free { next: u32 },
-    Flow(Slot<F::Near>),
-    Far(F::Far),
+    Flow(Slot<N>),
+    Far(F),
 }
 
-pub(crate) struct Cells<F: FeatureSet> {
-    chunks: Vec<Box<[Cell<F>]>>,
+pub(crate) struct Cells<N, F> {
+    chunks: Vec<Box<[Cell<N, F>]>>,
     free: u32,
     used: usize,
     most: usize,
 }
 
-impl<F: FeatureSet> Cells<F> {
+impl<N, F> Cells<N, F> {
     /// No cells yet; about `most` at most.
     pub(crate) fn new(most: usize) -> Self {
         const {
-            assert!(size_of::<Cell<F>>() <= CELL_BYTES, "a flow has outgrown its cell");
+            assert!(
+                size_of::<Cell<N, F>>() <= CELL_BYTES,
+                "a flow has outgrown its cell"
+            );
         }
         Self {
             chunks: Vec::new(),
@@ -102,15 +105,15 @@ impl<F: FeatureSet> Cells<F> {
 
     /// Bytes held.
     pub(crate) fn memory(&self) -> usize {
-        self.chunks.len() * CHUNK * size_of::<Cell<F>>()
-            + self.chunks.capacity() * size_of::<Box<[Cell<F>]>>()
+        self.chunks.len() * CHUNK * size_of::<Cell<N, F>>()
+            + self.chunks.capacity() * size_of::<Box<[Cell<N, F>]>>()
     }
 
-    pub(crate) fn insert(&mut self, slot: Slot<F::Near>) -> u32 {
+    pub(crate) fn insert(&mut self, slot: Slot<N>) -> u32 {
         self.put(Cell::Flow(slot))
     }
 
-    pub(crate) fn insert_far(&mut self, far: F::Far) -> u32 {
+    pub(crate) fn insert_far(&mut self, far: F) -> u32 {
         self.put(Cell::Far(far))
     }
 
@@ -123,7 +126,7 @@ impl<F: FeatureSet> Cells<F> {
     }
 
     /// The flow at a place that may have been given back.
-    pub(crate) fn get(&self, place: u32) -> Option<&Slot<F::Near>> {
+    pub(crate) fn get(&self, place: u32) -> Option<&Slot<N>> {
         let cell = self
             .chunks
             .get(place as usize / CHUNK)?
@@ -135,7 +138,7 @@ impl<F: FeatureSet> Cells<F> {
     }
 
     #[inline]
-    pub(crate) fn slot(&self, place: u32) -> &Slot<F::Near> {
+    pub(crate) fn slot(&self, place: u32) -> &Slot<N> {
         match &self.chunks[place as usize / CHUNK][place as usize % CHUNK] {
             Cell::Flow(slot) => slot,
             Cell::Far(_) | Cell::Free { .. } => unreachable!("lists and index name cells that hold flows"),
@@ -143,7 +146,7 @@ impl<F: FeatureSet> Cells<F> {
     }
 
     #[inline]
-    pub(crate) fn slot_mut(&mut self, place: u32) -> &mut Slot<F::Near> {
+    pub(crate) fn slot_mut(&mut self, place: u32) -> &mut Slot<N> {
         match self.cell(place) {
             Cell::Flow(slot) => slot,
             Cell::Far(_) | Cell::Free { .. } => unreachable!("lists and index name cells that hold flows"),
@@ -152,7 +155,7 @@ impl<F: FeatureSet> Cells<F> {
 
     /// The second cell of a flow, if it has one.
     #[inline]
-    pub(crate) fn far(&self, flow: &Flow<F::Near>) -> Option<&F::Far> {
+    pub(crate) fn far(&self, flow: &Flow<N>) -> Option<&F> {
         if flow.far == NONE {
             return None;
         }
@@ -164,7 +167,7 @@ impl<F: FeatureSet> Cells<F> {
 
     /// As [`Self::far`], by the number of the cell.
     #[inline]
-    pub(crate) fn far_mut(&mut self, far: u32) -> Option<&mut F::Far> {
+    pub(crate) fn far_mut(&mut self, far: u32) -> Option<&mut F> {
         if far == NONE {
             return None;
         }
@@ -174,7 +177,7 @@ impl<F: FeatureSet> Cells<F> {
         }
     }
 
-    fn put(&mut self, cell: Cell<F>) -> u32 {
+    fn put(&mut self, cell: Cell<N, F>) -> u32 {
         if self.free == NONE {
             self.grow();
         }
@@ -198,7 +201,7 @@ impl<F: FeatureSet> Cells<F> {
     }
 
     #[inline]
-    fn cell(&mut self, place: u32) -> &mut Cell<F> {
+    fn cell(&mut self, place: u32) -> &mut Cell<N, F> {
         &mut self.chunks[place as usize / CHUNK][place as usize % CHUNK]
     }
 }

@@ -1,13 +1,13 @@
 //! What one flow remembers, and of it what one record tells.
 
 use netsage_schema::Identity;
+use netsage_schema::community_id::{self, CommunityId, Ports};
 
 use super::cells::NONE;
 use super::key::Endpoints;
 use super::tcp::Tcp;
 use super::timeout::Queue;
 use crate::application::Conversation;
-use crate::community_id::{self, CommunityId, Ports};
 use crate::decode::{Decoded, IcmpMessage, TcpSegment, Transport, protocol};
 
 /// A flow; index 0 of its pairs is the source. `N` is what the columns of a schema add up from its packets.

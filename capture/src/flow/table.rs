@@ -23,7 +23,6 @@ use super::index::Index;
 use super::key::Endpoints;
 use super::state::Flow;
 use super::timeout::{IDLE_NS, Queue, RANK_NS, SHORT_TIMEOUT_NS};
-use crate::features::FeatureSet;
 
 /// Above this share of the cells, in percent, timeouts are shortened ...
 const HIGH_WATER: usize = 85;
@@ -56,8 +55,8 @@ pub(crate) enum Victim {
     Active,
 }
 
-pub(crate) struct FlowTable<F: FeatureSet> {
-    pub(crate) cells: Cells<F>,
+pub(crate) struct FlowTable<N, F> {
+    pub(crate) cells: Cells<N, F>,
     index: Index,
     queues: [List; Queue::COUNT],
     /// In the order in which they began.
@@ -74,7 +73,7 @@ pub(crate) struct FlowTable<F: FeatureSet> {
     is_short: bool,
 }
 
-impl<F: FeatureSet> FlowTable<F> {
+impl<N: Clone, F: Clone> FlowTable<N, F> {
     /// An empty table of about `cells` cells.
     pub(crate) fn new(cells: usize, hash_key: [u64; 2]) -> Self {
         let cells = Cells::new(cells);
@@ -142,16 +141,16 @@ impl<F: FeatureSet> FlowTable<F> {
         (slot.generation == reference.generation && !slot.has_ended).then_some(reference.place)
     }
 
-    pub(crate) fn flow(&self, place: u32) -> &Flow<F::Near> {
+    pub(crate) fn flow(&self, place: u32) -> &Flow<N> {
         &self.cells.slot(place).flow
     }
 
-    pub(crate) fn flow_mut(&mut self, place: u32) -> &mut Flow<F::Near> {
+    pub(crate) fn flow_mut(&mut self, place: u32) -> &mut Flow<N> {
         &mut self.cells.slot_mut(place).flow
     }
 
     /// Adds a flow; the caller has made room. It counts as half-open until [`Self::touch`] says otherwise.
-    pub(crate) fn insert(&mut self, hash: u32, now_ns: i64, flow: Flow<F::Near>) -> u32 {
+    pub(crate) fn insert(&mut self, hash: u32, now_ns: i64, flow: Flow<N>) -> u32 {
         self.generation = self.generation.wrapping_add(1);
         let place = self.cells.insert(Slot {
             flow,
@@ -186,7 +185,7 @@ impl<F: FeatureSet> FlowTable<F> {
     }
 
     /// Gives a flow its second cell; the caller has made room.
-    pub(crate) fn extend(&mut self, place: u32, far: F::Far) {
+    pub(crate) fn extend(&mut self, place: u32, far: F) {
         let far = self.cells.insert_far(far);
         self.flow_mut(place).far = far;
     }
@@ -362,9 +361,9 @@ impl<F: FeatureSet> FlowTable<F> {
 }
 
 /// Which links of a flow a list uses.
-type Pick<F> = fn(&mut Slot<<F as FeatureSet>::Near>) -> &mut Link;
+type Pick<N> = fn(&mut Slot<N>) -> &mut Link;
 
-fn push_back<F: FeatureSet>(cells: &mut Cells<F>, list: &mut List, place: u32, pick: Pick<F>) {
+fn push_back<N, F>(cells: &mut Cells<N, F>, list: &mut List, place: u32, pick: Pick<N>) {
     let tail = std::mem::replace(&mut list.tail, place);
     *pick(cells.slot_mut(place)) = Link {
         previous: tail,
@@ -377,7 +376,7 @@ fn push_back<F: FeatureSet>(cells: &mut Cells<F>, list: &mut List, place: u32, p
     }
 }
 
-fn unlink<F: FeatureSet>(cells: &mut Cells<F>, list: &mut List, place: u32, pick: Pick<F>) {
+fn unlink<N, F>(cells: &mut Cells<N, F>, list: &mut List, place: u32, pick: Pick<N>) {
     let Link { previous, next } = std::mem::replace(pick(cells.slot_mut(place)), UNLINKED);
     if previous == NONE {
         list.head = next;

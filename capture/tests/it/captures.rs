@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use netsage_capture::file::CaptureReader;
-use netsage_capture::{FlowBatch, Meter, MeterConfig, MeterStats};
+use netsage_capture::{Meter, MeterConfig, MeterStats};
+use netsage_schema::FlowBatch;
 
 use crate::invariants::check_batch;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use netsage_capture::{FlowBatch, Meter, MeterConfig, Mode};
-use netsage_schema::{FLOW_V1, Identity, UNSW_NB15};
+use netsage_capture::{Meter, MeterConfig, Mode};
+use netsage_schema::{FLOW_V1, FlowBatch, Identity, UNSW_NB15};
 use proptest::prelude::*;
 
 use crate::captures;

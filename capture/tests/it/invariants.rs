@@ -2,7 +2,8 @@
 
 use netsage_capture::decode::{DecodeOptions, decode};
 use netsage_capture::file::CaptureReader;
-use netsage_capture::{FlowBatch, LinkType, Meter, MeterConfig, Packet};
+use netsage_capture::{LinkType, Meter, MeterConfig, Packet};
+use netsage_schema::FlowBatch;
 use proptest::prelude::*;
 
 use crate::packets::{From, MILLISECOND, icmp, meter, tcp, udp, value};

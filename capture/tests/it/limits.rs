@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use netsage_capture::{FlowBatch, Meter, MeterConfig, Mode};
-use netsage_schema::{FLOW_V1, Schema, UNSW_NB15};
+use netsage_capture::{Meter, MeterConfig, Mode};
+use netsage_schema::{FLOW_V1, FlowBatch, Schema, UNSW_NB15};
 
 use super::packets::{ACK, MILLISECOND, SECOND, SYN, raw};
 

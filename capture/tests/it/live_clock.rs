@@ -1,7 +1,7 @@
 //! A live meter: what the clock ends, and when its records leave.
 
-use netsage_capture::{FlowBatch, Meter, MeterConfig, Mode};
-use netsage_schema::Schema;
+use netsage_capture::{Meter, MeterConfig, Mode};
+use netsage_schema::{FlowBatch, Schema};
 
 use super::packets::{ACK, From, MILLISECOND, SECOND, SYN, icmp, raw, tcp, udp};
 

@@ -1,7 +1,7 @@
 //! Packets built by hand.
 
-use netsage_capture::{FlowBatch, LinkType, Meter, MeterConfig, Packet};
-use netsage_schema::UNSW_NB15;
+use netsage_capture::{LinkType, Meter, MeterConfig, Packet};
+use netsage_schema::{FlowBatch, UNSW_NB15};
 
 pub(crate) const MILLISECOND: i64 = 1_000_000;
 pub(crate) const SECOND: i64 = 1_000 * MILLISECOND;

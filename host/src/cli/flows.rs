@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::{mem, thread};
 
 use anyhow::anyhow;
-use netsage_capture::{FlowBatch, Meter, MeterConfig};
-use netsage_schema::{Schema, csv, json_lines};
+use netsage_capture::{Meter, MeterConfig};
+use netsage_schema::{FlowBatch, Schema, csv, json_lines};
 
 use super::output::{Format, stdout};
 use super::{Failure, progress, stats};

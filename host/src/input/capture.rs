@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use netsage_capture::file::CaptureReader;
-use netsage_capture::{FlowBatch, Meter, MeterStats, Packet};
+use netsage_capture::{Meter, MeterStats, Packet};
+use netsage_schema::FlowBatch;
 
 use super::{Content, InputError, Opened, Progress};
 

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use netsage_capture::FlowBatch;
 use netsage_lifecycle::Verdicts;
 use netsage_lifecycle::lineup::{FlowsToScore, Stopped};
 use netsage_runtime::ContextValues;
-use netsage_schema::Schema;
+use netsage_schema::{FlowBatch, Schema};
 use netsage_store::FlowBatchRecord;
 
 /// A block of flows and what detectors said about it; its memory circulates.

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
-use netsage_capture::{FlowBatch, Meter, MeterConfig, Mode};
+use netsage_capture::{Meter, MeterConfig, Mode};
+use netsage_schema::FlowBatch;
 
 use super::block::Block;
 use super::context::fill_keys;
@@ -223,7 +224,8 @@ impl Reader {
     fn send(&mut self, mut block: Block, start: usize, end: usize) -> Result<(), Disconnected> {
         block.sequence = self.sequence;
         self.sequence += 1;
-        copy(&self.pending, start, end, &mut block.flows);
+        block.flows.clear();
+        block.flows.extend_from(&self.pending, start..end);
         self.contexts.fill(&block.flows.identities, &mut block.contexts);
         fill_keys(&block.flows.identities, &mut block.keys);
         self.counters.blocks_under_way.fetch_add(1, Ordering::Relaxed);
@@ -234,21 +236,11 @@ impl Reader {
     /// Forgets the pending flows before `start`.
     fn keep_from(&mut self, start: usize) {
         if start < self.pending.len() {
-            copy(&self.pending, start, self.pending.len(), &mut self.rest);
+            self.rest.clear();
+            self.rest.extend_from(&self.pending, start..self.pending.len());
             std::mem::swap(&mut self.pending, &mut self.rest);
         } else {
             self.pending.clear();
         }
     }
-}
-
-/// Replaces the content of `to` by the flows `start..end` of `from`.
-fn copy(from: &FlowBatch, start: usize, end: usize, to: &mut FlowBatch) {
-    to.clear();
-    for index in start..end {
-        to.rows.push(from.rows.row(index));
-    }
-    to.identities.extend_from_slice(&from.identities[start..end]);
-    to.community_ids
-        .extend_from_slice(&from.community_ids[start..end]);
 }

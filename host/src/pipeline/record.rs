@@ -5,10 +5,9 @@ use std::sync::{Arc, LazyLock};
 
 use netsage_api_types::{Contribution, DetectorRef};
 use netsage_calibration::{fused, severity};
-use netsage_capture::FlowBatch;
 use netsage_lifecycle::lineup::Scored;
 use netsage_lifecycle::{Generation, Verdicts};
-use netsage_schema::{Identity, Schema};
+use netsage_schema::{FlowBatch, Identity, Schema, Summary};
 use netsage_store::{AlertHit, FlowRecord, Id};
 use sha2::{Digest as _, Sha256};
 
@@ -20,29 +19,13 @@ use super::scoring::explained;
 struct Facts {
     /// Name and version.
     name: Arc<str>,
-    /// Positions of the columns that a flow shows.
-    proto: usize,
-    service: usize,
-    state: usize,
-    packets: [usize; 2],
-    bytes: [usize; 2],
+    columns: Summary,
 }
 
 static FACTS: LazyLock<[Facts; Schema::ALL.len()]> = LazyLock::new(|| {
-    Schema::ALL.map(|schema| {
-        // The schemas name the same facts differently.
-        let index = |names: [&str; 2]| {
-            let known = names.into_iter().find_map(|name| schema.index_of(name));
-            known.unwrap_or_else(|| unreachable!("schema {} has {names:?}", schema.id))
-        };
-        Facts {
-            name: format!("{}@{}", schema.id, schema.version).into(),
-            proto: index(["proto"; 2]),
-            service: index(["service"; 2]),
-            state: index(["state"; 2]),
-            packets: [index(["spkts", "src_packets"]), index(["dpkts", "dst_packets"])],
-            bytes: [index(["sbytes", "src_bytes"]), index(["dbytes", "dst_bytes"])],
-        }
+    Schema::ALL.map(|schema| Facts {
+        name: format!("{}@{}", schema.id, schema.version).into(),
+        columns: Summary::of(schema),
     })
 });
 
@@ -99,11 +82,11 @@ fn flow(flows: &FlowBatch, facts: &Facts, index: usize) -> FlowRecord {
         source_port: identity.source_port,
         destination: identity.destination,
         destination_port: identity.destination_port,
-        protocol: term(facts.proto),
-        service: term(facts.service),
-        state: term(facts.state),
-        packets: total(row, facts.packets),
-        bytes: total(row, facts.bytes),
+        protocol: term(facts.columns.proto),
+        service: term(facts.columns.service),
+        state: term(facts.columns.state),
+        packets: total(row, facts.columns.packets),
+        bytes: total(row, facts.columns.bytes),
         community_id: *flows.community_ids[index].hash(),
         fused: None,
     }

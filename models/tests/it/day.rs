@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use netsage_capture::{FlowBatch, LinkType, Meter, MeterConfig, Packet};
+use netsage_capture::{LinkType, Meter, MeterConfig, Packet};
 use netsage_models::{Flows, Training, Unwatched};
 use netsage_rhythm::{COLUMNS, Model, Scorer};
-use netsage_schema::{FLOW_V1, Identity, Rows};
+use netsage_schema::{FLOW_V1, FlowBatch, Identity, Rows};
 use netsage_synth::{Generator, Labels, SynthConfig};
 
 const SECOND_NS: i64 = 1_000_000_000;

@@ -4,9 +4,9 @@ use std::io::{Cursor, Read};
 
 use flate2::read::MultiGzDecoder;
 use netsage_capture::file::{CaptureReader, FileError};
-use netsage_capture::{FlowBatch, Meter, MeterConfig, Mode};
+use netsage_capture::{Meter, MeterConfig, Mode};
 use netsage_schema::csv::{CsvError, Reader, Record};
-use netsage_schema::{Identity, Rows, UNSW_NB15};
+use netsage_schema::{FlowBatch, Identity, Rows, UNSW_NB15};
 use serde::{Deserialize, Serialize};
 
 /// Most rows that are held: with 42 columns of 8 bytes each, 168 MB.

@@ -3,8 +3,8 @@
 use std::io::Read;
 
 use netsage_capture::file::{CaptureReader, FileError};
-use netsage_capture::{FlowBatch, Meter, MeterConfig};
-use netsage_schema::{Schema, csv};
+use netsage_capture::{Meter, MeterConfig};
+use netsage_schema::{FlowBatch, Schema, csv};
 
 /// Packets between two looks at what the meter has ready.
 const PACKETS_PER_DRAIN: u64 = 256;

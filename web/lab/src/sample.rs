@@ -1,6 +1,7 @@
 //! The built-in sample: labelled traffic made here, metered like a capture.
 
-use netsage_capture::{FlowBatch, LinkType, Meter, MeterConfig, Mode, Packet};
+use netsage_capture::{LinkType, Meter, MeterConfig, Mode, Packet};
+use netsage_schema::FlowBatch;
 use netsage_synth::{FlowLabel, Generator, Labels, SynthConfig};
 
 use crate::dataset::{Dataset, PACKETS_PER_DRAIN, UNKNOWN};

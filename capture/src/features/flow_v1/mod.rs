@@ -1,7 +1,7 @@
 //! How a finished record becomes a row of `flow-v1`.
 //!
 //! [`Measures`] adds up what the packets of a record say, [`Windows`] counts what flows that began lately have
-//! in common with it, and [`row`] puts both into the columns that [`netsage_schema::flow_v1`] declares.
+//! in common with it, and [`row_of`] puts both into the columns that [`netsage_schema::flow_v1`] declares.
 
 mod counts;
 mod early;
@@ -18,11 +18,9 @@ mod windows;
 use counts::{Counts, Opening};
 use early::Early;
 use measures::{Measures, Observed, ObservedTcp};
-use row::{RowInput, row};
+use row::{RowInput, row_of};
 pub(crate) use set::FlowV1;
 use windows::{Ticket, Windows};
 
-/// Columns of the schema.
-pub(crate) const WIDTH: usize = 68;
 /// A row of the schema.
-pub(crate) type Row = [f64; WIDTH];
+pub(crate) type Row = [f64; netsage_schema::FLOW_V1.width()];

@@ -1,10 +1,11 @@
 //! How a finished record becomes a row.
 
+use netsage_schema::{FLOW_V1, row};
+
+use super::Row;
 use super::counts::Counts;
 use super::measures::Measures;
 use super::state::State;
-use super::summary::Summary;
-use super::{Row, WIDTH};
 
 /// All that a row is computed from.
 pub(crate) struct RowInput<'a> {
@@ -22,7 +23,7 @@ pub(crate) struct RowInput<'a> {
 }
 
 /// Computes a row. Every value is finite and 0 or more.
-pub(crate) fn row(input: &RowInput<'_>) -> Row {
+pub(crate) fn row_of(input: &RowInput<'_>) -> Row {
     let RowInput { measures, counts, .. } = *input;
     let [source, destination] = &measures.directions;
     let flags = &measures.flags;
@@ -37,66 +38,86 @@ pub(crate) fn row(input: &RowInput<'_>) -> Row {
     } else {
         0.0
     };
-    let mut columns = Columns {
-        values: [0.0; WIDTH],
-        filled: 0,
-    };
-    columns.add([
-        input.protocol,
-        input.service,
-        f64::from(input.state as u8),
-        duration,
-        f64::from(source.packets),
-        f64::from(destination.packets),
-        source.bytes as f64,
-        destination.bytes as f64,
-        source.payload as f64,
-        destination.payload as f64,
-        rate,
-        share(u64::from(source.packets), packets),
-        share(source.bytes, source.bytes.saturating_add(destination.bytes)),
-    ]);
-    columns.add_summary(measures.gaps.summary(packets));
-    columns.add_summary(source.gaps.summary(u64::from(source.packets)));
-    columns.add_summary(destination.gaps.summary(u64::from(destination.packets)));
-    columns.add_summary(source.sizes());
-    columns.add_summary(destination.sizes());
-    columns.add([flags.syn, flags.fin, flags.rst, flags.psh, flags.urg, flags.odd].map(f64::from));
-    columns.add([input.handshake.0, input.handshake.1]);
-    columns.add(input.retransmissions.map(|segments| segments as f64));
-    columns.add([source.zero_windows, destination.zero_windows].map(f64::from));
-    for sizes in beginning.sizes {
-        columns.add(sizes.map(f64::from));
-    }
-    columns.add(beginning.gaps_ns.map(|gap_ns| gap_ns as f64 / 1e9));
-    for host in [&counts.source, &counts.destination] {
-        columns.add([host.flows, host.peers, host.ports].map(f64::from));
-        columns.add([failed(counts, host.failed, host.flows)]);
-    }
+    let gaps = measures.gaps.summary(packets);
+    let source_gaps = source.gaps.summary(u64::from(source.packets));
+    let destination_gaps = destination.gaps.summary(u64::from(destination.packets));
+    let (source_sizes, destination_sizes) = (source.sizes(), destination.sizes());
+    let [source_first, destination_first] = beginning.sizes.map(|sizes| sizes.map(f64::from));
+    let first_gaps = beginning.gaps_ns.map(|gap_ns| gap_ns as f64 / 1e9);
+    let (syn_ack_time, ack_time) = input.handshake;
+    let [source_retransmissions, destination_retransmissions] = input.retransmissions;
+    let (source_host, destination_host) = (&counts.source, &counts.destination);
     let (service, pair) = (&counts.service, &counts.pair);
-    columns.add([service.flows, service.sources, service.destinations].map(f64::from));
-    columns.add([failed(counts, service.failed, service.flows)]);
-    columns.add([pair.flows, pair.ports].map(f64::from));
-    columns.add([failed(counts, pair.failed, pair.flows)]);
-    debug_assert_eq!(columns.filled, WIDTH);
-    columns.values
-}
-
-/// A row that is being filled from the left.
-struct Columns {
-    values: Row,
-    filled: usize,
-}
-
-impl Columns {
-    fn add<const N: usize>(&mut self, values: [f64; N]) {
-        self.values[self.filled..self.filled + N].copy_from_slice(&values);
-        self.filled += N;
-    }
-
-    fn add_summary(&mut self, Summary { mean, std, min, max }: Summary) {
-        self.add([mean, std, min, max]);
-    }
+    row!(FLOW_V1, {
+        proto: input.protocol,
+        service: input.service,
+        state: f64::from(input.state as u8),
+        duration: duration,
+        src_packets: f64::from(source.packets),
+        dst_packets: f64::from(destination.packets),
+        src_bytes: source.bytes as f64,
+        dst_bytes: destination.bytes as f64,
+        src_payload: source.payload as f64,
+        dst_payload: destination.payload as f64,
+        packet_rate: rate,
+        src_packet_share: share(u64::from(source.packets), packets),
+        src_byte_share: share(source.bytes, source.bytes.saturating_add(destination.bytes)),
+        gap_mean: gaps.mean,
+        gap_std: gaps.std,
+        gap_min: gaps.min,
+        gap_max: gaps.max,
+        src_gap_mean: source_gaps.mean,
+        src_gap_std: source_gaps.std,
+        src_gap_min: source_gaps.min,
+        src_gap_max: source_gaps.max,
+        dst_gap_mean: destination_gaps.mean,
+        dst_gap_std: destination_gaps.std,
+        dst_gap_min: destination_gaps.min,
+        dst_gap_max: destination_gaps.max,
+        src_size_mean: source_sizes.mean,
+        src_size_std: source_sizes.std,
+        src_size_min: source_sizes.min,
+        src_size_max: source_sizes.max,
+        dst_size_mean: destination_sizes.mean,
+        dst_size_std: destination_sizes.std,
+        dst_size_min: destination_sizes.min,
+        dst_size_max: destination_sizes.max,
+        syn_count: f64::from(flags.syn),
+        fin_count: f64::from(flags.fin),
+        rst_count: f64::from(flags.rst),
+        psh_count: f64::from(flags.psh),
+        urg_count: f64::from(flags.urg),
+        odd_flags: f64::from(flags.odd),
+        syn_ack_time: syn_ack_time,
+        ack_time: ack_time,
+        src_retransmissions: source_retransmissions as f64,
+        dst_retransmissions: destination_retransmissions as f64,
+        src_zero_windows: f64::from(source.zero_windows),
+        dst_zero_windows: f64::from(destination.zero_windows),
+        src_first_1: source_first[0],
+        src_first_2: source_first[1],
+        src_first_3: source_first[2],
+        dst_first_1: destination_first[0],
+        dst_first_2: destination_first[1],
+        dst_first_3: destination_first[2],
+        first_gap_1: first_gaps[0],
+        first_gap_2: first_gaps[1],
+        src_flows: f64::from(source_host.flows),
+        src_peers: f64::from(source_host.peers),
+        src_ports: f64::from(source_host.ports),
+        src_failed: failed(counts, source_host.failed, source_host.flows),
+        dst_flows: f64::from(destination_host.flows),
+        dst_peers: f64::from(destination_host.peers),
+        dst_ports: f64::from(destination_host.ports),
+        dst_failed: failed(counts, destination_host.failed, destination_host.flows),
+        service_flows: f64::from(service.flows),
+        service_sources: f64::from(service.sources),
+        service_destinations: f64::from(service.destinations),
+        service_failed: failed(counts, service.failed, service.flows),
+        pair_flows: f64::from(pair.flows),
+        pair_ports: f64::from(pair.ports),
+        pair_failed: failed(counts, pair.failed, pair.flows),
+    })
 }
 
 /// The share of the failed among the other flows.

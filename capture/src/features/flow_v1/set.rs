@@ -3,16 +3,14 @@
 //! Most flows of an attack have one or two packets. The first few of a flow are therefore kept as they are, which
 //! takes less room than the sums; a flow that has more takes a second cell and adds them up there.
 
-use netsage_schema::{FLOW_V1, Schema};
+use netsage_schema::{FLOW_V1, FlowBatch, Schema};
 
 use super::super::names::protocol_code;
-use super::super::{FeatureSet, Seen};
-use super::{Counts, Early, Measures, Observed, ObservedTcp, Opening, RowInput, Ticket, Windows, row};
-use crate::application::HttpData;
-use crate::batch::FlowBatch;
-use crate::flow::cells::{Cells, NONE};
-use crate::flow::table::FlowTable;
-use crate::meter::Mode;
+use super::super::{CellsOf, FeatureSet, Seen, TableOf};
+use super::{Counts, Early, Measures, Observed, ObservedTcp, Opening, RowInput, Ticket, Windows, row_of};
+use crate::application::Said;
+use crate::config::Mode;
+use crate::flow::cells::NONE;
 
 /// What every flow holds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,7 +43,7 @@ impl FeatureSet for FlowV1 {
         memory / 4
     }
 
-    fn packet(&mut self, cells: &mut Cells<Self>, place: u32, seen: &Seen) -> Option<Measures> {
+    fn packet(&mut self, cells: &mut CellsOf<Self>, place: u32, seen: &Seen) -> Option<Measures> {
         let packet = Observed {
             direction: seen.direction,
             time_ns: seen.time_ns,
@@ -98,11 +96,11 @@ impl FeatureSet for FlowV1 {
         None
     }
 
-    fn http(&mut self, _cells: &mut Cells<Self>, _place: u32, _data: &HttpData<'_>) -> Option<Measures> {
+    fn said(&mut self, _cells: &mut CellsOf<Self>, _place: u32, _said: Said<'_>) -> Option<Measures> {
         None
     }
 
-    fn restart(cells: &mut Cells<Self>, place: u32) -> Option<Measures> {
+    fn restart(cells: &mut CellsOf<Self>, place: u32) -> Option<Measures> {
         let flow = &mut cells.slot_mut(place).flow;
         flow.near.counts = None;
         flow.near.early.restart_record();
@@ -113,21 +111,21 @@ impl FeatureSet for FlowV1 {
         None
     }
 
-    fn finished(&mut self, table: &mut FlowTable<Self>, place: u32, _now_ns: i64) {
+    fn finished(&mut self, table: &mut TableOf<Self>, place: u32, _now_ns: i64) {
         table.make_ready(place);
     }
 
-    fn tick(&mut self, _table: &mut FlowTable<Self>, _now_ns: i64, _settled_ns: i64) {}
+    fn tick(&mut self, _table: &mut TableOf<Self>, _now_ns: i64, _settled_ns: i64) {}
 
-    fn go_ahead(&mut self, _table: &mut FlowTable<Self>) -> bool {
+    fn go_ahead(&mut self, _table: &mut TableOf<Self>) -> bool {
         false
     }
 
-    fn release_all(&mut self, _table: &mut FlowTable<Self>) {}
+    fn release_all(&mut self, _table: &mut TableOf<Self>) {}
 
-    fn finish(&mut self, _table: &mut FlowTable<Self>) {}
+    fn finish(&mut self, _table: &mut TableOf<Self>) {}
 
-    fn write(cells: &Cells<Self>, place: u32, batch: &mut FlowBatch) {
+    fn write(cells: &CellsOf<Self>, place: u32, batch: &mut FlowBatch) {
         let flow = &cells.slot(place).flow;
         let few;
         let measures = match cells.far(flow) {
@@ -137,7 +135,7 @@ impl FeatureSet for FlowV1 {
                 &few
             }
         };
-        let row = row(&RowInput {
+        let row = row_of(&RowInput {
             protocol: protocol_code(flow.endpoints.protocol),
             service: f64::from(flow.conversation.service_code()),
             state: flow.near.early.facts.state(),

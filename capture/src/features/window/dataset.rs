@@ -15,13 +15,13 @@ use flate2::read::GzDecoder;
 use netsage_schema::Identity;
 use netsage_schema::unsw_nb15::SERVICE;
 
-use super::{BLOCK, Block, Counts};
+use super::{BLOCK, Block};
 
 /// How far an edge of a block may lie from where it would be.
 const MOVES: usize = 3;
 /// Share of the cells that have to agree.
 const REQUIRED: f64 = 0.99;
-/// Names of the counts that the file has, in the order of [`Counts`]; `ct_dst_src_ltm` is not among its columns.
+/// Names of the counts that the file has; `ct_dst_src_ltm` is not among its columns.
 const COUNTED: [&str; 6] = [
     "ct_srv_src",
     "ct_srv_dst",
@@ -98,8 +98,16 @@ fn agreeing(rows: &[Row]) -> [usize; COUNTED.len()] {
     }
     let mut agreeing = [0; COUNTED.len()];
     for (index, row) in rows.iter().enumerate() {
-        let computed: Counts = block.counts(index);
-        for (agreeing, (ours, theirs)) in agreeing.iter_mut().zip(computed.iter().zip(&row.counts)) {
+        let computed = block.counts(index);
+        let ours = [
+            computed.srv_src,
+            computed.srv_dst,
+            computed.dst_ltm,
+            computed.src_ltm,
+            computed.src_dport_ltm,
+            computed.dst_sport_ltm,
+        ];
+        for (agreeing, (ours, theirs)) in agreeing.iter_mut().zip(ours.iter().zip(&row.counts)) {
             *agreeing += usize::from(ours == theirs);
         }
     }

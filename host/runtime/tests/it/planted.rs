@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use netsage_capture::file::CaptureReader;
-use netsage_capture::{FlowBatch, Meter, MeterConfig};
+use netsage_capture::{Meter, MeterConfig};
 use netsage_runtime::{ContextValues, Detector, Runtime, RuntimeConfig};
 use netsage_schema::csv::{Reader, Record};
-use netsage_schema::{ContextColumn, Kind, Rows, Schema};
+use netsage_schema::{ContextColumn, FlowBatch, Kind, Rows, Schema};
 use netsage_synth::{Generator, SynthConfig, pcap};
 use serde_json::Value;
 

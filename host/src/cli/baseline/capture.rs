@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use netsage_capture::{Meter, MeterConfig};
+use netsage_schema::FlowBatch;
 
 use super::seen::Seen;
 use super::spool::Spool;
@@ -26,7 +27,7 @@ pub(super) fn learn(
     let most_ns = most.map_or(i64::MAX, |most| {
         i64::try_from(most.as_nanos()).unwrap_or(i64::MAX)
     });
-    let mut taken = netsage_capture::FlowBatch::new(config.schema);
+    let mut taken = FlowBatch::new(config.schema);
     let mut meter = Meter::new(config.clone());
     let (_, damage) = meter_file(&mut capture, &mut meter, |batch| {
         bar.set_position(read.read());
@@ -40,9 +41,7 @@ pub(super) fn learn(
             let begin = begin.min(identity.start_ns);
             if identity.end_ns.saturating_sub(begin) <= most_ns {
                 span = Some([begin, end.max(identity.end_ns)]);
-                taken.rows.push(row);
-                taken.identities.push(*identity);
-                taken.community_ids.push(*community_id);
+                taken.push(row, *identity, *community_id);
             }
         }
         seen.add(&taken);

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use netsage_capture::live::LiveCapture;
-use netsage_capture::{FlowBatch, Meter, MeterConfig, Mode};
+use netsage_capture::{Meter, MeterConfig, Mode};
+use netsage_schema::FlowBatch;
 
 use super::arm::{self, Arming};
 use super::seen::Seen;

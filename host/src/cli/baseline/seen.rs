@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
-use netsage_capture::FlowBatch;
-use netsage_schema::Schema;
+use netsage_schema::{FlowBatch, Schema};
 
 /// Sources that are told apart; beyond it "at least so many" is told.
 const MOST_SOURCES: usize = 100_000;

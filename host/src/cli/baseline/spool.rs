@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use netsage_capture::FlowBatch;
-use netsage_schema::{Schema, csv};
+use netsage_schema::{FlowBatch, Schema, csv};
 use serde::{Deserialize, Serialize};
 
 const ROWS: &str = "flows.csv";

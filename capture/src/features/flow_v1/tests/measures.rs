@@ -7,7 +7,7 @@ use super::rows::segment;
 use crate::decode::TcpFlags;
 use crate::features::flow_v1::state::State;
 use crate::features::flow_v1::summary::Summary;
-use crate::features::flow_v1::{Counts, Measures, Observed, ObservedTcp, RowInput, row};
+use crate::features::flow_v1::{Counts, Measures, Observed, ObservedTcp, RowInput, row_of};
 
 #[test]
 fn a_flow_takes_few_bytes() {
@@ -144,7 +144,7 @@ proptest! {
         }
         let times = packets.iter().map(|packet| packet.time_ns);
         prop_assert_eq!(measures.span(), times.clone().min().zip(times.max()));
-        let values = row(&RowInput {
+        let values = row_of(&RowInput {
             protocol: 0.0,
             service: 0.0,
             state: State::Midstream,

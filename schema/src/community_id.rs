@@ -5,6 +5,13 @@ use std::net::IpAddr;
 
 use sha1::{Digest, Sha1};
 
+use crate::Identity;
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+
 /// The Community ID of a flow, version 1 with seed 0. Displays as `1:` and 28 characters of base64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CommunityId([u8; 20]);
@@ -44,9 +51,33 @@ impl CommunityId {
         }
         Self(hash.finalize().into())
     }
-}
 
-impl CommunityId {
+    /// The ID of a flow by its identity alone, as far as that tells it: the ports of ICMP are the type and code of the
+    /// message, and only TCP, UDP and ICMP have ports.
+    pub fn of(identity: &Identity) -> Self {
+        let &Identity {
+            source,
+            source_port,
+            destination,
+            destination_port,
+            protocol,
+            ..
+        } = identity;
+        let ports = match protocol {
+            ICMP | ICMPV6 => {
+                let [kind, code] = [source_port, destination_port].map(|number| (number & 0xff) as u8);
+                Some(icmp_ports(protocol == ICMPV6, kind, code))
+            }
+            TCP | UDP => Some(Ports {
+                source: source_port,
+                destination: destination_port,
+                one_way: false,
+            }),
+            _ => None,
+        };
+        Self::new(source, destination, protocol, ports)
+    }
+
     /// The hash behind the text.
     pub fn hash(&self) -> &[u8; 20] {
         &self.0
@@ -135,6 +166,26 @@ mod tests {
             ports,
         );
         assert_eq!(id.to_string(), expected);
+    }
+
+    #[test]
+    fn an_identity_tells_the_id() {
+        let check = |source: &str, destination: &str, protocol: u8, ports: [u16; 2], expected: &str| {
+            let identity = Identity {
+                start_ns: 0,
+                end_ns: 0,
+                source: source.parse().unwrap(),
+                source_port: ports[0],
+                destination: destination.parse().unwrap(),
+                destination_port: ports[1],
+                protocol,
+            };
+            assert_eq!(CommunityId::of(&identity).to_string(), expected);
+        };
+        let web = "1:LQU9qZlK+B5F3KDmev6m5PMibrg=";
+        check("128.232.110.120", "66.35.250.204", TCP, [34855, 80], web);
+        let echo = "1:X0snYXpgwiv9TZtqg64sgzUn6Dk=";
+        check("192.168.0.89", "192.168.0.1", ICMP, [8, 0], echo);
     }
 
     #[test]

@@ -1,0 +1,78 @@
+//! Batches of flows, ready for detectors and stores.
+
+use std::ops::Range;
+
+use crate::{CommunityId, Identity, Rows, Schema, UNSW_NB15};
+
+/// Flows with their rows: row `i` of `rows`, `identities[i]` and `community_ids[i]` belong together.
+#[derive(Debug, Clone)]
+pub struct FlowBatch {
+    /// The feature rows.
+    pub rows: Rows,
+    /// Who talked to whom and when.
+    pub identities: Vec<Identity>,
+    /// The Community ID of each flow.
+    pub community_ids: Vec<CommunityId>,
+}
+
+impl FlowBatch {
+    /// An empty batch of rows of that schema.
+    pub fn new(schema: &'static Schema) -> Self {
+        Self {
+            rows: Rows::new(schema),
+            identities: Vec::new(),
+            community_ids: Vec::new(),
+        }
+    }
+
+    /// Number of flows.
+    pub fn len(&self) -> usize {
+        self.identities.len()
+    }
+
+    /// Whether there is no flow.
+    pub fn is_empty(&self) -> bool {
+        self.identities.is_empty()
+    }
+
+    /// Forgets the flows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.identities.clear();
+        self.community_ids.clear();
+    }
+
+    /// Appends a flow.
+    ///
+    /// # Panics
+    /// When the row does not have the width of the schema: a defect of the caller, not of input.
+    pub fn push(&mut self, row: &[f64], identity: Identity, community_id: CommunityId) {
+        self.rows.push(row);
+        self.identities.push(identity);
+        self.community_ids.push(community_id);
+    }
+
+    /// Appends copies of the flows at `places` of another batch of the same schema.
+    ///
+    /// # Panics
+    /// When `places` reaches beyond the end of `other`, or its schema has another width: a defect of the caller.
+    pub fn extend_from(&mut self, other: &Self, places: Range<usize>) {
+        self.rows.extend_from(&other.rows, places.clone());
+        self.identities
+            .extend_from_slice(&other.identities[places.clone()]);
+        self.community_ids.extend_from_slice(&other.community_ids[places]);
+    }
+
+    /// Moves the flows of another batch of the same schema behind those of this one.
+    pub fn append(&mut self, other: &mut Self) {
+        self.extend_from(other, 0..other.len());
+        other.clear();
+    }
+}
+
+/// A batch of the default schema, `unsw-nb15`.
+impl Default for FlowBatch {
+    fn default() -> Self {
+        Self::new(&UNSW_NB15)
+    }
+}
