@@ -1,8 +1,7 @@
 //! Detectors and their packages.
 
+use netsage_package::ModelCard;
 use serde::{Deserialize, Serialize};
-
-use crate::baseline::{Baseline, CalibrationTail};
 
 /// Which detector made a score.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -263,51 +262,6 @@ impl FailurePolicy {
             Self::Reload => "reload",
         }
     }
-}
-
-/// How a model was made and how good it is: the `card` of a package.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ModelCard {
-    /// The name under which the package scores, in place of that of its component: several models of one method can
-    /// then score side by side. Lower-case ASCII letters, digits and hyphens; 1 to 64 bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The component that reads the artifact, e.g. `onnx`; the isolation forest when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detector: Option<String>,
-    /// Schema the model was trained in, e.g. `unsw-nb15@1`.
-    pub schema: String,
-    /// What it was trained on, in words, with the licence of the data.
-    pub data: String,
-    /// Number of training rows.
-    pub rows: u64,
-    /// Columns it reads.
-    pub columns: Vec<String>,
-    /// The method and all its options, from which the same rows give the same model again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
-    pub training: Option<serde_json::Value>,
-    /// Seed of the training.
-    pub seed: u64,
-    /// Day of the training, `YYYY-MM-DD`.
-    pub date: String,
-    /// Score above which a flow raises an alert.
-    pub threshold: f32,
-    /// Where the threshold comes from, in words.
-    pub threshold_rule: String,
-    /// Raw scores of held-out ordinary rows at the quantiles 0, 0.01, ..., 1: 101 values, rising.
-    pub calibration: Vec<f32>,
-    /// How the calibration goes on beyond the 99th percentile; cards of earlier versions lack it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tail: Option<CalibrationTail>,
-    /// How ordinary rows are distributed, for drift; cards of earlier versions lack it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline: Option<Baseline>,
-    /// Measured figures by name (e.g. `auroc`, `auroc_without_ttl`).
-    pub figures: std::collections::BTreeMap<String, f64>,
-    /// What to know before trusting the figures.
-    pub notes: Vec<String>,
 }
 
 /// A detector package as the host knows it.

@@ -8,7 +8,6 @@
 use serde::{Deserialize, Serialize};
 
 mod alert;
-mod baseline;
 mod detector;
 mod flow;
 mod judgement;
@@ -16,9 +15,8 @@ mod overview;
 mod score;
 
 pub use alert::{Alert, AlertQuery, AlertState, Contribution, Severity, StateChange};
-pub use baseline::{Baseline, CalibrationTail, ColumnBaseline, TailPoint};
 pub use detector::{
-    Comparison, DetectorInfo, DetectorRef, FailurePolicy, HistoryEntry, HistoryQuery, ModelCard, Stage, Step,
+    Comparison, DetectorInfo, DetectorRef, FailurePolicy, HistoryEntry, HistoryQuery, Stage, Step,
     StepRequest,
 };
 pub use flow::{Flow, FlowQuery, FlowScore, FusedScore};

@@ -5,7 +5,7 @@
 //! divergence, in use since scorecards for credit (E. Lewis, "An Introduction to Credit Scoring", 1994; N. Siddiqi,
 //! "Credit Risk Scorecards", 2006), with the customary bands 0.1 and 0.25.
 
-use netsage_api_types::{Baseline, ColumnBaseline};
+use netsage_package::{Baseline, ColumnBaseline};
 use netsage_schema::{Column, Rows, Schema};
 
 /// Below it a distribution counts as the same.

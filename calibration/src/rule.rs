@@ -1,9 +1,8 @@
 //! Thresholds as people give them.
 
+use netsage_package::ModelCard;
 use std::fmt;
 use std::str::FromStr;
-
-use netsage_api_types::ModelCard;
 
 use crate::Scale;
 

@@ -6,9 +6,8 @@
 //! whatever the scores are, as the threshold rises. So the share falls strictly, beyond every score that was seen too,
 //! and 1 in 10,000 can be told from 1 in 1,000,000.
 
+use netsage_package::{CalibrationTail, ModelCard, TailPoint};
 use std::f64::consts::LN_10;
-
-use netsage_api_types::{CalibrationTail, ModelCard, TailPoint};
 
 /// Shares of held-out rows beyond a quantile that a card holds where the rows support them.
 const TAIL_SHARES: [f64; 12] = [

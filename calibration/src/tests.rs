@@ -1,6 +1,7 @@
 //! What holds for every card, and what some say.
 
-use netsage_api_types::{CalibrationTail, Severity, TailPoint};
+use netsage_api_types::Severity;
+use netsage_package::{CalibrationTail, TailPoint};
 use netsage_schema::{FLOW_V1, Rows, UNSW_NB15};
 use proptest::prelude::*;
 
@@ -269,7 +270,7 @@ fn what_was_trained_on_does_not_drift_and_what_is_new_does() {
 fn a_baseline_that_makes_no_sense_is_left_out() {
     let training = rows((0..500).map(|row| [f64::from(row), f64::from(row % 3)]));
     let baseline = drift::baseline(&training, &columns(), None);
-    let columns_of = |change: &dyn Fn(&mut netsage_api_types::ColumnBaseline)| {
+    let columns_of = |change: &dyn Fn(&mut netsage_package::ColumnBaseline)| {
         let mut damaged = baseline.clone();
         change(&mut damaged.columns[0]);
         let mut window = Window::new(&damaged, &UNSW_NB15);

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use netsage_api_types::ModelCard;
-use netsage_lifecycle::{CardError, Loaded, NewPackage, Origin};
-use netsage_runtime::{LoadError, Package, PackageError, Runtime};
+use netsage_lifecycle::{Loaded, NewPackage, Origin};
+use netsage_package::{CardError, Package, PackageError};
+use netsage_runtime::{LoadError, Runtime};
 use netsage_schema::{Schema, UNSW_NB15};
 
 use crate::assets::{self, Bundled};
@@ -114,9 +114,7 @@ pub fn bundled_package(bundled: &Bundled) -> NewPackage {
 
 /// The schema that a package was trained on by its card, `unsw-nb15` where it has none.
 pub fn schema_of(package: &Package) -> &'static Schema {
-    let card = package
-        .card()
-        .and_then(|json| serde_json::from_slice::<ModelCard>(json).ok());
+    let card = package.model_card().and_then(Result::ok);
     card.and_then(|card| Schema::by_id(card.schema.split('@').next()?))
         .unwrap_or(&UNSW_NB15)
 }

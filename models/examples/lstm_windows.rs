@@ -13,7 +13,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use flate2::read::GzDecoder;
 use netsage_lstm_autoencoder::Autoencoder;
-use netsage_models::{card, metrics};
+use netsage_models::metrics;
+use netsage_package::ModelCard;
 use netsage_schema::csv::{Reader, Record};
 use netsage_schema::{Rows, UNSW_NB15};
 
@@ -35,7 +36,7 @@ fn main() -> Result<()> {
     windows(
         raw_head,
         &read(Path::new(artifact))?,
-        card::from_json(&read(&card)?)?.threshold,
+        ModelCard::from_json(&read(&card)?)?.threshold,
     )
 }
 

@@ -1,4 +1,4 @@
-//! Training, model cards and the metrics by which detectors are judged.
+//! Training, and the metrics by which detectors are judged.
 //!
 //! Training learns from ordinary flows alone: no label enters a fit or a threshold. Metrics are the only
 //! place that reads labels.
@@ -6,12 +6,11 @@
 //! This crate does no I/O, asks no clock (the caller gives the date) and no random numbers but those of its
 //! seed: the same rows, options and seed give the same artifact.
 //!
-//! Start with [`Training`], which knows every method; all share `preparation`. Then [`metrics::evaluate`]; [`card`]
-//! puts both on paper.
+//! Start with [`Training`], which knows every method; all share `preparation`. Then [`metrics::evaluate`];
+//! [`metrics::add_figures`] puts what it finds into the model card.
 
 pub mod autoencoder;
 pub mod baselines;
-pub mod card;
 pub mod context_knn;
 pub mod dbscan;
 pub mod foreign;

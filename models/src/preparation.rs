@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ndarray::Array2;
-use netsage_api_types::ModelCard;
+
+use netsage_package::ModelCard;
 use netsage_schema::unsw_nb15::SEQUENCE_NUMBERS;
 use netsage_schema::{Column, Identity, Rows, Schema, Vocabulary};
 use rand::SeedableRng as _;

@@ -36,7 +36,8 @@ use std::time::{Duration, Instant};
 use netsage_api_types::{DetectorRef, FailurePolicy};
 use netsage_lifecycle::lineup::{Canary, Slot};
 use netsage_lifecycle::{Generation, Lineup, LineupEvent, Loaded, Roster, Scorer, Verdicts};
-use netsage_runtime::{LoadOptions, Package, Runtime, RuntimeConfig};
+use netsage_package::Package;
+use netsage_runtime::{LoadOptions, Runtime, RuntimeConfig};
 use netsage_schema::UNSW_NB15;
 
 use guests::Flows;

@@ -4,11 +4,12 @@
 //! package within the limits; the component is of the world, imports nothing and has plain names; it compiles, opens
 //! its artifact and asks for columns that there are; its card is one; its golden vectors give the expected scores.
 
-use netsage_runtime::{GoldenError, LoadError, LoadOptions, Package, PackageError, Runtime};
+use netsage_package::{CardError, Package, PackageError};
+use netsage_runtime::{GoldenError, LoadError, LoadOptions, Runtime};
 use netsage_schema::Schema;
 
 use crate::config::TrustPolicy;
-use crate::generation::{CardError, Loaded};
+use crate::generation::Loaded;
 use crate::trust::{self, TrustError};
 
 /// Why a package is not taken.

@@ -1,13 +1,12 @@
 //! The folder of packages and learned state. Every file in it is named by the digest of a package, appears by
 //! renaming, complete or not at all, and is verified when it is read.
 
+use netsage_package::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use netsage_runtime::package::Digest;
 
 const LOCK: &str = "lock";
 const PACKAGES: &str = "packages";

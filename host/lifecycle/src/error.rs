@@ -1,7 +1,7 @@
 //! Why something cannot be done with a package.
 
 use netsage_api_types::Step;
-use netsage_runtime::PackageError;
+use netsage_package::PackageError;
 
 use crate::checks::CheckFailure;
 use crate::directory::DirectoryError;

@@ -3,35 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use netsage_api_types::{DetectorRef, ModelCard};
+use netsage_api_types::DetectorRef;
 use netsage_calibration::Scale;
-use netsage_runtime::{Detector, Package, is_detector_name};
+use netsage_package::{CardError, ModelCard, Package};
+use netsage_runtime::Detector;
 
 use crate::lineup::Failing;
 use crate::statistics::{DriftWatch, Tally};
-
-/// The card in a package is not a model card.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the model card in the package cannot be read: {message}; pack it again with the card that its training wrote"
-)]
-pub struct CardError {
-    /// What is wrong.
-    pub message: String,
-}
-
-/// Reads the card of a package.
-pub(crate) fn read_card(json: &[u8]) -> Result<ModelCard, CardError> {
-    let message = |message: String| CardError { message };
-    let card: ModelCard = serde_json::from_slice(json).map_err(|error| message(error.to_string()))?;
-    match &card.name {
-        // It becomes the name of a detector, so it keeps to the contract's rule for those.
-        Some(name) if !is_detector_name(name) => Err(message(format!(
-            "its name {name:?} is not 1 to 64 of a-z, 0-9 and -"
-        ))),
-        _ => Ok(card),
-    }
-}
 
 /// A package, loaded and with its instances ready.
 #[derive(Debug)]
@@ -55,7 +33,7 @@ impl Loaded {
     /// When the card in the package is not a model card.
     pub fn new(detector: Arc<Detector>) -> Result<Self, CardError> {
         let description = detector.description();
-        let card = detector.card().map(read_card).transpose()?;
+        let card = detector.package().model_card().transpose()?;
         let given = card.as_ref().and_then(|card| card.name.clone());
         let reference = DetectorRef {
             name: given.unwrap_or_else(|| description.name.clone()),
@@ -152,25 +130,5 @@ impl Generation {
     /// Whether it must see the blocks of flows in their order: it has a state.
     pub fn is_in_order(&self) -> bool {
         self.loaded.detector.description().keeps_order()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::read_card;
-
-    #[test]
-    fn a_name_in_a_card_is_one_for_detectors() {
-        let check = |name: &str, expected: bool| {
-            let json = format!(
-                r#"{{"name":{name},"schema":"unsw-nb15@1","data":"","rows":0,"columns":[],"seed":0,"date":"","threshold":0.5,"threshold_rule":"","calibration":[],"figures":{{}},"notes":[]}}"#
-            );
-            assert_eq!(read_card(json.as_bytes()).is_ok(), expected, "{name}");
-        };
-        check("null", true);
-        check(r#""iforest-dmz""#, true);
-        check(r#""""#, false);
-        check(r#""../etc""#, false);
-        check(r#""Forest""#, false);
     }
 }

@@ -5,11 +5,10 @@
 //! answered for, so that it is cut off at the next start. The file is bounded: once it has grown enough, it is written
 //! anew as one line that holds the state and the younger half of the history, under another name, and renamed.
 
+use netsage_package::Digest;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-
-use netsage_runtime::package::Digest;
 
 use crate::directory::{sync_folder, write_whole};
 use crate::state::{Book, FORMAT, MOST_ENTRIES, Record};

@@ -39,7 +39,7 @@ pub use config::{GuardLimits, LifecycleConfig, Rollout, TrustPolicy};
 pub use control::{HistoryQuery, Lifecycle, NewPackage, Origin, Start, ThresholdQuestion};
 pub use directory::DirectoryError;
 pub use error::LifecycleError;
-pub use generation::{CardError, Generation, Loaded};
+pub use generation::{Generation, Loaded};
 pub use journal::JournalError;
 pub use lineup::{Lineup, LineupEvent, Roster, Scorer, Verdicts};
 pub use plan::Impossible;

@@ -6,11 +6,11 @@
 use std::panic::AssertUnwindSafe;
 
 use js_component_bindgen::{BindingsMode, InstantiationMode, TranspileOpts};
+use netsage_package::Package;
 use wit_component::DecodedWasm;
 use wit_parser::{Resolve, TypeDefKind, WorldItem, WorldKey};
 
 use crate::check::{self, CheckError, check_name};
-use crate::package::Package;
 
 /// Name of the ES module. It exports `instantiate(getCoreModule, imports)`, which calls `getCoreModule` with
 /// the name of each core module and gives a promise of the component's exports.

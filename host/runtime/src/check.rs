@@ -3,9 +3,8 @@
 //! Compiling costs time, and a person who uploads the wrong file wants to know what is wrong with it, so the
 //! imports and exports are read first. The exact types are compared by wasmtime when the code is loaded.
 
+use netsage_package::Package;
 use wasmparser::{ComponentExternalKind, Parser, Payload};
-
-use crate::package::Package;
 
 /// Package and interface that a detector exports, without the version.
 const INTERFACE: &str = "netsage:detector/detector";

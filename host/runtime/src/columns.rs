@@ -1,11 +1,9 @@
 //! From rows of the schema to the block a detector asked for.
 
+use netsage_package::MAX_COLUMNS;
 use netsage_schema::{ContextColumn, Rows, Schema, Vocabulary};
 
 use crate::error::{GuestFailure, LoadError, ScoreError};
-
-/// Most columns a detector may ask for.
-const MAX_COLUMNS: usize = 256;
 
 /// A column that a detector reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +163,11 @@ impl Projection {
         };
         let columns = names.iter().map(find).collect::<Result<_, _>>()?;
         Ok(Self { schema, columns })
+    }
+
+    /// Names of the columns, in the order of the detector.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.columns.iter().map(|column| column.name).collect()
     }
 
     /// Writes the block of these rows to `values`, which keeps its memory from block to block, and counts them.

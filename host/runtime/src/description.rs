@@ -1,5 +1,7 @@
 //! What a detector says about itself.
 
+use netsage_package::{is_detector_name, is_semantic_version};
+
 use crate::bindings::exports::netsage::detector::detector::{
     Description as Described, StateKey as WitStateKey,
 };
@@ -52,12 +54,6 @@ impl Description {
     }
 }
 
-/// Whether a text can be the name of a detector: 1 to 64 of a-z, 0-9 and `-`.
-pub fn is_detector_name(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=64).contains(&text.len()) && text.bytes().all(plain)
-}
-
 pub(crate) fn check_description(described: Described) -> Result<Description, GuestFailure> {
     let printable = |text: &str, limit: usize| text.len() <= limit && !text.chars().any(char::is_control);
     let wrong = if !is_detector_name(&described.name) {
@@ -83,36 +79,4 @@ pub(crate) fn check_description(described: Described) -> Result<Description, Gue
         call: "describe",
         what: wrong.to_owned(),
     })
-}
-
-/// `1.2.3`, optionally followed by `-` or `+` and letters, digits, dots, hyphens and pluses.
-fn is_semantic_version(text: &str) -> bool {
-    let (core, suffix) = text.split_at(text.find(['-', '+']).unwrap_or(text.len()));
-    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    text.len() <= 64
-        && core.split('.').count() == 3
-        && core.split('.').all(number)
-        && suffix.len() != 1
-        && suffix
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_semantic_version;
-
-    #[test]
-    fn versions() {
-        let check = |text: &str, expected: bool| assert_eq!(is_semantic_version(text), expected, "{text:?}");
-        check("1.0.0", true);
-        check("10.20.30-rc.1+build-5", true);
-        check("1.0", false);
-        check("1.0.0-", false);
-        check("1..0", false);
-        check("a.b.c", false);
-        check("1.0.0 ", false);
-        check("", false);
-        check(&format!("1.0.0-{}", "x".repeat(60)), false);
-    }
 }

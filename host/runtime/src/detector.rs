@@ -4,17 +4,15 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use netsage_package::{Digest, Golden, MAX_BLOCK_ROWS, Package, golden};
 use netsage_schema::{Rows, Schema};
 use wasmtime::component::InstancePre;
 
-use crate::MAX_BLOCK_ROWS;
 use crate::columns::{ColumnContribution, ContextValues, InputColumn, Projection};
 use crate::description::Description;
 use crate::engine::{Sandbox, Usage};
 use crate::error::{GoldenError, GuestFailure, LoadError, ScoreError};
-use crate::golden::{self, Golden};
 use crate::instance::{Budgets, Instance, Started};
-use crate::package::{Digest, Package};
 use crate::pool::{Place, Pool};
 use crate::statistics::{Counters, DetectorStats};
 
@@ -86,11 +84,6 @@ impl Detector {
     /// The digest of its package: its identity.
     pub fn digest(&self) -> Digest {
         self.package.digest()
-    }
-
-    /// The model card of its package, JSON, as it stands there.
-    pub fn card(&self) -> Option<&[u8]> {
-        self.package.card()
     }
 
     /// The package it was loaded from.
@@ -295,17 +288,18 @@ impl Detector {
 
     /// Scores the golden rows on an instance of its own, which has learned nothing and is thrown away.
     pub(crate) fn check_golden(&self, golden: &Golden) -> Result<(), GoldenError> {
-        golden.check_columns(&self.projection.columns)?;
-        golden.compare(&self.score_untaught(golden.rows.clone())?)
+        golden.check_columns(&self.projection.names())?;
+        let scores = self.score_untaught(golden.rows.clone())?;
+        Ok(golden.compare(&scores)?)
     }
 
     /// Generated rows with the scores of an instance that has learned nothing.
     pub(crate) fn make_golden(&self) -> Result<Golden, ScoreError> {
-        let columns = &self.projection.columns;
-        let rows = golden::generate(columns, self.projection.schema, golden::GOLDEN_ROWS);
+        let columns = self.projection.names();
+        let rows = golden::generate(&columns, self.projection.schema, golden::GOLDEN_ROWS);
         let scores = self.score_untaught(rows.clone())?;
         Ok(Golden {
-            columns: columns.iter().map(|column| column.name.to_owned()).collect(),
+            columns: columns.into_iter().map(str::to_owned).collect(),
             rows,
             scores,
         })

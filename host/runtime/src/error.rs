@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use netsage_package::{GoldenMismatch, PackageError};
+
 use crate::check::CheckError;
-use crate::package::PackageError;
 
 /// Why the runtime cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -28,27 +29,12 @@ pub enum RuntimeError {
 /// Why golden vectors do not vouch for a detector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GoldenError {
-    /// They are for other columns.
-    #[error("the golden vectors are of other columns: {0}; pack the package again")]
-    Columns(String),
-    /// A score differs.
-    #[error(
-        "the detector gives row {row} of {rows} golden rows the score {found}, and {expected} is expected; its parts \
-         do not belong together or it is no pure function: pack it again"
-    )]
-    Score {
-        /// The first row that differs, from 0.
-        row: usize,
-        /// How many there are.
-        rows: usize,
-        /// What stands in the package.
-        expected: String,
-        /// What the detector gave.
-        found: String,
-    },
-    /// It does not score them at all.
+    /// They are of other columns, or a score differs.
+    #[error(transparent)]
+    Mismatch(#[from] GoldenMismatch),
+    /// The detector does not score them at all.
     #[error("the golden vectors cannot be scored: {0}")]
-    Failed(#[source] ScoreError),
+    Failed(#[from] ScoreError),
 }
 
 /// Why a package cannot be made.

@@ -3,18 +3,16 @@
 //! Time depends on the processor and on who else uses it; the number of WebAssembly instructions does not. They are
 //! counted in an engine of its own, because counting makes code two to three times as slow.
 
+use netsage_package::{MAX_BLOCK_ROWS, Package, golden};
 use netsage_schema::Schema;
 use wasmtime::component::Linker;
 
-use crate::MAX_BLOCK_ROWS;
 use crate::check;
 use crate::code::compiler::Compiler;
 use crate::columns::Projection;
 use crate::engine::Sandbox;
 use crate::error::{GuestFailure, LoadError, RuntimeError, ScoreError};
-use crate::golden;
 use crate::instance::Started;
-use crate::package::Package;
 use crate::runtime::RuntimeConfig;
 
 /// Instructions of a package.
@@ -67,7 +65,7 @@ pub fn count(package: &Package, schema: &'static Schema) -> Result<Instructions,
     let mut instance = started.open(&sandbox, &budgets, package.artifact(), None)?;
     let open = instance.instructions();
     let projection = Projection::new(&instance.columns(&sandbox, &budgets)?, schema)?;
-    let values = golden::generate(&projection.columns, schema, MAX_BLOCK_ROWS);
+    let values = golden::generate(&projection.names(), schema, MAX_BLOCK_ROWS);
     let mut instructions_of = |rows: usize| -> Result<u64, GuestFailure> {
         let before = instance.instructions();
         for block in values.chunks_exact(rows * projection.columns.len()) {

@@ -7,13 +7,13 @@
 //! This crate must never give a detector an import, never load compiled code that it did not write itself,
 //! and never read flows or packets: it knows feature rows and bytes.
 //!
-//! Start with [`Package`] (one file: code, model, card), then [`Runtime::load`], which turns it into a
-//! [`Detector`]; [`ActiveDetectors`] is the set that scores right now; [`browser::transpile`] turns the same
+//! Start with [`Runtime::load`], which turns a package ([`netsage_package`]) into a [`Detector`]; [`ActiveDetectors`] is the set that scores right now; [`browser::transpile`] turns the same
 //! package into an ES module.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use netsage_runtime::{Package, Runtime, RuntimeConfig};
+//! use netsage_package::Package;
+//! use netsage_runtime::{Runtime, RuntimeConfig};
 //! use netsage_schema::{Rows, UNSW_NB15};
 //!
 //! let runtime = Runtime::new(RuntimeConfig::default())?;
@@ -38,9 +38,7 @@ mod detector;
 mod engine;
 mod error;
 pub mod fuel;
-pub mod golden;
 mod instance;
-pub mod package;
 mod pool;
 mod runtime;
 mod statistics;
@@ -49,13 +47,8 @@ pub use active::{ActiveDetectors, Snapshot};
 pub use check::{CheckError, CodeLimits};
 pub use code::compiler::{self, Compiler};
 pub use columns::{ColumnContribution, ContextValues, InputColumn};
-pub use description::{Description, StateKey, is_detector_name};
+pub use description::{Description, StateKey};
 pub use detector::Detector;
 pub use error::{GoldenError, GuestFailure, LoadError, PackError, RuntimeError, ScoreError};
-pub use golden::Golden;
-pub use package::{Digest, Package, PackageError};
 pub use runtime::{LoadOptions, Runtime, RuntimeConfig};
 pub use statistics::DetectorStats;
-
-/// The most rows that one call into a detector takes (a promise of the contract).
-pub const MAX_BLOCK_ROWS: usize = 1024;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use netsage_package::file::MAX_ARTIFACT_BYTES;
+use netsage_package::{Golden, Package};
 use netsage_schema::Schema;
 use wasmtime::component::{Component, Linker};
 
@@ -13,9 +15,7 @@ use crate::code::compiler::Compiler;
 use crate::detector::Detector;
 use crate::engine::Sandbox;
 use crate::error::{GoldenError, LoadError, PackError, RuntimeError, ScoreError};
-use crate::golden::Golden;
 use crate::instance::Budgets;
-use crate::package::{self, Package};
 
 /// Limits and places. The defaults suit a gateway.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub struct RuntimeConfig {
     pub core_instance_limit: usize,
     /// Most that one answer hands to the host, bytes; a saved state has a limit of its own, 16 MiB.
     pub return_limit: usize,
-    /// Largest artifact, bytes; none is larger than [`package::MAX_ARTIFACT_BYTES`].
+    /// Largest artifact, bytes; none is larger than [`MAX_ARTIFACT_BYTES`].
     pub artifact_limit: usize,
     /// Most code that is compiled.
     pub code: CodeLimits,
@@ -64,7 +64,7 @@ impl Default for RuntimeConfig {
             stack_limit: 512 << 10,
             core_instance_limit: 16,
             return_limit: 4 << 20,
-            artifact_limit: package::MAX_ARTIFACT_BYTES,
+            artifact_limit: MAX_ARTIFACT_BYTES,
             code: CodeLimits::default(),
             compiler: Compiler::default(),
             compile_budget: Duration::from_secs(120),
@@ -197,7 +197,7 @@ impl Runtime {
         card: Option<&[u8]>,
         schemas: &[&'static Schema],
     ) -> Result<Package, PackError> {
-        let bare = Package::from_bytes(package::pack(component, artifact, card, None)?)?;
+        let bare = Package::from_bytes(netsage_package::pack(component, artifact, card, None)?)?;
         let mut loaded = Err(LoadError::OtherWorld("no schema was given".to_owned()));
         for schema in schemas {
             loaded = self.load(&bare, schema);
@@ -206,7 +206,7 @@ impl Runtime {
             }
         }
         let golden = self.make_golden(&*loaded?)?;
-        let bytes = package::pack(component, artifact, card, Some(&golden))?;
+        let bytes = netsage_package::pack(component, artifact, card, Some(&golden))?;
         Ok(Package::from_bytes(bytes)?)
     }
 

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use netsage_package::{Digest, Package};
 use netsage_runtime::browser::{self, BrowserError, BrowserModule};
-use netsage_runtime::{Package, package::Digest};
 
 /// Forms that are kept; the one made first goes first.
 const MOST_MODULES: usize = 8;

@@ -9,7 +9,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use netsage_api_types::{DetectorInfo, Problem, Stage, StepRequest};
 use netsage_lifecycle::{LifecycleError, NewPackage};
-use netsage_runtime::Package;
+use netsage_package::Package;
+
 use serde::Deserialize;
 
 use super::dashboard::{cacheable, media_type};

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use netsage_host::catalog::read_package;
-use netsage_runtime::{Digest, Package, package};
+use netsage_package::{Digest, Package};
+
 use serde_json::Value;
 
 use super::support::{Home, Server, packages_built, stderr};
@@ -54,7 +55,7 @@ fn version(bundled: &str, number: u64, is_compiled_anew: bool) -> Vec<u8> {
     let mut card: Value = serde_json::from_slice(bundled.card().unwrap()).unwrap();
     card["notes"] = Value::from(vec![remark]);
     let card = serde_json::to_vec(&card).unwrap();
-    package::pack(&code, bundled.artifact(), Some(&card), None).unwrap()
+    netsage_package::pack(&code, bundled.artifact(), Some(&card), None).unwrap()
 }
 
 /// What may be active after a kill, for each of the detectors: the last one that was acknowledged, or the one that was

@@ -6,9 +6,9 @@
 //! [`evaluate`] gives the figures, [`intervals`] how far they can be trusted, [`Distinct`] the rows that are left
 //! when repeated ones are counted once. Definitions are those of scikit-learn, against which the tests compare.
 
+use netsage_package::ModelCard;
 use std::collections::BTreeMap;
 
-use netsage_api_types::ModelCard;
 use serde::Serialize;
 
 mod bootstrap;
@@ -242,4 +242,19 @@ pub fn auprc(scores: &[f32], attack: &[bool]) -> Result<f64, MetricsError> {
 /// [`MetricsError`].
 pub fn tpr_at_fpr(scores: &[f32], attack: &[bool], fpr: f64) -> Result<OperatingPoint, MetricsError> {
     Ok(Curve::new(scores, attack)?.point_at_fpr(fpr))
+}
+
+/// Adds the figures of an evaluation to a card. `suffix` tells the conditions apart: [`netsage_package::card::DISTINCT`], [`netsage_package::card::WITHOUT_TTL`] or
+/// both in this order; it is empty for the model itself on all rows. Figures of the same name are replaced.
+pub fn add_figures(card: &mut ModelCard, suffix: &str, evaluation: &Evaluation) {
+    let mut add = |name: &str, value: f64| {
+        card.figures.insert(format!("{name}{suffix}"), value);
+    };
+    for (name, value) in evaluation.named() {
+        add(&name, value);
+    }
+    for category in &evaluation.categories {
+        let name = category.category.to_lowercase().replace([' ', '-'], "_");
+        add(&format!("recall_at_fpr_1_{name}"), category.recall_at_fpr_1);
+    }
 }

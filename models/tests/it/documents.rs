@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use netsage_models::card;
+use netsage_package::ModelCard;
 
 /// Each bundled model for UNSW-NB15 has a row in docs/detection.md with the area that its card states.
 #[test]
@@ -23,7 +23,7 @@ fn the_document_states_what_the_cards_state() {
         if !path.to_string_lossy().ends_with("-unsw-nb15.card.json") {
             continue;
         }
-        let card = card::from_json(&fs::read(&path).unwrap()).unwrap();
+        let card = ModelCard::from_json(&fs::read(&path).unwrap()).unwrap();
         let name = card
             .name
             .or(card.detector)

@@ -3,6 +3,7 @@
 use netsage_iforest::Forest;
 use netsage_models::iforest::{TrainOptions, train};
 use netsage_models::{Common, TrainError, Trained, Unwatched, Watch};
+use netsage_package::ModelCard;
 use netsage_schema::{Rows, UNSW_NB15};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -201,14 +202,14 @@ fn the_card_says_how_the_model_was_made() {
         (Some(&(0, 40)), Some(&(40, 40)))
     );
 
-    let json = netsage_models::card::to_json(&card).unwrap();
-    assert_eq!(netsage_models::card::from_json(json.as_bytes()).unwrap(), card);
+    let json = card.to_json().unwrap();
+    assert_eq!(ModelCard::from_json(json.as_bytes()).unwrap(), card);
     let list = json
         .lines()
         .find(|line| line.contains("\"calibration\""))
         .expect("a calibration");
     assert!(list.ends_with("],"), "a list of numbers is on one line: {list}");
-    let markdown = netsage_models::card::to_markdown("a model", &card);
+    let markdown = card.to_markdown("a model");
     assert!(markdown.contains("| Training rows | 1600 |"), "{markdown}");
 }
 

@@ -12,6 +12,7 @@
     reason = "what comes from JavaScript is handed over by value"
 )]
 
+use netsage_package::Package;
 use netsage_schema::UNSW_NB15;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -19,7 +20,6 @@ pub mod columns;
 pub mod dataset;
 pub mod describe;
 pub mod flows;
-pub mod package;
 pub mod sample;
 
 /// The rows that a detector may be asked to score at once.
@@ -34,12 +34,11 @@ fn start() {
 /// The trained model inside a detector package.
 ///
 /// # Errors
-/// A sentence when the bytes are no component or hold no artifact.
+/// A sentence when the bytes are no package.
 #[wasm_bindgen]
-pub fn artifact(package: &[u8]) -> Result<Vec<u8>, String> {
-    package::artifact(package)
-        .map(<[u8]>::to_vec)
-        .map_err(|error| error.to_string())
+pub fn artifact(package: Vec<u8>) -> Result<Vec<u8>, String> {
+    let package = Package::from_bytes(package).map_err(|error| error.to_string())?;
+    Ok(package.artifact().to_vec())
 }
 
 /// The flows of a capture (pcap or pcapng) as CSV, byte by byte what `netsage flows` prints. `flow_memory` in bytes.

@@ -26,8 +26,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
-use netsage_api_types::{ModelCard, Step};
-use netsage_runtime::{Package, Runtime};
+use netsage_api_types::Step;
+use netsage_package::{ModelCard, Package};
+use netsage_runtime::Runtime;
 use netsage_schema::Schema;
 
 use crate::checks::Checker;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use netsage_api_types::{DetectorInfo, Stage, Step, StepRequest};
-use netsage_runtime::{Package, package::MAX_PACKAGE_BYTES};
+use netsage_package::{Package, file::MAX_PACKAGE_BYTES};
 
 use super::background::JobKind;
 use super::{Lifecycle, now};
@@ -120,9 +120,7 @@ impl Lifecycle {
             })?;
         debug_assert!(new.bytes.len() <= MAX_PACKAGE_BYTES);
         let digest = package.digest().to_string();
-        let card = package
-            .card()
-            .and_then(|json| crate::generation::read_card(json).ok());
+        let card = package.model_card().and_then(Result::ok);
         let mut pen = self.pen();
         let known = self.desk().book.state.packages.get(&digest).cloned();
         let is_whole = || matches!(self.directory.package(&digest), Ok(Some(_)));

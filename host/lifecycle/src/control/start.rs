@@ -6,12 +6,14 @@ use std::sync::atomic::Ordering;
 
 use netsage_api_types::{Stage, Step, StepRequest};
 
+use netsage_package::Package;
+
 use super::background::JobKind;
 use super::requests::{NewPackage, Origin};
 use super::{Lifecycle, Live};
 use crate::checks::{CheckFailure, Ready};
 use crate::error::LifecycleError;
-use crate::generation::{Generation, read_card};
+use crate::generation::Generation;
 use crate::plan::Wish;
 use crate::transition::is_warm;
 
@@ -47,9 +49,9 @@ impl Lifecycle {
                 continue;
             };
             let size = bytes.len() as u64;
-            let card = netsage_runtime::Package::from_bytes(bytes)
+            let card = Package::from_bytes(bytes)
                 .ok()
-                .and_then(|package| read_card(package.card()?).ok());
+                .and_then(|package| package.model_card()?.ok());
             let mut live = Live {
                 size,
                 card,

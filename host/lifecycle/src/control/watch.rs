@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use netsage_api_types::StepRequest;
-use netsage_runtime::package::MAX_PACKAGE_BYTES;
+use netsage_package::file::MAX_PACKAGE_BYTES;
 
 use super::Lifecycle;
 use super::requests::{NewPackage, Origin};

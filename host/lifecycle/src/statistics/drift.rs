@@ -2,8 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use netsage_api_types::{ColumnDrift, DetectorRef, Drift, ModelCard};
+use netsage_api_types::{ColumnDrift, DetectorRef, Drift};
 use netsage_calibration::drift::{LARGE, SMALL, Window};
+use netsage_package::ModelCard;
 use netsage_schema::{Rows, Schema};
 
 /// Flows of a block that are counted at most: a full block has four times as many, and a window needs no more.
@@ -209,7 +210,7 @@ mod tests {
         rows
     }
 
-    fn card(baseline: Option<netsage_api_types::Baseline>) -> ModelCard {
+    fn card(baseline: Option<netsage_package::Baseline>) -> ModelCard {
         let json = r#"{"schema":"unsw-nb15@1","data":"","rows":0,"columns":[],"seed":0,"date":"","threshold":0.5,"threshold_rule":"","calibration":[],"figures":{},"notes":[]}"#;
         let card: ModelCard = serde_json::from_str(json).unwrap();
         ModelCard { baseline, ..card }

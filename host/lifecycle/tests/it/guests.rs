@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use netsage_api_types::{DetectorRef, ModelCard};
+use netsage_api_types::DetectorRef;
 use netsage_lifecycle::lineup::FlowsToScore;
 use netsage_lifecycle::{Generation, Loaded};
+use netsage_package::ModelCard;
 use netsage_runtime::{ContextValues, Runtime, RuntimeConfig};
 use netsage_schema::{Rows, UNSW_NB15};
 

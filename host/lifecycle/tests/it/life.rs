@@ -262,8 +262,8 @@ fn golden_vectors_of_another_model_are_noticed() {
     let package = Recipe::default().package_with(b"model", None);
     let detector = runtime().load(&package, &UNSW_NB15).unwrap();
     let mut golden = runtime().make_golden(&detector).unwrap();
-    let pack = |golden: &netsage_runtime::Golden| {
-        netsage_runtime::package::pack(package.bytes(), b"model", None, Some(golden)).unwrap()
+    let pack = |golden: &netsage_package::Golden| {
+        netsage_package::pack(package.bytes(), b"model", None, Some(golden)).unwrap()
     };
     let good = bring(&life, pack(&golden), Stage::Checked);
     life.wait(&good, Stage::Checked, PATIENCE).unwrap();

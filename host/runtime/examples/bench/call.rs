@@ -1,7 +1,8 @@
 //! What a call and a row cost, beside the native build of the same forest.
 
 use netsage_iforest::Forest;
-use netsage_runtime::{Detector, MAX_BLOCK_ROWS, Package, Runtime, RuntimeConfig};
+use netsage_package::{MAX_BLOCK_ROWS, Package};
+use netsage_runtime::{Detector, Runtime, RuntimeConfig};
 use netsage_schema::{Rows, UNSW_NB15};
 
 use crate::recipe::Recipe;

@@ -4,7 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use netsage_runtime::{Detector, Package, Runtime, RuntimeConfig};
+use netsage_package::Package;
+use netsage_runtime::{Detector, Runtime, RuntimeConfig};
 use netsage_schema::{Rows, UNSW_NB15};
 
 use crate::recipe::Recipe;

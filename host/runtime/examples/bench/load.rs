@@ -1,6 +1,7 @@
 //! How fast a package is ready: compiled, from the cache, and when it is warm already.
 
-use netsage_runtime::{Detector, LoadOptions, Package, Runtime, RuntimeConfig};
+use netsage_package::Package;
+use netsage_runtime::{Detector, LoadOptions, Runtime, RuntimeConfig};
 use netsage_schema::UNSW_NB15;
 
 use crate::{Failure, median, milliseconds, time};

@@ -14,11 +14,10 @@ mod memory;
 mod recipe;
 mod rows;
 
+use netsage_package::Package;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-
-use netsage_runtime::Package;
 
 type Failure = Box<dyn std::error::Error>;
 

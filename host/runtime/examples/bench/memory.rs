@@ -1,11 +1,10 @@
 //! What an idle `netsage run` with four detectors keeps in memory, as the kernel counts it.
 
+use netsage_package::Package;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-
-use netsage_runtime::Package;
 
 use crate::{Failure, rounded};
 

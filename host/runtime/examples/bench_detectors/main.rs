@@ -17,7 +17,8 @@ use std::time::Instant;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use netsage_runtime::{MAX_BLOCK_ROWS, Package, Runtime, RuntimeConfig};
+use netsage_package::{MAX_BLOCK_ROWS, Package};
+use netsage_runtime::{Runtime, RuntimeConfig};
 use netsage_schema::Schema;
 use serde_json::{Value, json};
 

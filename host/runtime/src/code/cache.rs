@@ -12,13 +12,13 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use netsage_package::Digest;
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::OwnCode;
 use crate::error::RuntimeError;
-use crate::package::Digest;
 
 const KEY_FILE: &str = "key";
 const KEY_BYTES: usize = 32;

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use netsage_package::Digest;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -19,7 +20,6 @@ use super::OwnCode;
 use super::cache::compatibility;
 use crate::engine::engine_config;
 use crate::error::LoadError;
-use crate::package::Digest;
 
 /// First bytes of a question and of an answer: name and version of the form.
 const MAGIC: [u8; 8] = *b"NSCOMP\0\x01";

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use netsage_runtime::{MAX_BLOCK_ROWS, Package, browser, check, package};
+use netsage_package::{MAX_BLOCK_ROWS, Package};
+use netsage_runtime::{browser, check};
 
 use crate::{load, rows};
 
@@ -54,7 +55,9 @@ fn forest() -> Option<Package> {
         return None;
     };
     let card = std::fs::read(models.join("iforest-unsw-nb15.card.json")).ok();
-    Some(Package::from_bytes(package::pack(&code, &artifact, card.as_deref(), None).unwrap()).unwrap())
+    Some(
+        Package::from_bytes(netsage_package::pack(&code, &artifact, card.as_deref(), None).unwrap()).unwrap(),
+    )
 }
 
 #[test]

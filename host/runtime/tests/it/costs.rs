@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
+use netsage_package::{MAX_BLOCK_ROWS, Package};
+use netsage_runtime::LoadError;
 use netsage_runtime::fuel::{self, CountError, Instructions};
-use netsage_runtime::{LoadError, MAX_BLOCK_ROWS, Package};
 use netsage_schema::Schema;
 
 use crate::bundled;

@@ -1,6 +1,7 @@
 //! Golden vectors in packages.
 
-use netsage_runtime::{GoldenError, Package, Runtime, package};
+use netsage_package::{GoldenMismatch, Package};
+use netsage_runtime::{GoldenError, Runtime};
 use netsage_schema::{Schema, UNSW_NB15};
 
 use crate::recipe::{Recipe, SCORE_LEARNT};
@@ -31,7 +32,10 @@ fn a_packed_detector_gives_the_scores_in_its_package() {
     let mut other = golden.clone();
     other.scores[7] += 1.0;
     let error = runtime.check_golden(&detector, &other).unwrap_err();
-    assert!(matches!(error, GoldenError::Score { row: 7, .. }), "{error}");
+    assert!(
+        matches!(error, GoldenError::Mismatch(GoldenMismatch::Score { row: 7, .. })),
+        "{error}"
+    );
     let mut other = golden.clone();
     other.columns[1] = "dbytes".to_owned();
     let message = runtime.check_golden(&detector, &other).unwrap_err().to_string();
@@ -45,7 +49,7 @@ fn a_packed_detector_gives_the_scores_in_its_package() {
         score: "(f32.store (local.get $values) (f32.const 1234))",
         ..Recipe::default()
     };
-    let bytes = package::pack(&changed.component(), b"model", None, Some(&golden)).unwrap();
+    let bytes = netsage_package::pack(&changed.component(), b"model", None, Some(&golden)).unwrap();
     let detector = runtime
         .load(&Package::from_bytes(bytes).unwrap(), &UNSW_NB15)
         .unwrap();

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use netsage_runtime::{LoadError, Package, RuntimeConfig};
+use netsage_package::Package;
+use netsage_runtime::{LoadError, RuntimeConfig};
 use netsage_schema::UNSW_NB15;
 use wasm_encoder::{
     CodeSection, ComponentSection as _, Function, FunctionSection, Module, ModuleSection, TypeSection,
@@ -330,7 +331,7 @@ fn a_million_functions() {
     bomb.section(&types).section(&functions).section(&code);
     let mut component = Recipe::default().component();
     ModuleSection(&bomb).append_to_component(&mut component);
-    let package = netsage_runtime::package::pack(&component, b"model", None, None).unwrap();
+    let package = netsage_package::pack(&component, b"model", None, None).unwrap();
     let (runtime, witness) = Witness::start();
     let started = Instant::now();
     let error = runtime.load(&Package::from_bytes(package).unwrap(), &UNSW_NB15);

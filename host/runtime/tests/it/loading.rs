@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use netsage_runtime::{LoadError, Package, Runtime, RuntimeConfig, browser, check, package};
+use netsage_package::Package;
+use netsage_runtime::{LoadError, Runtime, RuntimeConfig, browser, check};
 use netsage_schema::UNSW_NB15;
 
 use crate::recipe::Recipe;
@@ -15,7 +16,8 @@ use crate::{config, expected, load, rows};
 fn components_that_are_no_detectors() {
     let check = |text: &str, message: &str| {
         let component = wat::parse_str(text).unwrap();
-        let package = Package::from_bytes(package::pack(&component, b"", None, None).unwrap()).unwrap();
+        let package =
+            Package::from_bytes(netsage_package::pack(&component, b"", None, None).unwrap()).unwrap();
         let error = load(&package).map(|_| ()).unwrap_err();
         assert!(
             error.to_string().contains(message),

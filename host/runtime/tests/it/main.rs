@@ -10,7 +10,6 @@ mod hostile;
 mod learning;
 mod limits;
 mod loading;
-mod packages;
 mod planted;
 mod recipe;
 mod scoring;
@@ -19,7 +18,8 @@ mod witness;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netsage_runtime::{Detector, LoadError, Package, Runtime, RuntimeConfig};
+use netsage_package::Package;
+use netsage_runtime::{Detector, LoadError, Runtime, RuntimeConfig};
 use netsage_schema::{Rows, UNSW_NB15};
 
 /// Small limits, so that what must end ends soon.

@@ -1,8 +1,8 @@
 //! Detectors written in WebAssembly text: one that behaves, and variations that do not.
 
+use netsage_package::Package;
 use std::fmt::Write as _;
 
-use netsage_runtime::{Package, package};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -73,7 +73,7 @@ impl Recipe {
     }
 
     pub(crate) fn package_with(&self, artifact: &[u8], card: Option<&[u8]>) -> Package {
-        Package::from_bytes(package::pack(&self.component(), artifact, card, None).unwrap()).unwrap()
+        Package::from_bytes(netsage_package::pack(&self.component(), artifact, card, None).unwrap()).unwrap()
     }
 
     pub(crate) fn component(&self) -> Vec<u8> {

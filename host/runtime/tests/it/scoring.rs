@@ -28,7 +28,7 @@ fn scores_come_in_the_order_of_the_rows() {
             .collect::<Vec<_>>(),
         ["dur", "sbytes"]
     );
-    assert_eq!(detector.card(), Some(b"{}".as_slice()));
+    assert_eq!(detector.package().card(), Some(b"{}".as_slice()));
 
     let rows = rows(5000);
     let mut scores = Vec::new();

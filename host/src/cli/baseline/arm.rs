@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use jiff::Zoned;
-use netsage_api_types::ModelCard;
 use netsage_calibration::{Rule, Scale};
 use netsage_models::{Flows, Trained, Training};
+use netsage_package::ModelCard;
 use netsage_runtime::ContextValues;
 use netsage_schema::csv::Record;
 use netsage_schema::{Identity, Rows};

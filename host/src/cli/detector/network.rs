@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use jiff::Zoned;
+use netsage_models::Common;
 use netsage_models::foreign::{self, Output, Scaler};
-use netsage_models::{Common, card};
 
 use super::super::Failure;
 use super::super::output::BadRows;
@@ -87,7 +87,7 @@ impl NetworkArgs {
         let trained = foreign::calibrate(model, ordinary.flows(), &self.common(path))
             .map_err(|error| anyhow!("{}: {error}", path.display()))?;
         bad.finish(ordinary.rows.len() as u64)?;
-        let json = card::to_json(&trained.card).map_err(std::io::Error::from)?;
+        let json = trained.card.to_json().map_err(std::io::Error::from)?;
         Ok(Some(Made {
             artifact: trained.artifact,
             card: Some(json.into_bytes()),

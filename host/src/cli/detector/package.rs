@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use netsage_api_types::ModelCard;
+
+use netsage_package::ModelCard;
 use netsage_schema::Schema;
 
 use super::super::Failure;

@@ -1,9 +1,9 @@
 //! The verdict of several detectors, as `netsage run` fuses it.
 
 use netsage_calibration::{Scale, fused};
+use netsage_models::Training;
 use netsage_models::metrics::Thresholds;
 use netsage_models::report::{Columns, Condition, Kind, Outcome};
-use netsage_models::{Training, card};
 use netsage_schema::Rows;
 
 use super::models::{Scored, ScoredDetector, Session};
@@ -43,7 +43,7 @@ pub(super) fn outcomes(session: &Session<'_>, detectors: &[ScoredDetector]) -> R
         }
         let steered = detectors.iter().filter_map(|detector| {
             let card = detector.models.first()?.loaded.card.as_ref()?;
-            card::steered(card).map(|_| detector.name.as_str())
+            card.steered().map(|_| detector.name.as_str())
         });
         let steered: Vec<&str> = steered.collect();
         verdicts.push(Outcome {

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use indicatif::ProgressBar;
-use netsage_api_types::ModelCard;
+
 use netsage_lifecycle::Loaded;
 use netsage_models::metrics::Thresholds;
 use netsage_models::report::{Columns, Condition, Judge, Kind, Outcome};
-use netsage_models::{Training, Watch, card};
-use netsage_runtime::{Package, Runtime, package};
+use netsage_models::{Training, Watch};
+use netsage_package::{ModelCard, Package, card};
+use netsage_runtime::Runtime;
 use netsage_schema::unsw_nb15::TTL_TRIO;
 
 use super::super::detectors::column_names;
@@ -86,7 +87,7 @@ impl Session<'_> {
                 kind: Kind::Detector,
                 detector: Some(loaded.reference.clone()),
                 about: loaded.detector.description().summary.clone(),
-                steered: card.and_then(card::steered).map(str::to_owned),
+                steered: card.and_then(ModelCard::steered).map(str::to_owned),
                 notes: notes
                     .into_iter()
                     .filter(|note| !note.starts_with(card::STEERED))
@@ -164,8 +165,8 @@ impl Session<'_> {
         let mut watch = Progress::new(name)?;
         let trained = training.run(ordinary.flows(), &mut watch)?;
         watch.bar.finish_and_clear();
-        let json = card::to_json(&trained.card)?;
-        let packed = package::pack(
+        let json = trained.card.to_json()?;
+        let packed = netsage_package::pack(
             &loaded.package().code(),
             &trained.artifact,
             Some(json.as_bytes()),

@@ -17,10 +17,11 @@ mod rhythm;
 mod watch;
 
 use anyhow::anyhow;
-use netsage_api_types::ModelCard;
-use netsage_models::metrics::{Evaluation, Thresholds};
-use netsage_models::{Trained, Training, card};
-use netsage_runtime::{Package, package};
+
+use netsage_models::metrics::{self, Evaluation, Thresholds};
+use netsage_models::{Trained, Training};
+use netsage_package::{ModelCard, Package, card};
+
 use netsage_schema::unsw_nb15::TTL_TRIO;
 
 use common::CommonArgs;
@@ -124,8 +125,8 @@ fn train(
 
 /// Adds the figures on all rows and on distinct ones, both of the model that `suffix` tells.
 fn add_figures(card: &mut ModelCard, [all, distinct]: &[Evaluation; 2], suffix: &str) {
-    card::add_figures(card, suffix, all);
-    card::add_figures(card, &format!("{}{suffix}", card::DISTINCT), distinct);
+    metrics::add_figures(card, suffix, all);
+    metrics::add_figures(card, &format!("{}{suffix}", card::DISTINCT), distinct);
 }
 
 /// The component that reads a model.
@@ -136,7 +137,7 @@ fn component(detector: &str) -> anyhow::Result<&'static [u8]> {
 
 /// Measures a model the way a host runs it, on all rows and on distinct ones.
 fn measure(trained: &Trained, labelled: &Labelled, file: &Settings) -> Result<[Evaluation; 2], Failure> {
-    let package = package::pack(component(trained.detector)?, &trained.artifact, None, None)?;
+    let package = netsage_package::pack(component(trained.detector)?, &trained.artifact, None, None)?;
     let runtime = start_runtime(None, file)?;
     let loaded = load(
         &runtime,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use netsage_models::{Trained, card};
+use netsage_models::Trained;
 use netsage_schema::Schema;
 
 use super::component;
@@ -14,7 +14,7 @@ use crate::config::Settings;
 
 /// Writes the package, or the model with its card.
 pub(in super::super) fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(), Failure> {
-    let json = card::to_json(&trained.card).map_err(std::io::Error::from)?;
+    let json = trained.card.to_json().map_err(std::io::Error::from)?;
     let rows = trained.card.rows;
     if out.extension().is_some_and(|extension| extension == "wasm") {
         let runtime = start_runtime(None, file)?;
@@ -36,7 +36,7 @@ pub(in super::super) fn save(out: &Path, trained: &Trained, file: &Settings) -> 
     let title = out.file_stem().unwrap_or_default().to_string_lossy();
     write(out, &trained.artifact)?;
     write(&card_path, json.as_bytes())?;
-    write(&page_path, card::to_markdown(&title, &trained.card).as_bytes())?;
+    write(&page_path, trained.card.to_markdown(&title).as_bytes())?;
     eprintln!(
         "trained on {rows} rows; wrote {} ({} bytes), {} and {}",
         out.display(),

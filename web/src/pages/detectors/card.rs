@@ -1,7 +1,8 @@
 //! One package: where it stands, what it did, what can be done with it.
 
 use leptos::prelude::*;
-use netsage_api_types::{DetectorInfo, ModelCard, Stage};
+use netsage_api_types::{DetectorInfo, Stage};
+use netsage_package::ModelCard;
 use netsage_web::format;
 use netsage_web::life::{self, Place, Stop};
 

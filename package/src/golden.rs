@@ -5,21 +5,40 @@
 //! host that computes otherwise, and a detector that is not the pure function it must be are found before the first
 //! flow meets them.
 
-use netsage_schema::{ContextColumn, Kind};
+use netsage_schema::{ContextColumn, Kind, Schema};
 
-use crate::MAX_BLOCK_ROWS;
-use crate::columns::{InputColumn, Origin};
-use crate::error::{GoldenError, ScoreError};
-use crate::package::PackageError;
+use crate::file::PackageError;
+use crate::{MAX_BLOCK_ROWS, MAX_COLUMNS};
 
-/// Rows that [`crate::Runtime::make_golden`] makes.
+/// Rows that golden vectors are made of when a package is packed.
 pub const GOLDEN_ROWS: usize = 48;
 /// First bytes of the section: name and version of its format.
 const MAGIC: [u8; 8] = *b"NSGOLD\0\x01";
 /// Longest name of a column, bytes (a promise of the contract).
 const MAX_NAME_BYTES: usize = 64;
-/// Most columns (a promise of the contract).
-const MAX_COLUMNS: usize = 256;
+
+/// How golden vectors differ from what a detector reads and gives.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GoldenMismatch {
+    /// They are of other columns.
+    #[error("the golden vectors are of other columns: {0}; pack the package again")]
+    Columns(String),
+    /// A score differs.
+    #[error(
+        "the detector gives row {row} of {rows} golden rows the score {found}, and {expected} is expected; its parts \
+         do not belong together or it is no pure function: pack it again"
+    )]
+    Score {
+        /// The first row that differs, from 0.
+        row: usize,
+        /// How many there are.
+        rows: usize,
+        /// What stands in the package.
+        expected: String,
+        /// What the detector gave.
+        found: String,
+    },
+}
 
 /// Rows and the scores expected of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +54,7 @@ pub struct Golden {
 impl Golden {
     /// The section's bytes. All numbers are little-endian: after name and version of the format the number of columns
     /// and of rows (`u32`), for each column the length of its name (`u8`) and the name, the rows, the scores (`f32`).
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         for count in [self.columns.len(), self.scores.len()] {
             bytes.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
@@ -50,8 +69,11 @@ impl Golden {
         bytes
     }
 
-    /// Reads the section, which may come from anywhere.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, PackageError> {
+    /// Reads the section's bytes, which may come from anywhere.
+    ///
+    /// # Errors
+    /// [`PackageError::Golden`] when they are damaged or exceed a limit.
+    pub fn decode(bytes: &[u8]) -> Result<Self, PackageError> {
         let bad = |reason: &str| PackageError::Golden(reason.to_owned());
         let mut rest = bytes
             .strip_prefix(&MAGIC)
@@ -104,12 +126,15 @@ impl Golden {
         })
     }
 
-    /// Compares the scores a detector gave with those expected.
-    pub(crate) fn compare(&self, found: &[f32]) -> Result<(), GoldenError> {
+    /// Compares the scores that a detector gave to the rows with those expected, to the bit.
+    ///
+    /// # Errors
+    /// [`GoldenMismatch::Score`] for the first row whose score differs.
+    pub fn compare(&self, found: &[f32]) -> Result<(), GoldenMismatch> {
         let differs = |(expected, found): (&f32, &f32)| expected.to_bits() != found.to_bits();
         match self.scores.iter().zip(found).position(differs) {
             None => Ok(()),
-            Some(row) => Err(GoldenError::Score {
+            Some(row) => Err(GoldenMismatch::Score {
                 row,
                 rows: self.scores.len(),
                 expected: self.scores[row].to_string(),
@@ -118,33 +143,32 @@ impl Golden {
         }
     }
 
-    /// Whether the rows have the columns that the detector asks for.
-    pub(crate) fn check_columns(&self, columns: &[InputColumn]) -> Result<(), GoldenError> {
-        if self.columns.iter().eq(columns.iter().map(|column| column.name)) {
+    /// Compares the columns of the rows with those that a detector reads, in its order.
+    ///
+    /// # Errors
+    /// [`GoldenMismatch::Columns`] when they differ.
+    pub fn check_columns(&self, wanted: &[&str]) -> Result<(), GoldenMismatch> {
+        if self.columns == wanted {
             return Ok(());
         }
-        let wanted = columns
+        let differs = wanted
             .iter()
             .zip(&self.columns)
-            .find(|(column, name)| column.name != name.as_str());
-        Err(GoldenError::Columns(match wanted {
-            Some((column, name)) => format!("`{name}` where the detector reads `{}`", column.name),
+            .find(|(wanted, name)| wanted != name);
+        Err(GoldenMismatch::Columns(match differs {
+            Some((wanted, name)) => format!("`{name}` where the detector reads `{wanted}`"),
             None => format!(
                 "{} columns where the detector reads {}",
                 self.columns.len(),
-                columns.len()
+                wanted.len()
             ),
         }))
     }
 }
 
-/// Values that spread over what the columns can hold: the same ones everywhere and always, since a package's bytes are
-/// its identity.
-pub(crate) fn generate(
-    columns: &[InputColumn],
-    schema: &'static netsage_schema::Schema,
-    rows: usize,
-) -> Vec<f32> {
+/// Values that spread over what the columns can hold, row-major: the same ones everywhere and always, since a package's
+/// bytes are its identity. A name that is no column of the schema is taken for one of the context.
+pub fn generate(columns: &[&str], schema: &Schema, rows: usize) -> Vec<f32> {
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = |below: u64| {
         // Xorshift (Marsaglia, 2003). Whole numbers and divisions only: the logarithms of libraries differ.
@@ -153,32 +177,33 @@ pub(crate) fn generate(
         seed ^= seed << 17;
         (seed >> 16) % below
     };
+    let kinds: Vec<Result<Kind, &str>> = columns
+        .iter()
+        .map(|name| {
+            schema
+                .index_of(name)
+                .map(|index| schema.columns[index].kind)
+                .ok_or(*name)
+        })
+        .collect();
     let mut values = Vec::with_capacity(rows * columns.len());
     for row in 0..rows {
-        for column in columns {
+        for kind in &kinds {
             let digits = |random: &mut dyn FnMut(u64) -> u64, most: u32| {
                 let magnitude = 10_u64.pow(random(u64::from(most)) as u32);
                 random(magnitude * 9) as f32
             };
-            values.push(match column.origin {
-                Origin::Feature(index) => match schema.columns[index].kind {
-                    Kind::Nominal(vocabulary) => random(vocabulary.terms.len().max(1) as u64) as f32,
-                    Kind::Flag => random(2) as f32,
-                    Kind::Count => digits(&mut random, 6),
-                    Kind::Continuous => digits(&mut random, 9) / 1000.0,
-                },
-                Origin::Context(ContextColumn::StartTime) => row as f32,
-                Origin::Context(_) => random(1 << 24) as f32,
+            values.push(match *kind {
+                Ok(Kind::Nominal(vocabulary)) => random(vocabulary.terms.len().max(1) as u64) as f32,
+                Ok(Kind::Flag) => random(2) as f32,
+                Ok(Kind::Count) => digits(&mut random, 6),
+                Ok(Kind::Continuous) => digits(&mut random, 9) / 1000.0,
+                Err(name) if name == ContextColumn::StartTime.name() => row as f32,
+                Err(_) => random(1 << 24) as f32,
             });
         }
     }
     values
-}
-
-impl From<ScoreError> for GoldenError {
-    fn from(error: ScoreError) -> Self {
-        Self::Failed(error)
-    }
 }
 
 #[cfg(test)]

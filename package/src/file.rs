@@ -1,24 +1,22 @@
-//! A detector package: one file that holds code, model and card.
+//! The package file: one file that holds code, model, card and golden vectors.
 //!
-//! It is a WebAssembly component with three custom sections at its top level: [`ARTIFACT_SECTION`], the
-//! trained model, [`CARD_SECTION`], the model card as JSON, and [`GOLDEN_SECTION`], rows with the scores expected. Every tool that understands components
-//! understands packages, and ignores what it does not know.
+//! It is a WebAssembly component with three custom sections at its top level: [`ARTIFACT_SECTION`], the trained model;
+//! [`CARD_SECTION`], the model card as JSON; and [`GOLDEN_SECTION`], rows with the scores expected of them. Every tool
+//! that understands components understands packages, and ignores the sections that it does not know.
 //!
 //! The digest of the whole file is the identity of a package. The digest of the code, the file without these
 //! sections, is the key under which compiled code is cached: new weights need no new compilation.
 //!
-//! This module reads structure only. Whether the code is valid and of the right world is the business of
-//! [`crate::check`] and of [`crate::Runtime::load`].
+//! This module reads structure only. Whether the code is valid and of the right world is found when the runtime
+//! compiles it.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use wasm_encoder::{CustomSection, Encode, Section as _};
-use wasmparser::BinaryReader;
 
+use crate::card::{CardError, ModelCard};
 use crate::golden::Golden;
 
 /// Name of the custom section that holds the trained model.
@@ -180,6 +178,14 @@ impl Package {
         self.card.clone().map(|range| &self.bytes[range])
     }
 
+    /// The model card, when the package brings one.
+    ///
+    /// # Errors
+    /// [`CardError`] inside when it is not a card.
+    pub fn model_card(&self) -> Option<Result<ModelCard, CardError>> {
+        self.card().map(ModelCard::from_json)
+    }
+
     /// Rows and the scores expected of them, when the package brings any.
     ///
     /// # Errors
@@ -212,9 +218,8 @@ impl fmt::Debug for Package {
     }
 }
 
-/// Makes a package from a component, a model, a card and golden vectors ([`crate::Runtime::pack`] makes these too).
-/// Sections of these names that the component already
-/// has are replaced, so that a package can be packed again with another model.
+/// Makes a package from a component, a model, a card and golden vectors. Sections of these names that the component
+/// already has are replaced, so that a package can be packed again with another model.
 ///
 /// # Errors
 /// When `component` is not a component or is damaged, or a part exceeds its limit.
@@ -248,13 +253,15 @@ pub fn strip(component: &[u8]) -> Result<Vec<u8>, PackageError> {
     Ok(join(component, &Parts::read(component)?.code))
 }
 
+/// Appends a custom section: its id, its length, and in it the length of the name, the name and the data.
 fn append(package: &mut Vec<u8>, name: &str, data: &[u8]) {
-    let section = CustomSection {
-        name: Cow::Borrowed(name),
-        data: Cow::Borrowed(data),
-    };
-    package.push(section.id());
-    section.encode(package);
+    let mut head = Vec::new();
+    write_leb128(&mut head, name.len());
+    head.extend_from_slice(name.as_bytes());
+    package.push(CUSTOM_SECTION);
+    write_leb128(package, head.len() + data.len());
+    package.extend_from_slice(&head);
+    package.extend_from_slice(data);
 }
 
 fn join(bytes: &[u8], parts: &[Range<usize>]) -> Vec<u8> {
@@ -273,6 +280,9 @@ fn limit(part: &'static str, bytes: usize, limit: usize) -> Result<(), PackageEr
     }
 }
 
+/// The id of a custom section.
+const CUSTOM_SECTION: u8 = 0;
+
 /// Where the parts of a package lie in its bytes.
 struct Parts {
     artifact: Option<Range<usize>>,
@@ -288,7 +298,6 @@ impl Parts {
         const MAGIC: [u8; 4] = *b"\0asm";
         const CORE_MODULE: u32 = 1;
         const COMPONENT: u32 = 0x0001_000d;
-        const CUSTOM_SECTION: u8 = 0;
         /// Bytes of magic number and version.
         const HEADER: usize = 8;
 
@@ -307,30 +316,21 @@ impl Parts {
             golden: None,
             code: std::iter::once(0..HEADER).collect(),
         };
-        let mut reader = BinaryReader::new(&bytes[HEADER..], HEADER as u64);
-        while !reader.eof() {
-            let start = HEADER + reader.current_position();
-            let id = reader.read_u8().map_err(|error| damaged_section(start, &error))?;
-            let mut section = reader
-                .read_reader()
-                .map_err(|error| damaged_section(start, &error))?;
-            let end = HEADER + reader.current_position();
-            let slot = if id == CUSTOM_SECTION {
-                match section
-                    .read_string()
-                    .map_err(|error| damaged_section(start, &error))?
-                {
-                    ARTIFACT_SECTION => Some((&mut parts.artifact, ARTIFACT_SECTION)),
-                    CARD_SECTION => Some((&mut parts.card, CARD_SECTION)),
-                    GOLDEN_SECTION => Some((&mut parts.golden, GOLDEN_SECTION)),
-                    _ => None,
-                }
-            } else {
-                None
+        let mut rest = &bytes[HEADER..];
+        while !rest.is_empty() {
+            let start = bytes.len() - rest.len();
+            let section = Section::take(&mut rest)
+                .ok_or_else(|| damaged(start, "the section that begins here reaches beyond the end"))?;
+            let end = bytes.len() - rest.len();
+            let slot = match section.name {
+                Some(ARTIFACT_SECTION) => Some((&mut parts.artifact, ARTIFACT_SECTION)),
+                Some(CARD_SECTION) => Some((&mut parts.card, CARD_SECTION)),
+                Some(GOLDEN_SECTION) => Some((&mut parts.golden, GOLDEN_SECTION)),
+                _ => None,
             };
             match (slot, parts.code.last_mut()) {
                 (Some((Some(_), name)), _) => return Err(PackageError::Duplicate(name)),
-                (Some((empty, _)), _) => *empty = Some(end - section.bytes_remaining()..end),
+                (Some((empty, _)), _) => *empty = Some(end - section.data.len()..end),
                 (None, Some(last)) if last.end == start => last.end = end,
                 (None, _) => parts.code.push(start..end),
             }
@@ -339,19 +339,61 @@ impl Parts {
     }
 }
 
+/// One section at the top level.
+struct Section<'a> {
+    /// Of a custom section; `None` when it is no text, which no section of ours is named.
+    name: Option<&'a str>,
+    /// What follows the name, or the whole content of another section.
+    data: &'a [u8],
+}
+
+impl<'a> Section<'a> {
+    /// Takes the next section. `None` when it reaches beyond the end, or its name beyond it.
+    fn take(rest: &mut &'a [u8]) -> Option<Self> {
+        let (&id, content) = rest.split_first()?;
+        *rest = content;
+        let mut data = sized(rest)?;
+        let mut name = None;
+        if id == CUSTOM_SECTION {
+            name = std::str::from_utf8(sized(&mut data)?).ok();
+        }
+        Some(Self { name, data })
+    }
+}
+
+/// Takes a length and as many bytes.
+fn sized<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(read_leb128(rest)?).ok()?;
+    let (taken, tail) = rest.split_at_checked(length)?;
+    *rest = tail;
+    Some(taken)
+}
+
+/// Takes a number in WebAssembly's variable-length encoding: at most five bytes of seven bits, the lowest first.
+fn read_leb128(rest: &mut &[u8]) -> Option<u32> {
+    let mut value = 0_u64;
+    for shift in (0..35).step_by(7) {
+        let (&byte, tail) = rest.split_first()?;
+        *rest = tail;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return u32::try_from(value).ok();
+        }
+    }
+    None
+}
+
+fn write_leb128(bytes: &mut Vec<u8>, mut value: usize) {
+    while value > 0x7f {
+        bytes.push(value as u8 & 0x7f | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
 fn damaged(offset: usize, reason: &str) -> PackageError {
     PackageError::Damaged {
         offset,
         reason: reason.to_owned(),
     }
-}
-
-fn damaged_section(start: usize, error: &wasmparser::BinaryReaderError) -> PackageError {
-    damaged(
-        start,
-        &format!(
-            "the section that begins here cannot be read ({})",
-            error.message()
-        ),
-    )
 }

@@ -1,0 +1,23 @@
+//! The package: one file with a detector's code, its trained model, its card and its golden vectors.
+//!
+//! Reads and writes the file, its card and its golden vectors; the gateway, the command line, the training code, the
+//! dashboard and the browser's Lab all read packages with this crate.
+//!
+//! This crate is pure and compiles to wasm: it does no I/O, runs no detector and panics on no bytes.
+//!
+//! Start with [`Package`] (the file), then [`ModelCard`] and [`Golden`] (what is inside).
+
+pub mod card;
+pub mod file;
+pub mod golden;
+mod name;
+
+pub use card::{Baseline, CalibrationTail, CardError, ColumnBaseline, ModelCard, TailPoint};
+pub use file::{Digest, Package, PackageError, pack, strip};
+pub use golden::{Golden, GoldenMismatch};
+pub use name::{is_detector_name, is_semantic_version};
+
+/// The most rows that one call into a detector takes (a promise of the contract).
+pub const MAX_BLOCK_ROWS: usize = 1024;
+/// The most columns that a detector may ask for (a promise of the contract).
+pub const MAX_COLUMNS: usize = 256;
