@@ -168,8 +168,12 @@ pub fn check_code(code: &[u8], limits: &CodeLimits) -> Result<(), CheckError> {
     }
 }
 
-/// Refuses names that could mean more than a name where they are printed or generated into code.
-pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), CheckError> {
+/// Refuses names that could mean more than a name where they are printed or generated into code. `what` says in the
+/// error whose name it is.
+///
+/// # Errors
+/// [`CheckError::BadName`] unless the name has 1 to 128 bytes, all of them letters, digits or `: / @ . - +`.
+pub fn check_name(what: &'static str, name: &str) -> Result<(), CheckError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/@.-+".contains(&byte);
     if (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(plain) {
         Ok(())

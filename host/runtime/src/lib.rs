@@ -7,8 +7,8 @@
 //! This crate must never give a detector an import, never load compiled code that it did not write itself,
 //! and never read flows or packets: it knows feature rows and bytes.
 //!
-//! Start with [`Runtime::load`], which turns a package ([`netsage_package`]) into a [`Detector`]; [`ActiveDetectors`] is the set that scores right now; [`browser::transpile`] turns the same
-//! package into an ES module.
+//! Start with [`Runtime::load`], which turns a package ([`netsage_package`]) into a [`Detector`]; [`ActiveDetectors`] is the set that
+//! scores right now.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,7 +29,6 @@
 
 mod active;
 mod bindings;
-pub mod browser;
 pub mod check;
 mod code;
 mod columns;

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use netsage_browser_glue as browser;
 use netsage_package::{MAX_BLOCK_ROWS, Package};
-use netsage_runtime::{browser, check};
+use netsage_runtime::check;
 
 use crate::{load, rows};
 

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use netsage_browser_glue as browser;
 use netsage_package::Package;
-use netsage_runtime::{LoadError, Runtime, RuntimeConfig, browser, check};
+use netsage_runtime::{LoadError, Runtime, RuntimeConfig, check};
 use netsage_schema::UNSW_NB15;
 
 use crate::recipe::Recipe;

@@ -1,0 +1,70 @@
+//! A baseline from a capture file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use netsage_capture::{Meter, MeterConfig};
+use netsage_console::{Failure, progress};
+use netsage_schema::FlowBatch;
+use netsage_sources::{meter_file, open_capture};
+
+use super::seen::Seen;
+use super::spool::Spool;
+use super::{enough, shown};
+
+/// Learns from the flows of a capture that ended within `most` of its first one's begin.
+pub(super) fn learn(
+    path: &Path,
+    config: &MeterConfig,
+    most: Option<Duration>,
+    spool: &mut Spool,
+) -> Result<(), Failure> {
+    let mut capture = open_capture(path)?;
+    let bar = progress::reading(&capture.progress(), "learning");
+    let read = capture.progress();
+    let mut seen = Seen::new(config.schema);
+    let mut span: Option<[i64; 2]> = None;
+    let most_ns = most.map_or(i64::MAX, |most| {
+        i64::try_from(most.as_nanos()).unwrap_or(i64::MAX)
+    });
+    let mut taken = FlowBatch::new(config.schema);
+    let mut meter = Meter::new(config.clone());
+    let (_, damage) = meter_file(&mut capture, &mut meter, |batch| {
+        bar.set_position(read.read());
+        taken.clear();
+        for (row, (identity, community_id)) in batch
+            .rows
+            .iter()
+            .zip(batch.identities.iter().zip(&batch.community_ids))
+        {
+            let [begin, end] = span.unwrap_or([identity.start_ns; 2]);
+            let begin = begin.min(identity.start_ns);
+            if identity.end_ns.saturating_sub(begin) <= most_ns {
+                span = Some([begin, end.max(identity.end_ns)]);
+                taken.push(row, *identity, *community_id);
+            }
+        }
+        seen.add(&taken);
+        spool.push(&taken)
+    })?;
+    bar.finish_and_clear();
+    // A baseline of half a capture is one of something else.
+    if let Some(error) = damage {
+        return Err(error.into());
+    }
+    let [begin, end] = span.unwrap_or_default();
+    let length = Duration::from_nanos(u64::try_from(end.saturating_sub(begin)).unwrap_or_default());
+    spool.add_time(length);
+    spool.save()?;
+    enough(
+        spool.flows(),
+        "take a longer capture, or more of this one with --for",
+    )?;
+    eprintln!(
+        "learned from {} flows in {}: {}",
+        spool.flows(),
+        shown(length),
+        seen.shown()
+    );
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! Calls to the API of a running `netsage run`.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use netsage_api_types::Problem;
+use netsage_gateway::config::Settings;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use ureq::Agent;
+
+/// Where the running program is.
+#[derive(Debug, clap::Args)]
+pub(super) struct ClientArgs {
+    /// Address of the running program
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "NETSAGE_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    url: String,
+    /// Its token, if it has one
+    #[arg(long, value_name = "TOKEN", env = "NETSAGE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+/// A client of the API.
+pub(super) struct Client {
+    agent: Agent,
+    base: String,
+    authorization: Option<String>,
+}
+
+impl Client {
+    pub(super) fn new(args: &ClientArgs, file: &Settings) -> Self {
+        let config = Agent::config_builder()
+            // The body of an error says more than its status.
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(5)))
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build();
+        let token = args.token.as_ref().or(file.token.as_ref());
+        Self {
+            agent: config.new_agent(),
+            base: format!("{}/api/v1", args.url.trim_end_matches('/')),
+            authorization: token.map(|token| format!("Bearer {token}")),
+        }
+    }
+
+    /// Reads a resource.
+    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.read(self.agent.get(format!("{}{path}", self.base)).call())
+    }
+
+    /// Posts JSON.
+    pub(super) fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        self.post(path, "application/json", &serde_json::to_vec(body)?)
+    }
+
+    /// Posts a body as it is.
+    pub(super) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        media_type: &str,
+        body: &[u8],
+    ) -> anyhow::Result<T> {
+        let mut request = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .header("content-type", media_type);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        self.read(request.send(body))
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> anyhow::Result<T> {
+        let mut response = response.map_err(|error| {
+            anyhow!(
+                "cannot reach {}: {error}; is `netsage run` running there? name another address with `--url`",
+                self.base
+            )
+        })?;
+        let status = response.status();
+        let text = response
+            .body_mut()
+            .read_to_string()
+            .map_err(|error| anyhow!("the answer of {} broke off: {error}", self.base))?;
+        if !status.is_success() {
+            return Err(match serde_json::from_str::<Problem>(&text) {
+                Ok(problem) => anyhow!("{} ({})", problem.detail, problem.status),
+                Err(_) => anyhow!("{} answered {status}", self.base),
+            });
+        }
+        serde_json::from_str(&text)
+            .map_err(|error| anyhow!("the answer of {} is not that of a netsage: {error}", self.base))
+    }
+}
+
+/// `?name=value&...` of the values that are there.
+pub(super) fn query(pairs: &[(&str, Option<&str>)]) -> String {
+    let given = pairs
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", encoded((*value)?))));
+    let given: Vec<String> = given.collect();
+    if given.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", given.join("&"))
+    }
+}
+
+/// A text as a part of a URL: all but letters, digits and `-._~` as percent signs and digits (RFC 3986).
+pub(super) fn encoded(text: &str) -> String {
+    let mut part = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            part.push(char::from(byte));
+        } else {
+            part.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write_cannot_leave_its_place_in_the_url() {
+        assert_eq!(encoded("../health?x=1"), "..%2Fhealth%3Fx%3D1");
+        assert_eq!(encoded("zu früh"), "zu%20fr%C3%BCh");
+        assert_eq!(
+            query(&[("by", Some("ada & co")), ("why", None)]),
+            "?by=ada%20%26%20co"
+        );
+        assert_eq!(query(&[("by", None)]), "");
+    }
+}

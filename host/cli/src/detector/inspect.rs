@@ -1,0 +1,67 @@
+//! `netsage detector inspect`: a package as a file, without a running program.
+
+use std::io::Write as _;
+
+use netsage_console::Failure;
+use netsage_console::detectors::start_runtime;
+use netsage_console::output::{print_json, stdout};
+use netsage_gateway::catalog::{load, read_package, schema_of};
+use netsage_gateway::config::Settings;
+
+/// Looks at a package.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  netsage detector inspect my.wasm\n  netsage detector inspect iforest-generated --json"
+)]
+pub(in super::super) struct InspectArgs {
+    /// Package, a file or the name of a bundled one
+    package: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn inspect(args: &InspectArgs, file: &Settings) -> Result<(), Failure> {
+    let package = read_package(&args.package)?;
+    let runtime = start_runtime(None, file)?;
+    let loaded = load(&runtime, schema_of(&package), &args.package, &package)?;
+    let info = loaded.info();
+    let mut out = stdout();
+    if args.json {
+        print_json(&mut out, &info)?;
+    } else {
+        writeln!(
+            out,
+            "{} {}: {}",
+            info.detector.name, info.detector.version, info.summary
+        )?;
+        writeln!(out, "  digest     {}", info.detector.digest)?;
+        writeln!(out, "  code       {}", loaded.package().code_digest())?;
+        writeln!(out, "  licence    {}", info.licence)?;
+        writeln!(
+            out,
+            "  size       {} bytes, of which the model has {}",
+            info.size,
+            loaded.package().artifact().len()
+        )?;
+        writeln!(out, "  explains   {}", if info.explains { "yes" } else { "no" })?;
+        writeln!(out, "  learns     {}", if info.learns { "yes" } else { "no" })?;
+        writeln!(out, "  columns    {}", info.columns.join(" "))?;
+        match &info.card {
+            Some(card) => {
+                writeln!(
+                    out,
+                    "  trained    {} on {} rows of {}",
+                    card.date, card.rows, card.data
+                )?;
+                writeln!(out, "  threshold  {} ({})", card.threshold, card.threshold_rule)?;
+                for (name, figure) in &card.figures {
+                    writeln!(out, "  {name:<10} {figure:.4}")?;
+                }
+            }
+            None => writeln!(out, "  no model card, and so no threshold")?,
+        }
+        writeln!(out, "this host takes it")?;
+    }
+    Ok(out.flush()?)
+}

@@ -1,0 +1,178 @@
+//! `netsage detector stage` and `activate`: a package is brought to a running program and followed on its way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+use netsage_api_types::{DetectorInfo, HistoryEntry, Page, Stage, Step};
+use netsage_console::Failure;
+use netsage_gateway::catalog::read_bytes;
+use netsage_gateway::config::Settings;
+
+use super::step::{ReasonArgs, standing, take, tell};
+use crate::client::{Client, encoded, query};
+
+/// How often the program is asked how far it is.
+const POLL: Duration = Duration::from_millis(150);
+/// Compiling and starting take a few seconds at most, whatever the package.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How far staging goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Until {
+    /// Its bytes are kept, no more
+    Staged,
+    /// It is checked
+    Checked,
+    /// It is ready, and goes on as the running program is set
+    Warm,
+}
+
+/// Stages a package.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  netsage detector stage my.wasm\n  netsage detector stage my.wasm --signature my.wasm.minisig --why 'trained on this week'"
+)]
+pub(in super::super) struct StageArgs {
+    /// Package, a file or the name of a bundled one
+    package: String,
+    /// How far it goes now
+    #[arg(long, value_name = "STAGE", default_value = "warm")]
+    until: Until,
+    #[command(flatten)]
+    signature: SignatureArgs,
+    #[command(flatten)]
+    reason: ReasonArgs,
+}
+
+/// Activates a package.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  netsage detector activate my.wasm --url http://127.0.0.1:8080")]
+pub(in super::super) struct ActivateArgs {
+    /// Package, a file or the name of a bundled one; or what the program has: a digest, or the first 8 or more digits of one
+    package: String,
+    #[command(flatten)]
+    signature: SignatureArgs,
+    #[command(flatten)]
+    reason: ReasonArgs,
+}
+
+/// Where the signature is.
+#[derive(Debug, clap::Args)]
+struct SignatureArgs {
+    /// Signature made by minisign [default: PACKAGE.minisig if it is there]
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
+}
+
+impl SignatureArgs {
+    fn read(&self, package: &str) -> anyhow::Result<Option<String>> {
+        let beside = PathBuf::from(format!("{package}.minisig"));
+        let path = match &self.signature {
+            Some(path) => path,
+            None if beside.is_file() => &beside,
+            None => return Ok(None),
+        };
+        fs::read_to_string(path)
+            .map(Some)
+            .map_err(|error| anyhow!("cannot read the signature {}: {error}", path.display()))
+    }
+}
+
+/// Brings a package and follows it to the stage that was asked for.
+pub(super) fn stage(args: &StageArgs, file: &Settings) -> Result<(), Failure> {
+    let client = Client::new(&args.reason.client, file);
+    let signature = args.signature.read(&args.package)?;
+    let until = match args.until {
+        Until::Staged => Stage::Staged,
+        Until::Checked => Stage::Checked,
+        Until::Warm => Stage::Warm,
+    };
+    let info = bring(&client, &args.package, signature.as_deref(), until, &args.reason)?;
+    tell(&info, args.reason.json)
+}
+
+/// Stages, where the program has not the package yet, and promotes.
+pub(super) fn activate(args: &ActivateArgs, file: &Settings) -> Result<(), Failure> {
+    let client = Client::new(&args.reason.client, file);
+    let is_digest = (8..=64).contains(&args.package.len())
+        && args.package.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && !Path::new(&args.package).exists();
+    let info = if is_digest {
+        client.get(&format!("/detectors/{}", encoded(&args.package)))?
+    } else {
+        let signature = args.signature.read(&args.package)?;
+        bring(
+            &client,
+            &args.package,
+            signature.as_deref(),
+            Stage::Warm,
+            &args.reason,
+        )?
+    };
+    let info = if info.stage == Stage::Active {
+        info
+    } else {
+        take(&client, &info.detector.digest, Step::Promote, &args.reason, None)?
+    };
+    tell(&info, args.reason.json)
+}
+
+/// Stages a package and waits until it has come as far as `until`, telling each stage on the way.
+fn bring(
+    client: &Client,
+    package: &str,
+    signature: Option<&str>,
+    until: Stage,
+    reason: &ReasonArgs,
+) -> anyhow::Result<DetectorInfo> {
+    // Whether it is a package at all is for the program to say, as for any upload.
+    let package = read_bytes(package)?;
+    let by = reason.by();
+    let parameters = query(&[
+        ("until", (until != Stage::Warm).then(|| until.name())),
+        ("by", by.as_deref()),
+        ("why", reason.why.as_deref()),
+        ("signature", signature),
+    ]);
+    let begun = last_entry(client)?;
+    let info: DetectorInfo = client.post(&format!("/detectors{parameters}"), "application/wasm", &package)?;
+    follow(client, &info.detector.digest, until, begun)
+}
+
+/// Number of the newest entry of the history.
+fn last_entry(client: &Client) -> anyhow::Result<u64> {
+    let page: Page<HistoryEntry> = client.get("/detectors/history?limit=1")?;
+    Ok(page.items.first().map_or(0, |entry| entry.number))
+}
+
+fn follow(client: &Client, digest: &str, until: Stage, mut told: u64) -> anyhow::Result<DetectorInfo> {
+    let start = Instant::now();
+    loop {
+        // The history after the state: then it is at least as new, and no stage on the way stays untold.
+        let info: DetectorInfo = client.get(&format!("/detectors/{digest}"))?;
+        let page: Page<HistoryEntry> = client.get(&format!("/detectors/history?digest={digest}&limit=20"))?;
+        for entry in page.items.iter().rev().filter(|entry| entry.number > told) {
+            eprintln!("{}: {}", entry.to.name(), entry.why);
+        }
+        told = page.items.first().map_or(told, |entry| told.max(entry.number));
+        if info.stage == Stage::Quarantined {
+            bail!("{}", standing(&info));
+        }
+        if info.stage >= until {
+            return Ok(info);
+        }
+        if start.elapsed() > PATIENCE {
+            bail!(
+                "the package is {} after {} s and not {}; `netsage detector history {}` says what happened",
+                info.stage.name(),
+                PATIENCE.as_secs(),
+                until.name(),
+                super::short(digest)
+            );
+        }
+        thread::sleep(POLL);
+    }
+}

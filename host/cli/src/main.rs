@@ -1,0 +1,266 @@
+//! The `netsage` program: its arguments, and which library function each command is.
+//!
+//! A command that runs a gateway, or asks a running one, has its file here; a command that makes or measures detectors
+//! has its arguments and its work in `netsage-workbench`. This crate must never do anything that a program without a
+//! command line would want too. Start with `Command`.
+//!
+//! Data goes to standard output, everything else to standard error. Exit status: 0 done, 1 failed, 2 wrong
+//! usage. A reader that closes the pipe early ends a command quietly.
+
+// The one place that writes to the terminal.
+#![allow(clippy::print_stderr)]
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod allocator;
+mod baseline;
+mod client;
+mod detector;
+mod run;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use netsage_console::{Failure, compile_detector};
+use netsage_gateway::config::Settings;
+use netsage_workbench::{evaluate, flows, score, synth, train};
+use tracing_subscriber::EnvFilter;
+
+/// The command line of the program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "netsage",
+    version,
+    about = "Anomaly scoring at the network edge",
+    long_about = "NetSage turns packets into flows, scores them with detectors that are WebAssembly components, keeps the alerts and serves them.",
+    after_help = "Settings of `run` also come from NETSAGE_* variables and a TOML file; see netsage.example.toml.\n\nExample:\n  netsage synth --out demo.pcap && netsage run --pcap demo.pcap",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    /// Settings file [default: ./netsage.toml if it is there]
+    #[arg(long, global = true, value_name = "FILE", env = "NETSAGE_CONFIG")]
+    config: Option<PathBuf>,
+    /// What to log to standard error, e.g. `info` or `netsage_gateway=debug` [default: warn]
+    #[arg(long, global = true, value_name = "FILTER", env = "NETSAGE_LOG")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Score traffic as it comes, keep what is found, serve API and dashboard
+    Run(Box<run::RunArgs>),
+    /// Print one row of features per flow of a capture
+    Flows(flows::FlowsArgs),
+    /// Print the scores of the flows of a capture or the rows of a CSV
+    Score(score::ScoreArgs),
+    /// Measure detectors on a labelled CSV or capture
+    Evaluate(evaluate::EvaluateArgs),
+    /// Train a detector
+    #[command(subcommand)]
+    Train(Box<train::TrainCommand>),
+    /// Learn what is normal here, then arm: train on live traffic or a capture, and score what comes
+    Baseline(Box<baseline::BaselineArgs>),
+    /// Make detector packages, and guide their life in a running program
+    #[command(subcommand)]
+    Detector(Box<detector::DetectorCommand>),
+    /// Write a capture of generated, labelled traffic
+    Synth(synth::SynthArgs),
+    /// Compile a detector for the process that started this one
+    #[command(name = compile_detector::NAME, hide = true)]
+    CompileDetector,
+}
+
+fn main() -> ExitCode {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    allocator::give_large_blocks_back();
+    let matches = command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    if let Err(message) = start_log(cli.log.as_deref()) {
+        eprintln!("netsage: {message}");
+        return ExitCode::from(2);
+    }
+    match execute(cli, &matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.exit_code(),
+    }
+}
+
+/// The command line, with what derived parts cannot say of themselves.
+fn command() -> clap::Command {
+    // The settings of `run` hold for a baseline too, except that it makes its packages itself.
+    Cli::command().mut_subcommand("baseline", |baseline| {
+        baseline.mut_arg("detector", |detector| {
+            detector
+                .value_name("METHOD")
+                .env(None)
+                .help_heading("Baseline")
+                .help("Method to train, as `netsage train` names them; may be repeated [default: iforest and rhythm]")
+        })
+    })
+}
+
+fn execute(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
+    let file = Settings::from_file(cli.config.as_deref())?;
+    match cli.command {
+        Command::Run(mut args) => {
+            if let Some(("run", matches)) = matches.subcommand() {
+                settle_source(&mut args.settings, matches)?;
+            }
+            run::run(args.settings.or(file))
+        }
+        Command::Flows(args) => flows::run(&args, &file),
+        Command::Score(args) => score::run(&args, &file),
+        Command::Evaluate(args) => evaluate::run(&args, &file),
+        Command::Train(command) => train::run(*command, &file),
+        Command::Baseline(mut args) => {
+            if let Some(("baseline", matches)) = matches.subcommand() {
+                settle_source(&mut args.settings, matches)?;
+            }
+            baseline::run(*args, file)
+        }
+        Command::Detector(command) => detector::run(*command, &file),
+        Command::Synth(args) => synth::run(&args),
+        Command::CompileDetector => compile_detector::run(),
+    }
+}
+
+/// Flags and variables arrive together; a flag for one source silences a variable for the other.
+fn settle_source(settings: &mut Settings, matches: &ArgMatches) -> Result<(), Failure> {
+    if settings.pcap.is_none() || settings.interface.is_none() {
+        return Ok(());
+    }
+    let is_flag = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+    match (is_flag("pcap"), is_flag("interface")) {
+        (true, false) => settings.interface = None,
+        (false, true) => settings.pcap = None,
+        _ => {
+            return Err(Failure::Usage(
+                "traffic comes from --pcap or --interface, not both".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn start_log(filter: Option<&str>) -> Result<(), String> {
+    let filter = filter.unwrap_or("warn");
+    let parsed = EnvFilter::try_new(filter)
+        .map_err(|error| format!("`{filter}` is not a log filter: {error}; try `info`"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(parsed)
+        .with_writer(io::stderr)
+        .init();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root_file(name: &str) -> String {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Long name and variable of every setting.
+    fn settings() -> Vec<(String, String)> {
+        let command = Cli::command();
+        let run = command.find_subcommand("run").unwrap();
+        run.get_arguments()
+            .filter_map(|argument| {
+                let variable = argument.get_env()?.to_str()?.to_owned();
+                Some((argument.get_long()?.to_owned(), variable))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_setting_has_one_name_everywhere() {
+        for (long, variable) in settings() {
+            assert_eq!(
+                variable,
+                format!("NETSAGE_{}", long.to_uppercase().replace('-', "_"))
+            );
+        }
+    }
+
+    #[test]
+    fn the_example_environment_is_complete_and_valid() {
+        let text = root_file(".env.example");
+        let values: Vec<(&str, &str)> = text
+            .lines()
+            .filter_map(|line| line.trim_start_matches('#').trim().split_once('='))
+            .filter(|(name, _)| name.starts_with("NETSAGE_"))
+            .collect();
+        for (long, variable) in settings() {
+            let Some((_, value)) = values.iter().find(|(name, _)| *name == variable) else {
+                panic!("{variable} is missing from .env.example");
+            };
+            let flag = format!("--{long}={value}");
+            let parsed = Cli::try_parse_from(["netsage", "run", flag.as_str()]);
+            assert!(
+                parsed.is_ok(),
+                "{flag}: {}",
+                parsed.err().map(|error| error.to_string()).unwrap_or_default()
+            );
+        }
+        for general in ["NETSAGE_CONFIG", "NETSAGE_LOG", "NETSAGE_URL"] {
+            assert!(
+                values.iter().any(|(name, _)| *name == general),
+                "{general} is missing"
+            );
+        }
+    }
+
+    #[test]
+    fn the_example_file_is_complete_and_valid() {
+        let text: String = root_file("netsage.example.toml")
+            .lines()
+            .map(|line| {
+                // A comment starts with a blank; a setting that is switched off does not.
+                let line = match line.strip_prefix('#') {
+                    Some(rest) if !rest.starts_with(' ') => rest,
+                    _ => line,
+                };
+                format!("{line}\n")
+            })
+            .collect();
+        let table: toml::Table = toml::from_str(&text).unwrap();
+        for (long, _) in settings() {
+            assert!(
+                table.contains_key(&long),
+                "`{long}` is missing from netsage.example.toml"
+            );
+        }
+        toml::from_str::<Settings>(&text).unwrap();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn check(command: &clap::Command, path: &str) {
+            // What is hidden is not for people.
+            for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+                let path = format!("{path} {}", sub.get_name());
+                if sub.has_subcommands() {
+                    check(sub, &path);
+                } else {
+                    let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                    assert!(help.contains("Example"), "{path} --help has no example");
+                }
+            }
+        }
+        check(&command(), "netsage");
+    }
+}

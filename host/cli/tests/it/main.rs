@@ -1,0 +1,30 @@
+//! The program as its users meet it: the real binary, real files, the real API on a free port.
+
+// Tests state their expectations by panicking, and say on the terminal what they skip.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+mod api;
+mod bad_input;
+mod baseline;
+mod captures;
+mod counting;
+mod detectors;
+mod evidence;
+#[cfg(feature = "live")]
+mod judgement;
+mod kills;
+mod live;
+mod measures;
+mod networks;
+#[allow(
+    dead_code,
+    reason = "shared with the tests of the runtime, which need more of it"
+)]
+#[path = "../../../runtime/tests/it/recipe.rs"]
+mod recipe;
+mod replay;
+mod schemas;
+mod support;
+mod swaps;
+#[cfg(feature = "live")]
+mod wire;

@@ -1,0 +1,71 @@
+//! What the commands of `netsage` share on a terminal: how they fail, print, show progress, are interrupted, and load
+//! detectors without a server.
+//!
+//! Data goes to standard output, everything else to standard error. This crate must never hold the work of a command.
+//! Start with [`Failure`], which every command returns.
+
+// One of the places that write to the terminal.
+#![allow(clippy::print_stderr)]
+
+pub mod compile_detector;
+pub mod detectors;
+pub mod interrupt;
+#[cfg(feature = "live")]
+pub mod live;
+pub mod output;
+pub mod progress;
+
+use std::io;
+use std::process::ExitCode;
+
+use netsage_gateway::config::ConfigError;
+
+/// What went wrong, and so which exit status it has.
+#[derive(Debug)]
+pub enum Failure {
+    /// Exit status 2.
+    Usage(String),
+    /// Exit status 1.
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        match error.downcast::<ConfigError>() {
+            Ok(config) => Self::Usage(config.to_string()),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+impl Failure {
+    /// Says on standard error what went wrong, and gives the exit status. A reader that closed the pipe early is no
+    /// failure.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(message) => {
+                eprintln!("netsage: {message}");
+                ExitCode::from(2)
+            }
+            Self::Failed(error) if is_broken_pipe(error) => ExitCode::SUCCESS,
+            Self::Failed(error) => {
+                eprintln!("netsage: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// What a program without the feature `live` answers to a wish to capture.
+#[cfg(not(feature = "live"))]
+pub fn without_live_capture() -> Failure {
+    Failure::Usage("this program was built without live capture; build it with the feature `live`".to_owned())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

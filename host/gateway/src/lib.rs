@@ -1,0 +1,18 @@
+//! The gateway: reads packets, runs detectors over their flows, keeps what they find and serves it.
+//!
+//! This crate connects the others and holds no knowledge of its own about packets (`netsage-capture`),
+//! features (`netsage-schema`), WebAssembly (`netsage-runtime`) or databases (`netsage-store`). It must never
+//! lose a flow without counting it, let one bad detector or one bad row stop the rest, or panic on input.
+//!
+//! Start with [`pipeline`]: the way of a flow from the meter to the store. [`catalog`] holds the detectors,
+//! [`api`] serves both, [`traffic`] asks the store what thresholds would have raised, [`evidence`] keeps packets where that is
+//! asked for, [`privileges`] gives up root, [`config`] says which settings there are.
+
+pub mod api;
+pub mod assets;
+pub mod catalog;
+pub mod config;
+pub mod evidence;
+pub mod pipeline;
+pub mod privileges;
+pub mod traffic;

@@ -1,0 +1,214 @@
+//! The way of flows: reader -> workers -> sink.
+//!
+//! One thread reads and meters. It packs finished flows into blocks of at most 1,024 (or what came together
+//! in 20 ms) and hands them to the workers. Each worker scores whole blocks, each with the line-up of detectors
+//! of the moment. One thread, the sink, puts the blocks back in order, has detectors with a state score them,
+//! records them in the store and tells who watches.
+//!
+//! Memory is bounded by the number of blocks that exist: `queue_blocks` of them circulate. The reader takes
+//! an empty one, the sink gives it back. In a replay the reader waits for one, which is the back-pressure.
+//! Live it does not wait: flows for which there is no block are dropped and counted. The queue to the workers
+//! and the one to the sink, with the blocks there that overtook others, hold no more than these blocks, so that
+//! nothing is dropped in them; how full they are is told by the counters.
+//!
+//! Start with [`Pipeline::start`], then `reader`, `scoring`, `sink`.
+
+mod block;
+mod context;
+mod counters;
+mod explainer;
+mod reader;
+mod record;
+mod scoring;
+mod sink;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{bounded, unbounded};
+use netsage_api_types::LiveEvent;
+#[cfg(feature = "live")]
+use netsage_capture::Meter;
+use netsage_capture::MeterConfig;
+use netsage_lifecycle::Roster;
+use netsage_lifecycle::lineup::Stopped;
+use netsage_sources::{CaptureFile, InputError};
+use netsage_store::{Store, StoreError};
+use tokio::sync::broadcast;
+
+use crate::evidence::Evidence;
+use block::Block;
+pub use context::Contexts;
+#[cfg(feature = "live")]
+pub use counters::interface_health;
+pub use counters::{Counters, Details};
+pub use record::flow_id;
+pub use scoring::{explained, score_rows};
+
+/// Largest block of flows.
+pub const BLOCK_ROWS: usize = 1024;
+
+/// How a pipeline works.
+#[derive(Clone)]
+pub struct PipelineConfig {
+    /// Threads that score, at least 1.
+    pub workers: usize,
+    /// Blocks that may be under way, at least 2.
+    pub queue_blocks: usize,
+    /// How packets are metered; the source decides the mode.
+    pub meter: MeterConfig,
+    /// Where packets are kept, if they are.
+    pub evidence: Option<Arc<Evidence>>,
+}
+
+/// Where packets come from, opened.
+pub enum OpenSource {
+    /// A capture file.
+    Replay(CaptureFile),
+    /// An interface.
+    #[cfg(feature = "live")]
+    Live(netsage_capture::live::LiveCapture),
+    /// An interface whose packets went into this live meter so far. What ended in it is scored first.
+    #[cfg(feature = "live")]
+    Metered(Box<(netsage_capture::live::LiveCapture, Meter)>),
+}
+
+/// Why a pipeline ended before its source did.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// The capture is damaged; what came before is stored.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The interface failed.
+    #[cfg(feature = "live")]
+    #[error(transparent)]
+    Live(#[from] netsage_capture::live::LiveError),
+    /// The store did not take a block, also after several attempts.
+    #[error(
+        "the store did not take {flows} flows: {source}; what was stored before is whole, run again to fill the gap"
+    )]
+    Store {
+        /// Flows in the block.
+        flows: usize,
+        /// Why not.
+        source: StoreError,
+    },
+    /// A detector fails, and its policy lets no flow pass without its score.
+    #[error("{0}; what was stored before is whole, run again to fill the gap")]
+    Stopped(#[from] Stopped),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// A defect of this program.
+    #[error("the {thread} thread ended unexpectedly; this is a defect of netsage, its log has the message")]
+    Panicked {
+        /// Which one.
+        thread: &'static str,
+    },
+}
+
+/// Ends a pipeline from elsewhere.
+#[derive(Debug, Clone)]
+pub struct Stopper(Arc<AtomicBool>);
+
+impl Stopper {
+    /// Asks the reader to end; what it has read still goes all the way.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// A running pipeline.
+pub struct Pipeline {
+    stop: Arc<AtomicBool>,
+    reader: JoinHandle<Result<(), PipelineError>>,
+    workers: Vec<JoinHandle<()>>,
+    sink: JoinHandle<Result<(), PipelineError>>,
+}
+
+impl Pipeline {
+    /// Starts reading `source`. `runtime` carries the calls to the store.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(
+        config: PipelineConfig,
+        source: OpenSource,
+        roster: &Arc<Roster>,
+        store: Arc<dyn Store>,
+        counters: &Arc<Counters>,
+        events: broadcast::Sender<LiveEvent>,
+        runtime: tokio::runtime::Handle,
+    ) -> Result<Self, PipelineError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (give_back, empty) = bounded(config.queue_blocks);
+        for _ in 0..config.queue_blocks {
+            give_back
+                .send(Block::new(config.meter.schema))
+                .expect("the channel holds as many blocks as are put in");
+        }
+        // These two never hold more than the blocks that exist, whatever their own bound.
+        let (to_workers, from_reader) = unbounded();
+        let (to_sink, from_workers) = unbounded();
+
+        let alert_window_ms = store.alert_window_ms();
+        let sink = {
+            let counters = Arc::clone(counters);
+            let sink = sink::Sink::new(roster, store, events, counters, give_back, runtime);
+            thread::Builder::new()
+                .name("netsage-sink".to_owned())
+                .spawn(move || sink.run(&from_workers))?
+        };
+        let mut workers = Vec::with_capacity(config.workers);
+        for number in 0..config.workers {
+            let (from_reader, to_sink) = (from_reader.clone(), to_sink.clone());
+            let (roster, counters) = (Arc::clone(roster), Arc::clone(counters));
+            let worker = thread::Builder::new()
+                .name(format!("netsage-score-{number}"))
+                .spawn(move || scoring::work(&roster, &from_reader, &to_sink, &counters, alert_window_ms))?;
+            workers.push(worker);
+        }
+        let reader = {
+            let reader =
+                reader::Reader::new(config, Arc::clone(counters), Arc::clone(&stop), empty, to_workers);
+            thread::Builder::new()
+                .name("netsage-read".to_owned())
+                .spawn(move || reader.run(source))?
+        };
+        Ok(Self {
+            stop,
+            reader,
+            workers,
+            sink,
+        })
+    }
+
+    /// What ends the pipeline early.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.stop))
+    }
+
+    /// Waits until everything that was read is stored. Blocks the thread.
+    ///
+    /// # Errors
+    /// When the source was damaged, or the store failed.
+    pub fn join(self) -> Result<(), PipelineError> {
+        let read = self
+            .reader
+            .join()
+            .map_err(|_| PipelineError::Panicked { thread: "reader" });
+        let scored: Vec<_> = self.workers.into_iter().map(JoinHandle::join).collect();
+        let stored = self
+            .sink
+            .join()
+            .map_err(|_| PipelineError::Panicked { thread: "sink" });
+        // A sink that gives up also ends the reader, so its error tells the cause.
+        stored??;
+        if scored.iter().any(Result::is_err) {
+            return Err(PipelineError::Panicked { thread: "scoring" });
+        }
+        read?
+    }
+}

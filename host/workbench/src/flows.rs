@@ -1,0 +1,198 @@
+//! `netsage flows`: the features of the flows of a capture.
+
+use std::io::{BufWriter, StdoutLock, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::{mem, thread};
+
+use anyhow::anyhow;
+use netsage_capture::{Meter, MeterConfig};
+use netsage_console::output::{Format, stdout};
+use netsage_console::{Failure, progress};
+use netsage_gateway::config::{LiveArgs, MeterArgs, Settings};
+use netsage_schema::{FlowBatch, Schema, csv, json_lines};
+use netsage_sources::{meter_file, open_capture};
+
+use crate::stats;
+
+/// Batches of rows that may wait to be printed.
+const BATCHES_TO_PRINT: usize = 4;
+
+/// Prints one row of features per flow.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  netsage flows capture.pcap --schema flow-v1 --stats > flows.csv
+  netsage flows --interface eth0 --format jsonl")]
+pub struct FlowsArgs {
+    /// Capture (pcap or pcapng, also gzipped)
+    #[arg(required_unless_present = "interface", conflicts_with = "interface")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    live: LiveArgs,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Tell at the end what was counted, on standard error: packets, those not metered by reason, flows ended early
+    #[arg(long)]
+    stats: bool,
+    #[command(flatten)]
+    meter: MeterArgs,
+}
+
+/// Prints the flows of a capture file or of interfaces to standard output.
+///
+/// # Errors
+/// When the source cannot be read, or the rows cannot be printed.
+pub fn run(args: &FlowsArgs, file: &Settings) -> Result<(), Failure> {
+    let config = args.meter.config(file)?;
+    match (&args.file, args.live.source()?) {
+        (_, Some(source)) => live::run(args, &source, &config),
+        (Some(path), None) => read(args, path, config),
+        (None, None) => Err(Failure::Usage(
+            "name a capture file, or an interface with --interface".to_owned(),
+        )),
+    }
+}
+
+/// Meters on this thread and prints on another: turning numbers into text takes a fifth of the time of both.
+fn read(args: &FlowsArgs, path: &Path, config: MeterConfig) -> Result<(), Failure> {
+    let mut capture = open_capture(path)?;
+    let bar = progress::reading(&capture.progress(), "reading");
+    let read = capture.progress();
+    let (format, schema) = (args.format, config.schema);
+    let mut meter = Meter::new(config);
+    let (full, to_print) = mpsc::sync_channel::<FlowBatch>(BATCHES_TO_PRINT);
+    let (printed, empty) = mpsc::channel::<FlowBatch>();
+    let (metered, outcome) = thread::scope(|scope| {
+        let printing = scope.spawn(move || {
+            let mut printer = Printer::new(format, schema)?;
+            for mut batch in to_print {
+                printer.print(&batch)?;
+                batch.clear();
+                // The meter may have read all there is and want no batch back.
+                let _ = printed.send(batch);
+            }
+            printer.out.flush()
+        });
+        let metered = meter_file(&mut capture, &mut meter, |batch| {
+            bar.set_position(read.read());
+            let next = empty.try_recv().unwrap_or_else(|_| FlowBatch::new(schema));
+            full.send(mem::replace(batch, next))
+        });
+        drop(full);
+        (metered, printing.join())
+    });
+    // What stopped the printing comes first: it is why the metering stopped.
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let (stats, damage) = metered.map_err(|_| anyhow!("the rows could not be printed"))?;
+    bar.finish_and_clear();
+    if args.stats {
+        eprint!("{}", stats::shown(&stats, args.format));
+    }
+    damage.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Writes rows to standard output.
+struct Printer {
+    out: BufWriter<StdoutLock<'static>>,
+    format: Format,
+    schema: &'static Schema,
+}
+
+impl Printer {
+    fn new(format: Format, schema: &'static Schema) -> std::io::Result<Self> {
+        let mut out = stdout();
+        if format == Format::Csv {
+            writeln!(out, "{}", csv::header(schema))?;
+        }
+        Ok(Self { out, format, schema })
+    }
+
+    fn print(&mut self, batch: &FlowBatch) -> std::io::Result<()> {
+        for (row, identity) in batch.rows.iter().zip(&batch.identities) {
+            match self.format {
+                Format::Csv => {
+                    csv::write_fields(&mut self.out, self.schema, identity, row)?;
+                    self.out.write_all(b"\n")?;
+                }
+                Format::Jsonl => json_lines::write_line(&mut self.out, self.schema, identity, row)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "live")]
+mod live {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use netsage_capture::Mode;
+    use netsage_capture::live::LiveError;
+
+    use super::*;
+    use netsage_console::{interrupt, live};
+    use netsage_gateway::config::LiveSource;
+    use netsage_gateway::pipeline::interface_health;
+
+    /// Longest time between two looks at the clock.
+    const LOOK: Duration = Duration::from_millis(20);
+
+    /// Prints flows as they end, and those that are left when the user asks to stop.
+    pub(super) fn run(args: &FlowsArgs, source: &LiveSource, config: &MeterConfig) -> Result<(), Failure> {
+        // Before the capture announces itself: who reads that it has begun may end it.
+        let stop = interrupt::flag()?;
+        let mut capture = live::start(source, args.live.user.as_deref())?;
+        let mut printer = Printer::new(args.format, config.schema)?;
+        printer.out.flush()?;
+        let mut batch = FlowBatch::new(config.schema);
+        let mut meter = Meter::new(MeterConfig {
+            mode: Mode::Live,
+            ..config.clone()
+        });
+        loop {
+            let received = capture.receive(LOOK, |packet| meter.packet(packet));
+            match received {
+                // What was on the wire before is still printed; then the interfaces end.
+                Ok(_) if stop.load(Ordering::Acquire) => capture.stop(),
+                Ok(_) => {}
+                Err(LiveError::Ended) if stop.load(Ordering::Acquire) => break,
+                Err(error) => return Err(error.into()),
+            }
+            if let Some(time_ns) = capture.time_ns() {
+                meter.advance(time_ns);
+            }
+            meter.drain(&mut batch);
+            if !batch.is_empty() {
+                printer.print(&batch)?;
+                printer.out.flush()?;
+                batch.clear();
+            }
+        }
+        meter.finish();
+        meter.drain(&mut batch);
+        printer.print(&batch)?;
+        printer.out.flush()?;
+        for interface in capture.stats() {
+            eprintln!("{}", live::summary(&interface_health(interface)));
+        }
+        let counted = meter.stats();
+        if let Some(gaps) = live::gaps(counted.tcp_gaps, counted.tcp_gap_bytes) {
+            eprintln!("{gaps}");
+        }
+        if args.stats {
+            eprint!("{}", stats::shown(counted, args.format));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(feature = "live"))]
+mod live {
+    use super::*;
+    use netsage_gateway::config::LiveSource;
+
+    pub(super) fn run(_: &FlowsArgs, _: &LiveSource, _: &MeterConfig) -> Result<(), Failure> {
+        Err(netsage_console::without_live_capture())
+    }
+}

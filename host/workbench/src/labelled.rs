@@ -1,0 +1,170 @@
+//! Rows with labels, for whoever measures: from a CSV with a column `label`, or from a capture with a label
+//! file beside it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use netsage_capture::{Meter, MeterConfig};
+use netsage_console::output::BadRows;
+use netsage_console::{Failure, progress};
+use netsage_gateway::pipeline::{Contexts, score_rows};
+use netsage_lifecycle::Loaded;
+use netsage_models::metrics::{self, Distinct, Evaluation, Thresholds};
+use netsage_runtime::ContextValues;
+use netsage_schema::csv::Record;
+use netsage_schema::{Identity, Rows, Schema};
+use netsage_sources::{CaptureFile, Input, TableFile, meter_file, open};
+
+use crate::labels::CaptureLabels;
+
+/// Rows and what they really were, by position.
+pub(super) struct Labelled {
+    pub(super) rows: Rows,
+    /// Who the rows are, where all of them say.
+    pub(super) identities: Vec<Identity>,
+    pub(super) attack: Vec<bool>,
+    /// Name of the kind of traffic; empty where the file does not tell.
+    pub(super) categories: Vec<String>,
+    /// Whether the rows are flows of a capture.
+    pub(super) metered: bool,
+}
+
+impl Labelled {
+    /// Reads a labelled CSV, or a capture with its labels in `labels` (or else in `FILE.labels.csv`), which is
+    /// metered by `config`.
+    pub(super) fn read(
+        path: &Path,
+        labels: Option<&PathBuf>,
+        config: MeterConfig,
+        bad: &mut BadRows,
+    ) -> Result<Self, Failure> {
+        match open(path)? {
+            Input::Capture(capture) => {
+                let default = CaptureLabels::beside(path);
+                let labels = labels.unwrap_or(&default);
+                if !labels.exists() {
+                    return Err(anyhow!(
+                        "{}: a capture is measured against a label file, and there is no {}; name one with --labels",
+                        path.display(),
+                        labels.display()
+                    )
+                    .into());
+                }
+                Self::meter(capture, &CaptureLabels::open(labels)?, config)
+            }
+            Input::Table(_) if labels.is_some() => Err(Failure::Usage(format!(
+                "{}: --labels is for captures; a CSV carries its labels in the column `label`",
+                path.display()
+            ))),
+            Input::Table(table) => Self::table(path, table, bad),
+        }
+    }
+
+    fn empty(schema: &'static Schema, metered: bool) -> Self {
+        Self {
+            rows: Rows::new(schema),
+            identities: Vec::new(),
+            attack: Vec::new(),
+            categories: Vec::new(),
+            metered,
+        }
+    }
+
+    fn meter(mut capture: CaptureFile, labels: &CaptureLabels, config: MeterConfig) -> Result<Self, Failure> {
+        let bar = progress::reading(&capture.progress(), "metering");
+        let read = capture.progress();
+        let mut meter = Meter::new(config);
+        let mut labelled = Self::empty(meter.config().schema, true);
+        let mut unknown = 0_u64;
+        let (_, damage) = meter_file(&mut capture, &mut meter, |batch| {
+            bar.set_position(read.read());
+            for (row, identity) in batch.rows.iter().zip(&batch.identities) {
+                match labels.find(identity) {
+                    Some(label) => {
+                        labelled.rows.push(row);
+                        labelled.identities.push(*identity);
+                        labelled.attack.push(label.attack);
+                        labelled.categories.push(label.behaviour.to_owned());
+                    }
+                    None => unknown += 1,
+                }
+            }
+            Ok::<(), Failure>(())
+        })?;
+        bar.finish_and_clear();
+        if unknown > 0 {
+            eprintln!("left out {unknown} flows that no label tells about");
+        }
+        damage.map_or(Ok(labelled), |error| Err(error.into()))
+    }
+
+    fn table(path: &Path, mut table: TableFile, bad: &mut BadRows) -> Result<Self, Failure> {
+        if !table.has_label() {
+            return Err(anyhow!(
+                "{}: there is no column `label`, so nothing can be measured",
+                path.display()
+            )
+            .into());
+        }
+        let bar = progress::reading(&table.progress(), "reading");
+        let read = table.progress();
+        let mut labelled = Self::empty(table.schema(), false);
+        let mut record = Record::default();
+        while let Some(result) = table.read(&mut record) {
+            match result {
+                Ok(()) => {
+                    labelled.rows.push(&record.values);
+                    labelled.attack.push(record.label.unwrap_or_default());
+                    labelled.categories.push(record.attack_cat.clone());
+                    labelled.identities.extend(record.identity);
+                }
+                Err(error) => bad.report(&error),
+            }
+            if labelled.rows.len().is_multiple_of(1024) {
+                bar.set_position(read.read());
+            }
+        }
+        bar.finish_and_clear();
+        Ok(labelled)
+    }
+
+    /// The kind of each row, where the file tells.
+    pub(super) fn named_categories(&self) -> Option<&[String]> {
+        let named = self.categories.iter().any(|category| !category.is_empty());
+        named.then_some(self.categories.as_slice())
+    }
+
+    /// Scores the rows with a detector, in the order of the file.
+    pub(super) fn score(&self, detector: &Loaded) -> anyhow::Result<Vec<f32>> {
+        let mut contexts = ContextValues::new();
+        let known = !self.rows.is_empty() && self.identities.len() == self.rows.len();
+        if known {
+            Contexts::default().fill(&self.identities, &mut contexts);
+        }
+        Ok(score_rows(
+            &detector.detector,
+            &self.rows,
+            known.then_some(&contexts),
+        )?)
+    }
+
+    /// Scores the rows with a detector and judges the scores, of all rows and of distinct ones; `thresholds` are those of
+    /// its model.
+    pub(super) fn evaluate(
+        &self,
+        detector: &Loaded,
+        thresholds: Thresholds,
+    ) -> anyhow::Result<[Evaluation; 2]> {
+        let scores = self.score(detector)?;
+        let all = metrics::evaluate(&scores, &self.attack, self.named_categories(), thresholds)?;
+        let distinct = Distinct::of(&self.rows, &self.attack);
+        let categories = self.named_categories().map(|names| distinct.select(names));
+        let of_distinct = metrics::evaluate(
+            &distinct.select(&scores),
+            &distinct.select(&self.attack),
+            categories.as_deref(),
+            thresholds,
+        )?;
+        Ok([all, of_distinct])
+    }
+}

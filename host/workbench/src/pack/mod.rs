@@ -1,0 +1,105 @@
+//! `netsage detector pack`: a package of a component, its trained model and its card.
+
+mod network;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use netsage_console::Failure;
+use netsage_console::detectors::start_runtime;
+use netsage_console::output::stdout;
+use netsage_gateway::assets;
+use netsage_gateway::config::Settings;
+use netsage_package::ModelCard;
+use netsage_schema::Schema;
+
+use crate::train::{card_path, write};
+use network::NetworkArgs;
+
+/// Makes a package.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  netsage detector pack --artifact my.artifact --out my.wasm\n  netsage detector pack --onnx my.onnx --columns dur:log,sbytes:log,'proto=tcp|udp' --scaler scaler.json --calibrate normal.csv.gz --out my.wasm\n  netsage detector pack --onnx forest.onnx --columns dur,sbytes,dbytes --output scores --negated-score --out my.wasm\n  netsage detector pack --component my-detector.wasm --artifact my.model --card my.card.json --out my.wasm"
+)]
+pub struct PackArgs {
+    /// Component [default: the bundled one that the card names, or else the isolation forest]
+    #[arg(long, value_name = "COMPONENT")]
+    component: Option<PathBuf>,
+    /// Trained model
+    #[arg(long, value_name = "ARTIFACT", required_unless_present = "onnx")]
+    artifact: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// Model card, JSON [default: the artifact's name with .card.json, if it is there]
+    #[arg(long, value_name = "CARD")]
+    card: Option<PathBuf>,
+    /// File for the package
+    #[arg(long, value_name = "PKG")]
+    out: PathBuf,
+}
+
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
+}
+
+/// Writes the package, and prints its digest.
+///
+/// # Errors
+/// When a file cannot be read or written, or the parts make no package that this host takes.
+pub fn run(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
+    let made = args.network.make(file)?;
+    let is_network = made.is_some();
+    let (artifact, made_card) = match (made, &args.artifact) {
+        (Some(made), _) => (made.artifact, made.card),
+        (None, Some(path)) => (read(path)?, None),
+        // The command line asks for one of the two.
+        (None, None) => return Err(Failure::Usage("give `--artifact` or `--onnx`".to_owned())),
+    };
+    let beside = |path: &PathBuf| Some(card_path(path)).filter(|path| path.is_file());
+    let card_file = args
+        .card
+        .clone()
+        .or_else(|| args.artifact.as_ref().and_then(beside));
+    let card = match made_card {
+        Some(card) => Some(card),
+        None => card_file.as_deref().map(read).transpose()?,
+    };
+    let mut detector = is_network.then(|| "onnx".to_owned());
+    if let Some(card) = &card {
+        let card: ModelCard = serde_json::from_slice(card).map_err(|error| {
+            let path = card_file.as_deref().unwrap_or(Path::new("the card"));
+            anyhow!("{}: this is not a model card: {error}", path.display())
+        })?;
+        detector = card.detector.or(detector);
+    } else {
+        eprintln!(
+            "without a model card the package has no threshold, so it raises no alert unless `run` gets one{}",
+            if is_network {
+                "; `--calibrate FILE` makes a card"
+            } else {
+                ""
+            }
+        );
+    }
+    let component = match &args.component {
+        Some(path) => read(path)?,
+        None => {
+            let detector = detector.as_deref().unwrap_or("iforest");
+            let bytes = assets::component(detector).ok_or_else(|| {
+                anyhow!(
+                    "the bundled detector `{detector}` is missing: {}; or give `--component`",
+                    assets::HOW_TO_BUILD
+                )
+            })?;
+            bytes.to_vec()
+        }
+    };
+    let packed = start_runtime(None, file)?.pack(&component, &artifact, card.as_deref(), &Schema::ALL)?;
+    write(&args.out, packed.bytes())?;
+    eprintln!("wrote {} ({} bytes)", args.out.display(), packed.bytes().len());
+    let mut out = stdout();
+    writeln!(out, "{}", packed.digest())?;
+    Ok(out.flush()?)
+}

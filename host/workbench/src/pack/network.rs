@@ -1,0 +1,129 @@
+//! `netsage detector pack --onnx`: packages of networks that were trained elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use jiff::Zoned;
+use netsage_console::Failure;
+use netsage_console::output::BadRows;
+use netsage_gateway::config::{MeterArgs, Settings};
+use netsage_models::Common;
+use netsage_models::foreign::{self, Output, Scaler};
+
+use super::read;
+use crate::train::flows::{Ordinary, Taken};
+
+/// A network, and what stands before and behind it.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Networks trained elsewhere")]
+pub(super) struct NetworkArgs {
+    /// Network as ONNX, trained anywhere, in place of an artifact; docs/detectors/onnx.md has the steps
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["artifact", "component"], requires = "columns")]
+    onnx: Option<PathBuf>,
+    /// Columns that the network reads, in its order: NAME as it is, NAME:log as ln(1 + x), NAME=term|term as one number
+    /// for each term
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', requires = "onnx")]
+    columns: Vec<String>,
+    /// Output of the network that gives the score or the reconstruction [default: its only one]
+    #[arg(long, value_name = "NAME", requires = "onnx")]
+    output: Option<String>,
+    /// JSON with `mean` and `scale`, or `min` and `max`, of each number that the network reads [default: as they are]
+    #[arg(long, value_name = "JSON", requires = "onnx")]
+    scaler: Option<PathBuf>,
+    /// The network gives back what it was given, and is wrong about strange flows [default]
+    #[arg(long, requires = "onnx")]
+    reconstruction: bool,
+    /// The network gives one number that is higher for stranger flows
+    #[arg(long, requires = "onnx", conflicts_with = "reconstruction")]
+    score: bool,
+    /// The network gives one number that is lower for stranger flows
+    #[arg(long, requires = "onnx", conflicts_with_all = ["score", "reconstruction"])]
+    negated_score: bool,
+    /// Ordinary flows that the network was not trained on, CSV or capture, also gzipped: they give threshold,
+    /// percentiles and what drift is measured against; may be repeated. Rows labelled as attacks are left out. Without
+    /// them the package has no model card and raises no alert unless `run` gets a threshold
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "onnx", conflicts_with = "card")]
+    calibrate: Vec<PathBuf>,
+    /// Quantile of the calibration's scores that becomes the threshold [default: 0.99]
+    #[arg(long, value_name = "QUANTILE", requires = "calibrate")]
+    threshold_quantile: Option<f64>,
+    /// Name under which the package scores, so that several networks can be active [default: onnx]
+    #[arg(long, value_name = "NAME", requires = "calibrate")]
+    name: Option<String>,
+    /// What the network was trained on and under which licence, for the model card
+    #[arg(long, value_name = "TEXT", requires = "calibrate")]
+    data: Option<String>,
+    #[command(flatten)]
+    meter: MeterArgs,
+}
+
+/// An artifact, and its card as JSON.
+pub(super) struct Made {
+    pub(super) artifact: Vec<u8>,
+    pub(super) card: Option<Vec<u8>>,
+}
+
+impl NetworkArgs {
+    /// What becomes of the network, if there is one.
+    pub(super) fn make(&self, file: &Settings) -> Result<Option<Made>, Failure> {
+        let Some(path) = &self.onnx else {
+            return Ok(None);
+        };
+        let config = self.meter.config(file)?;
+        let scaler = self.scaler.as_deref().map(scaler).transpose()?;
+        let output = match (self.score, self.negated_score) {
+            (false, false) => Output::Reconstruction,
+            (_, negate) => Output::Score { negate },
+        };
+        let (schema, named) = (config.schema, self.output.as_deref());
+        let model = foreign::model(read(path)?, schema, &self.columns, scaler.as_ref(), output, named)
+            .map_err(|error| anyhow!("{}: {error}", path.display()))?;
+        if self.calibrate.is_empty() {
+            let artifact = model.encode();
+            return Ok(Some(Made { artifact, card: None }));
+        }
+        let mut bad = BadRows::default();
+        let ordinary = Ordinary::read(&self.calibrate, &config, &Taken::Label(false), &mut bad)?;
+        let trained = foreign::calibrate(model, ordinary.flows(), &self.common(path))
+            .map_err(|error| anyhow!("{}: {error}", path.display()))?;
+        bad.finish(ordinary.rows.len() as u64)?;
+        let json = trained.card.to_json().map_err(std::io::Error::from)?;
+        Ok(Some(Made {
+            artifact: trained.artifact,
+            card: Some(json.into_bytes()),
+        }))
+    }
+
+    fn common(&self, network: &Path) -> Common {
+        let names: Vec<String> = self.calibrate.iter().map(|path| file_name(path)).collect();
+        let (network, rows) = (file_name(network), names.join(", "));
+        let default = Common::default();
+        Common {
+            name: self.name.clone(),
+            data: self
+                .data
+                .clone()
+                .unwrap_or_else(|| format!("data that only its maker knows; calibrated on {rows}")),
+            date: Zoned::now().strftime("%Y-%m-%d").to_string(),
+            notes: vec![format!(
+                "The network {network} was trained elsewhere. Number of rows, threshold, percentiles and the distributions for drift are those of {rows}, taken for ordinary; if it was trained on them, new flows score higher."
+            )],
+            threshold_quantile: self.threshold_quantile.unwrap_or(default.threshold_quantile),
+            ..default
+        }
+    }
+}
+
+fn scaler(path: &Path) -> anyhow::Result<Scaler> {
+    serde_json::from_slice(&read(path)?).map_err(|_| {
+        anyhow!(
+            "{}: this is no scaler; give a JSON object with the lists `mean` and `scale`, or `min` and `max`",
+            path.display()
+        )
+    })
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}

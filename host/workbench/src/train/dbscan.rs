@@ -1,0 +1,33 @@
+//! `netsage train dbscan`.
+
+use netsage_models::Training;
+use netsage_models::dbscan::TrainOptions;
+
+use super::common::CommonArgs;
+
+/// Learns where ordinary flows crowd.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  netsage train dbscan --from train-normal.csv.gz --evaluate dev.csv.gz --out my.wasm\n  netsage run --interface eth0 --detector my.wasm"
+)]
+pub struct Args {
+    /// Flows that make a crowd of a place, 2 to 256 [default: 10]
+    #[arg(long, value_name = "N")]
+    min_samples: Option<u16>,
+    /// Radius of a place in standard deviations [default: where the curve of distances to the N-th neighbour turns up]
+    #[arg(long, value_name = "RADIUS")]
+    eps: Option<f32>,
+    #[command(flatten)]
+    pub(super) common: CommonArgs,
+}
+
+impl Args {
+    pub(super) fn training(&self) -> Training {
+        let defaults = TrainOptions::default();
+        Training::Dbscan(TrainOptions {
+            min_samples: self.min_samples.unwrap_or(defaults.min_samples),
+            eps: self.eps,
+            ..defaults
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! The flows that a training learns from.
+
+use std::path::PathBuf;
+
+use netsage_capture::{Meter, MeterConfig};
+use netsage_console::output::BadRows;
+use netsage_console::{Failure, progress};
+use netsage_models::Flows;
+use netsage_schema::csv::Record;
+use netsage_schema::{Identity, Rows};
+use netsage_sources::{CaptureFile, Input, TableFile, meter_file, open};
+
+/// Which rows of a table are learned from. Rows without labels all are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Those with this value of `label`.
+    Label(bool),
+    /// Those with this value of `attack_cat`.
+    Category(String),
+}
+
+impl Taken {
+    fn takes(&self, record: &Record) -> bool {
+        match self {
+            Self::Label(label) => record.label.is_none_or(|found| found == *label),
+            Self::Category(category) => record.attack_cat.trim() == category,
+        }
+    }
+}
+
+/// Ordinary flows, as they come from files.
+pub(crate) struct Ordinary {
+    pub(crate) rows: Rows,
+    identities: Vec<Identity>,
+    /// Rows left out for their label.
+    pub(crate) left_out: u64,
+}
+
+impl Ordinary {
+    /// Reads files of one schema: CSV, also gzipped, or captures, which are metered by `config`.
+    pub(crate) fn read(
+        paths: &[PathBuf],
+        config: &MeterConfig,
+        taken: &Taken,
+        bad: &mut BadRows,
+    ) -> Result<Self, Failure> {
+        let mut read: Option<Self> = None;
+        for path in paths {
+            let input = open(path)?;
+            let schema = match &input {
+                Input::Capture(_) => config.schema,
+                Input::Table(table) => table.schema(),
+            };
+            let flows = read.get_or_insert_with(|| Self {
+                rows: Rows::new(schema),
+                identities: Vec::new(),
+                left_out: 0,
+            });
+            if flows.rows.schema() != schema {
+                return Err(Failure::Usage(format!(
+                    "{}: gives rows of schema {}, the files before it gave {}; train on one schema",
+                    path.display(),
+                    schema.id,
+                    flows.rows.schema().id
+                )));
+            }
+            match input {
+                Input::Capture(capture) => flows.meter(capture, config)?,
+                Input::Table(table) => flows.table(table, taken, bad),
+            }
+        }
+        Ok(read.unwrap_or_else(|| Self {
+            rows: Rows::new(config.schema),
+            identities: Vec::new(),
+            left_out: 0,
+        }))
+    }
+
+    /// What a training takes.
+    pub(crate) fn flows(&self) -> Flows<'_> {
+        let known = self.identities.len() == self.rows.len();
+        Flows {
+            rows: &self.rows,
+            identities: if known { &self.identities } else { &[] },
+        }
+    }
+
+    fn meter(&mut self, mut capture: CaptureFile, config: &MeterConfig) -> Result<(), Failure> {
+        let bar = progress::reading(&capture.progress(), "reading");
+        let read = capture.progress();
+        let mut meter = Meter::new(config.clone());
+        let metered = meter_file(&mut capture, &mut meter, |batch| {
+            bar.set_position(read.read());
+            for row in batch.rows.iter() {
+                self.rows.push(row);
+            }
+            self.identities.extend_from_slice(&batch.identities);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        bar.finish_and_clear();
+        match metered {
+            // A model of half a capture is a model of something else.
+            Ok((_, Some(damage))) => Err(damage.into()),
+            Ok((_, None)) => Ok(()),
+            Err(never) => match never {},
+        }
+    }
+
+    fn table(&mut self, mut table: TableFile, taken: &Taken, bad: &mut BadRows) {
+        let bar = progress::reading(&table.progress(), "reading");
+        let read = table.progress();
+        let mut record = Record::default();
+        while let Some(result) = table.read(&mut record) {
+            match result {
+                Ok(()) if taken.takes(&record) => {
+                    self.rows.push(&record.values);
+                    self.identities.extend(record.identity);
+                }
+                Ok(()) => self.left_out += 1,
+                Err(error) => bad.report(&error),
+            }
+            if self.rows.len().is_multiple_of(1024) {
+                bar.set_position(read.read());
+            }
+        }
+        bar.finish_and_clear();
+    }
+}

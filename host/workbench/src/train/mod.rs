@@ -1,0 +1,153 @@
+//! `netsage train`: a model from ordinary traffic.
+//!
+//! [`TrainCommand`] has a subcommand for each method, in a file of its own that turns its options into a
+//! [`Training`]; all else is the same for all: [`flows`] reads, [`watch`] shows progress and keeps what an interrupted
+//! training needs to go on, and [`write`](self::write) puts package or artifact with its card on the disk.
+
+mod autoencoder;
+mod common;
+mod context_knn;
+mod dbscan;
+pub(crate) mod flows;
+mod half_space_trees;
+mod iforest;
+mod lstm_autoencoder;
+mod output;
+mod rhythm;
+mod watch;
+
+use anyhow::anyhow;
+
+use netsage_models::metrics::{self, Evaluation, Thresholds};
+use netsage_models::{Trained, Training};
+use netsage_package::{ModelCard, Package, card};
+
+use netsage_schema::unsw_nb15::TTL_TRIO;
+
+use common::CommonArgs;
+pub use common::file_name;
+use flows::Ordinary;
+pub use output::{card_path, save, write};
+use watch::Ablation;
+pub use watch::Progress;
+
+use crate::labelled::Labelled;
+use netsage_console::Failure;
+use netsage_console::detectors::start_runtime;
+use netsage_console::output::BadRows;
+use netsage_gateway::assets;
+use netsage_gateway::catalog::load;
+use netsage_gateway::config::Settings;
+
+/// Methods that can be trained.
+#[derive(Debug, clap::Subcommand)]
+pub enum TrainCommand {
+    /// Dense autoencoder: flows that a narrow network cannot give back are odd
+    Autoencoder(autoencoder::Args),
+    /// Isolation forest: flows that random splits set apart early are odd
+    Iforest(iforest::Args),
+    /// Half-space trees: flows where few were seen are odd; goes on learning from the traffic it scores
+    HalfSpaceTrees(half_space_trees::Args),
+    /// LSTM autoencoder: flows that a network cannot give back after the last ones of their source are odd
+    LstmAutoencoder(lstm_autoencoder::Args),
+    /// Rhythm of visits: hosts that visit another one at regular times, as beacons do, or send it unusually much are odd
+    Rhythm(rhythm::Args),
+    /// Nearest neighbours: flows unlike any ordinary flow of their protocol, service and state are odd
+    ContextKnn(context_knn::Args),
+    /// DBSCAN: flows far from the places where ordinary flows crowd are odd
+    Dbscan(dbscan::Args),
+}
+
+/// Trains a model and writes its package, or the bare model with its card.
+///
+/// # Errors
+/// When the rows cannot be read, do not suffice, or a file cannot be written.
+pub fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure> {
+    match command {
+        TrainCommand::Autoencoder(args) => train(args.training(), &args.common, file, |artifact| {
+            args.also_write(artifact)
+        }),
+        TrainCommand::Iforest(args) => train(args.training(), &args.common, file, nothing_else),
+        TrainCommand::HalfSpaceTrees(args) => train(args.training(), &args.common, file, nothing_else),
+        TrainCommand::LstmAutoencoder(args) => train(args.training(), &args.common, file, |artifact| {
+            args.also_write(artifact)
+        }),
+        TrainCommand::Rhythm(args) => train(args.training(), &args.common, file, nothing_else),
+        TrainCommand::ContextKnn(args) => train(args.training(), &args.common, file, nothing_else),
+        TrainCommand::Dbscan(args) => train(args.training(), &args.common, file, nothing_else),
+    }
+}
+
+fn nothing_else(_artifact: &[u8]) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// Trains and writes; `also_write` writes other forms of the artifact.
+fn train(
+    mut training: Training,
+    args: &CommonArgs,
+    file: &Settings,
+    also_write: impl FnOnce(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let config = args.meter.config(file)?;
+    let mut bad = BadRows::default();
+    let ordinary = Ordinary::read(&args.from, &config, &args.taken, &mut bad)?;
+    if ordinary.left_out > 0 {
+        eprintln!("left out {} rows that are not ordinary", ordinary.left_out);
+    }
+    args.settle(training.common_mut());
+    let mut progress = Progress::start(&args.out, &training, &ordinary.rows)?;
+    let mut trained = training.run(ordinary.flows(), &mut progress)?;
+    if let Some(path) = &args.evaluate {
+        let labelled = Labelled::read(path, None, config.clone(), &mut bad)?;
+        let evaluations = measure(&trained, &labelled, file)?;
+        let [(rows, attacks), (distinct, _)] = evaluations.each_ref().map(|all| (all.rows, all.attacks));
+        add_figures(&mut trained.card, &evaluations, "");
+        trained.card.notes.push(format!(
+            "Figures are measured on {}: {rows} rows, {attacks} of them attacks; those of distinct rows on the {distinct} \
+             that are left when equal ones count once.",
+            common::file_name(path)
+        ));
+        if args.ablate {
+            let mut training = training.clone();
+            let excluded = &mut training.common_mut().exclude;
+            excluded.extend(TTL_TRIO.map(str::to_owned));
+            let ablated = training.run(ordinary.flows(), &mut Ablation(&mut progress))?;
+            let evaluations = measure(&ablated, &labelled, file)?;
+            add_figures(&mut trained.card, &evaluations, card::WITHOUT_TTL);
+            trained.card.notes.push(format!(
+                "Figures without TTL are those of a model trained in the same way without {}.",
+                TTL_TRIO.join(", ")
+            ));
+        }
+    }
+    output::save(&args.out, &trained, file)?;
+    also_write(&trained.artifact)?;
+    progress.finish();
+    Ok(bad.finish(ordinary.rows.len() as u64)?)
+}
+
+/// Adds the figures on all rows and on distinct ones, both of the model that `suffix` tells.
+fn add_figures(card: &mut ModelCard, [all, distinct]: &[Evaluation; 2], suffix: &str) {
+    metrics::add_figures(card, suffix, all);
+    metrics::add_figures(card, &format!("{}{suffix}", card::DISTINCT), distinct);
+}
+
+/// The component that reads a model.
+fn component(detector: &str) -> anyhow::Result<&'static [u8]> {
+    assets::component(detector)
+        .ok_or_else(|| anyhow!("the detector `{detector}` is missing: {}", assets::HOW_TO_BUILD))
+}
+
+/// Measures a model the way a host runs it, on all rows and on distinct ones.
+fn measure(trained: &Trained, labelled: &Labelled, file: &Settings) -> Result<[Evaluation; 2], Failure> {
+    let package = netsage_package::pack(component(trained.detector)?, &trained.artifact, None, None)?;
+    let runtime = start_runtime(None, file)?;
+    let loaded = load(
+        &runtime,
+        labelled.rows.schema(),
+        "the trained model",
+        &Package::from_bytes(package)?,
+    )?;
+    Ok(labelled.evaluate(&loaded, Thresholds::of_card(&trained.card))?)
+}

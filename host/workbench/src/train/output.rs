@@ -1,0 +1,69 @@
+//! What a training leaves on the disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use netsage_console::Failure;
+use netsage_console::detectors::start_runtime;
+use netsage_gateway::config::Settings;
+use netsage_models::Trained;
+use netsage_schema::Schema;
+
+use super::component;
+
+/// Writes the package, or the model with its card.
+///
+/// # Errors
+/// When the model makes no package, or a file cannot be written.
+pub fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(), Failure> {
+    let json = trained.card.to_json().map_err(std::io::Error::from)?;
+    let rows = trained.card.rows;
+    if out.extension().is_some_and(|extension| extension == "wasm") {
+        let runtime = start_runtime(None, file)?;
+        let package = runtime.pack(
+            component(trained.detector)?,
+            &trained.artifact,
+            Some(json.as_bytes()),
+            &Schema::ALL,
+        )?;
+        write(out, package.bytes())?;
+        eprintln!(
+            "trained on {rows} rows; wrote {} ({} bytes); `netsage detector inspect` shows its card",
+            out.display(),
+            package.bytes().len()
+        );
+        return Ok(());
+    }
+    let (card_path, page_path) = (card_path(out), out.with_extension("card.md"));
+    let title = out.file_stem().unwrap_or_default().to_string_lossy();
+    write(out, &trained.artifact)?;
+    write(&card_path, json.as_bytes())?;
+    write(&page_path, trained.card.to_markdown(&title).as_bytes())?;
+    eprintln!(
+        "trained on {rows} rows; wrote {} ({} bytes), {} and {}",
+        out.display(),
+        trained.artifact.len(),
+        card_path.display(),
+        page_path.display()
+    );
+    Ok(())
+}
+
+/// Where the card of an artifact lies: `my.artifact` has `my.card.json`.
+pub fn card_path(artifact: &Path) -> PathBuf {
+    artifact.with_extension("card.json")
+}
+
+/// Writes a file, all of it or nothing; the error names it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let staging = path.with_file_name(name);
+    fs::write(&staging, bytes)
+        .and_then(|()| fs::rename(&staging, path))
+        .map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
+}

@@ -1,0 +1,115 @@
+//! Progress on the terminal, Ctrl-C, and what an interrupted training needs to go on.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use netsage_console::{Failure, interrupt, progress};
+use netsage_models::{Training, Watch};
+use netsage_schema::Rows;
+use sha2::{Digest as _, Sha256};
+
+/// Least time between two savings of a training's state.
+const BETWEEN_SAVINGS: Duration = Duration::from_secs(5);
+
+/// Watches a training for the command line.
+pub struct Progress {
+    bar: ProgressBar,
+    interrupted: Arc<AtomicBool>,
+    /// Where the state lies: beside what the training will write.
+    path: PathBuf,
+    /// Digest of rows and options: a state of other ones is not taken.
+    fingerprint: [u8; 32],
+    saved: Instant,
+}
+
+impl Progress {
+    /// Watches the training of what will lie at `out`.
+    ///
+    /// # Errors
+    /// When signals cannot be listened to.
+    pub fn start(out: &Path, training: &Training, rows: &Rows) -> Result<Self, Failure> {
+        let mut name = out.file_name().unwrap_or_default().to_os_string();
+        name.push(".training");
+        Ok(Self {
+            bar: progress::counted(0, training.method()),
+            interrupted: interrupt::flag()?,
+            path: out.with_file_name(name),
+            fingerprint: fingerprint(training, rows)?,
+            saved: Instant::now(),
+        })
+    }
+
+    /// The training is done: nothing is left to go on with.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+        // There is none unless a training was long enough.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Watch for Progress {
+    fn step(&mut self, done: u64, total: u64, figure: fmt::Arguments<'_>) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        self.bar.set_message(figure.to_string());
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Acquire)
+    }
+
+    fn keep(&mut self, state: &dyn Fn() -> Vec<u8>) {
+        if self.saved.elapsed() < BETWEEN_SAVINGS && !self.interrupted() {
+            return;
+        }
+        self.saved = Instant::now();
+        let mut bytes = self.fingerprint.to_vec();
+        bytes.extend(state());
+        let staging = self.path.with_extension("training.part");
+        let kept = fs::write(&staging, bytes).and_then(|()| fs::rename(&staging, &self.path));
+        if let Err(error) = kept {
+            // The training itself goes on: it could only not be taken up again.
+            self.bar.println(format!(
+                "cannot keep the state of the training in {}: {error}",
+                self.path.display()
+            ));
+        }
+    }
+
+    fn kept(&mut self) -> Option<Vec<u8>> {
+        let bytes = fs::read(&self.path).ok()?;
+        let state = bytes.strip_prefix(&self.fingerprint)?;
+        self.bar
+            .println(format!("going on with the training in {}", self.path.display()));
+        Some(state.to_vec())
+    }
+}
+
+/// Watches the training of `--ablate`: it can be interrupted, and keeps nothing.
+pub(super) struct Ablation<'a>(pub(super) &'a mut Progress);
+
+impl Watch for Ablation<'_> {
+    fn step(&mut self, done: u64, total: u64, figure: fmt::Arguments<'_>) {
+        self.0.step(done, total, format_args!("without TTL: {figure}"));
+    }
+
+    fn interrupted(&self) -> bool {
+        self.0.interrupted()
+    }
+}
+
+fn fingerprint(training: &Training, rows: &Rows) -> Result<[u8; 32], Failure> {
+    let mut hash = Sha256::new();
+    hash.update(serde_json::to_vec(training)?);
+    for row in rows.iter() {
+        for value in row {
+            hash.update(value.to_le_bytes());
+        }
+    }
+    Ok(hash.finalize().into())
+}
