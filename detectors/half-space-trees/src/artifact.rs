@@ -11,8 +11,6 @@ use crate::maths::log2;
 /// Name and version of the formats; another layout gets another last byte.
 const MODEL_MAGIC: [u8; 8] = *b"NSHSTM\0\x01";
 const STATE_MAGIC: [u8; 8] = *b"NSHSTS\0\x02";
-/// States of version 1 do not say how far the learned rows went.
-const STATE_MAGIC_1: [u8; 8] = *b"NSHSTS\0\x01";
 
 /// A trained model as it is stored. The trees themselves follow from `seed`, so only their masses are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,7 +84,7 @@ impl Scale {
 }
 
 /// What was learned, as it is stored.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Digest of what a state depends on: seed, trees, height and columns of the model.
     pub fingerprint: u64,
@@ -99,18 +97,8 @@ pub struct State {
     /// Their masses.
     pub pending: Vec<u32>,
     /// For each column the least and the largest place on its scale: of the rows that the masses stand for, and of the
-    /// window that is not full. A state of version 1 has none; it is that of the model then.
-    pub reach: Option<[Vec<[f32; 2]>; 2]>,
-}
-
-/// What both versions of a state begin with.
-#[derive(Serialize, Deserialize)]
-struct Masses<Floats, Counts> {
-    fingerprint: u64,
-    rows: f32,
-    masses: Floats,
-    pending_rows: u32,
-    pending: Counts,
+    /// window that is not full.
+    pub reach: [Vec<[f32; 2]>; 2],
 }
 
 /// Why an artifact or a state cannot be used.
@@ -155,17 +143,7 @@ impl Model {
 impl State {
     /// The state as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let masses = Masses {
-            fingerprint: self.fingerprint,
-            rows: self.rows,
-            masses: &self.masses,
-            pending_rows: self.pending_rows,
-            pending: &self.pending,
-        };
-        match &self.reach {
-            Some(reach) => encode(&(masses, reach), STATE_MAGIC),
-            None => encode(&masses, STATE_MAGIC_1),
-        }
+        encode(self, STATE_MAGIC)
     }
 
     /// Reads a state.
@@ -173,21 +151,7 @@ impl State {
     /// # Errors
     /// [`ArtifactError::Format`] and [`ArtifactError::Encoding`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ArtifactError> {
-        type Read = Masses<Vec<f32>, Vec<u32>>;
-        let (masses, reach): (Read, _) = if bytes.starts_with(&STATE_MAGIC_1) {
-            (decode(bytes, STATE_MAGIC_1, "state")?, None)
-        } else {
-            let (masses, reach) = decode(bytes, STATE_MAGIC, "state")?;
-            (masses, Some(reach))
-        };
-        Ok(Self {
-            fingerprint: masses.fingerprint,
-            rows: masses.rows,
-            masses: masses.masses,
-            pending_rows: masses.pending_rows,
-            pending: masses.pending,
-            reach,
-        })
+        decode(bytes, STATE_MAGIC, "state")
     }
 }
 

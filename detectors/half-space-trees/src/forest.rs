@@ -122,9 +122,8 @@ impl Forest {
         {
             return Err(content("its state does not fit its trees".to_owned()));
         }
-        if let Some([known, pending]) = state.reach {
-            self.reach.restore(known, pending)?;
-        }
+        let [known, pending] = state.reach;
+        self.reach.restore(known, pending)?;
         self.masses = state.masses;
         self.rows = state.rows;
         self.pending = state.pending;
@@ -140,7 +139,7 @@ impl Forest {
             masses: self.masses.clone(),
             pending_rows: self.pending_rows,
             pending: self.pending.clone(),
-            reach: Some([self.reach.known().to_vec(), self.reach.pending().to_vec()]),
+            reach: [self.reach.known().to_vec(), self.reach.pending().to_vec()],
         }
         .encode()
     }

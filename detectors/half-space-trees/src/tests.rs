@@ -160,19 +160,6 @@ fn what_lies_beyond_is_odd_until_it_is_learned() {
 }
 
 #[test]
-fn a_state_without_reach_is_read() {
-    let mut learned = Forest::new(&model(&ordinary(800))).unwrap();
-    learned.learn_block(&ordinary(700).concat(), 700).unwrap();
-    let mut state = crate::artifact::State::decode(&learned.save()).unwrap();
-    state.reach = None;
-    let bytes = state.encode();
-    assert!(bytes.starts_with(b"NSHSTS\0\x01"));
-    let mut restored = Forest::decode(&model(&ordinary(800)).encode(), Some(&bytes)).unwrap();
-    let rows = ordinary(50);
-    assert_eq!(scores(&mut learned, &rows), scores(&mut restored, &rows));
-}
-
-#[test]
 fn a_planted_column_is_named_first() {
     let mut forest = Forest::new(&model(&ordinary(2_000))).unwrap();
     for (column, value) in [(0, 8e6), (1, 50_000.0), (2, 3.0)] {

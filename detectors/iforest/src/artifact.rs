@@ -1,22 +1,19 @@
 //! The artifact: a trained forest as bytes.
 //!
-//! Eight bytes of magic and version, then the postcard encoding of what [`Model`] holds in its order. Version 1 ends
-//! with the trees; version 2 goes on with the ranges of the columns and the hyperplanes of extended splits. Both are
-//! read, and a model is written in the lowest version that can hold it. Whatever the bytes, decoding gives a model or
-//! an error; what the model says is checked when a [`Forest`](crate::Forest) is made of it.
+//! Eight bytes of magic and version and the postcard encoding of [`Model`]. Whatever the bytes, decoding gives a model
+//! or an error; what the model says is checked when a [`Forest`](crate::Forest) is made of it.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the format; another layout gets another last byte.
-const MAGIC: [u8; 8] = *b"NSIFOR\0\x01";
-/// The same with ranges and hyperplanes behind the trees.
-const MAGIC_2: [u8; 8] = *b"NSIFOR\0\x02";
+const MAGIC: [u8; 8] = *b"NSIFOR\0\x02";
 
 /// Marks a leaf in [`TreeShape::columns`].
 pub const LEAF: u8 = u8::MAX;
 
 /// A trained forest as it is stored.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// Schema of the columns, e.g. `unsw-nb15@1`.
     pub schema: String,
@@ -27,7 +24,7 @@ pub struct Model {
     /// The trees, at least one.
     pub trees: Vec<TreeShape>,
     /// For each column the least and the largest value that training saw (of a nominal column: ranks). A row outside
-    /// of them is isolated sooner than by the trees alone. Empty in version 1: no row is outside.
+    /// of them is isolated sooner than by the trees alone. Empty: no row is outside.
     pub ranges: Vec<[f32; 2]>,
     /// The hyperplanes, when splits are extended; `None` when each split is by one column.
     pub planes: Option<Planes>,
@@ -53,17 +50,8 @@ pub struct Term {
     pub weight: f32,
 }
 
-/// What versions 1 and 2 begin with.
-#[derive(Serialize, Deserialize)]
-struct Plain<Text, Columns, Trees> {
-    schema: Text,
-    columns: Columns,
-    subsample: u32,
-    trees: Trees,
-}
-
-/// What version 2 has behind the trees.
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// What [`Model`] holds behind its trees.
+#[derive(Debug, Deserialize)]
 pub(crate) struct Tail {
     pub(crate) ranges: Vec<[f32; 2]>,
     pub(crate) planes: Option<Planes>,
@@ -105,7 +93,7 @@ pub struct TreeShape {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArtifactError {
     /// It does not start with the magic bytes.
-    #[error("this is no isolation forest of format 1 or 2; train one with `netsage train iforest`")]
+    #[error("this is no isolation forest of format 2; train one with `netsage train iforest`")]
     Format,
     /// The encoding is damaged.
     #[error("the artifact is damaged or cut off ({0}); train it again or fetch it again")]
@@ -118,18 +106,7 @@ pub enum ArtifactError {
 impl Model {
     /// The artifact of this model.
     pub fn encode(&self) -> Vec<u8> {
-        let plain = Plain {
-            schema: &self.schema,
-            columns: &self.columns,
-            subsample: self.subsample,
-            trees: &self.trees,
-        };
-        let whole = "a vector grows and every length is known";
-        if self.ranges.is_empty() && self.planes.is_none() {
-            return postcard::to_extend(&plain, MAGIC.to_vec()).expect(whole);
-        }
-        let start = postcard::to_extend(&plain, MAGIC_2.to_vec()).expect(whole);
-        postcard::to_extend(&(&self.ranges, &self.planes), start).expect(whole)
+        postcard::to_extend(self, MAGIC.to_vec()).expect("a vector grows and every length is known")
     }
 
     /// Reads an artifact.
@@ -137,47 +114,27 @@ impl Model {
     /// # Errors
     /// [`ArtifactError::Format`] and [`ArtifactError::Encoding`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ArtifactError> {
-        let (version, encoded) = version(bytes)?;
-        let (plain, rest): (Plain<String, Vec<InputColumn>, Vec<TreeShape>>, _) =
-            postcard::take_from_bytes(encoded).map_err(damaged)?;
-        let tail = Tail::read(version, rest)?;
-        Ok(Self {
-            schema: plain.schema,
-            columns: plain.columns,
-            subsample: plain.subsample,
-            trees: plain.trees,
-            ranges: tail.ranges,
-            planes: tail.planes,
-        })
+        last(encoded(bytes)?)
     }
 }
 
-/// The version of an artifact, and what follows its magic bytes.
-fn version(bytes: &[u8]) -> Result<(u8, &[u8]), ArtifactError> {
-    if let Some(encoded) = bytes.strip_prefix(&MAGIC) {
-        return Ok((1, encoded));
+/// What follows the magic bytes.
+fn encoded(bytes: &[u8]) -> Result<&[u8], ArtifactError> {
+    bytes.strip_prefix(&MAGIC).ok_or(ArtifactError::Format)
+}
+
+/// Reads a value that must be all there is.
+fn last<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ArtifactError> {
+    let (value, rest) = postcard::take_from_bytes(bytes).map_err(damaged)?;
+    match rest.len() {
+        0 => Ok(value),
+        more => Err(ArtifactError::Encoding(format!("{more} bytes follow its end"))),
     }
-    let encoded = bytes.strip_prefix(&MAGIC_2).ok_or(ArtifactError::Format)?;
-    Ok((2, encoded))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` wants")]
 fn damaged(error: postcard::Error) -> ArtifactError {
     ArtifactError::Encoding(error.to_string())
-}
-
-impl Tail {
-    /// Reads what follows the trees, which must be all there is.
-    fn read(version: u8, rest: &[u8]) -> Result<Self, ArtifactError> {
-        let (tail, rest) = match version {
-            1 => (Self::default(), rest),
-            _ => postcard::take_from_bytes(rest).map_err(damaged)?,
-        };
-        match rest.len() {
-            0 => Ok(tail),
-            more => Err(ArtifactError::Encoding(format!("{more} bytes follow its end"))),
-        }
-    }
 }
 
 /// What comes before the trees.
@@ -202,22 +159,20 @@ pub(crate) struct Head {
 /// columns and thresholds are copied at once, not value by value.
 #[derive(Clone)]
 pub(crate) struct Reader<'a> {
-    version: u8,
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// Reads what comes before the trees.
     pub(crate) fn new(artifact: &'a [u8]) -> Result<(Self, Head), ArtifactError> {
-        let (version, encoded) = version(artifact)?;
-        let (preface, rest): (Preface, _) = postcard::take_from_bytes(encoded).map_err(damaged)?;
+        let (preface, rest): (Preface, _) = postcard::take_from_bytes(encoded(artifact)?).map_err(damaged)?;
         let head = Head {
             schema: preface.schema,
             columns: preface.columns,
             subsample: preface.subsample,
             trees: preface.trees as usize,
         };
-        Ok((Self { version, rest }, head))
+        Ok((Self { rest }, head))
     }
 
     /// The nodes of the next `trees` trees, which must be all there are and which are not read, and what follows them.
@@ -231,7 +186,7 @@ impl<'a> Reader<'a> {
                 ahead.number()?;
             }
         }
-        Ok((nodes, Tail::read(self.version, ahead.rest)?))
+        Ok((nodes, last(ahead.rest)?))
     }
 
     /// Reads the next tree into `shape`, whose memory is used again.

@@ -32,7 +32,7 @@ fn tree(choices: &[(bool, u8, f32)]) -> TreeShape {
     shape
 }
 
-/// Forests of both versions: plain, with ranges, with extended splits.
+/// Forests of every kind: plain, with ranges, with extended splits.
 fn model() -> impl Strategy<Value = Model> {
     let term = (0..COLUMNS as u8, -2.0..2.0f32).prop_map(|(column, weight)| Term { column, weight });
     let terms = prop::collection::vec(term, 3 * 6 * SUBSAMPLE as usize);
