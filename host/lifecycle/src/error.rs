@@ -6,7 +6,7 @@ use netsage_package::PackageError;
 use crate::checks::CheckFailure;
 use crate::directory::DirectoryError;
 use crate::journal::JournalError;
-use crate::plan::{Impossible, step_word};
+use crate::plan::Impossible;
 
 /// Why something cannot be done with a package.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub enum LifecycleError {
         source: Impossible,
     },
     /// Something else is being done with it.
-    #[error("the step `{}` of {digest} is still under way; ask again when it is done", step_word(*step))]
+    #[error("the step `{}` of {digest} is still under way; ask again when it is done", step.name())]
     Busy {
         /// Of the package, in short.
         digest: String,

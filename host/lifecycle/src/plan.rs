@@ -23,7 +23,7 @@ pub(crate) struct Wish {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Impossible {
     /// The stage does not allow it.
-    #[error("a package that is {} cannot be {}; what can be done with it now: {}", word(*stage), past(*step), list(possible))]
+    #[error("a package that is {} cannot be {}; what can be done with it now: {}", stage.name(), past(*step), list(possible))]
     Stage {
         /// Where it stands.
         stage: Stage,
@@ -50,20 +50,6 @@ pub enum Impossible {
     },
 }
 
-/// A stage as the API writes it.
-pub(crate) fn word(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Staged => "staged",
-        Stage::Checked => "checked",
-        Stage::Warm => "warm",
-        Stage::Shadow => "shadow",
-        Stage::Canary => "canary",
-        Stage::Active => "active",
-        Stage::Retired => "retired",
-        Stage::Quarantined => "quarantined",
-    }
-}
-
 fn past(step: Step) -> &'static str {
     match step {
         Step::Stage => "staged",
@@ -81,26 +67,8 @@ fn past(step: Step) -> &'static str {
     }
 }
 
-/// A step as the API writes it.
-pub(crate) fn step_word(step: Step) -> &'static str {
-    match step {
-        Step::Stage => "stage",
-        Step::Check => "check",
-        Step::Warm => "warm",
-        Step::Shadow => "shadow",
-        Step::Canary => "canary",
-        Step::Promote => "promote",
-        Step::Rollback => "rollback",
-        Step::Retire => "retire",
-        Step::Quarantine => "quarantine",
-        Step::Release => "release",
-        Step::Threshold => "threshold",
-        Step::Drift => "drift",
-    }
-}
-
 fn list(steps: &[Step]) -> String {
-    let words: Vec<&str> = steps.iter().copied().map(step_word).collect();
+    let words: Vec<&str> = steps.iter().copied().map(Step::name).collect();
     if words.is_empty() {
         "nothing".to_owned()
     } else {

@@ -105,7 +105,6 @@ pub(crate) struct Known {
     /// Since when, ms since the epoch.
     pub(crate) since: i64,
     /// Number of the entry with which it came to stand there: clocks repeat themselves, numbers do not.
-    #[serde(default)]
     pub(crate) moved: u64,
     pub(crate) share: Option<f64>,
     /// Number of its last activation.
@@ -113,7 +112,6 @@ pub(crate) struct Known {
     /// How far it shall go by itself.
     pub(crate) until: Stage,
     /// It becomes active by itself when nobody of its name is.
-    #[serde(default)]
     pub(crate) promotes_first: bool,
     /// The last reason of its history.
     pub(crate) why: String,
@@ -135,7 +133,6 @@ pub(crate) struct State {
     /// What the command line named last.
     pub(crate) named: Option<Vec<String>>,
     /// Thresholds that were set, by name.
-    #[serde(default)]
     pub(crate) thresholds: BTreeMap<String, Threshold>,
 }
 

@@ -2,18 +2,6 @@
 
 use netsage_api_types::{Stage, Step};
 
-/// Every stage, in the order of a life.
-pub const STAGES: [Stage; 8] = [
-    Stage::Staged,
-    Stage::Checked,
-    Stage::Warm,
-    Stage::Shadow,
-    Stage::Canary,
-    Stage::Active,
-    Stage::Retired,
-    Stage::Quarantined,
-];
-
 /// Every step that a package can take.
 pub const STEPS: [Step; 10] = [
     Step::Stage,
@@ -71,7 +59,7 @@ mod tests {
 
     #[test]
     fn nothing_scores_that_was_not_warm() {
-        for stage in STAGES {
+        for stage in Stage::ALL {
             for step in STEPS {
                 let Some(next) = after(stage, step) else { continue };
                 assert_ne!(next, stage, "{step:?} moves {stage:?}");
@@ -92,7 +80,7 @@ mod tests {
             let expected = (step == Step::Release).then_some(Stage::Staged);
             assert_eq!(after(Stage::Quarantined, step), expected, "{step:?}");
         }
-        for stage in STAGES.into_iter().filter(|stage| *stage != Stage::Quarantined) {
+        for stage in Stage::ALL.into_iter().filter(|stage| *stage != Stage::Quarantined) {
             assert_eq!(after(stage, Step::Quarantine), Some(Stage::Quarantined));
         }
     }

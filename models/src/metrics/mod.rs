@@ -236,14 +236,6 @@ pub fn auprc(scores: &[f32], attack: &[bool]) -> Result<f64, MetricsError> {
     Ok(Curve::new(scores, attack)?.auprc())
 }
 
-/// The point with the most attacks found among those with a false positive rate of at most `fpr`.
-///
-/// # Errors
-/// [`MetricsError`].
-pub fn tpr_at_fpr(scores: &[f32], attack: &[bool], fpr: f64) -> Result<OperatingPoint, MetricsError> {
-    Ok(Curve::new(scores, attack)?.point_at_fpr(fpr))
-}
-
 /// Adds the figures of an evaluation to a card. `suffix` tells the conditions apart: [`netsage_package::card::DISTINCT`], [`netsage_package::card::WITHOUT_TTL`] or
 /// both in this order; it is empty for the model itself on all rows. Figures of the same name are replaced.
 pub fn add_figures(card: &mut ModelCard, suffix: &str, evaluation: &Evaluation) {

@@ -1,7 +1,7 @@
 //! Metrics against their definitions, counted pair by pair and threshold by threshold.
 
 use netsage_models::metrics::{
-    Bootstrap, Curve, Distinct, MetricsError, Thresholds, auprc, auroc, evaluate, intervals, tpr_at_fpr,
+    Bootstrap, Curve, Distinct, MetricsError, Thresholds, auprc, auroc, evaluate, intervals,
     wilson,
 };
 use netsage_schema::{Rows, UNSW_NB15};
@@ -85,7 +85,7 @@ proptest! {
         let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
         prop_assert!(near(auroc(&scores, &attack).unwrap(), auroc_by_pairs(&scores, &attack)));
         prop_assert!(near(auprc(&scores, &attack).unwrap(), auprc_by_thresholds(&scores, &attack)));
-        let point = tpr_at_fpr(&scores, &attack, limit).unwrap();
+        let point = Curve::new(&scores, &attack).unwrap().point_at_fpr(limit);
         prop_assert!(near(point.tpr, tpr_by_thresholds(&scores, &attack, limit)));
         prop_assert!(point.fpr <= limit);
         // The threshold that is named gives the rates that are named.

@@ -6,7 +6,7 @@ use super::{Desk, Lifecycle, Live};
 use crate::config::LifecycleConfig;
 use crate::error::LifecycleError;
 use crate::generation::Loaded;
-use crate::plan::{possible, short, word};
+use crate::plan::{possible, short};
 use crate::state::{Known, State};
 use crate::statistics::DriftWatch;
 use crate::transition::after;
@@ -167,7 +167,8 @@ fn find(state: &State, given: &str, step: Option<Step>) -> Result<String, Lifecy
         [] => Err(not_found(given)),
         [digest] => Ok((*digest).to_owned()),
         several => {
-            let show = |digest: &&str| format!("{} ({})", short(digest), word(state.packages[*digest].stage));
+            let show =
+                |digest: &&str| format!("{} ({})", short(digest), state.packages[*digest].stage.name());
             Err(LifecycleError::Ambiguous {
                 given: given.chars().take(64).collect(),
                 candidates: several.iter().take(8).map(show).collect(),

@@ -8,7 +8,7 @@ use netsage_package::{Package, file::MAX_PACKAGE_BYTES};
 use super::background::JobKind;
 use super::{Lifecycle, now};
 use crate::error::LifecycleError;
-use crate::plan::{Planner, Wish, short, word};
+use crate::plan::{Planner, Wish, short};
 use crate::state::{Known, Record};
 use crate::transition::{after, is_warm};
 
@@ -106,7 +106,7 @@ impl Lifecycle {
                 what: "until",
                 reason: format!(
                     "`{}` is not a stage that a package reaches by itself; give staged, checked, warm, shadow, canary or active",
-                    word(until)
+                    until.name()
                 ),
             });
         }
@@ -267,8 +267,8 @@ impl Lifecycle {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {
                 return Err(LifecycleError::NotYet {
                     digest: short(&digest).to_owned(),
-                    stage: word(known.stage),
-                    until: word(until),
+                    stage: known.stage.name(),
+                    until: until.name(),
                 });
             };
             desk = self.sleep(desk, left);
