@@ -1,5 +1,5 @@
-//! Every method with its options, as one type: what a command trains, and what a card keeps so that the same can be
-//! trained again.
+//! Every method with its options, as one type: a command trains it, and a model card keeps it, so that the same model
+//! can be trained again.
 
 use netsage_schema::{Identity, Rows};
 use serde::{Deserialize, Serialize};
@@ -58,8 +58,8 @@ impl Training {
         serde_json::from_value(serde_json::json!({ "method": name })).ok()
     }
 
-    /// Whether a score says what a flow is, so that a threshold can come from how many ordinary flows score higher. Those
-    /// of rhythm are probabilities by themselves, and nearly all flows have the same.
+    /// Whether scores spread over ordinary flows, so that a threshold can be a quantile of theirs. The scores of `rhythm` do
+    /// not: a score of `rhythm` is the logarithm of a probability, and nearly all ordinary flows have the same one.
     pub fn judges_single_flows(&self) -> bool {
         !matches!(self, Self::Rhythm(_))
     }

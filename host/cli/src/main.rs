@@ -76,7 +76,7 @@ enum Command {
 
 fn main() -> ExitCode {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    allocator::give_large_blocks_back();
+    allocator::fix_mmap_threshold();
     let matches = command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,

@@ -55,8 +55,8 @@ impl Lifecycle {
         }
     }
 
-    /// Gives a package that begins to score what the active one of its name has learned. What that one learns between
-    /// being asked and being replaced is lost: some milliseconds. A canary that is promoted goes on with its own.
+    /// Hands the active detector's learned state to its successor. What the active detector learns between the saving of
+    /// its state and the swap, some milliseconds, is lost. A promoted canary keeps the state that the canary has learned.
     fn hand_over(&self, digest: &str) -> Result<(), LifecycleError> {
         let (from, to) = {
             let desk = self.desk();
@@ -91,8 +91,8 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Saves what a detector learned, and gives it. A failure costs what it learned since the last time, so it is only
-    /// logged.
+    /// Saves a detector's learned state and returns the state. A failure costs what was learned since the last saving, so
+    /// a failure is only logged.
     pub(super) fn save(&self, loaded: &Loaded) -> Option<Vec<u8>> {
         let digest = &loaded.reference.digest;
         let state = match loaded.detector.save() {
