@@ -1,8 +1,14 @@
 //! `cargo xtask bench`: figures as JSON, one object a line, so that they can be kept and compared.
+//!
+//! Two builds are compared by `--against`, in turns, see [`crate::against`]: figures of two runs of this command, taken
+//! at different times on a machine that others use too, differ by more than most changes do.
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
+use crate::against;
 use crate::build;
 use crate::command::openly;
 use crate::peers;
@@ -12,11 +18,18 @@ use crate::workspace::Workspace;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask bench runtime\n  cargo xtask bench detectors\n  cargo xtask bench meter\n  cargo xtask bench all > figures.jsonl"
+    after_help = "Examples:\n  cargo xtask bench runtime\n  cargo xtask bench detectors\n  cargo xtask bench meter\n  cargo xtask bench all > figures.jsonl\n  cargo xtask bench pipeline --against ../before/netsage"
 )]
 pub(crate) struct BenchArguments {
     /// What to measure.
     subject: Subject,
+    /// Compares with this `netsage` of another build instead, in turns: `meter`, `pipeline` or `runtime`.
+    #[arg(long, value_name = "PROGRAM")]
+    against: Option<PathBuf>,
+    /// How often each of the two runs.
+    #[arg(long, value_name = "N", default_value_t = 15, requires = "against",
+          value_parser = clap::value_parser!(u16).range(10..))]
+    pairs: u16,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,6 +58,15 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let steps = Steps::new(build::STEPS);
     let program = build::all(&workspace, &steps, Purpose::Build, false)?;
     steps.finish();
+    if let Some(other) = &arguments.against {
+        let subject = match arguments.subject {
+            Subject::Meter => against::Subject::Meter,
+            Subject::Pipeline => against::Subject::Pipeline,
+            Subject::Runtime => against::Subject::Runtime,
+            _ => bail!("--against compares `meter`, `pipeline` or `runtime`; name one of them"),
+        };
+        return against::run(&workspace, subject, &program, other, arguments.pairs.into());
+    }
     let detector = workspace.dist.join("packages/iforest-unsw-nb15.wasm");
     let component = workspace.dist.join("components/iforest.wasm");
     let models = workspace.root.join("models/artifacts");

@@ -1,6 +1,6 @@
 //! The commands of the project: `cargo xtask build`, `demo`, `test` and the rest.
 //!
-//! `cargo xtask` has to start within seconds on a new clone, so this crate uses nothing but the standard library,
+//! `cargo xtask` has to start within seconds on a new clone, so this crate uses little but the standard library,
 //! the argument parser and the progress bar. What needs heavy dependencies (components, browser bindings) is
 //! `xtask-wasm`, and what needs the runtime is a program of the runtime; both are started from here.
 //! It must never install anything without saying so, and never print anything but results on standard output.
@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod against;
 mod bench;
 mod build;
 mod command;
@@ -24,6 +25,7 @@ mod demo;
 mod figures;
 mod files;
 mod fuzz;
+mod paired;
 mod parity;
 mod peers;
 mod screenshots;

@@ -13,6 +13,8 @@ use crate::command::quietly;
 use crate::files;
 use crate::workspace::Workspace;
 
+/// The store's file in a data folder.
+const STORE: &str = "netsage.sqlite";
 /// How often the program is asked.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -52,6 +54,23 @@ pub(crate) fn capture(
     Ok(capture)
 }
 
+/// Makes a data folder of what it may hold from earlier runs: compiled code stays, store and detectors go.
+pub(crate) fn empty_data_folder(folder: &Path) -> Result<()> {
+    files::make_folder(folder)?;
+    let gone = |outcome: std::io::Result<()>, path: &Path| match outcome {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    };
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let path = folder.join(format!("{STORE}{suffix}"));
+        gone(fs::remove_file(&path), &path)?;
+    }
+    let detectors = folder.join("detectors");
+    gone(fs::remove_dir_all(&detectors), &detectors)
+}
+
 /// `netsage run` over a capture, with an empty store and no detectors but its own in `folder`.
 pub(crate) fn run_command(
     workspace: &Workspace,
@@ -60,25 +79,8 @@ pub(crate) fn run_command(
     folder: &Path,
     address: SocketAddr,
 ) -> Result<Command> {
-    files::make_folder(folder)?;
-    let store = folder.join("netsage.sqlite");
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut path = store.clone().into_os_string();
-        path.push(suffix);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", Path::new(&path).display()));
-            }
-            _ => {}
-        }
-    }
-    // What was done with detectors in an earlier run is no part of this one; their compiled code may stay.
-    match fs::remove_dir_all(folder.join("detectors")) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot empty {}", folder.display()));
-        }
-        _ => {}
-    }
+    empty_data_folder(folder)?;
+    let store = folder.join(STORE);
     let mut command = workspace.command(program);
     command.args(["run", "--pcap"]).arg(capture);
     command.arg("--data-dir").arg(folder);
