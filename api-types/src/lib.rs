@@ -1,7 +1,7 @@
 //! The messages of the HTTP API, shared by the host that sends them and the dashboard that reads them.
 //!
-//! Plain data: no logic beyond names and order, no I/O, no types of a server or a store. With the feature
-//! `openapi` the types describe themselves for `openapi.json`.
+//! Plain data: this crate must never hold logic beyond names and order, do I/O, or use types of a server or a store.
+//! With the feature `openapi` the types describe themselves for `openapi.json`.
 //!
 //! Start with [`Alert`]. Times are milliseconds since the Unix epoch unless a name says otherwise.
 

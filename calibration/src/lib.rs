@@ -7,8 +7,10 @@
 //! * [`fused`] puts several detectors together.
 //! * [`drift`] tells how far traffic has moved away from the rows of the training.
 //!
-//! This crate does no I/O, knows no store and no detector, and computes logarithms by code of its own (`libm`), so that
-//! host and browser agree to the last bit.
+//! This crate must never do I/O or know a store or a detector. Logarithms come from the crate `libm`, so that host and
+//! browser agree to the last bit.
+//!
+//! Start with [`Scale`]; everything else reads it.
 
 pub mod drift;
 pub mod fused;

@@ -4,8 +4,8 @@
 //! table with the semantics of Argus 3.0.8, and gives one record per flow and status interval: the 42 columns
 //! of UNSW-NB15, who talked to whom, and the Community ID.
 //!
-//! The core does no I/O beyond the [`std::io::Read`] it is handed, asks no clock, starts no thread and
-//! compiles to wasm. No input makes it panic, and no input makes it grow beyond its limits: a record of a
+//! The core must never do I/O beyond the [`std::io::Read`] it is handed, ask a clock, start a thread, or panic
+//! on bytes from outside; it compiles to wasm. No input makes it grow beyond its limits: a record of a
 //! file, the flow table and the records that wait to leave are all bounded. Only the module `live` (a
 //! feature) touches the system.
 //!

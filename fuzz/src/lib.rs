@@ -4,7 +4,10 @@
 //! settings. The form is simple on purpose: a change of one byte changes one thing, so that the engine learns
 //! what it did. The corpus in `corpus/` is written in the same form by the program `fuzz-corpus`.
 //!
-//! Each check panics when an invariant is broken, which the engine keeps as a finding with its input.
+//! Each check panics when an invariant is broken, which the engine keeps as a finding with its input. This crate must
+//! never hold an input that its generator did not write: what a run finds becomes a test of the crate it is about.
+//!
+//! Start with [`meter`], the check with the most to say; `event` is the form of its input.
 
 mod check;
 mod event;

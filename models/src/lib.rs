@@ -3,7 +3,7 @@
 //! Training learns from ordinary flows alone: no label enters a fit or a threshold. Metrics are the only
 //! place that reads labels.
 //!
-//! This crate does no I/O, asks no clock (the caller gives the date) and no random numbers but those of its
+//! This crate must never do I/O, ask a clock (the caller gives the date) or take random numbers from elsewhere than its
 //! seed: the same rows, options and seed give the same artifact.
 //!
 //! Start with [`Training`], which knows every method; all share `preparation`. Then [`metrics::evaluate`];

@@ -4,7 +4,9 @@
 //! and [`Comparison`] pairs the records by who talked when and compares every cell. [`cases`] builds captures
 //! for what real ones rarely show. `cargo xtask parity FILE...` prints the result for any capture.
 //!
-//! This crate is for checking only; nothing that is shipped depends on it.
+//! This crate is for checking only: it must never be a dependency of anything that is shipped.
+//!
+//! Start with [`Comparison`].
 
 pub mod argus;
 pub mod cases;

@@ -3,7 +3,7 @@
 //! The flow meter, the host, the training code and the browser all read this definition; none of them
 //! keeps a list of columns of its own. That is how training and serving cannot drift apart.
 //!
-//! This crate does no I/O, knows no packets and no detectors, and compiles to wasm.
+//! This crate must never do I/O or know packets and detectors; it compiles to wasm.
 //!
 //! Start with [`Schema`], then [`unsw_nb15`] (the dataset as it is, for comparison) and [`flow_v1`] (what a
 //! gateway should use); [`rows::Rows`] holds rows of a schema, [`FlowBatch`] rows with the identities of their flows,

@@ -6,8 +6,8 @@
 //! what a flow meter and an application parser expect of a capture. The same configuration gives the same
 //! packets.
 //!
-//! This crate does no I/O of its own (callers hand it a writer), reads no clock and no system randomness,
-//! and compiles to wasm. It never generates code, passwords or payloads of real attacks: what looks like
+//! This crate must never do I/O of its own (callers hand it a writer), read a clock or the system's randomness; it
+//! compiles to wasm. It must never generate code, passwords or payloads of real attacks: what looks like
 //! ciphertext is noise, and addresses outside the office come from ranges that belong to nobody.
 //!
 //! Start with [`Generator`]; `ordinary` and `attacks` hold the behaviours, `tcp` and `datagrams` turn a

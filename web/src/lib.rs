@@ -2,8 +2,8 @@
 //! thresholds and drift,
 //! numbers and times as text.
 //!
-//! Pure functions of their arguments: nothing here knows the page, the network or the clock, so all of it
-//! is tested on any machine. The pages themselves are the program beside this library (`main.rs`).
+//! Pure functions of their arguments: this library must never know the page, the network or the clock, so that all of
+//! it is tested on any machine. The pages themselves are the program beside it (`main.rs`).
 //!
 //! Start with [`evaluation`] for the Lab's figures and [`scale`] for the charts.
 

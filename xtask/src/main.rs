@@ -18,6 +18,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod against;
+mod architecture;
 mod bench;
 mod build;
 mod command;

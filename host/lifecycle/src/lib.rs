@@ -17,7 +17,7 @@
 //!
 //! This crate must never read packets, know HTTP or a store, or decide what an alert looks like.
 //!
-//! Read [`transition`] first, then [`lineup`] with [`statistics`], then [`Lifecycle`]: `control/mod.rs`, which names the
+//! Start with [`transition`], then [`lineup`] with [`statistics`], then [`Lifecycle`]: `control/mod.rs`, which names the
 //! rest of the control side.
 
 mod checks;

@@ -1,8 +1,8 @@
 //! Turns wasm32 builds into what NetSage ships: detector components and the files of the dashboard.
 //!
 //! A program of its own, apart from `xtask`, because its dependencies take minutes to compile and most
-//! commands of `xtask` do not need them. It reads and writes the files that its arguments name, starts no
-//! other program and reaches no network.
+//! commands of `xtask` do not need them. It reads and writes the files that its arguments name; it must never start
+//! another program or reach the network.
 //!
 //! Start with [`Command`].
 

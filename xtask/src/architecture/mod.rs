@@ -1,0 +1,105 @@
+//! The architecture test: `ARCHITECTURE.md` and the other documents against the code.
+//!
+//! It fails on a dependency that the table of crates does not allow, on a name between backticks that does not exist,
+//! and on a crate that does not say what it is, what it must never do and where to start reading.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, bail};
+
+mod graph;
+mod names;
+mod table;
+
+pub(crate) use graph::Graph;
+#[cfg(test)]
+pub(crate) use graph::{Crate, Edge};
+pub(crate) use names::Files;
+use table::Table;
+
+use crate::workspace::Workspace;
+
+/// The document with the table of crates.
+const ARCHITECTURE: &str = "ARCHITECTURE.md";
+/// Documents that name code and must name it rightly.
+const DOCUMENTS: [&str; 1] = [ARCHITECTURE];
+
+/// What the opening lines of a crate must say beside what the crate is, and what they are told by.
+const OPENING: [(&str, &[&str]); 2] = [
+    ("what it must never do", &["must never"]),
+    ("where to start reading", &["start with", "start at"]),
+];
+
+/// Compares documents and code.
+///
+/// # Errors
+/// When they contradict each other, with a line for each contradiction.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let graph = Graph::of(workspace)?;
+    let files = Files::of(&workspace.root)?;
+    let read = |path: &str| {
+        fs::read_to_string(workspace.root.join(path)).with_context(|| format!("cannot read {path}"))
+    };
+    let mut complaints = Table::read(&read(ARCHITECTURE)?).complaints(&graph);
+    for document in DOCUMENTS {
+        complaints.extend(names::complaints(document, &read(document)?, &files, &graph));
+    }
+    for (name, found) in &graph.crates {
+        complaints.extend(opening(name, &found.opening, &read(&found.opening)?));
+    }
+    if !complaints.is_empty() {
+        bail!("{}", complaints.join("\n"));
+    }
+    Ok(())
+}
+
+/// What a crate does not say about itself where its first file begins.
+fn opening(name: &str, path: &str, source: &str) -> Option<String> {
+    let said: Vec<&str> = source
+        .lines()
+        .take_while(|line| line.starts_with("//!"))
+        .map(|line| line.trim_start_matches("//!").trim())
+        .collect();
+    let said = said.join(" ").to_lowercase();
+    let mut lacks: Vec<&str> = Vec::new();
+    if said.is_empty() {
+        lacks.push("what it is");
+    }
+    lacks.extend(
+        OPENING
+            .iter()
+            .filter(|(_, told_by)| !told_by.iter().any(|words| said.contains(words)))
+            .map(|(what, _)| *what),
+    );
+    (!lacks.is_empty()).then(|| format!("{path}: the opening lines of `{name}` lack {}", lacks.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_and_code_agree() {
+        if let Err(error) = check(&Workspace::find().unwrap()) {
+            panic!("{error}");
+        }
+    }
+
+    #[test]
+    fn a_crate_introduces_itself() {
+        let check = |source: &str, expected: Option<&str>| {
+            let expected =
+                expected.map(|lacks| format!("a/src/lib.rs: the opening lines of `a` lack {lacks}"));
+            assert_eq!(opening("a", "a/src/lib.rs", source), expected, "{source}");
+        };
+        check(
+            "//! Counts.\n//!\n//! It must\n//! never guess. Start with [`Count`].\n",
+            None,
+        );
+        check("//! Counts. Start with [`Count`].", Some("what it must never do"));
+        check(
+            "use std::fmt;\n//! Too late: must never. Start with this.",
+            Some("what it is, what it must never do, where to start reading"),
+        );
+    }
+}
