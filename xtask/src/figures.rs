@@ -12,14 +12,18 @@ use crate::command::quietly;
 use crate::files;
 use crate::setup::Purpose;
 use crate::steps::Steps;
+use crate::tally::Tally;
 use crate::train::{CLEAN_TRAFFIC_SEEDS, LABELLED_TRAFFIC_SEED};
 use crate::workspace::Workspace;
+
+/// Where the dataset is looked for; it is no part of the project.
+const DATA: &str = "../shared/data";
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: cargo xtask figures --data ../shared/data")]
 pub(crate) struct FiguresArguments {
     /// Folder with unsw/train-normal.csv.gz and unsw/dev.csv.gz.
-    #[arg(long, default_value = "../shared/data")]
+    #[arg(long, default_value = DATA)]
     data: PathBuf,
 }
 
@@ -60,10 +64,66 @@ const SUBJECTS: [Subject; 3] = [
     },
 ];
 
+/// The document with the figures, below the root.
+const DOCUMENT: &str = "docs/detection.md";
+/// The steps of [`differences`] and, beside those of the build, of [`run`].
+pub(crate) const STEPS: u64 = SUBJECTS.len() as u64;
+
 /// Builds, measures every bundled package, and writes what was found into docs.
 pub(crate) fn run(arguments: &FiguresArguments) -> Result<()> {
     let workspace = Workspace::find()?;
-    let unsw = arguments.data.join("unsw");
+    let (training, labelled) = dataset(&workspace, &arguments.data)?;
+    let steps = Steps::new(build::STEPS + STEPS);
+    let program = build::all(&workspace, &steps, Purpose::Build, false)?;
+    let document = measure(&workspace, &steps, &program, &training, &labelled)?;
+    steps.finish();
+    for Subject { page, .. } in SUBJECTS {
+        let made = report_of(&workspace, page).join("report.html");
+        if made.is_file() {
+            files::copy_if_changed(&made, &workspace.root.join("docs").join(page))?;
+        }
+    }
+    let path = workspace.root.join(DOCUMENT);
+    files::write_if_changed(&path, document.as_bytes())?;
+    println!("{}", path.display());
+    Ok(())
+}
+
+/// Measures every bundled package and counts a passed test when docs/detection.md says the same; a skipped one where the
+/// data is not there, which is no part of the project.
+pub(crate) fn differences(workspace: &Workspace, steps: &Steps, program: &Path) -> Result<Tally> {
+    let (training, labelled) = match dataset(workspace, Path::new(DATA)) {
+        Ok(files) => files,
+        Err(error) => {
+            steps.print(&format!("skipped: {error}"));
+            return Ok(Tally {
+                skipped: 1,
+                ..Tally::default()
+            });
+        }
+    };
+    let document = measure(workspace, steps, program, &training, &labelled)?;
+    let path = workspace.root.join(DOCUMENT);
+    let present = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let differ: Vec<&str> = document
+        .lines()
+        .filter(|line| !present.lines().any(|present| present == *line))
+        .collect();
+    if !differ.is_empty() {
+        bail!(
+            "{DOCUMENT} does not say what was measured now:\n{}",
+            differ.join("\n")
+        );
+    }
+    Ok(Tally {
+        passed: 1,
+        ..Tally::default()
+    })
+}
+
+/// The files of UNSW-NB15 for training and measuring.
+fn dataset(workspace: &Workspace, data: &Path) -> Result<(PathBuf, PathBuf)> {
+    let unsw = data.join("unsw");
     let (training, labelled) = (unsw.join("train-normal.csv.gz"), unsw.join("dev.csv.gz"));
     for file in [&training, &labelled] {
         if !workspace.root.join(file).is_file() {
@@ -73,9 +133,18 @@ pub(crate) fn run(arguments: &FiguresArguments) -> Result<()> {
             );
         }
     }
-    let steps = Steps::new(build::STEPS + SUBJECTS.len() as u64);
-    let program = build::all(&workspace, &steps, Purpose::Build, false)?;
-    let names: Vec<String> = build::bundled(&workspace)?
+    Ok((training, labelled))
+}
+
+/// Measures every bundled package. Returns the document with all figures.
+fn measure(
+    workspace: &Workspace,
+    steps: &Steps,
+    program: &Path,
+    training: &Path,
+    labelled: &Path,
+) -> Result<String> {
+    let names: Vec<String> = build::bundled(workspace)?
         .into_iter()
         .map(|(name, _)| name)
         .collect();
@@ -97,11 +166,11 @@ pub(crate) fn run(arguments: &FiguresArguments) -> Result<()> {
                 return Ok(None);
             }
             let (file, from) = if subject.suffix == "-unsw-nb15" {
-                (labelled.clone(), vec![training.clone()])
+                (labelled.to_owned(), vec![training.to_owned()])
             } else {
-                traffic(&workspace, &program)?
+                traffic(workspace, program)?
             };
-            evaluate(&workspace, &program, &subject, &packages, &file, &from).map(Some)
+            evaluate(workspace, program, &subject, &packages, &file, &from).map(Some)
         })?;
         if let Some(table) = table {
             let Subject {
@@ -114,11 +183,15 @@ pub(crate) fn run(arguments: &FiguresArguments) -> Result<()> {
             )?;
         }
     }
-    steps.finish();
-    let path = workspace.root.join("docs/detection.md");
-    files::write_if_changed(&path, document.as_bytes())?;
-    println!("{}", path.display());
-    Ok(())
+    Ok(document)
+}
+
+/// The folder of the report that becomes a page of docs.
+fn report_of(workspace: &Workspace, page: &str) -> PathBuf {
+    workspace
+        .target
+        .join("netsage-figures")
+        .join(page.trim_end_matches(".html"))
 }
 
 /// A capture with planted behaviour and clean ones, as `train-bundled` uses them.
@@ -146,7 +219,7 @@ fn traffic(workspace: &Workspace, program: &Path) -> Result<(PathBuf, Vec<PathBu
     Ok((labelled, clean))
 }
 
-/// Measures packages; the page goes into docs, the table is returned.
+/// Measures packages. The report stays in its folder; its table is returned.
 fn evaluate(
     workspace: &Workspace,
     program: &Path,
@@ -155,10 +228,7 @@ fn evaluate(
     file: &Path,
     from: &[PathBuf],
 ) -> Result<String> {
-    let report = workspace
-        .target
-        .join("netsage-figures")
-        .join(subject.page.trim_end_matches(".html"));
+    let report = report_of(workspace, subject.page);
     // Where the files were found or made: the command in the report is the one that runs.
     let folder = if file.is_absolute() || workspace.root.join(file).is_file() {
         workspace.root.clone()
@@ -184,8 +254,6 @@ fn evaluate(
     // By the environment, so that the report does not quote a folder of this machine.
     command.env("NETSAGE_REPORT", &report);
     quietly(command, |_| {})?;
-    let page = report.join("report.html");
-    files::copy_if_changed(&page, &workspace.root.join("docs").join(subject.page))?;
     let table = report.join("report.md");
     fs::read_to_string(&table).with_context(|| format!("cannot read {}", table.display()))
 }

@@ -71,6 +71,8 @@ impl Target {
 
 /// How long a target runs when nothing else is said, and in `cargo xtask test`.
 const SECONDS: u64 = 60;
+/// The same in `cargo xtask test --long`.
+const LONG_SECONDS: u64 = 600;
 /// The steps of [`all`].
 pub(crate) const STEPS: u64 = 2;
 
@@ -114,10 +116,10 @@ pub(crate) fn run(arguments: &FuzzArguments) -> Result<()> {
     Ok(())
 }
 
-/// Builds all targets and fuzzes each for [`SECONDS`]; each counts as a test.
-pub(crate) fn all(workspace: &Workspace, steps: &Steps) -> Result<Tally> {
+/// Builds all targets and fuzzes each for [`SECONDS`], or for [`LONG_SECONDS`]; each counts as a test.
+pub(crate) fn all(workspace: &Workspace, steps: &Steps, long: bool) -> Result<Tally> {
     let programs = steps.run("Building the fuzz targets", |line| build(workspace, line))?;
-    programs.fuzz(steps, &Target::ALL, SECONDS)
+    programs.fuzz(steps, &Target::ALL, if long { LONG_SECONDS } else { SECONDS })
 }
 
 /// The built targets.

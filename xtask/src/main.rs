@@ -21,6 +21,7 @@ mod against;
 mod architecture;
 mod bench;
 mod build;
+mod check;
 mod command;
 mod demo;
 mod figures;
@@ -56,6 +57,8 @@ enum Command {
     Build(build::BuildArguments),
     /// Sets up, builds, makes a capture, runs it through and serves the dashboard until Ctrl-C.
     Demo(demo::DemoArguments),
+    /// Checks a change: format, lints, documents, and the tests of the crates that it touches.
+    Check(check::CheckArguments),
     /// Sets up, builds and runs every test.
     Test(test::TestArguments),
     /// Measures, and prints figures as JSON on standard output.
@@ -93,6 +96,7 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Build(arguments) => build::run(&arguments)?,
         Command::Demo(arguments) => demo::run(&arguments)?,
+        Command::Check(arguments) => return check::run(&arguments),
         Command::Test(arguments) => return test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments)?,
         Command::Fuzz(arguments) => fuzz::run(&arguments)?,

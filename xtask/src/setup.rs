@@ -102,7 +102,8 @@ impl Need {
 }
 
 const TO_BUILD: [Need; 3] = [Need::WasmTarget, Need::CCompiler, Need::Libpcap];
-const TO_TEST: [Need; 4] = [Need::Rustfmt, Need::Clippy, Need::PythonVenv, Need::Iproute];
+const TO_CHECK: [Need; 2] = [Need::Rustfmt, Need::Clippy];
+const TO_TEST: [Need; 2] = [Need::PythonVenv, Need::Iproute];
 /// The program whose rows the meter's are compared with.
 const FOR_PARITY: [Need; 2] = [Need::ArgusServer, Need::ArgusClient];
 const TO_FUZZ: [Need; 1] = [Need::CxxCompiler];
@@ -113,6 +114,8 @@ const FOR_BROWSER: [Need; 3] = [Need::Chromium, Need::Node, Need::Npm];
 pub(crate) enum Purpose {
     /// Build and run.
     Build,
+    /// Also format, lint and run the tests that need nothing else.
+    Check,
     /// Also run the tests.
     Test {
         /// Whether with a browser.
@@ -131,6 +134,9 @@ fn needs(purpose: Purpose) -> Vec<Need> {
         return TO_FUZZ.to_vec();
     }
     let mut needs = TO_BUILD.to_vec();
+    if matches!(purpose, Purpose::Check | Purpose::Test { .. }) {
+        needs.extend(TO_CHECK);
+    }
     if matches!(purpose, Purpose::Test { .. }) {
         needs.extend(TO_TEST);
         needs.extend(TO_FUZZ);

@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::build;
 use crate::command::{quietly, watch};
+use crate::figures;
 use crate::files;
 use crate::fuzz;
 use crate::peers;
@@ -21,15 +22,22 @@ use crate::workspace::Workspace;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --no-browser\n  cargo xtask test community_id"
+    after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --no-browser\n  cargo xtask test community_id\n  cargo xtask test --long"
 )]
 pub(crate) struct TestArguments {
     /// Leaves out the tests that need Chromium and Node.
     #[arg(long)]
     no_browser: bool,
+    /// What takes an hour as well: fuzzing for ten minutes a target, sixteen times as many cases for each property, and
+    /// the figures of docs/detection.md measured again on the whole dataset.
+    #[arg(long, conflicts_with = "filter")]
+    long: bool,
     /// Only tests with this in their name; formatting, lints and the contract are not checked then.
     filter: Option<String>,
 }
+
+/// Cases of a property that names no number itself, where a test may take long; the library's own number is 256.
+const MANY_CASES: &str = "4096";
 
 /// The default members of the workspace.
 const NATIVE: &[&str] = &[];
@@ -50,7 +58,11 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     let browser = !arguments.no_browser;
     let filter = arguments.filter.as_deref();
     let steps = Steps::new(
-        build::STEPS + 3 + u64::from(browser) + if filter.is_none() { 4 + fuzz::STEPS } else { 0 },
+        build::STEPS
+            + 3
+            + u64::from(browser)
+            + if filter.is_none() { CHECKS + fuzz::STEPS } else { 0 }
+            + if arguments.long { figures::STEPS } else { 0 },
     );
     let program = build::all(&workspace, &steps, Purpose::Test { browser }, false)?;
 
@@ -72,7 +84,15 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
         ("Rust tests of browser code and tools", BROWSER_AND_TOOLS),
     ] {
         let tests = steps.run(name, |line| {
-            rust_tests(&workspace, &steps, &python, packages, filter, line)
+            rust_tests(
+                &workspace,
+                &steps,
+                &python,
+                packages,
+                filter,
+                arguments.long,
+                line,
+            )
         });
         summary.add_tests(name, tests);
     }
@@ -83,31 +103,24 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
         summary.add_tests("browser tests", tests);
     }
     if filter.is_none() {
-        summary.add_tests("fuzz targets", fuzz::all(&workspace, &steps));
+        summary.add_tests("fuzz targets", fuzz::all(&workspace, &steps, arguments.long));
     }
-    let took = steps.finish();
-    eprintln!("\nSummary after {:.0} s", took.as_secs_f64());
-    for line in &summary.lines {
-        eprintln!("  {line}");
+    if arguments.long {
+        summary.add_tests("figures", figures::differences(&workspace, &steps, &program));
     }
-    eprintln!("{}", summary.tally);
-    Ok(if summary.tally.failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(summary.finish(steps))
 }
 
 /// What has been found so far.
 #[derive(Debug, Default)]
-struct Summary {
+pub(crate) struct Summary {
     tally: Tally,
     lines: Vec<String>,
 }
 
 impl Summary {
     /// A check counts as one test.
-    fn add_check(&mut self, name: &str, outcome: Result<()>) {
+    pub(crate) fn add_check(&mut self, name: &str, outcome: Result<()>) {
         self.add_tests(
             name,
             outcome.map(|()| Tally {
@@ -117,7 +130,7 @@ impl Summary {
         );
     }
 
-    fn add_tests(&mut self, name: &str, outcome: Result<Tally>) {
+    pub(crate) fn add_tests(&mut self, name: &str, outcome: Result<Tally>) {
         let tally = match outcome {
             Ok(tally) => {
                 self.lines.push(format!("{name}: {tally}"));
@@ -133,9 +146,28 @@ impl Summary {
         };
         self.tally += tally;
     }
+
+    /// Prints what has been found, and says with which status to end.
+    pub(crate) fn finish(self, steps: Steps) -> ExitCode {
+        let took = steps.finish();
+        eprintln!("\nSummary after {:.0} s", took.as_secs_f64());
+        for line in &self.lines {
+            eprintln!("  {line}");
+        }
+        eprintln!("{}", self.tally);
+        if self.tally.failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
 }
 
-fn checks(workspace: &Workspace, steps: &Steps, summary: &mut Summary) {
+/// The steps of [`checks`].
+pub(crate) const CHECKS: u64 = 4;
+
+/// Format, lints and the contract: what is checked without running anything.
+pub(crate) fn checks(workspace: &Workspace, steps: &Steps, summary: &mut Summary) {
     let formatted = steps.run("Checking the format", |line| {
         quietly(workspace.cargo(&["fmt", "--all", "--check"]), line)
     });
@@ -167,12 +199,14 @@ fn checks(workspace: &Workspace, steps: &Steps, summary: &mut Summary) {
     summary.add_check("detector contract", contract);
 }
 
-fn rust_tests(
+/// Runs the Rust tests of some packages, of the default members where none is named.
+pub(crate) fn rust_tests(
     workspace: &Workspace,
     steps: &Steps,
     python: &Result<PathBuf>,
     packages: &[&str],
     filter: Option<&str>,
+    long: bool,
     on_line: &mut dyn FnMut(&str),
 ) -> Result<Tally> {
     let mut command = workspace.cargo(&["test", "--release", "--no-fail-fast"]);
@@ -180,6 +214,9 @@ fn rust_tests(
     // The tests of the stores install a server there once, unless MONGODB_URI names one.
     command.env("NETSAGE_TOOLS", workspace.cache.join("tools"));
     name_python(&mut command, python);
+    if long {
+        command.env("PROPTEST_CASES", MANY_CASES);
+    }
     let mut reader = CargoReader::default();
     let ended = watch(command, |line| {
         if reader.line(line) && !line.is_empty() {
