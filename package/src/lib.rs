@@ -3,7 +3,7 @@
 //! Reads and writes the file, its card and its golden vectors; the gateway, the command line, the training code, the
 //! dashboard and the browser's Lab all read packages with this crate.
 //!
-//! This crate is pure and compiles to wasm: it does no I/O, runs no detector and panics on no bytes.
+//! This crate must never do I/O, run a detector, or panic on bytes; it compiles to wasm.
 //!
 //! Start with [`Package`] (the file), then [`ModelCard`] and [`Golden`] (what is inside).
 

@@ -1,7 +1,9 @@
-//! The same component for a browser: an ES module and the core modules it instantiates.
+//! A detector package for a browser: an ES module, and the core modules that it instantiates.
 //!
 //! The generator writes names of the component into JavaScript. A package may come from anywhere, so every
 //! name is checked before: nothing but letters, digits and `: / @ . - +` gets through.
+//!
+//! This crate must never run a detector, and the runtime must never depend on it. Start with [`transpile`].
 
 use std::panic::AssertUnwindSafe;
 

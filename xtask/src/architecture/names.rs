@@ -219,8 +219,11 @@ pub(super) fn complaints(document: &str, text: &str, files: &Files, graph: &Grap
 fn paths(line: &str) -> impl Iterator<Item = &str> {
     let is_part = |letter: char| is_word(letter) || "/-.".contains(letter);
     line.split(move |letter| !is_part(letter)).filter(|word| {
-        let mut parts = word.trim_end_matches('/').split('/');
-        word.contains('/') && parts.all(|part| part.starts_with(|first: char| first.is_ascii_lowercase()))
+        let word = word.trim_end_matches('/');
+        word.contains('/')
+            && word
+                .split('/')
+                .all(|part| part.starts_with(|first: char| first.is_ascii_lowercase()))
     })
 }
 
