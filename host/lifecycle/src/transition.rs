@@ -80,7 +80,10 @@ mod tests {
             let expected = (step == Step::Release).then_some(Stage::Staged);
             assert_eq!(after(Stage::Quarantined, step), expected, "{step:?}");
         }
-        for stage in Stage::ALL.into_iter().filter(|stage| *stage != Stage::Quarantined) {
+        for stage in Stage::ALL
+            .into_iter()
+            .filter(|stage| *stage != Stage::Quarantined)
+        {
             assert_eq!(after(stage, Step::Quarantine), Some(Stage::Quarantined));
         }
     }

@@ -1,8 +1,7 @@
 //! Metrics against their definitions, counted pair by pair and threshold by threshold.
 
 use netsage_models::metrics::{
-    Bootstrap, Curve, Distinct, MetricsError, Thresholds, auprc, auroc, evaluate, intervals,
-    wilson,
+    Bootstrap, Curve, Distinct, MetricsError, Thresholds, auprc, auroc, evaluate, intervals, wilson,
 };
 use netsage_schema::{Rows, UNSW_NB15};
 use proptest::prelude::*;
