@@ -1,7 +1,9 @@
 //! What the stored flows tell: how many a day has, and what a threshold would have raised on them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 
+use netsage_alerts::{AlertWindow, Key, Raised};
 use netsage_api_types::{Flow, FlowQuery, Yesterday};
 use netsage_calibration::fused;
 use netsage_lifecycle::{Loaded, ThresholdQuestion};
@@ -49,7 +51,7 @@ pub async fn yesterday(
         return Ok(None);
     };
     let from = until.saturating_sub(DAY_MS);
-    let mut judge = Judge::new(question, store.alert_window_ms());
+    let mut judge = Judge::new(question, store.alert_window());
     let mut query = FlowQuery {
         since: Some(from),
         until: Some(until.saturating_add(1)),
@@ -70,9 +72,9 @@ pub async fn yesterday(
     Ok(Some(Yesterday {
         from,
         until,
-        flows: judge.flows,
-        above: judge.above,
-        alerts: judge.alerts.len() as u64,
+        flows: judge.raised.flows(),
+        above: judge.raised.above(),
+        alerts: judge.raised.alerts(),
         complete,
     }))
 }
@@ -81,17 +83,12 @@ pub async fn yesterday(
 struct Judge<'a> {
     packages: HashMap<&'a str, &'a Loaded>,
     is_fused: bool,
-    /// Above which an alert is raised.
-    threshold: f32,
-    window_ms: i64,
-    flows: u64,
-    above: u64,
-    /// Source, kind and window, as the store groups them.
-    alerts: HashSet<(String, String, String, i64)>,
+    window: AlertWindow,
+    raised: Raised<'a>,
 }
 
 impl<'a> Judge<'a> {
-    fn new(question: &'a ThresholdQuestion, window_ms: i64) -> Self {
+    fn new(question: &'a ThresholdQuestion, window: AlertWindow) -> Self {
         let is_fused = question.info.name == fused::NAME;
         // Scores of another package of the name have another scale.
         let judged = if is_fused { usize::MAX } else { 1 };
@@ -101,11 +98,8 @@ impl<'a> Judge<'a> {
                 .map(|loaded| (loaded.reference.digest.as_str(), &**loaded))
                 .collect(),
             is_fused,
-            threshold: question.info.score.unwrap_or(f32::MAX),
-            window_ms: window_ms.max(1),
-            flows: 0,
-            above: 0,
-            alerts: HashSet::new(),
+            window,
+            raised: Raised::new(&question.info.name, question.info.score.unwrap_or(f32::MAX)),
         }
     }
 
@@ -125,16 +119,10 @@ impl<'a> Judge<'a> {
             judged.next().map(|(_, score)| score)
         };
         let Some(score) = score else { return };
-        self.flows += 1;
-        if score > self.threshold {
-            self.above += 1;
-            let window = flow.start.div_euclid(self.window_ms);
-            self.alerts.insert((
-                flow.source.clone(),
-                flow.protocol.clone(),
-                flow.service.clone(),
-                window,
-            ));
-        }
+        self.raised.judge(score, || {
+            // What a store gives out as a source is an address.
+            let source = flow.source.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            Key::new(source, &flow.protocol, &flow.service, flow.start, self.window)
+        });
     }
 }

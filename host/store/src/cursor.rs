@@ -4,8 +4,8 @@
 use netsage_api_types::Page;
 
 use crate::StoreError;
-use crate::record::Id;
-use crate::text::to_hex;
+use netsage_alerts::Id;
+use netsage_alerts::text::to_hex;
 
 /// The listing that a cursor belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

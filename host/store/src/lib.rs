@@ -2,33 +2,32 @@
 //!
 //! Deliveries repeat: a replay is started again, a process is killed between writing and saying so. So the one
 //! promise everything here is built around is that [`Store::record`] counts each flow once per alert, however often
-//! and in whatever batches it is delivered. `grouping` holds the rule that turns hits into alerts; it does no I/O, and
-//! both backends use it, so that they cannot disagree.
+//! and in whatever batches it is delivered. The rule that turns hits into alerts is that of `netsage-alerts`; both
+//! backends keep what it gives, so that they cannot disagree.
 //!
 //! This crate must never score, never decide what is an alert, and never show a database's own types to its callers.
 //!
-//! Start with [`Store`], then [`open`]; `grouping` is the heart, `sqlite` and `mongo` make it durable.
+//! Start with [`Store`], then [`open`], `sqlite` and `mongo`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use futures_util::future::BoxFuture;
+use netsage_alerts::AlertWindow;
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 
 mod cursor;
 mod error;
-mod grouping;
 mod mongo;
 mod open;
 mod overview;
 mod record;
 mod sqlite;
-mod text;
 
 pub use error::StoreError;
 pub use open::{open, open_with};
 pub use overview::{MAX_OVERVIEW_POINTS, OVERVIEW_GRAIN_MS, StoreOverview};
-pub use record::{AlertHit, FlowBatchRecord, FlowRecord, Id, ScoreMatrix};
+pub use record::{FlowBatchRecord, ScoreMatrix};
 
 /// A store as the rest of the program holds it.
 pub type SharedStore = Arc<dyn Store>;
@@ -36,9 +35,9 @@ pub type SharedStore = Arc<dyn Store>;
 /// What may be chosen when a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// Length of the tumbling windows in which hits become one alert, ms, by the start of the flow. At least 1.
-    /// Changing it leaves the alerts there are as they are; hits from then on fall into windows of the new length.
-    pub alert_window_ms: i64,
+    /// The windows in which hits become one alert. Changing their length leaves the alerts there are as they are; hits
+    /// from then on fall into windows of the new length.
+    pub alert_window: AlertWindow,
     /// How long flows are kept, counted by the clock from the moment they were first recorded.
     pub flow_ttl: Duration,
     /// How long alerts are kept, counted by the clock from the moment they last counted a flow or changed their state.
@@ -51,7 +50,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            alert_window_ms: 60 * 60 * 1000,
+            alert_window: AlertWindow::default(),
             flow_ttl: 7 * DAY,
             alert_ttl: 365 * DAY,
         }
@@ -69,14 +68,14 @@ pub trait Store: Send + Sync {
     /// Whether the store answers.
     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Length of the windows in which hits become one alert, ms: see [`StoreOptions::alert_window_ms`].
-    fn alert_window_ms(&self) -> i64;
+    /// The windows in which hits become one alert; see [`StoreOptions::alert_window`].
+    fn alert_window(&self) -> AlertWindow;
 
     /// Records flows and the hits among them, and returns the alerts that are new or have changed, each once. Several
     /// batches at once cost less than one after the other.
     ///
     /// - A flow that is there already keeps its identity and time, and takes over the measurements and scores. Its id
-    ///   must come with the same identity as before; see [`FlowRecord::id`].
+    ///   must come with the same identity as before; see [`netsage_alerts::FlowRecord::id`].
     /// - Hits of the same detector name, source and kind whose flows start in the same window are one alert.
     ///   Each flow is counted in it once; a second hit of the same flow changes nothing, whatever it says.
     /// - The flow with the highest score gives the alert its ports, score and contributions; of equal scores the one

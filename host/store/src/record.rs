@@ -1,68 +1,13 @@
 //! What the pipeline hands over. Its memory circulates with the blocks of flows: cleared and filled again, it allocates
 //! for alerts only.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use netsage_api_types::{Contribution, DetectorRef, FusedScore, Severity, StateChange};
+use netsage_alerts::text::to_hex;
+use netsage_alerts::{AlertHit, FlowRecord, HitOfFlow};
+use netsage_api_types::{DetectorRef, Severity, StateChange};
 
 use crate::StoreError;
-use crate::text::to_hex;
-
-/// The id of a flow or an alert.
-pub type Id = [u8; 16];
-
-/// A flow as it is recorded; [`netsage_api_types::Flow`] is what is read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FlowRecord {
-    /// Its id, derived from its identity: the same id always comes with the same end, addresses and ports. Ids that begin
-    /// with the time of the end are recorded fastest.
-    pub id: Id,
-    /// First packet, ms since the epoch.
-    pub start: i64,
-    /// Last packet, ms since the epoch.
-    pub end: i64,
-    /// Source address.
-    pub source: IpAddr,
-    /// Source port.
-    pub source_port: u16,
-    /// Destination address.
-    pub destination: IpAddr,
-    /// Destination port.
-    pub destination_port: u16,
-    /// Protocol, e.g. `tcp`.
-    pub protocol: &'static str,
-    /// Application, `-` when unknown.
-    pub service: &'static str,
-    /// Connection state, e.g. `FIN`.
-    pub state: &'static str,
-    /// Packets, both directions.
-    pub packets: u64,
-    /// Bytes, both directions.
-    pub bytes: u64,
-    /// The hash of the Community ID (version 1).
-    pub community_id: [u8; 20],
-    /// The fused verdict, if there is one; finite.
-    pub fused: Option<FusedScore>,
-}
-
-/// A flow that a detector scored above its threshold.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AlertHit {
-    /// Position of the flow in its batch.
-    pub flow: u32,
-    /// The detector that gave the score, as [`ScoreMatrix::detector`] numbered it.
-    pub detector: u16,
-    /// The score; finite.
-    pub score: f32,
-    /// The threshold in force; finite.
-    pub threshold: f32,
-    /// How far the score lies above it.
-    pub severity: Severity,
-    /// What drove the score, largest first. An alert shows those of one flow, the one with the highest score (of equal
-    /// scores the smallest id), so that the others may come without.
-    pub contributions: Vec<Contribution>,
-}
 
 /// Flows that were scored together, and the hits among them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -195,15 +140,6 @@ impl PartialEq for ScoreMatrix {
     }
 }
 
-/// A hit with all that belongs to it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct HitOfFlow<'a> {
-    pub(crate) hit: &'a AlertHit,
-    pub(crate) flow: &'a FlowRecord,
-    pub(crate) detector: &'a DetectorRef,
-    pub(crate) schema: &'a str,
-}
-
 /// The hits of a batch that [`check_batch`] found sound.
 pub(crate) fn hits(batch: &FlowBatchRecord) -> impl Iterator<Item = HitOfFlow<'_>> {
     batch.hits.iter().filter_map(|hit| {
@@ -294,6 +230,8 @@ pub(crate) fn check_change(change: &StateChange) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn detector(generation: u64) -> DetectorRef {

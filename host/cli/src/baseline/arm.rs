@@ -1,22 +1,20 @@
 //! From a baseline to detectors: trains, packs, and says what they would have raised.
 
-use std::collections::HashSet;
-
 use jiff::Zoned;
+use netsage_alerts::{AlertWindow, Raised};
 use netsage_calibration::{Rule, Scale};
 use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
 use netsage_console::output::BadRows;
 use netsage_gateway::catalog::{load, read_package};
 use netsage_gateway::config::Settings;
-use netsage_gateway::pipeline::{Contexts, score_rows};
+use netsage_gateway::pipeline::{Contexts, alert_key, score_rows};
 use netsage_models::{Flows, Trained, Training};
 use netsage_package::ModelCard;
 use netsage_runtime::ContextValues;
 use netsage_schema::csv::Record;
 use netsage_schema::{Identity, Rows};
 use netsage_sources::{Input, open};
-use netsage_store::StoreOptions;
 use netsage_workbench::train::{Progress, save};
 
 use super::spool::Spool;
@@ -35,6 +33,8 @@ pub(super) struct Arming {
     /// Ordinary flows a day that a detector may alert.
     pub(super) alerts_per_day: f64,
     pub(super) seed: u64,
+    /// The windows of the store that the detectors will raise alerts in.
+    pub(super) alert_window: AlertWindow,
     pub(super) file: Settings,
 }
 
@@ -145,7 +145,7 @@ fn raise_threshold(card: &mut ModelCard, name: &str, alerts: f64) -> Result<(), 
     Ok(())
 }
 
-/// Says what the threshold would have raised, grouped as the store groups alerts.
+/// Says what the threshold would have raised.
 fn tell_raised(
     learned: &Learned,
     trained: &Trained,
@@ -159,23 +159,18 @@ fn tell_raised(
     Contexts::default().fill(&learned.identities, &mut contexts);
     let scores = score_rows(&loaded.detector, &learned.rows, Some(&contexts))?;
     let threshold = trained.card.threshold;
-    let window_ns = StoreOptions::default().alert_window_ms * 1_000_000;
-    let service = spool.schema().index_of("service");
-    let mut alerts = HashSet::new();
-    let mut flows = 0_u64;
+    let name = &loaded.reference.name;
+    let mut raised = Raised::new(name, threshold);
     for ((row, identity), score) in learned.rows.iter().zip(&learned.identities).zip(&scores) {
-        if *score > threshold {
-            flows += 1;
-            let service = service.map(|column| row[column] as u32);
-            let window = identity.start_ns.div_euclid(window_ns);
-            alerts.insert((identity.source, identity.protocol, service, window));
-        }
+        raised.judge(*score, || {
+            alert_key(spool.schema(), row, identity, arming.alert_window)
+        });
     }
     eprintln!(
-        "{}: its threshold {threshold} would have raised {} alerts ({flows} of {} flows) in the {} of the baseline; change it with --threshold",
-        loaded.reference.name,
-        alerts.len(),
-        learned.rows.len(),
+        "{name}: its threshold {threshold} would have raised {} alerts ({} of {} flows) in the {} of the baseline; change it with --threshold",
+        raised.alerts(),
+        raised.above(),
+        raised.flows(),
         shown(spool.learned())
     );
     Ok(())

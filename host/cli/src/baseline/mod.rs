@@ -19,6 +19,7 @@ use netsage_gateway::config::{Resolved, Settings, Source, Time};
 use netsage_lifecycle::TrustPolicy;
 use netsage_models::Training;
 use netsage_schema::FLOW_V1;
+use netsage_store::StoreOptions;
 
 use crate::run;
 use arm::Arming;
@@ -83,6 +84,7 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
         threshold_quantile: args.threshold_quantile,
         alerts_per_day: args.alerts_per_day,
         seed: args.seed,
+        alert_window: StoreOptions::default().alert_window,
         file,
     };
     let folder = |source: &str| resolved.data_dir.join("baseline").join(in_a_file_name(source));

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use netsage_alerts::{AlertWindow, Id};
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
-use netsage_store::{BoxFuture, FlowBatchRecord, Id, Store, StoreError, StoreOverview};
+use netsage_store::{BoxFuture, FlowBatchRecord, Store, StoreError, StoreOverview};
 
 /// Far longer than anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -106,8 +107,8 @@ impl Store for CountingStore {
         Box::pin(async { Ok(()) })
     }
 
-    fn alert_window_ms(&self) -> i64 {
-        60_000
+    fn alert_window(&self) -> AlertWindow {
+        AlertWindow::of_ms(60_000)
     }
 
     fn record<'a>(

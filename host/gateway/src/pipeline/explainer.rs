@@ -1,23 +1,14 @@
 //! Which hits are worth an explanation.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
-use netsage_store::{AlertHit, FlowRecord, Id};
+use netsage_alerts::{AlertHit, AlertWindow, Best, FlowRecord, Key};
 
 /// Alerts remembered; when there are more, all are forgotten, which costs explanations that nobody sees.
 const MOST_ALERTS: usize = 1 << 16;
 
-/// What hits of one alert have in common, as in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
-    /// Place of the detector's name among those seen.
-    name: usize,
-    source: IpAddr,
-    protocol: &'static str,
-    service: &'static str,
-    window: i64,
-}
+/// The alert that a hit belongs to: the place of the detector's name among those seen, and the key.
+type AlertKey = (usize, Key<'static>);
 
 /// Chooses the hits to explain. An alert shows the explanation of one flow, that with the highest score, and explaining a
 /// flow costs more than scoring it: hits below one that the same thread has explained for the same alert are left out.
@@ -25,25 +16,20 @@ struct Key {
 /// A thread meets blocks in their order, so whatever it compares a hit with comes to the store before it.
 #[derive(Debug)]
 pub(super) struct Explainer {
-    window_ms: i64,
+    window: AlertWindow,
     names: Vec<String>,
-    /// Score and flow of the best hit of each alert.
-    best: HashMap<Key, (f32, Id)>,
+    /// The best hit of each alert so far.
+    best: HashMap<AlertKey, Best>,
     /// Of the block at hand: the best hit of each alert by its place among the hits.
-    candidates: HashMap<Key, usize>,
+    candidates: HashMap<AlertKey, (Best, usize)>,
     chosen: Vec<usize>,
 }
 
-/// Whether a hit gives an alert its face before another one, by the rule of the store.
-fn is_better(score: f32, flow: &Id, than: (f32, &Id)) -> bool {
-    score > than.0 || (score == than.0 && flow < than.1)
-}
-
 impl Explainer {
-    /// For a store with alert windows of that length.
-    pub(super) fn new(window_ms: i64) -> Self {
+    /// For a store with these windows.
+    pub(super) fn new(window: AlertWindow) -> Self {
         Self {
-            window_ms: window_ms.max(1),
+            window,
             names: Vec::new(),
             best: HashMap::new(),
             candidates: HashMap::new(),
@@ -64,28 +50,23 @@ impl Explainer {
         let name = self.place_of(name);
         for (place, hit) in hits.iter().enumerate().skip(first) {
             let flow = &flows[hit.flow as usize];
-            let key = Key {
-                name,
-                source: flow.source,
-                protocol: flow.protocol,
-                service: flow.service,
-                window: flow.start.div_euclid(self.window_ms),
+            let key = (name, Key::of(flow, self.window));
+            let best = Best {
+                score: hit.score,
+                flow: flow.id,
             };
-            let candidate = self.candidates.entry(key).or_insert(place);
-            let other = &hits[*candidate];
-            if is_better(hit.score, &flow.id, (other.score, &flows[other.flow as usize].id)) {
-                *candidate = place;
+            let candidate = self.candidates.entry(key).or_insert((best, place));
+            if best.beats(&candidate.0) {
+                *candidate = (best, place);
             }
         }
         if self.best.len() + self.candidates.len() > MOST_ALERTS {
             self.best.clear();
         }
-        for (key, &place) in &self.candidates {
-            let hit = &hits[place];
-            let id = flows[hit.flow as usize].id;
+        for (key, &(best, place)) in &self.candidates {
             let known = self.best.get(key);
-            if known.is_none_or(|(score, flow)| is_better(hit.score, &id, (*score, flow))) {
-                self.best.insert(*key, (hit.score, id));
+            if known.is_none_or(|known| best.beats(known)) {
+                self.best.insert(*key, best);
                 self.chosen.push(place);
             }
         }
@@ -103,6 +84,8 @@ impl Explainer {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use netsage_api_types::Severity;
 
     use super::*;
@@ -139,7 +122,7 @@ mod tests {
 
     #[test]
     fn only_what_can_be_shown_is_explained() {
-        let mut explainer = Explainer::new(1_000);
+        let mut explainer = Explainer::new(AlertWindow::of_ms(1_000));
         let mut check = |name: &str, flows: &[FlowRecord], scores: &[f32], expected: &[usize]| {
             let hits: Vec<AlertHit> = (0..).zip(scores).map(|(flow, score)| hit(flow, *score)).collect();
             let mut chosen = explainer.choose(name, flows, &hits, 0).to_vec();

@@ -43,7 +43,7 @@ pub use context::Contexts;
 #[cfg(feature = "live")]
 pub use counters::interface_health;
 pub use counters::{Counters, Details};
-pub use record::flow_id;
+pub use record::{alert_key, flow_id};
 pub use scoring::{explained, score_rows};
 
 /// Largest block of flows.
@@ -153,7 +153,7 @@ impl Pipeline {
         let (to_workers, from_reader) = unbounded();
         let (to_sink, from_workers) = unbounded();
 
-        let alert_window_ms = store.alert_window_ms();
+        let alert_window = store.alert_window();
         let sink = {
             let counters = Arc::clone(counters);
             let sink = sink::Sink::new(roster, store, events, counters, give_back, runtime);
@@ -167,7 +167,7 @@ impl Pipeline {
             let (roster, counters) = (Arc::clone(roster), Arc::clone(counters));
             let worker = thread::Builder::new()
                 .name(format!("netsage-score-{number}"))
-                .spawn(move || scoring::work(&roster, &from_reader, &to_sink, &counters, alert_window_ms))?;
+                .spawn(move || scoring::work(&roster, &from_reader, &to_sink, &counters, alert_window))?;
             workers.push(worker);
         }
         let reader = {

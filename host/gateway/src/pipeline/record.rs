@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
+use netsage_alerts::{AlertHit, AlertWindow, FlowRecord, Id, Key};
 use netsage_api_types::{Contribution, DetectorRef};
 use netsage_calibration::{fused, severity};
 use netsage_lifecycle::lineup::Scored;
 use netsage_lifecycle::{Generation, Verdicts};
 use netsage_schema::{FlowBatch, Identity, Schema, Summary};
-use netsage_store::{AlertHit, FlowRecord, Id};
 use sha2::{Digest as _, Sha256};
 
 use super::block::Block;
@@ -72,8 +72,7 @@ fn total(row: &[f64], positions: [usize; 2]) -> u64 {
 /// The flow at `index`, without what detectors said about it.
 fn flow(flows: &FlowBatch, facts: &Facts, index: usize) -> FlowRecord {
     let (row, identity) = (flows.rows.row(index), &flows.identities[index]);
-    let columns = flows.rows.schema().columns;
-    let term = |position: usize| columns[position].term(row[position]).unwrap_or("-");
+    let term = |position| term(flows.rows.schema(), row, position);
     FlowRecord {
         id: flow_id(identity),
         start: milliseconds(identity.start_ns),
@@ -90,6 +89,25 @@ fn flow(flows: &FlowBatch, facts: &Facts, index: usize) -> FlowRecord {
         community_id: *flows.community_ids[index].hash(),
         fused: None,
     }
+}
+
+/// The key of the alerts that a flow with this row and identity would be in.
+pub fn alert_key(schema: &Schema, row: &[f64], identity: &Identity, window: AlertWindow) -> Key<'static> {
+    let columns = &facts(schema).columns;
+    let term = |position| term(schema, row, position);
+    let start = milliseconds(identity.start_ns);
+    Key::new(
+        identity.source,
+        term(columns.proto),
+        term(columns.service),
+        start,
+        window,
+    )
+}
+
+/// The term in a nominal column of a row, `-` where the code is of none.
+fn term(schema: &Schema, row: &[f64], position: usize) -> &'static str {
+    schema.columns[position].term(row[position]).unwrap_or("-")
 }
 
 impl Block {
@@ -226,5 +244,67 @@ fn hit(row: usize, detector: u16, scored: &Scored<'_>) -> AlertHit {
         threshold: by.threshold(),
         severity: severity(by.surprise(scored.score)),
         contributions: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use netsage_alerts::Raised;
+    use netsage_capture::protocol_name;
+    use netsage_schema::CommunityId;
+
+    use super::*;
+
+    const MINUTE_NS: i64 = 60_000_000_000;
+
+    /// A flow of no packets, with this protocol, from 10.0.0.1.
+    fn add(flows: &mut FlowBatch, protocol: u8, start_ns: i64) {
+        let [source, destination] = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
+        let schema = flows.rows.schema();
+        let proto = facts(schema).columns.proto;
+        let mut row = vec![0.0; schema.columns.len()];
+        let name = protocol_name(protocol);
+        let code = (0..256)
+            .map(f64::from)
+            .find(|code| schema.columns[proto].term(*code) == Some(name));
+        row[proto] = code.expect("a term of the column");
+        flows.rows.push(&row);
+        flows.identities.push(Identity {
+            source,
+            source_port: 0,
+            destination,
+            destination_port: 0,
+            protocol,
+            start_ns,
+            end_ns: start_ns,
+        });
+        flows
+            .community_ids
+            .push(CommunityId::new(source, destination, protocol, None));
+    }
+
+    #[test]
+    fn a_row_is_in_the_alert_that_its_stored_flow_is_in() {
+        // Shorter than the usual windows.
+        let window = AlertWindow::of_ms(10 * 60_000);
+        for schema in Schema::ALL {
+            let mut flows = FlowBatch::new(schema);
+            // Neither 250 nor 251 has a name of its own: one alert a window.
+            for (protocol, minute) in [(250, 0), (251, 1), (6, 2), (250, 15), (6, 59), (6, -1)] {
+                add(&mut flows, protocol, minute * MINUTE_NS);
+            }
+            let mut raised = Raised::new("d", 0.5);
+            let mut stored = HashSet::new();
+            for (index, identity) in flows.identities.iter().enumerate() {
+                let key = || alert_key(schema, flows.rows.row(index), identity, window);
+                raised.judge(0.6, key);
+                let record = flow(&flows, facts(schema), index);
+                assert_eq!(key(), Key::of(&record, window), "{record:?}");
+                stored.insert(Key::of(&record, window).id("d"));
+            }
+            assert_eq!((raised.alerts(), stored.len()), (5, 5), "{}", schema.id);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender};
+use netsage_alerts::AlertWindow;
 use netsage_api_types::Contribution;
 use netsage_lifecycle::{Roster, Scorer};
 use netsage_runtime::{ContextValues, Detector, InputColumn, ScoreError};
@@ -22,10 +23,10 @@ pub(super) fn work(
     from_reader: &Receiver<Block>,
     to_sink: &Sender<FromWorker>,
     counters: &Counters,
-    alert_window_ms: i64,
+    alert_window: AlertWindow,
 ) {
     let mut scorer = Scorer::new(Arc::clone(roster));
-    let mut explainer = Explainer::new(alert_window_ms);
+    let mut explainer = Explainer::new(alert_window);
     for mut block in from_reader {
         counters.blocks_to_score.fetch_sub(1, Ordering::Relaxed);
         let scored = loop {

@@ -61,7 +61,7 @@ impl Sink {
     ) -> Self {
         Self {
             scorer: Scorer::new(Arc::clone(roster)),
-            explainer: Explainer::new(store.alert_window_ms()),
+            explainer: Explainer::new(store.alert_window()),
             early: BTreeMap::new(),
             next: 0,
             ready: Vec::with_capacity(MOST_AT_ONCE),

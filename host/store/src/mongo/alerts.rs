@@ -17,10 +17,10 @@ use netsage_api_types::{Alert, AlertQuery, Page, StateChange};
 use super::documents::{AlertDocument, state_name};
 use super::{MongoStore, is_duplicate_key};
 use crate::cursor::{Cursor, Listing, page, page_limit};
-use crate::grouping::{AlertGroup, AlertRecord, group};
-use crate::record::{HitOfFlow, hits, severity_rank, to_signed};
-use crate::text::{parse_id, to_hex};
+use crate::record::{hits, severity_rank, to_signed};
 use crate::{BoxFuture, FlowBatchRecord, StoreError};
+use netsage_alerts::text::{parse_id, to_hex};
+use netsage_alerts::{AlertGroup, AlertRecord, HitOfFlow, group};
 
 /// Alerts of a batch that are worked on at the same time.
 const CONCURRENT_ALERTS: usize = 8;
@@ -42,7 +42,7 @@ impl MongoStore {
         batches: &[Arc<FlowBatchRecord>],
     ) -> Result<Vec<Alert>, StoreError> {
         let hits = batches.iter().flat_map(|batch| hits(batch));
-        let work: Vec<BoxFuture<'_, _>> = group(hits, self.options.alert_window_ms)
+        let work: Vec<BoxFuture<'_, _>> = group(hits, self.options.alert_window)
             .map(|group| self.record_group(group).boxed())
             .collect();
         let changed: Vec<Option<Alert>> = futures_util::stream::iter(work)

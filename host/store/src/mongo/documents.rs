@@ -6,9 +6,9 @@ use netsage_api_types::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::grouping::AlertRecord;
-use crate::record::{FlowRecord, Id, ScoreMatrix, severity_rank, to_signed, to_unsigned};
-use crate::text::{community_id, parse_id, to_hex};
+use crate::record::{ScoreMatrix, severity_rank, to_signed, to_unsigned};
+use netsage_alerts::text::{community_id, parse_id, to_hex};
+use netsage_alerts::{AlertRecord, FlowRecord, Id};
 
 /// A flow. Integers are signed, as the database has no others.
 #[derive(Debug, Serialize, Deserialize)]

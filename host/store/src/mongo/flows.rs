@@ -14,8 +14,8 @@ use super::alerts::{after, within};
 use super::documents::FlowDocument;
 use crate::cursor::{Cursor, Listing, page, page_limit};
 use crate::record::to_signed;
-use crate::text::parse_id;
 use crate::{FlowBatchRecord, StoreError};
+use netsage_alerts::text::parse_id;
 
 /// What a flow takes over when it is delivered again; all else is its identity and stays.
 const MEASURED: [&str; 7] = [

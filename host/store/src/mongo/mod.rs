@@ -11,6 +11,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{ClientOptions, IndexOptions};
 use mongodb::{Client, Collection, Database, IndexModel};
+use netsage_alerts::AlertWindow;
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 
 use crate::record::{check_batch, check_change};
@@ -228,8 +229,8 @@ impl Store for MongoStore {
         })
     }
 
-    fn alert_window_ms(&self) -> i64 {
-        self.options.alert_window_ms
+    fn alert_window(&self) -> AlertWindow {
+        self.options.alert_window
     }
 
     fn record<'a>(

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use netsage_alerts::AlertWindow;
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 use rusqlite::Connection;
 
@@ -92,7 +93,7 @@ impl Shared {
         let Writer {
             connection, memory, ..
         } = &mut *writer;
-        let changed = write::record(connection, memory, batches, self.options.alert_window_ms)?;
+        let changed = write::record(connection, memory, batches, self.options.alert_window)?;
         if Instant::now() >= writer.next_purge {
             let deleted = self.purge_some(&mut writer.connection)?;
             // A full chunk means that there may be more: go on at the next batch.
@@ -142,8 +143,8 @@ impl Store for SqliteStore {
         self.blocking(|shared| read::health(&lock(&shared.reader)))
     }
 
-    fn alert_window_ms(&self) -> i64 {
-        self.shared.options.alert_window_ms
+    fn alert_window(&self) -> AlertWindow {
+        self.shared.options.alert_window
     }
 
     fn record<'a>(

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use netsage_alerts::FlowRecord;
 use netsage_api_types::{DetectorRef, FlowScore};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::Fields;
 use crate::StoreError;
-use crate::record::FlowRecord;
 
 /// Finds or makes the numbers of labels, which are protocol, application and state of a flow together. Rows of labels are
 /// never changed or deleted, so that numbers may be remembered.

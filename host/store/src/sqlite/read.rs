@@ -12,8 +12,8 @@ use super::rows::{ALERT_COLUMNS, Address, FLOW_COLUMNS, alert as read_alert, flo
 use crate::cursor::{Cursor, Listing, page, page_limit};
 use crate::overview::{Axis, OVERVIEW_GRAIN_MS, round_step, step_start};
 use crate::record::{severity_rank, to_signed, to_unsigned};
-use crate::text::parse_id;
 use crate::{StoreError, StoreOverview};
+use netsage_alerts::text::parse_id;
 
 pub(super) fn health(connection: &Connection) -> Result<(), StoreError> {
     connection

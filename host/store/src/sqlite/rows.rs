@@ -7,9 +7,9 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use rusqlite::{Row, ToSql};
 use serde::de::DeserializeOwned;
 
-use crate::grouping::AlertRecord;
-use crate::record::{Id, to_unsigned};
-use crate::text::{community_id, to_hex};
+use crate::record::to_unsigned;
+use netsage_alerts::text::{community_id, to_hex};
+use netsage_alerts::{AlertRecord, Id};
 
 /// The columns that [`alert`] reads, in its order.
 pub(super) const ALERT_COLUMNS: &str = "a.id, a.first_seen_ms, a.last_seen_ms, a.count, a.kind, a.source, \

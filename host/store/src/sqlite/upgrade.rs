@@ -7,7 +7,7 @@ use rusqlite::{Row, Transaction, params};
 
 use super::numbers::label_number;
 use super::rows::Address;
-use crate::text::parse_community_id;
+use netsage_alerts::text::parse_community_id;
 
 const BEFORE: &str = "
 -- A detector's generation is part of what a score says about its origin.

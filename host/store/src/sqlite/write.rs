@@ -11,11 +11,11 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, Tran
 
 use super::numbers::{DetectorNumbers, Labels};
 use super::rows::{ALERT_COLUMNS, Address, alert, state_code};
-use crate::grouping::{AlertGroup, AlertRecord, group};
 use crate::overview::{OVERVIEW_GRAIN_MS, step_start};
-use crate::record::{FlowRecord, HitOfFlow, hits, severity_rank, to_signed};
-use crate::text::parse_id;
+use crate::record::{hits, severity_rank, to_signed};
 use crate::{FlowBatchRecord, StoreError};
+use netsage_alerts::text::parse_id;
+use netsage_alerts::{AlertGroup, AlertRecord, AlertWindow, FlowRecord, HitOfFlow, group};
 
 const INSERT_FLOW: &str = "INSERT INTO flows (end_ms, id, start_ms, source, source_port, destination, \
      destination_port, label, packets, bytes, community_id, scores, highest_score, fused_mean, fused_max, alerted, \
@@ -57,7 +57,7 @@ pub(super) fn record(
     connection: &mut Connection,
     memory: &mut Memory,
     batches: &[Arc<FlowBatchRecord>],
-    window_ms: i64,
+    window: AlertWindow,
 ) -> Result<Vec<Alert>, StoreError> {
     let mut write = || -> rusqlite::Result<Vec<Alert>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -69,7 +69,7 @@ pub(super) fn record(
             record_flows(&transaction, batch, &mut numbers, memory, now)?;
         }
         let mut changed = Vec::new();
-        for group in group(batches.iter().flat_map(|batch| hits(batch)), window_ms) {
+        for group in group(batches.iter().flat_map(|batch| hits(batch)), window) {
             if let Some(alert) = record_group(&transaction, &group, &mut numbers, now)? {
                 changed.push(alert);
             }

@@ -1,7 +1,8 @@
 //! Flows and hits to store.
 
+use netsage_alerts::{AlertHit, FlowRecord};
 use netsage_api_types::{Contribution, DetectorRef, Flow, FlowScore, FusedScore, Severity};
-use netsage_store::{AlertHit, FlowBatchRecord, FlowRecord};
+use netsage_store::FlowBatchRecord;
 
 /// A full hour, so that windows of an hour start here.
 pub(crate) const T0: i64 = 1_700_002_800_000;

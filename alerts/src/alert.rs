@@ -1,76 +1,32 @@
-//! The rule that turns hits into alerts. Pure: both backends call it and only keep the outcome.
+//! From hits to alerts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
 
 use netsage_api_types::{Alert, AlertState};
-use sha2::{Digest, Sha256};
 
-use crate::record::{HitOfFlow, Id};
+use crate::key::kind;
 use crate::text::{community_id, to_hex};
+use crate::{AlertWindow, Best, HitOfFlow, Id, Key};
 
 /// The hits of a delivery that belong to one alert, each flow once.
 #[derive(Debug)]
-pub(crate) struct AlertGroup<'a> {
-    pub(crate) id: Id,
-    pub(crate) hits: Vec<HitOfFlow<'a>>,
-}
-
-/// What hits of one alert have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key<'a> {
-    /// The detector's name takes part and its version does not: a replaced detector goes on with the alerts of the old.
-    detector: &'a str,
-    source: IpAddr,
-    protocol: &'a str,
-    service: &'a str,
-    window: i64,
-}
-
-impl<'a> Key<'a> {
-    fn new(hit: &HitOfFlow<'a>, window_ms: i64) -> Self {
-        Self {
-            detector: &hit.detector.name,
-            source: hit.flow.source,
-            protocol: hit.flow.protocol,
-            service: hit.flow.service,
-            window: hit.flow.start.div_euclid(window_ms.max(1)),
-        }
-    }
-
-    /// The id of the alert: the same hit finds the same alert whenever it is delivered.
-    fn id(&self) -> Id {
-        let mut hasher = Sha256::new();
-        for text in [
-            self.detector,
-            &self.source.to_string(),
-            &kind(self.protocol, self.service),
-        ] {
-            // The length first, so that no two triples run into the same bytes.
-            hasher.update((text.len() as u64).to_le_bytes());
-            hasher.update(text.as_bytes());
-        }
-        hasher.update(self.window.to_le_bytes());
-        let digest = hasher.finalize();
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
-        id
-    }
-}
-
-/// What groups hits besides their source, e.g. `tcp/ssh`.
-fn kind(protocol: &str, service: &str) -> String {
-    format!("{protocol}/{service}")
+pub struct AlertGroup<'a> {
+    /// Id of the alert.
+    pub id: Id,
+    /// Its hits, at least one.
+    pub hits: Vec<HitOfFlow<'a>>,
 }
 
 /// Sorts hits by the alert they belong to. Of several hits of one flow for one alert the first counts.
-pub(crate) fn group<'a>(
+pub fn group<'a>(
     hits: impl Iterator<Item = HitOfFlow<'a>>,
-    window_ms: i64,
+    window: AlertWindow,
 ) -> impl Iterator<Item = AlertGroup<'a>> {
-    let mut by_key: HashMap<Key<'a>, (Vec<HitOfFlow<'a>>, HashSet<&'a Id>)> = HashMap::new();
+    type Found<'a> = (Vec<HitOfFlow<'a>>, HashSet<&'a Id>);
+    let mut by_key: HashMap<(&'a str, Key<'static>), Found<'a>> = HashMap::new();
     for hit in hits {
-        let (hits, seen) = by_key.entry(Key::new(&hit, window_ms)).or_default();
+        let key = (hit.detector.name.as_str(), Key::of(hit.flow, window));
+        let (hits, seen) = by_key.entry(key).or_default();
         if seen.insert(&hit.flow.id) {
             hits.push(hit);
         }
@@ -78,26 +34,30 @@ pub(crate) fn group<'a>(
     // In the order of their ids, so that two writers take them in the same order.
     let by_id: BTreeMap<Id, Vec<HitOfFlow<'a>>> = by_key
         .into_iter()
-        .map(|(key, (hits, _))| (key.id(), hits))
+        .map(|((detector, key), (hits, _))| (key.id(detector), hits))
         .collect();
     by_id.into_iter().map(|(id, hits)| AlertGroup { id, hits })
 }
 
-/// An alert, and the flow that gave it its face.
+/// An alert, and the flow whose ports, score and explanation it shows.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct AlertRecord {
-    pub(crate) alert: Alert,
-    pub(crate) best_flow: Id,
-}
-
-/// Whether the first of two flows gives the alert its face: the one with the higher score, of equal scores the one
-/// with the smaller id.
-fn is_better(score: f32, flow: &Id, than_score: f32, than_flow: &Id) -> bool {
-    score > than_score || (score == than_score && flow < than_flow)
+pub struct AlertRecord {
+    /// The alert as people see it.
+    pub alert: Alert,
+    /// The flow that it shows; see [`Best`].
+    pub best_flow: Id,
 }
 
 impl AlertRecord {
-    /// An alert that has no flow counted yet, with the face of this one.
+    /// The flow that the alert shows.
+    fn shown(&self) -> Best {
+        Best {
+            score: self.alert.score,
+            flow: self.best_flow,
+        }
+    }
+
+    /// An alert that shows this flow and has counted none yet.
     fn new(id: &Id, hit: &HitOfFlow<'_>) -> Self {
         let HitOfFlow {
             hit,
@@ -132,7 +92,7 @@ impl AlertRecord {
         }
     }
 
-    /// Gives the alert the face of this flow.
+    /// Makes the alert show this flow.
     fn show(&mut self, hit: &HitOfFlow<'_>) {
         let HitOfFlow {
             hit,
@@ -155,24 +115,20 @@ impl AlertRecord {
         self.best_flow = flow.id;
     }
 
-    /// Counts hits of flows that are not in the alert yet, making the alert when there is none; `None` when there is
-    /// neither. The state stays: what a person closed is not opened again by more of the same.
-    pub(crate) fn extend(record: Option<Self>, id: &Id, hits: &[HitOfFlow<'_>]) -> Option<Self> {
+    /// Counts hits of flows that the alert has not counted yet, and makes the alert when there is none; `None` when
+    /// there is neither. The state stays: an alert that a person closed is not opened again by more of the same.
+    pub fn extend(record: Option<Self>, id: &Id, hits: &[HitOfFlow<'_>]) -> Option<Self> {
         let best = hits.iter().reduce(|best, hit| {
-            match is_better(hit.hit.score, &hit.flow.id, best.hit.score, &best.flow.id) {
-                true => hit,
-                false => best,
+            if hit.claim().beats(&best.claim()) {
+                hit
+            } else {
+                best
             }
         });
         let Some(best) = best else { return record };
         let mut record = match record {
             Some(mut record) => {
-                if is_better(
-                    best.hit.score,
-                    &best.flow.id,
-                    record.alert.score,
-                    &record.best_flow,
-                ) {
+                if best.claim().beats(&record.shown()) {
                     record.show(best);
                 }
                 record
@@ -191,11 +147,13 @@ impl AlertRecord {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use netsage_api_types::{DetectorRef, Severity};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::{AlertHit, FlowRecord};
+    use crate::{AlertHit, FlowRecord};
 
     /// A flow, its hit and its detector, to be changed one by one.
     #[derive(Debug, Clone)]
@@ -252,7 +210,7 @@ mod tests {
     }
 
     fn alert_id(hit: &Owned) -> Id {
-        Key::new(&hit.lend(), 3_600_000).id()
+        Key::of(&hit.flow, AlertWindow::default()).id(&hit.detector.name)
     }
 
     #[test]
@@ -263,7 +221,7 @@ mod tests {
             change(&mut other);
             assert_eq!(alert_id(&base) == alert_id(&other), same, "{other:?}");
             let hits = [base.lend(), other.lend()];
-            let groups = group(hits.into_iter(), 3_600_000).count();
+            let groups = group(hits.into_iter(), AlertWindow::default()).count();
             assert_eq!(groups, if same { 1 } else { 2 }, "{other:?}");
         };
         check(&|hit| hit.flow.start += 3_599_999, true);
@@ -290,23 +248,48 @@ mod tests {
         );
     }
 
+    /// Delivers hits in batches and counts each where it belongs, as a store does.
+    fn deliver<'a>(batches: &[&[HitOfFlow<'a>]], window: AlertWindow) -> BTreeMap<Id, AlertRecord> {
+        let mut alerts: BTreeMap<Id, AlertRecord> = BTreeMap::new();
+        for batch in batches {
+            for AlertGroup { id, hits } in group(batch.iter().copied(), window) {
+                let record = AlertRecord::extend(alerts.remove(&id), &id, &hits);
+                alerts.insert(id, record.expect("a group has hits"));
+            }
+        }
+        alerts
+    }
+
     proptest! {
         #[test]
-        fn the_order_of_delivery_makes_no_difference(
-            scores in prop::collection::vec(0_u8..4, 1..20),
-            cut in any::<prop::sample::Index>(),
+        fn neither_order_nor_batches_make_a_difference(
+            flows in prop::collection::vec((0_u8..4, 0_i64..4_000, 0_u8..2, 0_usize..2), 1..40),
+            cuts in prop::array::uniform2(any::<prop::sample::Index>()),
             seed in any::<u64>(),
         ) {
-            let hits: Vec<Owned> = (0_u8..).zip(&scores).map(|(flow, &score)| hit(flow, score, i64::from(flow))).collect();
+            let window = AlertWindow::of_ms(1_000);
+            let hits: Vec<Owned> = (0_u8..)
+                .zip(&flows)
+                .map(|(number, &(score, start, source, detector))| {
+                    let mut hit = hit(number, score, start);
+                    hit.flow.source = IpAddr::from([10, 0, 0, source]);
+                    hit.detector.name = ["d", "e"][detector].to_owned();
+                    hit
+                })
+                .collect();
             let straight: Vec<HitOfFlow<'_>> = hits.iter().map(Owned::lend).collect();
             let mut turned = straight.clone();
             turned.sort_by_key(|hit| u64::from(hit.flow.source_port).wrapping_add(1).wrapping_mul(seed | 1));
-            let id = alert_id(&hits[0]);
-            let (first, second) = turned.split_at(cut.index(turned.len()));
-            let at_once = AlertRecord::extend(None, &id, &straight);
-            let in_two = AlertRecord::extend(AlertRecord::extend(None, &id, first), &id, second);
-            prop_assert_eq!(&at_once, &in_two);
-            prop_assert_eq!(at_once.map(|record| record.alert.count), Some(hits.len() as u64));
+            let mut cuts = cuts.map(|cut| cut.index(turned.len()));
+            cuts.sort_unstable();
+            let batches = [&turned[..cuts[0]], &turned[cuts[0]..cuts[1]], &turned[cuts[1]..]];
+            let at_once = deliver(&[&straight], window);
+            prop_assert_eq!(&at_once, &deliver(&batches, window));
+            let counted: u64 = at_once.values().map(|record| record.alert.count).sum();
+            prop_assert_eq!(counted, hits.len() as u64);
+            for (id, record) in &at_once {
+                prop_assert_eq!(&record.alert.id, &to_hex(id));
+            }
         }
     }
 }

@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::record::Id;
+use crate::Id;
 
 /// Reads 32 hexadecimal digits; `None` for anything else.
-pub(crate) fn parse_id(text: &str) -> Option<Id> {
+pub fn parse_id(text: &str) -> Option<Id> {
     if text.len() != 32 {
         return None;
     }
@@ -27,7 +27,7 @@ fn hex_digit(digit: u8) -> Option<u8> {
 }
 
 /// Writes bytes as lower-case hexadecimal digits.
-pub(crate) fn to_hex(bytes: &[u8]) -> String {
+pub fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
@@ -38,7 +38,7 @@ pub(crate) fn to_hex(bytes: &[u8]) -> String {
 }
 
 /// The text of a Community ID (version 1) with this hash.
-pub(crate) fn community_id(hash: &[u8; 20]) -> String {
+pub fn community_id(hash: &[u8; 20]) -> String {
     let mut text = String::with_capacity(30);
     text.push_str("1:");
     STANDARD.encode_string(hash, &mut text);
@@ -46,7 +46,7 @@ pub(crate) fn community_id(hash: &[u8; 20]) -> String {
 }
 
 /// The counterpart of [`community_id`]; `None` when it is none of version 1.
-pub(crate) fn parse_community_id(text: &str) -> Option<[u8; 20]> {
+pub fn parse_community_id(text: &str) -> Option<[u8; 20]> {
     let hash = STANDARD.decode(text.strip_prefix("1:")?).ok()?;
     hash.try_into().ok()
 }
