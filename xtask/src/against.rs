@@ -57,16 +57,16 @@ pub(crate) fn run(
     old: &Path,
     pairs: usize,
 ) -> Result<()> {
-    let old = std::path::absolute(old).context("--against names no file")?;
-    if !old.is_file() {
-        bail!(
-            "--against: there is no program {}; name a built netsage",
-            old.display()
-        );
-    }
+    let side = |program: &Path| {
+        let program = std::path::absolute(program).unwrap_or_else(|_| program.to_owned());
+        if !program.is_file() {
+            bail!("there is no program {}; name a built netsage", program.display());
+        }
+        Ok(program)
+    };
     let bench = Bench {
         folder: workspace.target.join("netsage-bench"),
-        sides: [old, new.to_owned()],
+        sides: [side(old)?, side(new)?],
         pairs,
     };
     files::make_folder(&bench.folder)?;

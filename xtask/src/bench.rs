@@ -26,6 +26,9 @@ pub(crate) struct BenchArguments {
     /// Compares with this `netsage` of another build instead, in turns: `meter`, `pipeline` or `runtime`.
     #[arg(long, value_name = "PROGRAM")]
     against: Option<PathBuf>,
+    /// Compares this program instead of the one that would be built here.
+    #[arg(long, value_name = "PROGRAM", requires = "against")]
+    program: Option<PathBuf>,
     /// How often each of the two runs.
     #[arg(long, value_name = "N", default_value_t = 15, requires = "against",
           value_parser = clap::value_parser!(u16).range(10..))]
@@ -55,9 +58,6 @@ enum Subject {
 /// Builds what the subject needs and measures it.
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let workspace = Workspace::find()?;
-    let steps = Steps::new(build::STEPS);
-    let program = build::all(&workspace, &steps, Purpose::Build, false)?;
-    steps.finish();
     if let Some(other) = &arguments.against {
         let subject = match arguments.subject {
             Subject::Meter => against::Subject::Meter,
@@ -65,8 +65,13 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
             Subject::Runtime => against::Subject::Runtime,
             _ => bail!("--against compares `meter`, `pipeline` or `runtime`; name one of them"),
         };
+        let program = match &arguments.program {
+            Some(program) => program.clone(),
+            None => built(&workspace)?,
+        };
         return against::run(&workspace, subject, &program, other, arguments.pairs.into());
     }
+    let program = built(&workspace)?;
     let detector = workspace.dist.join("packages/iforest-unsw-nb15.wasm");
     let component = workspace.dist.join("components/iforest.wasm");
     let models = workspace.root.join("models/artifacts");
@@ -101,4 +106,12 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The program of this clone.
+fn built(workspace: &Workspace) -> Result<PathBuf> {
+    let steps = Steps::new(build::STEPS);
+    let program = build::all(workspace, &steps, Purpose::Build, false)?;
+    steps.finish();
+    Ok(program)
 }
