@@ -11,8 +11,8 @@ use serde::Deserialize;
 use crate::preparation::{Common, TrainError, Trained, gather, typical};
 use crate::training::Flows;
 
-/// What every number of an encoded row is scaled by, in the order of the columns, one number for each category of a
-/// nominal one.
+/// How the numbers of an encoded row are scaled: one entry for each number, in the order of the columns; a nominal column
+/// has one number for each category.
 ///
 /// The names are those of scikit-learn's `StandardScaler` (`mean_`, `scale_`) and `MinMaxScaler` (`data_min_`,
 /// `data_max_`), with or without the underscores.
@@ -78,9 +78,9 @@ pub enum ForeignError {
     Model(#[from] netsage_onnx::ArtifactError),
 }
 
-/// The model of a network, by its output `named` or its only one. Each of `columns` is the name of a column of `schema` that the network gets as it is (the
-/// code of a nominal one), `NAME:log` for `ln(1 + x)`, or `NAME=term|term|...` for one number per term, 1 where it
-/// stands and 0 otherwise, all 0 for other terms.
+/// The model of a network: of its output `named`, or of its only output. Each of `columns` is the name of a column of
+/// `schema` that the network gets as it is (the code of a nominal one), `NAME:log` for `ln(1 + x)`, or
+/// `NAME=term|term|...` for one number per term: 1 for the term of the row, 0 for the others.
 ///
 /// # Errors
 /// [`ForeignError`].
@@ -117,11 +117,11 @@ pub fn model(
     Ok(model)
 }
 
-/// Scores ordinary flows with a model and makes a card of what they get: threshold, calibration and what drift is
-/// measured against. The typical values and ranges of explanations come from the flows as well.
+/// Scores ordinary flows with a model and makes a card from the scores: threshold, calibration and the distributions that
+/// drift is measured against. The typical values and ranges of explanations come from the flows as well.
 ///
-/// The threshold is the quantile `common.threshold_quantile` of the scores of all flows. They should be others than the
-/// network was trained on: their scores are lower than those of new flows otherwise.
+/// The threshold is the quantile `common.threshold_quantile` of the scores of all flows. Give other flows than the
+/// network was trained on: a network scores its training flows lower than new ones.
 ///
 /// # Errors
 /// [`ForeignError`].

@@ -20,7 +20,7 @@ pub struct TrainOptions {
     pub steps: f32,
     /// A node with a smaller share of the training rows is not divided further.
     pub least_share: f32,
-    /// Rows after which what was learned on the way enters the masses, at least 1.
+    /// Rows of a window, at least 1; a full window enters the masses.
     pub window: u32,
     /// Weight of a window against all before it, above 0 and at most 1.
     pub adaptation: f32,

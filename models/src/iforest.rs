@@ -25,8 +25,8 @@ pub struct TrainOptions {
     /// Greatest height of a tree, 1 to 64; five more than the binary logarithm of the rows per tree when absent, since
     /// ordinary rows crowd, and need more than that to be told apart.
     pub height_limit: Option<u32>,
-    /// A node with a smaller share of its tree's rows is not split, 0 to 1. What such a split would tell apart is
-    /// mostly chance; without it a tree can be higher where rows crowd, at the same size.
+    /// Least share of its tree's rows, 0 to 1, with which a node is split. Splits of smaller nodes tell mostly chance apart;
+    /// leaving them out lets a tree of the same size be higher where rows crowd.
     pub least_share: f64,
     /// Columns that a split weighs: 1 for plain splits, more for extended ones (Hariri, Kind and Brunner, 2019).
     pub columns_per_split: usize,

@@ -1,4 +1,4 @@
-//! What every training begins and ends with: columns, held-out rows, quantiles and the card.
+//! The beginning and the end of every training: columns, held-out rows, quantiles and the card.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub struct Common {
     pub name: Option<String>,
     /// Columns not to read, besides those that never are (initial sequence numbers).
     pub exclude: Vec<String>,
-    /// Share of the rows, drawn at random, that the model never sees; threshold and calibration come from them.
+    /// Share of the rows, drawn at random, that is held out: threshold and calibration come from these rows alone.
     pub held_out: f64,
     /// Quantile of the held-out rows' scores that becomes the threshold.
     pub threshold_quantile: f64,
@@ -124,8 +124,8 @@ pub enum TrainError {
 }
 
 impl Trained {
-    /// Adds to the card how the training rows are distributed in the columns that the model reads, and how many flows a
-    /// day their traffic has; `identities` are those of the rows, or empty.
+    /// Adds the baseline of the training rows to the card: their distribution in each column that the model reads, and the
+    /// flows a day of their traffic. `identities` are those of the rows, or empty.
     pub fn describe(&mut self, rows: &Rows, identities: &[Identity]) {
         let flows_per_day = crate::traffic::flows_per_day(identities);
         self.card.baseline = Some(netsage_calibration::drift::baseline(

@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 use crate::preparation::{Common, TrainError, Trained};
 use crate::training::Flows;
 
-/// Orders of magnitude above what ordinary flows reach that are alerted at least.
-/// About thirty times: a day has thousands of visits, and contexts that training hardly saw.
+/// Least margin of the threshold above what ordinary flows reach, in orders of magnitude: about thirty times. A day has
+/// thousands of visits, some in contexts that training hardly saw.
 const LEAST_MARGIN: f32 = 1.5;
 /// Columns that are features of the schema; the others are context.
 const FEATURES: usize = 5;
-/// Less payload than this is nothing that anybody needs to hear of, bytes.
+/// Least payload that counts as a ceiling, bytes: nobody needs to hear of less.
 const LEAST_SENT: f32 = 1_000.0;
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainOptions {
-    /// Flows that begin within so many seconds of the end of the last one of the same two hosts belong to the same
-    /// visit; above 0 and at most a day.
+    /// Longest pause within a visit, in seconds, from the end of a flow to the start of the next one between the same two
+    /// hosts; above 0 and at most a day.
     pub pause: f32,
     /// What all trainings have.
     pub common: Common,

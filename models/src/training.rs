@@ -13,8 +13,8 @@ use crate::{autoencoder, context_knn, dbscan, half_space_trees, iforest, lstm_au
 pub struct Flows<'a> {
     /// Their features.
     pub rows: &'a Rows,
-    /// Who each row is, in the same order; empty where nobody knows (UNSW-NB15's partitions). Methods that look at
-    /// the flows of one source take each row for a source of its own then.
+    /// Who talked to whom and when, row by row; empty where that is unknown, as in UNSW-NB15's partitions. Without it,
+    /// methods that look at the flows of one source treat each row as a source of its own.
     pub identities: &'a [Identity],
 }
 

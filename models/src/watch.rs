@@ -1,4 +1,4 @@
-//! How a training tells how far it is, and how it can be ended and taken up again.
+//! Progress, interruption and resumption of a training.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ pub trait Watch {
         false
     }
 
-    /// Offers the state of the training, from which [`Watch::kept`] lets it go on. `state` is only called when it is
-    /// kept; a watch may keep only some of what it is offered.
+    /// Offers a snapshot, from which an interrupted training resumes through [`Watch::kept`]. A watch may decline; only a
+    /// watch that keeps the snapshot calls `state`.
     fn keep(&mut self, state: &dyn Fn() -> Vec<u8>) {
         let _ = state;
     }

@@ -15,10 +15,10 @@ pub struct SynthConfig {
     pub attacks: bool,
     /// Share of the flows that belong to attacks, 0.01 to 0.9; has no effect without attacks.
     pub attack_share: f64,
-    /// Share of the capture's time, from its start, that no attack is in, 0 to 0.9.
+    /// Share of the capture's time, from its start, without attacks, 0 to 0.9.
     pub clean_share: f64,
-    /// Whether the office is another one after that share: other hosts, other distances, other sizes, other rates. It
-    /// shows what a detector is worth that learned from what came before.
+    /// Whether another office takes over after that share: other hosts, other distances, other sizes, other rates. A
+    /// detector trained on the clean share then has to work on traffic that it has not learned.
     pub changes: bool,
 }
 

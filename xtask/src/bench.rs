@@ -30,7 +30,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "PROGRAM", requires = "against")]
     program: Option<PathBuf>,
     /// How often each of the two runs.
-    #[arg(long, value_name = "N", default_value_t = 15, requires = "against",
+    #[arg(long, value_name = "N", default_value_t = 25, requires = "against",
           value_parser = clap::value_parser!(u16).range(10..))]
     pairs: u16,
 }

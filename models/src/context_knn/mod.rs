@@ -1,9 +1,9 @@
 //! Training nearest neighbours per group of columns: scales, reference points, mixtures, and what distances mean.
 //!
-//! What a distance means is found out as the model will be used, on rows of other hosts than it learned from: datasets
-//! lie in the order of collection, so the fitted rows are cut into stretches, and each stretch is measured
-//! against reference rows of the others. Groups whose distances differ from host to host so weigh less. The threshold
-//! and the calibration of the card come from held-out rows that are drawn at random and take no part in any of this.
+//! The distribution of distances is measured as the model will be used: on rows of other hosts than those that the model
+//! learned from. Datasets lie in the order of collection, so the fitted rows are cut into stretches, and each stretch is
+//! measured against reference rows of the others. That gives less weight to groups whose distances differ from host to
+//! host. Threshold and calibration come from held-out rows, which are drawn at random and take no part in any of this.
 
 mod groups;
 mod mixture;
@@ -43,13 +43,13 @@ pub struct TrainOptions {
     pub floor: f64,
     /// Stretches of rows that are measured against each other, 2 to 100; with 0 distances are those of the held-out rows.
     pub stretches: usize,
-    /// How the reference rows of a group are divided among the contexts, 0 to 1: with 1 by their rows, with 0 equally, and
-    /// between by that power of their rows.
+    /// Each context gets reference rows in proportion to this power of its number of rows: 1 divides by rows, 0 equally.
     pub share_exponent: f64,
-    /// Share of the ordinary rows that lie farthest and that surprise goes on from, above 0 and at most 0.5.
+    /// Share of the ordinary rows in the tail, those with the largest distances; above 0 and at most 0.5. Within the tail and
+    /// beyond, surprise is extrapolated.
     pub tail: f64,
-    /// How much surprise rises there when a distance doubles, 0 to 10. Hill's estimates of the tails would let one group
-    /// that is far out speak louder than all others together; 1 is what `-ln p` of an ordinary row is on average.
+    /// How much surprise rises in the tail when a distance doubles, 0 to 10. Hill's estimates of the tails would let one
+    /// far group outweigh all others together; 1 is the mean of `-ln p` over ordinary rows.
     pub per_doubling: f32,
     /// What all trainings have.
     pub common: Common,

@@ -1,8 +1,8 @@
 //! Training DBSCAN on ordinary flows: scales, `eps`, core points, and fewer of them.
 //!
-//! `eps` follows from the rows: of the distances of rows to their `min_samples`-th neighbour, rising, the one where the
-//! curve turns up, that is the point farthest below the straight line between its ends. Its last hundredth, which a few
-//! strange rows stretch at will, is left out.
+//! `eps` follows from the rows. The distances of rows to their `min_samples`-th neighbour, sorted, form a curve; `eps` is
+//! the distance at its knee, the point farthest below the straight line between its ends. The last hundredth of the
+//! curve is left out, since a few strange rows stretch it at will.
 
 mod cluster;
 
@@ -39,7 +39,7 @@ pub struct TrainOptions {
     pub most_correlation: f64,
     /// Rows that are clustered, at even distances; equal ones count once. Clustering takes the square of their number.
     pub rows: u32,
-    /// Core points within this part of `eps` of one that is kept are left out; 0 to 1. A score is wrong by so much at most.
+    /// Core points within this part of `eps` of a kept one are left out; 0 to 1. A score is off by this part at most.
     pub condense: f32,
     /// Grid steps to a standard deviation, 1 to 4,096. Differences below one are no differences.
     pub resolution: f32,

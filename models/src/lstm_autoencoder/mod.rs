@@ -39,8 +39,8 @@ pub struct TrainOptions {
     pub rate: f32,
     /// Whether rows that are equal in every column count once, where nobody knows their sources.
     pub remove_duplicates: bool,
-    /// Each number's squared error counts relative to what is usual for it and this, above 0: what the network knows
-    /// well may hardly differ, and what it never knew may.
+    /// Added to the usual squared error of a number, above 0; the sum divides the squared errors of that number. A small
+    /// value makes small errors count where the network is usually right.
     pub least_error: f32,
     /// Steps to a unit of a continuous column, above 0: smaller differences hardly count.
     pub steps: f32,

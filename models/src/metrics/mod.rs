@@ -236,8 +236,9 @@ pub fn auprc(scores: &[f32], attack: &[bool]) -> Result<f64, MetricsError> {
     Ok(Curve::new(scores, attack)?.auprc())
 }
 
-/// Adds the figures of an evaluation to a card. `suffix` tells the conditions apart: [`netsage_package::card::DISTINCT`], [`netsage_package::card::WITHOUT_TTL`] or
-/// both in this order; it is empty for the model itself on all rows. Figures of the same name are replaced.
+/// Adds the figures of an evaluation to a card; figures of the same name are replaced. `suffix` names the conditions:
+/// [`netsage_package::card::DISTINCT`], [`netsage_package::card::WITHOUT_TTL`] or both in this order, and nothing for the
+/// model itself on all rows.
 pub fn add_figures(card: &mut ModelCard, suffix: &str, evaluation: &Evaluation) {
     let mut add = |name: &str, value: f64| {
         card.figures.insert(format!("{name}{suffix}"), value);
