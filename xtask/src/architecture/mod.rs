@@ -1,7 +1,8 @@
 //! The architecture test: `ARCHITECTURE.md` and the other documents against the code.
 //!
 //! It fails on a dependency that the table of crates does not allow, on a name between backticks that does not exist,
-//! and on a crate that does not say what it is, what it must never do and where to start reading.
+//! on a link of any document that leads nowhere, and on a crate that does not say what it is, what it must never do and
+//! where to start reading.
 
 use std::fs;
 
@@ -21,8 +22,8 @@ use crate::workspace::Workspace;
 
 /// The document with the table of crates.
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
-/// Documents that name code and must name it rightly.
-const DOCUMENTS: [&str; 1] = [ARCHITECTURE];
+/// Documents whose names of code are looked up; of all others only links are followed.
+const DOCUMENTS: [&str; 3] = [ARCHITECTURE, "CONTRIBUTING.md", "docs/decisions.md"];
 
 /// What the opening lines of a crate must say beside what the crate is, and what they are told by.
 const OPENING: [(&str, &[&str]); 2] = [
@@ -43,6 +44,9 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let mut complaints = Table::read(&read(ARCHITECTURE)?).complaints(&graph);
     for document in DOCUMENTS {
         complaints.extend(names::complaints(document, &read(document)?, &files, &graph));
+    }
+    for document in files.documents() {
+        complaints.extend(names::broken_links(document, &read(document)?, &files));
     }
     for (name, found) in &graph.crates {
         complaints.extend(opening(name, &found.opening, &read(&found.opening)?));

@@ -62,11 +62,8 @@ impl Files {
             } else {
                 format!("{below}/{name}")
             };
-            if PASSED_OVER.contains(&name) {
-                continue;
-            }
             if path.is_dir() {
-                if shown != ITSELF {
+                if shown != ITSELF && !PASSED_OVER.contains(&name) {
                     self.read_folder(&path, &shown)?;
                 }
                 self.paths.insert(shown);
@@ -95,6 +92,12 @@ impl Files {
         self.texts.insert(path.to_owned(), text);
     }
 
+    /// The documents, below the root.
+    pub(super) fn documents(&self) -> impl Iterator<Item = &str> {
+        let paths = self.paths.iter().map(String::as_str);
+        paths.filter(|path| path.ends_with(".md"))
+    }
+
     /// The sources in which a text stands.
     pub(crate) fn with_text<'a>(&'a self, wanted: &'a str) -> impl Iterator<Item = &'a str> {
         self.texts
@@ -113,8 +116,10 @@ impl Files {
         }
         if let Some(arguments) = name.strip_prefix("cargo xtask ") {
             let words = ["cargo xtask"].into_iter().chain(arguments.split(' '));
-            let refused = crate::Arguments::try_parse_from(words).err();
-            let wrong = refused.is_some_and(|error| error.use_stderr());
+            // Arguments may be left out, and so may those that a command needs.
+            let wrong = crate::Arguments::try_parse_from(words).is_err_and(|error| {
+                error.use_stderr() && error.kind() != clap::error::ErrorKind::MissingRequiredArgument
+            });
             return fails(!wrong, "is no command of xtask");
         }
         if name.contains(' ') {
@@ -178,7 +183,7 @@ impl Files {
     }
 }
 
-/// Names and links of a document that lead nowhere. `document` is its path below the root.
+/// Names in a document that do not exist. `document` is its path below the root.
 pub(super) fn complaints(document: &str, text: &str, files: &Files, graph: &Graph) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut fenced = false;
@@ -208,8 +213,7 @@ pub(super) fn complaints(document: &str, text: &str, files: &Files, graph: &Grap
             .split('`')
             .skip(1)
             .step_by(2)
-            .filter_map(|name| files.complaint(name, graph, &mut near))
-            .chain(links(line).filter_map(|link| broken(document, link, files)));
+            .filter_map(|name| files.complaint(name, graph, &mut near));
         complaints.extend(wrong.map(|wrong| format!("{document}:{}: {wrong}", number + 1)));
     }
     complaints
@@ -225,6 +229,18 @@ fn paths(line: &str) -> impl Iterator<Item = &str> {
                 .split('/')
                 .all(|part| part.starts_with(|first: char| first.is_ascii_lowercase()))
     })
+}
+
+/// Links of a document that lead nowhere.
+pub(super) fn broken_links(document: &str, text: &str, files: &Files) -> Vec<String> {
+    let lines = text.lines().zip(1..);
+    lines
+        .flat_map(|(line, number)| links(line).map(move |link| (link, number)))
+        .filter_map(|(link, number)| {
+            let wrong = broken(document, link, files)?;
+            Some(format!("{document}:{number}: {wrong}"))
+        })
+        .collect()
 }
 
 /// Where the links of a line lead.
@@ -316,7 +332,10 @@ mod tests {
                 "docs/it.md:4: `host/pipeline` is no path of the project",
             ],
         );
-        check("`cargo xtask test --no-browser`, `cargo xtask test --help`", &[]);
+        check(
+            "`cargo xtask test --no-browser`, `cargo xtask test --help`, `cargo xtask bench`",
+            &[],
+        );
         check(
             "`cargo xtask polish`",
             &["docs/it.md:1: `cargo xtask polish` is no command of xtask"],
@@ -329,18 +348,25 @@ mod tests {
                 "docs/it.md:1: `/metric2` stands in no source",
             ],
         );
-        check(
-            "[a](meter.md#rows) [b](../meter/src/lib.rs) [c](https://example.org/)",
-            &[],
-        );
-        check(
-            "[a](gauge.md)",
-            &["docs/it.md:1: the link to gauge.md leads nowhere"],
-        );
         // Of a drawing the paths; commands and patterns are not names.
         check(
             "```\nGauge -->|in/out of| meter/src\n```\n    `Gauge`\n`<data>/x/y` `netsage gauge`",
             &["docs/it.md:2: in/out in the drawing is no path of the project"],
+        );
+    }
+
+    #[test]
+    fn a_link_must_lead_somewhere() {
+        let check = |text: &str, expected: &[&str]| {
+            assert_eq!(broken_links("docs/it.md", text, &files()), expected, "{text}");
+        };
+        check(
+            "[a](meter.md#rows) [b](../meter/src/lib.rs) [c](https://example.org/) [d](#here)",
+            &[],
+        );
+        check(
+            "line\n[a](gauge.md)",
+            &["docs/it.md:2: the link to gauge.md leads nowhere"],
         );
     }
 }
