@@ -50,4 +50,7 @@ pub struct Problem {
     pub status: u16,
     /// What happened here and what to do about it.
     pub detail: String,
+    /// The id of the request, as in the header `x-request-id` and in the log of the server.
+    #[serde(default)]
+    pub request_id: String,
 }

@@ -26,6 +26,9 @@ pub enum LifecycleError {
         /// Digests, each with its stage.
         candidates: Vec<String>,
     },
+    /// A cursor that no page of the history gave out.
+    #[error("the cursor is not one of the history; take `next` of a page as it is")]
+    BadCursor,
     /// What was asked for has no meaning.
     #[error("{what}: {reason}")]
     Request {

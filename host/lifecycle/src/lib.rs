@@ -36,7 +36,7 @@ mod trust;
 
 pub use checks::CheckFailure;
 pub use config::{GuardLimits, LifecycleConfig, Rollout, TrustPolicy};
-pub use control::{HistoryQuery, Lifecycle, NewPackage, Origin, Start, ThresholdQuestion};
+pub use control::{Lifecycle, NewPackage, Origin, Start, ThresholdQuestion};
 pub use directory::DirectoryError;
 pub use error::LifecycleError;
 pub use generation::{Generation, Loaded};

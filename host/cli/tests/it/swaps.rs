@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use netsage_api_types::{FailurePolicy, Stage, Step, StepRequest};
+use netsage_api_types::{FailurePolicy, HistoryQuery, Stage, Step, StepRequest};
 use netsage_calibration::Rule;
 use netsage_capture::MeterConfig;
 use netsage_gateway::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineError};
-use netsage_lifecycle::{GuardLimits, HistoryQuery, Lifecycle, LifecycleConfig, NewPackage};
+use netsage_lifecycle::{GuardLimits, Lifecycle, LifecycleConfig, NewPackage};
 use netsage_runtime::{Runtime, RuntimeConfig};
 use netsage_schema::UNSW_NB15;
 use netsage_sources::open_capture;
@@ -175,10 +175,13 @@ fn two_hundred_swaps_lose_no_flow_and_double_none() {
     };
     assert_eq!(NAMES.map(by_name), [FLOWS; 4]);
     // Every generation that scored is one package, and the history has its beginning.
-    let history = lifecycle.history(&HistoryQuery {
-        limit: 4096,
-        ..HistoryQuery::default()
-    });
+    let history = lifecycle
+        .history(&HistoryQuery {
+            limit: Some(4096),
+            ..HistoryQuery::default()
+        })
+        .unwrap()
+        .items;
     let begun: BTreeMap<u64, &str> = history
         .iter()
         .filter_map(|entry| Some((entry.generation?, entry.digest.as_str())))

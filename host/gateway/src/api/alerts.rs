@@ -51,7 +51,6 @@ pub(crate) async fn get_alert(
     request_body = StateChange,
     responses(
         (status = 200, body = Alert),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 422, body = Problem, content_type = "application/problem+json")
     )

@@ -71,7 +71,6 @@ pub(crate) struct StageQuery {
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses(
         (status = 201, body = DetectorInfo),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "This program holds as many packages as it can", body = Problem, content_type = "application/problem+json"),
         (status = 413, body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Not a package, or one that this host does not take; `detail` says why", body = Problem, content_type = "application/problem+json")

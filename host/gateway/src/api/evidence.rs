@@ -24,7 +24,6 @@ use crate::evidence::{Search, WantedFlow};
     params(("id" = String, Path, description = "32 hexadecimal digits")),
     responses(
         (status = 200, description = "A pcapng file", content_type = "application/x-pcapng", body = [u8]),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json")
     )
 )]

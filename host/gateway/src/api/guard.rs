@@ -1,18 +1,17 @@
-//! Who may call what.
+//! Holds every call to the rules of access, before any route sees the call.
 //!
-//! Four rules, in this order:
+//! Three rules, in this order:
 //!
 //! 1. Bound to loopback and without a token, the `Host` header must name this machine. Otherwise a web page
 //!    could reach the API through a name of its own that resolves to 127.0.0.1 (DNS rebinding).
-//! 2. A state-changing call that a browser sends must come from the dashboard itself: its `Origin` has the
-//!    same host and port as the request. Programs send no `Origin`.
-//! 3. Once a token is set, a state-changing call must bear it.
-//! 4. So must a call for packets, which hold what people sent.
+//! 2. A call other than GET, HEAD and OPTIONS that a browser sends must come from the dashboard itself: its `Origin`
+//!    has the same host and port as the request. Programs send no `Origin`.
+//! 3. Once a token is set, the call must bear it if the [`Permission`] of its route asks for it.
 
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -21,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::problem::ApiError;
+use super::routes::{Permission, Permissions};
 use super::state::AppState;
 
 /// Most that is read of a refused body: more than a package may have.
@@ -35,13 +35,15 @@ pub(crate) struct Guard {
     /// Digest of the token: digests have one length, so that comparing them tells nothing about the token's.
     token: Option<[u8; 32]>,
     loopback: bool,
+    permissions: Permissions,
 }
 
 impl Guard {
-    pub(crate) fn new(token: Option<&str>, loopback: bool) -> Self {
+    pub(crate) fn new(token: Option<&str>, loopback: bool, permissions: Permissions) -> Self {
         Self {
             token: token.map(|token| Sha256::digest(token.as_bytes()).into()),
             loopback,
+            permissions,
         }
     }
 
@@ -49,7 +51,8 @@ impl Guard {
         self.token.is_some()
     }
 
-    fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), ApiError> {
+    /// `route` is the path of the route that the call came to, if it came to one.
+    fn admit(&self, method: &Method, route: Option<&str>, headers: &HeaderMap) -> Result<(), ApiError> {
         let host = headers
             .get(header::HOST)
             .and_then(|host| host.to_str().ok())
@@ -62,14 +65,8 @@ impl Guard {
                 "the Host header does not name this machine; call 127.0.0.1 or localhost, or set a token to use another name",
             ));
         }
-        if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
-            return if path.starts_with("/api/v1/alerts/") && path.ends_with("/pcap") {
-                self.check_token(headers, "this call reads what people sent")
-            } else {
-                Ok(())
-            };
-        }
-        if let Some(origin) = headers.get(header::ORIGIN) {
+        let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        if let Some(origin) = headers.get(header::ORIGIN).filter(|_| !reads) {
             let origin = origin.to_str().unwrap_or_default();
             let authority = origin.split_once("://").map(|(_, authority)| authority);
             if authority.is_none_or(|authority| !authority.eq_ignore_ascii_case(host)) {
@@ -81,15 +78,11 @@ impl Guard {
                 ));
             }
         }
-        // Scoring rows changes nothing.
-        if path == "/api/v1/score" {
-            return Ok(());
-        }
-        self.check_token(headers, "this call changes something")
+        self.check_token(headers, self.permissions.of(method, route))
     }
 
-    fn check_token(&self, headers: &HeaderMap, why: &str) -> Result<(), ApiError> {
-        let Some(expected) = &self.token else {
+    fn check_token(&self, headers: &HeaderMap, permission: Permission) -> Result<(), ApiError> {
+        let (Some(expected), Some(reason)) = (&self.token, permission.reason()) else {
             return Ok(());
         };
         let given = headers
@@ -111,7 +104,7 @@ impl Guard {
             "Token needed",
             match given {
                 Some(_) => "the token is not the one that this server was started with".to_owned(),
-                None => format!("{why}; send the server's token as `Authorization: Bearer TOKEN`"),
+                None => format!("{reason}; send the server's token as `Authorization: Bearer TOKEN`"),
             },
         ))
     }
@@ -135,17 +128,18 @@ pub(crate) async fn admit(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    match state
-        .guard
-        .admit(request.method(), request.uri().path(), request.headers())
-    {
-        Ok(()) => Ok(next.run(request).await),
-        Err(error) => {
-            tracing::warn!(method = %request.method(), path = request.uri().path(), "request refused");
-            swallow(request.into_body()).await;
-            Err(error)
-        }
+    let route = request.extensions().get::<MatchedPath>();
+    let admitted = state.guard.admit(
+        request.method(),
+        route.map(MatchedPath::as_str),
+        request.headers(),
+    );
+    if let Err(error) = admitted {
+        tracing::warn!("request refused");
+        swallow(request.into_body()).await;
+        return Err(error);
     }
+    Ok(next.run(request).await)
 }
 
 /// Reads what a refused caller still sends, and keeps nothing of it: a connection that closes while its caller
@@ -171,7 +165,7 @@ async fn swallow(body: Body) {
 mod tests {
     use super::*;
 
-    fn admits(guard: &Guard, method: &Method, path: &str, headers: &[(&str, &str)]) -> bool {
+    fn admits(guard: &Guard, method: &Method, route: &str, headers: &[(&str, &str)]) -> bool {
         let headers = headers
             .iter()
             .map(|(name, value)| {
@@ -181,12 +175,12 @@ mod tests {
                 )
             })
             .collect();
-        guard.admit(method, path, &headers).is_ok()
+        guard.admit(method, Some(route), &headers).is_ok()
     }
 
     #[test]
     fn only_this_machine_is_a_host_without_a_token() {
-        let guard = Guard::new(None, true);
+        let guard = Guard::new(None, true, Permissions::default());
         for (host, expected) in [
             ("127.0.0.1:8080", true),
             ("localhost:8080", true),
@@ -208,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_page_of_another_origin_changes_nothing() {
-        let guard = Guard::new(None, true);
+        let guard = Guard::new(None, true, Permissions::default());
         for (origin, expected) in [
             ("http://127.0.0.1:8080", true),
             ("http://127.0.0.1:9090", false),
@@ -226,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_token_once_set_is_needed_to_change_something_and_for_packets() {
-        let guard = Guard::new(Some("correct-horse"), false);
+        let (_, _, permissions) = super::super::described(0);
+        let guard = Guard::new(Some("correct-horse"), false, permissions);
         let host = ("host", "netsage.example");
         let post = |headers: &[_]| admits(&guard, &Method::POST, "/api/v1/detectors", headers);
         assert!(!post(&[host]));
@@ -236,7 +231,7 @@ mod tests {
         assert!(post(&[host, ("authorization", "bearer correct-horse")]));
         assert!(admits(&guard, &Method::GET, "/api/v1/alerts", &[host]));
         assert!(admits(&guard, &Method::POST, "/api/v1/score", &[host]));
-        let packets = |headers: &[_]| admits(&guard, &Method::GET, "/api/v1/alerts/00/pcap", headers);
+        let packets = |headers: &[_]| admits(&guard, &Method::GET, "/api/v1/alerts/{id}/pcap", headers);
         assert!(!packets(&[host]));
         assert!(packets(&[host, ("authorization", "Bearer correct-horse")]));
     }

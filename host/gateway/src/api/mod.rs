@@ -4,7 +4,9 @@
 //! problem document that says what to do; a client never reads what belongs in the log; nothing here blocks
 //! a thread of the server (scoring and compiling go to threads of their own).
 //!
-//! One file per resource. [`guard`] says who may call what.
+//! One file per resource. [`routes`](mod@routes) puts the routes together, each with the permission that it needs, and [`guard`]
+//! holds calls to it. Every answer has the id of its request in the header `x-request-id`; [`problem`] writes it beside
+//! the cause of an error into the log.
 
 mod alerts;
 mod browser;
@@ -19,6 +21,8 @@ mod health;
 mod metrics;
 mod overview;
 mod problem;
+mod request_id;
+mod routes;
 mod score;
 mod state;
 mod steps;
@@ -39,12 +43,13 @@ use tokio::sync::broadcast;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::UtoipaMethodRouterExt as _;
 use utoipa_axum::routes;
 
 use crate::evidence::Evidence;
 use crate::pipeline::Counters;
 use guard::Guard;
+use routes::{Permission, Permissions, Routes};
 use state::{AppState, Shared};
 
 /// Largest body of a call other than an upload, bytes: 10,000 rows of 42 values fit.
@@ -59,7 +64,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'wa
 #[openapi(
     info(
         title = "NetSage",
-        description = "Flows, alerts and detectors. Errors are `application/problem+json`. Once the server has a token, calls that change something, and the packets of alerts, must bear it: `Authorization: Bearer TOKEN`.",
+        description = "Flows, alerts and detectors. Errors are `application/problem+json`. Every answer has the id of its request in the header `x-request-id`. Once the server has a token, calls that change something, and the packets of alerts, must bear it: `Authorization: Bearer TOKEN`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     components(schemas(netsage_api_types::Problem))
@@ -92,9 +97,10 @@ pub struct Service {
 
 /// The API and the dashboard.
 pub fn router(service: Service) -> Router {
-    let (api, openapi) = documented(service.upload_limit);
+    let (router, openapi, permissions) = described(service.upload_limit);
+    let is_loopback = service.listen.ip().is_loopback();
     let state = AppState::new(Shared {
-        guard: Guard::new(service.token.as_deref(), service.listen.ip().is_loopback()),
+        guard: Guard::new(service.token.as_deref(), is_loopback, permissions),
         lifecycle: service.lifecycle,
         rollout: service.rollout,
         browser: browser::BrowserModules::default(),
@@ -107,11 +113,11 @@ pub fn router(service: Service) -> Router {
         upload_limit: service.upload_limit,
         openapi,
     });
-    api.route("/api/v1/openapi.json", routing::get(get_openapi))
-        .route("/metrics", routing::get(metrics::get_metrics))
+    let router = router
         .fallback(dashboard::serve)
         .method_not_allowed_fallback(dashboard::method_not_allowed)
         .layer(middleware::from_fn_with_state(state.clone(), guard::admit))
+        .layer(middleware::from_fn(problem::write))
         .layer(CompressionLayer::new().gzip(true))
         .layer(fixed(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
@@ -123,8 +129,8 @@ pub fn router(service: Service) -> Router {
         .layer(fixed(
             HeaderName::from_static("cross-origin-resource-policy"),
             "same-origin",
-        ))
-        .with_state(state)
+        ));
+    request_id::on(router).with_state(state)
 }
 
 /// The OpenAPI document as JSON, as `docs/openapi.json` holds it.
@@ -132,38 +138,45 @@ pub fn router(service: Service) -> Router {
 /// # Errors
 /// When it cannot be written as JSON.
 pub fn openapi_json() -> Result<String, serde_json::Error> {
-    let (_, openapi) = documented(0);
+    let (_, openapi, _) = described(0);
     openapi.to_pretty_json().map(|json| json + "\n")
 }
 
-fn documented(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenApi) {
-    let uploads = OpenApiRouter::new()
-        .routes(routes!(detectors::post_detector))
-        .layer(DefaultBodyLimit::max(upload_limit));
-    let rest = OpenApiRouter::new()
-        .routes(routes!(health::get_health))
-        .routes(routes!(overview::get_overview))
-        .routes(routes!(alerts::list_alerts))
-        .routes(routes!(alerts::get_alert))
-        .routes(routes!(alerts::post_alert_state))
-        .routes(routes!(evidence::get_alert_packets))
-        .routes(routes!(flows::list_flows))
-        .routes(routes!(detectors::list_detectors))
-        .routes(routes!(detectors::get_detector))
-        .routes(routes!(steps::post_step))
-        .routes(routes!(steps::get_history))
-        .routes(routes!(steps::get_comparison))
-        .routes(routes!(thresholds::get_drift))
-        .routes(routes!(thresholds::list_thresholds))
-        .routes(routes!(thresholds::get_threshold, thresholds::post_threshold))
-        .routes(routes!(detectors::get_package))
-        .routes(routes!(detectors::get_browser_file))
-        .routes(routes!(score::post_score))
-        .routes(routes!(events::get_events))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT));
-    OpenApiRouter::with_openapi(Description::openapi())
-        .nest("/api/v1", uploads.merge(rest))
-        .split_for_parts()
+/// Every route with its permission.
+fn described(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenApi, Permissions) {
+    use Permission::{Change, Open, Packets};
+    let upload = routes!(detectors::post_detector).layer(DefaultBodyLimit::max(upload_limit));
+    let (router, openapi, permissions) = Routes::default()
+        .with(Open, routes!(health::get_health))
+        .with(Open, routes!(overview::get_overview))
+        .with(Open, routes!(alerts::list_alerts))
+        .with(Open, routes!(alerts::get_alert))
+        .with(Change, routes!(alerts::post_alert_state))
+        .with(Packets, routes!(evidence::get_alert_packets))
+        .with(Open, routes!(flows::list_flows))
+        .with(Open, routes!(detectors::list_detectors))
+        .with(Change, upload)
+        .with(Open, routes!(detectors::get_detector))
+        .with(Change, routes!(steps::post_step))
+        .with(Open, routes!(steps::get_history))
+        .with(Open, routes!(steps::get_comparison))
+        .with(Open, routes!(thresholds::get_drift))
+        .with(Open, routes!(thresholds::list_thresholds))
+        .with(Open, routes!(thresholds::get_threshold))
+        .with(Change, routes!(thresholds::post_threshold))
+        .with(Open, routes!(detectors::get_package))
+        .with(Open, routes!(detectors::get_browser_file))
+        // Scoring rows changes nothing.
+        .with(Open, routes!(score::post_score))
+        .with(Open, routes!(events::get_events))
+        .with_plain(Open, "/api/v1/openapi.json", routing::get(get_openapi))
+        .with_plain(Open, "/metrics", routing::get(metrics::get_metrics))
+        .finish(Description::openapi());
+    (
+        router.layer(DefaultBodyLimit::max(BODY_LIMIT)),
+        openapi,
+        permissions,
+    )
 }
 
 async fn get_openapi(State(state): State<AppState>) -> axum::Json<utoipa::openapi::OpenApi> {

@@ -1,14 +1,22 @@
 //! Errors as `application/problem+json` (RFC 9457): a message for the client, and apart from it one for the log.
+//!
+//! An [`ApiError`] does not know the request that it answers. It travels in the extensions of its response to
+//! [`write`], which knows the request: there the document is written with the request's id, and the cause is logged
+//! beside the same id.
 
+use axum::extract::Request;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use netsage_api_types::Problem;
 use netsage_lifecycle::LifecycleError;
 use netsage_store::StoreError;
 
+use super::request_id;
+
 /// An error of a handler.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     status: StatusCode,
     kind: &'static str,
@@ -71,26 +79,59 @@ impl ApiError {
             internal: Some(internal.to_string()),
         }
     }
+
+    /// The same, with a cause for the log.
+    pub(crate) fn because(self, internal: impl ToString) -> Self {
+        Self {
+            internal: Some(internal.to_string()),
+            ..self
+        }
+    }
+
+    /// What the client reads.
+    fn document(self, request_id: &str) -> Problem {
+        let detail = if self.internal.is_some() {
+            // People see this sentence, in the dashboard and on the command line, and no headers.
+            format!("{} (request {request_id})", self.detail)
+        } else {
+            self.detail
+        };
+        Problem {
+            kind: format!("urn:netsage:problem:{}", self.kind),
+            title: self.title.to_owned(),
+            status: self.status.as_u16(),
+            detail,
+            request_id: request_id.to_owned(),
+        }
+    }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        if let Some(internal) = &self.internal {
-            tracing::error!(error = %internal, "request failed");
-        }
-        let problem = Problem {
-            kind: format!("urn:netsage:problem:{}", self.kind),
-            title: self.title.to_owned(),
-            status: self.status.as_u16(),
-            detail: self.detail,
-        };
-        let mut response = (self.status, axum::Json(problem)).into_response();
-        response.headers_mut().insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
         response
     }
+}
+
+/// The middleware that writes the document of an error, and logs its cause within the span of the request.
+pub(crate) async fn write(request: Request, next: Next) -> Response {
+    let request_id = request_id::of(&request);
+    let mut response = next.run(request).await;
+    let Some(error) = response.extensions_mut().remove::<ApiError>() else {
+        return response;
+    };
+    if let Some(cause) = &error.internal {
+        tracing::error!(%cause, "request failed");
+    }
+    *response.body_mut() = axum::Json(error.document(&request_id))
+        .into_response()
+        .into_body();
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    response
 }
 
 fn of_rejection(status: StatusCode, text: String) -> ApiError {
@@ -145,13 +186,13 @@ impl From<StoreError> for ApiError {
             StoreError::Busy
             | StoreError::Contended { .. }
             | StoreError::Unreachable { .. }
-            | StoreError::ShutDown => Self {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                kind: "store-busy",
-                title: "Store not available",
-                detail: "the store does not answer now; try again".to_owned(),
-                internal: Some(error.to_string()),
-            },
+            | StoreError::ShutDown => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "store-busy",
+                "Store not available",
+                "the store does not answer now; try again",
+            )
+            .because(error),
             other => Self::internal(other),
         }
     }
@@ -162,6 +203,7 @@ impl From<LifecycleError> for ApiError {
         let conflict = |kind, title| Self::new(StatusCode::CONFLICT, kind, title, error.to_string());
         match &error {
             LifecycleError::NotFound { .. } => Self::not_found(error.to_string()),
+            LifecycleError::BadCursor => Self::bad_request("bad-cursor", error.to_string()),
             LifecycleError::Ambiguous { .. } => conflict("ambiguous", "More than one package may be meant"),
             LifecycleError::Impossible { .. } => conflict("step-not-possible", "The step cannot be done now"),
             LifecycleError::Busy { .. } | LifecycleError::NotYet { .. } => {

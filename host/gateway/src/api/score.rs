@@ -69,15 +69,13 @@ fn failed(error: ScoreError) -> ApiError {
     match error {
         ScoreError::OtherSchema { .. } => ApiError::unprocessable("other-schema", error.to_string()),
         ScoreError::NoContext { .. } => ApiError::unprocessable("needs-flows", error.to_string()),
-        ScoreError::Guest { .. } => {
-            tracing::error!(%error, "detector failed on rows of a request");
-            ApiError::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "detector-failed",
-                "A detector failed",
-                error.to_string(),
-            )
-        }
+        ScoreError::Guest { .. } => ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "detector-failed",
+            "A detector failed",
+            error.to_string(),
+        )
+        .because(error),
         other => ApiError::internal(other),
     }
 }

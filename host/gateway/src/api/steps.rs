@@ -12,9 +12,7 @@ use super::extract::{Bytes, Json, Path, Query};
 use super::problem::ApiError;
 use super::state::AppState;
 
-/// Entries of a page of the history.
-const PAGE: u32 = 50;
-/// Most of them.
+/// Most entries of a page of the history.
 const LARGEST_PAGE: u32 = 500;
 
 /// Does a step with a package and answers when it is done. A step that is not possible from the stage of the package is
@@ -30,7 +28,6 @@ const LARGEST_PAGE: u32 = 500;
     request_body(content = Option<StepRequest>, description = "May be empty"),
     responses(
         (status = 200, body = DetectorInfo),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The stage of the package does not allow the step; `detail` names those it allows", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The package was found bad and is quarantined, or the body cannot be used", body = Problem, content_type = "application/problem+json")
@@ -90,38 +87,16 @@ pub(crate) async fn get_history(
     State(state): State<AppState>,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Json<Page<HistoryEntry>>, ApiError> {
-    let limit = query.limit.unwrap_or(PAGE);
-    if !(1..=LARGEST_PAGE).contains(&limit) {
+    if query
+        .limit
+        .is_some_and(|limit| !(1..=LARGEST_PAGE).contains(&limit))
+    {
         return Err(ApiError::bad_request(
             "bad-request",
             format!("`limit` is 1 to {LARGEST_PAGE}"),
         ));
     }
-    let before = query
-        .cursor
-        .map(|cursor| cursor.parse::<u64>())
-        .transpose()
-        .map_err(|_| {
-            ApiError::bad_request(
-                "bad-cursor",
-                "the cursor is not one of the history; take `next` of a page as it is",
-            )
-        })?;
-    let limit = limit as usize;
-    let mut items = state.lifecycle.history(&netsage_lifecycle::HistoryQuery {
-        digest: query.digest,
-        name: query.name,
-        // One more than wanted tells whether there is another page.
-        limit: limit + 1,
-        before,
-    });
-    let is_more = items.len() > limit;
-    items.truncate(limit);
-    let next = items
-        .last()
-        .filter(|_| is_more)
-        .map(|entry| entry.number.to_string());
-    Ok(Json(Page { items, next }))
+    Ok(Json(state.lifecycle.history(&query)?))
 }
 
 /// How a shadow, a canary, or a package that was promoted a short while ago compares with the active one, or with the

@@ -60,7 +60,6 @@ pub(crate) async fn get_threshold(
     request_body = ThresholdRequest,
     responses(
         (status = 200, body = ThresholdInfo),
-        (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The rule is none, or gives no score here; `detail` says why", body = Problem, content_type = "application/problem+json")
     )

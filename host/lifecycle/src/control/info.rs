@@ -1,6 +1,8 @@
 //! What is known about packages, for those who ask.
 
-use netsage_api_types::{Comparison, DetectorInfo, DetectorRef, Drift, HistoryEntry, Stage, Step};
+use netsage_api_types::{
+    Comparison, DetectorInfo, DetectorRef, Drift, HistoryEntry, HistoryQuery, Page, Stage, Step,
+};
 
 use super::{Desk, Lifecycle, Live};
 use crate::config::LifecycleConfig;
@@ -14,18 +16,8 @@ use crate::transition::after;
 /// Fewest digits of a digest that stand for it.
 const FEWEST_DIGITS: usize = 8;
 
-/// Which part of the history is wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HistoryQuery {
-    /// Of this package only: a digest or 8 or more of its first digits.
-    pub digest: Option<String>,
-    /// Of packages of this name only.
-    pub name: Option<String>,
-    /// Entries at most; 0 stands for 100.
-    pub limit: usize,
-    /// Entries before this number only.
-    pub before: Option<u64>,
-}
+/// Entries of a page of the history, unless the question says otherwise.
+const PAGE: u32 = 50;
 
 impl Lifecycle {
     /// Every package: those that score first, then by name and digest.
@@ -66,8 +58,13 @@ impl Lifecycle {
         Ok(desk.info(&self.config, &digest, known))
     }
 
-    /// The history, the latest entry first.
-    pub fn history(&self, query: &HistoryQuery) -> Vec<HistoryEntry> {
+    /// A page of the history, the latest entry first. There is no largest page here.
+    ///
+    /// # Errors
+    /// When the cursor is not one that a page of the history gave out.
+    pub fn history(&self, query: &HistoryQuery) -> Result<Page<HistoryEntry>, LifecycleError> {
+        let before = query.cursor.as_ref().map(|cursor| cursor.parse::<u64>());
+        let before = before.transpose().map_err(|_| LifecycleError::BadCursor)?;
         let wanted = |entry: &&HistoryEntry| {
             let of_digest = |digest: &String| {
                 digest.len() >= FEWEST_DIGITS && entry.digest.starts_with(&digest.to_ascii_lowercase())
@@ -77,18 +74,15 @@ impl Lifecycle {
                     .name
                     .as_ref()
                     .is_none_or(|name| entry.name.as_ref() == Some(name))
-                && query.before.is_none_or(|before| entry.number < before)
+                && before.is_none_or(|before| entry.number < before)
         };
-        let limit = if query.limit == 0 { 100 } else { query.limit };
+        let limit = query.limit.unwrap_or(PAGE) as usize;
         let desk = self.desk();
-        desk.book
-            .history
-            .iter()
-            .rev()
-            .filter(wanted)
-            .take(limit)
-            .cloned()
-            .collect()
+        let mut entries = desk.book.history.iter().rev().filter(wanted);
+        let items: Vec<HistoryEntry> = entries.by_ref().take(limit).cloned().collect();
+        let last = items.last().filter(|_| entries.next().is_some());
+        let next = last.map(|entry| entry.number.to_string());
+        Ok(Page { items, next })
     }
 
     /// How a shadow, a canary, or an active package on probation compares with the other one.

@@ -40,7 +40,6 @@ use crate::journal::Journal;
 use crate::lineup::{Roster, ScoringLimits};
 use crate::state::{Book, Record};
 use background::Job;
-pub use info::HistoryQuery;
 pub use requests::{NewPackage, Origin};
 pub use start::Start;
 pub use thresholds::ThresholdQuestion;

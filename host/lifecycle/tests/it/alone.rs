@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use netsage_api_types::{FailurePolicy, HistoryEntry, Stage, Step, StepRequest};
-use netsage_lifecycle::{
-    HistoryQuery, Lifecycle, LifecycleConfig, NewPackage, Rollout, Scorer, Start, Verdicts,
-};
+use netsage_api_types::{FailurePolicy, HistoryEntry, HistoryQuery, Stage, Step, StepRequest};
+use netsage_lifecycle::{Lifecycle, LifecycleConfig, NewPackage, Rollout, Scorer, Start, Verdicts};
 use netsage_schema::UNSW_NB15;
 
 use crate::guests::{Flows, TRAPS, runtime};
@@ -38,7 +36,7 @@ fn last(life: &Lifecycle, digest: &str) -> HistoryEntry {
         digest: Some(digest.to_owned()),
         ..HistoryQuery::default()
     };
-    life.history(&query).remove(0)
+    life.history(&query).unwrap().items.remove(0)
 }
 
 /// Scores flows until the package stands there.
@@ -128,7 +126,14 @@ fn a_good_version_goes_all_the_way_by_itself() {
         digest: Some(second),
         ..HistoryQuery::default()
     };
-    let stages: Vec<Stage> = life.history(&query).iter().rev().map(|entry| entry.to).collect();
+    let stages: Vec<Stage> = life
+        .history(&query)
+        .unwrap()
+        .items
+        .iter()
+        .rev()
+        .map(|entry| entry.to)
+        .collect();
     let way = [
         Stage::Staged,
         Stage::Checked,

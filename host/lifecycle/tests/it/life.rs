@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use netsage_api_types::{FailurePolicy, HistoryEntry, Stage, Step, StepRequest};
-use netsage_lifecycle::{
-    HistoryQuery, Lifecycle, LifecycleConfig, LifecycleError, NewPackage, Origin, Start, TrustPolicy,
-};
+use netsage_api_types::{FailurePolicy, HistoryEntry, HistoryQuery, Stage, Step, StepRequest};
+use netsage_lifecycle::{Lifecycle, LifecycleConfig, LifecycleError, NewPackage, Origin, Start, TrustPolicy};
 use netsage_schema::UNSW_NB15;
 
 use crate::guests::runtime;
@@ -72,7 +70,7 @@ fn history(life: &Lifecycle, digest: &str) -> Vec<HistoryEntry> {
         digest: Some(digest.to_owned()),
         ..HistoryQuery::default()
     };
-    let mut entries = life.history(&query);
+    let mut entries = life.history(&query).unwrap().items;
     entries.reverse();
     entries
 }
@@ -385,7 +383,7 @@ fn a_file_in_the_watched_folder_becomes_active_when_it_is_the_first_of_its_name(
     let is_warm = || life.list().iter().any(|info| info.stage == Stage::Warm);
     wait_for("the second one, which waits for a step", is_warm);
     assert_eq!(life.list().len(), 2);
-    let staged = life.history(&HistoryQuery::default());
+    let staged = life.history(&HistoryQuery::default()).unwrap().items;
     let first = staged
         .iter()
         .rev()

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netsage_api_types::{Stage, Step, StepRequest, ThresholdRequest};
+use netsage_api_types::{HistoryQuery, Stage, Step, StepRequest, ThresholdRequest};
 use netsage_calibration::Rule;
-use netsage_lifecycle::{HistoryQuery, Lifecycle, LifecycleConfig, LifecycleError, NewPackage};
+use netsage_lifecycle::{Lifecycle, LifecycleConfig, LifecycleError, NewPackage};
 use netsage_schema::UNSW_NB15;
 
 use crate::guests::{THRESHOLD, card, runtime};
@@ -78,10 +78,13 @@ fn a_threshold_that_is_set_is_in_force_and_stays_so() {
     // 20 of 1,000 a day are 2 of 100.
     assert_eq!(set(&life, "guest", "20/day", Some(1_000.0)).unwrap(), Some(980.0));
 
-    let entries = life.history(&HistoryQuery {
-        name: Some("guest".to_owned()),
-        ..HistoryQuery::default()
-    });
+    let entries = life
+        .history(&HistoryQuery {
+            name: Some("guest".to_owned()),
+            ..HistoryQuery::default()
+        })
+        .unwrap()
+        .items;
     let [last, first] = &entries[..2] else {
         panic!("{entries:?}")
     };
@@ -194,9 +197,12 @@ fn the_fused_verdict_raises_alerts_once_it_has_a_threshold() {
     assert_eq!(set(&life, "fused", "off", None).unwrap(), None);
     assert_eq!(life.roster().lineup().fused, None);
     // It is no package, and its entries are in the history all the same.
-    let entries = life.history(&HistoryQuery {
-        name: Some("fused".to_owned()),
-        ..HistoryQuery::default()
-    });
+    let entries = life
+        .history(&HistoryQuery {
+            name: Some("fused".to_owned()),
+            ..HistoryQuery::default()
+        })
+        .unwrap()
+        .items;
     assert_eq!(entries.len(), 2);
 }

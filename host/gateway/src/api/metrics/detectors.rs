@@ -2,10 +2,10 @@
 
 use std::fmt::Error;
 
-use netsage_api_types::{DetectorInfo, Drift, FailurePolicy, Step};
+use netsage_api_types::{DetectorInfo, Drift, FailurePolicy, HistoryQuery, Step};
 use netsage_lifecycle::statistics::histogram::time_quantile;
 use netsage_lifecycle::statistics::{FailureKind, Measured};
-use netsage_lifecycle::{Generation, HistoryQuery, Lifecycle};
+use netsage_lifecycle::{Generation, Lifecycle};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -59,11 +59,12 @@ pub(super) fn encode(lifecycle: &Lifecycle, encoder: &mut DescriptorEncoder<'_>)
     });
     let help = "Score above which a flow is alerted";
     family(encoder, "detector_threshold", help, MetricType::Gauge, thresholds)?;
-    let rollbacks = lifecycle.history(&HistoryQuery {
-        limit: usize::MAX,
+    let whole = HistoryQuery {
+        limit: Some(u32::MAX),
         ..HistoryQuery::default()
-    });
-    let rollbacks = rollbacks.iter().filter(|entry| entry.step == Step::Rollback);
+    };
+    let history = lifecycle.history(&whole).map_err(|_| Error)?;
+    let rollbacks = history.items.iter().filter(|entry| entry.step == Step::Rollback);
     let mut by_name = std::collections::BTreeMap::<(&str, bool), u64>::new();
     for entry in rollbacks {
         let name = entry.name.as_deref().unwrap_or_default();

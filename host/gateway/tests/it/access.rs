@@ -1,0 +1,269 @@
+//! Who may call which route, and how an answer, a log line and a request are matched: the router itself, without a
+//! network.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use axum::response::Response;
+use netsage_api_types::Stage;
+use netsage_gateway::api::{self, Service};
+use netsage_gateway::pipeline::Counters;
+use netsage_lifecycle::{Lifecycle, LifecycleConfig};
+use netsage_runtime::{Runtime, RuntimeConfig};
+use netsage_schema::UNSW_NB15;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+const TOKEN: &str = "correct-horse-battery";
+/// Paths beside the documented ones: plain routes, the dashboard, and such that nothing answers.
+const OTHER_PATHS: [&str; 9] = [
+    "/",
+    "/alerts",
+    "/app.js",
+    "/metrics",
+    "/api",
+    "/api/v1/openapi.json",
+    "/api/v1/nothing",
+    "/api/v1/score/",
+    "/api/v1/alerts/00/pcap/",
+];
+const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
+
+/// A server without detectors, over a store in a file.
+struct Offline {
+    folder: tempfile::TempDir,
+    router: axum::Router,
+}
+
+impl Offline {
+    async fn new(token: Option<&str>, listen: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = format!("sqlite:{}", folder.path().join("store").display());
+        let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
+        let service = Service {
+            lifecycle: Lifecycle::open(LifecycleConfig::default(), runtime, &UNSW_NB15).unwrap(),
+            rollout: Stage::Staged,
+            store: netsage_store::open(&store).await.unwrap(),
+            counters: Arc::new(Counters::default()),
+            events: tokio::sync::broadcast::channel(1).0,
+            source: "none".to_owned(),
+            evidence: None,
+            token: token.map(str::to_owned),
+            listen: listen.parse().unwrap(),
+            upload_limit: 64,
+        };
+        let router = api::router(service);
+        Self { folder, router }
+    }
+
+    async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in [&[("host", "127.0.0.1:8080")], headers].concat() {
+            request = request.header(name, value);
+        }
+        let request = request.body(Body::from(body.to_vec())).unwrap();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// Makes every later question to the store fail.
+    fn break_store(&self) {
+        let database = rusqlite::Connection::open(self.folder.path().join("store")).unwrap();
+        let tables: Vec<String> = database
+            .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        for table in tables {
+            database
+                .execute_batch(&format!("DROP TABLE \"{table}\""))
+                .unwrap();
+        }
+    }
+}
+
+/// The documented paths, with a value for each variable part.
+fn documented_paths() -> Vec<String> {
+    let document: Value = serde_json::from_str(&api::openapi_json().unwrap()).unwrap();
+    let paths = document["paths"].as_object().unwrap().keys();
+    paths
+        .map(|path| {
+            let filled = path.split('/').map(|part| match part {
+                "{step}" => "promote",
+                part if part.starts_with('{') => "00",
+                part => part,
+            });
+            filled.collect::<Vec<_>>().join("/")
+        })
+        .collect()
+}
+
+/// The rules of access in words of paths and methods, written without a look at the routes.
+fn needs_token(method: &str, path: &str) -> bool {
+    match method {
+        "GET" | "HEAD" | "OPTIONS" => path.starts_with("/api/v1/alerts/") && path.ends_with("/pcap"),
+        _ => path != "/api/v1/score" || method != "POST",
+    }
+}
+
+fn request_id(response: &Response) -> String {
+    let ids: Vec<_> = response.headers().get_all("x-request-id").iter().collect();
+    assert_eq!(ids.len(), 1, "{response:?}");
+    ids[0].to_str().unwrap().to_owned()
+}
+
+async fn json(response: Response) -> Value {
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+#[tokio::test]
+async fn every_route_asks_for_the_token_it_declares_and_every_answer_has_an_id_of_its_own() {
+    let paths = [documented_paths(), OTHER_PATHS.map(str::to_owned).to_vec()].concat();
+    assert!(paths.len() > 25, "{paths:?}");
+    let mut ids = BTreeSet::new();
+    let mut calls = 0;
+    for (token, listen) in [
+        (None, "127.0.0.1:8080"),
+        (Some(TOKEN), "127.0.0.1:8080"),
+        (Some(TOKEN), "192.0.2.1:8080"),
+    ] {
+        let server = Offline::new(token, listen).await;
+        for path in &paths {
+            for method in METHODS {
+                for given in [None, Some("wrong-horse-battery"), Some(TOKEN)] {
+                    let bearer = given.map(|token| format!("Bearer {token}"));
+                    let mut headers = vec![("x-request-id", "forged")];
+                    headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+                    let answer = server.call(method, path, &headers, b"").await;
+                    let refused = token.is_some() && given != token && needs_token(method, path);
+                    assert_eq!(
+                        answer.status() == StatusCode::UNAUTHORIZED,
+                        refused,
+                        "{method} {path} with {given:?} at {listen}, token {token:?}: {}",
+                        answer.status()
+                    );
+                    ids.insert(request_id(&answer));
+                    calls += 1;
+                }
+            }
+        }
+    }
+    assert!(!ids.contains("forged"));
+    assert_eq!(ids.len(), calls);
+}
+
+/// `security` of each operation says what the server does.
+#[test]
+fn the_document_says_which_operations_need_the_token() {
+    let document: Value = serde_json::from_str(&api::openapi_json().unwrap()).unwrap();
+    assert_eq!(
+        document["components"]["securitySchemes"]["token"]["scheme"],
+        "bearer"
+    );
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let needed = needs_token(&method.to_uppercase(), path);
+            let schemes: &[&str] = if needed { &["token"] } else { &[] };
+            let declared = operation["security"].as_array().unwrap();
+            let names: Vec<&str> = declared
+                .iter()
+                .flat_map(|scheme| scheme.as_object().unwrap().keys().map(String::as_str))
+                .collect();
+            assert_eq!(names, schemes, "{method} {path}");
+            assert_eq!(
+                operation["responses"].get("401").is_some(),
+                needed,
+                "{method} {path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_error_is_a_document_with_the_id_of_its_answer() {
+    let server = Offline::new(None, "127.0.0.1:8080").await;
+    let foreign = [("origin", "http://evil.example")];
+    for (method, path, headers, body, status) in [
+        ("GET", "/api/v1/nothing", &[][..], &b""[..], 404),
+        ("GET", "/api/v1/alerts/00", &[], b"", 404),
+        ("DELETE", "/api/v1/health", &[], b"", 405),
+        ("POST", "/api/v1/detectors", &[], &[0; 65], 413),
+        ("POST", "/api/v1/detectors", &[], b"no package", 422),
+        ("POST", "/api/v1/score", &[], b"{}", 415),
+        ("POST", "/api/v1/score", &foreign, b"{}", 403),
+    ] {
+        let answer = server.call(method, path, headers, body).await;
+        assert_eq!(answer.status().as_u16(), status, "{method} {path}");
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let id = request_id(&answer);
+        let document = json(answer).await;
+        assert_eq!(document["status"], status, "{document}");
+        assert_eq!(document["request_id"], id, "{document}");
+        assert!(!document["detail"].as_str().unwrap().contains(&id), "{document}");
+    }
+}
+
+/// What is logged by this thread while the value lives.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_internal_error_shows_its_id_and_its_log_line_the_cause() {
+    let server = Offline::new(None, "127.0.0.1:8080").await;
+    server.break_store();
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::ERROR)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let logging = tracing::subscriber::set_default(subscriber);
+    let answer = server.call("GET", "/api/v1/flows?limit=3", &[], b"").await;
+    drop(logging);
+
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let id = request_id(&answer);
+    let document = json(answer).await;
+    let expected = serde_json::json!({
+        "type": "urn:netsage:problem:internal",
+        "title": "Internal error",
+        "status": 500,
+        "detail": format!("the program could not do this; its log says why (request {id})"),
+        "request_id": id,
+    });
+    assert_eq!(document, expected);
+
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("request failed"))
+        .collect();
+    let [line] = lines.as_slice() else {
+        panic!("one line is expected: {log}");
+    };
+    for part in [
+        &id,
+        "method=GET",
+        "path=\"/api/v1/flows\"",
+        "cause=",
+        "no such table",
+    ] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+}
