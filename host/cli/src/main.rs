@@ -164,87 +164,9 @@ fn start_log(filter: Option<&str>) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn root_file(name: &str) -> String {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    }
-
-    /// Long name and variable of every setting.
-    fn settings() -> Vec<(String, String)> {
-        let command = Cli::command();
-        let run = command.find_subcommand("run").unwrap();
-        run.get_arguments()
-            .filter_map(|argument| {
-                let variable = argument.get_env()?.to_str()?.to_owned();
-                Some((argument.get_long()?.to_owned(), variable))
-            })
-            .collect()
-    }
-
     #[test]
     fn the_command_line_is_sound() {
         command().debug_assert();
-    }
-
-    #[test]
-    fn a_setting_has_one_name_everywhere() {
-        for (long, variable) in settings() {
-            assert_eq!(
-                variable,
-                format!("NETSAGE_{}", long.to_uppercase().replace('-', "_"))
-            );
-        }
-    }
-
-    #[test]
-    fn the_example_environment_is_complete_and_valid() {
-        let text = root_file(".env.example");
-        let values: Vec<(&str, &str)> = text
-            .lines()
-            .filter_map(|line| line.trim_start_matches('#').trim().split_once('='))
-            .filter(|(name, _)| name.starts_with("NETSAGE_"))
-            .collect();
-        for (long, variable) in settings() {
-            let Some((_, value)) = values.iter().find(|(name, _)| *name == variable) else {
-                panic!("{variable} is missing from .env.example");
-            };
-            let flag = format!("--{long}={value}");
-            let parsed = Cli::try_parse_from(["netsage", "run", flag.as_str()]);
-            assert!(
-                parsed.is_ok(),
-                "{flag}: {}",
-                parsed.err().map(|error| error.to_string()).unwrap_or_default()
-            );
-        }
-        for general in ["NETSAGE_CONFIG", "NETSAGE_LOG", "NETSAGE_URL"] {
-            assert!(
-                values.iter().any(|(name, _)| *name == general),
-                "{general} is missing"
-            );
-        }
-    }
-
-    #[test]
-    fn the_example_file_is_complete_and_valid() {
-        let text: String = root_file("netsage.example.toml")
-            .lines()
-            .map(|line| {
-                // A comment starts with a blank; a setting that is switched off does not.
-                let line = match line.strip_prefix('#') {
-                    Some(rest) if !rest.starts_with(' ') => rest,
-                    _ => line,
-                };
-                format!("{line}\n")
-            })
-            .collect();
-        let table: toml::Table = toml::from_str(&text).unwrap();
-        for (long, _) in settings() {
-            assert!(
-                table.contains_key(&long),
-                "`{long}` is missing from netsage.example.toml"
-            );
-        }
-        toml::from_str::<Settings>(&text).unwrap();
     }
 
     #[test]

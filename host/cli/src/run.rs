@@ -68,7 +68,7 @@ async fn run_and_serve(resolved: Resolved, opened: Opened) -> Result<(), Failure
             resolved.data_dir.display()
         )
     })?;
-    let store = netsage_store::open(&resolved.store).await?;
+    let store = netsage_store::open_with(&resolved.store, &resolved.store_options).await?;
     // A thing nobody knows yet is no reason not to start.
     let flows_per_day = traffic::flows_per_day(&*store).await.unwrap_or_default();
     let lifecycle = start_detectors(&resolved, flows_per_day).await?;

@@ -2,64 +2,39 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use netsage_api_types::FailurePolicy;
 use netsage_calibration::{Rule, fused};
 use netsage_lifecycle::LifecycleConfig;
 
-use super::rollout::{share, time_within};
-use super::{ConfigError, Settings, within};
+use super::{ConfigError, Settings};
 
 impl Settings {
     /// What the life of detectors needs, with its defaults filled in.
     ///
     /// # Errors
-    /// When a value cannot be.
+    /// When a value is out of its range, or a threshold or a policy cannot be read.
     pub fn lifecycle(&self, data_dir: &Path, instances: usize) -> Result<LifecycleConfig, ConfigError> {
+        let (on_failure, for_all) = parse_policies(&self.on_failure()?)?;
         let default = LifecycleConfig::default();
-        let (on_failure, on_failure_default) = parse_policies(
-            self.on_failure.as_deref().unwrap_or_default(),
-            default.on_failure_default,
-        )?;
         Ok(LifecycleConfig {
             directory: Some(data_dir.join("detectors")),
             watched: self.detectors_dir.clone(),
             trust: self.trust_policy()?,
             thresholds: parse_thresholds(self.threshold.as_deref().unwrap_or_default())?,
-            // What the stored flows tell is found out at the start.
+            // The stored flows tell the rate at the start.
             flows_per_day: None,
-            drift_flows: within(
-                "drift-flows",
-                self.drift_flows,
-                default.drift_flows,
-                100..=10_000_000,
-            )?,
+            drift_flows: self.drift_flows()?,
             on_failure,
-            on_failure_default,
-            failures_before_quarantine: within(
-                "failures-before-quarantine",
-                self.failures_before_quarantine,
-                default.failures_before_quarantine,
-                1..=1000,
-            )?,
-            rollout: self.rollout(default.rollout)?,
-            guard: self.guard_limits(default.guard)?,
-            shadow_share: share("shadow-share", self.shadow_share, default.shadow_share)?,
-            canary_share: share("canary-share", self.canary_share, default.canary_share)?,
-            save_interval: time_within(
-                "save-interval",
-                self.save_interval,
-                default.save_interval,
-                Duration::from_secs(1),
-            )?,
+            on_failure_default: for_all.unwrap_or(default.on_failure_default),
+            failures_before_quarantine: self.failures_before_quarantine()?,
+            rollout: self.steps_by_itself()?,
+            guard: self.guard_limits()?,
+            shadow_share: self.shadow_share()?,
+            canary_share: self.canary_share()?,
+            save_interval: self.save_interval()?.0,
             workers: instances,
-            most_packages: within(
-                "most-packages",
-                self.most_packages,
-                default.most_packages,
-                2..=4096,
-            )?,
+            most_packages: self.most_packages()?,
         })
     }
 }
@@ -104,11 +79,11 @@ fn parse_thresholds(entries: &[String]) -> Result<BTreeMap<String, Rule>, Config
     Ok(thresholds)
 }
 
-/// Reads `POLICY` and `NAME=POLICY` entries: those with a name, and the one without.
-fn parse_policies(
-    entries: &[String],
-    default: FailurePolicy,
-) -> Result<(BTreeMap<String, FailurePolicy>, FailurePolicy), ConfigError> {
+/// Policies by name of the detector, and the one for all others.
+type Policies = (BTreeMap<String, FailurePolicy>, Option<FailurePolicy>);
+
+/// Reads `POLICY` and `NAME=POLICY` entries.
+fn parse_policies(entries: &[String]) -> Result<Policies, ConfigError> {
     let (mut by_name, mut for_all) = (BTreeMap::new(), None);
     for entry in entries {
         let (name, policy) = match entry.split_once('=') {
@@ -139,7 +114,7 @@ fn parse_policies(
             ));
         }
     }
-    Ok((by_name, for_all.unwrap_or(default)))
+    Ok((by_name, for_all))
 }
 
 #[cfg(test)]

@@ -55,10 +55,7 @@ impl Settings {
         let Some(interfaces) = &self.interface else {
             return Ok(None);
         };
-        let wrong = |reason| ConfigError::Value {
-            setting: "interface",
-            reason,
-        };
+        let wrong = |reason: String| ConfigError::value("interface", reason);
         for (index, name) in interfaces.iter().enumerate() {
             if name.trim().is_empty() {
                 return Err(wrong("an empty name; name an interface, e.g. eth0".to_owned()));
@@ -69,10 +66,13 @@ impl Settings {
                 )));
             }
         }
-        Ok((!interfaces.is_empty()).then(|| LiveSource {
+        if interfaces.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(LiveSource {
             interfaces: interfaces.clone(),
             bpf: self.bpf.clone(),
-            promiscuous: !self.no_promiscuous.unwrap_or(false),
+            promiscuous: !self.no_promiscuous()?,
         }))
     }
 }

@@ -1,18 +1,24 @@
 //! Settings: a flag wins over an environment variable, that over the settings file, that over the default.
 //!
 //! A setting has one name everywhere: the flag `--flow-memory`, the variable `NETSAGE_FLOW_MEMORY`, the key
-//! `flow-memory`. [`Settings`] is that one definition; clap reads flags and variables into it and serde reads
-//! the file, so that no layer can know a setting that another does not. One file per theme checks the values and
-//! fills in the defaults.
+//! `flow-memory`. `settings.rs` declares each setting once, with help, default, range and example; `setting.rs` makes of
+//! that the flags and variables, the struct that serde reads the file into, the merging of layers, and the checks of
+//! ranges; `examples.rs` writes the example files and docs/settings.md. What is left to the files of single themes is to
+//! carry the values to the parts of the program, and to check what depends on more than one setting.
+//!
+//! To add a setting: write its entry in `settings.rs`, use it, and run
+//! `NETSAGE_BLESS=1 cargo test -p netsage-gateway example`.
 
 mod detectors;
-mod guard;
+#[cfg(test)]
+mod examples;
 mod layers;
 mod limits;
 mod live;
 mod meter;
 mod resolved;
 mod rollout;
+mod setting;
 mod settings;
 mod size;
 mod time;
@@ -27,6 +33,7 @@ pub use live::{LiveArgs, LiveSource};
 pub use meter::MeterArgs;
 pub use resolved::{Resolved, Source, default_data_dir};
 pub use rollout::RolloutStage;
+pub use setting::{Form, Setting};
 pub use settings::Settings;
 pub use size::{ByteSize, NotASize};
 pub use time::{NotATime, Time};
@@ -95,24 +102,6 @@ fn home_folder() -> Option<PathBuf> {
     env::var_os("HOME")
         .filter(|home| !home.is_empty())
         .map(PathBuf::from)
-}
-
-/// A number between two others, both allowed.
-fn within<T: PartialOrd + Copy + std::fmt::Display>(
-    setting: &'static str,
-    value: Option<T>,
-    default: T,
-    range: std::ops::RangeInclusive<T>,
-) -> Result<T, ConfigError> {
-    let value = value.unwrap_or(default);
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    let (least, most) = (range.start(), range.end());
-    Err(ConfigError::value(
-        setting,
-        format!("{value} is not between {least} and {most}"),
-    ))
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! Settings with every default filled in and every value checked.
 
 use std::env;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use netsage_capture::MeterConfig;
 use netsage_lifecycle::LifecycleConfig;
 use netsage_runtime::RuntimeConfig;
+use netsage_store::StoreOptions;
 
-use super::{ByteSize, ConfigError, LiveSource, Settings, home_folder, within};
+use super::{ConfigError, LiveSource, Settings, home_folder};
 
 /// Where packets come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Resolved {
     pub user: Option<String>,
     /// URL of the store.
     pub store: String,
+    /// How long the store keeps what it has.
+    pub store_options: StoreOptions,
     /// The folder for the store and the cache.
     pub data_dir: PathBuf,
     /// Packages to score with: files or names of bundled ones; empty for what was active, or the default.
@@ -71,40 +74,47 @@ impl Resolved {
         };
         let data_dir = settings.data_dir.clone().map_or_else(default_data_dir, Ok)?;
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        let workers = within("workers", settings.workers, processors.min(256), 1..=256)?;
+        let workers = settings.workers()?.unwrap_or(processors.min(256));
         let runtime = settings.runtime(Some(&data_dir), workers)?;
         let lifecycle = settings.lifecycle(&data_dir, runtime.workers)?;
-        let store = settings
-            .store
-            .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("netsage.sqlite").display()));
-        let listen = settings
-            .listen
-            .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 8080).into());
-        let token = checked_token(settings.token)?;
+        let listen = settings.listen()?;
+        let token = checked_token(settings.token.clone())?;
         if !listen.ip().is_loopback() && token.is_none() {
             return Err(ConfigError::TokenNeeded { listen });
         }
         Ok(Self {
             source,
+            store_options: settings.store_options()?,
+            upload_limit: (settings.upload_limit()? as usize) << 20,
+            keep_packets: settings.keep_packets()?.map(|size| size.0),
+            queue_blocks: settings.queue_blocks()?,
+            exit_when_done: settings.exit_when_done()?,
             user: settings.user,
-            store,
+            store: settings
+                .store
+                .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("netsage.sqlite").display())),
             data_dir,
             detectors: settings.detector.unwrap_or_default(),
             lifecycle,
             runtime,
             listen,
             token,
-            upload_limit: within(
-                "upload-limit",
-                settings.upload_limit.map(|mib| mib as usize),
-                64,
-                1..=1024,
-            )? << 20,
-            keep_packets: checked_evidence(settings.keep_packets)?,
             workers,
-            queue_blocks: within("queue-blocks", settings.queue_blocks, 64, 2..=65_536)?,
             meter,
-            exit_when_done: settings.exit_when_done.unwrap_or(false),
+        })
+    }
+}
+
+impl Settings {
+    /// How long the store keeps what it has.
+    ///
+    /// # Errors
+    /// When a retention is out of its range.
+    fn store_options(&self) -> Result<StoreOptions, ConfigError> {
+        Ok(StoreOptions {
+            flow_ttl: self.flow_retention()?.0,
+            alert_ttl: self.alert_retention()?.0,
+            ..StoreOptions::default()
         })
     }
 }
@@ -131,24 +141,23 @@ fn checked_token(token: Option<String>) -> Result<Option<String>, ConfigError> {
     let Some(token) = token else { return Ok(None) };
     let printable = token.bytes().all(|byte| byte.is_ascii_graphic());
     if token.len() < 8 || !printable {
-        return Err(ConfigError::Value {
-            setting: "token",
-            reason: "a token has at least 8 printable ASCII characters and no spaces; make one with `openssl rand -hex 16`"
-                .to_owned(),
-        });
+        return Err(ConfigError::value(
+            "token",
+            "a token has at least 8 printable ASCII characters and no spaces; make one with `openssl rand -hex 16`",
+        ));
     }
     Ok(Some(token))
 }
 
-/// Below this a busy wire would overwrite a flow before it ends.
-const LEAST_EVIDENCE: ByteSize = ByteSize(1 << 20);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn checked_evidence(size: Option<ByteSize>) -> Result<Option<usize>, ConfigError> {
-    match size {
-        Some(size) if size < LEAST_EVIDENCE => Err(ConfigError::Value {
-            setting: "keep-packets",
-            reason: format!("{size} is too little; give it at least {LEAST_EVIDENCE}"),
-        }),
-        size => Ok(size.map(|size| size.0)),
+    #[test]
+    fn defaults_are_those_of_the_store() {
+        assert_eq!(
+            Settings::default().store_options().unwrap(),
+            StoreOptions::default()
+        );
     }
 }

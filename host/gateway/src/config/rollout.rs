@@ -1,12 +1,12 @@
-//! How far a new version goes by itself, from any layer of settings.
+//! How far a new version goes by itself, and when it is taken back, from any layer of settings.
 
-use std::time::Duration;
+use std::str::FromStr;
 
 use netsage_api_types::Stage;
-use netsage_lifecycle::Rollout;
+use netsage_lifecycle::{GuardLimits, Rollout};
 use serde::Deserialize;
 
-use super::{ConfigError, Settings, Time};
+use super::{ConfigError, Settings};
 
 /// How far a new version goes by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
@@ -33,53 +33,41 @@ impl From<RolloutStage> for Stage {
     }
 }
 
+impl FromStr for RolloutStage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        clap::ValueEnum::from_str(text, false)
+    }
+}
+
 impl Settings {
     /// How far packages go by themselves.
     ///
     /// # Errors
-    /// When a number of flows or a time cannot be.
-    pub(super) fn rollout(&self, default: Rollout) -> Result<Rollout, ConfigError> {
+    /// When a number of flows or a time is out of its range.
+    pub(super) fn steps_by_itself(&self) -> Result<Rollout, ConfigError> {
         Ok(Rollout {
-            until: self.rollout.map_or(default.until, Stage::from),
-            flows: super::within(
-                "rollout-flows",
-                self.rollout_flows,
-                default.flows,
-                1..=1_000_000_000,
-            )?,
-            time: time_within("rollout-time", self.rollout_time, default.time, Duration::ZERO)?,
+            until: self.rollout()?.into(),
+            flows: self.rollout_flows()?,
+            time: self.rollout_time()?.0,
         })
     }
-}
 
-/// A share of flows.
-pub(super) fn share(setting: &'static str, value: Option<f64>, default: f64) -> Result<f64, ConfigError> {
-    let share = value.unwrap_or(default);
-    if share > 0.0 && share <= 1.0 {
-        return Ok(share);
+    /// The limits of canaries and of packages that were promoted a short while ago.
+    ///
+    /// # Errors
+    /// When a rate, a distance, a ratio or a time is out of its range.
+    pub(super) fn guard_limits(&self) -> Result<GuardLimits, ConfigError> {
+        Ok(GuardLimits {
+            calls: self.canary_calls()?,
+            trap_rate: self.canary_trap_rate()?,
+            overrun_rate: self.canary_overrun_rate()?,
+            not_finite_rate: self.canary_not_finite_rate()?,
+            scores: self.canary_scores()?,
+            distance: self.canary_distance()?,
+            cost_ratio: self.canary_cost_ratio()?,
+            probation: self.probation()?.0,
+        })
     }
-    Err(ConfigError::value(
-        setting,
-        format!(
-            "{share} is not a share; give a number above 0 and at most 1, e.g. 0.1 for a tenth of the flows"
-        ),
-    ))
-}
-
-/// A time of at least `least` and at most 30 days.
-pub(super) fn time_within(
-    setting: &'static str,
-    value: Option<Time>,
-    default: Duration,
-    least: Duration,
-) -> Result<Duration, ConfigError> {
-    const MOST: Time = Time(Duration::from_secs(30 * 86_400));
-    let time = value.unwrap_or(Time(default));
-    if (Time(least)..=MOST).contains(&time) {
-        return Ok(time.0);
-    }
-    Err(ConfigError::value(
-        setting,
-        format!("{time} is not between {} and {MOST}", Time(least)),
-    ))
 }

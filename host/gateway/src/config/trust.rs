@@ -1,5 +1,7 @@
 //! Which packages are taken, from any layer of settings.
 
+use std::str::FromStr;
+
 use netsage_lifecycle::TrustPolicy;
 use serde::Deserialize;
 
@@ -20,13 +22,21 @@ pub enum Trust {
     Pinned,
 }
 
+impl FromStr for Trust {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        clap::ValueEnum::from_str(text, false)
+    }
+}
+
 impl Settings {
     /// The policy, with the keys or digests that it needs.
     ///
     /// # Errors
     /// When keys or digests are missing, are none, or would have no effect under the policy.
     pub(super) fn trust_policy(&self) -> Result<TrustPolicy, ConfigError> {
-        let trust = self.trust.unwrap_or(Trust::Any);
+        let trust = self.trust()?;
         let keys = self.trusted_key.as_deref().unwrap_or_default();
         let digests = self.pinned_digest.as_deref().unwrap_or_default();
         // Somebody who names a key believes that it protects.
