@@ -1,8 +1,8 @@
 //! What a package must pass before it may be made warm.
 //!
-//! In this order, the cheap ones first: the bytes are those of the digest; the trust policy takes them; they are a
-//! package within the limits; the component is of the world, imports nothing and has plain names; it compiles, opens
-//! its artifact and asks for columns that there are; its card is one; its golden vectors give the expected scores.
+//! Cheap checks come first: the bytes have the digest; the trust policy accepts them; they are a package within the
+//! limits; the component implements the world, imports nothing and has plain names; it compiles, opens its artifact and
+//! asks for existing columns; its card is valid; its golden vectors give the expected scores.
 
 use netsage_package::{CardError, Package, PackageError};
 use netsage_runtime::{GoldenError, LoadError, LoadOptions, Runtime};
@@ -12,7 +12,7 @@ use crate::config::TrustPolicy;
 use crate::generation::Loaded;
 use crate::trust::{self, TrustError};
 
-/// Why a package is not taken.
+/// Why a package is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckFailure {

@@ -33,7 +33,7 @@ pub struct Rollout {
 /// When a canary, or a package that became active a short while ago, is rolled back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GuardLimits {
-    /// The rates below are shares of the calls, but of at least this many: one failure in two calls is one in five.
+    /// Least number of calls that the rates below are shares of: with 5, one failure in two calls counts as one in five.
     pub calls: u64,
     /// Largest share of calls that trap or break the contract.
     pub trap_rate: f64,
@@ -50,8 +50,8 @@ pub struct GuardLimits {
     /// Largest cost per row, as a multiple of that of the active one; judged by the medians of 16 calls or more, or when
     /// calls took 0.25 s together, with an allowance for what each call costs.
     pub cost_ratio: f64,
-    /// A package that is promoted is watched by these limits for this long, but for the distance: it and the one before
-    /// it score flows of different times.
+    /// How long a promoted package is held to these limits. The distance does not count: the package and its predecessor
+    /// score flows of different times.
     pub probation: Duration,
 }
 
@@ -79,8 +79,8 @@ pub struct LifecycleConfig {
     pub watched: Option<PathBuf>,
     /// Which packages are taken.
     pub trust: TrustPolicy,
-    /// Thresholds by name of detector, where the model card's is not wanted; that of the name `fused` has the fused
-    /// verdict raise alerts.
+    /// Thresholds by name of detector, in place of the model card's. With one under the name `fused`, the fused verdict
+    /// raises alerts.
     pub thresholds: BTreeMap<String, Rule>,
     /// Flows per day of the traffic, where the stored flows tell.
     pub flows_per_day: Option<f64>,
@@ -102,7 +102,7 @@ pub struct LifecycleConfig {
     pub canary_share: f64,
     /// Time between two savings of learned state.
     pub save_interval: Duration,
-    /// Instances that a package has ready when it takes over from another: as many as threads score.
+    /// Number of scoring threads, and so of the instances that a package has ready when it takes over from another one.
     pub workers: usize,
     /// Packages held at once, whatever their stage.
     pub most_packages: usize,

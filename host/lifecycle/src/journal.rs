@@ -1,9 +1,9 @@
 //! The journal: what was done with packages, one line each, written to the disk before it takes effect.
 //!
 //! A line is 16 hexadecimal digits (the first 8 bytes of the SHA-256 of what follows), a blank, a [`Record`] as JSON,
-//! and a line feed. A program that ends in the middle of writing leaves a line that is not whole: it was never
-//! answered for, so that it is cut off at the next start. The file is bounded: once it has grown enough, it is written
-//! anew as one line that holds the state and the younger half of the history, under another name, and renamed.
+//! and a line feed. A program that dies while writing leaves an incomplete line; nobody was told that its step succeeded,
+//! so the next start cuts that line off. The file is bounded: a journal that has grown enough is rewritten, under another
+//! name that is then renamed, as one line with the state and the younger half of the history.
 
 use netsage_package::Digest;
 use std::fs::{File, OpenOptions};

@@ -1,4 +1,4 @@
-//! What a step does to whom: from the state and a wish to the moves that fulfil it. Pure.
+//! Plans a step: from the state and a wish to the moves, of all packages concerned, that fulfil the wish. Pure.
 
 use netsage_api_types::{HistoryEntry, Stage, Step};
 
@@ -115,8 +115,8 @@ impl Planner {
         self.moves
     }
 
-    /// Adds the moves of a step. Of the others of its name, a promotion retires the active one, a canary sends the
-    /// canary before it back, and whoever takes out the active one makes the one before it active again.
+    /// Adds the moves of a step, those of other packages of the same name included: a promotion retires the active package, a
+    /// new canary sends the former canary back to warm, and taking out the active package reactivates its predecessor.
     pub(crate) fn step(&mut self, digest: &str, step: Step, wish: &Wish) -> Result<(), Impossible> {
         let Some(known) = self.state.packages.get(digest) else {
             // The caller has looked it up; it was removed since.

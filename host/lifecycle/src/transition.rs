@@ -18,10 +18,9 @@ pub const STEPS: [Step; 10] = [
 
 /// Where a step leads from a stage, or `None` where it cannot be done.
 ///
-/// A rollback of the active package leads to [`Stage::Retired`]; that the one before it becomes active in the same
-/// move is the matter of the caller, and so is that a promotion retires the one that was active. Steps may be skipped
-/// forwards from `warm` on (an operator may promote without a shadow), but nothing scores that was not checked and
-/// warm before.
+/// A rollback of the active package leads to [`Stage::Retired`]. The caller makes the former package active in the same
+/// move, as it retires the active one at a promotion. Steps may be skipped forwards from `warm` on (an operator may
+/// promote without a shadow), but a package scores only after it was checked and warm.
 pub fn after(stage: Stage, step: Step) -> Option<Stage> {
     use Stage as S;
     Some(match (stage, step) {

@@ -1,9 +1,9 @@
 //! Who scores right now, and the scoring of a block of flows by them.
 //!
 //! The control side publishes a [`Lineup`] in the [`Roster`]. Each scoring thread has a [`Scorer`], takes the line-up
-//! of the moment for a block, and has the block scored into [`Verdicts`], which it reuses. What the scoring side finds
-//! out about a generation it tells as a [`LineupEvent`]; it takes a bad one out of use at once and by itself, and the
-//! control side writes that down.
+//! of the moment for a block, and has the block scored into [`Verdicts`], which the thread reuses. The scoring side
+//! suspends a bad generation at once and reports what happened as a [`LineupEvent`], which the control side writes into
+//! the journal.
 //!
 //! A generation that appears in several line-ups must be the same [`Arc`], since its counters and its failures are kept
 //! in it; the same holds for a [`Trial`] as long as the two on trial are the same.
@@ -81,7 +81,7 @@ impl Shadow {
 /// The generation before the active one, as long as the active one is watched.
 #[derive(Debug, Clone)]
 pub struct Probation {
-    /// Scores what the active one fails to score, and everything once that one is taken out.
+    /// Scores the flows that the active generation fails to score, and all flows once the active one is suspended.
     pub previous: Arc<Generation>,
     /// How the active one compares with it.
     pub trial: Arc<Trial>,
@@ -158,7 +158,7 @@ impl Lineup {
     }
 }
 
-/// What the scoring side found out. But for drift it has already acted upon it: the generation scores no more.
+/// What the scoring side found out. Except for drift, the generation is already suspended when the event is sent.
 #[derive(Debug, Clone)]
 pub enum LineupEvent {
     /// A canary, or an active one on probation: its flows go to the one it was compared with.
@@ -243,8 +243,8 @@ impl Default for ScoringLimits {
 #[derive(Debug)]
 pub struct Roster {
     current: ArcSwap<Lineup>,
-    /// Line-ups of before that somebody may still score with. They end here and not with whoever is the last to use
-    /// them: freeing the instances of a detector takes time that a scoring thread does not have.
+    /// Former line-ups that a scoring thread may still use. They are dropped by [`Roster::sweep`] and never by their last
+    /// user: freeing the instances of a detector takes time that a scoring thread does not have.
     former: Mutex<Vec<Arc<Lineup>>>,
     limits: ScoringLimits,
     report: Sender<LineupEvent>,
@@ -282,8 +282,8 @@ impl Roster {
         self.former().push(before);
     }
 
-    /// Lets go of former line-ups that no block is scored with any more, and with them of detectors that nobody else
-    /// holds. To be called by the control side after each change and now and then.
+    /// Drops former line-ups that no block is scored with any more, and the detectors that only they held. The control side
+    /// calls it after each change and now and then.
     pub fn sweep(&self) {
         let mut unused = Vec::new();
         self.former().retain(|lineup| {

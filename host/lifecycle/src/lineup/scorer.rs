@@ -83,8 +83,8 @@ impl Scorer {
         self.score_slots(lineup, Order::Any, flows, verdicts)
     }
 
-    /// Adds the scores of the slots whose detectors have a state, and has those learn that do; `verdicts` come from
-    /// [`Self::score`]. To be called by one thread, in the order of the blocks.
+    /// Adds the scores of the slots whose detectors have a state, and lets adaptive detectors learn; `verdicts` come from
+    /// [`Self::score`]. One thread calls it, in the order of the blocks.
     ///
     /// # Errors
     /// As [`Self::score`].
@@ -101,8 +101,8 @@ impl Scorer {
         }
     }
 
-    /// The longest time since this was last asked in which there was a block to score and no detector at work: what
-    /// swaps, judgements and waits after failures cost.
+    /// The longest time, since the last call of this function, in which a block was at hand and no detector was at work:
+    /// the cost of swaps, judgements and waits after failures.
     pub fn take_longest_gap(&mut self) -> Duration {
         self.gaps.take_longest()
     }

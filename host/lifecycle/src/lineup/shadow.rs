@@ -51,8 +51,8 @@ impl Scorer {
         self.selection = rows;
     }
 
-    /// Shows an adaptive detector the rows that it just took for ordinary: a detector that learns what it alerts would
-    /// soon find it ordinary. A failure costs no score and counts as one of its calls.
+    /// Lets an adaptive detector learn the rows at or below its own threshold: a detector that learned what it alerts on
+    /// would soon take that for ordinary. A failure costs no score and counts as a failed call of the detector.
     pub(super) fn learn(&mut self, generation: &Generation, flows: FlowsToScore<'_>, rows: &[u32]) {
         if !generation.loaded.detector.description().learns {
             return;

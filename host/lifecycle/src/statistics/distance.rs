@@ -1,8 +1,7 @@
 //! How far two distributions are from each other.
 
 /// The two-sample Kolmogorov-Smirnov statistic: the largest difference of the two cumulative shares, 0 to 1, taken at
-/// the ends of the bins. Of binned scores it is at most that of the scores themselves, never more. `None` when a side
-/// is empty. (Smirnov 1939; Conover, Practical Nonparametric Statistics, 3rd edition, 6.3.)
+/// the ends of the bins. Binning never makes the statistic larger. `None` when a side is empty. (Smirnov 1939; Conover, Practical Nonparametric Statistics, 3rd edition, 6.3.)
 pub fn kolmogorov_smirnov(left: &[u64], right: &[u64]) -> Option<f64> {
     let (left_total, right_total) = (total(left), total(right));
     if left_total == 0 || right_total == 0 {

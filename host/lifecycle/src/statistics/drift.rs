@@ -14,8 +14,8 @@ const FEWEST: u32 = 1_000;
 /// Columns that a notice names.
 const MOST_NAMED: usize = 5;
 
-/// Counts flows by the bins of a baseline, window by window. Any thread counts and none waits: a block that meets
-/// another one at the counter is left out.
+/// Counts flows by the bins of a baseline, window by window. Any thread may count and none waits: a block that finds the
+/// counter taken is left out.
 #[derive(Debug)]
 pub struct DriftWatch {
     schema: &'static Schema,
@@ -86,8 +86,9 @@ impl DriftWatch {
         })
     }
 
-    /// Counts flows: those of `rows` that `selected` names, and their calibrated scores (below 0 for none), in its order.
-    /// Gives a notice when a window that ends with them is the first to leave the baseline, or to be back.
+    /// Counts the flows of `rows` that `selected` names, with their calibrated scores in the order of `selected` (below 0
+    /// for none). Returns a notice when these flows complete the first window outside of the baseline, or the first one
+    /// back inside.
     pub(crate) fn count(
         &self,
         rows: &Rows,

@@ -11,8 +11,8 @@ use crate::config::GuardLimits;
 const COST_CALLS: u64 = 16;
 /// Calls that took this long together are judged by their cost, however few they are.
 const DEAR_NANOSECONDS: u64 = 250_000_000;
-/// What a call may cost more than one of the active one, whatever it scores: a canary has few flows, so that each of its
-/// calls finds less in the caches.
+/// Allowance of a call over one of the active detector, whatever the call scores: a canary has few flows, so its calls
+/// miss the caches more often.
 const CALL_ALLOWANCE_NANOSECONDS: f64 = 50_000.0;
 
 /// Why a generation was taken out: what was measured, and what is allowed.
@@ -126,11 +126,11 @@ pub enum Judged {
     Conduct,
 }
 
-/// Whether a generation that did `candidate` must be taken out, compared with what the active one did.
+/// Whether a generation with the figures `candidate` must be taken out, compared with the figures of the active one.
 ///
-/// Failures are judged as a share of the calls, counting at least [`GuardLimits::calls`] of them: two failures in three
-/// calls are two of five. Costs are compared by the medians of the calls, so that a call during which the machine did
-/// something else does not count; see [`allowed_call`]. Distances are compared as [`GuardLimits::distance`] says.
+/// Failures are judged as a share of the calls, of at least [`GuardLimits::calls`] of them: with 5, two failures in three
+/// calls count as two in five. Costs are compared by the medians of the calls, so that a call during which the machine
+/// did something else does not count; see [`allowed_call`]. Distances are compared as [`GuardLimits::distance`] says.
 pub fn judge(
     candidate: &Measured,
     reference: Option<&Measured>,

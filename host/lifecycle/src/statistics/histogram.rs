@@ -9,9 +9,8 @@ const TIME_BINS_PER_OCTAVE: u32 = 4;
 /// Bins of a histogram of times: 1 ns to 2^40 ns, 18 minutes.
 pub const TIME_BINS: usize = 40 * TIME_BINS_PER_OCTAVE as usize;
 
-/// The place of any raw score between 0 and 1, for detectors without a calibration: `(1 + x / (1 + |x|)) / 2`. It keeps
-/// the order of scores, whatever their scale, and is the same for all detectors; it tells scores apart best between
-/// -10 and 10.
+/// Maps a raw score to a number between 0 and 1, for detectors without a calibration: `(1 + x / (1 + |x|)) / 2`. The map
+/// keeps the order of scores, is the same for all detectors, and resolves scores between -10 and 10 best.
 pub fn squashed(score: f32) -> f32 {
     (1.0 + score / (1.0 + score.abs())) / 2.0
 }

@@ -20,7 +20,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// The kind of an error; `None` where it is not the detector's failure: rows that nobody could score.
+    /// The kind of an error; `None` for rows that no detector could score, which is not the detector's failure.
     pub fn of(error: &ScoreError) -> Option<Self> {
         let ScoreError::Guest { failure, .. } = error else {
             return None;
@@ -212,8 +212,8 @@ impl Default for Measured {
 }
 
 impl Measured {
-    /// Takes away what had happened before. The counters are read one by one while others add, so that one may lag
-    /// behind another by a block: no count goes below zero.
+    /// Subtracts an earlier copy. Counters are read one by one while scoring threads add to them, so one counter may lag
+    /// behind another by a block; no difference goes below zero.
     pub fn since(&mut self, before: &Self) {
         let less = |now: &mut u64, before: &u64| *now = now.saturating_sub(*before);
         for (now, before) in [

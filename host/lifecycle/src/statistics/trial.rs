@@ -24,8 +24,8 @@ enum Kind {
     Probation,
 }
 
-/// One generation on trial against another, from one moment on. The control side makes it and keeps it for as long as
-/// the pair is the same; the scoring side adds to it and judges it.
+/// One generation on trial against another, from one moment on. The control side makes a trial and keeps the same one as
+/// long as the pair stays; the scoring side counts into the trial and judges by the counts.
 #[derive(Debug)]
 pub struct Trial {
     candidate: Arc<Generation>,
@@ -49,7 +49,7 @@ impl Trial {
         Self::new(Kind::Canary, candidate, active, share)
     }
 
-    /// An active generation that has followed `previous`, with all that `previous` ever scored to compare with.
+    /// An active generation that has followed `previous`, compared with everything that `previous` scored.
     pub fn probation(candidate: Arc<Generation>, previous: Arc<Generation>) -> Self {
         let mut trial = Self::new(Kind::Probation, candidate, Some(previous), 1.0);
         trial.before[1] = Measured::default();
