@@ -14,6 +14,17 @@ use crate::setup::{self, Purpose};
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
+/// The code of the dashboard, for cargo.
+pub(crate) const BROWSER: [&str; 8] = [
+    "--profile",
+    "web",
+    "--target",
+    "wasm32-unknown-unknown",
+    "--package",
+    "netsage-web",
+    "--package",
+    "netsage-lab",
+];
 /// Number of steps that [`all`] shows.
 pub(crate) const STEPS: u64 = 6;
 
@@ -233,18 +244,9 @@ fn packages(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()> 
 }
 
 fn dashboard(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()> {
-    let arguments = [
-        "build",
-        "--profile",
-        "web",
-        "--target",
-        "wasm32-unknown-unknown",
-        "--package",
-        "netsage-web",
-        "--package",
-        "netsage-lab",
-    ];
-    quietly(workspace.cargo(&arguments), on_line)?;
+    let mut command = workspace.cargo(&["build"]);
+    command.args(BROWSER);
+    quietly(command, on_line)?;
     let web = workspace.dist.join("web");
     for (module, name, folder) in [
         ("netsage-web.wasm", "dashboard", web.clone()),

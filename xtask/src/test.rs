@@ -177,23 +177,9 @@ pub(crate) fn checks(workspace: &Workspace, steps: &Steps, summary: &mut Summary
         quietly(workspace.cargo(&native), line)
     });
     summary.add_check("lints of host code", linted);
-    let browser = [
-        "clippy",
-        "--profile",
-        "web",
-        "--target",
-        "wasm32-unknown-unknown",
-        "--package",
-        "netsage-web",
-        "--package",
-        "netsage-lab",
-        "--",
-        "-D",
-        "warnings",
-    ];
-    let linted = steps.run("Linting browser code", |line| {
-        quietly(workspace.cargo(&browser), line)
-    });
+    let mut browser = workspace.cargo(&["clippy"]);
+    browser.args(build::BROWSER).args(["--", "-D", "warnings"]);
+    let linted = steps.run("Linting browser code", |line| quietly(browser, line));
     summary.add_check("lints of browser code", linted);
     let contract = steps.run("Comparing the detector contract", |_| wit_check::check(workspace));
     summary.add_check("detector contract", contract);
