@@ -64,12 +64,11 @@ const fn is_equal(one: &str, other: &str) -> bool {
 #[macro_export]
 macro_rules! row {
     ($schema:path, { $($column:ident: $value:expr),* $(,)? }) => {{
-        const {
-            assert!(
-                $schema.has_exactly(&[$(stringify!($column)),*]),
-                "a row has one value for each column of its schema"
-            );
-        }
+        // An item, which `cargo check` evaluates too.
+        const _: () = assert!(
+            $schema.has_exactly(&[$(stringify!($column)),*]),
+            "a row has one value for each column of its schema"
+        );
         let mut row = [0.0_f64; $schema.width()];
         $(row[const { $schema.position(stringify!($column)) }] = $value;)*
         row
