@@ -1,4 +1,5 @@
-//! Embeds what `cargo xtask build` made: the dashboard, the bundled detector packages and the bare component.
+//! Embeds what `cargo xtask build` made: the dashboard, the bundled detector packages, the bare components and their forms
+//! for the browser.
 //!
 //! The files lie in the folder that `NETSAGE_DIST` names, otherwise in `<target folder>/netsage-dist`. What is
 //! absent is left out; the program builds all the same and says at run time how to get it.
@@ -11,7 +12,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed=NETSAGE_DIST");
     let dist = dist_folder();
     // Made when absent: Cargo runs a build script at every build while a path it watches is missing.
-    for folder in ["web", "packages", "components"] {
+    for folder in ["web", "packages", "components", "glue"] {
         fs::create_dir_all(dist.join(folder))?;
     }
     println!("cargo::rerun-if-changed={}", dist.display());
@@ -29,6 +30,12 @@ fn main() -> io::Result<()> {
         &mut code,
         "COMPONENTS: &[(&str, &[u8])]",
         &components,
+        |name, path| format!("({name:?}, include_bytes!({path:?}))"),
+    );
+    table(
+        &mut code,
+        "GLUE: &[(&str, &[u8])]",
+        &files(&dist.join("glue"))?,
         |name, path| format!("({name:?}, include_bytes!({path:?}))"),
     );
     // Packages begin with their component, which several of them share; only what follows is embedded for each.

@@ -8,18 +8,29 @@
 //!
 //! Start with [`Training`], which knows every method; all share `preparation`. Then [`metrics::evaluate`];
 //! [`metrics::add_figures`] puts what it finds into the model card.
+//!
+//! Without the feature `workbench` it trains what a gateway learns with (isolation forest, half-space trees, rhythm) and
+//! measures nothing.
 
+#[cfg(feature = "workbench")]
 pub mod autoencoder;
+#[cfg(feature = "workbench")]
 pub mod baselines;
+#[cfg(feature = "workbench")]
 pub mod context_knn;
+#[cfg(feature = "workbench")]
 pub mod dbscan;
+#[cfg(feature = "workbench")]
 pub mod foreign;
 mod grow;
 pub mod half_space_trees;
 pub mod iforest;
+#[cfg(feature = "workbench")]
 pub mod lstm_autoencoder;
+#[cfg(feature = "workbench")]
 pub mod metrics;
 mod preparation;
+#[cfg(feature = "workbench")]
 pub mod report;
 pub mod rhythm;
 mod traffic;
@@ -27,6 +38,7 @@ mod training;
 mod watch;
 
 /// The form in which networks are kept.
+#[cfg(feature = "workbench")]
 pub use netsage_onnx_format as onnx;
 pub use preparation::{Common, TrainError, Trained};
 pub use training::{Flows, Training};

@@ -146,6 +146,7 @@ impl TrainError {
     }
 
     /// That error, unless `holds`.
+    #[cfg(feature = "workbench")]
     pub(crate) fn unless(
         holds: bool,
         name: &'static str,

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::preparation::{Common, TrainError, Trained};
 use crate::watch::Watch;
-use crate::{autoencoder, context_knn, dbscan, half_space_trees, iforest, lstm_autoencoder, rhythm};
+#[cfg(feature = "workbench")]
+use crate::{autoencoder, context_knn, dbscan, lstm_autoencoder};
+use crate::{half_space_trees, iforest, rhythm};
 
 /// What to train on: flows taken for ordinary.
 #[derive(Debug, Clone, Copy)]
@@ -24,18 +26,22 @@ pub struct Flows<'a> {
 #[non_exhaustive]
 pub enum Training {
     /// Dense autoencoder.
+    #[cfg(feature = "workbench")]
     Autoencoder(autoencoder::TrainOptions),
     /// Isolation forest.
     Iforest(iforest::TrainOptions),
     /// Half-space trees.
     HalfSpaceTrees(half_space_trees::TrainOptions),
     /// LSTM autoencoder.
+    #[cfg(feature = "workbench")]
     LstmAutoencoder(lstm_autoencoder::TrainOptions),
     /// Rhythm of visits.
     Rhythm(rhythm::TrainOptions),
     /// DBSCAN.
+    #[cfg(feature = "workbench")]
     Dbscan(dbscan::TrainOptions),
     /// Nearest neighbours per group of columns.
+    #[cfg(feature = "workbench")]
     ContextKnn(context_knn::TrainOptions),
 }
 
@@ -43,15 +49,34 @@ impl Training {
     /// Name of the method, as `netsage train` takes it.
     pub fn method(&self) -> &'static str {
         match self {
+            #[cfg(feature = "workbench")]
             Self::Autoencoder(_) => "autoencoder",
             Self::Iforest(_) => "iforest",
             Self::HalfSpaceTrees(_) => "half-space-trees",
+            #[cfg(feature = "workbench")]
             Self::LstmAutoencoder(_) => "lstm-autoencoder",
             Self::Rhythm(_) => "rhythm",
+            #[cfg(feature = "workbench")]
             Self::Dbscan(_) => "dbscan",
+            #[cfg(feature = "workbench")]
             Self::ContextKnn(_) => "context-knn",
         }
     }
+
+    /// The names of all methods.
+    pub const METHODS: &[&str] = &[
+        "iforest",
+        "half-space-trees",
+        "rhythm",
+        #[cfg(feature = "workbench")]
+        "autoencoder",
+        #[cfg(feature = "workbench")]
+        "lstm-autoencoder",
+        #[cfg(feature = "workbench")]
+        "dbscan",
+        #[cfg(feature = "workbench")]
+        "context-knn",
+    ];
 
     /// The method of that name with its defaults.
     pub fn by_method(name: &str) -> Option<Self> {
@@ -67,12 +92,16 @@ impl Training {
     /// What all methods have.
     pub fn common_mut(&mut self) -> &mut Common {
         match self {
+            #[cfg(feature = "workbench")]
             Self::Autoencoder(options) => &mut options.common,
             Self::Iforest(options) => &mut options.common,
             Self::HalfSpaceTrees(options) => &mut options.common,
+            #[cfg(feature = "workbench")]
             Self::LstmAutoencoder(options) => &mut options.common,
             Self::Rhythm(options) => &mut options.common,
+            #[cfg(feature = "workbench")]
             Self::Dbscan(options) => &mut options.common,
+            #[cfg(feature = "workbench")]
             Self::ContextKnn(options) => &mut options.common,
         }
     }
@@ -83,12 +112,16 @@ impl Training {
     /// [`TrainError`].
     pub fn run(&self, flows: Flows<'_>, watch: &mut dyn Watch) -> Result<Trained, TrainError> {
         let mut trained = match self {
+            #[cfg(feature = "workbench")]
             Self::Autoencoder(options) => autoencoder::train(flows.rows, options, watch),
             Self::Iforest(options) => iforest::train(flows.rows, options, watch),
             Self::HalfSpaceTrees(options) => half_space_trees::train(flows.rows, options),
+            #[cfg(feature = "workbench")]
             Self::LstmAutoencoder(options) => lstm_autoencoder::train(flows, options, watch),
             Self::Rhythm(options) => rhythm::train(flows, options),
+            #[cfg(feature = "workbench")]
             Self::Dbscan(options) => dbscan::train(flows.rows, options, watch),
+            #[cfg(feature = "workbench")]
             Self::ContextKnn(options) => context_knn::train(flows.rows, options, watch),
         }?;
         trained.describe(flows.rows, flows.identities);
@@ -109,11 +142,15 @@ mod tests {
                 trees: 7,
                 ..Default::default()
             }),
+            #[cfg(feature = "workbench")]
             Training::Autoencoder(autoencoder::TrainOptions::default()),
             Training::HalfSpaceTrees(half_space_trees::TrainOptions::default()),
+            #[cfg(feature = "workbench")]
             Training::LstmAutoencoder(lstm_autoencoder::TrainOptions::default()),
             Training::Rhythm(rhythm::TrainOptions::default()),
+            #[cfg(feature = "workbench")]
             Training::Dbscan(dbscan::TrainOptions::default()),
+            #[cfg(feature = "workbench")]
             Training::ContextKnn(context_knn::TrainOptions::compact()),
         ] {
             let json = serde_json::to_value(&training).unwrap();

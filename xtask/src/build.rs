@@ -202,10 +202,18 @@ fn host_triple() -> Result<String> {
 }
 
 fn packages(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()> {
-    quietly(
-        workspace.cargo(&["build", "--release", "--bin", "netsage-pack"]),
-        on_line,
-    )?;
+    let tools = [
+        "build",
+        "--release",
+        "--bin",
+        "netsage-pack",
+        "--bin",
+        "netsage-glue",
+    ];
+    quietly(workspace.cargo(&tools), on_line)?;
+    for detector in detector_names(workspace)? {
+        browser_form(workspace, &detector)?;
+    }
     let packer = workspace.program("netsage-pack");
     let models = bundled(workspace)?;
     // What is no longer bundled must not stay in the program.
@@ -241,6 +249,37 @@ fn packages(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()> 
         )?;
     }
     Ok(())
+}
+
+/// Makes what a gateway without the transpiler gives to browsers: the form of a bundled detector.
+fn browser_form(workspace: &Workspace, detector: &str) -> Result<()> {
+    let (tool, component) = (workspace.program("netsage-glue"), component(workspace, detector));
+    let folder = workspace.dist.join("glue").join(detector);
+    let script = folder.join("detector.js");
+    make(
+        workspace,
+        &format!("glue-{detector}"),
+        &[&tool, &component],
+        &[&script],
+        |staging| {
+            let made = staging.join("made");
+            // What an earlier form had and this one has not must not be served with it.
+            for folder in [&made, &folder] {
+                if folder.exists() {
+                    fs::remove_dir_all(folder)
+                        .with_context(|| format!("cannot remove {}", folder.display()))?;
+                }
+                files::make_folder(folder)?;
+            }
+            let mut command = workspace.command(&tool);
+            command.args([&component, &made]);
+            quietly(command, |_| {})?;
+            for file in files::list(&made)? {
+                files::copy_if_changed(&file, &folder.join(file.file_name().unwrap_or_default()))?;
+            }
+            Ok(())
+        },
+    )
 }
 
 fn dashboard(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()> {

@@ -12,20 +12,19 @@
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod allocator;
-mod baseline;
-mod client;
 mod detector;
-mod run;
+#[cfg(feature = "gateway")]
+mod gateway;
+#[cfg(feature = "workbench")]
+mod workbench;
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use netsage_console::{Failure, compile_detector};
 use netsage_gateway::config::Settings;
-use netsage_workbench::{evaluate, flows, score, synth, train};
 use tracing_subscriber::EnvFilter;
 
 /// The command line of the program.
@@ -51,24 +50,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Score traffic as it comes, keep what is found, serve API and dashboard
-    Run(Box<run::RunArgs>),
-    /// Print one row of features per flow of a capture
-    Flows(flows::FlowsArgs),
-    /// Print the scores of the flows of a capture or the rows of a CSV
-    Score(score::ScoreArgs),
-    /// Measure detectors on a labelled CSV or capture
-    Evaluate(evaluate::EvaluateArgs),
-    /// Train a detector
-    #[command(subcommand)]
-    Train(Box<train::TrainCommand>),
-    /// Learn what is normal here, then arm: train on live traffic or a capture, and score what comes
-    Baseline(Box<baseline::BaselineArgs>),
+    #[cfg(feature = "gateway")]
+    #[command(flatten)]
+    Gateway(gateway::GatewayCommand),
+    #[cfg(feature = "workbench")]
+    #[command(flatten)]
+    Workbench(workbench::WorkbenchCommand),
     /// Make detector packages, and guide their life in a running program
     #[command(subcommand)]
     Detector(Box<detector::DetectorCommand>),
-    /// Write a capture of generated, labelled traffic
-    Synth(synth::SynthArgs),
     /// Compile a detector for the process that started this one
     #[command(name = compile_detector::NAME, hide = true)]
     CompileDetector,
@@ -94,59 +84,23 @@ fn main() -> ExitCode {
 
 /// The command line, with what derived parts cannot say of themselves.
 fn command() -> clap::Command {
-    // The settings of `run` hold for a baseline too, except that it makes its packages itself.
-    Cli::command().mut_subcommand("baseline", |baseline| {
-        baseline.mut_arg("detector", |detector| {
-            detector
-                .value_name("METHOD")
-                .env(None)
-                .help_heading("Baseline")
-                .help("Method to train, as `netsage train` names them; may be repeated [default: iforest and rhythm]")
-        })
-    })
+    let command = Cli::command();
+    #[cfg(feature = "gateway")]
+    let command = gateway::adapt(command);
+    command
 }
 
+#[cfg_attr(not(feature = "gateway"), expect(unused_variables))]
 fn execute(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
     let file = Settings::from_file(cli.config.as_deref())?;
     match cli.command {
-        Command::Run(mut args) => {
-            if let Some(("run", matches)) = matches.subcommand() {
-                settle_source(&mut args.settings, matches)?;
-            }
-            run::run(args.settings.or(file))
-        }
-        Command::Flows(args) => flows::run(&args, &file),
-        Command::Score(args) => score::run(&args, &file),
-        Command::Evaluate(args) => evaluate::run(&args, &file),
-        Command::Train(command) => train::run(*command, &file),
-        Command::Baseline(mut args) => {
-            if let Some(("baseline", matches)) = matches.subcommand() {
-                settle_source(&mut args.settings, matches)?;
-            }
-            baseline::run(*args, file)
-        }
+        #[cfg(feature = "gateway")]
+        Command::Gateway(command) => gateway::run(command, matches, file),
+        #[cfg(feature = "workbench")]
+        Command::Workbench(command) => workbench::run(command, &file),
         Command::Detector(command) => detector::run(*command, &file),
-        Command::Synth(args) => synth::run(&args),
         Command::CompileDetector => compile_detector::run(),
     }
-}
-
-/// Flags and variables arrive together; a flag for one source silences a variable for the other.
-fn settle_source(settings: &mut Settings, matches: &ArgMatches) -> Result<(), Failure> {
-    if settings.pcap.is_none() || settings.interface.is_none() {
-        return Ok(());
-    }
-    let is_flag = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
-    match (is_flag("pcap"), is_flag("interface")) {
-        (true, false) => settings.interface = None,
-        (false, true) => settings.pcap = None,
-        _ => {
-            return Err(Failure::Usage(
-                "traffic comes from --pcap or --interface, not both".to_owned(),
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn start_log(filter: Option<&str>) -> Result<(), String> {

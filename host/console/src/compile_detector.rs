@@ -10,7 +10,7 @@ use crate::Failure;
 pub const NAME: &str = "compile-detector";
 
 /// Most address space of the process, bytes: a component that needs more is not compiled.
-#[cfg(all(target_os = "linux", feature = "live"))]
+#[cfg(target_os = "linux")]
 const MEMORY: u64 = 4 << 30;
 
 /// Reads a component from standard input and writes its code to standard output.
@@ -18,7 +18,7 @@ const MEMORY: u64 = 4 << 30;
 /// # Errors
 /// When the system does not limit this process, or the component cannot be compiled.
 pub fn run() -> Result<(), Failure> {
-    #[cfg(all(target_os = "linux", feature = "live"))]
+    #[cfg(target_os = "linux")]
     {
         use nix::sys::resource::{Resource, setrlimit};
         setrlimit(Resource::RLIMIT_AS, MEMORY, MEMORY)?;

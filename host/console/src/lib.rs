@@ -10,10 +10,9 @@
 pub mod compile_detector;
 pub mod detectors;
 pub mod interrupt;
-#[cfg(feature = "live")]
-pub mod live;
 pub mod output;
 pub mod progress;
+pub mod training;
 
 use std::io;
 use std::process::ExitCode;
@@ -57,10 +56,9 @@ impl Failure {
     }
 }
 
-/// What a program without the feature `live` answers to a wish to capture.
-#[cfg(not(feature = "live"))]
-pub fn without_live_capture() -> Failure {
-    Failure::Usage("this program was built without live capture; build it with the feature `live`".to_owned())
+/// Says that capture has begun on an interface.
+pub fn capturing(interface: &str) {
+    eprintln!("capturing on {interface}");
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

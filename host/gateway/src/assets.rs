@@ -75,6 +75,17 @@ pub fn component(detector: &str) -> Option<&'static [u8]> {
         .map(|(_, bytes)| *bytes)
 }
 
+/// The files of the forms that detectors have for the browser: the name of the detector, `/`, the name of the file;
+/// content. Ordered by path.
+pub fn glue() -> &'static [(&'static str, &'static [u8])] {
+    generated::GLUE
+}
+
+/// The bare components, by the names that they give themselves.
+pub fn components() -> &'static [(&'static str, &'static [u8])] {
+    generated::COMPONENTS
+}
+
 /// The files of the dashboard: path with `/` between its parts, content; ordered by path.
 pub fn dashboard() -> &'static [(&'static str, &'static [u8])] {
     generated::DASHBOARD

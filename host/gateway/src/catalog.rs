@@ -40,6 +40,20 @@ pub enum CatalogError {
         /// Why not.
         source: LoadError,
     },
+    /// The program was built without a detector.
+    #[error("the detector `{detector}` is missing: {}", assets::HOW_TO_BUILD)]
+    NoComponent {
+        /// Its name.
+        detector: String,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The card in the package is not a model card.
     #[error("{origin}: {source}")]
     Card {
@@ -84,6 +98,32 @@ pub fn read_package(origin: &str) -> Result<Package, CatalogError> {
         origin: origin.to_owned(),
         source,
     })
+}
+
+/// The bare component that reads models of a detector.
+///
+/// # Errors
+/// When the program was built without it.
+pub fn component(detector: &str) -> Result<&'static [u8], CatalogError> {
+    assets::component(detector).ok_or_else(|| CatalogError::NoComponent {
+        detector: detector.to_owned(),
+    })
+}
+
+/// Writes a file, all of it or nothing.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CatalogError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let staging = path.with_file_name(name);
+    fs::write(&staging, bytes)
+        .and_then(|()| fs::rename(&staging, path))
+        .map_err(|source| CatalogError::Write {
+            path: path.to_path_buf(),
+            source,
+        })
 }
 
 /// A package that the command line names: a file, with the signature beside it if there is one, or the name of a

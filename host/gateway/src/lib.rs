@@ -4,15 +4,19 @@
 //! features (`netsage-schema`), WebAssembly (`netsage-runtime`) or databases (`netsage-store`). It must never
 //! lose a flow without counting it, let one bad detector or one bad row stop the rest, or panic on input.
 //!
-//! Start with [`pipeline`]: the way of a flow from the meter to the store. [`catalog`] holds the detectors,
+//! Start with [`gateway`], which starts and stops the whole, then [`pipeline`], the way of a flow from the meter to the
+//! store. [`opening`] opens the source, [`baseline`] learns what is normal, [`catalog`] holds the detectors,
 //! [`api`] serves both, [`traffic`] asks the store what thresholds would have raised, [`evidence`] keeps packets where that is
 //! asked for, [`privileges`] gives up root, [`config`] says which settings there are.
 
 pub mod api;
 pub mod assets;
+pub mod baseline;
 pub mod catalog;
 pub mod config;
 pub mod evidence;
+pub mod gateway;
+pub mod opening;
 pub mod pipeline;
 pub mod privileges;
 pub mod traffic;

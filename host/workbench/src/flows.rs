@@ -46,9 +46,10 @@ pub struct FlowsArgs {
 pub fn run(args: &FlowsArgs, file: &Settings) -> Result<(), Failure> {
     let config = args.meter.config(file)?;
     match (&args.file, args.live.source()?) {
+        #[cfg(feature = "live")]
         (_, Some(source)) => live::run(args, &source, &config),
-        (Some(path), None) => read(args, path, config),
-        (None, None) => Err(Failure::Usage(
+        (Some(path), _) => read(args, path, config),
+        (None, _) => Err(Failure::Usage(
             "name a capture file, or an interface with --interface".to_owned(),
         )),
     }
@@ -131,9 +132,10 @@ mod live {
     use netsage_capture::live::LiveError;
 
     use super::*;
-    use netsage_console::{interrupt, live};
+    use netsage_console::{capturing, interrupt};
     use netsage_gateway::config::LiveSource;
-    use netsage_gateway::pipeline::interface_health;
+    use netsage_gateway::opening::start_capture;
+    use netsage_gateway::pipeline::{gap_summary, interface_health, interface_summary};
 
     /// Longest time between two looks at the clock.
     const LOOK: Duration = Duration::from_millis(20);
@@ -142,7 +144,7 @@ mod live {
     pub(super) fn run(args: &FlowsArgs, source: &LiveSource, config: &MeterConfig) -> Result<(), Failure> {
         // Before the capture announces itself: who reads that it has begun may end it.
         let stop = interrupt::flag()?;
-        let mut capture = live::start(source, args.live.user.as_deref())?;
+        let mut capture = start_capture(source, args.live.user.as_deref(), capturing)?;
         let mut printer = Printer::new(args.format, config.schema)?;
         printer.out.flush()?;
         let mut batch = FlowBatch::new(config.schema);
@@ -174,25 +176,15 @@ mod live {
         printer.print(&batch)?;
         printer.out.flush()?;
         for interface in capture.stats() {
-            eprintln!("{}", live::summary(&interface_health(interface)));
+            eprintln!("{}", interface_summary(&interface_health(interface)));
         }
         let counted = meter.stats();
-        if let Some(gaps) = live::gaps(counted.tcp_gaps, counted.tcp_gap_bytes) {
+        if let Some(gaps) = gap_summary(counted.tcp_gaps, counted.tcp_gap_bytes) {
             eprintln!("{gaps}");
         }
         if args.stats {
             eprint!("{}", stats::shown(counted, args.format));
         }
         Ok(())
-    }
-}
-
-#[cfg(not(feature = "live"))]
-mod live {
-    use super::*;
-    use netsage_gateway::config::LiveSource;
-
-    pub(super) fn run(_: &FlowsArgs, _: &LiveSource, _: &MeterConfig) -> Result<(), Failure> {
-        Err(netsage_console::without_live_capture())
     }
 }

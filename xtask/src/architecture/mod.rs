@@ -1,13 +1,14 @@
 //! The architecture test: `ARCHITECTURE.md` and the other documents against the code.
 //!
-//! It fails on a dependency that the table of crates does not allow, on a name between backticks that does not exist,
-//! on a link of any document that leads nowhere, and on a crate that does not say what it is, what it must never do and
-//! where to start reading.
+//! It fails on a dependency that the table of crates does not allow, on a part of the workbench in the program for a
+//! gateway alone, on a name between backticks that does not exist, on a link of any document that leads nowhere, and on a
+//! crate that does not say what it is, what it must never do and where to start reading.
 
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 
+mod edge;
 mod graph;
 mod names;
 mod table;
@@ -51,6 +52,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     for (name, found) in &graph.crates {
         complaints.extend(opening(name, &found.opening, &read(&found.opening)?));
     }
+    complaints.extend(edge::complaints(workspace)?);
     if !complaints.is_empty() {
         bail!("{}", complaints.join("\n"));
     }

@@ -13,7 +13,7 @@ use netsage_gateway::config::Settings;
 #[command(
     after_help = "Example:\n  netsage detector inspect my.wasm\n  netsage detector inspect iforest-generated --json"
 )]
-pub(in super::super) struct InspectArgs {
+pub(crate) struct InspectArgs {
     /// Package, a file or the name of a bundled one
     package: String,
     /// Print JSON

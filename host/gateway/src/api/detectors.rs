@@ -1,6 +1,7 @@
 //! `/detectors`: packages, how they are brought, and their form for the browser. What is done with them is in
 //! [`super::steps`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,21 +163,18 @@ pub(crate) async fn get_browser_file(
     let digest = package.digest();
     // Made at the first call, which takes a moment.
     let shared = state.clone();
-    let module = tokio::task::spawn_blocking(move || shared.browser.of(&package))
+    let files = tokio::task::spawn_blocking(move || shared.browser.of(&package))
         .await
         .map_err(ApiError::internal)?
         .map_err(|error| ApiError::unprocessable("no-browser-form", error.to_string()))?;
-    let found = module
-        .files
-        .iter()
-        .find(|candidate| candidate.name == file)
-        .ok_or_else(|| {
-            ApiError::not_found("the package has no such file for the browser; start with detector.js")
-        })?;
+    let (name, content) = files.iter().find(|(name, _)| *name == file).ok_or_else(|| {
+        ApiError::not_found("the package has no such file for the browser; start with detector.js")
+    })?;
     // What is generated depends on the package and on the generator in this program.
     let tag = format!("{digest}-{file}-{}", env!("CARGO_PKG_VERSION"));
-    Ok(cacheable(media_type(&found.name), &tag, &headers, || {
-        axum::body::Bytes::copy_from_slice(&found.bytes)
+    Ok(cacheable(media_type(name), &tag, &headers, || match content {
+        Cow::Borrowed(content) => axum::body::Bytes::from_static(content),
+        Cow::Owned(content) => axum::body::Bytes::copy_from_slice(content),
     }))
 }
 

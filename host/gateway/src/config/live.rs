@@ -56,6 +56,11 @@ impl Settings {
             return Ok(None);
         };
         let wrong = |reason: String| ConfigError::value("interface", reason);
+        if cfg!(not(feature = "live")) {
+            return Err(wrong(
+                "this program was built without live capture; build it with the feature `live`".to_owned(),
+            ));
+        }
         for (index, name) in interfaces.iter().enumerate() {
             if name.trim().is_empty() {
                 return Err(wrong("an empty name; name an interface, e.g. eth0".to_owned()));

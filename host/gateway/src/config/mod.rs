@@ -90,7 +90,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    fn value(setting: &'static str, reason: impl Into<String>) -> Self {
+    pub(crate) fn value(setting: &'static str, reason: impl Into<String>) -> Self {
         Self::Value {
             setting,
             reason: reason.into(),

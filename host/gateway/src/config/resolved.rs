@@ -10,7 +10,9 @@ use netsage_lifecycle::LifecycleConfig;
 use netsage_runtime::RuntimeConfig;
 use netsage_store::StoreOptions;
 
-use super::{ConfigError, LiveSource, Settings, home_folder};
+#[cfg(feature = "live")]
+use super::LiveSource;
+use super::{ConfigError, Settings, home_folder};
 
 /// Where packets come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,7 @@ pub enum Source {
     /// A capture file, replayed as fast as it can be scored.
     Replay(PathBuf),
     /// Interfaces.
+    #[cfg(feature = "live")]
     Live(LiveSource),
     /// Nothing: only serve what the store has.
     None,
@@ -69,8 +72,9 @@ impl Resolved {
         let meter = settings.meter()?;
         let source = match (settings.pcap.clone(), settings.live()?) {
             (Some(file), _) => Source::Replay(file),
+            #[cfg(feature = "live")]
             (None, Some(live)) => Source::Live(live),
-            (None, None) => Source::None,
+            (None, _) => Source::None,
         };
         let data_dir = settings.data_dir.clone().map_or_else(default_data_dir, Ok)?;
         let processors = thread::available_parallelism().map_or(1, usize::from);

@@ -161,3 +161,23 @@ pub fn interface_health(stats: netsage_capture::live::InterfaceStats) -> Interfa
         failures: stats.failures,
     }
 }
+
+/// What was counted on an interface, in a line for people.
+pub fn interface_summary(stats: &InterfaceHealth) -> String {
+    let failures = match stats.failures {
+        0 => String::new(),
+        1 => ", went away once".to_owned(),
+        failures => format!(", went away {failures} times"),
+    };
+    format!(
+        "{}: {} packets, {} dropped by the kernel, {} dropped by the interface{failures}",
+        stats.name, stats.received, stats.kernel_drops, stats.interface_drops
+    )
+}
+
+/// What TCP tells about packets that were never seen, in a sentence; `None` when there is nothing to tell.
+pub fn gap_summary(gaps: u64, bytes: u64) -> Option<String> {
+    (gaps > 0).then(|| {
+        format!("TCP acknowledged {bytes} bytes in {gaps} gaps that were never seen: packets were lost before or in the capture")
+    })
+}

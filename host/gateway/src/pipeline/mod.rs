@@ -42,7 +42,7 @@ use block::Block;
 pub use context::Contexts;
 #[cfg(feature = "live")]
 pub use counters::interface_health;
-pub use counters::{Counters, Details};
+pub use counters::{Counters, Details, gap_summary, interface_summary};
 pub use record::{alert_key, flow_id};
 pub use scoring::{explained, score_rows};
 

@@ -16,6 +16,7 @@ use netsage_console::Failure;
 use netsage_console::detectors::DetectorArgs;
 use netsage_console::output::{BadRows, stdout};
 use netsage_gateway::assets;
+use netsage_gateway::catalog::write_whole;
 use netsage_gateway::config::{MeterArgs, Settings};
 use netsage_models::metrics::{Bootstrap, Distinct};
 use netsage_models::report::{DataSummary, Judge, Report, known_artefacts};
@@ -166,7 +167,7 @@ fn write(args: &EvaluateArgs, report: &Report) -> Result<(), Failure> {
         ("report.json", json),
         ("report.md", report.markdown()),
     ] {
-        crate::train::write(&folder.join(name), text.as_bytes())?;
+        write_whole(&folder.join(name), text.as_bytes())?;
     }
     eprintln!("wrote {}", folder.join("report.html").display());
     Ok(())

@@ -11,11 +11,12 @@ use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
 use netsage_console::output::stdout;
 use netsage_gateway::assets;
+use netsage_gateway::catalog::write_whole;
 use netsage_gateway::config::Settings;
 use netsage_package::ModelCard;
 use netsage_schema::Schema;
 
-use crate::train::{card_path, write};
+use crate::train::card_path;
 use network::NetworkArgs;
 
 /// Makes a package.
@@ -97,7 +98,7 @@ pub fn run(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
         }
     };
     let packed = start_runtime(None, file)?.pack(&component, &artifact, card.as_deref(), &Schema::ALL)?;
-    write(&args.out, packed.bytes())?;
+    write_whole(&args.out, packed.bytes())?;
     eprintln!("wrote {} ({} bytes)", args.out.display(), packed.bytes().len());
     let mut out = stdout();
     writeln!(out, "{}", packed.digest())?;

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use netsage_console::Failure;
+use netsage_gateway::catalog::write_whole;
 use netsage_models::Training;
 use netsage_models::autoencoder::{self, TrainOptions};
 
 use super::common::CommonArgs;
-use super::output::write;
 
 /// Trains a dense autoencoder on ordinary flows.
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,7 @@ impl Args {
     /// Writes the network as ONNX, if that is wanted.
     pub(super) fn also_write(&self, artifact: &[u8]) -> Result<(), Failure> {
         if let Some(path) = &self.onnx {
-            write(path, &autoencoder::onnx(artifact)?)?;
+            write_whole(path, &autoencoder::onnx(artifact)?)?;
             eprintln!("wrote {}", path.display());
         }
         Ok(())

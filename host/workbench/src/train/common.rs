@@ -89,7 +89,7 @@ impl FromStr for Taken {
 }
 
 /// The name of a file without its folders.
-pub fn file_name(path: &Path) -> String {
+pub(crate) fn file_name(path: &Path) -> String {
     path.file_name()
         .unwrap_or(path.as_os_str())
         .to_string_lossy()

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use netsage_console::Failure;
+use netsage_gateway::catalog::write_whole;
 use netsage_models::Training;
 use netsage_models::lstm_autoencoder::TrainOptions;
 
 use super::common::CommonArgs;
-use super::output::write;
 
 /// Trains an LSTM autoencoder on ordinary flows, each after those that its source had before where sources are known.
 #[derive(Debug, clap::Args)]
@@ -65,7 +65,7 @@ impl Args {
     /// Writes the network as ONNX, if that is wanted: the artifact is the file.
     pub(super) fn also_write(&self, artifact: &[u8]) -> Result<(), Failure> {
         if let Some(path) = &self.onnx {
-            write(path, artifact)?;
+            write_whole(path, artifact)?;
             eprintln!("wrote {}", path.display());
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! `netsage train`: a model from ordinary traffic.
 //!
 //! [`TrainCommand`] has a subcommand for each method, in a file of its own that turns its options into a
-//! [`Training`]; all else is the same for all: [`flows`] reads, [`watch`] shows progress and keeps what an interrupted
-//! training needs to go on, and [`write`](self::write) puts package or artifact with its card on the disk.
+//! [`Training`]; all else is the same for all: [`flows`] reads, [`TrainingProgress`] shows progress and keeps what an
+//! interrupted training needs to go on, and [`output`] puts package or artifact with its card on the disk.
 
 mod autoencoder;
 mod common;
@@ -14,30 +14,24 @@ mod iforest;
 mod lstm_autoencoder;
 mod output;
 mod rhythm;
-mod watch;
 
-use anyhow::anyhow;
+use std::fmt;
 
-use netsage_models::metrics::{self, Evaluation, Thresholds};
-use netsage_models::{Trained, Training};
-use netsage_package::{ModelCard, Package, card};
-
-use netsage_schema::unsw_nb15::TTL_TRIO;
-
-use common::CommonArgs;
-pub use common::file_name;
-use flows::Ordinary;
-pub use output::{card_path, save, write};
-use watch::Ablation;
-pub use watch::Progress;
-
-use crate::labelled::Labelled;
 use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
 use netsage_console::output::BadRows;
-use netsage_gateway::assets;
-use netsage_gateway::catalog::load;
+use netsage_console::training::TrainingProgress;
+use netsage_gateway::catalog::{component, load};
 use netsage_gateway::config::Settings;
+use netsage_models::metrics::{self, Evaluation, Thresholds};
+use netsage_models::{Trained, Training, Watch};
+use netsage_package::{ModelCard, Package, card};
+use netsage_schema::unsw_nb15::TTL_TRIO;
+
+use crate::labelled::Labelled;
+use common::CommonArgs;
+use flows::Ordinary;
+pub(crate) use output::card_path;
 
 /// Methods that can be trained.
 #[derive(Debug, clap::Subcommand)]
@@ -96,7 +90,7 @@ fn train(
         eprintln!("left out {} rows that are not ordinary", ordinary.left_out);
     }
     args.settle(training.common_mut());
-    let mut progress = Progress::start(&args.out, &training, &ordinary.rows)?;
+    let mut progress = TrainingProgress::start(&args.out, &training, &ordinary.rows)?;
     let mut trained = training.run(ordinary.flows(), &mut progress)?;
     if let Some(path) = &args.evaluate {
         let labelled = Labelled::read(path, None, config.clone(), &mut bad)?;
@@ -127,16 +121,23 @@ fn train(
     Ok(bad.finish(ordinary.rows.len() as u64)?)
 }
 
+/// Watches the training of `--ablate`: it can be interrupted, and keeps nothing.
+struct Ablation<'a>(&'a mut TrainingProgress);
+
+impl Watch for Ablation<'_> {
+    fn step(&mut self, done: u64, total: u64, figure: fmt::Arguments<'_>) {
+        self.0.step(done, total, format_args!("without TTL: {figure}"));
+    }
+
+    fn interrupted(&self) -> bool {
+        self.0.interrupted()
+    }
+}
+
 /// Adds the figures on all rows and on distinct ones, both of the model that `suffix` tells.
 fn add_figures(card: &mut ModelCard, [all, distinct]: &[Evaluation; 2], suffix: &str) {
     metrics::add_figures(card, suffix, all);
     metrics::add_figures(card, &format!("{}{suffix}", card::DISTINCT), distinct);
-}
-
-/// The component that reads a model.
-fn component(detector: &str) -> anyhow::Result<&'static [u8]> {
-    assets::component(detector)
-        .ok_or_else(|| anyhow!("the detector `{detector}` is missing: {}", assets::HOW_TO_BUILD))
 }
 
 /// Measures a model the way a host runs it, on all rows and on distinct ones.

@@ -1,22 +1,16 @@
 //! What a training leaves on the disk.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
 use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
+use netsage_gateway::catalog::{component, write_whole};
 use netsage_gateway::config::Settings;
 use netsage_models::Trained;
 use netsage_schema::Schema;
 
-use super::component;
-
 /// Writes the package, or the model with its card.
-///
-/// # Errors
-/// When the model makes no package, or a file cannot be written.
-pub fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(), Failure> {
+pub(super) fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(), Failure> {
     let json = trained.card.to_json().map_err(std::io::Error::from)?;
     let rows = trained.card.rows;
     if out.extension().is_some_and(|extension| extension == "wasm") {
@@ -27,7 +21,7 @@ pub fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(), Failur
             Some(json.as_bytes()),
             &Schema::ALL,
         )?;
-        write(out, package.bytes())?;
+        write_whole(out, package.bytes())?;
         eprintln!(
             "trained on {rows} rows; wrote {} ({} bytes); `netsage detector inspect` shows its card",
             out.display(),
@@ -37,9 +31,9 @@ pub fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(), Failur
     }
     let (card_path, page_path) = (card_path(out), out.with_extension("card.md"));
     let title = out.file_stem().unwrap_or_default().to_string_lossy();
-    write(out, &trained.artifact)?;
-    write(&card_path, json.as_bytes())?;
-    write(&page_path, trained.card.to_markdown(&title).as_bytes())?;
+    write_whole(out, &trained.artifact)?;
+    write_whole(&card_path, json.as_bytes())?;
+    write_whole(&page_path, trained.card.to_markdown(&title).as_bytes())?;
     eprintln!(
         "trained on {rows} rows; wrote {} ({} bytes), {} and {}",
         out.display(),
@@ -51,19 +45,6 @@ pub fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(), Failur
 }
 
 /// Where the card of an artifact lies: `my.artifact` has `my.card.json`.
-pub fn card_path(artifact: &Path) -> PathBuf {
+pub(crate) fn card_path(artifact: &Path) -> PathBuf {
     artifact.with_extension("card.json")
-}
-
-/// Writes a file, all of it or nothing; the error names it.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let staging = path.with_file_name(name);
-    fs::write(&staging, bytes)
-        .and_then(|()| fs::rename(&staging, path))
-        .map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
 }

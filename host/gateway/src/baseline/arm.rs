@@ -1,24 +1,20 @@
 //! From a baseline to detectors: trains, packs, and says what they would have raised.
 
+use anyhow::anyhow;
 use jiff::Zoned;
 use netsage_alerts::{AlertWindow, Raised};
 use netsage_calibration::{Rule, Scale};
-use netsage_console::Failure;
-use netsage_console::detectors::start_runtime;
-use netsage_console::output::BadRows;
-use netsage_gateway::catalog::{load, read_package};
-use netsage_gateway::config::Settings;
-use netsage_gateway::pipeline::{Contexts, alert_key, score_rows};
 use netsage_models::{Flows, Trained, Training};
 use netsage_package::ModelCard;
-use netsage_runtime::ContextValues;
+use netsage_runtime::{ContextValues, Runtime, RuntimeConfig};
 use netsage_schema::csv::Record;
-use netsage_schema::{Identity, Rows};
+use netsage_schema::{Identity, Rows, Schema};
 use netsage_sources::{Input, open};
-use netsage_workbench::train::{Progress, save};
 
 use super::spool::Spool;
-use super::{package_path, shown, text};
+use super::{Observer, package_path, shown, text};
+use crate::catalog::{component, load, read_package, write_whole};
+use crate::pipeline::{Contexts, alert_key, score_rows};
 
 /// Flows that are trained on at most: of more, every second, third, ... is taken, which bounds the memory.
 const MOST_FLOWS: u64 = 300_000;
@@ -27,15 +23,21 @@ const MOST_FLOWS: u64 = 300_000;
 const LEAST_QUANTILE: f64 = 0.999;
 
 /// How to arm.
-pub(super) struct Arming {
-    pub(super) methods: Vec<Training>,
-    pub(super) threshold_quantile: Option<f64>,
-    /// Ordinary flows a day that a detector may alert.
-    pub(super) alerts_per_day: f64,
-    pub(super) seed: u64,
+#[derive(Debug, Clone)]
+pub struct Arming {
+    /// What to train, with its options.
+    pub methods: Vec<Training>,
+    /// Quantile of held-out ordinary scores that becomes the threshold, 0.5 to 1; otherwise it comes from
+    /// `alerts_per_day`.
+    pub threshold_quantile: Option<f64>,
+    /// Ordinary flows a day that each detector may alert, above 0.
+    pub alerts_per_day: f64,
+    /// Seed of every random choice.
+    pub seed: u64,
     /// The windows of the store that the detectors will raise alerts in.
-    pub(super) alert_window: AlertWindow,
-    pub(super) file: Settings,
+    pub alert_window: AlertWindow,
+    /// The runtime that the packages are checked in.
+    pub runtime: RuntimeConfig,
 }
 
 /// The flows of a baseline in memory.
@@ -44,14 +46,21 @@ struct Learned {
     identities: Vec<Identity>,
 }
 
-/// Trains every method on the flows of the baseline and writes its package beside them.
-pub(super) fn arm(arming: &Arming, spool: &mut Spool) -> Result<Vec<String>, Failure> {
+/// Trains every method on the flows of the baseline and writes its package beside them. Gives the paths of the packages.
+///
+/// # Errors
+/// When a training is not possible, is interrupted, or a package cannot be written.
+pub fn arm(arming: &Arming, spool: &mut Spool, observer: &mut dyn Observer) -> anyhow::Result<Vec<String>> {
     spool.save()?;
     let every = spool.flows().div_ceil(MOST_FLOWS).max(1);
     let learned = read(spool, every)?;
     if every > 1 {
-        eprintln!("training on one flow of every {every}: {}", learned.rows.len());
+        observer.tell(&format!(
+            "training on one flow of every {every}: {}",
+            learned.rows.len()
+        ));
     }
+    let runtime = Runtime::new(arming.runtime.clone())?;
     let mut packages = Vec::with_capacity(arming.methods.len());
     for training in &arming.methods {
         let path = package_path(spool, training);
@@ -68,14 +77,11 @@ pub(super) fn arm(arming: &Arming, spool: &mut Spool) -> Result<Vec<String>, Fai
             spool.flows(),
             shown(spool.learned())
         );
-        let mut progress = Progress::start(&path, &training, &learned.rows)?;
-        let mut trained = training.run(
-            Flows {
-                rows: &learned.rows,
-                identities: &learned.identities,
-            },
-            &mut progress,
-        )?;
+        let flows = Flows {
+            rows: &learned.rows,
+            identities: &learned.identities,
+        };
+        let mut trained = observer.train(&training, flows, &path)?;
         if let Some(flows) = flows_per_day(&mut trained.card) {
             // Those that were left out come too.
             *flows *= every as f64;
@@ -83,38 +89,49 @@ pub(super) fn arm(arming: &Arming, spool: &mut Spool) -> Result<Vec<String>, Fai
         if arming.threshold_quantile.is_none() && training.judges_single_flows() {
             raise_threshold(&mut trained.card, training.method(), arming.alerts_per_day)?;
         }
-        save(&path, &trained, &arming.file)?;
-        progress.finish();
-        tell_raised(&learned, &trained, &text(&path)?, spool, arming)?;
+        let json = trained.card.to_json()?;
+        let package = runtime.pack(
+            component(trained.detector)?,
+            &trained.artifact,
+            Some(json.as_bytes()),
+            &Schema::ALL,
+        )?;
+        write_whole(&path, package.bytes())?;
+        observer.packed();
+        observer.tell(&format!(
+            "trained on {} rows; wrote {} ({} bytes); `netsage detector inspect` shows its card",
+            trained.card.rows,
+            path.display(),
+            package.bytes().len()
+        ));
+        let package = text(&path)?;
+        observer.tell(&raised(&learned, &trained, &package, spool, (arming, &runtime))?);
         spool.set_armed(training.method())?;
-        packages.push(text(&path)?);
+        packages.push(package);
     }
     Ok(packages)
 }
 
-fn read(spool: &Spool, every: u64) -> Result<Learned, Failure> {
+fn read(spool: &Spool, every: u64) -> anyhow::Result<Learned> {
     let mut learned = Learned {
         rows: Rows::new(spool.schema()),
         identities: Vec::new(),
     };
     let Input::Table(mut table) = open(&spool.rows_path())? else {
-        return Err(anyhow::anyhow!("{}: no CSV", spool.rows_path().display()).into());
+        return Err(anyhow!("{}: no CSV", spool.rows_path().display()));
     };
     let mut record = Record::default();
-    let mut bad = BadRows::default();
     let mut number = 0_u64;
     while let Some(result) = table.read(&mut record) {
-        match (result, record.identity) {
-            (Ok(()), Some(identity)) if number.is_multiple_of(every) => {
-                learned.rows.push(&record.values);
-                learned.identities.push(identity);
-            }
-            (Ok(()), _) => {}
-            (Err(error), _) => bad.report(&error),
+        result?;
+        if let Some(identity) = record.identity
+            && number.is_multiple_of(every)
+        {
+            learned.rows.push(&record.values);
+            learned.identities.push(identity);
         }
         number += 1;
     }
-    bad.finish(learned.rows.len() as u64)?;
     Ok(learned)
 }
 
@@ -124,15 +141,13 @@ fn flows_per_day(card: &mut ModelCard) -> Option<&mut f64> {
 
 /// Raises a threshold until ordinary traffic has so many flows a day above it at most. Less than ten minutes do not
 /// tell how many flows a day has: then it stays.
-fn raise_threshold(card: &mut ModelCard, name: &str, alerts: f64) -> Result<(), Failure> {
+fn raise_threshold(card: &mut ModelCard, name: &str, alerts: f64) -> anyhow::Result<()> {
     let (flows, scale) = (flows_per_day(card).copied(), Scale::of(card));
     if flows.is_none() {
         return Ok(());
     }
     let rule = Rule::PerDay(alerts);
-    let threshold = rule
-        .threshold(name, Some(card), scale.as_ref(), flows)
-        .map_err(anyhow::Error::from)?;
+    let threshold = rule.threshold(name, Some(card), scale.as_ref(), flows)?;
     if threshold > card.threshold {
         card.threshold = threshold;
         card.threshold_rule = format!(
@@ -145,16 +160,15 @@ fn raise_threshold(card: &mut ModelCard, name: &str, alerts: f64) -> Result<(), 
     Ok(())
 }
 
-/// Says what the threshold would have raised.
-fn tell_raised(
+/// What the threshold would have raised, in a sentence.
+fn raised(
     learned: &Learned,
     trained: &Trained,
     package: &str,
     spool: &Spool,
-    arming: &Arming,
-) -> Result<(), Failure> {
-    let runtime = start_runtime(None, &arming.file)?;
-    let loaded = load(&runtime, spool.schema(), package, &read_package(package)?)?;
+    (arming, runtime): (&Arming, &Runtime),
+) -> anyhow::Result<String> {
+    let loaded = load(runtime, spool.schema(), package, &read_package(package)?)?;
     let mut contexts = ContextValues::new();
     Contexts::default().fill(&learned.identities, &mut contexts);
     let scores = score_rows(&loaded.detector, &learned.rows, Some(&contexts))?;
@@ -166,12 +180,11 @@ fn tell_raised(
             alert_key(spool.schema(), row, identity, arming.alert_window)
         });
     }
-    eprintln!(
+    Ok(format!(
         "{name}: its threshold {threshold} would have raised {} alerts ({} of {} flows) in the {} of the baseline; change it with --threshold",
         raised.alerts(),
         raised.above(),
         raised.flows(),
         shown(spool.learned())
-    );
-    Ok(())
+    ))
 }

@@ -8,8 +8,8 @@ use netsage_console::output::{print_json, stdout, table};
 use netsage_gateway::config::Settings;
 
 use super::called;
+use super::client::{Client, ClientArgs, encoded, query};
 use super::step::ReasonArgs;
-use crate::client::{Client, ClientArgs, encoded, query};
 
 /// Columns of the bar of an index on the terminal; the last one is at twice the index that counts as large.
 const COLUMNS: usize = 40;
@@ -19,7 +19,7 @@ const COLUMNS: usize = 40;
 #[command(
     after_help = "Example:\n  netsage detector threshold\n  netsage detector threshold iforest 10/day --try\n  netsage detector threshold iforest fpr:0.001 --why 'too loud'\n  netsage detector threshold fused p99.99"
 )]
-pub(in super::super) struct ThresholdArgs {
+pub(crate) struct ThresholdArgs {
     /// Name of the detector, or `fused` for the verdict of all together [default: list all]
     name: Option<String>,
     /// Alerts per day (10/day), false-positive rate (fpr:0.001 or 0.1%), percentile (p99.9), score (0.62), `card` or `off`
@@ -37,7 +37,7 @@ pub(in super::super) struct ThresholdArgs {
 #[command(
     after_help = "Example:\n  netsage detector drift iforest\n  netsage detector drift 0123abcd --json"
 )]
-pub(in super::super) struct DriftArgs {
+pub(crate) struct DriftArgs {
     /// Package: its digest, the first 8 or more digits of it, or the name of the detector
     package: String,
     /// Print JSON

@@ -9,7 +9,7 @@ use netsage_console::output::{print_json, stdout};
 use netsage_gateway::config::Settings;
 
 use super::called;
-use crate::client::{Client, ClientArgs, encoded};
+use super::client::{Client, ClientArgs, encoded};
 
 /// Who does something and why, for the history; and how the answer is printed.
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,7 @@ impl ReasonArgs {
 
 /// A step.
 #[derive(Debug, clap::Args)]
-pub(in super::super) struct StepArgs {
+pub(crate) struct StepArgs {
     /// Package: its digest, the first 8 or more digits of it, or the name of the detector
     package: String,
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub(in super::super) struct StepArgs {
 
 /// A step to a share of the flows.
 #[derive(Debug, clap::Args)]
-pub(in super::super) struct ShareArgs {
+pub(crate) struct ShareArgs {
     #[command(flatten)]
     pub(super) step: StepArgs,
     /// Share of the flows, above 0 and at most 1 [default: as the running program is set]

@@ -4,23 +4,25 @@ use std::path::Path;
 use std::time::Duration;
 
 use netsage_capture::{Meter, MeterConfig};
-use netsage_console::{Failure, progress};
 use netsage_schema::FlowBatch;
 use netsage_sources::{meter_file, open_capture};
 
 use super::seen::Seen;
 use super::spool::Spool;
-use super::{enough, shown};
+use super::{Observer, enough, shown};
 
-/// Learns from the flows of a capture that ended within `most` of its first one's begin.
-pub(super) fn learn(
+/// Learns from the flows of a capture that ended within `most` of the begin of its first one.
+///
+/// # Errors
+/// When the capture cannot be read to its end, has too few flows, or the flows cannot be kept.
+pub fn learn_from_capture(
     path: &Path,
     config: &MeterConfig,
     most: Option<Duration>,
     spool: &mut Spool,
-) -> Result<(), Failure> {
+    observer: &mut dyn Observer,
+) -> anyhow::Result<()> {
     let mut capture = open_capture(path)?;
-    let bar = progress::reading(&capture.progress(), "learning");
     let read = capture.progress();
     let mut seen = Seen::new(config.schema);
     let mut span: Option<[i64; 2]> = None;
@@ -30,7 +32,7 @@ pub(super) fn learn(
     let mut taken = FlowBatch::new(config.schema);
     let mut meter = Meter::new(config.clone());
     let (_, damage) = meter_file(&mut capture, &mut meter, |batch| {
-        bar.set_position(read.read());
+        observer.read(&read);
         taken.clear();
         for (row, (identity, community_id)) in batch
             .rows
@@ -47,7 +49,6 @@ pub(super) fn learn(
         seen.add(&taken);
         spool.push(&taken)
     })?;
-    bar.finish_and_clear();
     // A baseline of half a capture is one of something else.
     if let Some(error) = damage {
         return Err(error.into());
@@ -60,11 +61,11 @@ pub(super) fn learn(
         spool.flows(),
         "take a longer capture, or more of this one with --for",
     )?;
-    eprintln!(
+    observer.tell(&format!(
         "learned from {} flows in {}: {}",
         spool.flows(),
         shown(length),
         seen.shown()
-    );
+    ));
     Ok(())
 }

@@ -1,38 +1,31 @@
-//! `netsage baseline`: learns what is normal here, then arms.
-//!
-//! [`spool`] keeps the flows of the baseline on the disk, so that an interrupted one goes on; [`live`] fills it from
-//! interfaces and [`capture`] from a file; [`arm`] trains on it and says what the new detectors would have raised.
+//! `netsage baseline`: learns what is normal here, then arms and goes on as `netsage run`.
 
-mod arm;
-mod capture;
-#[cfg(feature = "live")]
-mod live;
-mod seen;
-mod spool;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use anyhow::anyhow;
-use netsage_console::Failure;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use netsage_console::compile_detector::in_child;
+use netsage_console::training::TrainingProgress;
+use netsage_console::{Failure, interrupt, progress};
+use netsage_gateway::baseline::{Arming, Observer, Spool, arm, folder, learn_from_capture, shown};
 use netsage_gateway::config::{Resolved, Settings, Source, Time};
-use netsage_lifecycle::TrustPolicy;
-use netsage_models::Training;
+use netsage_models::{Flows, Trained, Training};
 use netsage_schema::FLOW_V1;
-use netsage_store::StoreOptions;
-
-use crate::run;
-use arm::Arming;
-use spool::Spool;
+use netsage_sources::Progress;
 
 /// What is trained when nothing is named: one that looks at what flows are, and one that looks at when they come.
 const DEFAULT_METHODS: [&str; 2] = ["iforest", "rhythm"];
 /// False alerts that nobody minds; repeats are grouped, so people see fewer.
 const ALERTS_PER_DAY: f64 = 5.0;
+/// How long is learned from interfaces when nothing is said.
+#[cfg(feature = "live")]
+const DAY: Duration = Duration::from_secs(86_400);
+/// Time between two lines where there is no terminal for a bar.
+const BETWEEN_LINES: Duration = Duration::from_secs(600);
 /// How to undo it.
 const UNDO: &str = "the former detectors stay: `netsage detector rollback NAME` makes that of the same name active again, `netsage detector list` shows the others";
-/// Fewer flows say nothing about what is normal.
-const FEWEST_FLOWS: u64 = 200;
 
 /// Learns what is normal on this network, then arms: trains detectors on the traffic it has seen and goes on as
 /// `netsage run` with them.
@@ -44,7 +37,7 @@ const FEWEST_FLOWS: u64 = 200;
 #[command(
     after_help = "Examples:\n  netsage baseline --interface eth0 --for 24h\n  netsage baseline --interface eth0 --for 7d --detector iforest,half-space-trees --user netsage\n  netsage baseline --pcap monday.pcap --for 8h\n\nEvery setting of `netsage run` can be given too; it holds once the detectors are armed."
 )]
-pub(super) struct BaselineArgs {
+pub(crate) struct BaselineArgs {
     /// How long to learn; of a capture file, its beginning [default: 24h, and all of a capture file]
     #[arg(long = "for", value_name = "TIME", help_heading = "Baseline")]
     time: Option<Time>,
@@ -69,12 +62,12 @@ pub(super) struct BaselineArgs {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Baseline")]
     seed: u64,
     #[command(flatten)]
-    pub(super) settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure> {
     let methods = methods(args.settings.detector.take())?;
-    let mut settings = args.settings.or(file.clone());
+    let mut settings = args.settings.or(file);
     // What the file names would score beside the new ones, maybe rows of another schema.
     settings.detector = None;
     settings.schema.get_or_insert_with(|| FLOW_V1.id.to_owned());
@@ -84,26 +77,30 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
         threshold_quantile: args.threshold_quantile,
         alerts_per_day: args.alerts_per_day,
         seed: args.seed,
-        alert_window: StoreOptions::default().alert_window,
-        file,
+        alert_window: resolved.store_options.alert_window,
+        runtime: in_child(resolved.runtime.clone()),
     };
-    let folder = |source: &str| resolved.data_dir.join("baseline").join(in_a_file_name(source));
     match &resolved.source {
         Source::None => Err(Failure::Usage(
             "name what to learn from: --interface IF, or --pcap FILE".to_owned(),
         )),
         Source::Replay(path) => {
-            let name = netsage_workbench::train::file_name(path);
-            let mut spool = Spool::anew(&folder(&name), resolved.meter.schema, &name)?;
-            capture::learn(path, &resolved.meter, args.time.map(|time| time.0), &mut spool)?;
-            let packages = arm::arm(&arming, &mut spool)?;
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+            let folder = folder(&resolved.data_dir, &name);
+            let mut spool = Spool::anew(&folder, resolved.meter.schema, &name)?;
+            let mut terminal = Terminal::new()?;
+            let most = args.time.map(|time| time.0);
+            learn_from_capture(path, &resolved.meter, most, &mut spool, &mut terminal)?;
+            let packages = arm(&arming, &mut spool, &mut terminal)?;
             tell_usage(&packages, resolved.meter.schema.id);
             Ok(())
         }
-        #[cfg(not(feature = "live"))]
-        Source::Live(_) => Err(netsage_console::without_live_capture()),
         #[cfg(feature = "live")]
         Source::Live(source) => {
+            use netsage_gateway::baseline::learn_and_arm;
+            use netsage_gateway::opening::open_source;
+            use netsage_lifecycle::TrustPolicy;
+
             if !matches!(resolved.lifecycle.trust, TrustPolicy::Any) {
                 return Err(Failure::Usage(
                     "`--trust` takes no package that nobody signed, and a baseline's are made here; learn from a capture with --pcap, sign the packages, and give them to `netsage run`"
@@ -111,19 +108,22 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
                 ));
             }
             let name = source.interfaces.join(",");
-            let goal = args.time.map_or(live::DAY, |time| time.0);
-            let opened = run::open_source(&resolved)?;
-            let folder = folder(&name);
+            let goal = args.time.map_or(DAY, |time| time.0);
+            let opened = open_source(&resolved, netsage_console::capturing)?;
+            let folder = folder(&resolved.data_dir, &name);
             let mut spool = if args.afresh {
                 Spool::anew(&folder, resolved.meter.schema, &name)?
             } else {
                 Spool::resume(&folder, resolved.meter.schema, &name)?
             };
-            let (opened, packages) = live::learn_and_arm(opened, &resolved.meter, goal, &arming, &mut spool)?;
+            let mut terminal = Terminal::new()?;
+            let (opened, packages) =
+                learn_and_arm(opened, &resolved.meter, goal, &arming, &mut spool, &mut terminal)?;
             drop(spool);
+            eprintln!("armed; going on as `netsage run`; {UNDO}");
             let mut resolved = resolved;
             resolved.detectors = packages;
-            run::serve(resolved, opened)
+            super::run::serve(resolved, opened)
         }
     }
 }
@@ -137,7 +137,8 @@ fn methods(named: Option<Vec<String>>) -> Result<Vec<Training>, Failure> {
         .map(|name| {
             let mut training = Training::by_method(name).ok_or_else(|| {
                 Failure::Usage(format!(
-                    "`{name}` is no method of training; `netsage train --help` lists those that there are"
+                    "`{name}` is no method that this program trains; it trains {}",
+                    Training::METHODS.join(", ")
                 ))
             })?;
             // On a network of one's own, what repeats is ordinary because it repeats.
@@ -154,25 +155,6 @@ fn parse_alerts(text: &str) -> Result<f64, String> {
     alerts.ok_or_else(|| "give alerts per day, 0.000001 to 1,000,000,000".to_owned())
 }
 
-/// Whether so many flows are enough.
-fn enough(flows: u64, advice: &str) -> Result<(), Failure> {
-    if flows >= FEWEST_FLOWS {
-        return Ok(());
-    }
-    Err(anyhow!("the baseline has {flows} flows, and at least {FEWEST_FLOWS} are needed; {advice}").into())
-}
-
-/// A name with what a file name cannot have, or should not, replaced.
-fn in_a_file_name(name: &str) -> String {
-    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-    let name: String = name
-        .chars()
-        .map(|letter| if allowed(letter) { letter } else { '_' })
-        .collect();
-    // Neither `.` nor `..` nor a hidden file.
-    format!("of-{name}")
-}
-
 fn tell_usage(packages: &[String], schema: &str) {
     let named: Vec<String> = packages
         .iter()
@@ -184,59 +166,74 @@ fn tell_usage(packages: &[String], schema: &str) {
     );
 }
 
-/// A time for people, in its two largest units.
-fn shown(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, _, _) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
+/// Shows a baseline on standard error, with a bar where that is a terminal; Ctrl-C interrupts it.
+struct Terminal {
+    interrupted: Arc<AtomicBool>,
+    bar: Option<ProgressBar>,
+    training: Option<TrainingProgress>,
+    last_line: Instant,
+}
+
+impl Terminal {
+    fn new() -> Result<Self, Failure> {
+        Ok(Self {
+            interrupted: interrupt::flag()?,
+            bar: None,
+            training: None,
+            last_line: Instant::now(),
+        })
+    }
+
+    fn remove_bar(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
     }
 }
 
-/// A path as settings name it.
-fn text(path: &Path) -> Result<String, Failure> {
-    path.to_str().map(str::to_owned).ok_or_else(|| {
-        Failure::Usage(format!(
-            "the data folder {} is not UTF-8; name another with --data-dir",
-            path.display()
-        ))
-    })
-}
+impl Observer for Terminal {
+    fn tell(&mut self, sentence: &str) {
+        self.remove_bar();
+        eprintln!("{sentence}");
+    }
 
-/// Where the package of a method lies.
-fn package_path(spool: &Spool, training: &Training) -> PathBuf {
-    spool.folder().join(format!("{}.wasm", training.method()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_short() {
-        for (seconds, expected) in [
-            (0, "0 s"),
-            (59, "59 s"),
-            (61, "1 min 1 s"),
-            (3_660, "1 h 1 min"),
-            (90_000, "1 d 1 h"),
-        ] {
-            assert_eq!(shown(Duration::from_secs(seconds)), expected);
+    fn learned(&mut self, learned: Duration, goal: Duration, seen: &str) {
+        let bar = self.bar.get_or_insert_with(|| learning_bar(goal));
+        bar.set_position(learned.as_secs());
+        bar.set_message(seen.to_owned());
+        if bar.is_hidden() && self.last_line.elapsed() >= BETWEEN_LINES {
+            self.last_line = Instant::now();
+            eprintln!("{} left: {seen}", shown(goal.saturating_sub(learned)));
         }
     }
 
-    #[test]
-    fn names_of_sources_stay_in_their_folder() {
-        for (name, expected) in [
-            ("eth0", "of-eth0"),
-            ("..", "of-.."),
-            ("../a b", "of-.._a_b"),
-            ("eth0,eth1", "of-eth0_eth1"),
-        ] {
-            assert_eq!(in_a_file_name(name), expected);
+    fn read(&mut self, progress: &Progress) {
+        let bar = self
+            .bar
+            .get_or_insert_with(|| progress::reading(progress, "learning"));
+        bar.set_position(progress.read());
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Acquire)
+    }
+
+    fn train(&mut self, training: &Training, flows: Flows<'_>, path: &Path) -> anyhow::Result<Trained> {
+        self.remove_bar();
+        let progress = TrainingProgress::start(path, training, flows.rows)?;
+        Ok(training.run(flows, self.training.insert(progress))?)
+    }
+
+    fn packed(&mut self) {
+        if let Some(progress) = self.training.take() {
+            progress.finish();
         }
     }
+}
+
+fn learning_bar(goal: Duration) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(goal.as_secs()), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("learning {wide_bar} {eta} left\n{msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
 }

@@ -8,7 +8,7 @@ use netsage_console::output::{print_json, stdout, table};
 use netsage_gateway::config::Settings;
 
 use super::called;
-use crate::client::{Client, ClientArgs, encoded};
+use super::client::{Client, ClientArgs, encoded};
 
 /// Columns of a histogram on the terminal.
 const COLUMNS: usize = 64;
@@ -20,7 +20,7 @@ const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇',
 #[command(
     after_help = "Example:\n  netsage detector shadow 0123abcd --share 1\n  netsage detector compare 0123abcd\n  netsage detector compare 0123abcd --json"
 )]
-pub(in super::super) struct CompareArgs {
+pub(crate) struct CompareArgs {
     /// Shadow or canary: its digest, the first 8 or more digits of it, or the name of the detector
     package: String,
     /// Print JSON

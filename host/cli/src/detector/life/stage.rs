@@ -11,8 +11,8 @@ use netsage_console::Failure;
 use netsage_gateway::catalog::read_bytes;
 use netsage_gateway::config::Settings;
 
+use super::client::{Client, encoded, query};
 use super::step::{ReasonArgs, standing, take, tell};
-use crate::client::{Client, encoded, query};
 
 /// How often the program is asked how far it is.
 const POLL: Duration = Duration::from_millis(150);
@@ -35,7 +35,7 @@ enum Until {
 #[command(
     after_help = "Example:\n  netsage detector stage my.wasm\n  netsage detector stage my.wasm --signature my.wasm.minisig --why 'trained on this week'"
 )]
-pub(in super::super) struct StageArgs {
+pub(crate) struct StageArgs {
     /// Package, a file or the name of a bundled one
     package: String,
     /// How far it goes now
@@ -50,7 +50,7 @@ pub(in super::super) struct StageArgs {
 /// Activates a package.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  netsage detector activate my.wasm --url http://127.0.0.1:8080")]
-pub(in super::super) struct ActivateArgs {
+pub(crate) struct ActivateArgs {
     /// Package, a file or the name of a bundled one; or what the program has: a digest, or the first 8 or more digits of one
     package: String,
     #[command(flatten)]

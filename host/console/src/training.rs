@@ -8,16 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use netsage_console::{Failure, interrupt, progress};
 use netsage_models::{Training, Watch};
 use netsage_schema::Rows;
 use sha2::{Digest as _, Sha256};
+
+use crate::{interrupt, progress};
 
 /// Least time between two savings of a training's state.
 const BETWEEN_SAVINGS: Duration = Duration::from_secs(5);
 
 /// Watches a training for the command line.
-pub struct Progress {
+pub struct TrainingProgress {
     bar: ProgressBar,
     interrupted: Arc<AtomicBool>,
     /// Where the state lies: beside what the training will write.
@@ -27,12 +28,12 @@ pub struct Progress {
     saved: Instant,
 }
 
-impl Progress {
+impl TrainingProgress {
     /// Watches the training of what will lie at `out`.
     ///
     /// # Errors
     /// When signals cannot be listened to.
-    pub fn start(out: &Path, training: &Training, rows: &Rows) -> Result<Self, Failure> {
+    pub fn start(out: &Path, training: &Training, rows: &Rows) -> anyhow::Result<Self> {
         let mut name = out.file_name().unwrap_or_default().to_os_string();
         name.push(".training");
         Ok(Self {
@@ -52,7 +53,7 @@ impl Progress {
     }
 }
 
-impl Watch for Progress {
+impl Watch for TrainingProgress {
     fn step(&mut self, done: u64, total: u64, figure: fmt::Arguments<'_>) {
         self.bar.set_length(total);
         self.bar.set_position(done);
@@ -90,20 +91,7 @@ impl Watch for Progress {
     }
 }
 
-/// Watches the training of `--ablate`: it can be interrupted, and keeps nothing.
-pub(super) struct Ablation<'a>(pub(super) &'a mut Progress);
-
-impl Watch for Ablation<'_> {
-    fn step(&mut self, done: u64, total: u64, figure: fmt::Arguments<'_>) {
-        self.0.step(done, total, format_args!("without TTL: {figure}"));
-    }
-
-    fn interrupted(&self) -> bool {
-        self.0.interrupted()
-    }
-}
-
-fn fingerprint(training: &Training, rows: &Rows) -> Result<[u8; 32], Failure> {
+fn fingerprint(training: &Training, rows: &Rows) -> anyhow::Result<[u8; 32]> {
     let mut hash = Sha256::new();
     hash.update(serde_json::to_vec(training)?);
     for row in rows.iter() {

@@ -23,7 +23,7 @@ struct Journal {
 }
 
 /// A baseline on the disk.
-pub(super) struct Spool {
+pub struct Spool {
     folder: PathBuf,
     schema: &'static Schema,
     rows: BufWriter<File>,
@@ -33,7 +33,10 @@ pub(super) struct Spool {
 
 impl Spool {
     /// An empty one; what was there before lies in a folder of the same name that ends in `.former`, until the next time.
-    pub(super) fn anew(folder: &Path, schema: &'static Schema, source: &str) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When the folders cannot be moved or written.
+    pub fn anew(folder: &Path, schema: &'static Schema, source: &str) -> anyhow::Result<Self> {
         let mut former = folder.as_os_str().to_owned();
         former.push(".former");
         let former = PathBuf::from(former);
@@ -53,7 +56,10 @@ impl Spool {
     }
 
     /// The one that is there, or an empty one.
-    pub(super) fn resume(folder: &Path, schema: &'static Schema, source: &str) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When what is there is damaged, was learned from another source or schema, or cannot be written.
+    pub fn resume(folder: &Path, schema: &'static Schema, source: &str) -> anyhow::Result<Self> {
         let failed = |error: io::Error| {
             anyhow!(
                 "cannot keep the baseline in {}: {error}; name another data folder with --data-dir",
@@ -99,11 +105,13 @@ impl Spool {
         Ok(spool)
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    /// Where it lies.
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    pub(super) fn source(&self) -> &str {
+    /// What is learned from.
+    pub fn source(&self) -> &str {
         &self.journal.source
     }
 
@@ -115,16 +123,18 @@ impl Spool {
         self.folder.join(ROWS)
     }
 
-    pub(super) fn flows(&self) -> u64 {
+    /// Flows so far.
+    pub fn flows(&self) -> u64 {
         self.flows
     }
 
     /// How long has been learned.
-    pub(super) fn learned(&self) -> Duration {
+    pub fn learned(&self) -> Duration {
         Duration::from_millis(self.journal.learned_ms)
     }
 
-    pub(super) fn is_armed(&self, method: &str) -> bool {
+    /// Whether the package of a method is complete.
+    pub fn is_armed(&self, method: &str) -> bool {
         self.journal.armed.iter().any(|armed| armed == method)
     }
 
@@ -137,6 +147,7 @@ impl Spool {
     }
 
     /// More is to be learned: packages of less are not complete any more.
+    #[cfg(feature = "live")]
     pub(super) fn disarm(&mut self) {
         self.journal.armed.clear();
     }

@@ -12,13 +12,13 @@ use netsage_gateway::assets::Bundled;
 use netsage_gateway::catalog::{load, read_package, schema_of};
 use netsage_gateway::config::Settings;
 
+use super::client::{Client, ClientArgs, query};
 use super::short;
-use crate::client::{Client, ClientArgs, query};
 
 /// Lists packages.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  netsage detector list\n  netsage detector list --bundled")]
-pub(in super::super) struct ListArgs {
+pub(crate) struct ListArgs {
     /// Those that come with this program, without asking a running one
     #[arg(long)]
     bundled: bool,
@@ -34,7 +34,7 @@ pub(in super::super) struct ListArgs {
 #[command(
     after_help = "Example:\n  netsage detector history\n  netsage detector history iforest --limit 5\n  netsage detector history 0123abcd --json"
 )]
-pub(in super::super) struct HistoryArgs {
+pub(crate) struct HistoryArgs {
     /// Only of this package: its digest, the first 8 or more digits of it, or the name of the detector
     package: Option<String>,
     /// Most entries, newest first, 1 to 500
