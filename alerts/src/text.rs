@@ -45,30 +45,9 @@ pub fn community_id(hash: &[u8; 20]) -> String {
     text
 }
 
-/// The counterpart of [`community_id`]; `None` when it is none of version 1.
-pub fn parse_community_id(text: &str) -> Option<[u8; 20]> {
-    let hash = STANDARD.decode(text.strip_prefix("1:")?).ok()?;
-    hash.try_into().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn community_ids_are_read_back() {
-        // The example of the specification.
-        let text = "1:LQU9qZlK+B5F3KDmev6m5PMibrg=";
-        assert_eq!(
-            parse_community_id(text)
-                .map(|hash| community_id(&hash))
-                .as_deref(),
-            Some(text)
-        );
-        for text in ["", "1:", "2:LQU9qZlK+B5F3KDmev6m5PMibrg=", "1:LQU9", "1:?"] {
-            assert_eq!(parse_community_id(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn ids_have_one_spelling() {

@@ -66,7 +66,8 @@ impl Live {
         let mut opened_before = false;
         on(&source, "open", move |_| {
             live.connected.set(true);
-            // Nobody repeats what was said while the connection was down.
+            // Alerts come again by their cursor; news of detectors do not, and a program that was started again may have
+            // another store.
             if std::mem::replace(&mut opened_before, true) {
                 rise(live.missed);
                 rise(live.detectors);

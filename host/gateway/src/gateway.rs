@@ -12,9 +12,10 @@ use netsage_package::Package;
 use netsage_runtime::{Runtime, RuntimeError};
 use netsage_store::{Store, StoreError};
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::Announcer;
 use crate::api::{self, Service};
 use crate::assets::{self, Bundled};
 use crate::catalog::{CatalogError, bundled_package, named_package, schema_of};
@@ -28,8 +29,6 @@ use crate::traffic;
 const RATE_INTERVAL: Duration = Duration::from_secs(60);
 /// Time between two live updates of the counters.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
-/// Live updates kept for a client that reads slowly.
-const EVENT_BUFFER: usize = 1024;
 /// How long open connections may take to end.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
 
@@ -124,7 +123,7 @@ impl Gateway {
         // A thing nobody knows yet is no reason not to start.
         let flows_per_day = traffic::flows_per_day(&*store).await.unwrap_or_default();
         let lifecycle = start_detectors(&settings, flows_per_day).await?;
-        let (events, _) = broadcast::channel::<LiveEvent>(EVENT_BUFFER);
+        let events = Announcer::default();
         let counters = Arc::new(Counters::default());
         let evidence = settings
             .keep_packets
@@ -297,24 +296,23 @@ fn unknown_names(settings: &Resolved, lifecycle: &Lifecycle) -> Vec<String> {
 }
 
 /// Sends the counters to whoever reads live updates, when they have changed.
-async fn tell_counters(counters: Arc<Counters>, events: broadcast::Sender<LiveEvent>) {
+async fn tell_counters(counters: Arc<Counters>, events: Announcer) {
     let mut last = None;
     loop {
         tokio::time::sleep(COUNTERS_INTERVAL).await;
         let now = counters.snapshot();
         if last != Some(now) {
-            // No receiver is no error: nobody is watching.
-            let _ = events.send(LiveEvent::Counters(now));
+            events.say(LiveEvent::Counters(now));
             last = Some(now);
         }
     }
 }
 
 /// Sends word of changed detectors to whoever reads live updates.
-async fn tell_changes(changed: crossbeam_channel::Receiver<()>, events: broadcast::Sender<LiveEvent>) {
+async fn tell_changes(changed: crossbeam_channel::Receiver<()>, events: Announcer) {
     let _ = tokio::task::spawn_blocking(move || {
         for () in changed {
-            let _ = events.send(LiveEvent::Detectors);
+            events.say(LiveEvent::Detectors);
         }
     })
     .await;

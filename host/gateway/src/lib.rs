@@ -9,6 +9,7 @@
 //! [`api`] serves both, [`traffic`] asks the store what thresholds would have raised, [`evidence`] keeps packets where that is
 //! asked for, [`privileges`] gives up root, [`config`] says which settings there are.
 
+mod announcer;
 pub mod api;
 pub mod assets;
 pub mod baseline;
@@ -20,3 +21,5 @@ pub mod opening;
 pub mod pipeline;
 pub mod privileges;
 pub mod traffic;
+
+pub use announcer::Announcer;

@@ -1,5 +1,6 @@
-//! Measures how many flows per second the embedded store takes, in batches of 1,024 with 2 % hits, and how long a page
-//! and an overview take then. Prints one JSON object. `cargo run --release -p netsage-store --example bench_store -- [FLOWS]`
+//! Measures how many flows per second the embedded store takes, in batches of 1,024 with 2 % hits unless told
+//! otherwise, and how long a page and an overview take then. Prints one JSON object.
+//! `cargo run --release -p netsage-store --example bench_store -- [FLOWS [PERCENT OF HITS]]`
 #![allow(clippy::print_stdout)]
 
 use std::sync::Arc;
@@ -14,12 +15,12 @@ mod sample;
 
 const BATCH: u64 = 1_024;
 
-/// Flows of 4,096 sources, 50 a millisecond, one in 50 a hit; ids begin with the time, as those of the host do.
-fn flow(number: u64) -> sample::Sample {
+/// Flows of 4,096 sources, 50 a millisecond, so many in 100 a hit; ids begin with the time, as those of the host do.
+fn flow(number: u64, hits: u64) -> sample::Sample {
     let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let end = sample::T0 + i64::try_from(number / 50).unwrap_or(0);
     let source = format!("10.0.{}.{}", mixed >> 8 & 15, mixed & 255);
-    let score = if number.is_multiple_of(50) { 0.7 } else { 0.5 };
+    let score = if number * hits % 100 < hits { 0.7 } else { 0.5 };
     let mut sample = sample::flow(u32::try_from(number).unwrap_or(0), &source, end, score);
     let id = u128::from(end.cast_unsigned()) << 80 | u128::from(mixed);
     sample.flow.id = id.to_be_bytes();
@@ -28,10 +29,11 @@ fn flow(number: u64) -> sample::Sample {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let flows: u64 = match std::env::args().nth(1) {
-        Some(text) => text.parse()?,
-        None => 500_000,
+    let argument = |position, usual| match std::env::args().nth(position) {
+        Some(text) => text.parse::<u64>(),
+        None => Ok(usual),
     };
+    let (flows, hits) = (argument(1, 500_000)?, argument(2, 2)?);
     let folder = tempfile::tempdir()?;
     let store = open(&folder.path().join("bench.db").display().to_string()).await?;
     let mut recording = std::time::Duration::ZERO;
@@ -39,7 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut record = Arc::new(FlowBatchRecord::default());
     for first in (0..flows).step_by(BATCH as usize) {
         let numbers = first..(first + BATCH).min(flows);
-        let flows: Vec<sample::Sample> = numbers.map(flow).collect();
+        let flows: Vec<sample::Sample> = numbers.map(|number| flow(number, hits)).collect();
         sample::fill(Arc::make_mut(&mut record), &flows);
         let start = Instant::now();
         store.record(std::slice::from_ref(&record)).await?;
@@ -66,6 +68,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let report = serde_json::json!({
         "flows": flows,
         "batch": BATCH,
+        "hits_percent": hits,
         "flows_per_second": (flows as f64 / recording.as_secs_f64()).round(),
         "slowest_batch_ms": slowest.as_secs_f64() * 1e3,
         "overview_ms": overview.as_secs_f64() * 1e3,

@@ -66,6 +66,18 @@ pub enum StoreError {
         /// Latest version known here.
         known: i64,
     },
+    /// A program from before the first release has written it.
+    #[error(
+        "{place} has schema version {found}, which no release wrote; this program reads {oldest} and later: move it away, or name another with --store"
+    )]
+    Older {
+        /// File or database.
+        place: String,
+        /// Version it has.
+        found: i64,
+        /// Earliest version that is read.
+        oldest: i64,
+    },
     /// What was read makes no sense.
     #[error("the store is damaged ({detail}): restore it from a copy or start a new one")]
     Damaged {
@@ -89,14 +101,22 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A position that cannot be saved.
+    #[error("the position `{name}` cannot be saved: {problem}")]
+    InvalidPosition {
+        /// The name given.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// Another process holds the store.
     #[error("the store is busy: another process has been writing to it for more than 5 seconds; try again")]
     Busy,
-    /// Other writers kept changing the same alert.
-    #[error("alert {id} was changed by others at every attempt: try again")]
+    /// Other writers kept changing the same thing.
+    #[error("{what} was changed by others at every attempt: try again")]
     Contended {
-        /// Id of the alert.
-        id: String,
+        /// What they changed, e.g. an alert.
+        what: String,
     },
     /// SQLite failed.
     #[error("cannot {action} in the SQLite store: {source}")]

@@ -16,6 +16,7 @@ pub use futures_util::future::BoxFuture;
 use netsage_alerts::AlertWindow;
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 
+mod changes;
 mod cursor;
 mod error;
 mod mongo;
@@ -24,6 +25,7 @@ mod overview;
 mod record;
 mod sqlite;
 
+pub use changes::{Change, Changes, MAX_CHANGES, MAX_POSITION_BYTES};
 pub use error::StoreError;
 pub use open::{open, open_with};
 pub use overview::{MAX_OVERVIEW_POINTS, OVERVIEW_GRAIN_MS, StoreOverview};
@@ -39,10 +41,10 @@ pub struct StoreOptions {
     /// from then on fall into windows of the new length.
     pub alert_window: AlertWindow,
     /// How long flows are kept, counted by the clock from the moment they were first recorded.
-    pub flow_ttl: Duration,
+    pub flow_retention: Duration,
     /// How long alerts are kept, counted by the clock from the moment they last counted a flow or changed their state.
     /// Which flows an alert has counted is forgotten with it.
-    pub alert_ttl: Duration,
+    pub alert_retention: Duration,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,8 +53,8 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             alert_window: AlertWindow::default(),
-            flow_ttl: 7 * DAY,
-            alert_ttl: 365 * DAY,
+            flow_retention: 7 * DAY,
+            alert_retention: 365 * DAY,
         }
     }
 }
@@ -86,7 +88,7 @@ pub trait Store: Send + Sync {
     /// memory can be used again.
     ///
     /// A batch that was delivered in full returns no alerts when it is delivered again. What is recorded lasts
-    /// [`StoreOptions::flow_ttl`]: a flow delivered again after that is a new flow, yet still not counted again in an
+    /// [`StoreOptions::flow_retention`]: a flow delivered again after that is a new flow, yet still not counted again in an
     /// alert, as long as there is the alert.
     fn record<'a>(
         &'a self,
@@ -108,6 +110,29 @@ pub trait Store: Send + Sync {
         id: &'a str,
         change: &'a StateChange,
     ) -> BoxFuture<'a, Result<Option<Alert>, StoreError>>;
+
+    /// Alerts that changed after a revision, by rising revision: a bounded page, and the newest revision given.
+    ///
+    /// Each change of an alert, by a flow that it counts or by a person, gives the alert the next number of one sequence
+    /// per store; a repeated delivery is no change and gives none. An alert has the number of its last change only, so
+    /// that a reader who goes on from the last revision it was given sees every alert as it is in the end, and none of
+    /// the states that were overtaken. **No change is skipped**: when a page with revision `r` is given out, every change
+    /// up to `r` is in the store, whoever wrote it; none appears below `r` later.
+    ///
+    /// `after` 0 begins with the first alert there is; `limit` is held between 1 and [`MAX_CHANGES`].
+    fn changes(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Changes, StoreError>>;
+
+    /// How far the source or output of this name has come, as it last saved it.
+    fn position<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StoreError>>;
+
+    /// Saves how far a source or an output has come, in its own words: at most [`MAX_POSITION_BYTES`].
+    ///
+    /// Errors with [`StoreError::InvalidPosition`] when it is longer, or its name is empty or longer than 128 bytes.
+    fn save_position<'a>(
+        &'a self,
+        name: &'a str,
+        position: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// A page of flows, by `end` and then id, falling.
     fn flows<'a>(&'a self, query: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>>;

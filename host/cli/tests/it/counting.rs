@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use netsage_alerts::{AlertWindow, Id};
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
-use netsage_store::{BoxFuture, FlowBatchRecord, Store, StoreError, StoreOverview};
+use netsage_store::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOverview};
 
 /// Far longer than anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -139,6 +139,18 @@ impl Store for CountingStore {
         _: &'a str,
         _: &'a StateChange,
     ) -> BoxFuture<'a, Result<Option<Alert>, StoreError>> {
+        unreachable!("the pipeline only records")
+    }
+
+    fn changes(&self, _: u64, _: u32) -> BoxFuture<'_, Result<Changes, StoreError>> {
+        unreachable!("the pipeline only records")
+    }
+
+    fn position<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
+        unreachable!("the pipeline only records")
+    }
+
+    fn save_position<'a>(&'a self, _: &'a str, _: &'a [u8]) -> BoxFuture<'a, Result<(), StoreError>> {
         unreachable!("the pipeline only records")
     }
 

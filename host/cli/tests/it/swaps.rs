@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use netsage_api_types::{FailurePolicy, HistoryQuery, Stage, Step, StepRequest};
 use netsage_calibration::Rule;
 use netsage_capture::MeterConfig;
+use netsage_gateway::Announcer;
 use netsage_gateway::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineError};
 use netsage_lifecycle::{GuardLimits, Lifecycle, LifecycleConfig, NewPackage};
 use netsage_runtime::{Runtime, RuntimeConfig};
@@ -78,7 +79,6 @@ fn replay(
     let capture = folder.join("flows.pcap");
     write_capture(&capture, flows).unwrap();
     let tokio = tokio::runtime::Runtime::new().unwrap();
-    let (events, _) = tokio::sync::broadcast::channel(16);
     let config = PipelineConfig {
         workers: 2,
         queue_blocks: 16,
@@ -91,7 +91,7 @@ fn replay(
         lifecycle.roster(),
         Arc::clone(store) as Arc<dyn Store>,
         counters,
-        events,
+        Announcer::default(),
         tokio.handle().clone(),
     )?;
     meanwhile();

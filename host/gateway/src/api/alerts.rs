@@ -1,7 +1,7 @@
 //! `/alerts`: what the detectors found and what people have done about it.
 
 use axum::extract::State;
-use netsage_api_types::{Alert, AlertQuery, LiveEvent, Page, Problem, StateChange};
+use netsage_api_types::{Alert, AlertQuery, Page, Problem, StateChange};
 
 use super::extract::{Json, Path, Query};
 use super::problem::ApiError;
@@ -65,8 +65,7 @@ pub(crate) async fn post_alert_state(
         .change_state(&id, &change)
         .await?
         .ok_or_else(|| unknown(&id))?;
-    // No receiver is no error: nobody is watching.
-    let _ = state.events.send(LiveEvent::Alert(Box::new(alert.clone())));
+    state.events.alerts_changed();
     Ok(Json(alert))
 }
 

@@ -36,16 +36,16 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware;
 use axum::{Router, routing};
-use netsage_api_types::{LiveEvent, Stage};
+use netsage_api_types::Stage;
 use netsage_lifecycle::Lifecycle;
 use netsage_store::Store;
-use tokio::sync::broadcast;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::UtoipaMethodRouterExt as _;
 use utoipa_axum::routes;
 
+use crate::Announcer;
 use crate::evidence::Evidence;
 use crate::pipeline::Counters;
 use guard::Guard;
@@ -82,7 +82,7 @@ pub struct Service {
     /// The counters of the pipeline.
     pub counters: Arc<Counters>,
     /// Where live updates come from.
-    pub events: broadcast::Sender<LiveEvent>,
+    pub events: Announcer,
     /// What the pipeline reads: a file name, an interface, or `none`.
     pub source: String,
     /// The packets kept, if they are.
@@ -107,6 +107,7 @@ pub fn router(service: Service) -> Router {
         store: service.store,
         counters: service.counters,
         events: service.events,
+        live_stream: Arc::default(),
         source: service.source,
         evidence: service.evidence,
         started: Instant::now(),

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use netsage_api_types::{LiveEvent, Stage};
+use netsage_api_types::Stage;
 use netsage_lifecycle::Lifecycle;
+use netsage_outputs::OutputCounters;
 use netsage_store::Store;
-use tokio::sync::broadcast;
 use utoipa::openapi::OpenApi;
 
 use super::browser::BrowserModules;
 use super::guard::Guard;
+use crate::Announcer;
 use crate::evidence::Evidence;
 use crate::pipeline::Counters;
 
@@ -25,7 +26,9 @@ pub(crate) struct Shared {
     pub(crate) browser: BrowserModules,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) events: broadcast::Sender<LiveEvent>,
+    pub(crate) events: Announcer,
+    /// What the alerts of the live stream count.
+    pub(crate) live_stream: Arc<OutputCounters>,
     pub(crate) guard: Guard,
     /// A file name, an interface, or `none`.
     pub(crate) source: String,

@@ -116,8 +116,8 @@ impl Settings {
     /// When a retention is out of its range.
     fn store_options(&self) -> Result<StoreOptions, ConfigError> {
         Ok(StoreOptions {
-            flow_ttl: self.flow_retention()?.0,
-            alert_ttl: self.alert_retention()?.0,
+            flow_retention: self.flow_retention()?.0,
+            alert_retention: self.alert_retention()?.0,
             ..StoreOptions::default()
         })
     }

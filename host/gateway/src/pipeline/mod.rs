@@ -27,7 +27,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{bounded, unbounded};
-use netsage_api_types::LiveEvent;
 #[cfg(feature = "live")]
 use netsage_capture::Meter;
 use netsage_capture::MeterConfig;
@@ -35,8 +34,8 @@ use netsage_lifecycle::Roster;
 use netsage_lifecycle::lineup::Stopped;
 use netsage_sources::{CaptureFile, InputError};
 use netsage_store::{Store, StoreError};
-use tokio::sync::broadcast;
 
+use crate::Announcer;
 use crate::evidence::Evidence;
 use block::Block;
 pub use context::Contexts;
@@ -139,7 +138,7 @@ impl Pipeline {
         roster: &Arc<Roster>,
         store: Arc<dyn Store>,
         counters: &Arc<Counters>,
-        events: broadcast::Sender<LiveEvent>,
+        events: Announcer,
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, PipelineError> {
         let stop = Arc::new(AtomicBool::new(false));

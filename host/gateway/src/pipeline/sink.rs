@@ -9,11 +9,11 @@ use crossbeam_channel::{Receiver, Sender};
 use netsage_api_types::{Alert, LiveEvent};
 use netsage_lifecycle::{Roster, Scorer};
 use netsage_store::{FlowBatchRecord, Store, StoreError};
-use tokio::sync::broadcast;
 
 use super::block::{Block, FromWorker};
 use super::explainer::Explainer;
 use super::{Counters, PipelineError};
+use crate::Announcer;
 
 /// Waits between attempts to deliver a block.
 const RETRY_WAITS: [Duration; 5] = [
@@ -44,7 +44,7 @@ pub(super) struct Sink {
     /// Their records, for the time of a delivery.
     records: Vec<Arc<FlowBatchRecord>>,
     store: Arc<dyn Store>,
-    events: broadcast::Sender<LiveEvent>,
+    events: Announcer,
     counters: Arc<Counters>,
     give_back: Sender<Block>,
     runtime: tokio::runtime::Handle,
@@ -54,7 +54,7 @@ impl Sink {
     pub(super) fn new(
         roster: &Arc<Roster>,
         store: Arc<dyn Store>,
-        events: broadcast::Sender<LiveEvent>,
+        events: Announcer,
         counters: Arc<Counters>,
         give_back: Sender<Block>,
         runtime: tokio::runtime::Handle,
@@ -84,7 +84,7 @@ impl Sink {
             }
         }
         self.counters.set_finished();
-        let _ = self.events.send(LiveEvent::Counters(self.counters.snapshot()));
+        self.events.say(LiveEvent::Counters(self.counters.snapshot()));
         Ok(())
     }
 
@@ -140,9 +140,8 @@ impl Sink {
         })?;
         // The blocks must be alone with their records to fill them again in place.
         self.records.clear();
-        for alert in alerts {
-            // No receiver is no error: nobody is watching.
-            let _ = self.events.send(LiveEvent::Alert(Box::new(alert)));
+        if !alerts.is_empty() {
+            self.events.alerts_changed();
         }
         for mut block in self.ready.drain(..) {
             count(&self.counters, &block);

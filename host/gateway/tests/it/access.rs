@@ -48,7 +48,7 @@ impl Offline {
             rollout: Stage::Staged,
             store: netsage_store::open(&store).await.unwrap(),
             counters: Arc::new(Counters::default()),
-            events: tokio::sync::broadcast::channel(1).0,
+            events: netsage_gateway::Announcer::default(),
             source: "none".to_owned(),
             evidence: None,
             token: token.map(str::to_owned),

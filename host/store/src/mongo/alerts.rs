@@ -2,7 +2,7 @@
 //!
 //! An alert's `count` has in it the flows of `alert_flows` and those of its own `counted_last`, and no others. To count
 //! more flows: (1) read the alert; (2) write its `counted_last` into `alert_flows`, which holds each pair once; (3) see
-//! which flows of the batch are in neither; (4) replace the alert, at the revision read, by one that counts these and
+//! which flows of the batch are in neither; (4) replace the alert, at the version read, by one that counts these and
 //! names them in `counted_last`. Step 4 is one write of one document, so a kill anywhere leaves the sentence above
 //! true; and a writer that was overtaken between 1 and 4 fails at 4 and starts again.
 
@@ -61,7 +61,9 @@ impl MongoStore {
                 Attempt::Overtaken => {}
             }
         }
-        Err(StoreError::Contended { id })
+        Err(StoreError::Contended {
+            what: format!("alert {id}"),
+        })
     }
 
     async fn try_record_group(&self, id: &str, group: &AlertGroup<'_>) -> Result<Attempt, StoreError> {
@@ -84,7 +86,7 @@ impl MongoStore {
             .copied()
             .filter(|hit| !counted.contains(&pair(id, &to_hex(&hit.flow.id))))
             .collect();
-        let revision = found.as_ref().map(|found| found.revision);
+        let before = found.as_ref().map(|found| (found.version, found.revision));
         let record = found.map(AlertDocument::into_record);
         if fresh.is_empty() {
             return Ok(Attempt::Unchanged);
@@ -94,11 +96,11 @@ impl MongoStore {
         };
         let alert = Box::new(record.alert.clone());
         let counted_last = fresh.iter().map(|hit| to_hex(&hit.flow.id)).collect();
-        let document = AlertDocument::new(record, revision.unwrap_or(0) + 1, counted_last);
-        let written = match revision {
-            Some(revision) => self
+        let document = AlertDocument::new(record, before, counted_last);
+        let written = match before {
+            Some((version, _)) => self
                 .alerts
-                .replace_one(doc! { "_id": id, "revision": revision }, &document)
+                .replace_one(doc! { "_id": id, "version": version }, &document)
                 .await
                 .map(|outcome| outcome.matched_count == 1),
             None => match self.alerts.insert_one(&document).await {
@@ -198,9 +200,10 @@ impl MongoStore {
                         "changed_by": &change.by,
                         "changed_at": now.timestamp_millis(),
                         "touched": now,
+                        "pending": true,
                     },
                     // Makes a writer that is about to replace the alert read it again.
-                    "$inc": { "revision": 1_i64 },
+                    "$inc": { "version": 1_i64 },
                 },
             )
             .return_document(ReturnDocument::After)

@@ -29,8 +29,6 @@ pub(super) struct FlowDocument {
     pub(super) community_id: String,
     pub(super) scores: Vec<FlowScore>,
     pub(super) highest_score: Option<f32>,
-    /// Absent in documents of earlier versions.
-    #[serde(default)]
     pub(super) fused: Option<FusedScore>,
     pub(super) alerted: bool,
     /// When the flow was first recorded, by the clock; what the TTL counts from.
@@ -124,10 +122,14 @@ pub(super) struct AlertDocument {
     pub(super) changed_at: Option<i64>,
     pub(super) best_flow: String,
     /// When it last counted a flow or changed its state, by the clock; what the TTL counts from.
-    #[serde(default = "DateTime::now")]
     pub(super) touched: DateTime,
-    /// Rises with every change; a replacement holds only at the revision that was read.
+    /// Rises with every change; a replacement holds only at the version that was read.
+    pub(super) version: i64,
+    /// The number of its last change among those of all alerts; 0 before it has one.
     pub(super) revision: i64,
+    /// Whether it has changed since it got its revision.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) pending: bool,
     /// Flows that `count` has in it already and `alert_flows` may not have yet. Left out when only reading.
     #[serde(default)]
     pub(super) counted_last: Vec<String>,
@@ -143,7 +145,10 @@ pub(super) fn state_name(state: AlertState) -> &'static str {
 }
 
 impl AlertDocument {
-    pub(super) fn new(record: AlertRecord, revision: i64, counted_last: Vec<String>) -> Self {
+    /// A changed alert, to be written over the one of the version and revision before, if there is one.
+    pub(super) fn new(record: AlertRecord, before: Option<(i64, i64)>, counted_last: Vec<String>) -> Self {
+        // An alert that was deleted and comes again must not come to a version that it had.
+        let (version, revision) = before.unwrap_or_else(|| (DateTime::now().timestamp_millis(), 0));
         let AlertRecord { alert, best_flow } = record;
         Self {
             id: alert.id,
@@ -169,7 +174,9 @@ impl AlertDocument {
             changed_at: alert.changed_at,
             best_flow: to_hex(&best_flow),
             touched: DateTime::now(),
+            version: version + 1,
             revision,
+            pending: true,
             counted_last,
         }
     }

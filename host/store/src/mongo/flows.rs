@@ -115,11 +115,11 @@ impl MongoStore {
     pub(super) async fn purge_old(&self) -> Result<u64, StoreError> {
         let failed = StoreError::mongo("delete what is old");
         let now = DateTime::now().timestamp_millis();
-        let before = |ttl: Duration| {
-            let ttl = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
-            doc! { "$lt": DateTime::from_millis(now.saturating_sub(ttl)) }
+        let before = |retention: Duration| {
+            let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+            doc! { "$lt": DateTime::from_millis(now.saturating_sub(retention)) }
         };
-        let old = before(self.options.alert_ttl);
+        let old = before(self.options.alert_retention);
         self.alerts
             .delete_many(doc! { "touched": old.clone() })
             .await
@@ -130,7 +130,7 @@ impl MongoStore {
             .map_err(&failed)?;
         let outcome = self
             .flows
-            .delete_many(doc! { "recorded": before(self.options.flow_ttl) })
+            .delete_many(doc! { "recorded": before(self.options.flow_retention) })
             .await
             .map_err(&failed)?;
         Ok(outcome.deleted_count)

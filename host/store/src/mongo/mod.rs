@@ -1,8 +1,8 @@
 //! The store on a MongoDB server (8.0 or later).
 //!
 //! Works without transactions, which a single server does not have. Flows are upserts by id. An alert is one
-//! document, replaced only at the revision it was read at, and doubles as the log of what it has counted last; see
-//! `alerts`.
+//! document, replaced only at the version it was read at, and doubles as the log of what it has counted last; see
+//! `alerts`. Its change gets a revision afterwards; see `revisions`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +14,22 @@ use mongodb::{Client, Collection, Database, IndexModel};
 use netsage_alerts::AlertWindow;
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 
+use crate::changes::check_position;
 use crate::record::{check_batch, check_change};
-use crate::{BoxFuture, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview};
+use crate::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview};
 
 mod alerts;
 mod documents;
 mod flows;
 mod overview;
+mod positions;
+mod revisions;
 
 use documents::{AlertDocument, FlowDocument};
 
-/// Version of the documents' form, kept in the collection `meta`.
-const SCHEMA_VERSION: i64 = 1;
+/// Version of the documents' form, kept in the collection `meta`. Databases of earlier versions, which no release wrote,
+/// are refused.
+const SCHEMA_VERSION: i64 = 2;
 
 /// Version of the wire protocol that MongoDB 8.0 speaks, the first with writes to several collections in one request.
 const LEAST_WIRE_VERSION: i64 = 25;
@@ -90,6 +94,7 @@ impl MongoStore {
             options,
         };
         store.check_version().await?;
+        store.create_ledger().await?;
         store.create_indexes().await?;
         Ok(store)
     }
@@ -109,11 +114,17 @@ impl MongoStore {
         let version = written
             .as_ref()
             .and_then(|document| documents::integer(document, "version"));
+        let place = || format!("the database `{}`", self.database.name());
         match version {
             Some(found) if found > SCHEMA_VERSION => Err(StoreError::Newer {
-                place: format!("the database `{}`", self.database.name()),
+                place: place(),
                 found,
                 known: SCHEMA_VERSION,
+            }),
+            Some(found) if found < SCHEMA_VERSION => Err(StoreError::Older {
+                place: place(),
+                found,
+                oldest: SCHEMA_VERSION,
             }),
             Some(_) => Ok(()),
             None => Err(StoreError::Damaged {
@@ -129,6 +140,12 @@ impl MongoStore {
                 index(doc! { "last_seen": -1, "_id": -1 }),
                 index(doc! { "state": 1, "last_seen": -1, "_id": -1 }),
                 index(doc! { "source": 1, "last_seen": -1, "_id": -1 }),
+                index(doc! { "revision": 1 }),
+                // Few alerts have the field at a time.
+                IndexModel::builder()
+                    .keys(doc! { "pending": 1 })
+                    .options(IndexOptions::builder().sparse(true).build())
+                    .build(),
             ])
             .await
             .map_err(StoreError::mongo("create the indexes of alerts"))?;
@@ -142,11 +159,15 @@ impl MongoStore {
             .await
             .map_err(StoreError::mongo("create the indexes of flows"))?;
         let StoreOptions {
-            flow_ttl, alert_ttl, ..
+            flow_retention,
+            alert_retention,
+            ..
         } = self.options;
-        self.create_ttl_index("flows", "recorded", flow_ttl).await?;
-        self.create_ttl_index("alerts", "touched", alert_ttl).await?;
-        self.create_ttl_index("alert_flows", "noted", alert_ttl).await
+        self.create_ttl_index("flows", "recorded", flow_retention).await?;
+        self.create_ttl_index("alerts", "touched", alert_retention)
+            .await?;
+        self.create_ttl_index("alert_flows", "noted", alert_retention)
+            .await
     }
 
     /// Makes the server delete documents by itself, counted from the time in `key`. An index that is there with
@@ -241,7 +262,11 @@ impl Store for MongoStore {
             batches.iter().try_for_each(|batch| check_batch(batch))?;
             // Flows first: an alert never speaks of a flow that is not there yet.
             self.record_flows(batches).await?;
-            self.record_hits(batches).await
+            let changed = self.record_hits(batches).await?;
+            if !changed.is_empty() {
+                self.number_changes().await?;
+            }
+            Ok(changed)
         })
     }
 
@@ -260,7 +285,30 @@ impl Store for MongoStore {
     ) -> BoxFuture<'a, Result<Option<Alert>, StoreError>> {
         Box::pin(async move {
             check_change(change)?;
-            self.set_state(id, change).await
+            let changed = self.set_state(id, change).await?;
+            if changed.is_some() {
+                self.number_changes().await?;
+            }
+            Ok(changed)
+        })
+    }
+
+    fn changes(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Changes, StoreError>> {
+        Box::pin(self.read_changes(after, limit))
+    }
+
+    fn position<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
+        Box::pin(self.read_position(name))
+    }
+
+    fn save_position<'a>(
+        &'a self,
+        name: &'a str,
+        position: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            check_position(name, position)?;
+            self.write_position(name, position).await
         })
     }
 

@@ -8,15 +8,15 @@ use netsage_alerts::AlertWindow;
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 use rusqlite::Connection;
 
+use crate::changes::{check_position, page_of_changes};
 use crate::record::{check_batch, check_change};
-use crate::{BoxFuture, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview};
+use crate::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview};
 
 mod numbers;
 mod purge;
 mod read;
 mod rows;
 mod schema;
-mod upgrade;
 mod write;
 
 /// How often a store that records looks for what is past its time.
@@ -118,8 +118,8 @@ impl Shared {
 
     /// Deletes a chunk of what is past its time.
     fn purge_some(&self, connection: &mut Connection) -> Result<Purged, StoreError> {
-        let flows = purge::purge_flows(connection, self.options.flow_ttl, FLOW_CHUNK)?;
-        let alerts = purge::purge_alerts(connection, self.options.alert_ttl, ALERT_CHUNK)?;
+        let flows = purge::purge_flows(connection, self.options.flow_retention, FLOW_CHUNK)?;
+        let alerts = purge::purge_alerts(connection, self.options.alert_retention, ALERT_CHUNK)?;
         Ok(Purged {
             flows,
             more: flows == FLOW_CHUNK || alerts == ALERT_CHUNK,
@@ -177,6 +177,27 @@ impl Store for SqliteStore {
         self.blocking(move |shared| {
             check_change(&change)?;
             write::change_state(&mut lock(&shared.writer).connection, &id, &change)
+        })
+    }
+
+    fn changes(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Changes, StoreError>> {
+        self.blocking(move |shared| read::changes(&mut lock(&shared.reader), after, page_of_changes(limit)))
+    }
+
+    fn position<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
+        let name = name.to_owned();
+        self.blocking(move |shared| read::position(&lock(&shared.reader), &name))
+    }
+
+    fn save_position<'a>(
+        &'a self,
+        name: &'a str,
+        position: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let (name, position) = (name.to_owned(), position.to_vec());
+        self.blocking(move |shared| {
+            check_position(&name, &position)?;
+            write::save_position(&lock(&shared.writer).connection, &name, &position)
         })
     }
 

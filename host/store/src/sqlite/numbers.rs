@@ -29,7 +29,7 @@ impl Labels {
 }
 
 /// The number of a label, made when there is none.
-pub(super) fn label_number(connection: &Connection, label: [&str; 3]) -> rusqlite::Result<i64> {
+fn label_number(connection: &Connection, label: [&str; 3]) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("INSERT OR IGNORE INTO labels (protocol, service, state) VALUES (?1, ?2, ?3)")?
         .execute(label)?;

@@ -11,10 +11,10 @@ use crate::StoreError;
 use crate::overview::{OVERVIEW_GRAIN_MS, step_start};
 use crate::record::to_signed;
 
-/// The time before which nothing that is kept for `ttl` was recorded, ms.
-fn cutoff(ttl: Duration) -> i64 {
-    let ttl_ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::now().as_millisecond().saturating_sub(ttl_ms)
+/// The time before which nothing is kept, ms since the epoch.
+fn cutoff(retention: Duration) -> i64 {
+    let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::now().as_millisecond().saturating_sub(retention_ms)
 }
 
 /// Deletes up to `chunk` flows that are past their time, also from the timeline.
@@ -23,12 +23,12 @@ fn cutoff(ttl: Duration) -> i64 {
 /// found. What lies there and was recorded later is passed over.
 pub(super) fn purge_flows(
     connection: &mut Connection,
-    flow_ttl: Duration,
+    flow_retention: Duration,
     chunk: usize,
 ) -> Result<usize, StoreError> {
     let mut delete = || -> rusqlite::Result<usize> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let cutoff = cutoff(flow_ttl);
+        let cutoff = cutoff(flow_retention);
         let mut timeline = HashMap::new();
         let mut deleted = 0;
         let mut after = i64::MIN;
@@ -79,17 +79,22 @@ fn next_minute(
         .optional()
 }
 
-/// Deletes up to `chunk` alerts that nothing has touched for their time, and what they have counted.
+/// Deletes up to `chunk` alerts that nothing has touched for their time, and what they have counted. Revisions rise with
+/// the time of the last change, so that the first alerts are the oldest; where the clock was set back they may stay a
+/// little longer.
 pub(super) fn purge_alerts(
     connection: &mut Connection,
-    alert_ttl: Duration,
+    alert_retention: Duration,
     chunk: usize,
 ) -> Result<usize, StoreError> {
     let mut delete = || -> rusqlite::Result<usize> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let old: Vec<i64> = transaction
-            .prepare_cached("SELECT number FROM alerts WHERE touched_ms < ?1 ORDER BY touched_ms LIMIT ?2")?
-            .query_map(params![cutoff(alert_ttl), to_signed(chunk as u64)], |row| {
+            .prepare_cached(
+                "SELECT number FROM (SELECT number, touched_ms FROM alerts ORDER BY revision LIMIT ?2) \
+                 WHERE touched_ms < ?1",
+            )?
+            .query_map(params![cutoff(alert_retention), to_signed(chunk as u64)], |row| {
                 row.get(0)
             })?
             .collect::<rusqlite::Result<_>>()?;

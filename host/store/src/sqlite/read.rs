@@ -12,7 +12,7 @@ use super::rows::{ALERT_COLUMNS, Address, FLOW_COLUMNS, alert as read_alert, flo
 use crate::cursor::{Cursor, Listing, page, page_limit};
 use crate::overview::{Axis, OVERVIEW_GRAIN_MS, round_step, step_start};
 use crate::record::{severity_rank, to_signed, to_unsigned};
-use crate::{StoreError, StoreOverview};
+use crate::{Change, Changes, StoreError, StoreOverview};
 use netsage_alerts::text::parse_id;
 
 pub(super) fn health(connection: &Connection) -> Result<(), StoreError> {
@@ -89,7 +89,7 @@ pub(super) fn alerts(connection: &Connection, query: &AlertQuery) -> Result<Page
     let read = || -> rusqlite::Result<Vec<Alert>> {
         let mut statement = connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params_from_iter(&filter.values), read_alert)?;
-        rows.map(|row| row.map(|(record, _)| record.alert)).collect()
+        rows.map(|row| row.map(|stored| stored.record.alert)).collect()
     };
     let items = read().map_err(StoreError::sqlite("list alerts"))?;
     Ok(page(items, limit, Listing::Alerts, alert_place))
@@ -100,8 +100,39 @@ pub(super) fn alert(connection: &Connection, id: &str) -> Result<Option<Alert>, 
     connection
         .prepare_cached(&format!("SELECT {ALERT_COLUMNS} WHERE a.id = ?1"))
         .and_then(|mut statement| statement.query_row([id], read_alert).optional())
-        .map(|found| found.map(|(record, _)| record.alert))
+        .map(|found| found.map(|stored| stored.record.alert))
         .map_err(StoreError::sqlite("read an alert"))
+}
+
+/// Up to `limit` alerts that changed after a revision, and the last revision given, both of the same moment.
+pub(super) fn changes(connection: &mut Connection, after: u64, limit: usize) -> Result<Changes, StoreError> {
+    let mut read = || -> rusqlite::Result<Changes> {
+        let transaction = connection.transaction()?;
+        let newest = transaction
+            .prepare_cached("SELECT last FROM revisions")?
+            .query_row([], |row| row.get(0))
+            .map(to_unsigned)?;
+        let sql = format!("SELECT {ALERT_COLUMNS} WHERE a.revision > ?1 ORDER BY a.revision LIMIT ?2");
+        let items = transaction
+            .prepare_cached(&sql)?
+            .query_map([to_signed(after), to_signed(limit as u64)], read_alert)?
+            .map(|row| {
+                row.map(|stored| Change {
+                    revision: stored.revision,
+                    alert: stored.record.alert,
+                })
+            })
+            .collect::<rusqlite::Result<Vec<Change>>>()?;
+        Ok(Changes { items, newest })
+    };
+    read().map_err(StoreError::sqlite("read the changes of alerts"))
+}
+
+pub(super) fn position(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    connection
+        .prepare_cached("SELECT position FROM positions WHERE name = ?1")
+        .and_then(|mut statement| statement.query_row([name], |row| row.get(0)).optional())
+        .map_err(StoreError::sqlite("read a position"))
 }
 
 /// The query for a page of flows. Flows lie in the order of their listing; nothing has to be sorted.

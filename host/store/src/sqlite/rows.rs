@@ -15,7 +15,7 @@ use netsage_alerts::{AlertRecord, Id};
 pub(super) const ALERT_COLUMNS: &str = "a.id, a.first_seen_ms, a.last_seen_ms, a.count, a.kind, a.source, \
      a.source_port, a.destination, a.destination_port, a.protocol, a.community_id, a.score, a.threshold, a.severity, \
      d.name, d.version, d.digest, d.generation, a.schema, a.contributions, a.state, a.changed_by, a.changed_ms, a.best_flow, \
-     a.number FROM alerts a JOIN detectors d ON d.number = a.detector";
+     a.number, a.revision FROM alerts a JOIN detectors d ON d.number = a.detector";
 
 /// The columns that [`flow`] reads, in its order, of `flows f` and `labels l`.
 pub(super) const FLOW_COLUMNS: &str = "f.id, f.start_ms, f.end_ms, f.source, f.source_port, f.destination, \
@@ -157,8 +157,15 @@ impl<'a, 'r> Fields<'a, 'r> {
     }
 }
 
-/// Reads an alert, the flow that gave it its face, and its number.
-pub(super) fn alert(row: &Row<'_>) -> rusqlite::Result<(AlertRecord, i64)> {
+/// A row of `alerts`.
+pub(super) struct StoredAlert {
+    pub(super) record: AlertRecord,
+    pub(super) number: i64,
+    pub(super) revision: u64,
+}
+
+/// Reads an alert.
+pub(super) fn alert(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
     let mut fields = Fields::new(row);
     // The fields of a struct are evaluated in the order in which they are written: that of `ALERT_COLUMNS`.
     let alert = Alert {
@@ -184,7 +191,11 @@ pub(super) fn alert(row: &Row<'_>) -> rusqlite::Result<(AlertRecord, i64)> {
         changed_at: fields.take()?,
     };
     let best_flow = fields.take()?;
-    Ok((AlertRecord { alert, best_flow }, fields.take()?))
+    Ok(StoredAlert {
+        record: AlertRecord { alert, best_flow },
+        number: fields.take()?,
+        revision: fields.count()?,
+    })
 }
 
 /// Reads a flow and its packed scores.

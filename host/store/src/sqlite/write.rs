@@ -10,7 +10,7 @@ use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::numbers::{DetectorNumbers, Labels};
-use super::rows::{ALERT_COLUMNS, Address, alert, state_code};
+use super::rows::{ALERT_COLUMNS, Address, StoredAlert, alert, state_code};
 use crate::overview::{OVERVIEW_GRAIN_MS, step_start};
 use crate::record::{hits, severity_rank, to_signed};
 use crate::{FlowBatchRecord, StoreError};
@@ -27,12 +27,12 @@ const UPDATE_FLOW: &str = "UPDATE flows SET label = ?3, packets = ?4, bytes = ?5
 
 const INSERT_ALERT: &str = "INSERT INTO alerts (id, first_seen_ms, last_seen_ms, count, kind, source, source_port, \
      destination, destination_port, protocol, community_id, score, threshold, severity, detector, schema, \
-     contributions, best_flow, touched_ms) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) \
+     contributions, best_flow, touched_ms, revision) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) \
      ON CONFLICT (id) DO UPDATE SET first_seen_ms = ?2, last_seen_ms = ?3, count = ?4, source_port = ?7, \
      destination = ?8, destination_port = ?9, protocol = ?10, community_id = ?11, score = ?12, threshold = ?13, \
-     severity = ?14, detector = ?15, schema = ?16, contributions = ?17, best_flow = ?18, touched_ms = ?19 \
-     RETURNING number";
+     severity = ?14, detector = ?15, schema = ?16, contributions = ?17, best_flow = ?18, touched_ms = ?19, \
+     revision = ?20 RETURNING number";
 
 /// Length of the steps of `recorded`, ms.
 pub(super) const MINUTE_MS: i64 = 60_000;
@@ -69,10 +69,17 @@ pub(super) fn record(
             record_flows(&transaction, batch, &mut numbers, memory, now)?;
         }
         let mut changed = Vec::new();
+        let mut stamp = Stamp {
+            now,
+            revision: last_revision(&transaction)?,
+        };
         for group in group(batches.iter().flat_map(|batch| hits(batch)), window) {
-            if let Some(alert) = record_group(&transaction, &group, &mut numbers, now)? {
+            if let Some(alert) = record_group(&transaction, &group, &mut numbers, &mut stamp)? {
                 changed.push(alert);
             }
+        }
+        if !changed.is_empty() {
+            write_last_revision(&transaction, stamp.revision)?;
         }
         write_timeline(&transaction, &memory.timeline)?;
         write_sources(&transaction, &memory.sources)?;
@@ -165,12 +172,33 @@ fn was_alerted(transaction: &Transaction<'_>, flow: &FlowRecord) -> rusqlite::Re
         .query_row(params![flow.end, flow.id], |row| row.get(0))
 }
 
+/// What the alerts changed in one transaction get.
+struct Stamp {
+    /// The time, ms since the epoch.
+    now: i64,
+    /// The last revision given. Writers exclude each other, so that whoever reads a revision finds all before it.
+    revision: i64,
+}
+
+fn last_revision(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT last FROM revisions")?
+        .query_row([], |row| row.get(0))
+}
+
+fn write_last_revision(connection: &Connection, last: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE revisions SET last = ?1")?
+        .execute([last])
+        .map(drop)
+}
+
 /// Counts the hits of one alert whose flows it does not have yet; `None` when it has them all.
 fn record_group<'a>(
     transaction: &Transaction<'_>,
     group: &AlertGroup<'a>,
     numbers: &mut DetectorNumbers<'a>,
-    now: i64,
+    stamp: &mut Stamp,
 ) -> rusqlite::Result<Option<Alert>> {
     let found = transaction
         .prepare_cached(&format!("SELECT {ALERT_COLUMNS} WHERE a.id = ?1"))?
@@ -178,11 +206,11 @@ fn record_group<'a>(
         .optional()?;
     let mut note =
         transaction.prepare_cached("INSERT OR IGNORE INTO alert_flows (alert, flow) VALUES (?1, ?2)")?;
-    let Some((found, number)) = found else {
+    let Some(StoredAlert { record, number, .. }) = found else {
         let Some(record) = AlertRecord::extend(None, &group.id, &group.hits) else {
             return Ok(None);
         };
-        let number = write_alert(transaction, group, &record, numbers, now)?;
+        let number = write_alert(transaction, group, &record, numbers, stamp)?;
         note_flows(&mut note, number, &group.hits)?;
         return Ok(Some(record.alert));
     };
@@ -190,10 +218,10 @@ fn record_group<'a>(
     if fresh.is_empty() {
         return Ok(None);
     }
-    let Some(record) = AlertRecord::extend(Some(found), &group.id, &fresh) else {
+    let Some(record) = AlertRecord::extend(Some(record), &group.id, &fresh) else {
         return Ok(None);
     };
-    write_alert(transaction, group, &record, numbers, now)?;
+    write_alert(transaction, group, &record, numbers, stamp)?;
     Ok(Some(record.alert))
 }
 
@@ -217,12 +245,12 @@ fn write_alert<'a>(
     group: &AlertGroup<'a>,
     record: &AlertRecord,
     numbers: &mut DetectorNumbers<'a>,
-    now: i64,
+    stamp: &mut Stamp,
 ) -> rusqlite::Result<i64> {
     let alert = &record.alert;
-    // The detector changes only with the flow that gives the face; otherwise it is the one the alert has already.
-    let face = group.hits.iter().find(|hit| hit.flow.id == record.best_flow);
-    let detector = match face {
+    // The detector changes only with the flow that is shown; otherwise it is the one the alert has already.
+    let shown = group.hits.iter().find(|hit| hit.flow.id == record.best_flow);
+    let detector = match shown {
         Some(hit) => numbers.number(hit.detector)?,
         None => transaction
             .prepare_cached("SELECT detector FROM alerts WHERE id = ?1")?
@@ -230,6 +258,7 @@ fn write_alert<'a>(
     };
     let contributions = serde_json::to_string(&alert.contributions)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    stamp.revision += 1;
     transaction.prepare_cached(INSERT_ALERT)?.query_row(
         params![
             group.id,
@@ -250,7 +279,8 @@ fn write_alert<'a>(
             alert.schema,
             contributions,
             record.best_flow,
-            now,
+            stamp.now,
+            stamp.revision,
         ],
         |row| row.get(0),
     )
@@ -324,17 +354,34 @@ pub(super) fn change_state(
     let mut write = || -> rusqlite::Result<Option<Alert>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = Timestamp::now().as_millisecond();
-        transaction
-            .prepare_cached(
-                "UPDATE alerts SET state = ?2, changed_by = ?3, changed_ms = ?4, touched_ms = ?4 WHERE id = ?1",
-            )?
-            .execute(params![id, state_code(change.state), change.by, now])?;
+        let revision = last_revision(&transaction)? + 1;
         let changed = transaction
+            .prepare_cached(
+                "UPDATE alerts SET state = ?2, changed_by = ?3, changed_ms = ?4, touched_ms = ?4, revision = ?5 \
+                 WHERE id = ?1",
+            )?
+            .execute(params![id, state_code(change.state), change.by, now, revision])?;
+        if changed == 0 {
+            return Ok(None);
+        }
+        write_last_revision(&transaction, revision)?;
+        let stored = transaction
             .prepare_cached(&format!("SELECT {ALERT_COLUMNS} WHERE a.id = ?1"))?
-            .query_row([id], alert)
-            .optional()?;
+            .query_row([id], alert)?;
         transaction.commit()?;
-        Ok(changed.map(|(record, _)| record.alert))
+        Ok(Some(stored.record.alert))
     };
     write().map_err(StoreError::sqlite("change the state of an alert"))
+}
+
+/// Saves how far a source or an output has come.
+pub(super) fn save_position(connection: &Connection, name: &str, position: &[u8]) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO positions (name, position) VALUES (?1, ?2) \
+             ON CONFLICT (name) DO UPDATE SET position = excluded.position",
+        )
+        .and_then(|mut statement| statement.execute(params![name, position]))
+        .map(drop)
+        .map_err(StoreError::sqlite("save a position"))
 }

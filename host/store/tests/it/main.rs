@@ -2,6 +2,7 @@
 
 mod alerts;
 mod backends;
+mod changes;
 mod delivery;
 mod listings;
 mod opening;

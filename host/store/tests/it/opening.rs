@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use mongodb::bson::{Document, doc};
 use netsage_store::{StoreError, open};
 use tempfile::TempDir;
+
+use crate::backends::mongodb;
 
 async fn refused(url: &str) -> StoreError {
     match open(url).await {
@@ -52,6 +55,38 @@ async fn what_is_no_store_is_refused_with_a_reason() {
         refused(&newer).await,
         StoreError::Newer { found: 999, .. }
     ));
+    rusqlite::Connection::open(&newer)
+        .expect("opens")
+        .pragma_update(None, "user_version", 3)
+        .expect("set");
+    let error = refused(&newer).await;
+    assert!(matches!(error, StoreError::Older { found: 3, .. }), "{error}");
+    assert!(error.to_string().contains("move it away"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stderr)]
+async fn a_database_of_another_version_is_refused() {
+    let place = match mongodb() {
+        Ok(place) => place,
+        Err(reason) => return eprintln!("skipped: {reason}"),
+    };
+    drop(place.open().await);
+    let client = mongodb::Client::with_uri_str(&place.url).await.expect("a client");
+    let meta = client
+        .default_database()
+        .expect("the URL names one")
+        .collection::<Document>("meta");
+    for (version, newer) in [(1_i64, false), (999, true)] {
+        meta.update_one(doc! { "_id": "schema" }, doc! { "$set": { "version": version } })
+            .await
+            .expect("set");
+        match refused(&place.url).await {
+            StoreError::Newer { found, .. } => assert!(newer && found == version),
+            StoreError::Older { found, .. } => assert!(!newer && found == version),
+            other => panic!("{other}"),
+        }
+    }
 }
 
 #[tokio::test]

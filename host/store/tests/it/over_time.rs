@@ -85,7 +85,7 @@ async fn old_flows_go_and_alerts_stay(place: Place) {
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     // Also changes the time that an index on a server has already.
     let short = StoreOptions {
-        flow_ttl: Duration::from_secs(1),
+        flow_retention: Duration::from_secs(1),
         ..StoreOptions::default()
     };
     let store = place.open_with(&short).await.expect("the store opens");
@@ -108,7 +108,7 @@ async fn untouched_alerts_go_with_what_they_counted(place: Place) {
     drop(store);
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     let short = StoreOptions {
-        alert_ttl: Duration::from_secs(1),
+        alert_retention: Duration::from_secs(1),
         ..StoreOptions::default()
     };
     let store = place.open_with(&short).await.expect("the store opens");

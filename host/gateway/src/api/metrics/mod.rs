@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use netsage_api_types::InterfaceHealth;
+use netsage_outputs::live;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
@@ -138,6 +139,7 @@ impl Collector for Figures {
             .into_iter(),
         )?;
         self.interfaces(&mut encoder)?;
+        self.outputs(&mut encoder)?;
         detectors::encode(&self.state.lifecycle, &mut encoder)
     }
 }
@@ -186,6 +188,50 @@ impl Figures {
         for interface in &interfaces {
             let labels = [("interface", interface.name.as_str())];
             ConstGauge::new(i64::from(interface.up)).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    /// What outputs count, in the names of `docs/contracts.md`.
+    fn outputs(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let counts = self.state.live_stream.snapshot();
+        let of_output = |count| std::iter::once((live::NAME.to_owned(), count));
+        for (name, help, count) in [
+            (
+                "output_alerts_delivered",
+                "Changes of alerts that receivers have taken, repeats included",
+                counts.delivered,
+            ),
+            (
+                "output_alerts_refused",
+                "Changes of alerts that a receiver will never take and that were left out",
+                counts.refused,
+            ),
+            (
+                "output_failures",
+                "Attempts after which a receiver had not taken everything",
+                counts.failures,
+            ),
+            (
+                "output_store_failures",
+                "Times that an output could not read the store or save its cursor",
+                counts.store_failures,
+            ),
+        ] {
+            self.labelled(encoder, name, help, "output", of_output(count))?;
+        }
+        for (name, help, value) in [
+            ("output_receivers", "Receivers that are fed now", counts.receivers),
+            (
+                "output_lag_revisions",
+                "Revisions between the newest and the last one that a receiver has taken, summed over receivers",
+                counts.lag,
+            ),
+        ] {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            let labels = [("output", live::NAME)];
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+                .encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }

@@ -1,0 +1,50 @@
+//! Tells those who watch, as it happens.
+
+use netsage_api_types::LiveEvent;
+use netsage_outputs::News;
+use tokio::sync::broadcast;
+
+/// Live updates kept for a client that reads slowly.
+const BUFFER: usize = 1024;
+
+/// Where news are said and heard; cheap to clone, and never in the way of who says something.
+///
+/// Counters and news of detectors are broadcast and gone. Of alerts it says only that some have changed: outputs read
+/// which ones from the store, each from its own cursor.
+#[derive(Debug, Clone)]
+pub struct Announcer {
+    events: broadcast::Sender<LiveEvent>,
+    news: News,
+}
+
+impl Default for Announcer {
+    fn default() -> Self {
+        Self {
+            events: broadcast::channel(BUFFER).0,
+            news: News::default(),
+        }
+    }
+}
+
+impl Announcer {
+    /// Broadcasts counters or news of detectors.
+    pub fn say(&self, event: LiveEvent) {
+        // No receiver is no error: nobody is watching.
+        let _ = self.events.send(event);
+    }
+
+    /// Says that alerts in the store have changed.
+    pub fn alerts_changed(&self) {
+        self.news.ring();
+    }
+
+    /// What is broadcast from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<LiveEvent> {
+        self.events.subscribe()
+    }
+
+    /// The bell that wakes outputs.
+    pub fn news(&self) -> &News {
+        &self.news
+    }
+}
