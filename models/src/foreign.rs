@@ -108,7 +108,7 @@ pub fn model(
         scaler.apply(&mut inputs)?;
     }
     let model = Model {
-        schema: format!("{}@{}", schema.id, schema.version),
+        schema: schema.to_string(),
         columns: inputs,
         output,
         network,
@@ -127,7 +127,7 @@ pub fn model(
 /// [`ForeignError`].
 pub fn calibrate(mut model: Model, flows: Flows<'_>, common: &Common) -> Result<Trained, ForeignError> {
     let (rows, schema) = (flows.rows, flows.rows.schema());
-    let id = format!("{}@{}", schema.id, schema.version);
+    let id = schema.to_string();
     if id != model.schema {
         return Err(ForeignError::Schema {
             found: schema.id,

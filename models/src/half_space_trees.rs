@@ -61,7 +61,7 @@ pub fn train(rows: &Rows, options: &TrainOptions) -> Result<Trained, TrainError>
     let artifact_error =
         |error: netsage_half_space_trees::ArtifactError| TrainError::Artifact(error.to_string());
     let model = Model {
-        schema: format!("{}@{}", schema.id, schema.version),
+        schema: schema.to_string(),
         columns,
         seed: common.seed,
         trees: options.trees,

@@ -116,7 +116,7 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
     watch.step(options.trees as u64, options.trees as u64, format_args!("trees"));
 
     let model = Model {
-        schema: format!("{}@{}", schema.id, schema.version),
+        schema: schema.to_string(),
         columns,
         subsample: u32::try_from(subsample).expect("the options limit it to 2^20"),
         trees,

@@ -227,10 +227,11 @@ impl Common {
         let threshold = quantile(&scores, self.threshold_quantile);
         let above = scores.iter().filter(|&&score| score > threshold).count();
         ModelCard {
+            format: ModelCard::FORMAT,
             name: self.name.clone(),
             detector: None,
             training: None,
-            schema: format!("{}@{}", schema.id, schema.version),
+            schema: schema.to_string(),
             data: self.data.clone(),
             rows: rows as u64,
             columns,

@@ -67,7 +67,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions) -> Result<Trained, TrainE
         .and_then(|code| u16::try_from(code).ok())
         .ok_or_else(|| unknown_column(schema, 0))?;
     let blank = Model {
-        schema: format!("{}@{}", schema.id, schema.version),
+        schema: schema.to_string(),
         tcp,
         pause: options.pause,
         usual: 0.0,

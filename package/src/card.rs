@@ -1,14 +1,17 @@
 //! The model card: how a model was made and how good it is, as JSON inside a package.
 //!
-//! A card is a file format. People and other programs write cards too, so nothing in one is believed before it is
-//! checked; the messages of the HTTP API show cards as they are.
+//! A card is a file format, with a number of its own. People and other programs write cards too, so nothing relies on
+//! one before [`ModelCard::check`] has compared its fields with each other and with the schema; the messages of the HTTP
+//! API show cards as they are.
+
+mod check;
+mod markdown;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::is_detector_name;
+pub use check::CardError;
 
 /// How the names of figures end that are measured on rows of which equal ones count once.
 pub const DISTINCT: &str = "_distinct";
@@ -21,7 +24,10 @@ pub const STEERED: &str = "Steered: ";
 /// How a model was made and how good it is: the `card` of a package.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct ModelCard {
+    /// The format of the card: [`ModelCard::FORMAT`].
+    pub format: u32,
     /// The name under which the package scores, in place of that of its component: several models of one method can
     /// then score side by side. Lower-case ASCII letters, digits and hyphens; 1 to 64 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +41,7 @@ pub struct ModelCard {
     pub data: String,
     /// Number of training rows.
     pub rows: u64,
-    /// Columns it reads.
+    /// Features that it reads, in its order; columns of the context are not among them.
     pub columns: Vec<String>,
     /// The method and all its options, from which the same rows give the same model again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,18 +49,19 @@ pub struct ModelCard {
     pub training: Option<serde_json::Value>,
     /// Seed of the training.
     pub seed: u64,
-    /// Day of the training, `YYYY-MM-DD`.
+    /// Day of the training, `YYYY-MM-DD`, of the years 2000 to 2099.
     pub date: String,
     /// Score above which a flow raises an alert.
     pub threshold: f32,
     /// Where the threshold comes from, in words.
     pub threshold_rule: String,
-    /// Raw scores of held-out ordinary rows at the quantiles 0, 0.01, ..., 1: 101 values, rising.
+    /// Raw scores of held-out ordinary rows at the quantiles 0, 0.01, ..., 1: 101 values, rising; empty when nobody
+    /// measured them.
     pub calibration: Vec<f32>,
-    /// How the calibration goes on beyond the 99th percentile; cards of earlier versions lack it.
+    /// How the calibration goes on beyond the 99th percentile; absent when nobody measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail: Option<CalibrationTail>,
-    /// How ordinary rows are distributed, for drift; cards of earlier versions lack it.
+    /// How ordinary rows are distributed, for drift; absent when nobody measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
     /// Measured figures by name (e.g. `auroc`, `auroc_without_ttl`).
@@ -67,6 +74,7 @@ pub struct ModelCard {
 /// and a generalised Pareto distribution beyond the last of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct CalibrationTail {
     /// Held-out rows.
     pub rows: u64,
@@ -82,6 +90,7 @@ pub struct CalibrationTail {
 /// A score, and the share of ordinary rows that exceed it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct TailPoint {
     /// Share of ordinary rows above the score, above 0 and below 0.01.
     pub share: f64,
@@ -92,6 +101,7 @@ pub struct TailPoint {
 /// The distribution of ordinary rows, column by column, in bins: what traffic is compared with later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct Baseline {
     /// Rows it was counted on.
     pub rows: u64,
@@ -105,6 +115,7 @@ pub struct Baseline {
 /// The distribution of one column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct ColumnBaseline {
     /// Name of the column.
     pub column: String,
@@ -120,32 +131,26 @@ pub struct ColumnBaseline {
     pub shares: Vec<f32>,
 }
 
-/// The card in a package is not a model card.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the model card in the package cannot be read: {message}; pack it again with the card that its training wrote"
-)]
-pub struct CardError {
-    /// What is wrong.
-    pub message: String,
-}
-
 impl ModelCard {
-    /// Reads a card from JSON.
+    /// The format that this crate reads and writes. A field that is added, dropped or changes its meaning makes another.
+    pub const FORMAT: u32 = 1;
+
+    /// Reads a card from JSON. Whether what it says holds together is found by [`ModelCard::check`].
     ///
     /// # Errors
-    /// When the text is not a card, or its name cannot be that of a detector.
+    /// [`CardError::Unreadable`] when the text is no card, [`CardError::Format`] when it is one of another format.
     pub fn from_json(json: &[u8]) -> Result<Self, CardError> {
-        let card: Self = serde_json::from_slice(json).map_err(|error| CardError {
-            message: error.to_string(),
-        })?;
-        match &card.name {
-            // It becomes the name of a detector, so it keeps to the contract's rule for those.
-            Some(name) if !is_detector_name(name) => Err(CardError {
-                message: format!("its name {name:?} is not 1 to 64 of a-z, 0-9 and -"),
-            }),
-            _ => Ok(card),
+        /// What every format has.
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
         }
+        let unreadable = |error: serde_json::Error| CardError::Unreadable(error.to_string());
+        let Head { format } = serde_json::from_slice(json).map_err(unreadable)?;
+        if format != Self::FORMAT {
+            return Err(CardError::Format { found: format });
+        }
+        serde_json::from_slice(json).map_err(unreadable)
     }
 
     /// The card as JSON, the form that travels in a package.
@@ -154,44 +159,6 @@ impl ModelCard {
     /// When a number of the card is not finite, which JSON cannot write.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self).map(|json| on_one_line(&json))
-    }
-
-    /// The card for people, in Markdown.
-    pub fn to_markdown(&self, title: &str) -> String {
-        let mut text = String::new();
-        let mut line = |line: std::fmt::Arguments<'_>| {
-            text.write_fmt(line).expect("a string takes every write");
-            text.push('\n');
-        };
-        line(format_args!("# {title}\n"));
-        line(format_args!("| | |\n|---|---|"));
-        line(format_args!("| Schema | {} |", self.schema));
-        line(format_args!("| Data | {} |", self.data));
-        line(format_args!("| Training rows | {} |", self.rows));
-        line(format_args!("| Seed | {} |", self.seed));
-        line(format_args!("| Date | {} |", self.date));
-        line(format_args!(
-            "| Threshold | {}: {} |",
-            self.threshold, self.threshold_rule
-        ));
-        line(format_args!(
-            "\nColumns ({}): {}\n",
-            self.columns.len(),
-            self.columns.join(", ")
-        ));
-        if !self.figures.is_empty() {
-            line(format_args!(
-                "## Figures\n\n{}",
-                figures(&self.figures).trim_end()
-            ));
-        }
-        if !self.notes.is_empty() {
-            line(format_args!("\n## Notes\n"));
-            for note in &self.notes {
-                line(format_args!("- {note}"));
-            }
-        }
-        text
     }
 
     /// What labelled rows steered, when the card declares it: the note that begins with [`STEERED`], without that word.
@@ -217,41 +184,6 @@ fn on_one_line(json: &str) -> String {
             }
             // The bracket that ends the list.
             text.push_str(lines.next().unwrap_or_default().trim_start());
-        }
-        text.push('\n');
-    }
-    text
-}
-
-/// One row for each figure, one column for each condition that has any.
-fn figures(figures: &BTreeMap<String, f64>) -> String {
-    let conditions = [
-        ("value", String::new()),
-        ("without TTL", WITHOUT_TTL.to_owned()),
-        ("distinct rows", DISTINCT.to_owned()),
-        ("distinct rows, without TTL", format!("{DISTINCT}{WITHOUT_TTL}")),
-    ];
-    let mut rows: BTreeMap<&str, [Option<f64>; 4]> = BTreeMap::new();
-    for (name, &value) in figures {
-        // The longest ending that fits: every name ends with nothing.
-        let (at, base) = (0..4)
-            .filter_map(|at| Some((at, name.strip_suffix(conditions[at].1.as_str())?)))
-            .min_by_key(|(_, base)| base.len())
-            .unwrap_or((0, name));
-        rows.entry(base).or_default()[at] = Some(value);
-    }
-    let used: Vec<usize> = (0..4)
-        .filter(|&at| rows.values().any(|values| values[at].is_some()))
-        .collect();
-    let mut text = String::from("| figure |");
-    for &at in &used {
-        text += &format!(" {} |", conditions[at].0);
-    }
-    text += &format!("\n|---|{}\n", "---|".repeat(used.len()));
-    for (name, values) in rows {
-        text += &format!("| {name} |");
-        for &at in &used {
-            text += &values[at].map_or_else(|| " |".to_owned(), |value| format!(" {value:.4} |"));
         }
         text.push('\n');
     }

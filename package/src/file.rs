@@ -14,6 +14,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use netsage_schema::Schema;
 use sha2::{Digest as _, Sha256};
 
 use crate::card::{CardError, ModelCard};
@@ -71,6 +72,9 @@ pub enum PackageError {
     /// A section that may occur once occurs again.
     #[error("the package has more than one section `{0}`; pack it again")]
     Duplicate(&'static str),
+    /// The card is not taken.
+    #[error(transparent)]
+    Card(#[from] CardError),
     /// The golden vectors cannot be read.
     #[error("the golden vectors of the package cannot be read: {0}; pack it again")]
     Golden(String),
@@ -178,22 +182,44 @@ impl Package {
         self.card.clone().map(|range| &self.bytes[range])
     }
 
-    /// The model card, when the package brings one.
+    /// The model card, when the package brings one; unchecked.
     ///
     /// # Errors
-    /// [`CardError`] inside when it is not a card.
-    pub fn model_card(&self) -> Option<Result<ModelCard, CardError>> {
-        self.card().map(ModelCard::from_json)
+    /// [`PackageError::Card`] when it cannot be read.
+    pub fn model_card(&self) -> Result<Option<ModelCard>, PackageError> {
+        Ok(self.card().map(ModelCard::from_json).transpose()?)
     }
 
     /// Rows and the scores expected of them, when the package brings any.
     ///
     /// # Errors
-    /// [`PackageError::Golden`] inside when they cannot be read.
-    pub fn golden(&self) -> Option<Result<Golden, PackageError>> {
-        self.golden
-            .clone()
-            .map(|range| Golden::decode(&self.bytes[range]))
+    /// [`PackageError::Golden`] when they cannot be read.
+    pub fn golden(&self) -> Result<Option<Golden>, PackageError> {
+        let section = self.golden.clone().map(|range| &self.bytes[range]);
+        section.map(Golden::decode).transpose()
+    }
+
+    /// The schema that the model was trained for, where the package has a card.
+    ///
+    /// # Errors
+    /// [`PackageError::Card`] when the card cannot be read, or names a schema that this program does not know.
+    pub fn known_schema(&self) -> Result<Option<&'static Schema>, PackageError> {
+        let card = self.model_card()?;
+        Ok(card.map(|card| card.known_schema()).transpose()?)
+    }
+
+    /// Everything that can be said of a package for rows of `schema` without running it: its card is one for this schema
+    /// and consistent, its golden vectors can be read. Gives the card.
+    ///
+    /// # Errors
+    /// [`PackageError::Card`] or [`PackageError::Golden`].
+    pub fn check(&self, schema: &Schema) -> Result<Option<ModelCard>, PackageError> {
+        let card = self.model_card()?;
+        if let Some(card) = &card {
+            card.check(schema)?;
+        }
+        self.golden()?;
+        Ok(card)
     }
 
     /// The whole file.

@@ -1,17 +1,26 @@
 //! Golden vectors: rows with the scores that a package must give to them.
 //!
-//! Whoever packs a detector runs it once on rows made here and writes its scores beside them. A host that is about to
-//! use the package scores the rows again and expects the same bits: a package whose parts do not belong together, a
-//! host that computes otherwise, and a detector that is not the pure function it must be are found before the first
-//! flow meets them.
+//! Whoever packs a detector runs it on rows made here and writes its scores beside them. A host that is about to use the
+//! package scores the rows again and expects the same bits: a package whose parts do not belong together and a host that
+//! computes otherwise are found before the first flow meets them. The rows are scored in several [passes](Golden::passes),
+//! cut into other blocks each time and in every order that the state key of the detector allows, so that a detector is
+//! found that counts calls, or whose scores depend on where its host cuts blocks.
+
+use std::collections::VecDeque;
+use std::fmt;
 
 use netsage_schema::{ContextColumn, Kind, Schema};
 
+use crate::MAX_COLUMNS;
 use crate::file::PackageError;
-use crate::{MAX_BLOCK_ROWS, MAX_COLUMNS};
 
 /// Rows that golden vectors are made of when a package is packed.
 pub const GOLDEN_ROWS: usize = 48;
+/// Hosts among which the addresses of golden rows are drawn: few, so that a detector that remembers sources meets each
+/// of them again.
+pub const GOLDEN_HOSTS: u64 = 4;
+/// The most rows of golden vectors: the passes over them, and so the time of a check, grow with the square.
+pub const MAX_GOLDEN_ROWS: usize = 64;
 /// First bytes of the section: name and version of its format.
 const MAGIC: [u8; 8] = *b"NSGOLD\0\x01";
 /// Longest name of a column, bytes (a promise of the contract).
@@ -23,7 +32,7 @@ pub enum GoldenMismatch {
     /// They are of other columns.
     #[error("the golden vectors are of other columns: {0}; pack the package again")]
     Columns(String),
-    /// A score differs.
+    /// A score differs when all rows come in one block.
     #[error(
         "the detector gives row {row} of {rows} golden rows the score {found}, and {expected} is expected; its parts \
          do not belong together or it is no pure function: pack it again"
@@ -34,6 +43,23 @@ pub enum GoldenMismatch {
         /// How many there are.
         rows: usize,
         /// What stands in the package.
+        expected: String,
+        /// What the detector gave.
+        found: String,
+    },
+    /// A score differs when the rows come in another way.
+    #[error(
+        "the detector gives row {row} of {rows} golden rows the score {found} when they come {pass}, and {expected} when \
+         they come in one block; scores may depend on what came before only as the state key says: mend the detector"
+    )]
+    Pass {
+        /// The first row that differs, from 0.
+        row: usize,
+        /// How many there are.
+        rows: usize,
+        /// The way, in words.
+        pass: String,
+        /// The score in one block.
         expected: String,
         /// What the detector gave.
         found: String,
@@ -49,6 +75,40 @@ pub struct Golden {
     pub rows: Vec<f32>,
     /// One score for each row, exact to the bit.
     pub scores: Vec<f32>,
+}
+
+/// In which orders rows may come without a change of their scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// In every order: every row is scored on its own.
+    Any,
+    /// In those that keep the order of the rows of each source.
+    BySource,
+    /// In this one only.
+    Fixed,
+}
+
+/// One way in which the golden rows are given to a detector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// The rows, by number, in the order in which they come.
+    pub order: Vec<usize>,
+    /// Rows of each block; together they are all.
+    pub blocks: Vec<usize>,
+}
+
+impl fmt::Display for Pass {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.blocks[..] {
+            [_] => write!(formatter, "in one block")?,
+            [first, second] => write!(formatter, "in blocks of {first} and {second}")?,
+            _ => write!(formatter, "one by one")?,
+        }
+        if !self.order.is_sorted() {
+            write!(formatter, ", in another order")?;
+        }
+        Ok(())
+    }
 }
 
 impl Golden {
@@ -92,7 +152,7 @@ impl Golden {
         };
         let width = number(take(4)?);
         let count = number(take(4)?);
-        if !(1..=MAX_COLUMNS).contains(&width) || !(1..=MAX_BLOCK_ROWS).contains(&count) {
+        if !(1..=MAX_COLUMNS).contains(&width) || !(1..=MAX_GOLDEN_ROWS).contains(&count) {
             return Err(bad("they have no row, no column, or too many of them"));
         }
         let mut columns = Vec::with_capacity(width);
@@ -126,21 +186,98 @@ impl Golden {
         })
     }
 
-    /// Compares the scores that a detector gave to the rows with those expected, to the bit.
+    /// The ways in which the rows are given to a detector, the first of them all in one block and in their order. Every
+    /// size of a block from 1 to the number of rows occurs.
+    pub fn passes(&self, order: Order) -> Vec<Pass> {
+        let rows = self.scores.len();
+        let alone = vec![1; rows];
+        let halves = (1..=rows / 2).map(|first| vec![first, rows - first]);
+        let cuts = std::iter::once(vec![rows]).chain([alone]).chain(halves);
+        cuts.enumerate()
+            .map(|(number, blocks)| Pass {
+                order: self.reordered(order, number),
+                blocks,
+            })
+            .collect()
+    }
+
+    /// The rows in their order for every other pass, and else in one that the detector must not notice.
+    fn reordered(&self, order: Order, number: usize) -> Vec<usize> {
+        let rows = 0..self.scores.len();
+        if number.is_multiple_of(2) {
+            return rows.collect();
+        }
+        match order {
+            Order::Fixed => rows.collect(),
+            Order::Any => rows
+                .rev()
+                .cycle()
+                .skip(number / 2)
+                .take(self.scores.len())
+                .collect(),
+            Order::BySource => self.interleaved(1 + number / 2 % 3),
+        }
+    }
+
+    /// The rows of all sources in turns, each source giving so many of its rows, in their order, at a time.
+    fn interleaved(&self, at_a_time: usize) -> Vec<usize> {
+        let mut queues: Vec<(Option<u32>, VecDeque<usize>)> = Vec::new();
+        for row in 0..self.scores.len() {
+            let source = self.source(row);
+            match queues
+                .iter_mut()
+                .find(|(known, _)| source.is_some() && *known == source)
+            {
+                Some((_, queue)) => queue.push_back(row),
+                None => queues.push((source, VecDeque::from([row]))),
+            }
+        }
+        let mut order = Vec::with_capacity(self.scores.len());
+        while order.len() < self.scores.len() {
+            for (_, queue) in queues.iter_mut().rev() {
+                order.extend(queue.drain(..at_a_time.min(queue.len())));
+            }
+        }
+        order
+    }
+
+    /// The bits of the source of a row; `None` where the rows do not tell, or nobody knows it.
+    fn source(&self, row: usize) -> Option<u32> {
+        let column = self
+            .columns
+            .iter()
+            .position(|name| name == ContextColumn::Source.name())?;
+        let source = self.rows[row * self.columns.len() + column];
+        (Some(source) != ContextColumn::Source.unknown()).then(|| source.to_bits())
+    }
+
+    /// Compares the scores that a detector gave in a pass with those expected, to the bit. `found` is in the order of the
+    /// pass.
     ///
     /// # Errors
-    /// [`GoldenMismatch::Score`] for the first row whose score differs.
-    pub fn compare(&self, found: &[f32]) -> Result<(), GoldenMismatch> {
-        let differs = |(expected, found): (&f32, &f32)| expected.to_bits() != found.to_bits();
-        match self.scores.iter().zip(found).position(differs) {
-            None => Ok(()),
-            Some(row) => Err(GoldenMismatch::Score {
+    /// [`GoldenMismatch::Score`] or [`GoldenMismatch::Pass`] for the first row whose score differs.
+    pub fn compare(&self, pass: &Pass, found: &[f32]) -> Result<(), GoldenMismatch> {
+        let given = || pass.order.iter().copied().zip(found);
+        let Some((row, found)) = given().find(|(row, found)| self.scores[*row].to_bits() != found.to_bits())
+        else {
+            return Ok(());
+        };
+        let (rows, expected, found) = (self.scores.len(), self.scores[row].to_string(), found.to_string());
+        Err(match pass.blocks[..] {
+            [_] => GoldenMismatch::Score {
                 row,
-                rows: self.scores.len(),
-                expected: self.scores[row].to_string(),
-                found: found[row].to_string(),
-            }),
-        }
+                rows,
+                expected,
+                found,
+            },
+            _ => GoldenMismatch::Pass {
+                row,
+                rows,
+                pass: pass.to_string(),
+                expected,
+                found,
+            },
+        })
     }
 
     /// Compares the columns of the rows with those that a detector reads, in its order.
@@ -167,8 +304,9 @@ impl Golden {
 }
 
 /// Values that spread over what the columns can hold, row-major: the same ones everywhere and always, since a package's
-/// bytes are its identity. A name that is no column of the schema is taken for one of the context.
-pub fn generate(columns: &[&str], schema: &Schema, rows: usize) -> Vec<f32> {
+/// bytes are its identity. A name that is no column of the schema is taken for one of the context; addresses are among
+/// `hosts`, so that few of them come again often.
+pub fn generate(columns: &[&str], schema: &Schema, rows: usize, hosts: u64) -> Vec<f32> {
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = |below: u64| {
         // Xorshift (Marsaglia, 2003). Whole numbers and divisions only: the logarithms of libraries differ.
@@ -199,7 +337,7 @@ pub fn generate(columns: &[&str], schema: &Schema, rows: usize) -> Vec<f32> {
                 Ok(Kind::Count) => digits(&mut random, 6),
                 Ok(Kind::Continuous) => digits(&mut random, 9) / 1000.0,
                 Err(name) if name == ContextColumn::StartTime.name() => row as f32,
-                Err(_) => random(1 << 24) as f32,
+                Err(_) => random(hosts) as f32,
             });
         }
     }
@@ -208,7 +346,7 @@ pub fn generate(columns: &[&str], schema: &Schema, rows: usize) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use super::Golden;
+    use super::{Golden, Order, Pass};
 
     fn golden() -> Golden {
         Golden {
@@ -223,12 +361,26 @@ mod tests {
         let golden = golden();
         assert_eq!(Golden::decode(&golden.encode()).as_ref(), Ok(&golden));
         let mut other = golden.scores.clone();
-        assert_eq!(golden.compare(&other), Ok(()));
+        let passes = golden.passes(Order::Any);
+        assert_eq!(golden.compare(&passes[0], &other), Ok(()));
         other[1] = f32::from_bits(other[1].to_bits() + 1);
-        let message = golden.compare(&other).unwrap_err().to_string();
-        assert!(
-            message.contains("row 1 of 2") && message.contains("0.50000006"),
-            "{message}"
+        let check = |pass: &Pass, found: &[f32], expected: &str| {
+            let message = golden.compare(pass, found).unwrap_err().to_string();
+            assert!(
+                message.contains(expected),
+                "{message:?} does not say {expected:?}"
+            );
+        };
+        check(
+            &passes[0],
+            &other,
+            "row 1 of 2 golden rows the score 0.50000006, and 0.5 is expected",
+        );
+        other.reverse();
+        check(
+            &passes[1],
+            &other,
+            "row 1 of 2 golden rows the score 0.50000006 when they come in blocks of 1 and 1, in another order",
         );
     }
 
@@ -264,5 +416,49 @@ mod tests {
                 .collect::<Vec<_>>(),
             "not finite",
         );
+    }
+
+    /// Golden rows of so many rows of these sources in turn.
+    fn of_sources(rows: usize, sources: &[f32]) -> Golden {
+        Golden {
+            columns: vec!["context.source".to_owned()],
+            rows: sources.iter().copied().cycle().take(rows).collect(),
+            scores: vec![0.0; rows],
+        }
+    }
+
+    #[test]
+    fn passes_have_every_size_of_block_and_keep_what_must_be_kept() {
+        for rows in [1, 2, 3, 48, 64] {
+            let golden = of_sources(rows, &[1.0, 2.0, 2.0, -1.0]);
+            for order in [Order::Any, Order::BySource, Order::Fixed] {
+                let passes = golden.passes(order);
+                for size in 1..=rows {
+                    assert!(
+                        passes.iter().any(|pass| pass.blocks.contains(&size)),
+                        "{size} of {rows}"
+                    );
+                }
+                for pass in &passes {
+                    assert_eq!(pass.blocks.iter().sum::<usize>(), rows);
+                    let mut sorted = pass.order.clone();
+                    sorted.sort_unstable();
+                    assert!(sorted.into_iter().eq(0..rows), "{pass:?}");
+                }
+                let orders = || passes.iter().map(|pass| &pass.order);
+                let is_in_order = |order: &Vec<usize>| order.is_sorted();
+                match order {
+                    Order::Fixed => assert!(orders().all(is_in_order)),
+                    Order::Any => assert_eq!(orders().all(is_in_order), rows == 1),
+                    Order::BySource => {
+                        assert_eq!(orders().all(is_in_order), rows == 1);
+                        for source in [1.0, 2.0] {
+                            let of_source = |row: &&usize| golden.rows[**row] == source;
+                            assert!(orders().all(|order| order.iter().filter(of_source).is_sorted()));
+                        }
+                    }
+                }
+            }
+        }
     }
 }

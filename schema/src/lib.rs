@@ -25,6 +25,8 @@ pub mod unsw_nb15;
 pub mod value;
 mod vocabulary;
 
+use std::fmt;
+
 pub use batch::FlowBatch;
 pub use community_id::CommunityId;
 pub use context::{ContextColumn, start_seconds};
@@ -124,5 +126,12 @@ impl Schema {
     /// Position of the column of that name.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+}
+
+/// Name and version, e.g. `unsw-nb15@1`: what model cards and artifacts call the schema.
+impl fmt::Display for Schema {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}@{}", self.id, self.version)
     }
 }

@@ -12,8 +12,8 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use netsage_package::ModelCard;
 use netsage_runtime::{Runtime, RuntimeConfig};
-use netsage_schema::Schema;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -108,27 +108,16 @@ fn packages(component: &Path, models: &Path, folder: &Path) -> Result<Vec<PathBu
     for (name, model) in DETECTORS {
         let artifact = fs::read(models.join(format!("{model}.artifact")))?;
         let card = fs::read(models.join(format!("{model}.card.json")))?;
-        let renamed = renamed(&component, DETECTORS[0].0, name);
-        let package = runtime.pack(&renamed, &artifact, Some(&card), &Schema::ALL)?;
+        let card = ModelCard {
+            name: Some(name.to_owned()),
+            ..ModelCard::from_json(&card)?
+        };
+        let package = runtime.pack(&component, &artifact, Some(card.to_json()?.as_bytes()))?;
         let path = folder.join(format!("bench-{name}.wasm"));
         fs::write(&path, package.bytes())?;
         packages.push(path);
     }
     Ok(packages)
-}
-
-/// The bytes with one word in place of another one of the same length.
-fn renamed(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
-    assert_eq!(from.len(), to.len(), "names of one length");
-    let mut renamed = bytes.to_vec();
-    let mut place = 0;
-    while let Some(rest) = renamed.get_mut(place..place + from.len()) {
-        if rest == from.as_bytes() {
-            rest.copy_from_slice(to.as_bytes());
-        }
-        place += 1;
-    }
-    renamed
 }
 
 struct Bench<'a> {

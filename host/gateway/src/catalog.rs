@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use netsage_lifecycle::{Loaded, NewPackage, Origin};
-use netsage_package::{CardError, Package, PackageError};
-use netsage_runtime::{LoadError, Runtime};
+use netsage_package::{Package, PackageError};
+use netsage_runtime::{Detector, LoadError, Runtime};
 use netsage_schema::{Schema, UNSW_NB15};
 
 use crate::assets::{self, Bundled};
@@ -53,14 +53,6 @@ pub enum CatalogError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
-    },
-    /// The card in the package is not a model card.
-    #[error("{origin}: {source}")]
-    Card {
-        /// File or bundled name.
-        origin: String,
-        /// What is wrong.
-        source: CardError,
     },
 }
 
@@ -152,15 +144,19 @@ pub fn bundled_package(bundled: &Bundled) -> NewPackage {
     }
 }
 
-/// The schema that a package was trained on by its card, `unsw-nb15` where it has none.
-pub fn schema_of(package: &Package) -> &'static Schema {
-    let card = package.model_card().and_then(Result::ok);
-    card.and_then(|card| Schema::by_id(card.schema.split('@').next()?))
-        .unwrap_or(&UNSW_NB15)
+/// The schema that a package was trained for by its card, `unsw-nb15` where it has none.
+///
+/// # Errors
+/// When the card cannot be read, or names a schema that this program does not know.
+pub fn schema_of(origin: &str, package: &Package) -> Result<&'static Schema, CatalogError> {
+    let schema = package.known_schema().map_err(|source| CatalogError::Package {
+        origin: origin.to_owned(),
+        source,
+    })?;
+    Ok(schema.unwrap_or(&UNSW_NB15))
 }
 
-/// Checks and loads a package on its own, for rows of `schema`. `origin` is for messages. This compiles code and may
-/// take a second.
+/// Loads a package on its own, for rows of `schema`. `origin` is for messages. This compiles code and may take a second.
 ///
 /// # Errors
 /// When this host does not take the package.
@@ -170,15 +166,26 @@ pub fn load(
     origin: &str,
     package: &Package,
 ) -> Result<Arc<Loaded>, CatalogError> {
-    let detector = runtime
-        .load(package, schema)
-        .map_err(|source| CatalogError::Load {
-            origin: origin.to_owned(),
-            source,
-        })?;
-    let loaded = Loaded::new(detector).map_err(|source| CatalogError::Card {
+    loaded(origin, runtime.load(package, schema))
+}
+
+/// As [`load`], after everything that a package must pass before it meets flows.
+///
+/// # Errors
+/// When this host does not take the package.
+pub fn check(
+    runtime: &Runtime,
+    schema: &'static Schema,
+    origin: &str,
+    package: &Package,
+) -> Result<Arc<Loaded>, CatalogError> {
+    loaded(origin, runtime.check(package, schema))
+}
+
+fn loaded(origin: &str, outcome: Result<Arc<Detector>, LoadError>) -> Result<Arc<Loaded>, CatalogError> {
+    let detector = outcome.map_err(|source| CatalogError::Load {
         origin: origin.to_owned(),
         source,
     })?;
-    Ok(Arc::new(loaded))
+    Ok(Arc::new(Loaded::new(detector)))
 }

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use crate::Announcer;
 use crate::api::{self, Service};
 use crate::assets::{self, Bundled};
-use crate::catalog::{CatalogError, bundled_package, named_package, schema_of};
+use crate::catalog::{CatalogError, bundled_package, named_package};
 use crate::config::{Resolved, names_nobody_has};
 use crate::evidence::Evidence;
 use crate::opening::Opened;
@@ -261,7 +261,8 @@ async fn start_detectors(
             .filter_map(|name| Bundled::by_name(name).map(bundled_package))
             .collect();
         let is_of_schema = |bundled: &&Bundled| {
-            Package::from_bytes(bundled.bytes()).is_ok_and(|package| schema_of(&package) == schema)
+            Package::from_bytes(bundled.bytes())
+                .is_ok_and(|package| package.known_schema() == Ok(Some(schema)))
         };
         let available = Bundled::all()
             .iter()

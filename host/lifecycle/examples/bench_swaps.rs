@@ -132,7 +132,7 @@ impl Stand {
             instances: self.threads,
         };
         let detector = self.runtime.load_with(&self.package, &UNSW_NB15, options)?;
-        let card = self.package.card().map(serde_json::from_slice).transpose()?;
+        let card = detector.card().cloned();
         let reference = DetectorRef {
             name: name(slot),
             version: detector.description().version.clone(),

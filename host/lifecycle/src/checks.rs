@@ -1,11 +1,12 @@
 //! What a package must pass before it may be made warm.
 //!
 //! Cheap checks come first: the bytes have the digest; the trust policy accepts them; they are a package within the
-//! limits; the component implements the world, imports nothing and has plain names; it compiles, opens its artifact and
-//! asks for existing columns; its card is valid; its golden vectors give the expected scores.
+//! limits; its card is one for the schema that runs; the component implements the world, imports nothing and has plain
+//! names; it compiles, opens its artifact and asks for the columns that the card names; its golden vectors give the
+//! expected scores.
 
-use netsage_package::{CardError, Package, PackageError};
-use netsage_runtime::{GoldenError, LoadError, LoadOptions, Runtime};
+use netsage_package::{Package, PackageError};
+use netsage_runtime::{LoadError, LoadOptions, Runtime};
 use netsage_schema::Schema;
 
 use crate::config::TrustPolicy;
@@ -25,15 +26,9 @@ pub enum CheckFailure {
     /// Its structure.
     #[error(transparent)]
     Package(#[from] PackageError),
-    /// Its code, its artifact or its columns.
+    /// Its card, its code, its artifact, its columns or its golden vectors.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// Its card.
-    #[error(transparent)]
-    Card(#[from] CardError),
-    /// Its golden vectors.
-    #[error(transparent)]
-    Golden(#[from] GoldenError),
     /// An earlier failure, as the history tells it.
     #[error("{0}")]
     Earlier(String),
@@ -67,12 +62,7 @@ impl Checker<'_> {
     /// Does all checks.
     pub(crate) fn check(&self, kept: Kept<'_>) -> Result<Loaded, CheckFailure> {
         let package = self.package(kept)?;
-        let loaded = self.loaded(&package, LoadOptions::default())?;
-        // Without them there is nothing to compare with.
-        if let Some(golden) = package.golden() {
-            self.runtime.check_golden(&loaded.detector, &golden?)?;
-        }
-        Ok(loaded)
+        Ok(Loaded::new(self.runtime.check(&package, self.schema)?))
     }
 
     /// Loads a package that was checked before. Whether it is trusted is asked again: the policy may be another.
@@ -116,6 +106,6 @@ impl Checker<'_> {
 
     fn loaded(&self, package: &Package, options: LoadOptions<'_>) -> Result<Loaded, CheckFailure> {
         let detector = self.runtime.load_with(package, self.schema, options)?;
-        Ok(Loaded::new(detector)?)
+        Ok(Loaded::new(detector))
     }
 }

@@ -37,7 +37,7 @@ pub enum LifecycleError {
         /// What is wrong, and what would be right.
         reason: String,
     },
-    /// The bytes are not a package; nothing was kept.
+    /// The bytes are not a package, or one with a card that is not taken; nothing was kept.
     #[error("{origin}: {source}")]
     Package {
         /// Where they come from.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use netsage_api_types::DetectorRef;
 use netsage_calibration::Scale;
-use netsage_package::{CardError, ModelCard, Package};
+use netsage_package::{ModelCard, Package};
 use netsage_runtime::Detector;
 
 use crate::lineup::Failing;
@@ -28,12 +28,9 @@ pub struct Loaded {
 
 impl Loaded {
     /// A loaded detector with its card, and the threshold of the card.
-    ///
-    /// # Errors
-    /// When the card in the package is not a model card.
-    pub fn new(detector: Arc<Detector>) -> Result<Self, CardError> {
+    pub fn new(detector: Arc<Detector>) -> Self {
         let description = detector.description();
-        let card = detector.package().model_card().transpose()?;
+        let card = detector.card().cloned();
         let given = card.as_ref().and_then(|card| card.name.clone());
         let reference = DetectorRef {
             name: given.unwrap_or_else(|| description.name.clone()),
@@ -41,7 +38,7 @@ impl Loaded {
             digest: detector.digest().to_string(),
             generation: 0,
         };
-        Ok(Self::with_card(detector, reference, card))
+        Self::with_card(detector, reference, card)
     }
 
     /// A loaded detector under a name, with a card and its threshold.

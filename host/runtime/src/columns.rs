@@ -158,7 +158,7 @@ impl Projection {
         let find = |name: &String| {
             InputColumn::find(name, schema).ok_or_else(|| LoadError::UnknownColumn {
                 column: name.chars().take(64).collect(),
-                schema: format!("{}@{}", schema.id, schema.version),
+                schema: schema.to_string(),
             })
         };
         let columns = names.iter().map(find).collect::<Result<_, _>>()?;

@@ -4,17 +4,21 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use netsage_package::{Digest, Golden, MAX_BLOCK_ROWS, Package, golden};
+use netsage_package::golden::{self, GOLDEN_HOSTS, GOLDEN_ROWS, Golden, Order, Pass};
+use netsage_package::{Digest, MAX_BLOCK_ROWS, ModelCard, Package, PackageError};
 use netsage_schema::{Rows, Schema};
 use wasmtime::component::InstancePre;
 
 use crate::columns::{ColumnContribution, ContextValues, InputColumn, Projection};
-use crate::description::Description;
+use crate::description::{Description, StateKey};
 use crate::engine::{Sandbox, Usage};
 use crate::error::{GoldenError, GuestFailure, LoadError, ScoreError};
 use crate::instance::{Budgets, Instance, Started};
 use crate::pool::{Place, Pool};
 use crate::statistics::{Counters, DetectorStats};
+
+/// Columns that an explanation of a golden row may name.
+const EXPLAINED_COLUMNS: u32 = 8;
 
 /// A detector that is ready to score. Calls block the thread; a call that finds every instance busy waits.
 ///
@@ -22,6 +26,7 @@ use crate::statistics::{Counters, DetectorStats};
 /// instance fails, the next one begins with what was saved last.
 pub struct Detector {
     package: Package,
+    card: Option<ModelCard>,
     description: Description,
     projection: Projection,
     code: InstancePre<Usage>,
@@ -39,6 +44,7 @@ impl Detector {
         sandbox: Arc<Sandbox>,
         code: InstancePre<Usage>,
         package: &Package,
+        card: Option<ModelCard>,
         schema: &'static Schema,
         budgets: Budgets,
         workers: usize,
@@ -49,12 +55,17 @@ impl Detector {
         let state = state.filter(|_| description.learns);
         let mut instance = started.open(&sandbox, &budgets, package.artifact(), state)?;
         let projection = Projection::new(&instance.columns(&sandbox, &budgets)?, schema)?;
+        if let Some(card) = &card {
+            card.check_detector(&description.name, &projection.names())
+                .map_err(PackageError::from)?;
+        }
         let limit = if description.keeps_order() { 1 } else { workers };
         let pool = Pool::new(limit);
         // The instance that answered is the first of the pool.
         pool.acquire().get_or_make(|| Ok::<_, LoadError>(instance))?;
         Ok(Self {
             package: package.clone(),
+            card,
             description,
             projection,
             code,
@@ -84,6 +95,11 @@ impl Detector {
     /// The digest of its package: its identity.
     pub fn digest(&self) -> Digest {
         self.package.digest()
+    }
+
+    /// The model card of its package.
+    pub fn card(&self) -> Option<&ModelCard> {
+        self.card.as_ref()
     }
 
     /// The package it was loaded from.
@@ -286,35 +302,85 @@ impl Detector {
         Ok(Some(state))
     }
 
-    /// Scores the golden rows on an instance of its own, which has learned nothing and is thrown away.
-    pub(crate) fn check_golden(&self, golden: &Golden) -> Result<(), GoldenError> {
+    /// Whether the detector gives the golden rows the scores that are expected of it, to the bit, in every pass over them
+    /// ([`Golden::passes`]), and explains them within the bounds of the contract if it explains. Fresh instances score
+    /// them, so that nothing it has learned counts and nothing is learned. One that keeps no state sees all passes with
+    /// the same instance, so that state it must not keep is found.
+    ///
+    /// # Errors
+    /// See [`GoldenError`].
+    pub fn check_golden(&self, golden: &Golden) -> Result<(), GoldenError> {
         golden.check_columns(&self.projection.names())?;
-        let scores = self.score_untaught(golden.rows.clone())?;
-        Ok(golden.compare(&scores)?)
+        let order = match self.description.state_key {
+            StateKey::None => Order::Any,
+            StateKey::Source => Order::BySource,
+            StateKey::All => Order::Fixed,
+        };
+        let mut instance = self.untaught()?;
+        if self.description.explains {
+            for row in golden.rows.chunks_exact(golden.columns.len()) {
+                instance.values.clear();
+                instance.values.extend_from_slice(row);
+                instance
+                    .explain(&self.sandbox, &self.budgets, EXPLAINED_COLUMNS)
+                    .map_err(|failure| self.guest_error(failure))?;
+            }
+        }
+        for pass in golden.passes(order) {
+            if order != Order::Any {
+                instance = self.untaught()?;
+            }
+            let scores = self.score_pass(&mut instance, golden, &pass)?;
+            golden.compare(&pass, &scores)?;
+        }
+        Ok(())
     }
 
-    /// Generated rows with the scores of an instance that has learned nothing.
-    pub(crate) fn make_golden(&self) -> Result<Golden, ScoreError> {
+    /// Generated rows, always the same ones, with the scores of an instance that has learned nothing.
+    ///
+    /// # Errors
+    /// When the detector does not score them.
+    pub fn make_golden(&self) -> Result<Golden, ScoreError> {
         let columns = self.projection.names();
-        let rows = golden::generate(&columns, self.projection.schema, golden::GOLDEN_ROWS);
-        let scores = self.score_untaught(rows.clone())?;
-        Ok(Golden {
+        let mut golden = Golden {
+            rows: golden::generate(&columns, self.projection.schema, GOLDEN_ROWS, GOLDEN_HOSTS),
             columns: columns.into_iter().map(str::to_owned).collect(),
-            rows,
-            scores,
-        })
+            scores: vec![0.0; GOLDEN_ROWS],
+        };
+        let in_one_block = Pass {
+            order: (0..GOLDEN_ROWS).collect(),
+            blocks: vec![GOLDEN_ROWS],
+        };
+        golden.scores = self.score_pass(&mut self.untaught()?, &golden, &in_one_block)?;
+        Ok(golden)
     }
 
-    fn score_untaught(&self, values: Vec<f32>) -> Result<Vec<f32>, ScoreError> {
-        let mut instance = self
-            .fresh_instance(None)
-            .map_err(|error| self.not_started(error))?;
-        let rows = (values.len() / self.projection.columns.len()).min(MAX_BLOCK_ROWS);
-        instance.values = values;
-        let mut scores = Vec::with_capacity(rows);
-        instance
-            .score(&self.sandbox, &self.budgets, rows as u32, &mut scores)
-            .map_err(|failure| self.guest_error(failure))?;
+    /// An instance of its own, which has learned nothing and is thrown away.
+    fn untaught(&self) -> Result<Instance, ScoreError> {
+        self.fresh_instance(None).map_err(|error| self.not_started(error))
+    }
+
+    /// The scores of golden rows in the order of a pass.
+    fn score_pass(
+        &self,
+        instance: &mut Instance,
+        golden: &Golden,
+        pass: &Pass,
+    ) -> Result<Vec<f32>, ScoreError> {
+        let width = golden.columns.len();
+        let mut order = pass.order.iter();
+        let mut scores = Vec::with_capacity(pass.order.len());
+        for &rows in &pass.blocks {
+            instance.values.clear();
+            for row in order.by_ref().take(rows) {
+                instance
+                    .values
+                    .extend_from_slice(&golden.rows[row * width..][..width]);
+            }
+            instance
+                .score(&self.sandbox, &self.budgets, rows as u32, &mut scores)
+                .map_err(|failure| self.guest_error(failure))?;
+        }
         Ok(scores)
     }
 

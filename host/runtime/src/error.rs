@@ -120,7 +120,10 @@ impl GuestFailure {
 /// Why a package cannot be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// Found before compiling.
+    /// Its card or its golden vectors, before anything runs.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// Its code, before it is compiled.
     #[error(transparent)]
     Check(#[from] CheckError),
     /// The code is not valid WebAssembly for this host.
@@ -154,6 +157,9 @@ pub enum LoadError {
         /// The schema, e.g. `unsw-nb15@1`.
         schema: String,
     },
+    /// Its golden vectors do not vouch for it.
+    #[error(transparent)]
+    Golden(#[from] GoldenError),
 }
 
 /// Why rows could not be scored or explained. No row of the call was scored.

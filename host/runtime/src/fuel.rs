@@ -65,7 +65,7 @@ pub fn count(package: &Package, schema: &'static Schema) -> Result<Instructions,
     let mut instance = started.open(&sandbox, &budgets, package.artifact(), None)?;
     let open = instance.instructions();
     let projection = Projection::new(&instance.columns(&sandbox, &budgets)?, schema)?;
-    let values = golden::generate(&projection.names(), schema, MAX_BLOCK_ROWS);
+    let values = golden::generate(&projection.names(), schema, MAX_BLOCK_ROWS, 1 << 24);
     let mut instructions_of = |rows: usize| -> Result<u64, GuestFailure> {
         let before = instance.instructions();
         for block in values.chunks_exact(rows * projection.columns.len()) {

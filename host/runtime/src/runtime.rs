@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use netsage_package::Package;
 use netsage_package::file::MAX_ARTIFACT_BYTES;
-use netsage_package::{Golden, Package};
 use netsage_schema::Schema;
 use wasmtime::component::{Component, Linker};
 
@@ -14,7 +14,7 @@ use crate::code::cache::Cache;
 use crate::code::compiler::Compiler;
 use crate::detector::Detector;
 use crate::engine::Sandbox;
-use crate::error::{GoldenError, LoadError, PackError, RuntimeError, ScoreError};
+use crate::error::{LoadError, PackError, RuntimeError};
 use crate::instance::Budgets;
 
 /// Limits and places. The defaults suit a gateway.
@@ -156,6 +156,7 @@ impl Runtime {
             let what = "bytes of artifact";
             return Err(CheckError::TooLarge { what, found, limit }.into());
         }
+        let card = package.check(schema)?;
         let component = self.component(package)?;
         // A linker with nothing in it: whatever slipped through the check finds no import here.
         let code = Linker::new(&self.sandbox.engine)
@@ -163,51 +164,59 @@ impl Runtime {
             .map_err(|error| LoadError::OtherWorld(format!("{error:#}")))?;
         let sandbox = Arc::clone(&self.sandbox);
         let (budgets, workers) = (self.config.budgets(), self.config.workers);
-        let detector = Detector::start(sandbox, code, package, schema, budgets, workers, options.state)?;
+        let detector = Detector::start(
+            sandbox,
+            code,
+            package,
+            card,
+            schema,
+            budgets,
+            workers,
+            options.state,
+        )?;
         detector.warm(options.instances)?;
         Ok(Arc::new(detector))
     }
 
-    /// Whether a detector gives the golden rows the scores that are expected of it, to the bit. A fresh instance
-    /// scores them, so that nothing it has learned counts and nothing is learned.
+    /// Loads a package and does everything that it must pass before flows meet it: its golden vectors are judged too
+    /// ([`Detector::check_golden`]), where it has any.
     ///
     /// # Errors
-    /// See [`GoldenError`].
-    pub fn check_golden(&self, detector: &Detector, golden: &Golden) -> Result<(), GoldenError> {
-        detector.check_golden(golden)
+    /// See [`LoadError`].
+    pub fn check(&self, package: &Package, schema: &'static Schema) -> Result<Arc<Detector>, LoadError> {
+        let detector = self.load(package, schema)?;
+        if let Some(golden) = package.golden()? {
+            detector.check_golden(&golden)?;
+        }
+        Ok(detector)
     }
 
-    /// Rows of the detector's schema, always the same ones, with the scores that it gives to them.
-    ///
-    /// # Errors
-    /// When it does not score them.
-    pub fn make_golden(&self, detector: &Detector) -> Result<Golden, ScoreError> {
-        detector.make_golden()
-    }
-
-    /// Makes a package with golden vectors, for which the detector is run once with the first of the schemas that has
-    /// its columns.
+    /// Makes a package with golden vectors, and checks it. The schema is that of the card, and without a card the first
+    /// that has the columns of the detector.
     ///
     /// # Errors
     /// When the parts make no package, or one that this runtime does not take.
-    pub fn pack(
-        &self,
-        component: &[u8],
-        artifact: &[u8],
-        card: Option<&[u8]>,
-        schemas: &[&'static Schema],
-    ) -> Result<Package, PackError> {
+    pub fn pack(&self, component: &[u8], artifact: &[u8], card: Option<&[u8]>) -> Result<Package, PackError> {
         let bare = Package::from_bytes(netsage_package::pack(component, artifact, card, None)?)?;
-        let mut loaded = Err(LoadError::OtherWorld("no schema was given".to_owned()));
-        for schema in schemas {
-            loaded = self.load(&bare, schema);
-            if !matches!(loaded, Err(LoadError::UnknownColumn { .. })) {
-                break;
-            }
-        }
-        let golden = self.make_golden(&*loaded?)?;
+        let detector = match bare.known_schema()? {
+            Some(schema) => self.load(&bare, schema)?,
+            None => self.load_for_any(&bare)?,
+        };
+        let golden = detector.make_golden()?;
+        detector.check_golden(&golden).map_err(LoadError::from)?;
         let bytes = netsage_package::pack(component, artifact, card, Some(&golden))?;
         Ok(Package::from_bytes(bytes)?)
+    }
+
+    /// Loads a package for the first schema that has the columns of its detector.
+    fn load_for_any(&self, package: &Package) -> Result<Arc<Detector>, LoadError> {
+        let [first, others @ ..] = Schema::ALL;
+        others
+            .into_iter()
+            .fold(self.load(package, first), |loaded, schema| match loaded {
+                Err(LoadError::UnknownColumn { .. }) => self.load(package, schema),
+                loaded => loaded,
+            })
     }
 
     fn component(&self, package: &Package) -> Result<Component, LoadError> {

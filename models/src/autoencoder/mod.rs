@@ -107,7 +107,7 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
     let network = fit(&encoded, encoder.width(), options, watch)?;
 
     let model = Model {
-        schema: format!("{}@{}", schema.id, schema.version),
+        schema: schema.to_string(),
         columns,
         output: Output::Reconstruction,
         network: Stored::Dense(network.to_onnx()),

@@ -210,7 +210,7 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
         watch,
     };
     let mut model = Model {
-        schema: format!("{}@{}", schema.id, schema.version),
+        schema: schema.to_string(),
         columns: table.columns.clone(),
         resolution: options.resolution,
         contexts: table.contexts.clone(),

@@ -183,7 +183,7 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
         // Rows are fewer than 2^32.
         core_points: core_points as u32,
         cores: netsage_context_knn::Model {
-            schema: format!("{}@{}", schema.id, schema.version),
+            schema: schema.to_string(),
             columns: table.columns.clone(),
             resolution: options.resolution,
             contexts: table.contexts.clone(),

@@ -192,7 +192,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
     });
     let (embedding, encoder, code, decoder, output) = shape.layers(&progress.best);
     let model = Model {
-        schema: format!("{}@{}", schema.id, schema.version),
+        schema: schema.to_string(),
         score_weights: score_weights.collect(),
         columns,
         embedding,

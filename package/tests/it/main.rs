@@ -3,6 +3,8 @@
 // Tests state their expectations by panicking.
 #![allow(clippy::unwrap_used)]
 
+mod card;
+
 use netsage_package::file::MAX_CARD_BYTES;
 use netsage_package::{Digest, Package, PackageError, pack, strip};
 use proptest::prelude::*;

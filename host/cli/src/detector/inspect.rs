@@ -5,7 +5,7 @@ use std::io::Write as _;
 use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
 use netsage_console::output::{print_json, stdout};
-use netsage_gateway::catalog::{load, read_package, schema_of};
+use netsage_gateway::catalog::{check, read_package, schema_of};
 use netsage_gateway::config::Settings;
 
 /// Looks at a package.
@@ -24,7 +24,8 @@ pub(crate) struct InspectArgs {
 pub(super) fn inspect(args: &InspectArgs, file: &Settings) -> Result<(), Failure> {
     let package = read_package(&args.package)?;
     let runtime = start_runtime(None, file)?;
-    let loaded = load(&runtime, schema_of(&package), &args.package, &package)?;
+    let schema = schema_of(&args.package, &package)?;
+    let loaded = check(&runtime, schema, &args.package, &package)?;
     let info = loaded.info();
     let mut out = stdout();
     if args.json {

@@ -69,7 +69,7 @@ impl Spool {
         fs::create_dir_all(folder).map_err(failed)?;
         let fresh = Journal {
             source: source.to_owned(),
-            schema: format!("{}@{}", schema.id, schema.version),
+            schema: schema.to_string(),
             learned_ms: 0,
             armed: Vec::new(),
         };

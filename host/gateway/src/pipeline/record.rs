@@ -24,7 +24,7 @@ struct Facts {
 
 static FACTS: LazyLock<[Facts; Schema::ALL.len()]> = LazyLock::new(|| {
     Schema::ALL.map(|schema| Facts {
-        name: format!("{}@{}", schema.id, schema.version).into(),
+        name: schema.to_string().into(),
         columns: Summary::of(schema),
     })
 });

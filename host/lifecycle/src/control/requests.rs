@@ -78,7 +78,8 @@ impl Lifecycle {
     /// line or the watched folder.
     ///
     /// # Errors
-    /// When the bytes are no package (nothing is kept then), there is no room, or the disk fails.
+    /// When the bytes are no package or one whose card is not for the schema that runs (nothing is kept then), there is
+    /// no room, or the disk fails.
     pub fn stage(
         &self,
         new: &NewPackage,
@@ -113,14 +114,14 @@ impl Lifecycle {
         let why = format!("{}, {} bytes", new.label, new.bytes.len());
         let wish = self.wish(request, new.origin, &why)?;
         // Somebody who sends a film shall not wait until it was hashed.
-        let package =
-            Package::from_bytes(new.bytes.as_slice()).map_err(|source| LifecycleError::Package {
-                origin: new.label.clone(),
-                source,
-            })?;
+        let refused = |source| LifecycleError::Package {
+            origin: new.label.clone(),
+            source,
+        };
+        let package = Package::from_bytes(new.bytes.as_slice()).map_err(refused)?;
+        let card = package.check(self.schema).map_err(refused)?;
         debug_assert!(new.bytes.len() <= MAX_PACKAGE_BYTES);
         let digest = package.digest().to_string();
-        let card = package.model_card().and_then(Result::ok);
         let mut pen = self.pen();
         let known = self.desk().book.state.packages.get(&digest).cloned();
         let is_whole = || matches!(self.directory.package(&digest), Ok(Some(_)));

@@ -51,7 +51,7 @@ impl Lifecycle {
             let size = bytes.len() as u64;
             let card = Package::from_bytes(bytes)
                 .ok()
-                .and_then(|package| package.model_card()?.ok());
+                .and_then(|package| package.model_card().ok()?);
             let mut live = Live {
                 size,
                 card,

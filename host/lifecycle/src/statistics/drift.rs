@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn card(baseline: Option<netsage_package::Baseline>) -> ModelCard {
-        let json = r#"{"schema":"unsw-nb15@1","data":"","rows":0,"columns":[],"seed":0,"date":"","threshold":0.5,"threshold_rule":"","calibration":[],"figures":{},"notes":[]}"#;
+        let json = r#"{"format":1,"schema":"unsw-nb15@1","data":"","rows":0,"columns":[],"seed":0,"date":"","threshold":0.5,"threshold_rule":"","calibration":[],"figures":{},"notes":[]}"#;
         let card: ModelCard = serde_json::from_str(json).unwrap();
         ModelCard { baseline, ..card }
     }

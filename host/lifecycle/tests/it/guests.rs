@@ -78,13 +78,14 @@ pub(crate) fn runtime() -> Arc<Runtime> {
 /// A card for scores that are spread evenly from 0 to 1,000.
 pub(crate) fn card() -> ModelCard {
     ModelCard {
+        format: ModelCard::FORMAT,
         detector: None,
         training: None,
         name: None,
         schema: "unsw-nb15@1".to_owned(),
         data: "Made for tests.".to_owned(),
         rows: 0,
-        columns: Vec::new(),
+        columns: vec!["dur".to_owned(), "sbytes".to_owned()],
         seed: 0,
         date: "2026-01-01".to_owned(),
         threshold: THRESHOLD,

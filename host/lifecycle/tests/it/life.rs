@@ -10,7 +10,7 @@ use netsage_lifecycle::{Lifecycle, LifecycleConfig, LifecycleError, NewPackage, 
 use netsage_schema::UNSW_NB15;
 
 use crate::guests::runtime;
-use crate::recipe::Recipe;
+use crate::recipe::{CARD, Recipe};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -241,17 +241,34 @@ fn what_fails_a_check_is_quarantined_with_the_reason() {
         ..named("traps")
     };
     check(&traps, None, "trapped in `open`");
-    check(&named("card"), Some(b"{}"), "model card");
-    let error = life
-        .stage(
-            &NewPackage::from_api(b"hello".to_vec()),
-            &StepRequest::default(),
-            Stage::Warm,
-        )
-        .unwrap_err();
-    assert!(matches!(error, LifecycleError::Package { .. }), "{error}");
-    let kept = life.list().len();
-    assert_eq!(kept, 3, "what is no package is not kept");
+    let other_columns = CARD.replace("sbytes", "dbytes");
+    check(
+        &named("card"),
+        Some(other_columns.as_bytes()),
+        "the detector reads \"sbytes\"",
+    );
+}
+
+#[test]
+fn what_is_no_package_for_this_schema_is_not_kept() {
+    let life = open(LifecycleConfig::default());
+    let check = |bytes: &[u8], expected: &str| {
+        let new = NewPackage::from_api(bytes.to_vec());
+        let error = life
+            .stage(&new, &StepRequest::default(), Stage::Warm)
+            .unwrap_err();
+        assert!(matches!(error, LifecycleError::Package { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains(expected), "{text:?} does not say {expected:?}");
+    };
+    check(b"hello", "this is not WebAssembly");
+    let with = |card: &str| Recipe::default().package_with(b"model", Some(card.as_bytes()));
+    check(with("{}").bytes(), "the model card cannot be read");
+    check(
+        with(&CARD.replace("unsw-nb15@1", "flow-v1@1")).bytes(),
+        "\"flow-v1@1\", and unsw-nb15@1 runs here",
+    );
+    assert!(life.list().is_empty());
 }
 
 #[test]
@@ -259,7 +276,7 @@ fn golden_vectors_of_another_model_are_noticed() {
     let life = open(LifecycleConfig::default());
     let package = Recipe::default().package_with(b"model", None);
     let detector = runtime().load(&package, &UNSW_NB15).unwrap();
-    let mut golden = runtime().make_golden(&detector).unwrap();
+    let mut golden = detector.make_golden().unwrap();
     let pack = |golden: &netsage_package::Golden| {
         netsage_package::pack(package.bytes(), b"model", None, Some(golden)).unwrap()
     };

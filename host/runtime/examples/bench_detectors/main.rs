@@ -19,7 +19,6 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use netsage_package::{MAX_BLOCK_ROWS, Package};
 use netsage_runtime::{Runtime, RuntimeConfig};
-use netsage_schema::Schema;
 use serde_json::{Value, json};
 
 use native::{REGISTERED, Registered};
@@ -68,13 +67,12 @@ fn measure_all(folder: &Path, data: Option<&Path>) -> Result<(), Failure> {
 }
 
 fn measure(package: &Package, data: Option<&Path>) -> Result<Value, Failure> {
-    let card: Value = serde_json::from_slice(package.card().unwrap_or(b"{}"))?;
-    let schema_id = card["schema"].as_str().unwrap_or_default();
-    let schema = Schema::by_id(schema_id.split('@').next().unwrap_or_default())
-        .ok_or_else(|| format!("its card names the schema {schema_id:?}, which there is not"))?;
+    let schema = package
+        .known_schema()?
+        .ok_or("it has no card, which names its schema")?;
     let runtime = Runtime::new(RuntimeConfig::default())?;
     let detector = runtime.load(package, schema)?;
-    let name = card["detector"].as_str().unwrap_or("iforest").to_owned();
+    let name = detector.description().name.clone();
     let input = Input::of(schema, ROWS, data)?;
     let count = input.rows.len();
 
@@ -113,7 +111,7 @@ fn measure(package: &Package, data: Option<&Path>) -> Result<Value, Failure> {
     let native = native.map(|_| rate(native_times));
     let mut figures = json!({
         "detector": name,
-        "schema": schema_id,
+        "schema": schema.to_string(),
         "rows": input.what,
         "rows_measured": count,
         "block": MAX_BLOCK_ROWS,

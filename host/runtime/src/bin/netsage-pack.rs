@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use netsage_runtime::{Runtime, RuntimeConfig};
-use netsage_schema::Schema;
 
 fn main() -> ExitCode {
     let paths: Vec<_> = env::args_os().skip(1).collect();
@@ -23,7 +22,6 @@ fn main() -> ExitCode {
             &fs::read(component)?,
             &fs::read(artifact)?,
             Some(&fs::read(card)?),
-            &Schema::ALL,
         )?;
         Ok(fs::write(package, packed.bytes())?)
     };

@@ -2,20 +2,16 @@
 
 use netsage_package::{GoldenMismatch, Package};
 use netsage_runtime::{GoldenError, Runtime};
-use netsage_schema::{Schema, UNSW_NB15};
+use netsage_schema::UNSW_NB15;
 
-use crate::recipe::{Recipe, SCORE_LEARNT};
+use crate::recipe::{CARD, Recipe, SCORE_LEARNT};
 use crate::{bundled, config};
 
 #[test]
 fn a_packed_detector_gives_the_scores_in_its_package() {
     let runtime = Runtime::new(config()).unwrap();
     let component = Recipe::default().component();
-    let pack = || {
-        runtime
-            .pack(&component, b"model", Some(b"{}"), &Schema::ALL)
-            .unwrap()
-    };
+    let pack = || runtime.pack(&component, b"model", Some(CARD.as_bytes())).unwrap();
     let packed = pack();
     assert_eq!(
         packed.digest(),
@@ -28,17 +24,17 @@ fn a_packed_detector_gives_the_scores_in_its_package() {
     assert_eq!(golden.rows.len(), 2 * golden.scores.len());
 
     let detector = runtime.load(&packed, &UNSW_NB15).unwrap();
-    assert_eq!(runtime.check_golden(&detector, &golden), Ok(()));
+    assert_eq!(detector.check_golden(&golden), Ok(()));
     let mut other = golden.clone();
     other.scores[7] += 1.0;
-    let error = runtime.check_golden(&detector, &other).unwrap_err();
+    let error = detector.check_golden(&other).unwrap_err();
     assert!(
         matches!(error, GoldenError::Mismatch(GoldenMismatch::Score { row: 7, .. })),
         "{error}"
     );
     let mut other = golden.clone();
     other.columns[1] = "dbytes".to_owned();
-    let message = runtime.check_golden(&detector, &other).unwrap_err().to_string();
+    let message = detector.check_golden(&other).unwrap_err().to_string();
     assert!(
         message.contains("`dbytes` where the detector reads `sbytes`"),
         "{message}"
@@ -53,7 +49,7 @@ fn a_packed_detector_gives_the_scores_in_its_package() {
     let detector = runtime
         .load(&Package::from_bytes(bytes).unwrap(), &UNSW_NB15)
         .unwrap();
-    let message = runtime.check_golden(&detector, &golden).unwrap_err().to_string();
+    let message = detector.check_golden(&golden).unwrap_err().to_string();
     assert!(
         message.contains("gives row 0 of 48 golden rows the score 1234"),
         "{message}"
@@ -63,14 +59,14 @@ fn a_packed_detector_gives_the_scores_in_its_package() {
 #[test]
 fn damaged_vectors_are_an_error_and_no_vectors_are_none() {
     let package = Recipe::default().package();
-    assert!(package.golden().is_none());
+    assert_eq!(package.golden(), Ok(None));
     let mut bytes = package.bytes().to_vec();
     let section = b"\x0enetsage:golden";
     bytes.extend([0, section.len() as u8 + 4]);
     bytes.extend(section);
     bytes.extend(b"junk");
     let damaged = Package::from_bytes(bytes).unwrap();
-    let message = damaged.golden().unwrap().unwrap_err().to_string();
+    let message = damaged.golden().unwrap_err().to_string();
     assert!(message.contains("not of format 1"), "{message}");
     assert_eq!(damaged.code_digest(), package.code_digest());
 }
@@ -83,29 +79,20 @@ fn what_a_detector_has_learned_does_not_count() {
         score: SCORE_LEARNT,
         ..Recipe::default()
     };
-    let packed = runtime
-        .pack(&learner.component(), b"model", None, &[&UNSW_NB15])
-        .unwrap();
+    let packed = runtime.pack(&learner.component(), b"model", None).unwrap();
     let detector = runtime.load(&packed, &UNSW_NB15).unwrap();
     detector.learn(&crate::rows(3), None, &[0, 1, 2]).unwrap();
     let golden = packed.golden().unwrap().unwrap();
-    assert_eq!(runtime.check_golden(&detector, &golden), Ok(()));
+    assert_eq!(detector.check_golden(&golden), Ok(()));
 }
 
 #[test]
 fn the_bundled_packages_hold_to_theirs() {
     for (path, package) in bundled::packages() {
-        let golden = package.golden().expect("packed with golden vectors").unwrap();
+        let golden = package.golden().unwrap().expect("packed with golden vectors");
         let runtime = Runtime::new(config()).unwrap();
-        let detector = Schema::ALL
-            .iter()
-            .find_map(|schema| runtime.load(&package, schema).ok())
-            .unwrap();
-        assert_eq!(
-            runtime.check_golden(&detector, &golden),
-            Ok(()),
-            "{}",
-            path.display()
-        );
+        let schema = package.known_schema().unwrap().expect("packed with a card");
+        let detector = runtime.load(&package, schema).unwrap();
+        assert_eq!(detector.check_golden(&golden), Ok(()), "{}", path.display());
     }
 }

@@ -42,6 +42,12 @@ pub(crate) struct Recipe {
     pub(crate) wit: fn(&str) -> String,
 }
 
+/// A card for the default detector.
+#[allow(dead_code)]
+pub(crate) const CARD: &str = r#"{"format":1,"schema":"unsw-nb15@1","data":"Made for tests.","rows":0,
+    "columns":["dur","sbytes"],"seed":0,"date":"2026-01-01","threshold":990,"threshold_rule":"","calibration":[],
+    "figures":{},"notes":[]}"#;
+
 /// For `score` of one that learns: the first row gets the number of rows it has learnt.
 #[allow(dead_code)]
 pub(crate) const SCORE_LEARNT: &str =

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use netsage_runtime::{ActiveDetectors, ContextValues, ScoreError, StateKey};
 use netsage_schema::{Rows, Schema, UNSW_NB15};
 
-use crate::recipe::Recipe;
+use crate::recipe::{CARD, Recipe};
 use crate::{expected, load, rows};
 
 #[test]
 fn scores_come_in_the_order_of_the_rows() {
-    let detector = load(&Recipe::default().package_with(b"model", Some(b"{}"))).unwrap();
+    let detector = load(&Recipe::default().package_with(b"model", Some(CARD.as_bytes()))).unwrap();
     let description = detector.description();
     assert_eq!(
         (description.name.as_str(), description.version.as_str()),
@@ -28,7 +28,7 @@ fn scores_come_in_the_order_of_the_rows() {
             .collect::<Vec<_>>(),
         ["dur", "sbytes"]
     );
-    assert_eq!(detector.package().card(), Some(b"{}".as_slice()));
+    assert_eq!(detector.card().map(|card| card.threshold), Some(990.0));
 
     let rows = rows(5000);
     let mut scores = Vec::new();

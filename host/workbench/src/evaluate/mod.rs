@@ -132,7 +132,7 @@ pub fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
         command: command_line(),
         data: DataSummary {
             file: file_name(&args.file),
-            schema: format!("{}@{}", schema.id, schema.version),
+            schema: schema.to_string(),
             rows: labelled.rows.len(),
             attacks: count(&labelled.attack),
             distinct_rows: distinct.rows.len(),

@@ -160,7 +160,13 @@ impl Session<'_> {
             }
         };
         warn_of_other_rows(name, loaded.card.as_ref(), &mut training, ordinary);
-        training.common_mut().exclude.extend(TTL_TRIO.map(str::to_owned));
+        let common = training.common_mut();
+        common.exclude.extend(TTL_TRIO.map(str::to_owned));
+        common.date = loaded
+            .card
+            .as_ref()
+            .map(|card| card.date.clone())
+            .unwrap_or_default();
         let mut watch = Progress::new(name)?;
         let trained = training.run(ordinary.flows(), &mut watch)?;
         watch.bar.finish_and_clear();

@@ -14,7 +14,6 @@ use netsage_gateway::assets;
 use netsage_gateway::catalog::write_whole;
 use netsage_gateway::config::Settings;
 use netsage_package::ModelCard;
-use netsage_schema::Schema;
 
 use crate::train::card_path;
 use network::NetworkArgs;
@@ -69,9 +68,13 @@ pub fn run(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
     };
     let mut detector = is_network.then(|| "onnx".to_owned());
     if let Some(card) = &card {
-        let card: ModelCard = serde_json::from_slice(card).map_err(|error| {
+        let checked = ModelCard::from_json(card).and_then(|card| {
+            card.check(card.known_schema()?)?;
+            Ok(card)
+        });
+        let card = checked.map_err(|error| {
             let path = card_file.as_deref().unwrap_or(Path::new("the card"));
-            anyhow!("{}: this is not a model card: {error}", path.display())
+            anyhow!("{}: {error}", path.display())
         })?;
         detector = card.detector.or(detector);
     } else {
@@ -97,7 +100,7 @@ pub fn run(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
             bytes.to_vec()
         }
     };
-    let packed = start_runtime(None, file)?.pack(&component, &artifact, card.as_deref(), &Schema::ALL)?;
+    let packed = start_runtime(None, file)?.pack(&component, &artifact, card.as_deref())?;
     write_whole(&args.out, packed.bytes())?;
     eprintln!("wrote {} ({} bytes)", args.out.display(), packed.bytes().len());
     let mut out = stdout();

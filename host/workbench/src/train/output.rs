@@ -7,7 +7,6 @@ use netsage_console::detectors::start_runtime;
 use netsage_gateway::catalog::{component, write_whole};
 use netsage_gateway::config::Settings;
 use netsage_models::Trained;
-use netsage_schema::Schema;
 
 /// Writes the package, or the model with its card.
 pub(super) fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(), Failure> {
@@ -15,12 +14,8 @@ pub(super) fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(),
     let rows = trained.card.rows;
     if out.extension().is_some_and(|extension| extension == "wasm") {
         let runtime = start_runtime(None, file)?;
-        let package = runtime.pack(
-            component(trained.detector)?,
-            &trained.artifact,
-            Some(json.as_bytes()),
-            &Schema::ALL,
-        )?;
+        let component = component(trained.detector)?;
+        let package = runtime.pack(component, &trained.artifact, Some(json.as_bytes()))?;
         write_whole(out, package.bytes())?;
         eprintln!(
             "trained on {rows} rows; wrote {} ({} bytes); `netsage detector inspect` shows its card",

@@ -56,7 +56,15 @@ pub(super) fn list(args: &ListArgs, file: &Settings) -> Result<(), Failure> {
         let mut packages = Vec::new();
         for bundled in Bundled::all() {
             let package = read_package(bundled.name)?;
-            packages.push(load(&runtime, schema_of(&package), bundled.name, &package)?.info());
+            packages.push(
+                load(
+                    &runtime,
+                    schema_of(bundled.name, &package)?,
+                    bundled.name,
+                    &package,
+                )?
+                .info(),
+            );
         }
         packages
     } else {
