@@ -51,7 +51,7 @@ impl Scale {
         let share_at = |step: usize| 1.0 - step as f64 / steps as f64;
         let mut scores = calibration[..steps].to_vec();
         let mut shares: Vec<f64> = (0..steps).map(share_at).collect();
-        if let Some(tail) = tail.filter(|tail| fits(tail, scores[steps - 1], shares[steps - 1])) {
+        if let Some(tail) = tail.filter(|tail| tail.check(scores[steps - 1], shares[steps - 1]).is_ok()) {
             scores.extend(tail.points.iter().map(|point| point.score));
             shares.extend(tail.points.iter().map(|point| point.share));
             return Some(Self {
@@ -150,24 +150,6 @@ enum Place {
     Within(f64),
     /// At or beyond the last one, by so much.
     Beyond(f64),
-}
-
-/// Whether a tail goes on from a quantile with this share above it, and falls.
-fn fits(tail: &CalibrationTail, score: f32, share: f64) -> bool {
-    let mut last = TailPoint { share, score };
-    let falls = tail.points.iter().all(|point| {
-        let falls = point.share > 0.0
-            && point.share < last.share
-            && point.score >= last.score
-            && point.score.is_finite();
-        last = *point;
-        falls
-    });
-    let shape = f64::from(tail.shape);
-    falls
-        && tail.scale.is_finite()
-        && tail.scale > 0.0
-        && (f64::from(SHAPE[0] as f32)..=f64::from(SHAPE[1] as f32)).contains(&shape)
 }
 
 /// A scale that is above 0, so that the order of scores survives where all held-out scores were equal.

@@ -26,7 +26,7 @@ pub const STEERED: &str = "Steered: ";
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ModelCard {
-    /// The format of the card: [`ModelCard::FORMAT`].
+    /// The number of the card's format: 1.
     pub format: u32,
     /// The name under which the package scores, in place of that of its component: several models of one method can
     /// then score side by side. Lower-case ASCII letters, digits and hyphens; 1 to 64 bytes.

@@ -33,7 +33,7 @@ pub enum GoldenError {
     #[error(transparent)]
     Mismatch(#[from] GoldenMismatch),
     /// The detector does not score them at all.
-    #[error("the golden vectors cannot be scored: {0}")]
+    #[error("the golden rows cannot be scored or explained: {0}")]
     Failed(#[from] ScoreError),
 }
 

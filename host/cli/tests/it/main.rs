@@ -7,6 +7,7 @@ mod api;
 mod bad_input;
 mod baseline;
 mod captures;
+mod cards;
 mod counting;
 mod detectors;
 mod evidence;

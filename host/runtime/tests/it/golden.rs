@@ -4,7 +4,7 @@ use netsage_package::{GoldenMismatch, Package};
 use netsage_runtime::{GoldenError, Runtime};
 use netsage_schema::UNSW_NB15;
 
-use crate::recipe::{CARD, Recipe, SCORE_LEARNT};
+use crate::recipe::{CARD, Recipe};
 use crate::{bundled, config};
 
 #[test]
@@ -76,7 +76,7 @@ fn what_a_detector_has_learned_does_not_count() {
     let runtime = Runtime::new(config()).unwrap();
     let learner = Recipe {
         learns: true,
-        score: SCORE_LEARNT,
+        score: "(if (global.get $learnt) (then (f32.store (local.get $values) (f32.const -1))))",
         ..Recipe::default()
     };
     let packed = runtime.pack(&learner.component(), b"model", None).unwrap();
@@ -84,6 +84,99 @@ fn what_a_detector_has_learned_does_not_count() {
     detector.learn(&crate::rows(3), None, &[0, 1, 2]).unwrap();
     let golden = packed.golden().unwrap().unwrap();
     assert_eq!(detector.check_golden(&golden), Ok(()));
+}
+
+/// For `score`: a row's score is its first value and that of the row before with the same second value, over calls too.
+const SCORE_REMEMBERED: &str = r"
+    (block $remembered (loop $more
+      (br_if $remembered (i32.ge_u (local.get $row) (local.get $rows)))
+      (global.set $place (i32.add (local.get $values) (i32.mul (local.get $row) (i32.const 8))))
+      (global.set $slot (i32.add (i32.const 65536)
+        (i32.mul (i32.trunc_f32_u (f32.load offset=4 (global.get $place))) (i32.const 4))))
+      (global.set $old (f32.load (global.get $place)))
+      (f32.store (global.get $place) (f32.add (global.get $old) (f32.load (global.get $slot))))
+      (f32.store (global.get $slot) (global.get $old))
+      (local.set $row (i32.add (local.get $row) (i32.const 1)))
+      (br $more)))
+    (local.set $row (i32.const 0))";
+
+/// An explanation whose one share is 2.
+const EXPLAIN_TOO_MUCH: &str = r"
+    (i32.store (i32.const 3072) (i32.const 1)) (i32.store (i32.const 3076) (i32.const 0))
+    (f32.store (i32.const 3080) (f32.const 2)) (f32.store (i32.const 3084) (f32.const 6))
+    (i32.store8 (i32.const 2048) (i32.const 0))
+    (i32.store (i32.const 2052) (i32.const 3072)) (i32.store (i32.const 2056) (i32.const 1))
+    (i32.store (i32.const 2060) (i32.const 3076)) (i32.store (i32.const 2064) (i32.const 1))
+    (i32.store (i32.const 2068) (i32.const 3080)) (i32.store (i32.const 2072) (i32.const 1))
+    (i32.store (i32.const 2076) (i32.const 3084)) (i32.store (i32.const 2080) (i32.const 1))
+    (global.set $heap (i32.const 131072))
+    (return (i32.const 2048))";
+
+#[test]
+fn what_a_detector_must_not_notice_is_found() {
+    let runtime = Runtime::new(config()).unwrap();
+    let check = |recipe: &Recipe, expected: Option<&str>| {
+        let component = recipe.component();
+        let packed = runtime
+            .pack(&component, b"model", None)
+            .map_err(|error| error.to_string());
+        match (packed, expected) {
+            (Ok(_), None) => {}
+            (Err(message), Some(expected)) => {
+                assert!(
+                    message.contains(expected),
+                    "{}: {message:?} does not say {expected:?}",
+                    recipe.name
+                );
+            }
+            (packed, _) => panic!("{}: {packed:?}, expected {expected:?}", recipe.name),
+        }
+    };
+    let recipe = |name: &str, state_key, score| Recipe {
+        name: name.to_owned(),
+        state_key,
+        score,
+        ..Recipe::default()
+    };
+    // A hidden counter, and the size of the block, whatever the state key is.
+    let counter = "(f32.store (local.get $values) (f32.convert_i32_u (global.get $calls)))";
+    let size = "(f32.store (local.get $values) (f32.convert_i32_u (local.get $rows)))";
+    for state_key in 0..3 {
+        check(
+            &recipe("counter", state_key, counter),
+            Some("when they come one by one"),
+        );
+        check(&recipe("size", state_key, size), Some("when they come"));
+        check(&recipe("plain", state_key, ""), None);
+    }
+    // It remembers what came before: all of it, or that of the same source.
+    let remembers = |name: &str, state_key, key: &str| Recipe {
+        columns: vec!["dur".to_owned(), key.to_owned()],
+        fields: "(global $place (mut i32) (i32.const 0)) (global $slot (mut i32) (i32.const 0))
+            (global $old (mut f32) (f32.const 0))"
+            .to_owned(),
+        ..recipe(name, state_key, SCORE_REMEMBERED)
+    };
+    let (by_source, by_flag) = ("context.source", "is_sm_ips_ports");
+    for (state_key, key, expected) in [
+        (0, by_source, Some("another order")),
+        (1, by_source, None),
+        (2, by_source, None),
+        (0, by_flag, Some("another order")),
+        (1, by_flag, Some("another order")),
+        (2, by_flag, None),
+    ] {
+        check(&remembers(&format!("by-{state_key}"), state_key, key), expected);
+    }
+    let explains = |name: &str, explain| Recipe {
+        explain,
+        ..recipe(name, 0, "")
+    };
+    check(
+        &explains("share", EXPLAIN_TOO_MUCH),
+        Some("`explain`: a share that is not between 0 and 1"),
+    );
+    check(&explains("trap", "unreachable"), Some("trapped in `explain`"));
 }
 
 #[test]

@@ -1,0 +1,197 @@
+//! Packages whose card is not for this program, at every door: `pack`, `inspect`, staging by API, command line and
+//! watched folder, and `run`.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use super::recipe::{CARD, Recipe};
+use super::support::{Home, Server, stderr};
+
+/// A kind of card that is refused, and what the refusal says.
+struct Refused {
+    kind: &'static str,
+    card: String,
+    /// By `pack` and `inspect`, which know every schema.
+    alone: &'static str,
+    /// By what runs with `unsw-nb15`.
+    running: &'static str,
+}
+
+fn kinds() -> Vec<Refused> {
+    let card: Value = serde_json::from_str(CARD).unwrap();
+    let with = |kind, field: &str, value: Value, alone, running| {
+        let mut card = card.clone();
+        match value {
+            Value::Null => drop(card.as_object_mut().unwrap().remove(field)),
+            value => card[field] = value,
+        }
+        Refused {
+            kind,
+            card: card.to_string(),
+            alone,
+            running,
+        }
+    };
+    let both = |kind, field: &str, value, expected| with(kind, field, value, expected, expected);
+    let mut falling: Vec<f64> = (0..=100).map(f64::from).collect();
+    falling[50] = 0.0;
+    let known = "and this program knows unsw-nb15@1, flow-v1@1; train the model for one of these";
+    let elsewhere = "\"flow-v1@1\", and unsw-nb15@1 runs here; run with the schema of the model";
+    vec![
+        both("unknown-schema", "schema", json!("nope@9"), known),
+        both("other-version", "schema", json!("unsw-nb15@2"), known),
+        with(
+            "other-schema",
+            "schema",
+            json!("flow-v1@1"),
+            "`columns` names \"dur\", which the schema flow-v1@1 does not have",
+            elsewhere,
+        ),
+        both(
+            "falling",
+            "calibration",
+            json!(falling),
+            "`calibration` falls from quantile 49 to 50",
+        ),
+        both(
+            "short",
+            "calibration",
+            json!([1.0, 2.0]),
+            "has 2 quantiles instead of 101",
+        ),
+        both(
+            "date",
+            "date",
+            json!("2026-02-30"),
+            "`date` is \"2026-02-30\", which is no day",
+        ),
+        both("negative", "rows", json!(-1), "invalid value: integer `-1`"),
+        both("absent", "rows", Value::Null, "missing field `rows`"),
+        both(
+            "column",
+            "columns",
+            json!(["dur", "colour"]),
+            "names \"colour\", which the schema unsw-nb15@1",
+        ),
+        both("twice", "columns", json!(["dur", "dur"]), "names \"dur\" twice"),
+        both(
+            "threshold",
+            "threshold",
+            json!(1e300),
+            "`threshold` is not a finite number",
+        ),
+        both("unknown-field", "colour", json!("red"), "unknown field `colour`"),
+        both(
+            "format",
+            "format",
+            json!(2),
+            "is of format 2, and this program reads format 1",
+        ),
+        Refused {
+            kind: "nonsense",
+            card: "{\"format\":1,".to_owned(),
+            alone: "the model card cannot be read",
+            running: "the model card cannot be read",
+        },
+        Refused {
+            kind: "not-a-number",
+            card: CARD.replace("990", "NaN"),
+            alone: "the model card cannot be read",
+            running: "the model card cannot be read",
+        },
+    ]
+}
+
+/// Writes a package of the kind.
+fn package(home: &Home, refused: &Refused) -> PathBuf {
+    let package = Recipe::default().package_with(b"model", Some(refused.card.as_bytes()));
+    home.file(&format!("{}.wasm", refused.kind), package.bytes())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The command failed with one sentence that names the place.
+#[track_caller]
+fn check(refused: &Refused, output: &Output, place: &str, expected: &str) {
+    let told = stderr(output);
+    assert!(!output.status.success(), "{}: {told}", refused.kind);
+    let mut errors = told.lines().filter(|line| line.starts_with("error: "));
+    let error = errors
+        .next()
+        .unwrap_or_else(|| panic!("{}: no error in {told}", refused.kind));
+    assert!(
+        error.contains(expected) && error.contains(place),
+        "{}: {error:?} does not say {expected:?} of {place:?}",
+        refused.kind
+    );
+    assert_eq!(errors.next(), None, "{told}");
+}
+
+#[test]
+fn pack_and_inspect_refuse_cards_that_no_schema_takes() {
+    let home = Home::new();
+    let component = home.file("component.wasm", &Recipe::default().component());
+    let artifact = home.file("my.artifact", b"model");
+    for refused in kinds() {
+        let card = home.file("my.card.json", refused.card.as_bytes());
+        let packed = home.run(&[
+            "detector",
+            "pack",
+            "--component",
+            text(&component),
+            "--artifact",
+            text(&artifact),
+            "--out",
+            "my.wasm",
+        ]);
+        check(&refused, &packed, text(&card), refused.alone);
+        assert!(!home.path().join("my.wasm").exists(), "{}", refused.kind);
+        let package = package(&home, &refused);
+        let inspected = home.run(&["detector", "inspect", text(&package)]);
+        check(&refused, &inspected, text(&package), refused.alone);
+    }
+}
+
+#[test]
+fn stage_and_run_refuse_cards_that_are_not_for_the_schema_that_runs() {
+    let home = Home::new();
+    let folder = home.path().join("incoming");
+    std::fs::create_dir(&folder).unwrap();
+    let server = Server::start(&home, &["--detectors-dir", text(&folder)]);
+    let before = server.get("/api/v1/detectors").1;
+    for refused in kinds() {
+        let path = package(&home, &refused);
+        let bytes = std::fs::read(&path).unwrap();
+        let (status, problem) = server.post("/api/v1/detectors", &bytes, &[]);
+        assert_eq!(
+            (status, &problem["type"]),
+            (422, &json!("urn:netsage:problem:bad-package"))
+        );
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(refused.running), "{}: {detail:?}", refused.kind);
+
+        let staged = home.run(&["detector", "stage", text(&path), "--url", &server.base]);
+        check(&refused, &staged, "", refused.running);
+
+        let run = home.run(&[
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--detector",
+            text(&path),
+            "--data-dir",
+            refused.kind,
+        ]);
+        check(&refused, &run, text(&path), refused.running);
+
+        std::fs::copy(&path, folder.join(format!("{}.wasm", refused.kind))).unwrap();
+        server.wait_for_log(&format!("{}.wasm", refused.kind));
+        let log = server.log.lock().unwrap().clone();
+        assert!(log.contains(refused.running), "{}: {log}", refused.kind);
+    }
+    assert_eq!(server.get("/api/v1/detectors").1, before, "nothing was kept");
+}
