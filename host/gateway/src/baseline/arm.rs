@@ -8,7 +8,7 @@ use netsage_models::{Flows, Trained, Training};
 use netsage_package::ModelCard;
 use netsage_runtime::{ContextValues, Runtime, RuntimeConfig};
 use netsage_schema::csv::Record;
-use netsage_schema::{Identity, Rows, Schema};
+use netsage_schema::{Identity, Rows};
 use netsage_sources::{Input, open};
 
 use super::spool::Spool;
@@ -94,7 +94,6 @@ pub fn arm(arming: &Arming, spool: &mut Spool, observer: &mut dyn Observer) -> a
             component(trained.detector)?,
             &trained.artifact,
             Some(json.as_bytes()),
-            &Schema::ALL,
         )?;
         write_whole(&path, package.bytes())?;
         observer.packed();
