@@ -96,6 +96,9 @@ impl Delivery {
                 share.lags(newest.saturating_sub(after));
                 self.save(after, &share).await;
             }
+            if items.len() < PAGE as usize {
+                sleep(GATHERING).await;
+            }
         }
     }
 
