@@ -107,7 +107,7 @@ mod tests {
     fn ids_are_those_of_the_stores_there_are() {
         // Taken from the rule as it was before this crate had it; stores are full of such ids.
         let check = |detector: &str, key: Key<'_>, expected: &str| {
-            assert_eq!(to_hex(&key.id(detector)), expected, "{key:?}")
+            assert_eq!(to_hex(&key.id(detector)), expected, "{key:?}");
         };
         check(
             "iforest",

@@ -150,11 +150,11 @@ impl Delivery {
     async fn try_first(&mut self) -> Result<u64, StoreError> {
         let known = match &self.cursor {
             Cursor::Receiver(revision) => *revision,
-            Cursor::Saved(name) => match self.store.position(name).await? {
-                None => None,
+            Cursor::Saved(name) => {
+                let position = self.store.position(name).await?;
                 // A position that makes no sense costs repeats, and loses nothing.
-                Some(position) => Some(read_position(&position).unwrap_or(0)),
-            },
+                position.map(|position| read_position(&position).unwrap_or(0))
+            }
         };
         if let Some(revision) = known {
             return Ok(revision);
