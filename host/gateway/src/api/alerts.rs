@@ -42,7 +42,7 @@ pub(crate) async fn get_alert(
         .ok_or_else(|| unknown(&id))
 }
 
-/// Changes the state of an alert. Asking for the state it has changes who and when.
+/// Changes the state of an alert. A change to the state that the alert has already only notes who made it and when.
 #[utoipa::path(
     post,
     path = "/alerts/{id}/state",

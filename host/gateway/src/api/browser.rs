@@ -1,7 +1,7 @@
 //! Packages in their form for the browser: an ES module and the core modules that it loads.
 //!
-//! That of a bundled detector is made when the program is built. Only a program with the feature `transpiler` makes that
-//! of another, at the first call.
+//! The form of a bundled detector is made when the program is built. The form of another detector is made at the first
+//! call, by a program with the feature `transpiler` only.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -23,7 +23,7 @@ pub(crate) enum BrowserError {
     #[cfg(feature = "transpiler")]
     #[error(transparent)]
     Transpile(#[from] netsage_browser_glue::BrowserError),
-    /// This program makes none.
+    /// This program was built without the transpiler.
     #[cfg(not(feature = "transpiler"))]
     #[error(
         "this program has the browser form of its bundled detectors only; run a netsage that was built with the feature `workbench` to open this package in a browser"
@@ -31,7 +31,7 @@ pub(crate) enum BrowserError {
     NotBundled,
 }
 
-/// The digests of the code of the bundled detectors, each with its form.
+/// The forms of the bundled detectors by the digest of their code.
 static BUNDLED: LazyLock<Vec<(Digest, Files)>> = LazyLock::new(|| {
     let form = |detector: &str| -> Files {
         let files = assets::glue().iter().filter_map(|(path, content)| {

@@ -75,8 +75,8 @@ fn file(path: &str, bytes: &'static [u8], request: &HeaderMap) -> Response {
     cacheable(media_type(path), &VERSION, request, || bytes.into())
 }
 
-/// An answer that a browser may keep as long as it asks each time whether it is still the same. `tag` tells versions
-/// of the content apart; the bytes are only made when the browser does not have them.
+/// An answer that a browser may cache and must revalidate each time (`ETag`, `no-cache`). `tag` tells versions of the
+/// content apart; `bytes` is only called when the browser does not have this version.
 pub(super) fn cacheable(
     media_type: &'static str,
     tag: &str,

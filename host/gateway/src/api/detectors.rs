@@ -1,5 +1,5 @@
-//! `/detectors`: packages, how they are brought, and their form for the browser. What is done with them is in
-//! [`super::steps`].
+//! `/detectors`: the packages that this program holds, their upload, and their modules for the browser. The steps of a
+//! package are in [`super::steps`].
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -47,11 +47,11 @@ pub(crate) async fn get_detector(
     Ok(Json(state.lifecycle.info(&package)?))
 }
 
-/// How far a package goes by itself, and what the history says about it.
+/// How far an uploaded package goes by itself, and what the history notes about the upload.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StageQuery {
-    /// The last stage that it reaches by itself; as the program is set when not given.
+    /// The last stage that the package reaches by itself; without it the setting `rollout` holds.
     until: Option<Stage>,
     /// Who brings it; at most 128 characters.
     by: Option<String>,
@@ -62,8 +62,8 @@ pub(crate) struct StageQuery {
 }
 
 /// Stages a detector package: the body is the file. The answer comes when it is checked, or at once with
-/// `until=staged`; then it goes on in the background as far as `until` says. A package that is there already goes on
-/// from where it stands.
+/// `until=staged`; the package then goes on in the background as far as `until` says. A package that this program holds
+/// already goes on from its stage.
 #[utoipa::path(
     post,
     path = "/detectors",

@@ -1,4 +1,5 @@
-//! axum's extractors with this API's errors. They keep the names, by which the OpenAPI generator knows them.
+//! The extractors of axum, with the errors of this API. Their names are those of axum, by which the generator of
+//! `openapi.json` recognises them.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};

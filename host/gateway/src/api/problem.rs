@@ -48,7 +48,7 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, kind, "The request is not valid", detail)
     }
 
-    /// The request is well formed and what it holds cannot be used.
+    /// The request is well formed, and its content cannot be used.
     pub(crate) fn unprocessable(kind: &'static str, detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -68,7 +68,8 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, kind, "Not there", detail)
     }
 
-    /// A fault of this program or what it depends on; the client learns that, the log learns what.
+    /// A fault of this program, or of a part that it depends on. The client reads the id of the request; the log has the
+    /// cause.
     #[expect(clippy::needless_pass_by_value, reason = "this is given to `map_err`")]
     pub(crate) fn internal(internal: impl ToString) -> Self {
         Self {

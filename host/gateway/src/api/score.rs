@@ -64,7 +64,7 @@ pub(crate) async fn post_score(
     scored.await.map_err(ApiError::internal)?.map(Json)
 }
 
-/// Why a detector gave no scores. What it did is no secret of this program: who uses a foreign detector has to know.
+/// Why a detector gave no scores. The client reads what the detector did, since the detector may be the client's own.
 fn failed(error: ScoreError) -> ApiError {
     match error {
         ScoreError::OtherSchema { .. } => ApiError::unprocessable("other-schema", error.to_string()),

@@ -1,4 +1,4 @@
-//! What is done with packages: the steps of their life, its history, and how candidates compare.
+//! The steps of packages, the history of steps, and the comparison of candidates with the active package.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use super::state::AppState;
 /// Most entries of a page of the history.
 const LARGEST_PAGE: u32 = 500;
 
-/// Does a step with a package and answers when it is done. A step that is not possible from the stage of the package is
-/// refused, and the answer names those that are.
+/// Does a step with a package and answers when the step is done. A step that is not possible from the stage of the
+/// package is refused, and the answer names the possible steps.
 #[utoipa::path(
     post,
     path = "/detectors/{package}/{step}",
@@ -99,8 +99,8 @@ pub(crate) async fn get_history(
     Ok(Json(state.lifecycle.history(&query)?))
 }
 
-/// How a shadow, a canary, or a package that was promoted a short while ago compares with the active one, or with the
-/// one before it.
+/// How a shadow or a canary compares with the active package of its name. During its probation, a promoted package is
+/// compared with the package that it replaced.
 #[utoipa::path(
     get,
     path = "/detectors/{package}/comparison",
@@ -126,7 +126,8 @@ pub(crate) async fn get_comparison(
     })
 }
 
-/// The package that is meant: a name stands for its candidate where it has exactly one.
+/// The digest of the package that is meant. A name stands for its only shadow or canary, otherwise for the active
+/// package.
 fn candidate(lifecycle: &Lifecycle, package: &str) -> Result<String, ApiError> {
     let list = lifecycle.list();
     let mut candidates = list

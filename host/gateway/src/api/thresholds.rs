@@ -1,4 +1,4 @@
-//! `/thresholds`, which rule is in force for which name, and how far traffic has drifted from a baseline.
+//! `/thresholds`: the rule in force for each detector; and how far traffic has drifted from the rows of a training.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use super::problem::ApiError;
 use super::state::AppState;
 use crate::traffic;
 
-/// The thresholds of all names that score, and that of the fused verdict.
+/// The thresholds of all detectors that score, and of the fused verdict.
 #[utoipa::path(get, path = "/thresholds", tag = "detectors", responses((status = 200, body = Vec<ThresholdInfo>)))]
 pub(crate) async fn list_thresholds(State(state): State<AppState>) -> Json<Vec<ThresholdInfo>> {
     Json(state.lifecycle.thresholds())
 }
 
-/// Which threshold is meant.
+/// A threshold to try.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ThresholdQuery {
-    /// Another rule than the one in force, to see what it would do: `10/day`, `fpr:0.001` or `0.1%`, `p99.9`, a score.
+    /// A rule to try instead of the one in force: `10/day`, `fpr:0.001` or `0.1%`, `p99.9`, a score.
     rule: Option<String>,
 }
 
-/// The threshold of a name, in force or tried, with what it would have raised in the last 24 hours.
+/// The threshold of a detector, in force or tried, with the alerts that it would have raised in the last 24 hours.
 #[utoipa::path(
     get,
     path = "/thresholds/{name}",
@@ -50,8 +50,8 @@ pub(crate) async fn get_threshold(
     with_yesterday(&state, question).await
 }
 
-/// Sets the threshold of a name. It is in force with the next block of flows, and after a restart; the history holds the
-/// one before.
+/// Sets the threshold of a detector, from the next block of flows on and over restarts. The history keeps the threshold
+/// before.
 #[utoipa::path(
     post,
     path = "/thresholds/{name}",
@@ -81,7 +81,7 @@ pub(crate) async fn post_threshold(
     with_yesterday(&state, question).await
 }
 
-/// How far the flows of a package are from what it was trained on.
+/// How far the flows that a package scores have drifted from the rows of its training.
 #[utoipa::path(
     get,
     path = "/detectors/{package}/drift",

@@ -1,4 +1,4 @@
-//! How detectors live, from any layer of settings.
+//! Detectors: thresholds, policies and the limits of their life, from any layer of settings.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,7 +39,7 @@ impl Settings {
     }
 }
 
-/// What to say, in a sentence each, about settings for names that no detector has: most likely one is misspelt.
+/// A sentence for each setting that names a detector which does not exist; most likely the name is misspelt.
 pub fn names_nobody_has(config: &LifecycleConfig, known: &[&str]) -> Vec<String> {
     let named = [
         ("threshold", config.thresholds.keys().collect::<Vec<_>>()),

@@ -39,11 +39,12 @@ pub struct Resolved {
     pub store_options: StoreOptions,
     /// The folder for the store and the cache.
     pub data_dir: PathBuf,
-    /// Packages to score with: files or names of bundled ones; empty for what was active, or the default.
+    /// Packages to score with, files or names of bundled packages. Empty: the packages that were active at the last
+    /// end, otherwise the default.
     pub detectors: Vec<String>,
-    /// How they live.
+    /// Thresholds, rollout, rollback and the rest of the life of detectors.
     pub lifecycle: LifecycleConfig,
-    /// What each of them may use.
+    /// What each detector may use.
     pub runtime: RuntimeConfig,
     /// Address of the API.
     pub listen: SocketAddr,

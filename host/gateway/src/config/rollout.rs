@@ -12,13 +12,13 @@ use super::{ConfigError, Settings};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RolloutStage {
-    /// It is ready, and waits for an operator
+    /// Compiled and ready; an operator decides on
     Warm,
-    /// It scores beside the active one, without alerts
+    /// Scores beside the active version, without alerts
     Shadow,
-    /// As shadow first, then for a share of the flows
+    /// Scores a share of the flows in place of the active version, after its time as shadow
     Canary,
-    /// All the way: it takes the place of the active one
+    /// Takes the place of the active version, after its time as canary
     Active,
 }
 

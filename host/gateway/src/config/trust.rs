@@ -14,11 +14,11 @@ const KEY_LENGTH: usize = 56;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
-    /// Any: the sandbox is the protection
+    /// Any package: the sandbox is the protection
     Any,
-    /// Those that one of the trusted keys has signed
+    /// Packages that one of the trusted keys has signed
     Signed,
-    /// Those with one of the pinned digests
+    /// Packages with one of the pinned digests
     Pinned,
 }
 

@@ -1,4 +1,4 @@
-//! What detectors do: per package where it stands, per generation what it scored, failed and cost.
+//! Figures of detectors: the stage of each package; scores, failures and cost of each generation.
 
 use std::fmt::Error;
 
