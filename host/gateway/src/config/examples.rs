@@ -22,7 +22,7 @@ const ENVIRONMENT_HEAD: &str = "\
 
 # Settings file. Without it ./netsage.toml is read if it is there.
 #NETSAGE_CONFIG=/etc/netsage.toml
-# What to log to standard error: error, warn, info, debug, or per part, e.g. netsage_host=debug.
+# What to log to standard error: error, warn, info, debug, or per part, e.g. netsage_gateway=debug.
 NETSAGE_LOG=warn
 # Address of the running program, for the steps of `netsage detector`.
 NETSAGE_URL=http://127.0.0.1:8080

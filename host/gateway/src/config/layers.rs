@@ -11,7 +11,8 @@ use super::{ConfigError, DEFAULT_FILE, Settings};
 /// Flags, which read variables too.
 impl Args for Settings {
     fn augment_args(command: Command) -> Command {
-        command.args(Self::ALL.iter().map(Setting::flag))
+        let flag = |setting: &Setting| setting.flag().help_heading(setting.theme);
+        command.args(Self::ALL.iter().map(flag))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -34,7 +35,7 @@ impl Settings {
     /// The flags of one theme, for a command that has few settings else.
     pub(super) fn flags_of(theme: &str) -> impl Iterator<Item = Arg> {
         let of_theme = Self::ALL.iter().filter(move |setting| setting.theme == theme);
-        of_theme.map(|setting| setting.flag().help_heading(None::<&'static str>))
+        of_theme.map(Setting::flag)
     }
 
     /// Fills what this layer does not say from a weaker one.

@@ -12,7 +12,7 @@ use super::{ConfigError, Settings};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RolloutStage {
-    /// Compiled and ready; an operator decides on
+    /// Compiled and ready; the next step is an operator's
     Warm,
     /// Scores beside the active version, without alerts
     Shadow,

@@ -75,7 +75,7 @@ impl Setting {
         paragraphs.map(joined).collect()
     }
 
-    /// Its flag, which reads the variable too.
+    /// Its flag, which reads the variable too. The command gives it a heading.
     pub(super) fn flag(&self) -> Arg {
         let mut help = self.summary();
         if self.form == Form::List {
@@ -89,7 +89,6 @@ impl Setting {
             .env(self.variable)
             .value_name(self.value_name)
             .help(help)
-            .help_heading(self.theme)
             .hide_env_values(self.is_secret)
             .value_parser((self.parser)());
         match self.form {

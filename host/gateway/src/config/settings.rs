@@ -81,10 +81,10 @@ settings! {
         }
 
         /// Threshold of a detector instead of the one in its model card: NAME=10/day (alerts per day), NAME=fpr:0.001 or
-        /// NAME=0.1% (false-positive rate), NAME=p99.9 (percentile) or NAME=0.62 (score)
+        /// NAME=0.1% (false-positive rate), NAME=p99.9 (percentile) or NAME=0.62 (score); the name fused stands for the
+        /// verdict of all detectors together
         ///
-        /// The name `fused` stands for the verdict of all detectors together, which raises alerts only when it has a
-        /// threshold.
+        /// The verdict of all detectors together raises alerts only when it has a threshold.
         threshold: Vec<String> {
             value: "NAME=RULE",
             example: "iforest=10/day,half-space-trees=fpr:0.001,fused=p99.99"
