@@ -1,8 +1,8 @@
 //! How finished records become rows.
 //!
-//! A [`FeatureSet`] is what the meter needs to know of a schema: what a flow adds up from its packets, when a
-//! finished record may leave, and how it becomes a row. The meter's core is compiled once for each, so that a flow
-//! holds the sums of the chosen schema only. [`unsw_nb15`] and [`flow_v1`] are the two there are.
+//! A [`FeatureSet`] is what the meter needs to know of a schema: which sums a flow keeps of its packets, when a
+//! finished record may leave, and how a record becomes a row. The meter's core is compiled once for each set, so that a
+//! flow holds the sums of the chosen schema only. The two sets are [`unsw_nb15`] and [`flow_v1`].
 
 pub(crate) mod flow_v1;
 mod names;
@@ -27,9 +27,10 @@ pub(crate) type CellsOf<S> = Cells<<S as FeatureSet>::Near, <S as FeatureSet>::F
 /// The table of these flows.
 pub(crate) type TableOf<S> = FlowTable<<S as FeatureSet>::Near, <S as FeatureSet>::Far>;
 
-/// What a schema adds up and when its rows leave.
+/// The sums that a schema keeps per flow, and when its rows leave.
 ///
-/// Every flow has the near sums, in its own cell; a flow that needs more asks for a second cell with the far ones.
+/// Every flow keeps the near sums in its own cell. A flow that needs more keeps the far sums in a second cell: a function
+/// that returns `Some` asks the flow table to allocate that cell and store these far sums in it.
 pub(crate) trait FeatureSet: Sized {
     /// The columns.
     const SCHEMA: &'static Schema;
@@ -39,40 +40,40 @@ pub(crate) trait FeatureSet: Sized {
     type Near: Clone + Default;
     type Far: Clone;
 
-    /// `memory`: what [`Self::share_of`] gave.
+    /// `memory` is the number of bytes that [`Self::share_of`] returned.
     fn new(mode: Mode, memory: usize) -> Self;
 
-    /// How many bytes of all that there are the set takes for itself.
+    /// How many of all `memory` bytes the set takes for itself.
     fn share_of(memory: usize) -> usize;
 
-    /// Adds a packet. Gives the far sums when the flow needs them from now on.
+    /// Adds a packet. Returns the far sums when the flow needs a second cell from now on.
     fn packet(&mut self, cells: &mut CellsOf<Self>, place: u32, seen: &Seen) -> Option<Self::Far>;
 
-    /// Reads new data of a conversation, where the schema asks for it. Gives the far sums when the flow needs them
+    /// Reads new application data, where the schema asks for it. Returns the far sums when the flow needs a second cell
     /// from now on.
     fn said(&mut self, cells: &mut CellsOf<Self>, place: u32, said: Said<'_>) -> Option<Self::Far>;
 
-    /// Whether a segment of a known flow opens another connection on the same ports. `Some` has the near sums with
-    /// which that begins.
+    /// Whether a segment of a known flow opens another connection on the same ports: `Some` holds the near sums that the
+    /// new connection begins with.
     fn reopened(flow: &mut Flow<Self::Near>, opening: &Opening<'_>) -> Option<Self::Near> {
         let flags = opening.segment.flags;
         let opens = flags.syn() && !flags.ack() && flow.tcp.is_over();
         opens.then(Self::Near::default)
     }
 
-    /// Begins a new record of the same flow. Gives the far sums when the flow needs them from now on.
+    /// Begins a new record of the same flow. Returns the far sums when the flow needs a second cell from now on.
     fn restart(cells: &mut CellsOf<Self>, place: u32) -> Option<Self::Far>;
 
     /// Takes over a flow that has ended, with a packet in its record.
     fn finished(&mut self, table: &mut TableOf<Self>, place: u32, now_ns: i64);
 
-    /// Lets records leave whose time has come: no record that comes later has its last packet before `settled_ns`.
+    /// Lets records leave that ended before `settled_ns`: no record that finishes later ended before that time.
     fn tick(&mut self, table: &mut TableOf<Self>, now_ns: i64, settled_ns: i64);
 
-    /// For want of room, makes the first record ready that waits; `false` when none does.
+    /// Makes the first waiting record ready, for want of room; `false` when no record waits.
     fn go_ahead(&mut self, table: &mut TableOf<Self>) -> bool;
 
-    /// Lets all records go ahead that wait for others.
+    /// Makes all records ready that wait for others.
     fn release_all(&mut self, table: &mut TableOf<Self>);
 
     /// Makes all records ready.
@@ -81,7 +82,7 @@ pub(crate) trait FeatureSet: Sized {
     /// Appends the record of an ended flow.
     fn write(cells: &CellsOf<Self>, place: u32, batch: &mut FlowBatch);
 
-    /// Bytes of the order of records that wait.
+    /// Bytes of the index that keeps waiting records in order.
     fn order_memory(&self) -> usize;
 
     /// Bytes of trailing windows.
@@ -95,13 +96,13 @@ pub(crate) trait FeatureSet: Sized {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Opening<'a> {
     pub(crate) segment: &'a TcpSegment<'a>,
-    /// As the known flow has it.
+    /// Direction within the known flow: 0 from its source, 1 from its destination.
     pub(crate) direction: usize,
     pub(crate) time_ns: i64,
     pub(crate) time_to_live: u8,
 }
 
-/// A packet, as sums see it.
+/// A packet, as far as the sums need it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
     /// 0 when it goes from the source to the destination, 1 when it answers.
