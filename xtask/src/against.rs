@@ -36,6 +36,8 @@ const CONVERSATIONS: &str = "200000";
 const SCORING_SECONDS: f64 = 1.0;
 /// Rows that are tried first.
 const FIRST_ROWS: usize = 4_000;
+/// Folders of the two sides: a copy of the program, and what it keeps.
+const SIDES: [&str; 2] = ["against-old", "against-new"];
 const SCHEMAS: [&str; 2] = ["unsw-nb15", "flow-v1"];
 
 /// What is compared.
@@ -57,19 +59,19 @@ pub(crate) fn run(
     old: &Path,
     pairs: usize,
 ) -> Result<()> {
-    let side = |program: &Path| {
-        let program = std::path::absolute(program).unwrap_or_else(|_| program.to_owned());
-        if !program.is_file() {
-            bail!("there is no program {}; name a built netsage", program.display());
-        }
-        Ok(program)
+    let folder = workspace.target.join("netsage-bench");
+    // Copies, made alike: how a file came into memory changes what starting it costs.
+    let side = |program: &Path, name: &str| {
+        let copy = folder.join(name).join("netsage");
+        files::copy_if_changed(program, &copy)?;
+        fs::set_permissions(&copy, fs::metadata(program)?.permissions())?;
+        Ok::<_, anyhow::Error>(copy)
     };
     let bench = Bench {
-        folder: workspace.target.join("netsage-bench"),
-        sides: [side(old)?, side(new)?],
+        sides: [side(old, SIDES[0])?, side(new, SIDES[1])?],
+        folder,
         pairs,
     };
-    files::make_folder(&bench.folder)?;
     let capture = bench.capture()?;
     match subject {
         Subject::Meter => {
@@ -244,7 +246,7 @@ impl Bench {
 
     /// One run of a side in its own data folder, where nothing but compiled code is left of earlier runs.
     fn once(&self, side: usize, arguments: Arguments<'_>, output: Stdio) -> Result<Took> {
-        let data = self.folder.join(["against-old", "against-new"][side]);
+        let data = self.folder.join(SIDES[side]);
         serve::empty_data_folder(&data)?;
         let mut command = Command::new(&self.sides[side]);
         arguments(&data, &mut command);

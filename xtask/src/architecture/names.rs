@@ -110,6 +110,16 @@ impl Files {
     /// may leave out.
     fn complaint(&self, name: &str, graph: &Graph, near: &mut String) -> Option<String> {
         let fails = |holds: bool, why: &str| (!holds).then(|| format!("`{name}` {why}"));
+        if let Some((folder, _)) = name.split('<').next().and_then(|start| start.rsplit_once('/'))
+            && name.contains('<')
+        {
+            // A pattern for files of a folder.
+            folder.clone_into(near);
+            return fails(
+                self.paths.contains(folder),
+                "is for files of no folder of the project",
+            );
+        }
         if name.contains(['<', '*', '$']) || name.starts_with("netsage ") {
             // A pattern, or a command of the program, whose own tests know it.
             return None;
@@ -347,6 +357,11 @@ mod tests {
                 "docs/it.md:1: `--run` is no flag of anything",
                 "docs/it.md:1: `/metric2` stands in no source",
             ],
+        );
+        check("`meter/src/<name>.rs`, `lib.rs` beside it", &[]);
+        check(
+            "`metre/src/<name>.rs`",
+            &["docs/it.md:1: `metre/src/<name>.rs` is for files of no folder of the project"],
         );
         // Of a drawing the paths; commands and patterns are not names.
         check(
