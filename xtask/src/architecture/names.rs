@@ -159,7 +159,9 @@ impl Files {
             && plain.contains(|letter: char| letter.is_ascii_lowercase())
             && plain.chars().all(is_word);
         if is_type {
-            return fails(self.declared.contains_key(plain), "is declared nowhere");
+            let variant = format!("::{plain}");
+            let exists = self.declared.contains_key(plain) || self.with_text(&variant).next().is_some();
+            return fails(exists, "is declared nowhere");
         }
         fails(self.with_text(name).next().is_some(), "stands in no source")
     }
