@@ -26,7 +26,7 @@ pub struct SynthPacket {
 }
 
 /// Something that starts conversations now and then.
-pub(crate) trait Actor: std::fmt::Debug {
+pub(crate) trait Actor: std::fmt::Debug + Send {
     /// Starts what is due at `now_ns`, and says when it wants to act next.
     fn act(&mut self, now_ns: i64, stage: &mut Stage<'_>) -> Option<i64>;
 }

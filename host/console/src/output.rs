@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use clap::ValueEnum;
 use netsage_schema::Identity;
-use netsage_sources::InputError;
+use netsage_sources::SourceError;
 use serde::Serialize;
 
 /// How data is printed.
@@ -117,7 +117,7 @@ impl BadRows {
     const SHOWN: u64 = 10;
 
     /// Counts a row that cannot be read, and says why on standard error unless ten were shown before.
-    pub fn report(&mut self, error: &InputError) {
+    pub fn report(&mut self, error: &SourceError) {
         self.count += 1;
         if self.count <= Self::SHOWN {
             eprintln!("netsage: {error}");

@@ -140,30 +140,35 @@ impl Gateway {
             listen: address,
             upload_limit: settings.upload_limit,
         };
-        let pipeline = match opened.source {
-            None => None,
-            Some(source) => {
-                let config = PipelineConfig {
-                    workers: settings.workers,
-                    queue_blocks: settings.queue_blocks,
-                    meter: settings.meter.clone(),
-                    evidence,
-                };
-                let handle = tokio::runtime::Handle::current();
-                let pipeline = Pipeline::start(
-                    config,
-                    source,
-                    lifecycle.roster(),
-                    Arc::clone(&store),
-                    &counters,
-                    events.clone(),
-                    handle,
-                )?;
-                Some(Running {
-                    stopper: pipeline.stopper(),
-                    ended: tokio::task::spawn_blocking(move || pipeline.join()),
-                })
+        let mut sources = opened.sources;
+        if let Some(evidence) = evidence {
+            for source in &mut sources {
+                let evidence = Arc::clone(&evidence);
+                source.tap(Box::new(move |packet| evidence.keep(packet)));
             }
+        }
+        let pipeline = if sources.is_empty() {
+            None
+        } else {
+            let config = PipelineConfig {
+                workers: settings.workers,
+                queue_blocks: settings.queue_blocks,
+                schema: settings.meter.schema,
+            };
+            let handle = tokio::runtime::Handle::current();
+            let pipeline = Pipeline::start(
+                config,
+                sources,
+                lifecycle.roster(),
+                Arc::clone(&store),
+                &counters,
+                events.clone(),
+                handle,
+            )?;
+            Some(Running {
+                stopper: pipeline.stopper(),
+                ended: tokio::task::spawn_blocking(move || pipeline.join()),
+            })
         };
         let (stop_server, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {

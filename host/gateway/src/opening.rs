@@ -1,18 +1,17 @@
 //! Opens the source of a run and gives up privileges, before any other thread is started: capabilities belong to
 //! threads, and none but those that capture shall have them.
 
-use netsage_sources::{InputError, Progress, open_capture};
+use netsage_sources::{Input, Progress, Source as FlowSource, SourceError, open};
 
 #[cfg(feature = "live")]
 use crate::config::LiveSource;
 use crate::config::{Resolved, Source};
-use crate::pipeline::OpenSource;
 use crate::privileges::{PrivilegeError, become_user, give_up_capabilities};
 
-/// A source that is open, when there is one.
+/// The sources of a run, open and not read yet.
 pub struct Opened {
-    /// Where packets come from; `None` to serve what the store has.
-    pub source: Option<OpenSource>,
+    /// Where flows come from; none to serve what the store has.
+    pub sources: Vec<Box<dyn FlowSource>>,
     /// A file name, the interfaces, or `none`.
     pub name: String,
     /// How far a file has been read.
@@ -23,9 +22,9 @@ pub struct Opened {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The capture file cannot be read.
+    /// The file cannot be read.
     #[error(transparent)]
-    Input(#[from] InputError),
+    Source(#[from] SourceError),
     /// An interface cannot be captured on.
     #[cfg(feature = "live")]
     #[error(transparent)]
@@ -48,24 +47,29 @@ pub fn open_source(
     let opened = match &settings.source {
         #[cfg(feature = "live")]
         Source::Live(source) => {
+            let interfaces = open_interfaces(source, user, capturing)?;
             return Ok(Opened {
-                source: Some(OpenSource::Live(start_capture(source, user, capturing)?)),
+                sources: vec![Box::new(interfaces.metered(&settings.meter))],
                 name: source.interfaces.join(", "),
                 progress: None,
             });
         }
         Source::None => Opened {
-            source: None,
+            sources: Vec::new(),
             name: "none".to_owned(),
             progress: None,
         },
         Source::Replay(file) => {
-            let capture = open_capture(file)?;
+            let (input, progress) = open(file)?;
+            let source: Box<dyn FlowSource> = match input {
+                Input::Capture(capture) => Box::new(capture.metered(&settings.meter)),
+                Input::Table(table) => Box::new(table.into_source(settings.meter.schema)?),
+            };
             let name = file.file_name().unwrap_or(file.as_os_str());
             Opened {
                 name: name.to_string_lossy().into_owned(),
-                progress: Some(capture.progress()),
-                source: Some(OpenSource::Replay(capture)),
+                progress: Some(progress),
+                sources: vec![source],
             }
         }
     };
@@ -84,11 +88,11 @@ pub fn open_source(
 /// # Errors
 /// See [`OpenError`].
 #[cfg(feature = "live")]
-pub fn start_capture(
+pub fn open_interfaces(
     source: &LiveSource,
     user: Option<&str>,
     capturing: impl Fn(&str) + Send + Sync + 'static,
-) -> Result<netsage_capture::live::LiveCapture, OpenError> {
+) -> Result<netsage_sources::Interfaces, OpenError> {
     use netsage_capture::live::{Change, LiveConfig, open};
 
     let opened = open(LiveConfig {
@@ -114,5 +118,6 @@ pub fn start_capture(
         }
     })?;
     give_up_capabilities()?;
-    Ok(capture)
+    let name = source.interfaces.join(", ");
+    Ok(netsage_sources::Interfaces::new(name, capture))
 }

@@ -1,102 +1,77 @@
-//! Capture files, and the way from one to batches of flows.
+//! Captures: packets from bytes.
 
-use std::path::{Path, PathBuf};
+use std::io::Read;
 
 use netsage_capture::file::CaptureReader;
-use netsage_capture::{Meter, MeterStats, Packet};
-use netsage_schema::FlowBatch;
+use netsage_capture::{MeterConfig, Mode, Packet};
 
-use super::{Content, InputError, Opened, Progress};
+use crate::metered::{Metered, Packets};
+use crate::{Reading, SourceError};
 
 /// Packets between two looks at what the meter has ready.
-const PACKETS_PER_DRAIN: u64 = 256;
-/// Records taken at once when all flows end, so that they need not all lie in memory twice.
-const RECORDS_AT_THE_END: usize = 4096;
+const PACKETS_PER_LOOK: usize = 256;
 
-/// An open capture file.
-pub struct CaptureFile {
-    path: PathBuf,
-    reader: CaptureReader<Content>,
-    progress: Progress,
+/// A capture (pcap, pcapng), from any bytes.
+pub struct Capture<R> {
+    name: String,
+    reader: CaptureReader<R>,
+    stops: bool,
 }
 
-impl CaptureFile {
-    pub(super) fn new(opened: Opened) -> Result<Self, InputError> {
-        match CaptureReader::new(opened.content) {
+impl<R: Read + Send> Capture<R> {
+    /// Reads the header of unpacked bytes.
+    ///
+    /// # Errors
+    /// When they are no capture.
+    pub fn new(name: &str, bytes: R) -> Result<Self, SourceError> {
+        match CaptureReader::new(bytes) {
             Ok(reader) => Ok(Self {
-                path: opened.path,
+                name: name.to_owned(),
                 reader,
-                progress: opened.progress,
+                stops: false,
             }),
-            Err(source) => Err(InputError::Capture {
-                path: opened.path,
+            Err(source) => Err(SourceError::Capture {
+                name: name.to_owned(),
                 source,
             }),
         }
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// How far it has been read.
-    pub fn progress(&self) -> Progress {
-        self.progress.clone()
-    }
-
     /// The next packet, `None` at the end.
     ///
     /// # Errors
-    /// When the file is damaged; every whole packet before the damage has been given.
-    pub fn next_packet(&mut self) -> Result<Option<Packet<'_>>, InputError> {
-        let path = &self.path;
-        self.reader.next_packet().map_err(|source| InputError::Capture {
-            path: path.clone(),
+    /// When the capture is damaged; every whole packet before the damage has been given.
+    fn next_packet(&mut self) -> Result<Option<Packet<'_>>, SourceError> {
+        let name = &self.name;
+        self.reader.next_packet().map_err(|source| SourceError::Capture {
+            name: name.clone(),
             source,
         })
     }
+
+    /// The capture as a source of flows.
+    pub fn metered(self, config: &MeterConfig) -> Metered<Self> {
+        Metered::new(self.name.clone(), self, config)
+    }
 }
 
-/// Meters a whole file, giving each batch of finished flows to `each`, in order. `each` may keep a batch and leave
-/// another one of the same schema in its place.
-///
-/// A damaged file gives the flows of all its whole packets first; the damage is in the second value.
-///
-/// # Errors
-/// What `each` gives; reading ends there.
-pub fn meter_file<E>(
-    capture: &mut CaptureFile,
-    meter: &mut Meter,
-    mut each: impl FnMut(&mut FlowBatch) -> Result<(), E>,
-) -> Result<(MeterStats, Option<InputError>), E> {
-    let mut batch = FlowBatch::new(meter.config().schema);
-    let mut packets: u64 = 0;
-    let damage = loop {
-        match capture.next_packet() {
-            Ok(Some(packet)) => meter.packet(&packet),
-            Ok(None) => break None,
-            Err(error) => break Some(error),
+impl<R: Read + Send> Packets for Capture<R> {
+    const MODE: Mode = Mode::Replay;
+
+    fn receive(&mut self, mut each: impl FnMut(&Packet<'_>)) -> Result<Reading, SourceError> {
+        if self.stops {
+            return Ok(Reading::End);
         }
-        packets += 1;
-        if packets.is_multiple_of(PACKETS_PER_DRAIN) {
-            meter.drain(&mut batch);
-            if !batch.is_empty() {
-                each(&mut batch)?;
-                batch.clear();
+        for _ in 0..PACKETS_PER_LOOK {
+            match self.next_packet()? {
+                Some(packet) => each(&packet),
+                None => return Ok(Reading::End),
             }
         }
-    };
-    meter.finish();
-    loop {
-        let has_more = meter.drain_some(RECORDS_AT_THE_END, &mut batch);
-        if !batch.is_empty() {
-            each(&mut batch)?;
-            batch.clear();
-        }
-        if !has_more {
-            break;
-        }
+        Ok(Reading::GoesOn)
     }
-    Ok((meter.stats().clone(), damage))
+
+    fn stop(&mut self) {
+        self.stops = true;
+    }
 }

@@ -1,47 +1,43 @@
-//! CSVs in the format of UNSW-NB15, or with the columns of another schema.
+//! Tables: rows from CSVs in the format of UNSW-NB15, or with the columns of another schema.
 
-use std::path::{Path, PathBuf};
+use std::io::Read;
 
-use netsage_schema::Schema;
-use netsage_schema::csv::{Reader, Record};
+use netsage_schema::csv::{CsvError, Reader, Record};
+use netsage_schema::{CommunityId, FlowBatch, Schema};
 
-use super::{Content, InputError, Opened, Progress};
+use crate::SourceError;
+use crate::source::{Pace, Reading, Source, SourceCounters};
 
-/// An open CSV.
-pub struct TableFile {
-    path: PathBuf,
-    reader: Reader<Content>,
-    progress: Progress,
+/// Rows between two looks at who waits.
+const ROWS_PER_READ: usize = 1024;
+
+/// An open CSV, from any bytes.
+pub struct Table<R> {
+    name: String,
+    reader: Reader<R>,
 }
 
-impl TableFile {
-    pub(super) fn new(opened: Opened) -> Result<Self, InputError> {
-        match Reader::guess(opened.content) {
+impl<R: Read> Table<R> {
+    /// Reads the header of unpacked bytes.
+    ///
+    /// # Errors
+    /// When there is no header, or it fits no schema.
+    pub fn new(name: &str, bytes: R) -> Result<Self, SourceError> {
+        match Reader::guess(bytes) {
             Ok(reader) => Ok(Self {
-                path: opened.path,
+                name: name.to_owned(),
                 reader,
-                progress: opened.progress,
             }),
-            Err(source) => Err(InputError::Table {
-                path: opened.path,
+            Err(source) => Err(SourceError::Table {
+                name: name.to_owned(),
                 source,
             }),
         }
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The schema of its rows, by its header.
     pub fn schema(&self) -> &'static Schema {
         self.reader.schema()
-    }
-
-    /// How far it has been read.
-    pub fn progress(&self) -> Progress {
-        self.progress.clone()
     }
 
     /// Whether its rows are labelled.
@@ -55,12 +51,98 @@ impl TableFile {
     }
 
     /// Reads the next row; `None` at the end. A row that does not fit is an error of that row only.
-    pub fn read(&mut self, record: &mut Record) -> Option<Result<(), InputError>> {
-        let path = &self.path;
+    pub fn read(&mut self, record: &mut Record) -> Option<Result<(), SourceError>> {
         let read = self.reader.read_record(record)?;
-        Some(read.map_err(|source| InputError::Table {
-            path: path.clone(),
+        Some(read.map_err(|source| self.error(source)))
+    }
+
+    fn error(&self, source: CsvError) -> SourceError {
+        SourceError::Table {
+            name: self.name.clone(),
             source,
-        }))
+        }
+    }
+
+    /// The table as a source of flows of that schema.
+    ///
+    /// # Errors
+    /// When the rows are of another schema, or do not say who talked to whom.
+    pub fn into_source(self, schema: &'static Schema) -> Result<TableSource<R>, SourceError> {
+        if self.schema() != schema {
+            return Err(SourceError::Schema {
+                name: self.name,
+                found: self.reader.schema().id,
+                wanted: schema.id,
+            });
+        }
+        if !self.has_identity() {
+            return Err(SourceError::NoIdentity { name: self.name });
+        }
+        Ok(TableSource {
+            table: self,
+            record: Record::default(),
+            counters: SourceCounters::default(),
+            failure: None,
+            stops: false,
+        })
+    }
+}
+
+/// The flows of a table.
+pub struct TableSource<R> {
+    table: Table<R>,
+    record: Record,
+    counters: SourceCounters,
+    /// Why reading failed.
+    failure: Option<SourceError>,
+    stops: bool,
+}
+
+impl<R: Read + Send> Source for TableSource<R> {
+    fn name(&self) -> &str {
+        &self.table.name
+    }
+
+    fn schema(&self) -> &'static Schema {
+        self.table.schema()
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::Waits
+    }
+
+    /// A row that does not fit is counted and passed over; only when reading fails the source fails.
+    fn read(&mut self, batch: &mut FlowBatch) -> Result<Reading, SourceError> {
+        if self.stops {
+            return self.failure.take().map_or(Ok(Reading::End), Err);
+        }
+        for _ in 0..ROWS_PER_READ {
+            let Some(read) = self.table.reader.read_record(&mut self.record) else {
+                self.stops = true;
+                break;
+            };
+            if let Err(source @ CsvError::Read { .. }) = read {
+                // The rows before it are handed over first.
+                self.failure = Some(self.table.error(source));
+                self.stops = true;
+                break;
+            }
+            self.counters.records += 1;
+            if let (Ok(()), Some(identity)) = (read, self.record.identity) {
+                batch.push(&self.record.values, identity, CommunityId::of(&identity));
+                self.counters.flows += 1;
+            } else {
+                self.counters.rejected += 1;
+            }
+        }
+        Ok(Reading::GoesOn)
+    }
+
+    fn stop(&mut self) {
+        self.stops = true;
+    }
+
+    fn counters(&self) -> SourceCounters {
+        self.counters
     }
 }

@@ -6,12 +6,12 @@ use std::sync::mpsc;
 use std::{mem, thread};
 
 use anyhow::anyhow;
-use netsage_capture::{Meter, MeterConfig};
+use netsage_capture::MeterConfig;
 use netsage_console::output::{Format, stdout};
 use netsage_console::{Failure, progress};
 use netsage_gateway::config::{LiveArgs, MeterArgs, Settings};
 use netsage_schema::{FlowBatch, Schema, csv, json_lines};
-use netsage_sources::{meter_file, open_capture};
+use netsage_sources::{open_capture, read_all};
 
 use crate::stats;
 
@@ -57,11 +57,10 @@ pub fn run(args: &FlowsArgs, file: &Settings) -> Result<(), Failure> {
 
 /// Meters on this thread and prints on another: turning numbers into text takes a fifth of the time of both.
 fn read(args: &FlowsArgs, path: &Path, config: MeterConfig) -> Result<(), Failure> {
-    let mut capture = open_capture(path)?;
-    let bar = progress::reading(&capture.progress(), "reading");
-    let read = capture.progress();
+    let (capture, read) = open_capture(path)?;
+    let bar = progress::reading(&read, "reading");
     let (format, schema) = (args.format, config.schema);
-    let mut meter = Meter::new(config);
+    let mut source = capture.metered(&config);
     let (full, to_print) = mpsc::sync_channel::<FlowBatch>(BATCHES_TO_PRINT);
     let (printed, empty) = mpsc::channel::<FlowBatch>();
     let (metered, outcome) = thread::scope(|scope| {
@@ -75,7 +74,7 @@ fn read(args: &FlowsArgs, path: &Path, config: MeterConfig) -> Result<(), Failur
             }
             printer.out.flush()
         });
-        let metered = meter_file(&mut capture, &mut meter, |batch| {
+        let metered = read_all(&mut source, |batch| {
             bar.set_position(read.read());
             let next = empty.try_recv().unwrap_or_else(|_| FlowBatch::new(schema));
             full.send(mem::replace(batch, next))
@@ -85,10 +84,10 @@ fn read(args: &FlowsArgs, path: &Path, config: MeterConfig) -> Result<(), Failur
     });
     // What stopped the printing comes first: it is why the metering stopped.
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    let (stats, damage) = metered.map_err(|_| anyhow!("the rows could not be printed"))?;
+    let damage = metered.map_err(|_| anyhow!("the rows could not be printed"))?;
     bar.finish_and_clear();
     if args.stats {
-        eprint!("{}", stats::shown(&stats, args.format));
+        eprint!("{}", stats::shown(source.metered(), args.format));
     }
     damage.map_or(Ok(()), |error| Err(error.into()))
 }
@@ -126,59 +125,38 @@ impl Printer {
 #[cfg(feature = "live")]
 mod live {
     use std::sync::atomic::Ordering;
-    use std::time::Duration;
-
-    use netsage_capture::Mode;
-    use netsage_capture::live::LiveError;
 
     use super::*;
     use netsage_console::{capturing, interrupt};
     use netsage_gateway::config::LiveSource;
-    use netsage_gateway::opening::start_capture;
+    use netsage_gateway::opening::open_interfaces;
     use netsage_gateway::pipeline::{gap_summary, interface_health, interface_summary};
-
-    /// Longest time between two looks at the clock.
-    const LOOK: Duration = Duration::from_millis(20);
+    use netsage_sources::{Reading, Source as _};
 
     /// Prints flows as they end, and those that are left when the user asks to stop.
     pub(super) fn run(args: &FlowsArgs, source: &LiveSource, config: &MeterConfig) -> Result<(), Failure> {
         // Before the capture announces itself: who reads that it has begun may end it.
         let stop = interrupt::flag()?;
-        let mut capture = start_capture(source, args.live.user.as_deref(), capturing)?;
+        let interfaces = open_interfaces(source, args.live.user.as_deref(), capturing)?;
+        let mut source = interfaces.metered(config);
         let mut printer = Printer::new(args.format, config.schema)?;
         printer.out.flush()?;
         let mut batch = FlowBatch::new(config.schema);
-        let mut meter = Meter::new(MeterConfig {
-            mode: Mode::Live,
-            ..config.clone()
-        });
-        loop {
-            let received = capture.receive(LOOK, |packet| meter.packet(packet));
-            match received {
-                // What was on the wire before is still printed; then the interfaces end.
-                Ok(_) if stop.load(Ordering::Acquire) => capture.stop(),
-                Ok(_) => {}
-                Err(LiveError::Ended) if stop.load(Ordering::Acquire) => break,
-                Err(error) => return Err(error.into()),
+        while source.read(&mut batch)? == Reading::GoesOn {
+            // What was on the wire before is still printed; then the interfaces end.
+            if stop.load(Ordering::Acquire) {
+                source.stop();
             }
-            if let Some(time_ns) = capture.time_ns() {
-                meter.advance(time_ns);
-            }
-            meter.drain(&mut batch);
             if !batch.is_empty() {
                 printer.print(&batch)?;
                 printer.out.flush()?;
                 batch.clear();
             }
         }
-        meter.finish();
-        meter.drain(&mut batch);
-        printer.print(&batch)?;
-        printer.out.flush()?;
-        for interface in capture.stats() {
+        for interface in source.interfaces() {
             eprintln!("{}", interface_summary(&interface_health(interface)));
         }
-        let counted = meter.stats();
+        let counted = source.metered();
         if let Some(gaps) = gap_summary(counted.tcp_gaps, counted.tcp_gap_bytes) {
             eprintln!("{gaps}");
         }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use netsage_capture::{Meter, MeterConfig};
+use netsage_capture::MeterConfig;
 use netsage_console::output::BadRows;
 use netsage_console::{Failure, progress};
 use netsage_gateway::pipeline::{Contexts, score_rows};
@@ -13,7 +13,7 @@ use netsage_models::metrics::{self, Distinct, Evaluation, Thresholds};
 use netsage_runtime::ContextValues;
 use netsage_schema::csv::Record;
 use netsage_schema::{Identity, Rows, Schema};
-use netsage_sources::{CaptureFile, Input, TableFile, meter_file, open};
+use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
 use crate::labels::CaptureLabels;
 
@@ -38,7 +38,8 @@ impl Labelled {
         config: MeterConfig,
         bad: &mut BadRows,
     ) -> Result<Self, Failure> {
-        match open(path)? {
+        let (input, progress) = open(path)?;
+        match input {
             Input::Capture(capture) => {
                 let default = CaptureLabels::beside(path);
                 let labels = labels.unwrap_or(&default);
@@ -50,13 +51,13 @@ impl Labelled {
                     )
                     .into());
                 }
-                Self::meter(capture, &CaptureLabels::open(labels)?, config)
+                Self::meter(capture, &progress, &CaptureLabels::open(labels)?, &config)
             }
             Input::Table(_) if labels.is_some() => Err(Failure::Usage(format!(
                 "{}: --labels is for captures; a CSV carries its labels in the column `label`",
                 path.display()
             ))),
-            Input::Table(table) => Self::table(path, table, bad),
+            Input::Table(table) => Self::table(path, table, &progress, bad),
         }
     }
 
@@ -70,13 +71,16 @@ impl Labelled {
         }
     }
 
-    fn meter(mut capture: CaptureFile, labels: &CaptureLabels, config: MeterConfig) -> Result<Self, Failure> {
-        let bar = progress::reading(&capture.progress(), "metering");
-        let read = capture.progress();
-        let mut meter = Meter::new(config);
-        let mut labelled = Self::empty(meter.config().schema, true);
+    fn meter(
+        capture: Capture<Content<'static>>,
+        read: &Progress,
+        labels: &CaptureLabels,
+        config: &MeterConfig,
+    ) -> Result<Self, Failure> {
+        let bar = progress::reading(read, "metering");
+        let mut labelled = Self::empty(config.schema, true);
         let mut unknown = 0_u64;
-        let (_, damage) = meter_file(&mut capture, &mut meter, |batch| {
+        let damage = read_all(&mut capture.metered(config), |batch| {
             bar.set_position(read.read());
             for (row, identity) in batch.rows.iter().zip(&batch.identities) {
                 match labels.find(identity) {
@@ -98,7 +102,12 @@ impl Labelled {
         damage.map_or(Ok(labelled), |error| Err(error.into()))
     }
 
-    fn table(path: &Path, mut table: TableFile, bad: &mut BadRows) -> Result<Self, Failure> {
+    fn table(
+        path: &Path,
+        mut table: Table<Content<'static>>,
+        read: &Progress,
+        bad: &mut BadRows,
+    ) -> Result<Self, Failure> {
         if !table.has_label() {
             return Err(anyhow!(
                 "{}: there is no column `label`, so nothing can be measured",
@@ -106,8 +115,7 @@ impl Labelled {
             )
             .into());
         }
-        let bar = progress::reading(&table.progress(), "reading");
-        let read = table.progress();
+        let bar = progress::reading(read, "reading");
         let mut labelled = Self::empty(table.schema(), false);
         let mut record = Record::default();
         while let Some(result) = table.read(&mut record) {

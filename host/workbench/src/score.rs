@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use netsage_capture::Meter;
 use netsage_console::detectors::{DetectorArgs, column_names};
 use netsage_console::output::{BadRows, Format, identity_csv, identity_json, stdout};
 use netsage_console::{Failure, progress};
@@ -15,7 +14,7 @@ use netsage_lifecycle::Loaded;
 use netsage_runtime::ContextValues;
 use netsage_schema::csv::{IDENTITY_COLUMNS, Record};
 use netsage_schema::{Identity, Rows};
-use netsage_sources::{CaptureFile, Input, TableFile, meter_file, open};
+use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
 /// Prints one line per flow or row: who it was (or its number), one score per detector, its label.
 #[derive(Debug, clap::Args)]
@@ -39,24 +38,28 @@ pub struct ScoreArgs {
 /// # Errors
 /// When the file or a detector cannot be read, or a detector fails.
 pub fn run(args: &ScoreArgs, file: &Settings) -> Result<(), Failure> {
-    match open(&args.file)? {
-        Input::Capture(capture) => score_capture(args, file, capture),
-        Input::Table(table) => score_table(args, file, table),
+    let (input, progress) = open(&args.file)?;
+    match input {
+        Input::Capture(capture) => score_capture(args, file, capture, &progress),
+        Input::Table(table) => score_table(args, file, table, &progress),
     }
 }
 
-fn score_capture(args: &ScoreArgs, file: &Settings, mut capture: CaptureFile) -> Result<(), Failure> {
+fn score_capture(
+    args: &ScoreArgs,
+    file: &Settings,
+    capture: Capture<Content<'static>>,
+    read: &Progress,
+) -> Result<(), Failure> {
     let config = args.meter.config(file)?;
     let detectors = args
         .detectors
         .load(assets::defaults(config.schema), config.schema, file)?;
-    let mut meter = Meter::new(config);
-    let bar = progress::reading(&capture.progress(), "scoring");
-    let read = capture.progress();
+    let bar = progress::reading(read, "scoring");
     let mut printer = Printer::new(args.format, detectors, true, false)?;
     let mut contexts = Contexts::default();
     let mut values = ContextValues::new();
-    let (_, damage) = meter_file(&mut capture, &mut meter, |batch| {
+    let damage = read_all(&mut capture.metered(&config), |batch| {
         bar.set_position(read.read());
         contexts.fill(&batch.identities, &mut values);
         printer.print(&batch.rows, Some(&values), |index| Line {
@@ -70,13 +73,17 @@ fn score_capture(args: &ScoreArgs, file: &Settings, mut capture: CaptureFile) ->
     damage.map_or(Ok(()), |error| Err(error.into()))
 }
 
-fn score_table(args: &ScoreArgs, file: &Settings, mut table: TableFile) -> Result<(), Failure> {
+fn score_table(
+    args: &ScoreArgs,
+    file: &Settings,
+    mut table: Table<Content<'static>>,
+    read: &Progress,
+) -> Result<(), Failure> {
     let schema = table.schema();
     let detectors = args
         .detectors
         .load(assets::table_defaults(schema), schema, file)?;
-    let bar = progress::reading(&table.progress(), "scoring");
-    let read = table.progress();
+    let bar = progress::reading(read, "scoring");
     let mut printer = Printer::new(args.format, detectors, table.has_identity(), table.has_label())?;
     let mut contexts = Contexts::default();
     let mut values = ContextValues::new();

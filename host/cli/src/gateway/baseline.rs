@@ -98,7 +98,7 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
         #[cfg(feature = "live")]
         Source::Live(source) => {
             use netsage_gateway::baseline::learn_and_arm;
-            use netsage_gateway::opening::open_source;
+            use netsage_gateway::opening::{Opened, open_interfaces};
             use netsage_lifecycle::TrustPolicy;
 
             if !matches!(resolved.lifecycle.trust, TrustPolicy::Any) {
@@ -108,8 +108,10 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
                 ));
             }
             let name = source.interfaces.join(",");
+            let source_name = source.interfaces.join(", ");
             let goal = args.time.map_or(DAY, |time| time.0);
-            let opened = open_source(&resolved, netsage_console::capturing)?;
+            let user = resolved.user.as_deref();
+            let interfaces = open_interfaces(source, user, netsage_console::capturing)?;
             let folder = folder(&resolved.data_dir, &name);
             let mut spool = if args.afresh {
                 Spool::anew(&folder, resolved.meter.schema, &name)?
@@ -117,8 +119,19 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
                 Spool::resume(&folder, resolved.meter.schema, &name)?
             };
             let mut terminal = Terminal::new()?;
-            let (opened, packages) =
-                learn_and_arm(opened, &resolved.meter, goal, &arming, &mut spool, &mut terminal)?;
+            let (source, packages) = learn_and_arm(
+                interfaces,
+                &resolved.meter,
+                goal,
+                &arming,
+                &mut spool,
+                &mut terminal,
+            )?;
+            let opened = Opened {
+                sources: vec![Box::new(source)],
+                name: source_name,
+                progress: None,
+            };
             drop(spool);
             eprintln!("armed; going on as `netsage run`; {UNDO}");
             let mut resolved = resolved;

@@ -25,7 +25,10 @@ mod networks;
 mod recipe;
 mod replay;
 mod schemas;
+mod sources;
 mod support;
 mod swaps;
+#[path = "../../../sources/tests/it/toy.rs"]
+mod toy;
 #[cfg(feature = "live")]
 mod wire;

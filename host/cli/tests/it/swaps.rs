@@ -9,7 +9,7 @@ use netsage_api_types::{FailurePolicy, HistoryQuery, Stage, Step, StepRequest};
 use netsage_calibration::Rule;
 use netsage_capture::MeterConfig;
 use netsage_gateway::Announcer;
-use netsage_gateway::pipeline::{Counters, OpenSource, Pipeline, PipelineConfig, PipelineError};
+use netsage_gateway::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError};
 use netsage_lifecycle::{GuardLimits, Lifecycle, LifecycleConfig, NewPackage};
 use netsage_runtime::{Runtime, RuntimeConfig};
 use netsage_schema::UNSW_NB15;
@@ -26,7 +26,7 @@ const FLOWS_PER_SWAP: u64 = FLOWS / (SWAPS + 10);
 const NAMES: [&str; 4] = ["one", "two", "three", "four"];
 const VERSIONS: u8 = 3;
 
-fn lifecycle(folder: &Path, on_failure: FailurePolicy) -> Arc<Lifecycle> {
+pub(crate) fn lifecycle(folder: &Path, on_failure: FailurePolicy) -> Arc<Lifecycle> {
     let runtime = Runtime::new(RuntimeConfig {
         workers: 2,
         cache_dir: Some(folder.join("cache")),
@@ -50,7 +50,7 @@ fn lifecycle(folder: &Path, on_failure: FailurePolicy) -> Arc<Lifecycle> {
 }
 
 /// Brings in a detector that scores a flow with its bytes, and gives its digest. Versions differ in their models.
-fn warm(lifecycle: &Lifecycle, name: &str, version: u8, score: &'static str) -> String {
+pub(crate) fn warm(lifecycle: &Lifecycle, name: &str, version: u8, score: &'static str) -> String {
     let recipe = Recipe {
         name: name.to_owned(),
         columns: vec!["sbytes".to_owned(), "dur".to_owned()],
@@ -82,12 +82,13 @@ fn replay(
     let config = PipelineConfig {
         workers: 2,
         queue_blocks: 16,
-        meter: MeterConfig::default(),
-        evidence: None,
+        schema: &UNSW_NB15,
     };
+    let (capture, _) = open_capture(&capture).unwrap();
+    let source = capture.metered(&MeterConfig::default());
     let pipeline = Pipeline::start(
         config,
-        OpenSource::Replay(open_capture(&capture).unwrap()),
+        vec![Box::new(source)],
         lifecycle.roster(),
         Arc::clone(store) as Arc<dyn Store>,
         counters,

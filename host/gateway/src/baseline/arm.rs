@@ -116,7 +116,7 @@ fn read(spool: &Spool, every: u64) -> anyhow::Result<Learned> {
         rows: Rows::new(spool.schema()),
         identities: Vec::new(),
     };
-    let Input::Table(mut table) = open(&spool.rows_path())? else {
+    let (Input::Table(mut table), _) = open(&spool.rows_path())? else {
         return Err(anyhow!("{}: no CSV", spool.rows_path().display()));
     };
     let mut record = Record::default();

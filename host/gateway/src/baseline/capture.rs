@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use netsage_capture::{Meter, MeterConfig};
+use netsage_capture::MeterConfig;
 use netsage_schema::FlowBatch;
-use netsage_sources::{meter_file, open_capture};
+use netsage_sources::{open_capture, read_all};
 
 use super::seen::Seen;
 use super::spool::Spool;
@@ -22,16 +22,14 @@ pub fn learn_from_capture(
     spool: &mut Spool,
     observer: &mut dyn Observer,
 ) -> anyhow::Result<()> {
-    let mut capture = open_capture(path)?;
-    let read = capture.progress();
+    let (capture, read) = open_capture(path)?;
     let mut seen = Seen::new(config.schema);
     let mut span: Option<[i64; 2]> = None;
     let most_ns = most.map_or(i64::MAX, |most| {
         i64::try_from(most.as_nanos()).unwrap_or(i64::MAX)
     });
     let mut taken = FlowBatch::new(config.schema);
-    let mut meter = Meter::new(config.clone());
-    let (_, damage) = meter_file(&mut capture, &mut meter, |batch| {
+    let damage = read_all(&mut capture.metered(config), |batch| {
         observer.read(&read);
         taken.clear();
         for (row, (identity, community_id)) in batch

@@ -4,55 +4,39 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use netsage_capture::live::LiveCapture;
-use netsage_capture::{Meter, MeterConfig, Mode};
+use netsage_capture::MeterConfig;
 use netsage_schema::FlowBatch;
+use netsage_sources::{Interfaces, Metered, Source as _};
 
 use super::arm::{self, Arming};
 use super::seen::Seen;
 use super::spool::Spool;
 use super::{Observer, enough, package_path, shown, text};
-use crate::opening::Opened;
-use crate::pipeline::{OpenSource, interface_health, interface_summary};
+use crate::pipeline::{interface_health, interface_summary};
 
 /// Longest time between two looks at the clock.
 const LOOK: Duration = Duration::from_millis(20);
 /// Time between two savings.
 const BETWEEN_SAVINGS: Duration = Duration::from_secs(5);
 
-/// A live capture and its meter, on their way from learning to scoring.
-struct Wire {
-    capture: LiveCapture,
-    meter: Meter,
-}
-
-/// Learns until the baseline is `goal` long, trains, and hands on the source, with the flows that were under way or
-/// ended meanwhile in its meter, and the paths of the packages. A baseline that is long enough and armed is taken as it
-/// is.
+/// Learns until the baseline is `goal` long, trains, and hands on the interfaces, with the flows that were under way or
+/// ended meanwhile in their meter, and the paths of the packages. A baseline that is long enough and armed is taken as
+/// it is.
 ///
 /// # Errors
-/// When the source is no interface or fails, the learning is interrupted, there are too few flows, or arming fails.
+/// When an interface fails, the learning is interrupted, there are too few flows, or arming fails.
 pub fn learn_and_arm(
-    mut opened: Opened,
+    interfaces: Interfaces,
     config: &MeterConfig,
     goal: Duration,
     arming: &Arming,
     spool: &mut Spool,
     observer: &mut dyn Observer,
-) -> anyhow::Result<(Opened, Vec<String>)> {
-    let Some(OpenSource::Live(capture)) = opened.source.take() else {
-        return Err(anyhow!("the source is no interface"));
-    };
-    let mut wire = Wire {
-        capture,
-        meter: Meter::new(MeterConfig {
-            mode: Mode::Live,
-            ..config.clone()
-        }),
-    };
+) -> anyhow::Result<(Metered<Interfaces>, Vec<String>)> {
+    let mut source = interfaces.metered(config);
     if spool.learned() < goal {
         spool.disarm();
-        wire.learn(goal, spool, observer)?;
+        learn(&mut source, goal, spool, observer)?;
     }
     let packages = if arming
         .methods
@@ -73,111 +57,97 @@ pub fn learn_and_arm(
             spool.flows(),
             "run the same command with a longer --for: it goes on with what it has",
         )?;
-        wire.arm(arming, spool, observer)?
+        train(&mut source, arming, spool, observer)?
     };
-    opened.source = Some(OpenSource::Metered(Box::new((wire.capture, wire.meter))));
-    Ok((opened, packages))
+    Ok((source, packages))
 }
 
-impl Wire {
-    /// Takes what has come.
-    fn receive(&mut self) -> anyhow::Result<()> {
-        let meter = &mut self.meter;
-        self.capture.receive(LOOK, |packet| meter.packet(packet))?;
-        if let Some(time_ns) = self.capture.time_ns() {
-            meter.advance(time_ns);
-        }
-        Ok(())
+fn learn(
+    source: &mut Metered<Interfaces>,
+    goal: Duration,
+    spool: &mut Spool,
+    observer: &mut dyn Observer,
+) -> anyhow::Result<()> {
+    if spool.flows() > 0 {
+        observer.tell(&format!(
+            "going on with the baseline in {}: {} flows in {}",
+            spool.folder().display(),
+            spool.flows(),
+            shown(spool.learned())
+        ));
     }
-
-    fn learn(
-        &mut self,
-        goal: Duration,
-        spool: &mut Spool,
-        observer: &mut dyn Observer,
-    ) -> anyhow::Result<()> {
-        if spool.flows() > 0 {
-            observer.tell(&format!(
-                "going on with the baseline in {}: {} flows in {}",
-                spool.folder().display(),
+    observer.tell(&format!(
+        "learning what is normal on {} for {}; Ctrl-C keeps what there is",
+        spool.source(),
+        shown(goal.saturating_sub(spool.learned()))
+    ));
+    let mut batch = FlowBatch::new(spool.schema());
+    let mut seen = Seen::new(spool.schema());
+    let begin = Instant::now();
+    let before = spool.learned();
+    let (mut counted, mut saved) = (begin, begin);
+    while spool.learned() < goal {
+        source.read(&mut batch)?;
+        if !batch.is_empty() {
+            seen.add(&batch);
+            spool.push(&batch)?;
+            batch.clear();
+        }
+        let now = Instant::now();
+        // Whole milliseconds are counted; the rest stays for the next time.
+        if now - counted >= LOOK {
+            spool.add_time(now - counted);
+            counted = now;
+        }
+        if now - saved >= BETWEEN_SAVINGS {
+            saved = now;
+            spool.save()?;
+            let done = (before + (now - begin)).min(goal);
+            observer.learned(done, goal, &format!("{} flows, {}", spool.flows(), seen.shown()));
+        }
+        if observer.interrupted() {
+            spool.save()?;
+            return Err(anyhow!(
+                "the baseline was interrupted: {} flows in {} are kept; the same command goes on",
                 spool.flows(),
                 shown(spool.learned())
             ));
         }
-        observer.tell(&format!(
-            "learning what is normal on {} for {}; Ctrl-C keeps what there is",
-            spool.source(),
-            shown(goal.saturating_sub(spool.learned()))
-        ));
-        let mut batch = FlowBatch::new(spool.schema());
-        let mut seen = Seen::new(spool.schema());
-        let begin = Instant::now();
-        let before = spool.learned();
-        let (mut counted, mut saved) = (begin, begin);
-        while spool.learned() < goal {
-            self.receive()?;
-            self.meter.drain(&mut batch);
-            if !batch.is_empty() {
-                seen.add(&batch);
-                spool.push(&batch)?;
-                batch.clear();
-            }
-            let now = Instant::now();
-            // Whole milliseconds are counted; the rest stays for the next time.
-            if now - counted >= LOOK {
-                spool.add_time(now - counted);
-                counted = now;
-            }
-            if now - saved >= BETWEEN_SAVINGS {
-                saved = now;
-                spool.save()?;
-                let done = (before + (now - begin)).min(goal);
-                observer.learned(done, goal, &format!("{} flows, {}", spool.flows(), seen.shown()));
-            }
-            if observer.interrupted() {
-                spool.save()?;
-                return Err(anyhow!(
-                    "the baseline was interrupted: {} flows in {} are kept; the same command goes on",
-                    spool.flows(),
-                    shown(spool.learned())
-                ));
-            }
-        }
-        spool.save()?;
-        observer.tell(&format!(
-            "learned from {} flows in {}: {}",
-            spool.flows(),
-            shown(spool.learned()),
-            seen.shown()
-        ));
-        for interface in self.capture.stats() {
-            observer.tell(&interface_summary(&interface_health(interface)));
-        }
-        Ok(())
     }
+    spool.save()?;
+    observer.tell(&format!(
+        "learned from {} flows in {}: {}",
+        spool.flows(),
+        shown(spool.learned()),
+        seen.shown()
+    ));
+    for interface in source.interfaces() {
+        observer.tell(&interface_summary(&interface_health(interface)));
+    }
+    Ok(())
+}
 
-    /// Trains, and goes on metering meanwhile: what ends waits in the meter to be scored.
-    fn arm(
-        &mut self,
-        arming: &Arming,
-        spool: &mut Spool,
-        observer: &mut dyn Observer,
-    ) -> anyhow::Result<Vec<String>> {
-        let packages = thread::scope(|scope| {
-            let arming = scope.spawn(|| arm::arm(arming, spool, &mut *observer));
-            while !arming.is_finished() {
-                self.receive()?;
-            }
-            arming
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })?;
-        let early = self.meter.stats().evicted_flows();
-        if early > 0 {
-            observer.tell(&format!(
-                "{early} flows ended early for want of memory while learning and training; give more with --flow-memory"
-            ));
+/// Trains, and goes on metering meanwhile: what ends waits in the meter to be scored.
+fn train(
+    source: &mut Metered<Interfaces>,
+    arming: &Arming,
+    spool: &mut Spool,
+    observer: &mut dyn Observer,
+) -> anyhow::Result<Vec<String>> {
+    let packages = thread::scope(|scope| {
+        let arming = scope.spawn(|| arm::arm(arming, spool, &mut *observer));
+        while !arming.is_finished() {
+            source.take_in();
         }
-        Ok(packages)
+        arming
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    let early = source.metered().evicted_flows();
+    if early > 0 {
+        observer.tell(&format!(
+            "{early} flows ended early for want of memory while learning and training; give more with --flow-memory"
+        ));
     }
+    Ok(packages)
 }

@@ -8,10 +8,14 @@ use netsage_runtime::ContextValues;
 use netsage_schema::{FlowBatch, Schema};
 use netsage_store::FlowBatchRecord;
 
+use super::SourceState;
+
 /// A block of flows and what detectors said about it; its memory circulates.
 pub(super) struct Block {
     /// Position in the order of the blocks, from 0.
     pub(super) sequence: u64,
+    /// The source of the flows, and how many of its flows have passed up to the end of the block.
+    pub(super) source: Option<(Arc<SourceState>, u64)>,
     pub(super) flows: FlowBatch,
     /// Where and when each flow was, for detectors that ask.
     pub(super) contexts: ContextValues,
@@ -28,6 +32,7 @@ impl Block {
     pub(super) fn new(schema: &'static Schema) -> Self {
         Self {
             sequence: 0,
+            source: None,
             flows: FlowBatch::new(schema),
             contexts: ContextValues::default(),
             keys: Vec::new(),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use netsage_api_types::{InterfaceHealth, PipelineCounters};
-use netsage_capture::MeterStats;
+use netsage_sources::{Source, SourceCounters};
 
 /// Why flows end early: for want of room, by what they were, and by a timeout that was shortened before it came to that.
 const ENDED_EARLY: [&str; 4] = ["half_open", "idle", "active", "short_timeout"];
@@ -14,6 +14,26 @@ const ENDED_EARLY: [&str; 4] = ["half_open", "idle", "active", "short_timeout"];
 /// The counters of a run; each has one writer, and any thread may read.
 #[derive(Debug, Default)]
 pub struct Counters {
+    sources: Mutex<Vec<Arc<SourceState>>>,
+    pub(super) flows_scored: AtomicU64,
+    pub(super) flows_failed: AtomicU64,
+    pub(super) flows_dropped: AtomicU64,
+    pub(super) flows_alerted: AtomicU64,
+    pub(super) blocks_under_way: AtomicU64,
+    /// Blocks between the readers and the workers.
+    pub(super) blocks_to_score: AtomicU64,
+    /// Blocks that wait in the sink for an earlier one.
+    pub(super) blocks_out_of_order: AtomicU64,
+    /// Time that readers waited for an empty block, nanoseconds.
+    pub(super) reader_waited_ns: AtomicU64,
+    pub(super) store_retries: AtomicU64,
+    finished: AtomicBool,
+}
+
+/// What is counted of one source, and how many of its flows the store has.
+#[derive(Debug, Default)]
+pub struct SourceState {
+    name: String,
     packets: AtomicU64,
     bytes: AtomicU64,
     packets_not_metered: AtomicU64,
@@ -21,23 +41,15 @@ pub struct Counters {
     active_flows: AtomicU64,
     /// As [`Details::ended_early`].
     ended_early: [AtomicU64; 4],
-    pub(super) flows_scored: AtomicU64,
-    pub(super) flows_failed: AtomicU64,
-    pub(super) flows_dropped: AtomicU64,
-    pub(super) flows_alerted: AtomicU64,
     tcp_gaps: AtomicU64,
     tcp_gap_bytes: AtomicU64,
-    pub(super) blocks_under_way: AtomicU64,
-    /// Blocks between the reader and the workers.
-    pub(super) blocks_to_score: AtomicU64,
-    /// Blocks that wait in the sink for an earlier one.
-    pub(super) blocks_out_of_order: AtomicU64,
-    /// Time that the reader of a replay waited for an empty block, nanoseconds.
-    pub(super) reader_waited_ns: AtomicU64,
-    pub(super) store_retries: AtomicU64,
-    finished: AtomicBool,
+    counted: Mutex<SourceCounters>,
     not_metered: Mutex<BTreeMap<&'static str, u64>>,
     interfaces: Mutex<Vec<InterfaceHealth>>,
+    /// Flows of the source that are in the store or dropped, counted from its first.
+    stored: AtomicU64,
+    /// The same as the source was told last.
+    told: AtomicU64,
 }
 
 /// Figures beside [`PipelineCounters`], for the metrics.
@@ -55,41 +67,55 @@ pub struct Details {
     pub blocks_to_score: u64,
     /// Of these, blocks that are scored and wait for an earlier one.
     pub blocks_out_of_order: u64,
-    /// Time that the reader of a replay waited because every block was under way.
+    /// Time that readers waited because every block was under way.
     pub reader_waited: Duration,
     /// Deliveries to the store that had to be repeated.
     pub store_retries: u64,
 }
 
 impl Counters {
-    /// The counters as the API shows them.
+    /// The counters as the API shows them, of all sources together.
     pub fn snapshot(&self) -> PipelineCounters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let interfaces = lock(&self.interfaces);
+        let sources = lock(&self.sources);
+        let sum = |counter: fn(&SourceState) -> &AtomicU64| {
+            sources.iter().map(|source| read(counter(source))).sum()
+        };
+        let dropped = |counter: fn(&InterfaceHealth) -> u64| {
+            let drops = |source: &Arc<SourceState>| lock(&source.interfaces).iter().map(counter).sum::<u64>();
+            sources.iter().map(drops).sum()
+        };
         PipelineCounters {
-            packets: read(&self.packets),
-            bytes: read(&self.bytes),
-            packets_not_metered: read(&self.packets_not_metered),
-            flows: read(&self.flows),
+            packets: sum(|source| &source.packets),
+            bytes: sum(|source| &source.bytes),
+            packets_not_metered: sum(|source| &source.packets_not_metered),
+            flows: sum(|source| &source.flows),
             flows_scored: read(&self.flows_scored),
             flows_failed: read(&self.flows_failed),
             flows_dropped: read(&self.flows_dropped),
             flows_alerted: read(&self.flows_alerted),
-            kernel_drops: interfaces.iter().map(|interface| interface.kernel_drops).sum(),
-            interface_drops: interfaces.iter().map(|interface| interface.interface_drops).sum(),
-            tcp_gaps: read(&self.tcp_gaps),
-            tcp_gap_bytes: read(&self.tcp_gap_bytes),
+            kernel_drops: dropped(|interface| interface.kernel_drops),
+            interface_drops: dropped(|interface| interface.interface_drops),
+            tcp_gaps: sum(|source| &source.tcp_gaps),
+            tcp_gap_bytes: sum(|source| &source.tcp_gap_bytes),
         }
     }
 
     /// The figures that only the metrics show.
     pub fn details(&self) -> Details {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let not_metered = lock(&self.not_metered).clone();
+        let sources = lock(&self.sources);
+        let mut not_metered = BTreeMap::new();
+        for source in sources.iter() {
+            for (&reason, count) in &*lock(&source.not_metered) {
+                *not_metered.entry(reason).or_default() += count;
+            }
+        }
+        let ended_early = |kind: usize| sources.iter().map(|source| read(&source.ended_early[kind])).sum();
         Details {
             not_metered,
-            active_flows: read(&self.active_flows),
-            ended_early: std::array::from_fn(|kind| (ENDED_EARLY[kind], read(&self.ended_early[kind]))),
+            active_flows: sources.iter().map(|source| read(&source.active_flows)).sum(),
+            ended_early: std::array::from_fn(|kind| (ENDED_EARLY[kind], ended_early(kind))),
             blocks_under_way: read(&self.blocks_under_way),
             blocks_to_score: read(&self.blocks_to_score),
             blocks_out_of_order: read(&self.blocks_out_of_order),
@@ -100,16 +126,29 @@ impl Counters {
 
     /// What was counted on each interface.
     pub fn interfaces(&self) -> Vec<InterfaceHealth> {
-        lock(&self.interfaces).clone()
+        let sources = lock(&self.sources);
+        let of_source = |source: &Arc<SourceState>| lock(&source.interfaces).clone();
+        sources.iter().flat_map(of_source).collect()
     }
 
-    /// Takes over what was counted on the interfaces.
-    #[cfg(feature = "live")]
-    pub(super) fn take_interfaces(&self, stats: Vec<netsage_capture::live::InterfaceStats>) {
-        *lock(&self.interfaces) = stats.into_iter().map(interface_health).collect();
+    /// Each source by its name, with what it counts, at most a quarter of a second ago.
+    pub fn sources(&self) -> Vec<(String, SourceCounters)> {
+        let sources = lock(&self.sources);
+        let of_source = |source: &Arc<SourceState>| (source.name.clone(), *lock(&source.counted));
+        sources.iter().map(of_source).collect()
     }
 
-    /// Whether the source is through and everything from it is stored.
+    /// Adds a source.
+    pub(super) fn add_source(&self, name: &str) -> Arc<SourceState> {
+        let state = Arc::new(SourceState {
+            name: name.to_owned(),
+            ..SourceState::default()
+        });
+        lock(&self.sources).push(Arc::clone(&state));
+        state
+    }
+
+    /// Whether the sources are through and everything from them is stored.
     pub fn finished(&self) -> bool {
         self.finished.load(Ordering::Acquire)
     }
@@ -117,9 +156,26 @@ impl Counters {
     pub(super) fn set_finished(&self) {
         self.finished.store(true, Ordering::Release);
     }
+}
 
-    /// Takes over what the meter counted.
-    pub(super) fn take_meter(&self, stats: &MeterStats) {
+impl SourceState {
+    /// Notes that the first `flows` flows of the source are in the store or dropped.
+    pub(super) fn set_stored(&self, flows: u64) {
+        self.stored.store(flows, Ordering::Release);
+    }
+
+    /// How many flows are in the store or dropped, when there are more than the last time that this was asked.
+    pub(super) fn news(&self) -> Option<u64> {
+        let stored = self.stored.load(Ordering::Acquire);
+        (self.told.swap(stored, Ordering::Relaxed) != stored).then_some(stored)
+    }
+
+    /// Takes over what changes with every few packets.
+    pub(super) fn take_meter(&self, source: &dyn Source) {
+        let Some(stats) = source.meter() else {
+            self.flows.store(source.counters().flows, Ordering::Relaxed);
+            return;
+        };
         self.packets.store(stats.packets, Ordering::Relaxed);
         self.bytes.store(stats.bytes, Ordering::Relaxed);
         self.packets_not_metered
@@ -140,6 +196,15 @@ impl Counters {
         let mut reasons = lock(&self.not_metered);
         for (reason, count) in stats.not_metered_reasons() {
             reasons.insert(reason, count);
+        }
+    }
+
+    /// Takes over what costs more to read.
+    pub(super) fn take_counters(&self, source: &dyn Source) {
+        *lock(&self.counted) = source.counters();
+        #[cfg(feature = "live")]
+        {
+            *lock(&self.interfaces) = source.interfaces().into_iter().map(interface_health).collect();
         }
     }
 }

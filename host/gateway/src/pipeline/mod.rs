@@ -1,13 +1,14 @@
 //! The way of flows: reader -> workers -> sink.
 //!
-//! One thread reads and meters. It packs finished flows into blocks of at most 1,024 (or what came together
-//! in 20 ms) and hands them to the workers. Each worker scores whole blocks, each with the line-up of detectors
+//! One thread for each source reads it (and meters, where it gives packets), and packs flows into blocks of at most
+//! 1,024 (or what came together in 20 ms) for the workers. Each worker scores whole blocks, each with the line-up of detectors
 //! of the moment. One thread, the sink, puts the blocks back in order, has detectors with a state score them,
 //! records them in the store and tells who watches.
 //!
-//! Memory is bounded by the number of blocks that exist: `queue_blocks` of them circulate. The reader takes
-//! an empty one, the sink gives it back. In a replay the reader waits for one, which is the back-pressure.
-//! Live it does not wait: flows for which there is no block are dropped and counted. The queue to the workers
+//! Memory is bounded by the number of blocks that exist: `queue_blocks` of them circulate. A reader takes
+//! an empty one, the sink gives it back. The reader of a source that can wait waits for one, which is the back-pressure.
+//! Live it does not wait: flows for which there is no block are dropped and counted. Once the store has a block the sink
+//! notes it, and the reader tells its source. The queue to the workers
 //! and the one to the sink, with the blocks there that overtook others, hold no more than these blocks, so that
 //! nothing is dropped in them; how full they are is told by the counters.
 //!
@@ -17,6 +18,7 @@ mod block;
 mod context;
 mod counters;
 mod explainer;
+mod positions;
 mod reader;
 mod record;
 mod scoring;
@@ -27,21 +29,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{bounded, unbounded};
-#[cfg(feature = "live")]
-use netsage_capture::Meter;
-use netsage_capture::MeterConfig;
 use netsage_lifecycle::Roster;
 use netsage_lifecycle::lineup::Stopped;
-use netsage_sources::{CaptureFile, InputError};
+use netsage_schema::Schema;
+use netsage_sources::{Source, SourceError};
 use netsage_store::{Store, StoreError};
 
 use crate::Announcer;
-use crate::evidence::Evidence;
 use block::Block;
 pub use context::Contexts;
 #[cfg(feature = "live")]
 pub use counters::interface_health;
-pub use counters::{Counters, Details, gap_summary, interface_summary};
+pub use counters::{Counters, Details, SourceState, gap_summary, interface_summary};
+use positions::Positions;
 pub use record::{alert_key, flow_id};
 pub use scoring::{explained, score_rows};
 
@@ -55,35 +55,17 @@ pub struct PipelineConfig {
     pub workers: usize,
     /// Blocks that may be under way, at least 2.
     pub queue_blocks: usize,
-    /// How packets are metered; the source decides the mode.
-    pub meter: MeterConfig,
-    /// Where packets are kept, if they are.
-    pub evidence: Option<Arc<Evidence>>,
-}
-
-/// Where packets come from, opened.
-pub enum OpenSource {
-    /// A capture file.
-    Replay(CaptureFile),
-    /// An interface.
-    #[cfg(feature = "live")]
-    Live(netsage_capture::live::LiveCapture),
-    /// An interface whose packets went into this live meter so far. What ended in it is scored first.
-    #[cfg(feature = "live")]
-    Metered(Box<(netsage_capture::live::LiveCapture, Meter)>),
+    /// The schema of the rows, that of every source.
+    pub schema: &'static Schema,
 }
 
 /// Why a pipeline ended before its source did.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PipelineError {
-    /// The capture is damaged; what came before is stored.
+    /// A source is damaged or failed; what came before is stored.
     #[error(transparent)]
-    Input(#[from] InputError),
-    /// The interface failed.
-    #[cfg(feature = "live")]
-    #[error(transparent)]
-    Live(#[from] netsage_capture::live::LiveError),
+    Source(#[from] SourceError),
     /// The store did not take a block, also after several attempts.
     #[error(
         "the store did not take {flows} flows: {source}; what was stored before is whole, run again to fill the gap"
@@ -113,28 +95,32 @@ pub enum PipelineError {
 pub struct Stopper(Arc<AtomicBool>);
 
 impl Stopper {
-    /// Asks the reader to end; what it has read still goes all the way.
+    /// Asks the sources to end; what they have read still goes all the way.
     pub fn stop(&self) {
         self.0.store(true, Ordering::Release);
     }
 }
 
+/// A source that has ended, what is known of it, and how it ended.
+type HasRead = (Box<dyn Source>, Arc<SourceState>, Result<(), PipelineError>);
+
 /// A running pipeline.
 pub struct Pipeline {
     stop: Arc<AtomicBool>,
-    reader: JoinHandle<Result<(), PipelineError>>,
+    readers: Vec<JoinHandle<HasRead>>,
+    positions: Positions,
     workers: Vec<JoinHandle<()>>,
     sink: JoinHandle<Result<(), PipelineError>>,
 }
 
 impl Pipeline {
-    /// Starts reading `source`. `runtime` carries the calls to the store.
+    /// Starts reading the sources. `runtime` carries the calls to the store.
     ///
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(
         config: PipelineConfig,
-        source: OpenSource,
+        sources: Vec<Box<dyn Source>>,
         roster: &Arc<Roster>,
         store: Arc<dyn Store>,
         counters: &Arc<Counters>,
@@ -142,10 +128,14 @@ impl Pipeline {
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, PipelineError> {
         let stop = Arc::new(AtomicBool::new(false));
+        let positions = Positions {
+            store: Arc::clone(&store),
+            runtime: runtime.clone(),
+        };
         let (give_back, empty) = bounded(config.queue_blocks);
         for _ in 0..config.queue_blocks {
             give_back
-                .send(Block::new(config.meter.schema))
+                .send(Block::new(config.schema))
                 .expect("the channel holds as many blocks as are put in");
         }
         // These two never hold more than the blocks that exist, whatever their own bound.
@@ -169,16 +159,31 @@ impl Pipeline {
                 .spawn(move || scoring::work(&roster, &from_reader, &to_sink, &counters, alert_window))?;
             workers.push(worker);
         }
-        let reader = {
-            let reader =
-                reader::Reader::new(config, Arc::clone(counters), Arc::clone(&stop), empty, to_workers);
-            thread::Builder::new()
-                .name("netsage-read".to_owned())
-                .spawn(move || reader.run(source))?
+        let shared = reader::Shared {
+            counters: Arc::clone(counters),
+            stop: Arc::clone(&stop),
+            empty,
+            full: to_workers,
+            sequence: Arc::default(),
+            contexts: Arc::default(),
+            positions: positions.clone(),
         };
+        let mut readers = Vec::with_capacity(sources.len());
+        for mut source in sources {
+            let state = counters.add_source(source.name());
+            let reader = reader::Reader::new(config.schema, shared.clone(), Arc::clone(&state));
+            let reader = thread::Builder::new()
+                .name("netsage-read".to_owned())
+                .spawn(move || {
+                    let ended = reader.run(&mut *source);
+                    (source, state, ended)
+                })?;
+            readers.push(reader);
+        }
         Ok(Self {
             stop,
-            reader,
+            readers,
+            positions,
             workers,
             sink,
         })
@@ -192,22 +197,29 @@ impl Pipeline {
     /// Waits until everything that was read is stored. Blocks the thread.
     ///
     /// # Errors
-    /// When the source was damaged, or the store failed.
+    /// When a source was damaged, or the store failed.
     pub fn join(self) -> Result<(), PipelineError> {
-        let read = self
-            .reader
-            .join()
-            .map_err(|_| PipelineError::Panicked { thread: "reader" });
+        let read: Vec<_> = self.readers.into_iter().map(JoinHandle::join).collect();
         let scored: Vec<_> = self.workers.into_iter().map(JoinHandle::join).collect();
         let stored = self
             .sink
             .join()
             .map_err(|_| PipelineError::Panicked { thread: "sink" });
-        // A sink that gives up also ends the reader, so its error tells the cause.
+        let mut outcome = Ok(());
+        for reader in read {
+            let Ok((mut source, state, ended)) = reader else {
+                outcome = outcome.and(Err(PipelineError::Panicked { thread: "reader" }));
+                continue;
+            };
+            // What was delivered since its last read, and all of it where nothing failed.
+            self.positions.acknowledge(&state, &mut *source);
+            outcome = outcome.and(ended);
+        }
+        // A sink that gives up also ends the readers, so its error tells the cause.
         stored??;
         if scored.iter().any(Result::is_err) {
             return Err(PipelineError::Panicked { thread: "scoring" });
         }
-        read?
+        outcome
     }
 }

@@ -1,199 +1,125 @@
-//! The first stage: packets to blocks of flows.
+//! The first stage: the flows of a source, in blocks. Each source has a reader with a thread of its own.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
-use netsage_capture::{Meter, MeterConfig, Mode};
-use netsage_schema::FlowBatch;
-use netsage_sources::CaptureFile;
+use netsage_schema::{FlowBatch, Schema};
+use netsage_sources::{Pace, Reading, Source, SourceError};
 
 use super::block::Block;
 use super::context::fill_keys;
-use super::{BLOCK_ROWS, Contexts, Counters, OpenSource, PipelineConfig, PipelineError};
+use super::positions::Positions;
+use super::{BLOCK_ROWS, Contexts, Counters, PipelineError, SourceState};
 
 /// Longest time that a finished flow waits for others to fill its block.
 const BLOCK_TIME: Duration = Duration::from_millis(20);
-/// Time between two readings of the interfaces' counters.
-#[cfg(feature = "live")]
+/// Time between two readings of what a source counts, its meter's counters apart.
 const STATS_INTERVAL: Duration = Duration::from_millis(250);
-/// Packets between two looks at clock and meter in a replay.
-const PACKETS_PER_LOOK: u32 = 256;
+
+/// What the readers of a pipeline share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) counters: Arc<Counters>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) empty: Receiver<Block>,
+    pub(super) full: Sender<Block>,
+    /// Number of the next block.
+    pub(super) sequence: Arc<AtomicU64>,
+    /// One for all, so that an address has one hash whichever source tells of it.
+    pub(super) contexts: Arc<Mutex<Contexts>>,
+    pub(super) positions: Positions,
+}
 
 pub(super) struct Reader {
-    config: PipelineConfig,
-    counters: Arc<Counters>,
-    stop: Arc<AtomicBool>,
-    empty: Receiver<Block>,
-    full: Sender<Block>,
-    sequence: u64,
-    /// Finished flows that are in no block yet.
+    shared: Shared,
+    state: Arc<SourceState>,
+    /// Flows that are in no block yet.
     pending: FlowBatch,
     /// Memory for those that are left when blocks are sent off.
     rest: FlowBatch,
     oldest: Instant,
-    contexts: Contexts,
+    /// Flows that are in a block or dropped.
+    passed: u64,
 }
 
 /// The stage after this one has ended.
 struct Disconnected;
 
 impl Reader {
-    pub(super) fn new(
-        config: PipelineConfig,
-        counters: Arc<Counters>,
-        stop: Arc<AtomicBool>,
-        empty: Receiver<Block>,
-        full: Sender<Block>,
-    ) -> Self {
+    pub(super) fn new(schema: &'static Schema, shared: Shared, state: Arc<SourceState>) -> Self {
         Self {
-            pending: FlowBatch::new(config.meter.schema),
-            rest: FlowBatch::new(config.meter.schema),
-            config,
-            counters,
-            stop,
-            empty,
-            full,
-            sequence: 0,
+            shared,
+            state,
+            pending: FlowBatch::new(schema),
+            rest: FlowBatch::new(schema),
             oldest: Instant::now(),
-            contexts: Contexts::default(),
+            passed: 0,
         }
     }
 
-    pub(super) fn run(mut self, source: OpenSource) -> Result<(), PipelineError> {
-        match source {
-            OpenSource::Replay(capture) => self.replay(capture),
-            #[cfg(feature = "live")]
-            OpenSource::Live(capture) => {
-                let meter = self.meter(Mode::Live);
-                self.live(capture, meter)
+    /// Reads the source to its end, or until it is asked to stop.
+    pub(super) fn run(mut self, source: &mut dyn Source) -> Result<(), PipelineError> {
+        self.shared.positions.restore(source)?;
+        let ended = self.read(source);
+        self.state.take_meter(source);
+        self.state.take_counters(source);
+        match ended {
+            Ok(ended) => {
+                // When the next stage is gone its own error says why.
+                let _ = self.send_off(true, Pace::Waits);
+                ended.map_err(PipelineError::from)
             }
-            #[cfg(feature = "live")]
-            OpenSource::Metered(metered) => {
-                let (capture, meter) = *metered;
-                self.live(capture, meter)
-            }
+            Err(Disconnected) => Ok(()),
         }
     }
 
-    fn meter(&self, mode: Mode) -> Meter {
-        Meter::new(MeterConfig {
-            mode,
-            ..self.config.meter.clone()
-        })
-    }
-
-    fn replay(&mut self, mut capture: CaptureFile) -> Result<(), PipelineError> {
-        let mut meter = self.meter(Mode::Replay);
-        let evidence = self.config.evidence.clone();
-        let mut until_look = PACKETS_PER_LOOK;
-        let damage = loop {
-            match capture.next_packet() {
-                Ok(Some(packet)) => {
-                    if let Some(evidence) = &evidence {
-                        evidence.keep(&packet);
-                    }
-                    meter.packet(&packet);
-                }
-                Ok(None) => break None,
-                Err(error) => break Some(error),
-            }
-            until_look -= 1;
-            if until_look == 0 {
-                until_look = PACKETS_PER_LOOK;
-                if self.stop.load(Ordering::Acquire) {
-                    break None;
-                }
-                if self.look(&mut meter, true).is_err() {
-                    return Ok(());
-                }
-            }
-        };
-        meter.finish();
-        self.end(&mut meter, true);
-        damage.map_or(Ok(()), |error| Err(error.into()))
-    }
-
-    #[cfg(feature = "live")]
-    fn live(
-        &mut self,
-        mut capture: netsage_capture::live::LiveCapture,
-        mut meter: Meter,
-    ) -> Result<(), PipelineError> {
-        let evidence = self.config.evidence.clone();
-        let mut last_look = Instant::now();
+    /// Why the source has ended, when it is not the next stage that has.
+    fn read(&mut self, source: &mut dyn Source) -> Result<Result<(), SourceError>, Disconnected> {
         let mut last_stats = Instant::now();
-        let ended = loop {
-            let received = capture.receive(BLOCK_TIME, |packet| {
-                if let Some(evidence) = &evidence {
-                    evidence.keep(packet);
-                }
-                meter.packet(packet);
-            });
-            let stops = self.stop.load(Ordering::Acquire);
-            match received {
-                // What was on the wire before is still metered; then the interfaces end.
-                Ok(_) if stops => capture.stop(),
-                Ok(_) => {}
-                Err(_) if stops => break Ok(()),
-                Err(error) => break Err(error.into()),
+        loop {
+            if self.shared.stop.load(Ordering::Acquire) {
+                source.stop();
             }
-            if last_look.elapsed() < BLOCK_TIME {
-                continue;
+            self.shared.positions.acknowledge(&self.state, source);
+            let was_empty = self.pending.is_empty();
+            let pace = source.pace();
+            match source.read(&mut self.pending) {
+                Ok(Reading::GoesOn) => {}
+                Ok(Reading::End) => return Ok(Ok(())),
+                Err(error) => return Ok(Err(error)),
             }
-            last_look = Instant::now();
-            if let Some(time_ns) = capture.time_ns() {
-                meter.advance(time_ns);
+            if was_empty {
+                self.oldest = Instant::now();
             }
-            if self.look(&mut meter, false).is_err() {
-                return Ok(());
-            }
+            self.state.take_meter(source);
             if last_stats.elapsed() >= STATS_INTERVAL {
                 last_stats = Instant::now();
-                self.counters.take_interfaces(capture.stats());
+                self.state.take_counters(source);
             }
-        };
-        self.counters.take_interfaces(capture.stats());
-        meter.finish();
-        self.end(&mut meter, true);
-        ended
-    }
-
-    /// Takes what the meter has ready and sends off full blocks and old flows.
-    fn look(&mut self, meter: &mut Meter, wait: bool) -> Result<(), Disconnected> {
-        if self.pending.is_empty() {
-            self.oldest = Instant::now();
+            let due = self.oldest.elapsed() >= BLOCK_TIME;
+            if self.pending.len() >= BLOCK_ROWS || (due && !self.pending.is_empty()) {
+                self.send_off(due, pace)?;
+            }
         }
-        meter.drain(&mut self.pending);
-        self.counters.take_meter(meter.stats());
-        let due = self.oldest.elapsed() >= BLOCK_TIME;
-        if self.pending.len() >= BLOCK_ROWS || (due && !self.pending.is_empty()) {
-            self.send_off(due, wait)?;
-        }
-        Ok(())
-    }
-
-    /// Sends off everything that is left.
-    fn end(&mut self, meter: &mut Meter, wait: bool) {
-        meter.drain(&mut self.pending);
-        self.counters.take_meter(meter.stats());
-        // When the next stage is gone its own error says why.
-        let _ = self.send_off(true, wait);
     }
 
     /// Sends off pending flows in blocks, the last, partly filled one only when `partial`.
-    fn send_off(&mut self, partial: bool, wait: bool) -> Result<(), Disconnected> {
+    fn send_off(&mut self, partial: bool, pace: Pace) -> Result<(), Disconnected> {
         let mut next = 0;
         while next < self.pending.len() {
             let end = self.pending.len().min(next + BLOCK_ROWS);
             if end - next < BLOCK_ROWS && !partial {
                 break;
             }
-            match self.empty_block(wait)? {
+            self.passed += (end - next) as u64;
+            match self.empty_block(pace)? {
                 Some(block) => self.send(block, next, end)?,
                 None => {
-                    self.counters
+                    self.shared
+                        .counters
                         .flows_dropped
                         .fetch_add((end - next) as u64, Ordering::Relaxed);
                 }
@@ -204,43 +130,45 @@ impl Reader {
         Ok(())
     }
 
-    fn empty_block(&self, wait: bool) -> Result<Option<Block>, Disconnected> {
-        match self.empty.try_recv() {
-            Ok(block) => Ok(Some(block)),
-            Err(TryRecvError::Empty) if wait => {
+    fn empty_block(&self, pace: Pace) -> Result<Option<Block>, Disconnected> {
+        match (self.shared.empty.try_recv(), pace) {
+            (Ok(block), _) => Ok(Some(block)),
+            (Err(TryRecvError::Empty), Pace::Waits) => {
                 let since = Instant::now();
-                let block = self.empty.recv().map(Some).map_err(|_| Disconnected);
+                let block = self.shared.empty.recv().map(Some).map_err(|_| Disconnected);
                 let waited = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                self.counters
+                self.shared
+                    .counters
                     .reader_waited_ns
                     .fetch_add(waited, Ordering::Relaxed);
                 block
             }
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(Disconnected),
+            (Err(TryRecvError::Empty), Pace::GoesOn) => Ok(None),
+            (Err(TryRecvError::Disconnected), _) => Err(Disconnected),
         }
     }
 
     fn send(&mut self, mut block: Block, start: usize, end: usize) -> Result<(), Disconnected> {
-        block.sequence = self.sequence;
-        self.sequence += 1;
+        block.sequence = self.shared.sequence.fetch_add(1, Ordering::Relaxed);
+        block.source = Some((Arc::clone(&self.state), self.passed));
         block.flows.clear();
         block.flows.extend_from(&self.pending, start..end);
-        self.contexts.fill(&block.flows.identities, &mut block.contexts);
+        self.shared
+            .contexts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill(&block.flows.identities, &mut block.contexts);
         fill_keys(&block.flows.identities, &mut block.keys);
-        self.counters.blocks_under_way.fetch_add(1, Ordering::Relaxed);
-        self.counters.blocks_to_score.fetch_add(1, Ordering::Relaxed);
-        self.full.send(block).map_err(|_| Disconnected)
+        let counters = &self.shared.counters;
+        counters.blocks_under_way.fetch_add(1, Ordering::Relaxed);
+        counters.blocks_to_score.fetch_add(1, Ordering::Relaxed);
+        self.shared.full.send(block).map_err(|_| Disconnected)
     }
 
     /// Forgets the pending flows before `start`.
     fn keep_from(&mut self, start: usize) {
-        if start < self.pending.len() {
-            self.rest.clear();
-            self.rest.extend_from(&self.pending, start..self.pending.len());
-            std::mem::swap(&mut self.pending, &mut self.rest);
-        } else {
-            self.pending.clear();
-        }
+        self.rest.clear();
+        self.rest.extend_from(&self.pending, start..self.pending.len());
+        mem::swap(&mut self.pending, &mut self.rest);
     }
 }

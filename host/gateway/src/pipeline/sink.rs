@@ -147,6 +147,9 @@ impl Sink {
             count(&self.counters, &block);
             // An idle block must not keep a former line-up, and with it its detectors, alive.
             block.verdicts.clear();
+            if let Some((source, flows)) = block.source.take() {
+                source.set_stored(flows);
+            }
             self.counters.blocks_under_way.fetch_sub(1, Ordering::Relaxed);
             // The reader may have ended and need no more blocks.
             let _ = self.give_back.send(block);

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use netsage_capture::{Meter, MeterConfig};
+use netsage_capture::MeterConfig;
 use netsage_console::output::BadRows;
 use netsage_console::{Failure, progress};
 use netsage_models::Flows;
 use netsage_schema::csv::Record;
 use netsage_schema::{Identity, Rows};
-use netsage_sources::{CaptureFile, Input, TableFile, meter_file, open};
+use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
 /// Which rows of a table are learned from. Rows without labels all are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Ordinary {
     ) -> Result<Self, Failure> {
         let mut read: Option<Self> = None;
         for path in paths {
-            let input = open(path)?;
+            let (input, progress) = open(path)?;
             let schema = match &input {
                 Input::Capture(_) => config.schema,
                 Input::Table(table) => table.schema(),
@@ -65,8 +65,8 @@ impl Ordinary {
                 )));
             }
             match input {
-                Input::Capture(capture) => flows.meter(capture, config)?,
-                Input::Table(table) => flows.table(table, taken, bad),
+                Input::Capture(capture) => flows.meter(capture, &progress, config)?,
+                Input::Table(table) => flows.table(table, &progress, taken, bad),
             }
         }
         Ok(read.unwrap_or_else(|| Self {
@@ -85,11 +85,14 @@ impl Ordinary {
         }
     }
 
-    fn meter(&mut self, mut capture: CaptureFile, config: &MeterConfig) -> Result<(), Failure> {
-        let bar = progress::reading(&capture.progress(), "reading");
-        let read = capture.progress();
-        let mut meter = Meter::new(config.clone());
-        let metered = meter_file(&mut capture, &mut meter, |batch| {
+    fn meter(
+        &mut self,
+        capture: Capture<Content<'static>>,
+        read: &Progress,
+        config: &MeterConfig,
+    ) -> Result<(), Failure> {
+        let bar = progress::reading(read, "reading");
+        let Ok(damage) = read_all(&mut capture.metered(config), |batch| {
             bar.set_position(read.read());
             for row in batch.rows.iter() {
                 self.rows.push(row);
@@ -98,17 +101,18 @@ impl Ordinary {
             Ok::<(), std::convert::Infallible>(())
         });
         bar.finish_and_clear();
-        match metered {
-            // A model of half a capture is a model of something else.
-            Ok((_, Some(damage))) => Err(damage.into()),
-            Ok((_, None)) => Ok(()),
-            Err(never) => match never {},
-        }
+        // A model of half a capture is a model of something else.
+        damage.map_or(Ok(()), |damage| Err(damage.into()))
     }
 
-    fn table(&mut self, mut table: TableFile, taken: &Taken, bad: &mut BadRows) {
-        let bar = progress::reading(&table.progress(), "reading");
-        let read = table.progress();
+    fn table(
+        &mut self,
+        mut table: Table<Content<'static>>,
+        read: &Progress,
+        taken: &Taken,
+        bad: &mut BadRows,
+    ) {
+        let bar = progress::reading(read, "reading");
         let mut record = Record::default();
         while let Some(result) = table.read(&mut record) {
             match result {

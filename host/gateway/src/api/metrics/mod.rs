@@ -7,6 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use netsage_api_types::InterfaceHealth;
 use netsage_outputs::live;
+use netsage_sources::SourceCounters;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
@@ -73,7 +74,7 @@ impl Collector for Figures {
             ),
             (
                 "reader_waited_milliseconds",
-                "Time that the reader of a replay waited because every block was under way",
+                "Time that readers of sources that can wait waited because every block was under way",
                 u64::try_from(details.reader_waited.as_millis()).unwrap_or(u64::MAX),
             ),
         ] {
@@ -138,6 +139,7 @@ impl Collector for Figures {
             ]
             .into_iter(),
         )?;
+        self.sources(&mut encoder)?;
         self.interfaces(&mut encoder)?;
         self.outputs(&mut encoder)?;
         detectors::encode(&self.state.lifecycle, &mut encoder)
@@ -171,6 +173,17 @@ const INTERFACE_COUNTERS: [InterfaceCounter; 4] = [
 ];
 
 impl Figures {
+    fn sources(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let sources = self.state.counters.sources();
+        for (index, (name, help, _)) in SourceCounters::default().named().into_iter().enumerate() {
+            let values = sources
+                .iter()
+                .map(|(source, counted)| (source.clone(), counted.named()[index].2));
+            self.labelled(encoder, &format!("source_{name}"), help, "source", values)?;
+        }
+        Ok(())
+    }
+
     fn interfaces(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let interfaces = self.state.counters.interfaces();
         for (name, help, value) in INTERFACE_COUNTERS {

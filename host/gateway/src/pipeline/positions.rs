@@ -1,0 +1,48 @@
+//! How far the store has what a source gave, kept in the store itself.
+
+use std::sync::Arc;
+
+use netsage_sources::{Position, Source, SourceError};
+use netsage_store::Store;
+
+use super::SourceState;
+
+/// Keeps positions of sources. Its calls block the thread.
+#[derive(Clone)]
+pub(super) struct Positions {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) runtime: tokio::runtime::Handle,
+}
+
+impl Positions {
+    /// Lets a source begin where an earlier run had it stored. A place that cannot be read is none: what is read again
+    /// is known by its ids.
+    pub(super) fn restore(&self, source: &mut dyn Source) -> Result<(), SourceError> {
+        let key = key(source.name());
+        match self.runtime.block_on(self.store.position(&key)) {
+            Ok(Some(place)) => source.begin_at(&Position(place)),
+            Ok(None) => Ok(()),
+            Err(error) => {
+                tracing::warn!(source = source.name(), %error, "kept place not read, source begins anew");
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells a source what the store has taken, where that is news, and keeps the place that it gives.
+    pub(super) fn acknowledge(&self, state: &SourceState, source: &mut dyn Source) {
+        let Some(place) = state.news().and_then(|flows| source.stored(flows)) else {
+            return;
+        };
+        let key = key(source.name());
+        if let Err(error) = self.runtime.block_on(self.store.save_position(&key, &place.0)) {
+            // The next place covers this one.
+            tracing::warn!(source = source.name(), %error, "place of source not kept");
+        }
+    }
+}
+
+/// Sources and outputs share one set of names.
+fn key(name: &str) -> String {
+    format!("source:{name}")
+}

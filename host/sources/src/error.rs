@@ -1,0 +1,83 @@
+//! Why a source cannot be used.
+
+use std::io;
+
+use netsage_capture::file::FileError;
+use netsage_schema::csv::{CsvError, IDENTITY_COLUMNS};
+
+/// Why a source cannot be opened or go on. Every message starts with its name.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The system does not give the bytes.
+    #[error("{name}: cannot open the file: {source}")]
+    Open {
+        /// The source.
+        name: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// There is not one byte.
+    #[error(
+        "{name}: the file is empty; expected a capture (pcap, pcapng) or a CSV in the format of UNSW-NB15"
+    )]
+    Empty {
+        /// The source.
+        name: String,
+    },
+    /// Neither a capture nor text.
+    #[error("{name}: neither a capture (pcap, pcapng) nor a CSV in the format of UNSW-NB15")]
+    Unknown {
+        /// The source.
+        name: String,
+    },
+    /// The capture is damaged.
+    #[error("{name}: {source}{}", cause(.source))]
+    Capture {
+        /// The source.
+        name: String,
+        /// What is wrong and at which packet.
+        source: FileError,
+    },
+    /// The CSV cannot be read.
+    #[error("{name}: {source}")]
+    Table {
+        /// The source.
+        name: String,
+        /// What is wrong and at which line.
+        source: CsvError,
+    },
+    /// The CSV does not say who its flows are.
+    #[error(
+        "{name}: the rows do not say who talked to whom and when; as a source of flows a CSV needs the columns {}",
+        IDENTITY_COLUMNS.join(", ")
+    )]
+    NoIdentity {
+        /// The source.
+        name: String,
+    },
+    /// The rows are of another schema than the one that runs.
+    #[error(
+        "{name}: the rows are of schema {found}, and {wanted} runs; name the other one with --schema {found}"
+    )]
+    Schema {
+        /// The source.
+        name: String,
+        /// The schema of the rows.
+        found: &'static str,
+        /// The schema that runs.
+        wanted: &'static str,
+    },
+    /// The interface failed; the message names it.
+    #[cfg(feature = "live")]
+    #[error(transparent)]
+    Live(#[from] netsage_capture::live::LiveError),
+}
+
+/// The one reason that its message leaves to its source.
+fn cause(error: &FileError) -> String {
+    match error {
+        FileError::Io { source, .. } => format!(": {source}"),
+        _ => String::new(),
+    }
+}

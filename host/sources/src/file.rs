@@ -1,0 +1,88 @@
+//! Files, and what comes through a pipe.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{Capture, Content, Input, SourceError};
+
+/// How far a file has been read, for a progress bar.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// Bytes of the file as it lies on the disk; 0 for a pipe.
+    pub total: u64,
+    read: Arc<AtomicU64>,
+}
+
+impl Progress {
+    /// Bytes read so far.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+/// Opens a capture or a CSV. The path `-` is standard input.
+///
+/// # Errors
+/// When the file cannot be opened, is empty, is neither, or its header does not fit.
+pub fn open(path: &Path) -> Result<(Input<'static>, Progress), SourceError> {
+    let (name, bytes, progress) = bytes_of(path)?;
+    Ok((Input::open(&name, bytes)?, progress))
+}
+
+/// Opens a capture. The path `-` is standard input.
+///
+/// # Errors
+/// When the file cannot be opened or is no capture.
+pub fn open_capture(path: &Path) -> Result<(Capture<Content<'static>>, Progress), SourceError> {
+    let (name, bytes, progress) = bytes_of(path)?;
+    Ok((Capture::open(&name, bytes)?, progress))
+}
+
+/// The name of a file in messages, its bytes, and how far they are read.
+fn bytes_of(path: &Path) -> Result<(String, Counted<Box<dyn Read + Send>>, Progress), SourceError> {
+    let is_pipe = path == Path::new("-");
+    let name = if is_pipe {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    };
+    let (inner, total) = if is_pipe {
+        (Box::new(io::stdin()) as Box<dyn Read + Send>, 0)
+    } else {
+        match file(path) {
+            Ok((file, length)) => (Box::new(file) as Box<dyn Read + Send>, length),
+            Err(source) => return Err(SourceError::Open { name, source }),
+        }
+    };
+    let read = Arc::new(AtomicU64::new(0));
+    let progress = Progress {
+        total,
+        read: Arc::clone(&read),
+    };
+    Ok((name, Counted { inner, read }, progress))
+}
+
+fn file(path: &Path) -> io::Result<(File, u64)> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    Ok((file, metadata.len()))
+}
+
+struct Counted<R> {
+    inner: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.read.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}

@@ -1,0 +1,189 @@
+//! What a source of flows is.
+//!
+//! A source hands over batches of flows, in order, and is told how many of them the store has taken. Everything
+//! else follows from two properties. **Ids are stable:** a flow's id is a digest of its [`Identity`], so a source that
+//! reads the same flow again gives it the same identity, and the store knows it. **What is not acknowledged is read
+//! again:** after a kill between hand-over and acknowledgement a source begins at the place of the last
+//! acknowledgement. Together they mean that nothing is lost and nothing stands twice, without a transaction that
+//! reaches from the source to the store.
+//!
+//! What acknowledgement means differs by kind:
+//!
+//! | kind | [`Source::stored`] | where it begins after a restart |
+//! |---|---|---|
+//! | broker | commits | at the first flow that was not committed |
+//! | followed log | gives its place, which the host keeps | at that place |
+//! | capture | nothing | at its beginning: the flow table dies with the process, and ids make the replay harmless |
+//! | table | nothing | at its beginning, for the same reason as a capture |
+//! | interface | nothing | now |
+//!
+//! Opening, which may need privileges, is not part of the trait: whoever opens gives up privileges before the first
+//! call of [`Source::read`]. `docs/contracts.md` says what a source must count; the contract suite of the tests runs
+//! every member through it.
+//!
+//! [`Identity`]: netsage_schema::Identity
+
+use netsage_capture::MeterStats;
+use netsage_schema::{FlowBatch, Schema};
+
+use crate::{SourceError, Tap};
+
+/// Most flows that one call of [`Source::read`] hands over.
+pub const MOST_FLOWS: usize = 4096;
+
+/// Where flows come from, opened.
+pub trait Source: Send {
+    /// Its name in counters, logs and kept positions, the same at every start: the file, the interfaces.
+    fn name(&self) -> &str;
+
+    /// The schema of its rows.
+    fn schema(&self) -> &'static Schema;
+
+    /// What happens when nobody has room for its flows.
+    fn pace(&self) -> Pace;
+
+    /// Appends up to about [`MOST_FLOWS`] flows to `batch`, which is of the source's schema. A source that waits for
+    /// flows returns after 20 ms at most, with or without any.
+    ///
+    /// # Errors
+    /// When the source cannot go on. Everything before has been handed over by earlier calls, the call that fails
+    /// appends nothing, and the source has ended.
+    fn read(&mut self, batch: &mut FlowBatch) -> Result<Reading, SourceError>;
+
+    /// Asks the source to end. What it has taken in is still handed over; then [`Self::read`] gives [`Reading::End`].
+    fn stop(&mut self);
+
+    /// What was counted since the start.
+    fn counters(&self) -> SourceCounters;
+
+    /// Says that every one of the first `flows` flows that were handed over is in the store, or was dropped and
+    /// counted. Called between two reads and after the end, with rising numbers. Gives the place to begin at after a
+    /// restart, where the host is to keep one.
+    fn stored(&mut self, flows: u64) -> Option<Position> {
+        let _ = flows;
+        None
+    }
+
+    /// Begins at a place that an earlier run got from [`Self::stored`]. Called once at most, before the first read.
+    ///
+    /// # Errors
+    /// When there is no such place any more.
+    fn begin_at(&mut self, place: &Position) -> Result<(), SourceError> {
+        let _ = place;
+        Ok(())
+    }
+
+    /// Lets `tap` see each packet before it is metered; a source without packets has nothing to show.
+    fn tap(&mut self, tap: Tap) {
+        drop(tap);
+    }
+
+    /// What the meter counted, where flows are made of packets here.
+    fn meter(&self) -> Option<&MeterStats> {
+        None
+    }
+
+    /// What was counted on each interface, at most a quarter of a second ago.
+    #[cfg(feature = "live")]
+    fn interfaces(&self) -> Vec<netsage_capture::live::InterfaceStats> {
+        Vec::new()
+    }
+}
+
+/// A place in a source, in bytes that only the source understands, a few hundred at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position(pub Vec<u8>);
+
+/// What happens when nobody has room for the flows of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// The source waits: back-pressure.
+    Waits,
+    /// The world does not wait. Flows are dropped and counted, so that packets need not be.
+    GoesOn,
+}
+
+/// Whether a source goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// There may be more.
+    GoesOn,
+    /// Everything has been handed over.
+    End,
+}
+
+/// What every source counts, from its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SourceCounters {
+    /// Records taken in: packets of a capture or an interface, rows of a table.
+    pub records: u64,
+    /// Bytes of these records; 0 where the source does not know them.
+    pub bytes: u64,
+    /// Records that could not be used and are in no flow.
+    pub rejected: u64,
+    /// Flows handed over.
+    pub flows: u64,
+    /// Records that were lost before the source could take them in.
+    pub lost: u64,
+}
+
+impl SourceCounters {
+    /// Every counter: its name in metrics and logs, what it counts, and its value.
+    pub fn named(&self) -> [(&'static str, &'static str, u64); 5] {
+        // Taken apart, so that a new counter cannot be forgotten here.
+        let Self {
+            records,
+            bytes,
+            rejected,
+            flows,
+            lost,
+        } = *self;
+        [
+            ("records", "Packets, rows or messages taken in", records),
+            (
+                "bytes",
+                "Bytes of these records, where the source knows them",
+                bytes,
+            ),
+            (
+                "records_rejected",
+                "Records that could not be used and are in no flow",
+                rejected,
+            ),
+            ("flows", "Flows handed over", flows),
+            (
+                "records_lost",
+                "Records lost before the source could take them in",
+                lost,
+            ),
+        ]
+    }
+}
+
+/// Reads a source to its end and gives each batch of flows to `each`, in order. `each` may keep a batch and leave
+/// another one of the same schema in its place.
+///
+/// The flows before a damage come first; the damage is the value.
+///
+/// # Errors
+/// What `each` gives; reading ends there.
+pub fn read_all<S, E>(
+    source: &mut S,
+    mut each: impl FnMut(&mut FlowBatch) -> Result<(), E>,
+) -> Result<Option<SourceError>, E>
+where
+    S: Source + ?Sized,
+{
+    let mut batch = FlowBatch::new(source.schema());
+    loop {
+        match source.read(&mut batch) {
+            Ok(Reading::GoesOn) => {}
+            Ok(Reading::End) => return Ok(None),
+            Err(damage) => return Ok(Some(damage)),
+        }
+        if !batch.is_empty() {
+            each(&mut batch)?;
+            batch.clear();
+        }
+    }
+}
