@@ -7,7 +7,7 @@
 //      {type: "result", scores: Float32Array, labels: Uint8Array, times: Float64Array, summary: JSON, seconds}
 //      {type: "rows", json}   {type: "explained", row, json}   {type: "error", message}
 
-import init, { Lab, artifact } from "./lab.js";
+import init, { Lab, artifact, schema } from "./lab.js";
 
 const ROWS_PER_BLOCK = 1024;
 const CONTRIBUTIONS = 6;
@@ -32,9 +32,13 @@ async function run({ source, digest, api }) {
   post("progress", { stage: "load", done: 0, total: 0 });
   const [, detector] = await Promise.all([init({ module_or_path: new URL("./lab_bg.wasm", import.meta.url) }), open(`${api}/detectors/${digest}`)]);
   post("progress", { stage: "read", done: 0, total: 0 });
-  lab = source.file ? Lab.read(new Uint8Array(await source.file.arrayBuffer())) : Lab.sample(source.flows, source.seed);
   session = detector.Session.open(artifact(detector.package), undefined);
-  lab.choose(session.columns());
+  const columns = session.columns();
+  const rowsOf = schema(detector.package, columns);
+  lab = source.file
+    ? Lab.read(source.file.name, new Uint8Array(await source.file.arrayBuffer()), rowsOf)
+    : Lab.sample(source.flows, source.seed, rowsOf);
+  lab.choose(columns);
 
   const rows = lab.rows();
   const scores = new Float32Array(rows);

@@ -1,5 +1,7 @@
 // The same component gives the same scores on the host and in the browser, to the last bit.
 //
+// Rows of tables of one schema, and flows of a capture in both: those are metered on the host and in the browser.
+//
 // NETSAGE_BIN names the program, NETSAGE_CSV a CSV in the UNSW-NB15 format (also gzipped), NETSAGE_DATASET a
 // part of the dataset itself, NETSAGE_URL a host that knows the detectors. Scores of the host come from its
 // command line, those of the browser from the Lab's own worker.
@@ -11,7 +13,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
-import { api, base, skip } from "./browser.mjs";
+import { api, base, serve, skip } from "./browser.mjs";
 import { bits, firstDifference, inBrowser, scoreIn } from "./scores.mjs";
 
 const ROWS = 5000;
@@ -75,3 +77,39 @@ async function agree(table) {
 test("host and browser agree on 5,000 generated flows to the last bit", { skip: unless("NETSAGE_CSV", generated), timeout: 600_000 }, () => agree(generated));
 
 test("host and browser agree on 5,000 rows of UNSW-NB15 to the last bit", { skip: unless("NETSAGE_DATASET", dataset), timeout: 600_000 }, () => agree(dataset));
+
+/** The bundled packages of each schema. */
+const BUNDLED = {
+  "unsw-nb15": ["iforest-generated", "half-space-trees-unsw-nb15", "context-knn-unsw-nb15"],
+  "flow-v1": ["iforest-flow-v1", "half-space-trees-flow-v1", "rhythm-flow-v1"],
+};
+
+for (const [schema, packages] of Object.entries(BUNDLED)) {
+  test(`host and browser agree on the flows of a capture in ${schema} to the last bit`, { skip: unless("a program", program), timeout: 600_000 }, async () => {
+    const folder = await mkdtemp(join(tmpdir(), "netsage-capture-bits-"));
+    let host;
+    try {
+      const run = (...flags) => promisify(execFile)(program, flags, { cwd: folder, maxBuffer: 64 << 20 });
+      await run("synth", "--out", "flows.pcap", "--flows", "2000", "--seed", "5");
+      const capture = await readFile(join(folder, "flows.pcap"));
+      const named = packages.flatMap((name) => ["--detector", name]);
+      let url;
+      ({ host, url } = serve(program, ["run", "--pcap", "flows.pcap", "--schema", schema, ...named, "--listen", "127.0.0.1:0"], folder));
+      const address = await url;
+      const detectors = await (await fetch(`${address}/api/v1/detectors`)).json();
+      for (const name of packages) {
+        const { stdout } = await run("score", "flows.pcap", "--schema", schema, "--detector", name, "--format", "jsonl");
+        const lines = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+        const of = detectors.filter(({ detector }) => lines[0][detector.name] !== undefined);
+        assert.equal(of.length, 1, `one package of the host is ${name}`);
+        const onHost = bits(lines.map((line) => scoreIn(line, of[0].detector.name)));
+        assert.ok(onHost.length > 1_000 && new Set(onHost).size > 100, `${onHost.length} flows of ${name}`);
+        const chromium = await inBrowser(capture, of[0].detector.digest, address, "flows.pcap");
+        assert.equal(firstDifference(onHost, chromium), -1, `the first flow that differs for ${name}`);
+      }
+    } finally {
+      host?.kill("SIGKILL");
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+}

@@ -17,13 +17,14 @@ export function scoreIn(line, name) {
   return typeof value === "object" ? value.score : value;
 }
 
-/** The scores of a package that a host has, by the Lab's own worker. */
-export async function inBrowser(csv, digest, host) {
+/** The scores that a package of a host gives the flows of a file (text or bytes), by the Lab's own worker. */
+export async function inBrowser(content, digest, host, name = "rows.csv") {
+  const base64 = Buffer.from(content).toString("base64");
   const browser = await launch();
   try {
     const { page } = await open(browser, "/lab", {}, host);
     const scores = await page.evaluate(
-      ({ csv, digest }) =>
+      ({ base64, digest, name }) =>
         new Promise((resolve, reject) => {
           const worker = new Worker("/lab/worker.js", { type: "module" });
           worker.onerror = (event) => reject(new Error(event.message));
@@ -31,9 +32,10 @@ export async function inBrowser(csv, digest, host) {
             if (data.type === "error") reject(new Error(data.message));
             if (data.type === "result") resolve([...new Uint32Array(data.scores.buffer)]);
           };
-          worker.postMessage({ type: "run", source: { file: new File([csv], "rows.csv") }, digest, api: "/api/v1" });
+          const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+          worker.postMessage({ type: "run", source: { file: new File([bytes], name) }, digest, api: "/api/v1" });
         }),
-      { csv, digest },
+      { base64, digest, name },
     );
     return scores;
   } finally {

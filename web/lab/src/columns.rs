@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use netsage_schema::{ContextColumn, Identity, Schema, start_seconds};
+use netsage_schema::{ContextColumn, Identity, start_seconds};
 
 use crate::dataset::{DataError, Dataset};
 
@@ -30,14 +30,18 @@ impl Chosen {
     ///
     /// # Errors
     /// When a name is not of the schema, or names something that the file does not tell.
-    pub fn of(data: &Dataset, schema: &Schema, names: &[String]) -> Result<Self, DataError> {
+    pub fn of(data: &Dataset, names: &[String]) -> Result<Self, DataError> {
+        let schema = data.rows.schema();
         let find = |name: &String| match (schema.index_of(name), ContextColumn::by_name(name)) {
             (Some(position), _) => Ok(Column::Feature(position)),
             (None, Some(context)) if data.identities.is_empty() && context.unknown().is_none() => {
                 Err(DataError::NoContext(name.clone()))
             }
             (None, Some(context)) => Ok(Column::Context(context)),
-            (None, None) => Err(DataError::UnknownColumn(name.clone())),
+            (None, None) => Err(DataError::UnknownColumn {
+                column: name.clone(),
+                schema: schema.id,
+            }),
         };
         let columns = names.iter().map(find).collect::<Result<Vec<_>, _>>()?;
         let asks = columns.iter().any(|column| matches!(column, Column::Context(_)));
@@ -104,19 +108,19 @@ fn contexts(identities: &[Identity]) -> Vec<[f32; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::tests::{csv, row};
+    use crate::dataset::tests::{csv, read, row};
     use crate::sample;
     use netsage_schema::UNSW_NB15;
 
     fn chosen(data: &Dataset, names: &[&str]) -> Result<Chosen, DataError> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        Chosen::of(data, &UNSW_NB15, &names)
+        Chosen::of(data, &names)
     }
 
     #[test]
     fn rows_are_projected() {
         let rows = [row("1", "0.1", "Normal", "0"), row("3", "9.5", "DoS", "1")];
-        let data = Dataset::read(&csv(&rows.each_ref().map(String::as_str))).unwrap();
+        let data = read(&csv(&rows.each_ref().map(String::as_str))).unwrap();
         let columns = chosen(&data, &["dur", "proto"]).unwrap();
         assert_eq!(columns.project(&data, 0, 9), [0.1f32, 1.0, 9.5, 1.0]);
         assert_eq!(columns.project(&data, 1, 1), [9.5f32, 1.0]);
@@ -129,7 +133,7 @@ mod tests {
     #[test]
     fn what_the_file_does_not_tell_is_refused() {
         let rows = [row("1", "0.1", "Normal", "0")];
-        let data = Dataset::read(&csv(&rows.each_ref().map(String::as_str))).unwrap();
+        let data = read(&csv(&rows.each_ref().map(String::as_str))).unwrap();
         let check = |name: &str, expected: &str| {
             let error = chosen(&data, &[name]).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
@@ -140,7 +144,7 @@ mod tests {
 
     #[test]
     fn equal_addresses_have_equal_numbers() {
-        let data = sample::generate(300, 1);
+        let data = sample::generate(300, 1, &UNSW_NB15).unwrap();
         let columns = chosen(
             &data,
             &["context.start-time", "context.source", "context.destination"],

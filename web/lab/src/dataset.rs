@@ -1,41 +1,36 @@
 //! A file as feature rows with what is known about each.
 
-use std::io::{Cursor, Read};
-
-use flate2::read::MultiGzDecoder;
-use netsage_capture::file::{CaptureReader, FileError};
-use netsage_capture::{Meter, MeterConfig, Mode};
-use netsage_schema::csv::{CsvError, Reader, Record};
-use netsage_schema::{FlowBatch, Identity, Rows, UNSW_NB15};
+use netsage_capture::MeterConfig;
+use netsage_schema::csv::Record;
+use netsage_schema::{FlowBatch, Identity, Rows, Schema};
+use netsage_sources::{Content, Input, Metered, Packets, Source as _, SourceError, Table, read_all};
 use serde::{Deserialize, Serialize};
 
-/// Most rows that are held: with 42 columns of 8 bytes each, 168 MB.
+/// Most rows that are held: with 68 columns of 8 bytes each, 272 MB.
 pub const MOST_ROWS: usize = 500_000;
 
 /// No label.
 pub const UNKNOWN: u8 = 255;
 
-/// Packets between two looks at the meter's finished flows.
-pub(crate) const PACKETS_PER_DRAIN: u32 = 4096;
-
 /// Why a file gives no data set.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// Nothing in it.
-    #[error("the file is empty; choose a capture or a CSV in the UNSW-NB15 format")]
-    Empty,
-    /// It can not even be unpacked.
-    #[error("the file starts like gzip but cannot be unpacked: {0}")]
-    Unpack(std::io::Error),
-    /// Neither a capture nor a text.
-    #[error("the file is neither a pcap or pcapng capture nor a CSV in the UNSW-NB15 format")]
-    Unknown,
-    /// The capture cannot be read at all.
+    /// The file cannot be read at all.
     #[error(transparent)]
-    Capture(#[from] FileError),
-    /// The CSV has no usable header.
-    #[error(transparent)]
-    Csv(#[from] CsvError),
+    Source(#[from] SourceError),
+    /// The rows of a CSV are of another schema than the detector.
+    #[error(
+        "the rows are of schema {found}, and the detector scores rows of {wanted}; choose a detector of {found}, or a capture"
+    )]
+    Schema {
+        /// The schema of the rows.
+        found: &'static str,
+        /// The schema of the detector.
+        wanted: &'static str,
+    },
+    /// No schema has this name.
+    #[error("there is no schema `{0}` here; the detector was made for another release of NetSage")]
+    UnknownSchema(String),
     /// There is no row to score.
     #[error("the file holds no flow that could be scored{}", first(.0))]
     NoRows(Option<String>),
@@ -43,8 +38,13 @@ pub enum DataError {
     #[error("the file holds more than {MOST_ROWS} flows; use `netsage score` for files of this size")]
     TooLarge,
     /// A detector wants what the schema does not have.
-    #[error("the detector wants the column `{0}`, which schema unsw-nb15 does not have")]
-    UnknownColumn(String),
+    #[error("the detector wants the column `{column}`, which schema {schema} does not have")]
+    UnknownColumn {
+        /// The column.
+        column: String,
+        /// Name of the schema.
+        schema: &'static str,
+    },
     /// A detector wants to know where or when flows were, and the file does not say.
     #[error(
         "the detector wants `{0}`, which this file does not tell; choose a capture, or a CSV with addresses and times"
@@ -98,10 +98,10 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    pub(crate) fn empty(kind: &'static str) -> Self {
+    pub(crate) fn empty(kind: &'static str, schema: &'static Schema) -> Self {
         Self {
             kind,
-            rows: Rows::new(&UNSW_NB15),
+            rows: Rows::new(schema),
             labels: Vec::new(),
             categories: Vec::new(),
             category_names: Vec::new(),
@@ -112,33 +112,23 @@ impl Dataset {
         }
     }
 
-    /// Reads a capture or a CSV, plain or gzipped.
+    /// Reads a capture or a CSV, plain or gzipped, as rows of a schema. `name` says in messages which file it is.
     ///
     /// Rows that do not fit are counted and left out; what a cut-off capture holds is kept.
     ///
     /// # Errors
     /// When nothing in the file can be scored.
-    pub fn read(bytes: &[u8]) -> Result<Self, DataError> {
-        if bytes.starts_with(&[0x1f, 0x8b]) {
-            let mut unpacked = MultiGzDecoder::new(bytes);
-            let start = read_start(&mut unpacked).map_err(DataError::Unpack)?;
-            let head = start.clone();
-            Self::read_plain(&head, Cursor::new(start).chain(unpacked))
-        } else {
-            Self::read_plain(&bytes[..bytes.len().min(START)], bytes)
-        }
-    }
-
-    fn read_plain(start: &[u8], input: impl Read) -> Result<Self, DataError> {
-        if start.is_empty() {
-            return Err(DataError::Empty);
-        }
-        let data = if is_capture(start) {
-            Self::read_capture(input)?
-        } else if start.contains(&0) {
-            return Err(DataError::Unknown);
-        } else {
-            Self::read_csv(input)?
+    pub fn read(name: &str, bytes: &[u8], schema: &'static Schema) -> Result<Self, DataError> {
+        let data = match Input::open(name, bytes)? {
+            Input::Capture(capture) => {
+                let config = MeterConfig {
+                    schema,
+                    ..MeterConfig::default()
+                };
+                let (data, _) = Self::meter("capture", capture.metered(&config))?;
+                data
+            }
+            Input::Table(table) => Self::table(table, schema)?,
         };
         if data.rows.is_empty() {
             return Err(DataError::NoRows(data.notes.into_iter().next()));
@@ -146,12 +136,17 @@ impl Dataset {
         Ok(data)
     }
 
-    fn read_csv(input: impl Read) -> Result<Self, DataError> {
-        let mut reader = Reader::new(input, &UNSW_NB15)?;
-        let (has_label, has_identity) = (reader.has_label(), reader.has_identity());
-        let mut data = Self::empty("csv");
+    fn table(mut table: Table<Content<'_>>, schema: &'static Schema) -> Result<Self, DataError> {
+        if table.schema() != schema {
+            return Err(DataError::Schema {
+                found: table.schema().id,
+                wanted: schema.id,
+            });
+        }
+        let has_label = table.has_label();
+        let mut data = Self::empty("csv", schema);
         let mut record = Record::default();
-        while let Some(outcome) = reader.read_record(&mut record) {
+        while let Some(outcome) = table.read(&mut record) {
             if let Err(error) = outcome {
                 if data.skipped == 0 {
                     data.notes.push(error.to_string());
@@ -168,55 +163,28 @@ impl Dataset {
             }
             let category = data.category(&record.attack_cat);
             data.categories.push(category);
-            if has_identity && let Some(identity) = record.identity {
-                data.identities.push(identity);
-            }
-        }
-        // A list that does not cover every row could not be matched to rows.
-        if data.identities.len() != data.rows.len() {
-            data.identities.clear();
+            data.identities.extend(record.identity);
         }
         Ok(data)
     }
 
-    fn read_capture(input: impl Read) -> Result<Self, DataError> {
-        let mut reader = CaptureReader::new(input)?;
-        let mut meter = Meter::new(MeterConfig {
-            mode: Mode::Replay,
-            ..MeterConfig::default()
-        });
-        let mut batch = FlowBatch::default();
-        let mut data = Self::empty("capture");
-        let mut until_drain = PACKETS_PER_DRAIN;
-        loop {
-            match reader.next_packet() {
-                Ok(Some(packet)) => meter.packet(&packet),
-                Ok(None) => break,
-                Err(error) => {
-                    data.notes.push(format!("{error}; what came before is shown"));
-                    break;
-                }
-            }
-            until_drain -= 1;
-            if until_drain == 0 {
-                until_drain = PACKETS_PER_DRAIN;
-                data.take(&mut meter, &mut batch)?;
-            }
+    /// Meters packets, and gives the source back, which has ended.
+    pub(crate) fn meter<P: Packets>(
+        kind: &'static str,
+        mut source: Metered<P>,
+    ) -> Result<(Self, Metered<P>), DataError> {
+        let mut data = Self::empty(kind, source.schema());
+        let damage = read_all(&mut source, |batch| data.take(batch))?;
+        if let Some(error) = damage {
+            data.notes.push(format!("{error}; what came before is shown"));
         }
-        meter.finish();
-        data.take(&mut meter, &mut batch)?;
-        data.packets = meter.stats().packets;
-        data.skipped = meter
-            .stats()
-            .not_metered_reasons()
-            .map(|(_, packets)| packets)
-            .sum();
-        Ok(data)
+        let counted = source.counters();
+        data.packets = counted.records;
+        data.skipped = counted.rejected;
+        Ok((data, source))
     }
 
-    /// Takes the flows that a meter has finished.
-    pub(crate) fn take(&mut self, meter: &mut Meter, batch: &mut FlowBatch) -> Result<(), DataError> {
-        meter.drain(batch);
+    fn take(&mut self, batch: &FlowBatch) -> Result<(), DataError> {
         if self.rows.len() + batch.len() > MOST_ROWS {
             return Err(DataError::TooLarge);
         }
@@ -224,7 +192,6 @@ impl Dataset {
             self.rows.push(row);
         }
         self.identities.extend_from_slice(&batch.identities);
-        batch.clear();
         Ok(())
     }
 
@@ -261,30 +228,15 @@ impl Dataset {
     }
 }
 
-/// Bytes looked at to tell a text from something else.
-const START: usize = 512;
-
-fn read_start(input: &mut impl Read) -> std::io::Result<Vec<u8>> {
-    let mut start = Vec::with_capacity(START);
-    input.by_ref().take(START as u64).read_to_end(&mut start)?;
-    Ok(start)
-}
-
-fn is_capture(start: &[u8]) -> bool {
-    const MAGIC: [[u8; 4]; 5] = [
-        [0xa1, 0xb2, 0xc3, 0xd4],
-        [0xd4, 0xc3, 0xb2, 0xa1],
-        [0xa1, 0xb2, 0x3c, 0x4d],
-        [0x4d, 0x3c, 0xb2, 0xa1],
-        [0x0a, 0x0d, 0x0d, 0x0a],
-    ];
-    MAGIC.iter().any(|magic| start.starts_with(magic))
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use netsage_schema::UNSW_NB15;
     use std::io::Write;
+
+    pub(crate) fn read(bytes: &[u8]) -> Result<Dataset, DataError> {
+        Dataset::read("file", bytes, &UNSW_NB15)
+    }
 
     pub(crate) fn csv(rows: &[&str]) -> Vec<u8> {
         let names: Vec<_> = UNSW_NB15.columns.iter().map(|column| column.name).collect();
@@ -322,7 +274,7 @@ pub(crate) mod tests {
         ];
         let plain = csv(&rows.each_ref().map(String::as_str));
         for bytes in [plain.clone(), gzip(&plain)] {
-            let data = Dataset::read(&bytes).unwrap();
+            let data = read(&bytes).unwrap();
             assert_eq!(data.rows.len(), 2);
             assert_eq!(data.labels, [0, 1]);
             assert_eq!(data.skipped, 1);
@@ -332,15 +284,15 @@ pub(crate) mod tests {
     }
 
     fn check(bytes: &[u8], expected: &str) {
-        let error = Dataset::read(bytes).unwrap_err().to_string();
+        let error = read(bytes).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 
     #[test]
     fn says_what_is_wrong_with_a_file() {
         check(b"", "empty");
-        check(b"\x89PNG\0\0", "neither a pcap");
-        check(b"\x1f\x8b\x08garbage", "cannot be unpacked");
+        check(b"\x89PNG\0\0", "neither a capture");
+        check(b"\x1f\x8b\x08garbage", "cannot open");
         check(b"a,b,c\n1,2,3\n", "line 1");
         check(&csv(&[]), "no flow");
         check(&[0xd4, 0xc3, 0xb2, 0xa1, 2, 0], "");

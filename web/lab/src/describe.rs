@@ -1,7 +1,7 @@
 //! Rows and explanations in words, for the page.
 
 use netsage_api_types::Contribution;
-use netsage_schema::{Column, UNSW_NB15};
+use netsage_schema::{Column, Summary};
 use serde::{Deserialize, Serialize};
 
 use crate::columns::{self, Chosen};
@@ -40,13 +40,10 @@ fn view(data: &Dataset, row: u32) -> Option<RowView> {
         .ok()
         .filter(|&index| index < data.rows.len())?;
     let values = data.rows.row(index);
-    let number = |name: &str| UNSW_NB15.index_of(name).map_or(0.0, |position| values[position]);
-    let term = |name: &str| {
-        let position = UNSW_NB15.index_of(name);
-        position.map_or_else(String::new, |position| {
-            value_text(&UNSW_NB15.columns[position], values[position])
-        })
-    };
+    let schema = data.rows.schema();
+    let shown = Summary::of(schema);
+    let total = |[source, destination]: [usize; 2]| values[source] + values[destination];
+    let term = |position: usize| value_text(&schema.columns[position], values[position]);
     let endpoints = data.identities.get(index).map(|identity| {
         let source = endpoint(identity.source, identity.source_port);
         let destination = endpoint(identity.destination, identity.destination_port);
@@ -57,11 +54,11 @@ fn view(data: &Dataset, row: u32) -> Option<RowView> {
     Some(RowView {
         row,
         endpoints,
-        kind: format!("{}/{}", term("proto"), term("service")),
-        state: term("state"),
-        packets: number("spkts") + number("dpkts"),
-        bytes: number("sbytes") + number("dbytes"),
-        duration: number("dur"),
+        kind: format!("{}/{}", term(shown.proto), term(shown.service)),
+        state: term(shown.state),
+        packets: total(shown.packets),
+        bytes: total(shown.bytes),
+        duration: values[shown.duration],
         category: category.cloned().unwrap_or_default(),
         attack: data
             .labels
@@ -103,7 +100,7 @@ pub fn contributions(
                     });
                 }
             };
-            let column = &UNSW_NB15.columns[position];
+            let column = &data.rows.schema().columns[position];
             Some(Contribution {
                 column: column.name.to_owned(),
                 unit: column.unit.to_owned(),
@@ -138,6 +135,7 @@ fn value_text(column: &Column, value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use netsage_schema::UNSW_NB15;
 
     fn check(column: &str, value: f64, expected: &str) {
         let column = &UNSW_NB15.columns[UNSW_NB15.index_of(column).unwrap()];
@@ -158,7 +156,7 @@ mod tests {
 
     #[test]
     fn leaves_out_what_does_not_exist() {
-        let data = Dataset::empty("csv");
+        let data = Dataset::empty("csv", &UNSW_NB15);
         assert!(rows(&data, &[0, 7]).is_empty());
         assert!(contributions(&data, &Chosen::default(), 0, &[0], &[1.0], &[1.0]).is_empty());
     }

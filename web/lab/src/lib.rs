@@ -5,21 +5,22 @@
 //! so that its scores are the same to the last bit. `worker.js` beside this crate holds the component and
 //! moves blocks between the two.
 //!
-//! This crate must never touch the network or the page, and no file makes it panic. Start with
-//! [`dataset::Dataset::read`].
+//! Which schema the rows have is the choice of the detector, whose card names it. This crate must never touch the
+//! network or the page, and no file makes it panic. Start with [`dataset::Dataset::read`].
 #![allow(
     clippy::needless_pass_by_value,
     reason = "what comes from JavaScript is handed over by value"
 )]
 
 use netsage_package::Package;
-use netsage_schema::UNSW_NB15;
+use netsage_schema::Schema;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 pub mod columns;
 pub mod dataset;
 pub mod describe;
 pub mod flows;
+pub mod package;
 pub mod sample;
 
 /// The rows that a detector may be asked to score at once.
@@ -41,7 +42,17 @@ pub fn artifact(package: Vec<u8>) -> Result<Vec<u8>, String> {
     Ok(package.artifact().to_vec())
 }
 
-/// The flows of a capture (pcap or pcapng) as CSV, byte by byte what `netsage flows` prints. `flow_memory` in bytes.
+/// The name of the schema whose rows a package scores; `columns` are those that it asks for.
+///
+/// # Errors
+/// A sentence when the bytes are no package, or this release has no such schema.
+#[wasm_bindgen]
+pub fn schema(package: Vec<u8>, columns: Vec<String>) -> Result<String, String> {
+    package::schema(package, &columns).map(|schema| schema.id.to_owned())
+}
+
+/// The flows of a capture (pcap or pcapng, also gzipped) as CSV, byte by byte what `netsage flows` prints.
+/// `flow_memory` in bytes.
 ///
 /// # Errors
 /// A sentence when the schema is not known or the capture is damaged.
@@ -59,24 +70,27 @@ pub struct Lab {
 
 #[wasm_bindgen]
 impl Lab {
-    /// Reads a file: a CSV in the UNSW-NB15 format, a pcap or a pcapng, each plain or gzipped.
+    /// Reads a file as rows of a schema: a CSV, a pcap or a pcapng, each plain or gzipped.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the file.
-    pub fn read(bytes: &[u8]) -> Result<Lab, String> {
-        let data = dataset::Dataset::read(bytes).map_err(|error| error.to_string())?;
-        Ok(Self {
-            data,
-            columns: columns::Chosen::default(),
-        })
+    pub fn read(name: &str, bytes: &[u8], schema: &str) -> Result<Lab, String> {
+        Self::of(by_id(schema).and_then(|schema| dataset::Dataset::read(name, bytes, schema)))
     }
 
-    /// Generates about `flows` flows of labelled traffic and meters them.
-    pub fn sample(flows: u32, seed: u32) -> Lab {
-        Self {
-            data: sample::generate(flows, u64::from(seed)),
+    /// Generates about `flows` flows of labelled traffic and meters them as rows of a schema.
+    ///
+    /// # Errors
+    /// A sentence when there is no such schema, or there are too many flows.
+    pub fn sample(flows: u32, seed: u32, schema: &str) -> Result<Lab, String> {
+        Self::of(by_id(schema).and_then(|schema| sample::generate(flows, u64::from(seed), schema)))
+    }
+
+    fn of(data: Result<dataset::Dataset, dataset::DataError>) -> Result<Lab, String> {
+        Ok(Self {
+            data: data.map_err(|error| error.to_string())?,
             columns: columns::Chosen::default(),
-        }
+        })
     }
 
     /// Number of rows.
@@ -94,7 +108,7 @@ impl Lab {
     /// # Errors
     /// A sentence when it wants a column that the schema does not have, or one that the file does not tell.
     pub fn choose(&mut self, columns: Vec<String>) -> Result<(), String> {
-        let chosen = columns::Chosen::of(&self.data, &UNSW_NB15, &columns);
+        let chosen = columns::Chosen::of(&self.data, &columns);
         self.columns = chosen.map_err(|error| error.to_string())?;
         Ok(())
     }
@@ -131,6 +145,10 @@ impl Lab {
             typical,
         ))
     }
+}
+
+fn by_id(schema: &str) -> Result<&'static Schema, dataset::DataError> {
+    Schema::by_id(schema).ok_or_else(|| dataset::DataError::UnknownSchema(schema.to_owned()))
 }
 
 fn json(value: &impl serde::Serialize) -> String {

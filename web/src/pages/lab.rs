@@ -201,8 +201,8 @@ pub(crate) fn Lab() -> impl IntoView {
         Remote::Ready(list) => {
             let options = list.into_iter().map(|info| {
                 let short: String = info.detector.digest.chars().take(8).collect();
-                let data = info.card.map_or_else(String::new, |card| format!(", {}", shorten(&card.data)));
-                view! { <option value=info.detector.digest>{format!("{} {} ({short}{data})", info.detector.name, info.detector.version)}</option> }
+                let card = info.card.map_or_else(String::new, |card| format!(", {}, {}", card.schema, shorten(&card.data)));
+                view! { <option value=info.detector.digest>{format!("{} {} ({short}{card})", info.detector.name, info.detector.version)}</option> }
             });
             options.collect_view().into_any()
         }
@@ -282,7 +282,7 @@ fn Pick(start: Callback<Source>, ready: Signal<bool>) -> impl IntoView {
                     accept=".csv,.gz,.pcap,.pcapng,.cap" disabled=move || !ready.get()/>
             </label>
             <button type="button" name="sample" disabled=move || !ready.get() on:click=move |_| start.run(SAMPLE)>"Use the sample"</button>
-            <span class="muted">"or drop a pcap, pcapng, or CSV in the UNSW-NB15 format here; gzipped is fine"</span>
+            <span class="muted">"or drop a pcap, pcapng, or CSV with the columns of the detector's schema here; gzipped is fine"</span>
         </div>
     }
 }
