@@ -93,8 +93,8 @@ impl Delivery {
             };
             if let Some(revision) = acknowledged {
                 after = revision;
-                share.lags(newest.saturating_sub(after));
                 self.save(after, &share).await;
+                share.lags(newest.saturating_sub(after));
             }
             if items.len() < PAGE as usize {
                 sleep(GATHERING).await;

@@ -14,6 +14,8 @@ use crate::contract::{House, Subject, keeps_the_contract, until};
 struct List {
     taken: Vec<Change>,
     is_blocked: bool,
+    /// Takes what comes and never says so.
+    is_silent: bool,
     /// A revision that is never taken.
     refuses: Option<u64>,
     /// When it was offered something.
@@ -25,21 +27,31 @@ struct ToList(Arc<Mutex<List>>);
 impl Output for ToList {
     fn deliver<'a>(&'a mut self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), Undelivered>> {
         Box::pin(async move {
-            let mut list = self.0.lock().expect("sound");
-            list.attempts.push(Instant::now());
-            for (taken, change) in changes.iter().enumerate() {
-                let failure = match () {
-                    () if list.is_blocked => Failure::Unavailable("blocked".to_owned()),
-                    () if list.refuses == Some(change.revision) => Failure::Refused("unwanted".to_owned()),
-                    () => {
-                        list.taken.push(change.clone());
-                        continue;
-                    }
-                };
-                return Err(Undelivered { taken, failure });
+            let taken = self.offer(changes);
+            if self.0.lock().expect("sound").is_silent {
+                std::future::pending::<()>().await;
             }
-            Ok(())
+            taken
         })
+    }
+}
+
+impl ToList {
+    fn offer(&self, changes: &[Change]) -> Result<(), Undelivered> {
+        let mut list = self.0.lock().expect("sound");
+        list.attempts.push(Instant::now());
+        for (taken, change) in changes.iter().enumerate() {
+            let failure = match () {
+                () if list.is_blocked => Failure::Unavailable("blocked".to_owned()),
+                () if list.refuses == Some(change.revision) => Failure::Refused("unwanted".to_owned()),
+                () => {
+                    list.taken.push(change.clone());
+                    continue;
+                }
+            };
+            return Err(Undelivered { taken, failure });
+        }
+        Ok(())
     }
 }
 
@@ -114,6 +126,31 @@ async fn a_failing_receiver_is_tried_again_after_growing_pauses() {
     assert_eq!(house.counts().delivered, 0);
     toy.block(false);
     until("three alerts", || toy.taken().len() == 3).await;
+    toy.kill();
+}
+
+#[tokio::test]
+async fn what_was_taken_and_not_acknowledged_comes_again() {
+    let house = House::new().await;
+    let mut toy = Toy::default();
+    toy.list.lock().expect("sound").is_silent = true;
+    house.record(0, 1..4).await;
+    toy.start(&house);
+    until("three alerts", || toy.taken().len() == 3).await;
+    // Killed between hand-over and acknowledgement.
+    toy.kill();
+    toy.list.lock().expect("sound").is_silent = false;
+    toy.start(&house);
+    until("repeats", || toy.taken().len() == 6).await;
+    let taken = toy.taken();
+    assert_eq!(taken[..3], taken[3..], "the same alerts with the same revisions");
+    until("the cursor", || house.counts().lag == 0).await;
+    toy.kill();
+    // From the cursor that was saved nothing comes again.
+    house.record(100, 8..9).await;
+    toy.start(&house);
+    until("the next one", || toy.taken().len() >= 7).await;
+    assert_eq!(toy.taken()[6].revision, 4);
     toy.kill();
 }
 
