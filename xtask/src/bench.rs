@@ -111,7 +111,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
 /// The program of this clone.
 fn built(workspace: &Workspace) -> Result<PathBuf> {
     let steps = Steps::new(build::STEPS);
-    let program = build::all(workspace, &steps, Purpose::Build, false)?;
+    let program = build::all(workspace, &steps, Purpose::Build)?;
     steps.finish();
     Ok(program)
 }

@@ -29,29 +29,39 @@ pub(crate) const BROWSER: [&str; 8] = [
 pub(crate) const STEPS: u64 = 6;
 
 #[derive(Debug, Default, Args)]
-#[command(after_help = "Examples:\n  cargo xtask build\n  \"$(cargo xtask build | tail -n 1)\" --help")]
+#[command(
+    after_help = "Examples:\n  cargo xtask build\n  cargo xtask build --gateway\n  \"$(cargo xtask build | tail -n 1)\" --help"
+)]
 pub(crate) struct BuildArguments {
     /// Keeps file names and line numbers in the program, for profilers and backtraces.
     #[arg(long)]
     debug_info: bool,
+    /// Builds a program that captures, scores, serves and learns, without the workbench: smaller, for a gateway. It takes
+    /// the place of the whole program.
+    #[arg(long)]
+    gateway: bool,
 }
 
 /// Builds everything and prints the path of the program.
 pub(crate) fn run(arguments: &BuildArguments) -> Result<()> {
     let workspace = Workspace::find()?;
     let steps = Steps::new(STEPS);
-    let program = all(&workspace, &steps, Purpose::Build, arguments.debug_info)?;
+    let program = build(&workspace, &steps, Purpose::Build, arguments)?;
     steps.finish();
     println!("{}", program.display());
     Ok(())
 }
 
 /// Sets up and builds everything. Returns the path of the program.
-pub(crate) fn all(
+pub(crate) fn all(workspace: &Workspace, steps: &Steps, purpose: Purpose) -> Result<PathBuf> {
+    build(workspace, steps, purpose, &BuildArguments::default())
+}
+
+fn build(
     workspace: &Workspace,
     steps: &Steps,
     purpose: Purpose,
-    debug_info: bool,
+    arguments: &BuildArguments,
 ) -> Result<PathBuf> {
     steps.run("Checking this machine", |line| {
         setup::ensure(workspace, purpose, line)
@@ -60,9 +70,7 @@ pub(crate) fn all(
     steps.run("Building the detectors", |line| detectors(workspace, line))?;
     steps.run("Packing the bundled models", |line| packages(workspace, line))?;
     steps.run("Building the dashboard", |line| dashboard(workspace, line))?;
-    steps.run("Building the program", |line| {
-        program(workspace, debug_info, line)
-    })
+    steps.run("Building the program", |line| program(workspace, arguments, line))
 }
 
 /// Builds `xtask-wasm`, which [`wasm_tool`] starts.
@@ -326,9 +334,22 @@ fn dashboard(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()>
     Ok(())
 }
 
-fn program(workspace: &Workspace, debug_info: bool, on_line: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+fn program(
+    workspace: &Workspace,
+    arguments: &BuildArguments,
+    on_line: &mut dyn FnMut(&str),
+) -> Result<PathBuf> {
     let mut command = workspace.cargo(&["build", "--release", "--bin", "netsage"]);
-    if debug_info {
+    if arguments.gateway {
+        command.args([
+            "--package",
+            "netsage",
+            "--no-default-features",
+            "--features",
+            "gateway",
+        ]);
+    }
+    if arguments.debug_info {
         command.env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
     }
     quietly(command, on_line)?;

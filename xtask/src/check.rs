@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<ExitCode> {
     });
     summary.add_check("architecture", documents);
     if builds {
-        build::all(&workspace, &steps, Purpose::Build, false)?;
+        build::all(&workspace, &steps, Purpose::Build)?;
     }
     test::checks(&workspace, &steps, &mut summary);
     let python = Err(anyhow!(

@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     ensure_free(address)?;
     let workspace = Workspace::find()?;
     let steps = Steps::new(build::STEPS + 1);
-    let program = build::all(&workspace, &steps, Purpose::Build, false)?;
+    let program = build::all(&workspace, &steps, Purpose::Build)?;
     let capture = steps.run("Generating half an hour of traffic", |line| {
         serve::capture(&workspace, &program, line)
     })?;

@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &FiguresArguments) -> Result<()> {
     let workspace = Workspace::find()?;
     let (training, labelled) = dataset(&workspace, &arguments.data)?;
     let steps = Steps::new(build::STEPS + STEPS);
-    let program = build::all(&workspace, &steps, Purpose::Build, false)?;
+    let program = build::all(&workspace, &steps, Purpose::Build)?;
     let document = measure(&workspace, &steps, &program, &training, &labelled)?;
     steps.finish();
     for Subject { page, .. } in SUBJECTS {

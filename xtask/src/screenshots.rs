@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 pub(crate) fn run() -> Result<()> {
     let workspace = Workspace::find()?;
     let steps = Steps::new(build::STEPS + 3);
-    let program = build::all(&workspace, &steps, Purpose::Screenshots, false)?;
+    let program = build::all(&workspace, &steps, Purpose::Screenshots)?;
     let folder = steps.run("Fetching the browser driver", |line| {
         node_folder(&workspace, line)
     })?;

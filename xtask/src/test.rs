@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
             + if filter.is_none() { CHECKS + fuzz::STEPS } else { 0 }
             + if arguments.long { figures::STEPS } else { 0 },
     );
-    let program = build::all(&workspace, &steps, Purpose::Test { browser }, false)?;
+    let program = build::all(&workspace, &steps, Purpose::Test { browser })?;
 
     let mut summary = Summary::default();
     if filter.is_none() {

@@ -330,7 +330,7 @@ impl Sources {
 
 fn built(workspace: &Workspace) -> Result<PathBuf> {
     let steps = Steps::new(build::STEPS);
-    let program = build::all(workspace, &steps, Purpose::Build, false)?;
+    let program = build::all(workspace, &steps, Purpose::Build)?;
     steps.finish();
     Ok(program)
 }
