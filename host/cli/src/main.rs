@@ -34,7 +34,7 @@ use tracing_subscriber::EnvFilter;
     version,
     about = "Anomaly scoring at the network edge",
     long_about = "NetSage turns packets into flows, scores them with detectors that are WebAssembly components, keeps the alerts and serves them.",
-    after_help = "Settings of `run` also come from NETSAGE_* variables and a TOML file; see netsage.example.toml.\n\nExample:\n  netsage synth --out demo.pcap && netsage run --pcap demo.pcap",
+    after_help = "Settings of `run` also come from NETSAGE_* variables and a TOML file; see netsage.example.toml.\n\nExample:\n  netsage run --pcap capture.pcap",
     disable_help_subcommand = true
 )]
 struct Cli {
