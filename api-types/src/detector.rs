@@ -308,6 +308,8 @@ pub struct DetectorInfo {
     pub failed: u64,
     /// Instances replaced after a trap or an overrun.
     pub replaced_instances: u64,
+    /// Explanations that it failed to give; after eight since it was loaded it is asked for none.
+    pub failed_explanations: u64,
     /// Mean cost of scoring one row, nanoseconds; absent before the first block.
     pub nanoseconds_per_row: Option<f64>,
 }

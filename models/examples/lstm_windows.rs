@@ -40,17 +40,15 @@ fn main() -> Result<()> {
     )
 }
 
-/// The scores of rows of these sources.
-fn scores(model: &mut Autoencoder, rows: &Rows, sources: &[f32]) -> Result<Vec<f32>> {
+/// The scores of rows of these sources; each row alone without.
+fn scores(model: &mut Autoencoder, rows: &Rows, sources: Option<&[u64]>) -> Result<Vec<f32>> {
     let columns = model.columns().iter();
     let columns = columns.map(|column| UNSW_NB15.index_of(&column.name).context("a column of the schema"));
     let columns = columns.collect::<Result<Vec<usize>>>()?;
-    let mut values = Vec::with_capacity(rows.len() * (columns.len() + 1));
-    for (row, &source) in rows.iter().zip(sources) {
-        values.extend(columns.iter().map(|&column| row[column] as f32).chain([source]));
-    }
+    let row = |row: &[f64]| -> Vec<f32> { columns.iter().map(|&column| row[column] as f32).collect() };
+    let values: Vec<f32> = rows.iter().flat_map(row).collect();
     let mut scores = Vec::with_capacity(rows.len());
-    model.score_block(&values, rows.len(), &mut scores)?;
+    model.score_block(&values, rows.len(), sources, &mut scores)?;
     Ok(scores)
 }
 
@@ -63,11 +61,11 @@ fn windows(path: &str, artifact: &[u8], threshold: f32) -> Result<()> {
         sources.len()
     );
     for (name, sources) in [
-        ("real windows", sources),
-        ("windows of one", vec![-1.0; labelled.attack.len()]),
+        ("real windows", Some(sources.as_slice())),
+        ("windows of one", None),
     ] {
         let mut model = Autoencoder::decode(artifact)?;
-        let scores = scores(&mut model, &labelled.rows, &sources)?;
+        let scores = scores(&mut model, &labelled.rows, sources)?;
         let evaluation = metrics::evaluate(&scores, &labelled.attack, None, Some(threshold))?;
         let point = evaluation.at_threshold.context("a threshold was given")?;
         println!(
@@ -100,7 +98,7 @@ fn read_csv(input: impl std::io::Read) -> Result<Labelled> {
 
 /// The rows of the raw dataset in the form of the partitions, with a number for each source. It has other names for
 /// some columns, and neither `rate` nor `ct_dst_src_ltm`, which follow from the others.
-fn raw_head(path: &str) -> Result<(Labelled, Vec<f32>)> {
+fn raw_head(path: &str) -> Result<(Labelled, Vec<u64>)> {
     let mut text = String::new();
     unpacked(path)?.read_to_string(&mut text)?;
     let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
@@ -156,8 +154,8 @@ fn raw_head(path: &str) -> Result<(Labelled, Vec<f32>)> {
         }
         let attack = record[source].starts_with("175.45.176.");
         csv.push_str(if attack { "attack,1\n" } else { "Normal,0\n" });
-        let next = numbers.len();
-        sources.push(*numbers.entry(record[source]).or_insert(next) as f32);
+        let next = numbers.len() as u64;
+        sources.push(*numbers.entry(record[source]).or_insert(next));
     }
     Ok((read_csv(csv.as_bytes())?, sources))
 }

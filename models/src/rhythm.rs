@@ -1,10 +1,9 @@
 //! Training the rhythm of visits: how regular ordinary ones are.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 
-use netsage_rhythm::{COLUMNS, Ceiling, Measured, Model, Scorer};
-use netsage_schema::Schema;
+use netsage_rhythm::{COLUMNS, Ceiling, Contexts as Context, Measured, Model, Scorer};
+use netsage_schema::{AddressKey, Contexts, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::preparation::{Common, TrainError, Trained};
@@ -13,8 +12,6 @@ use crate::training::Flows;
 /// Least margin of the threshold above what ordinary flows reach, in orders of magnitude: about thirty times. A day has
 /// thousands of visits, some in contexts that training hardly saw.
 const LEAST_MARGIN: f32 = 1.5;
-/// Columns that are features of the schema; the others are context.
-const FEATURES: usize = 5;
 /// Least payload that counts as a ceiling, bytes: nobody needs to hear of less.
 const LEAST_SENT: f32 = 1_000.0;
 
@@ -75,7 +72,8 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions) -> Result<Trained, TrainE
         ceilings: Vec::new(),
     };
     let values = values(&flows, &features);
-    let measured = measure(blank.clone(), &values, rows.len())?;
+    let contexts = Contexts::of(flows.identities, &AddressKey::OF_FILES);
+    let measured = measure(blank.clone(), &values, &contexts)?;
     let held_out = (rows.len() as f64 * common.held_out).round() as usize;
     let fitted = rows.len() - held_out;
     let mut reached: BTreeMap<(u16, u16), Measured> = BTreeMap::new();
@@ -102,8 +100,8 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions) -> Result<Trained, TrainE
             .collect(),
         ..blank
     };
-    let scores = scores(model.clone(), &values, rows.len())?;
-    let names = COLUMNS[..FEATURES].iter().map(|&name| name.to_owned()).collect();
+    let scores = scores(model.clone(), &values, &contexts)?;
+    let names = COLUMNS.map(str::to_owned).to_vec();
     let mut card = common.card(schema, names, fitted, scores[fitted..].to_vec());
     if card.threshold < LEAST_MARGIN {
         card.threshold = LEAST_MARGIN;
@@ -127,8 +125,8 @@ fn unknown_column(schema: &Schema, column: usize) -> TrainError {
 }
 
 /// Where the features lie in the schema.
-fn features(schema: &Schema) -> Result<[usize; FEATURES], TrainError> {
-    let mut places = [0; FEATURES];
+fn features(schema: &Schema) -> Result<[usize; COLUMNS.len()], TrainError> {
+    let mut places = [0; COLUMNS.len()];
     for (column, place) in places.iter_mut().enumerate() {
         *place = schema
             .index_of(COLUMNS[column])
@@ -137,38 +135,35 @@ fn features(schema: &Schema) -> Result<[usize; FEATURES], TrainError> {
     Ok(places)
 }
 
-/// Rows as the detector gets them. Its addresses are numbers that only have to differ.
-fn values(flows: &Flows<'_>, features: &[usize; FEATURES]) -> Vec<f32> {
-    let first_ns = flows.identities.first().map_or(0, |flow| flow.start_ns);
-    let mut numbers: HashMap<IpAddr, u32> = HashMap::new();
-    let mut number = |address| {
-        let next = numbers.len() as u32;
-        *numbers.entry(address).or_insert(next) as f32
-    };
-    let mut values = Vec::with_capacity(flows.rows.len() * COLUMNS.len());
-    for (row, flow) in flows.rows.iter().zip(flows.identities) {
-        values.extend(features.iter().map(|&place| row[place] as f32));
-        values.push((flow.start_ns.saturating_sub(first_ns).max(0) as f64 / 1e9) as f32);
-        values.push(number(flow.source));
-        values.push(number(flow.destination));
-    }
-    values
+/// Rows as the detector gets them.
+fn values(flows: &Flows<'_>, features: &[usize; COLUMNS.len()]) -> Vec<f32> {
+    let rows = flows.rows.iter();
+    rows.flat_map(|row| features.map(|place| row[place] as f32))
+        .collect()
 }
 
-fn measure(model: Model, values: &[f32], rows: usize) -> Result<Vec<Measured>, TrainError> {
+fn measure(model: Model, values: &[f32], contexts: &Contexts) -> Result<Vec<Measured>, TrainError> {
     let mut scorer = Scorer::new(model).map_err(|error| TrainError::Artifact(error.to_string()))?;
-    let mut measured = Vec::with_capacity(rows);
+    let mut measured = Vec::with_capacity(contexts.len());
     scorer
-        .measure_block(values, rows, &mut measured)
+        .measure_block(values, contexts.len(), known(contexts), &mut measured)
         .map_err(|error| TrainError::Score(error.to_string()))?;
     Ok(measured)
 }
 
-fn scores(model: Model, values: &[f32], rows: usize) -> Result<Vec<f32>, TrainError> {
+fn scores(model: Model, values: &[f32], contexts: &Contexts) -> Result<Vec<f32>, TrainError> {
     let mut scorer = Scorer::new(model).map_err(|error| TrainError::Artifact(error.to_string()))?;
-    let mut scores = Vec::with_capacity(rows);
+    let mut scores = Vec::with_capacity(contexts.len());
     scorer
-        .score_block(values, rows, &mut scores)
+        .score_block(values, contexts.len(), known(contexts), &mut scores)
         .map_err(|error| TrainError::Score(error.to_string()))?;
     Ok(scores)
+}
+
+fn known(contexts: &Contexts) -> Context<'_> {
+    Context {
+        start_time: Some(contexts.starts()),
+        source: Some(contexts.sources()),
+        destination: Some(contexts.destinations()),
+    }
 }

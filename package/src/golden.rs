@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use netsage_schema::{ContextColumn, Kind, Schema};
+use netsage_schema::{Contexts, Kind, Schema, WantedContext};
 
 use crate::MAX_COLUMNS;
 use crate::file::PackageError;
@@ -22,14 +22,17 @@ pub const GOLDEN_HOSTS: u64 = 4;
 /// The most rows of golden vectors: the passes over them, and so the time of a check, grow with the square.
 pub const MAX_GOLDEN_ROWS: usize = 64;
 /// First bytes of the section: name and version of its format.
-const MAGIC: [u8; 8] = *b"NSGOLD\0\x01";
+const MAGIC: [u8; 8] = *b"NSGOLD\0\x02";
+/// When the rows begin, and how far they lie apart, microseconds.
+const FIRST_START: u64 = 1_000_000_000_000_000;
+const STEP: u64 = 7_000_000;
 /// Longest name of a column, bytes (a promise of the contract).
 const MAX_NAME_BYTES: usize = 64;
 
 /// How golden vectors differ from what a detector reads and gives.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GoldenMismatch {
-    /// They are of other columns.
+    /// They are of other columns, or of another context.
     #[error("the golden vectors are of other columns: {0}; pack the package again")]
     Columns(String),
     /// A score differs when all rows come in one block.
@@ -71,8 +74,12 @@ pub enum GoldenMismatch {
 pub struct Golden {
     /// Names of the input columns, in the order of the detector.
     pub columns: Vec<String>,
+    /// The context that the detector asks for besides.
+    pub context: WantedContext,
     /// The rows, row-major, as the detector gets them.
     pub rows: Vec<f32>,
+    /// Where and when they were, one entry for each row; 0 where the detector does not ask.
+    pub contexts: Contexts,
     /// One score for each row, exact to the bit.
     pub scores: Vec<f32>,
 }
@@ -113,19 +120,30 @@ impl fmt::Display for Pass {
 
 impl Golden {
     /// The section's bytes. All numbers are little-endian: after name and version of the format the number of columns
-    /// and of rows (`u32`), for each column the length of its name (`u8`) and the name, the rows, the scores (`f32`).
+    /// and of rows (`u32`), which context there is (`u8`: 1 for start times, 2 for sources, 4 for destinations), for each
+    /// column the length of its name (`u8`) and the name, the rows (`f32`), the context lists that there are (`u64`), the
+    /// scores (`f32`).
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         for count in [self.columns.len(), self.scores.len()] {
             bytes.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
         }
+        let lists = [
+            (self.context.start_time, self.contexts.starts()),
+            (self.context.source, self.contexts.sources()),
+            (self.context.destination, self.contexts.destinations()),
+        ];
+        let flags = lists.iter().enumerate();
+        bytes.push(flags.map(|(bit, (wanted, _))| u8::from(*wanted) << bit).sum());
         for name in &self.columns {
             bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
             bytes.extend_from_slice(name.as_bytes());
         }
-        for value in self.rows.iter().chain(&self.scores) {
-            bytes.extend_from_slice(&value.to_le_bytes());
+        bytes.extend(self.rows.iter().flat_map(|value| value.to_le_bytes()));
+        for (_, list) in lists.iter().filter(|(wanted, _)| *wanted) {
+            bytes.extend(list.iter().flat_map(|value| value.to_le_bytes()));
         }
+        bytes.extend(self.scores.iter().flat_map(|value| value.to_le_bytes()));
         bytes
     }
 
@@ -137,7 +155,7 @@ impl Golden {
         let bad = |reason: &str| PackageError::Golden(reason.to_owned());
         let mut rest = bytes
             .strip_prefix(&MAGIC)
-            .ok_or_else(|| bad("they are not of format 1"))?;
+            .ok_or_else(|| bad("they are not of format 2; pack the package again"))?;
         let cut_off = || bad("they are cut off");
         let mut take = |count: usize| {
             let (taken, after) = rest.split_at_checked(count).ok_or_else(cut_off)?;
@@ -148,24 +166,28 @@ impl Golden {
             bytes
                 .iter()
                 .rev()
-                .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+                .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
         };
-        let width = number(take(4)?);
-        let count = number(take(4)?);
+        let width = number(take(4)?) as usize;
+        let count = number(take(4)?) as usize;
+        let flags = number(take(1)?);
+        if flags > 7 {
+            return Err(bad("they have a context that there is not"));
+        }
         if !(1..=MAX_COLUMNS).contains(&width) || !(1..=MAX_GOLDEN_ROWS).contains(&count) {
             return Err(bad("they have no row, no column, or too many of them"));
         }
         let mut columns = Vec::with_capacity(width);
         for _ in 0..width {
-            let length = number(take(1)?);
+            let length = number(take(1)?) as usize;
             let name = std::str::from_utf8(take(length)?).map_err(|_| bad("a column's name is not text"))?;
             if length > MAX_NAME_BYTES {
                 return Err(bad("a column's name is longer than 64 bytes"));
             }
             columns.push(name.to_owned());
         }
-        let mut floats = |count: usize| {
-            let values: Vec<f32> = take(count * size_of::<f32>())?
+        let floats = |bytes: &[u8]| {
+            let values: Vec<f32> = bytes
                 .chunks_exact(size_of::<f32>())
                 .map(|bytes| f32::from_bits(number(bytes) as u32))
                 .collect();
@@ -175,13 +197,33 @@ impl Golden {
                 Err(bad("a value is not finite"))
             }
         };
-        let (rows, scores) = (floats(width * count)?, floats(count)?);
+        let rows = floats(take(width * count * size_of::<f32>())?)?;
+        let [start_time, source, destination] = [1, 2, 4].map(|bit| flags & bit != 0);
+        let mut list = |wanted: bool| {
+            if !wanted {
+                return Ok(vec![0; count]);
+            }
+            let bytes = take(count * size_of::<u64>())?;
+            Ok::<Vec<u64>, PackageError>(bytes.chunks_exact(size_of::<u64>()).map(number).collect())
+        };
+        let lists = [list(start_time)?, list(source)?, list(destination)?];
+        let mut contexts = Contexts::new();
+        for row in 0..count {
+            contexts.push(lists[0][row], lists[1][row], lists[2][row]);
+        }
+        let scores = floats(take(count * size_of::<f32>())?)?;
         if !rest.is_empty() {
             return Err(bad("bytes follow their end"));
         }
         Ok(Self {
             columns,
+            context: WantedContext {
+                start_time,
+                source,
+                destination,
+            },
             rows,
+            contexts,
             scores,
         })
     }
@@ -221,7 +263,7 @@ impl Golden {
 
     /// The rows of all sources in turns, each source giving so many of its rows, in their order, at a time.
     fn interleaved(&self, at_a_time: usize) -> Vec<usize> {
-        let mut queues: Vec<(Option<u32>, VecDeque<usize>)> = Vec::new();
+        let mut queues: Vec<(Option<u64>, VecDeque<usize>)> = Vec::new();
         for row in 0..self.scores.len() {
             let source = self.source(row);
             match queues
@@ -241,14 +283,9 @@ impl Golden {
         order
     }
 
-    /// The bits of the source of a row; `None` where the rows do not tell, or nobody knows it.
-    fn source(&self, row: usize) -> Option<u32> {
-        let column = self
-            .columns
-            .iter()
-            .position(|name| name == ContextColumn::Source.name())?;
-        let source = self.rows[row * self.columns.len() + column];
-        (Some(source) != ContextColumn::Source.unknown()).then(|| source.to_bits())
+    /// The source of a row; `None` where the detector does not ask for it.
+    fn source(&self, row: usize) -> Option<u64> {
+        self.context.source.then(|| self.contexts.sources()[row])
     }
 
     /// Compares the scores that a detector gave in a pass with those expected, to the bit. `found` is in the order of the
@@ -280,11 +317,19 @@ impl Golden {
         })
     }
 
-    /// Compares the columns of the rows with those that a detector reads, in its order.
+    /// Compares the columns of the rows with those that a detector reads, in its order, and their context.
     ///
     /// # Errors
     /// [`GoldenMismatch::Columns`] when they differ.
-    pub fn check_columns(&self, wanted: &[&str]) -> Result<(), GoldenMismatch> {
+    pub fn check_inputs(&self, wanted: &[&str], context: WantedContext) -> Result<(), GoldenMismatch> {
+        if self.context != context {
+            let shown = |context: WantedContext| context.names().collect::<Vec<_>>().join(", ");
+            return Err(GoldenMismatch::Columns(format!(
+                "the context [{}] where the detector reads [{}]",
+                shown(self.context),
+                shown(context)
+            )));
+        }
         if self.columns == wanted {
             return Ok(());
         }
@@ -303,10 +348,16 @@ impl Golden {
     }
 }
 
-/// Values that spread over what the columns can hold, row-major: the same ones everywhere and always, since a package's
-/// bytes are its identity. A name that is no column of the schema is taken for one of the context; addresses are among
-/// `hosts`, so that few of them come again often.
-pub fn generate(columns: &[&str], schema: &Schema, rows: usize, hosts: u64) -> Vec<f32> {
+/// Rows without scores: values that spread over what the columns can hold, of flows between `hosts` sources and as many
+/// destinations, so that few of them come again often. The same rows everywhere and always, since a package's bytes are
+/// its identity. A column that the schema does not have is 0.
+pub fn generate(
+    columns: &[&str],
+    context: WantedContext,
+    schema: &Schema,
+    rows: usize,
+    hosts: u64,
+) -> Golden {
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = |below: u64| {
         // Xorshift (Marsaglia, 2003). Whole numbers and divisions only: the logarithms of libraries differ.
@@ -315,43 +366,61 @@ pub fn generate(columns: &[&str], schema: &Schema, rows: usize, hosts: u64) -> V
         seed ^= seed << 17;
         (seed >> 16) % below
     };
-    let kinds: Vec<Result<Kind, &str>> = columns
+    let kinds: Vec<Option<Kind>> = columns
         .iter()
-        .map(|name| {
-            schema
-                .index_of(name)
-                .map(|index| schema.columns[index].kind)
-                .ok_or(*name)
-        })
+        .map(|name| schema.index_of(name).map(|index| schema.columns[index].kind))
         .collect();
     let mut values = Vec::with_capacity(rows * columns.len());
+    let mut contexts = Contexts::new();
     for row in 0..rows {
         for kind in &kinds {
             let digits = |random: &mut dyn FnMut(u64) -> u64, most: u32| {
                 let magnitude = 10_u64.pow(random(u64::from(most)) as u32);
                 random(magnitude * 9) as f32
             };
-            values.push(match *kind {
-                Ok(Kind::Nominal(vocabulary)) => random(vocabulary.terms.len().max(1) as u64) as f32,
-                Ok(Kind::Flag) => random(2) as f32,
-                Ok(Kind::Count) => digits(&mut random, 6),
-                Ok(Kind::Continuous) => digits(&mut random, 9) / 1000.0,
-                Err(name) if name == ContextColumn::StartTime.name() => row as f32,
-                Err(_) => random(hosts) as f32,
+            values.push(match kind {
+                Some(Kind::Nominal(vocabulary)) => random(vocabulary.terms.len().max(1) as u64) as f32,
+                Some(Kind::Flag) => random(2) as f32,
+                Some(Kind::Count) => digits(&mut random, 6),
+                Some(Kind::Continuous) => digits(&mut random, 9) / 1000.0,
+                None => 0.0,
             });
         }
+        let mut host = |wanted: bool| if wanted { random(hosts.max(1)) } else { 0 };
+        let (source, destination) = (host(context.source), host(context.destination));
+        let start = FIRST_START + STEP * row as u64;
+        contexts.push(if context.start_time { start } else { 0 }, source, destination);
     }
-    values
+    Golden {
+        columns: columns.iter().map(|&name| name.to_owned()).collect(),
+        context,
+        rows: values,
+        contexts,
+        scores: vec![0.0; rows],
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use netsage_schema::{Contexts, WantedContext};
+
     use super::{Golden, Order, Pass};
 
+    const SOURCE: WantedContext = WantedContext {
+        start_time: false,
+        source: true,
+        destination: false,
+    };
+
     fn golden() -> Golden {
+        let mut contexts = Contexts::new();
+        contexts.push(0, 7, 0);
+        contexts.push(0, u64::MAX, 0);
         Golden {
             columns: vec!["dur".to_owned(), "proto".to_owned()],
+            context: SOURCE,
             rows: vec![1.5, 2.0, -0.0, 1e30],
+            contexts,
             scores: vec![0.25, 0.5],
         }
     }
@@ -397,7 +466,7 @@ mod tests {
         for end in 8..whole.len() {
             check(&whole[..end], "cut off");
         }
-        check(b"", "format 1");
+        check(b"", "format 2");
         check(&[&whole[..], b"x"].concat(), "bytes follow");
         let changed = |place: usize, byte: u8| {
             let mut bytes = whole.clone();
@@ -406,7 +475,8 @@ mod tests {
         };
         check(&changed(8, 0), "no column");
         check(&changed(15, 0xff), "too many");
-        check(&changed(17, 0xff), "not text");
+        check(&changed(16, 8), "context");
+        check(&changed(18, 0xff), "not text");
         let last = whole.len() - 1;
         check(
             &changed(last, 0x7f)
@@ -419,10 +489,16 @@ mod tests {
     }
 
     /// Golden rows of so many rows of these sources in turn.
-    fn of_sources(rows: usize, sources: &[f32]) -> Golden {
+    fn of_sources(rows: usize, sources: &[u64]) -> Golden {
+        let mut contexts = Contexts::new();
+        for &source in sources.iter().cycle().take(rows) {
+            contexts.push(0, source, 0);
+        }
         Golden {
-            columns: vec!["context.source".to_owned()],
-            rows: sources.iter().copied().cycle().take(rows).collect(),
+            columns: vec!["dur".to_owned()],
+            context: SOURCE,
+            rows: vec![0.0; rows],
+            contexts,
             scores: vec![0.0; rows],
         }
     }
@@ -430,7 +506,7 @@ mod tests {
     #[test]
     fn passes_have_every_size_of_block_and_keep_what_must_be_kept() {
         for rows in [1, 2, 3, 48, 64] {
-            let golden = of_sources(rows, &[1.0, 2.0, 2.0, -1.0]);
+            let golden = of_sources(rows, &[1, 2, 2, 3]);
             for order in [Order::Any, Order::BySource, Order::Fixed] {
                 let passes = golden.passes(order);
                 for size in 1..=rows {
@@ -452,8 +528,8 @@ mod tests {
                     Order::Any => assert_eq!(orders().all(is_in_order), rows == 1),
                     Order::BySource => {
                         assert_eq!(orders().all(is_in_order), rows == 1);
-                        for source in [1.0, 2.0] {
-                            let of_source = |row: &&usize| golden.rows[**row] == source;
+                        for source in [1, 2, 3] {
+                            let of_source = |row: &&usize| golden.contexts.sources()[**row] == source;
                             assert!(orders().all(|order| order.iter().filter(of_source).is_sorted()));
                         }
                     }

@@ -1,48 +1,166 @@
-//! Context columns: what a detector may ask for besides the features of a schema.
+//! Where and when flows were: what a detector may ask for besides the columns of a schema.
 
-/// A column that describes where and when a flow was, not how it behaved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ContextColumn {
-    /// Seconds since the first flow that the host saw.
-    StartTime,
-    /// Keyed 24-bit hash of the source address, a whole number that `f32` holds exactly.
-    Source,
-    /// Keyed 24-bit hash of the destination address.
-    Destination,
-}
+use std::net::IpAddr;
 
-impl ContextColumn {
-    /// Every context column.
-    pub const ALL: [ContextColumn; 3] = [Self::StartTime, Self::Source, Self::Destination];
+use siphasher::sip::SipHasher24;
 
-    /// Its name in the WIT interface.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::StartTime => "context.start-time",
-            Self::Source => "context.source",
-            Self::Destination => "context.destination",
-        }
+use crate::Identity;
+
+/// The secret by which addresses are hashed (SipHash-2-4), so that a detector can tell addresses apart and never learns
+/// one. Scorers with the same key give an address the same hash, on every machine.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AddressKey([u8; 16]);
+
+impl AddressKey {
+    /// The key where nothing is to be kept secret and every run is to agree: what a file holds, on the command line and
+    /// in the browser.
+    pub const OF_FILES: Self = Self(*b"netsage of files");
+
+    /// This key.
+    pub const fn new(key: [u8; 16]) -> Self {
+        Self(key)
     }
 
-    /// What stands for it in rows of which nobody knows where they come from, such as those of a table without
-    /// addresses: -1 for an address, which is no hash, so that a detector with a memory of sources can take each such
-    /// row for a source of its own. A time has no such value.
-    pub const fn unknown(self) -> Option<f32> {
-        match self {
-            Self::StartTime => None,
-            Self::Source | Self::Destination => Some(-1.0),
-        }
-    }
-
-    /// The context column of that name.
-    pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|column| column.name() == name)
+    /// The hash of an address. An IPv4 address and the IPv6 address that stands for it (`::ffff:a.b.c.d`) are one host.
+    pub fn hash(&self, address: IpAddr) -> u64 {
+        let address = match address {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        SipHasher24::new_with_key(&self.0).hash(&address.octets())
     }
 }
 
-/// The value of [`ContextColumn::StartTime`]: seconds from the start of the first flow that was seen to that of this one,
-/// both in nanoseconds since the epoch. Flows come in the order in which they end, so that one may have started before
-/// the first; that is 0.
-pub fn start_seconds(first_ns: i64, start_ns: i64) -> f32 {
-    (start_ns.saturating_sub(first_ns).max(0) as f64 / 1e9) as f32
+impl std::fmt::Debug for AddressKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("AddressKey")
+    }
+}
+
+/// Which of where and when flows were a detector asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WantedContext {
+    /// When each flow began.
+    pub start_time: bool,
+    /// Who sent its first packet.
+    pub source: bool,
+    /// The other side.
+    pub destination: bool,
+}
+
+impl WantedContext {
+    /// Whether it asks for anything.
+    pub fn any(self) -> bool {
+        self.start_time || self.source || self.destination
+    }
+
+    /// What it asks for, by name.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (self.start_time, "start-time"),
+            (self.source, "source"),
+            (self.destination, "destination"),
+        ];
+        all.into_iter()
+            .filter_map(|(wanted, name)| wanted.then_some(name))
+    }
+}
+
+/// Where and when flows were, by row, as detectors get it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contexts {
+    starts: Vec<u64>,
+    sources: Vec<u64>,
+    destinations: Vec<u64>,
+}
+
+impl Contexts {
+    /// Of no flow yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Of these flows, one for each row.
+    pub fn of(identities: &[Identity], key: &AddressKey) -> Self {
+        let mut contexts = Self::new();
+        contexts.extend(identities, key);
+        contexts
+    }
+
+    /// Appends those of these flows.
+    pub fn extend(&mut self, identities: &[Identity], key: &AddressKey) {
+        for flow in identities {
+            let start = u64::try_from(flow.start_ns / 1_000).unwrap_or(0);
+            self.push(start, key.hash(flow.source), key.hash(flow.destination));
+        }
+    }
+
+    /// Appends that of the next row: when the flow began, microseconds since the Unix epoch, and keyed hashes of the
+    /// addresses.
+    pub fn push(&mut self, start: u64, source: u64, destination: u64) {
+        self.starts.push(start);
+        self.sources.push(source);
+        self.destinations.push(destination);
+    }
+
+    /// Appends that of a row of `other`; says whether there is one.
+    pub fn push_row_of(&mut self, other: &Self, row: usize) -> bool {
+        let is_there = row < other.len();
+        if is_there {
+            self.push(other.starts[row], other.sources[row], other.destinations[row]);
+        }
+        is_there
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Forgets the rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.starts.clear();
+        self.sources.clear();
+        self.destinations.clear();
+    }
+
+    /// When each flow began, microseconds since the Unix epoch.
+    pub fn starts(&self) -> &[u64] {
+        &self.starts
+    }
+
+    /// The keyed hash of each source address.
+    pub fn sources(&self) -> &[u64] {
+        &self.sources
+    }
+
+    /// The keyed hash of each destination address.
+    pub fn destinations(&self) -> &[u64] {
+        &self.destinations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_those_of_siphash_on_every_machine() {
+        let key = AddressKey::new([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+        // The vector of sixteen bytes 0 to 15 of the reference implementation (Aumasson and Bernstein, 2012).
+        let address = IpAddr::from([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15_u8]);
+        assert_eq!(
+            key.hash(address).to_le_bytes(),
+            [0xdb, 0x9b, 0xc2, 0x57, 0x7f, 0xcc, 0x2a, 0x3f]
+        );
+        let [four, six]: [IpAddr; 2] = ["10.0.0.1", "::ffff:10.0.0.1"].map(|text| text.parse().unwrap());
+        assert_eq!(key.hash(four), key.hash(six));
+        assert_ne!(key.hash(four), AddressKey::OF_FILES.hash(four));
+        assert_eq!(format!("{key:?}"), "AddressKey");
+    }
 }

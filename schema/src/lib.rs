@@ -29,7 +29,7 @@ use std::fmt;
 
 pub use batch::FlowBatch;
 pub use community_id::CommunityId;
-pub use context::{ContextColumn, start_seconds};
+pub use context::{AddressKey, Contexts, WantedContext};
 pub use flow_v1::FLOW_V1;
 pub use reference::Reference;
 pub use rows::{Identity, Rows};

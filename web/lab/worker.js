@@ -7,7 +7,7 @@
 //      {type: "result", scores: Float32Array, labels: Uint8Array, times: Float64Array, summary: JSON, seconds}
 //      {type: "rows", json}   {type: "explained", row, json}   {type: "error", message}
 
-import init, { Lab, artifact, schema } from "./lab.js";
+import init, { Lab, artifact, schemas } from "./lab.js";
 
 const ROWS_PER_BLOCK = 1024;
 const CONTRIBUTIONS = 6;
@@ -16,6 +16,7 @@ const LARGEST_FILE = 1 << 30;
 
 let lab = null;
 let session = null;
+let explainer = null;
 
 self.onmessage = async ({ data: message }) => {
   try {
@@ -32,22 +33,21 @@ async function run({ source, digest, api }) {
   post("progress", { stage: "load", done: 0, total: 0 });
   const [, detector] = await Promise.all([init({ module_or_path: new URL("./lab_bg.wasm", import.meta.url) }), open(`${api}/detectors/${digest}`)]);
   post("progress", { stage: "read", done: 0, total: 0 });
-  session = detector.Session.open(artifact(detector.package), undefined);
-  const columns = session.columns();
-  const rowsOf = schema(detector.package, columns);
+  explainer = detector.explainer;
+  const { rowsOf, columns, context } = openSession(detector);
   lab = source.file
     ? Lab.read(source.file.name, new Uint8Array(await source.file.arrayBuffer()), rowsOf)
     : Lab.sample(source.flows, source.seed, rowsOf);
-  lab.choose(columns);
+  lab.choose(columns, context.startTime, context.source, context.destination);
 
   const rows = lab.rows();
   const scores = new Float32Array(rows);
   const begin = performance.now();
   for (let start = 0; start < rows; start += ROWS_PER_BLOCK) {
     const count = Math.min(ROWS_PER_BLOCK, rows - start);
-    const block = session.score({ rows: count, values: lab.block(start, count) });
-    if (block.length !== count) throw new Error(`the detector gave ${block.length} scores for ${count} rows`);
-    scores.set(block, start);
+    const given = session.score(block(start, count));
+    if (given.length !== count) throw new Error(`the detector gave ${given.length} scores for ${count} rows`);
+    scores.set(given, start);
     post("progress", { stage: "score", done: start + count, total: rows });
   }
   const bad = scores.findIndex((score) => !Number.isFinite(score));
@@ -57,7 +57,24 @@ async function run({ source, digest, api }) {
   self.postMessage({ type: "result", ...result }, [scores.buffer, result.labels.buffer, result.times.buffer]);
 }
 
-// The component's interface, and the package it came in.
+// Opens a session for the first schema that has all columns which the detector asks for.
+function openSession(detector) {
+  for (const schema of schemas(detector.package).map((json) => JSON.parse(json))) {
+    session = detector.Session.open(artifact(detector.package), schema);
+    const { columns, context } = session.inputs();
+    const names = new Set(schema.columns.map(({ name }) => name));
+    if (columns.every((name) => names.has(name))) return { rowsOf: schema.id, columns, context };
+  }
+  throw new Error("no schema of this release has the columns that the detector asks for; it was made for another one");
+}
+
+// Rows from `start` on, as the detector asked for them.
+function block(start, count) {
+  const [startTime, source, destination] = [lab.starts(start, count), lab.sources(start, count), lab.destinations(start, count)];
+  return { rows: count, values: lab.block(start, count), startTime, source, destination };
+}
+
+// What the component exports, and the package it came in.
 async function open(base) {
   const [module, response] = await Promise.all([import(`${base}/browser/detector.js`), fetch(`${base}/package`)]);
   if (!response.ok) throw new Error(`the host did not give the package (HTTP ${response.status})`);
@@ -67,13 +84,13 @@ async function open(base) {
     return WebAssembly.compile(await answer.arrayBuffer());
   };
   const world = await module.instantiate(core, {});
-  const detector = world.detector ?? world["netsage:detector/detector@1.0.0"];
-  return { Session: detector.Session, package: new Uint8Array(await response.arrayBuffer()) };
+  const { detector, explainer } = world;
+  return { Session: detector.Session, explainer, package: new Uint8Array(await response.arrayBuffer()) };
 }
 
 function explain(row) {
-  const block = { rows: 1, values: lab.block(row, 1) };
-  const { columns, weights, typical } = session.explain(block, CONTRIBUTIONS);
+  if (!explainer) throw new Error("this detector does not explain its scores");
+  const { columns, weights, typical } = explainer.explain(session, block(row, 1), CONTRIBUTIONS);
   const numbers = [Uint32Array.from(columns), Float32Array.from(weights), Float32Array.from(typical)];
   return lab.explain(row, ...numbers);
 }
@@ -82,7 +99,6 @@ function explain(row) {
 function sentence(error) {
   if (typeof error === "string") return error;
   const { tag, val } = error?.payload ?? {};
-  if (tag === "unsupported") return "this detector does not explain its scores";
   if (tag) return `the detector refused (${tag}): ${val}`;
   return error?.message ?? String(error);
 }

@@ -230,6 +230,7 @@ mod tests {
             scored: 0,
             failed: 0,
             replaced_instances: 0,
+            failed_explanations: 0,
             nanoseconds_per_row: None,
         }
     }

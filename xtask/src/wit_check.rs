@@ -23,6 +23,7 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let released = files::list(&workspace.root.join("wit/released"))?
         .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wit"))
         .max_by_key(|path| version(&path.file_stem().unwrap_or_default().to_string_lossy()))
         .context("wit/released holds no contract; put the last released one there")?;
     let current = workspace.root.join("wit/detector.wit");

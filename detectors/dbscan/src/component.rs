@@ -1,51 +1,43 @@
 //! The core points as a NetSage detector.
 
-use netsage_detector_sdk::{Block, Description, Detector, Error, Explanation, StateKey};
+use netsage_detector_sdk::{
+    Block, Description, Detector, Error, Explain, Explanation, Inputs, Schema, StateKey,
+};
 
 use crate::Scorer;
 
-/// A session: a model that scores.
-#[derive(Debug)]
-pub struct Dbscan {
-    scorer: Scorer,
-}
-
-impl Detector for Dbscan {
+impl Detector for Scorer {
     fn describe() -> Description {
         Description {
             name: "dbscan",
             version: env!("CARGO_PKG_VERSION"),
             summary: "DBSCAN: the farther a flow lies from the places where ordinary flows crowd, the higher it scores.",
-            licence: "MIT OR Apache-2.0",
-            explains: true,
-            learns: false,
+            licence: env!("CARGO_PKG_LICENSE"),
             state_key: StateKey::None,
+            properties: &[],
         }
     }
 
-    fn open(artifact: &[u8], state: Option<&[u8]>) -> Result<Self, Error> {
-        Error::refuse_state(state)?;
-        let scorer = Scorer::decode(artifact).map_err(Error::bad_artifact)?;
-        Ok(Self { scorer })
+    fn open(artifact: &[u8], schema: &Schema) -> Result<Self, Error> {
+        let model = Self::decode(artifact).map_err(Error::bad_artifact)?;
+        schema.check_trained(model.schema())?;
+        Ok(model)
     }
 
-    fn columns(&self) -> Vec<String> {
-        let columns = self.scorer.columns().iter();
-        columns.map(|column| column.name.clone()).collect()
+    fn inputs(&self) -> Inputs {
+        Inputs::columns(self.columns().iter().map(|column| &column.name))
     }
 
     fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
-        self.scorer
-            .score_block(block.values(), block.rows(), scores)
-            .map_err(Error::bad_input)
+        Ok(self.score_block(block.values(), block.rows(), scores)?)
     }
+}
 
+impl Explain for Scorer {
     fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error> {
-        self.scorer
-            .explain_block(block.values(), block.rows(), limit)
-            .map_err(Error::bad_input)
+        Ok(self.explain_block(block.values(), block.rows(), limit)?)
     }
 }
 
 #[cfg(feature = "component")]
-netsage_detector_sdk::export_detector!(Dbscan);
+netsage_detector_sdk::export_detector!(Scorer: Explain);

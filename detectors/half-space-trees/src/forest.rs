@@ -96,19 +96,20 @@ impl Forest {
         })
     }
 
-    /// Reads an artifact, and the state that was learned with it, if there is one.
+    /// Reads an artifact.
     ///
     /// # Errors
     /// [`ArtifactError`], whatever the bytes are; nothing panics.
-    pub fn decode(artifact: &[u8], state: Option<&[u8]>) -> Result<Self, ArtifactError> {
-        let mut forest = Self::new(&Model::decode(artifact)?)?;
-        if let Some(state) = state {
-            forest.restore(State::decode(state)?)?;
-        }
-        Ok(forest)
+    pub fn decode(artifact: &[u8]) -> Result<Self, ArtifactError> {
+        Self::new(&Model::decode(artifact)?)
     }
 
-    fn restore(&mut self, state: State) -> Result<(), ArtifactError> {
+    /// Goes on with what another forest of this model saved, in place of what this one learned.
+    ///
+    /// # Errors
+    /// [`ArtifactError`], whatever the bytes are; nothing panics.
+    pub fn restore(&mut self, state: &[u8]) -> Result<(), ArtifactError> {
+        let state = State::decode(state)?;
         if state.fingerprint != self.fingerprint {
             return Err(ArtifactError::OtherModel);
         }

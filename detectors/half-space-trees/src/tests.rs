@@ -81,7 +81,7 @@ fn artifact_and_state_come_back_as_they_were() {
     let model = model(&ordinary(800));
     let artifact = model.encode();
     assert_eq!(Model::decode(&artifact).unwrap(), model);
-    let mut learned = Forest::decode(&artifact, None).unwrap();
+    let mut learned = Forest::decode(&artifact).unwrap();
     let flat: Vec<f32> = ordinary(700)
         .into_iter()
         .flatten()
@@ -89,12 +89,13 @@ fn artifact_and_state_come_back_as_they_were() {
         .collect();
     // Ranks are whole numbers, and three times one is one.
     learned.learn_block(&flat, 700).unwrap();
-    let mut restored = Forest::decode(&artifact, Some(&learned.save())).unwrap();
+    let mut restored = Forest::decode(&artifact).unwrap();
+    restored.restore(&learned.save()).unwrap();
     let rows = ordinary(50);
     assert_eq!(scores(&mut learned, &rows), scores(&mut restored, &rows));
     assert_ne!(
         scores(&mut learned, &rows),
-        scores(&mut Forest::decode(&artifact, None).unwrap(), &rows)
+        scores(&mut Forest::decode(&artifact).unwrap(), &rows)
     );
     let mut other = model;
     other.seed += 1;
@@ -104,8 +105,8 @@ fn artifact_and_state_come_back_as_they_were() {
         ..other
     };
     assert_eq!(
-        Forest::decode(&other.encode(), Some(&learned.save())).unwrap_err(),
-        ArtifactError::OtherModel
+        Forest::decode(&other.encode()).unwrap().restore(&learned.save()),
+        Err(ArtifactError::OtherModel)
     );
 }
 
@@ -153,7 +154,8 @@ fn what_lies_beyond_is_odd_until_it_is_learned() {
     row[0] = 5e8;
     let before = scores(&mut forest, &[row])[0];
     forest.learn_block(&row.repeat(500), 500).unwrap();
-    let mut restored = Forest::decode(&model(&ordinary(2_000)).encode(), Some(&forest.save())).unwrap();
+    let mut restored = Forest::new(&model(&ordinary(2_000))).unwrap();
+    restored.restore(&forest.save()).unwrap();
     let after = scores(&mut forest, &[row])[0];
     assert!(after < before - 1.0, "{before} became {after}");
     assert_eq!(scores(&mut restored, &[row]), [after]);
@@ -235,7 +237,10 @@ proptest! {
         }
         let values = [row[0], row[1], f32::from(code)].map(|value| if value.is_finite() { value } else { 0.0 });
         for state in [None, Some(&state[..])] {
-            let Ok(mut forest) = Forest::decode(&artifact, state) else { continue };
+            let Ok(mut forest) = Forest::decode(&artifact) else { continue };
+            if state.is_some_and(|state| forest.restore(state).is_err()) {
+                continue;
+            }
             let width = forest.columns().len();
             let mut scores = Vec::new();
             if width == values.len() && forest.score_block(&values, 1, &mut scores).is_ok() {

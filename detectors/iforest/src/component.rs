@@ -1,54 +1,43 @@
 //! The forest as a NetSage detector.
 
-use netsage_detector_sdk::{Block, Description, Detector, Error, Explanation, StateKey};
+use netsage_detector_sdk::{
+    Block, Description, Detector, Error, Explain, Explanation, Inputs, Schema, StateKey,
+};
 
 use crate::Forest;
 
-/// A session: a forest that scores blocks.
-#[derive(Debug)]
-pub struct IsolationForest {
-    forest: Forest,
-}
-
-impl Detector for IsolationForest {
+impl Detector for Forest {
     fn describe() -> Description {
         Description {
             name: "iforest",
             version: env!("CARGO_PKG_VERSION"),
             summary: "Isolation forest: flows that few random splits set apart from ordinary ones score high.",
-            licence: "MIT OR Apache-2.0",
-            explains: true,
-            learns: false,
+            licence: env!("CARGO_PKG_LICENSE"),
             state_key: StateKey::None,
+            properties: &[],
         }
     }
 
-    fn open(artifact: &[u8], state: Option<&[u8]>) -> Result<Self, Error> {
-        Error::refuse_state(state)?;
-        let forest = Forest::decode(artifact).map_err(Error::bad_artifact)?;
-        Ok(Self { forest })
+    fn open(artifact: &[u8], schema: &Schema) -> Result<Self, Error> {
+        let model = Self::decode(artifact).map_err(Error::bad_artifact)?;
+        schema.check_trained(model.schema())?;
+        Ok(model)
     }
 
-    fn columns(&self) -> Vec<String> {
-        self.forest
-            .columns()
-            .iter()
-            .map(|column| column.name.clone())
-            .collect()
+    fn inputs(&self) -> Inputs {
+        Inputs::columns(self.columns().iter().map(|column| &column.name))
     }
 
     fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
-        self.forest
-            .score_block(block.values(), block.rows(), scores)
-            .map_err(Error::bad_input)
+        Ok(self.score_block(block.values(), block.rows(), scores)?)
     }
+}
 
+impl Explain for Forest {
     fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error> {
-        self.forest
-            .explain_block(block.values(), block.rows(), limit)
-            .map_err(Error::bad_input)
+        Ok(self.explain_block(block.values(), block.rows(), limit)?)
     }
 }
 
 #[cfg(feature = "component")]
-netsage_detector_sdk::export_detector!(IsolationForest);
+netsage_detector_sdk::export_detector!(Forest: Explain);

@@ -1,9 +1,8 @@
 //! The forest against its definition, on small forests of random shape.
 
-use netsage_detector_sdk::{Block, Detector as _, Error};
+use netsage_detector_sdk::{Block, Detector, Error, Inputs, Schema};
 use proptest::prelude::*;
 
-use crate::component::IsolationForest;
 use crate::{
     ArtifactError, Forest, InputColumn, LEAF, Model, Planes, Term, TreeShape, expected_path_length, scaled,
 };
@@ -317,18 +316,26 @@ fn a_model_that_is_no_forest_is_refused() {
 
 #[test]
 fn the_component_reports_instead_of_trapping() {
-    let artifact = smallest().encode();
-    assert!(matches!(
-        IsolationForest::open(b"no forest", None),
-        Err(Error::BadArtifact(_))
-    ));
-    assert!(matches!(
-        IsolationForest::open(&artifact, Some(b"state")),
-        Err(Error::BadArtifact(_))
-    ));
+    let model = smallest();
+    let artifact = model.encode();
+    let (id, version) = model.schema.split_once('@').expect("a schema with its version");
+    let schema = |version| Schema {
+        id: id.to_owned(),
+        version,
+        columns: Vec::new(),
+    };
+    let version = version.parse().expect("a number");
+    let refused = |artifact: &[u8], version| {
+        matches!(
+            <Forest as Detector>::open(artifact, &schema(version)),
+            Err(Error::BadArtifact(_))
+        )
+    };
+    assert!(refused(b"no forest", version));
+    assert!(refused(&artifact, version + 1));
 
-    let mut detector = IsolationForest::open(&artifact, None).expect("a forest");
-    assert_eq!(detector.columns(), ["proto"]);
+    let mut detector = <Forest as Detector>::open(&artifact, &schema(version)).expect("a forest");
+    assert_eq!(detector.inputs(), Inputs::columns(["proto"]));
     let mut scores = Vec::new();
     for (value, expected) in [(0.0, Ok(())), (7.0, Ok(())), (0.5, Err(())), (-1.0, Err(()))] {
         let values = [value];
@@ -342,9 +349,6 @@ fn the_component_reports_instead_of_trapping() {
             );
         }
     }
-    assert_eq!(detector.save(), Err(Error::Unsupported));
-    let description = IsolationForest::describe();
-    assert!(description.explains && !description.learns);
 }
 
 proptest! {

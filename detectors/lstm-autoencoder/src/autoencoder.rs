@@ -6,13 +6,6 @@ use crate::artifact::{ArtifactError, InputColumn, Model};
 use crate::histories::{Histories, MOST_SOURCES, Window};
 use crate::network::{Network, Scratch};
 
-/// The last column of a row, after those of the model: the source as a whole number from 0 to 2^24 - 1, or a negative
-/// number when nobody knows it. A row without a source is a source of its own: its window is itself alone.
-pub const SOURCE_COLUMN: &str = "context.source";
-
-/// Sources are hashes of 24 bits.
-const SOURCES: f32 = (1u32 << 24) as f32;
-
 /// Rows that are worked on at once.
 const BLOCK_ROWS: usize = 1024;
 
@@ -29,8 +22,9 @@ pub struct Autoencoder {
     histories: Histories,
     windows: Vec<Window>,
     scoring: Scratch,
-    /// The block that was scored last, for explanations.
+    /// The block that was scored last and its sources, for explanations.
     last: Vec<f32>,
+    last_sources: Option<Vec<u64>>,
     explaining: Scratch,
     judged: Vec<(f32, f32)>,
 }
@@ -60,12 +54,13 @@ impl Autoencoder {
             windows: Vec::new(),
             scoring: Scratch::default(),
             last: Vec::new(),
+            last_sources: None,
             explaining: Scratch::default(),
             judged: Vec::new(),
         }
     }
 
-    /// The columns of the model; rows have the source after them.
+    /// The columns that rows have, in order.
     pub fn columns(&self) -> &[InputColumn] {
         &self.columns
     }
@@ -81,7 +76,8 @@ impl Autoencoder {
     }
 
     /// Appends the scores of `rows` rows, row-major, to `scores`: the error of the reconstruction of each, at least 0.
-    /// Each row enters the history of its source.
+    /// Each row enters the history of its source; where nobody knows the sources, each row stands alone. There is one
+    /// source for each row.
     ///
     /// # Errors
     /// [`RowError`]; nothing is remembered of the 1,024 rows among which it is.
@@ -89,17 +85,25 @@ impl Autoencoder {
         &mut self,
         values: &[f32],
         rows: usize,
+        sources: Option<&[u64]>,
         scores: &mut Vec<f32>,
     ) -> Result<(), RowError> {
-        let width = self.check_shape(values, rows)?;
+        let width = self.check_shape(values, rows, sources)?;
         for (index, block) in values.chunks(BLOCK_ROWS * width).enumerate() {
-            self.score_part(block, index * BLOCK_ROWS, scores)?;
+            let first = index * BLOCK_ROWS;
+            let sources = sources.map(|sources| &sources[first..first + block.len() / width]);
+            self.score_part(block, sources, first, scores)?;
         }
         Ok(())
     }
 
-    fn score_part(&mut self, block: &[f32], first: usize, scores: &mut Vec<f32>) -> Result<(), RowError> {
-        let width = self.columns.len() + 1;
+    fn score_part(
+        &mut self,
+        block: &[f32],
+        sources: Option<&[u64]>,
+        first: usize,
+        scores: &mut Vec<f32>,
+    ) -> Result<(), RowError> {
         let Self {
             network,
             histories,
@@ -107,23 +111,24 @@ impl Autoencoder {
             scoring,
             columns,
             last,
+            last_sources,
             ..
         } = self;
         last.clear();
-        check_sources(block, width, first)?;
+        let rows = block.len() / columns.len();
         network
             .project(block, scoring)
             .map_err(|(row, bad)| no_code(columns, first + row, bad))?;
         windows.clear();
-        windows.extend(
-            block
-                .chunks_exact(width)
-                .enumerate()
-                .map(|(row, values)| match source_of(values) {
-                    Some(source) => histories.enter(source, row),
-                    None => Histories::alone(row),
-                }),
-        );
+        match sources {
+            Some(sources) => windows.extend(
+                sources
+                    .iter()
+                    .enumerate()
+                    .map(|(row, &source)| histories.enter(source, row)),
+            ),
+            None => windows.extend((0..rows).map(Histories::alone)),
+        }
         network.reconstruct(windows, histories, scoring);
         let features = network.padded_features();
         let numbers = scoring.numbers.chunks_exact(features);
@@ -131,6 +136,10 @@ impl Autoencoder {
         scores.extend(pairs.map(|(numbers, reconstructed)| network.score(numbers, reconstructed)));
         histories.keep(&scoring.projected);
         last.extend_from_slice(block);
+        match (sources, last_sources) {
+            (Some(sources), Some(last)) => sources.clone_into(last),
+            (sources, last) => *last = sources.map(<[u64]>::to_vec),
+        }
         Ok(())
     }
 
@@ -146,20 +155,23 @@ impl Autoencoder {
         &mut self,
         values: &[f32],
         rows: usize,
+        sources: Option<&[u64]>,
         limit: usize,
     ) -> Result<Explanation, RowError> {
-        let width = self.check_shape(values, rows)?;
-        check_sources(values, width, 0)?;
+        let width = self.check_shape(values, rows, sources)?;
         let mut explanation = Explanation::default();
         for (index, row) in values.chunks_exact(width).enumerate() {
-            let scored = self.last.chunks_exact(width).rposition(|last| last == row);
+            let source = sources.map(|sources| sources[index]);
+            let of_source = |place: usize| self.last_sources.as_ref().map(|last| last[place]) == source;
+            let mut last = self.last.chunks_exact(width).enumerate().rev();
+            let scored = last.find(|&(place, last)| last == row && of_source(place));
             let (scratch, place) = match scored {
-                Some(place) => (&self.scoring, place),
+                Some((place, _)) => (&self.scoring, place),
                 None => {
                     self.network
                         .project(row, &mut self.explaining)
                         .map_err(|(_, bad)| no_code(&self.columns, index, bad))?;
-                    let window = match source_of(row) {
+                    let window = match source {
                         Some(source) => self.histories.next_window(source, 0),
                         None => Histories::alone(0),
                     };
@@ -177,10 +189,17 @@ impl Autoencoder {
         Ok(explanation)
     }
 
-    fn check_shape(&self, values: &[f32], rows: usize) -> Result<usize, RowError> {
-        let columns = self.columns.len() + 1;
-        RowError::check_shape(rows, columns, values)?;
-        Ok(columns)
+    fn check_shape(&self, values: &[f32], rows: usize, sources: Option<&[u64]>) -> Result<usize, RowError> {
+        RowError::check_shape(rows, self.columns.len(), values)?;
+        // One source a row, as of a table with one column.
+        if let Some(sources) = sources.filter(|sources| sources.len() != rows) {
+            return Err(RowError::Shape {
+                rows,
+                columns: 1,
+                values: sources.len(),
+            });
+        }
+        Ok(self.columns.len())
     }
 }
 
@@ -198,26 +217,6 @@ fn contributions(judged: &[(f32, f32)], limit: usize) -> impl Iterator<Item = Co
         weight: judged[column].0 / all * (1.0 - 1e-5),
         typical: judged[column].1,
     })
-}
-
-/// The source of a row, which is its last value; nothing when nobody knows it.
-fn source_of(row: &[f32]) -> Option<u32> {
-    row.last()
-        .filter(|&&source| source >= 0.0)
-        .map(|&source| source as u32)
-}
-
-fn check_sources(values: &[f32], width: usize, first: usize) -> Result<(), RowError> {
-    let sources = values.iter().skip(width - 1).step_by(width);
-    let is_wrong = |source: f32| !(source < 0.0 || (source < SOURCES && source.fract() == 0.0));
-    match sources.enumerate().find(|&(_, &source)| is_wrong(source)) {
-        None => Ok(()),
-        Some((row, &value)) => Err(RowError::Code {
-            row: first + row,
-            column: SOURCE_COLUMN.to_owned(),
-            value,
-        }),
-    }
 }
 
 fn no_code(columns: &[InputColumn], row: usize, bad: crate::network::NoCode) -> RowError {

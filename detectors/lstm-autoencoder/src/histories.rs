@@ -37,12 +37,12 @@ impl Hasher for SourceHasher {
 
     fn write(&mut self, bytes: &[u8]) {
         for &byte in bytes {
-            self.write_u32(u32::from(byte));
+            self.write_u64(u64::from(byte));
         }
     }
 
-    fn write_u32(&mut self, value: u32) {
-        let mut mixed = (self.0 ^ u64::from(value)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    fn write_u64(&mut self, value: u64) {
+        let mut mixed = (self.0 ^ value).wrapping_add(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         self.0 = mixed ^ (mixed >> 31);
@@ -52,7 +52,7 @@ impl Hasher for SourceHasher {
 /// What is remembered of one source.
 #[derive(Debug, Clone)]
 struct Source {
-    name: u32,
+    name: u64,
     /// The neighbours in the order of last flows.
     earlier: u32,
     later: u32,
@@ -70,7 +70,7 @@ pub(crate) struct Histories {
     most: usize,
     /// Values of a row.
     width: usize,
-    index: HashMap<u32, u32, BuildHasherDefault<SourceHasher>>,
+    index: HashMap<u64, u32, BuildHasherDefault<SourceHasher>>,
     sources: Vec<Source>,
     /// Rows that are remembered, seven places for each of `sources`.
     rows: Vec<f32>,
@@ -111,7 +111,7 @@ impl Histories {
     }
 
     /// The window of a row of the block at hand, which becomes the last flow of its source.
-    pub(crate) fn enter(&mut self, source: u32, row: usize) -> Window {
+    pub(crate) fn enter(&mut self, source: u64, row: usize) -> Window {
         let place = self.place_of(source);
         let source = &mut self.sources[place as usize];
         let window = source.window(row);
@@ -131,7 +131,7 @@ impl Histories {
     }
 
     /// The window that a row would have as the next flow of its source. Valid between blocks.
-    pub(crate) fn next_window(&self, source: u32, row: usize) -> Window {
+    pub(crate) fn next_window(&self, source: u64, row: usize) -> Window {
         match self.index.get(&source) {
             Some(&place) => self.sources[place as usize].window(row),
             None => Self::alone(row),
@@ -175,7 +175,7 @@ impl Histories {
     }
 
     /// The place of a source, which becomes the latest; of an unknown one after another had to be forgotten, if need be.
-    fn place_of(&mut self, name: u32) -> u32 {
+    fn place_of(&mut self, name: u64) -> u32 {
         if let Some(&place) = self.index.get(&name) {
             if self.latest != place {
                 self.unlink(place);

@@ -29,5 +29,5 @@ mod reader;
 mod tests;
 
 pub use artifact::{ArtifactError, Encoding, InputColumn, Layer, Memory, Model, WINDOW};
-pub use autoencoder::{Autoencoder, SOURCE_COLUMN};
+pub use autoencoder::Autoencoder;
 pub use netsage_detector_sdk::RowError;

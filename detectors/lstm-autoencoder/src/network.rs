@@ -153,7 +153,7 @@ impl Network {
         padded(self.features)
     }
 
-    /// The numbers of each row, and what the encoder reads of it. `values` are rows of all columns and one value more.
+    /// The numbers of each row, and what the encoder reads of it. `values` are rows of all columns.
     pub(crate) fn project(&self, values: &[f32], scratch: &mut Scratch) -> Result<(), (usize, NoCode)> {
         let Scratch {
             numbers,
@@ -161,7 +161,7 @@ impl Network {
             projected,
             ..
         } = scratch;
-        let (features, stride) = (self.padded_features(), self.columns + 1);
+        let (features, stride) = (self.padded_features(), self.columns);
         let rows = values.len() / stride;
         numbers.clear();
         numbers.resize(rows * features, 0.0);

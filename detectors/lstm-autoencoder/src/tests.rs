@@ -64,11 +64,11 @@ fn model() -> Model {
     }
 }
 
-/// Rows of a few sources and of nobody, in an order that mixes them.
+/// Rows of a few sources, in an order that mixes them; the source is the last value.
 fn rows(count: usize, sources: usize) -> Vec<[f32; 4]> {
     let values = numbers(7, 4 * count);
     let rows = values.chunks_exact(4).map(|row| {
-        let source = ((row[3] + 1.0) * (sources + 1) as f32 / 2.0).floor() - 1.0;
+        let source = ((row[3] + 1.0) * sources as f32 / 2.0).floor();
         [
             (row[0] * 20.0).abs().floor(),
             ((row[1] + 1.0) * 2.4).floor(),
@@ -79,10 +79,26 @@ fn rows(count: usize, sources: usize) -> Vec<[f32; 4]> {
     rows.collect()
 }
 
+/// The values of rows, and their sources.
+fn parts(rows: &[[f32; 4]]) -> (Vec<f32>, Vec<u64>) {
+    let values = rows.iter().flat_map(|row| row[..3].to_vec()).collect();
+    (values, rows.iter().map(|row| row[3] as u64).collect())
+}
+
 fn score(autoencoder: &mut Autoencoder, rows: &[[f32; 4]]) -> Vec<f32> {
+    let (values, sources) = parts(rows);
     let mut scores = Vec::new();
     autoencoder
-        .score_block(rows.as_flattened(), rows.len(), &mut scores)
+        .score_block(&values, rows.len(), Some(&sources), &mut scores)
+        .unwrap();
+    scores
+}
+
+/// Scores rows of which nobody knows the sources.
+fn score_of_nobody(autoencoder: &mut Autoencoder, rows: &[[f32; 4]]) -> Vec<f32> {
+    let mut scores = Vec::new();
+    autoencoder
+        .score_block(&parts(rows).0, rows.len(), None, &mut scores)
         .unwrap();
     scores
 }
@@ -147,9 +163,7 @@ fn scores_are_those_of_the_definition_over_the_last_eight_flows() {
     let (model, rows) = (model(), rows(600, 9));
     let found = score(&mut Autoencoder::new(&model), &rows);
     for (at, row) in rows.iter().enumerate() {
-        let before = rows[..at]
-            .iter()
-            .filter(|other| other[3] == row[3] && row[3] >= 0.0);
+        let before = rows[..at].iter().filter(|other| other[3] == row[3]);
         let mut window: Vec<[f32; 4]> = before.copied().collect();
         window.drain(..window.len().saturating_sub(WINDOW - 1));
         window.push(*row);
@@ -185,11 +199,10 @@ fn a_new_session_knows_nobody() {
     // In a new session every source begins with a window of one: as if nobody knew it.
     for source in 0..3 {
         let row = *rows.iter().find(|row| row[3] == source as f32).unwrap();
-        let nobodys = [row[0], row[1], row[2], -1.0];
         let mut fresh = Autoencoder::new(&model);
         assert_eq!(
             bits(&score(&mut fresh, &[row])),
-            bits(&score(&mut used, &[nobodys]))
+            bits(&score_of_nobody(&mut used, &[row]))
         );
     }
 }
@@ -197,9 +210,9 @@ fn a_new_session_knows_nobody() {
 #[test]
 fn rows_of_nobody_are_sources_of_their_own() {
     let model = model();
-    let row = [700.0, 1.0, 0.3, -1.0];
+    let row = [700.0, 1.0, 0.3, 0.0];
     let mut autoencoder = Autoencoder::new(&model);
-    let found = score(&mut autoencoder, &[row; 20]);
+    let found = score_of_nobody(&mut autoencoder, &[row; 20]);
     assert!(found.iter().all(|score| score.to_bits() == found[0].to_bits()));
     assert_eq!(autoencoder.sources(), 0);
 }
@@ -208,7 +221,7 @@ fn rows_of_nobody_are_sources_of_their_own() {
 fn the_source_that_was_silent_longest_is_forgotten_first() {
     let model = model();
     let row = |source: f32| [700.0, 1.0, 0.3, source];
-    let alone = score(&mut Autoencoder::new(&model), &[row(-1.0)])[0].to_bits();
+    let alone = score_of_nobody(&mut Autoencoder::new(&model), &[row(0.0)])[0].to_bits();
     // Room for three: 4 comes after 1 spoke again, so 2 is the one to go.
     let order = [1.0, 2.0, 3.0, 1.0, 4.0, 3.0, 1.0, 2.0].map(row);
     let expected = [true, true, true, false, true, false, false, true];
@@ -228,7 +241,10 @@ fn explanations_are_of_the_score_that_was_given() {
     let mut autoencoder = Autoencoder::new(&model);
     let before = score(&mut autoencoder, &rows[..200]);
     let explain = |autoencoder: &mut Autoencoder, row: &[f32; 4]| {
-        let explanation = autoencoder.explain_block(row, 1, 3).unwrap();
+        let source = row[3] as u64;
+        let explanation = autoencoder
+            .explain_block(&row[..3], 1, Some(&[source]), 3)
+            .unwrap();
         explanation.entries().to_vec()
     };
     // A row of the last block, from its middle: its window is long gone from the histories.
@@ -254,7 +270,7 @@ fn typical_values_are_in_the_units_of_their_columns() {
     model.output.weights.fill(0.0);
     model.output.bias = vec![0.4, -1.0, 0.0, 0.1, 0.9];
     let mut autoencoder = Autoencoder::new(&model);
-    let explanation = autoencoder.explain_block(&[1e6, 0.0, 0.001, -1.0], 1, 3).unwrap();
+    let explanation = autoencoder.explain_block(&[1e6, 0.0, 0.001], 1, None, 3).unwrap();
     let entries = explanation.entries();
     assert_eq!(entries[0].column, 0);
     for entry in entries {
@@ -274,46 +290,36 @@ fn typical_values_are_in_the_units_of_their_columns() {
 fn mistakes_are_named() {
     let mut autoencoder = Autoencoder::new(&model());
     let mut out = Vec::new();
-    let check = |autoencoder: &mut Autoencoder, values: &[f32], rows: usize, expected: &str| {
+    let check = |autoencoder: &mut Autoencoder, values: &[f32], sources: &[u64], expected: &str| {
         let mut out = Vec::new();
         let message = autoencoder
-            .score_block(values, rows, &mut out)
+            .score_block(values, 1, Some(sources), &mut out)
             .unwrap_err()
             .to_string();
         assert!(message.contains(expected), "{message}");
     };
+    let of_three = "1 rows of 3 columns are not 4 values";
+    check(&mut autoencoder, &[0.0; 4], &[1], of_three);
     check(
         &mut autoencoder,
-        &[0.0; 3],
-        1,
-        "1 rows of 4 columns are not 3 values",
-    );
-    check(
-        &mut autoencoder,
-        &[0.0, 0.5, 0.0, 1.0],
-        1,
+        &[0.0, 0.5, 0.0],
+        &[1],
         "row 0, column proto: 0.5",
     );
     check(
         &mut autoencoder,
-        &[0.0, -1.0, 0.0, 1.0],
-        1,
+        &[0.0, -1.0, 0.0],
+        &[1],
         "row 0, column proto: -1",
     );
-    check(&mut autoencoder, &[0.0, 0.0, 0.0, 1.5], 1, "context.source: 1.5");
-    check(
-        &mut autoencoder,
-        &[0.0, 0.0, 0.0, 16_777_216.0],
-        1,
-        "context.source",
-    );
+    check(&mut autoencoder, &[0.0; 3], &[1, 2], "2 values");
     assert_eq!(autoencoder.sources(), 0, "of wrong rows nothing is remembered");
     // A code beyond the vocabulary is no mistake: it has the place of all terms that training did not know.
     autoencoder
-        .score_block(&[0.0, 9_999.0, 0.0, 1.0], 1, &mut out)
+        .score_block(&[0.0, 9_999.0, 0.0], 1, Some(&[1]), &mut out)
         .unwrap();
     assert!(matches!(
-        autoencoder.explain_block(&[0.0, 0.5, 0.0, 1.0], 1, 3),
+        autoencoder.explain_block(&[0.0, 0.5, 0.0], 1, None, 3),
         Err(RowError::Code { row: 0, .. })
     ));
 
@@ -377,9 +383,9 @@ proptest! {
     fn any_bytes_and_any_rows_end_in_an_answer(
         damage in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..8),
         end in any::<usize>(),
-        row in proptest::array::uniform4(any::<f32>()),
+        row in proptest::array::uniform2(any::<f32>()),
         code in 0u16..9,
-        source in 0u16..4,
+        source in proptest::option::of(any::<u64>()),
     ) {
         let mut artifact = model().encode();
         let damaged = !damage.is_empty();
@@ -391,14 +397,16 @@ proptest! {
             artifact.truncate(end % artifact.len());
         }
         let finite = row.map(|value| if value.is_finite() { value } else { 0.0 });
-        for source in [f32::from(source), finite[3]] {
-            let Ok(mut autoencoder) = Autoencoder::decode(&artifact) else { continue };
-            let values = [finite[0], f32::from(code), finite[2], source];
+        if let Ok(mut autoencoder) = Autoencoder::decode(&artifact) {
+            let values = [finite[0], f32::from(code), finite[1]];
+            let sources = source.map(|source| [source; 3]);
+            let sources = sources.as_ref().map(<[u64; 3]>::as_slice);
             let mut scores = Vec::new();
             let block = [values; 3].concat();
-            if autoencoder.score_block(&block, 3, &mut scores).is_ok() {
+            if autoencoder.score_block(&block, 3, sources, &mut scores).is_ok() {
                 prop_assert!(scores.iter().all(|score| score.is_finite() && *score >= 0.0), "{:?}", scores);
-                let explanation = autoencoder.explain_block(&values, 1, 9).unwrap();
+                let source = sources.map(|sources| &sources[..1]);
+                let explanation = autoencoder.explain_block(&values, 1, source, 9).unwrap();
                 prop_assert!(explanation.entries().iter().all(|entry| entry.typical.is_finite()));
             }
         }

@@ -1,50 +1,62 @@
 //! The rhythm of visits as a NetSage detector.
 
-use netsage_detector_sdk::{Block, Description, Detector, Error, Explanation, StateKey};
+use netsage_detector_sdk::{
+    Block, Context, Description, Detector, Error, Explain, Explanation, Inputs, Remember, Schema, StateKey,
+};
 
 use crate::{COLUMNS, Scorer};
 
-/// A session: what was learned, and what it remembers of the visits. That is never saved; a session begins without it.
-#[derive(Debug)]
-pub struct Rhythm {
-    scorer: Scorer,
-}
-
-impl Detector for Rhythm {
+impl Detector for Scorer {
     fn describe() -> Description {
         Description {
             name: "rhythm",
             version: env!("CARGO_PKG_VERSION"),
             summary: "Rhythm: flows of a host that visits another one at regular times, as beacons do, or sends it unusually much, score high.",
-            licence: "MIT OR Apache-2.0",
-            explains: true,
-            learns: false,
+            licence: env!("CARGO_PKG_LICENSE"),
             state_key: StateKey::Source,
+            properties: &[],
         }
     }
 
-    fn open(artifact: &[u8], state: Option<&[u8]>) -> Result<Self, Error> {
-        Error::refuse_state(state)?;
-        let scorer = Scorer::decode(artifact).map_err(Error::bad_artifact)?;
-        Ok(Self { scorer })
+    fn open(artifact: &[u8], schema: &Schema) -> Result<Self, Error> {
+        let scorer = Self::decode(artifact).map_err(Error::bad_artifact)?;
+        schema.check_trained(scorer.schema())?;
+        Ok(scorer)
     }
 
-    fn columns(&self) -> Vec<String> {
-        COLUMNS.map(str::to_owned).to_vec()
+    fn inputs(&self) -> Inputs {
+        Inputs {
+            context: Context {
+                start_time: true,
+                source: true,
+                destination: true,
+            },
+            ..Inputs::columns(COLUMNS)
+        }
     }
 
     fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
-        self.scorer
-            .score_block(block.values(), block.rows(), scores)
-            .map_err(Error::bad_input)
-    }
-
-    fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error> {
-        self.scorer
-            .explain_block(block.values(), block.rows(), limit)
+        self.score_block(block.values(), block.rows(), block.contexts(), scores)
             .map_err(Error::bad_input)
     }
 }
 
+impl Explain for Scorer {
+    fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error> {
+        self.explain_block(block.values(), block.rows(), block.contexts(), limit)
+            .map_err(Error::bad_input)
+    }
+}
+
+impl Remember for Scorer {
+    fn save(&self) -> Result<Vec<u8>, Error> {
+        Ok(self.save())
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), Error> {
+        self.restore(state).map_err(Error::bad_state)
+    }
+}
+
 #[cfg(feature = "component")]
-netsage_detector_sdk::export_detector!(Rhythm);
+netsage_detector_sdk::export_detector!(Scorer: Explain + Remember);

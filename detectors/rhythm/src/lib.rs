@@ -17,16 +17,19 @@
 //! It must never panic on an artifact or a row, whatever their bytes, and its scores must not depend on the machine:
 //! logarithms come from the crate `libm`, and sums have a fixed order.
 //!
-//! Start with [`Scorer`]; `visits` is its memory, `chance` the statistic, [`artifact`] what is stored, [`component`]
+//! Start with [`Scorer`]; `visits` is its memory, `state` what is saved of that, `chance` the statistic, [`artifact`] what is stored, [`component`]
 //! makes a NetSage detector of it.
 
 pub mod artifact;
 mod chance;
 pub mod component;
 mod scorer;
+mod state;
 #[cfg(test)]
 mod tests;
 mod visits;
 
 pub use artifact::{ArtifactError, Ceiling, Model};
+pub use netsage_detector_sdk::Contexts;
 pub use scorer::{COLUMNS, Measured, RowError, Scorer};
+pub use state::StateError;

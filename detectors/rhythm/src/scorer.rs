@@ -1,24 +1,17 @@
 //! From rows to scores.
 
-use netsage_detector_sdk::{Contribution, Explanation};
+use netsage_detector_sdk::{Contexts, Contribution, Explanation};
 
 use crate::artifact::{ArtifactError, Model};
 use crate::chance::surprise;
-use crate::visits::{Pair, Visits};
+use crate::state::StateError;
+use crate::visits::{Pair, Visits, seconds};
 
 /// The columns of a row, in order.
-pub const COLUMNS: [&str; 8] = [
-    "proto",
-    "service",
-    "duration",
-    "syn_count",
-    "src_payload",
-    "context.start-time",
-    "context.source",
-    "context.destination",
-];
+pub const COLUMNS: [&str; 5] = ["proto", "service", "duration", "syn_count", "src_payload"];
 const PAYLOAD: usize = 4;
-const START_TIME: usize = 5;
+/// What stands for the start time in an explanation.
+const START_TIME: usize = COLUMNS.len();
 /// Gaps before anything is said.
 const FEWEST_GAPS: usize = 5;
 
@@ -33,6 +26,9 @@ pub enum RowError {
         /// Values that came.
         values: usize,
     },
+    /// Nobody knows where and when the flows were.
+    #[error("the start time, the source and the destination of every flow are needed")]
+    NoContext,
     /// A value is not finite.
     #[error("row {row}, column `{}`: not a finite number", COLUMNS[*column])]
     Value {
@@ -52,10 +48,21 @@ pub struct Measured {
     pub sent: f32,
 }
 
+/// A flow: the columns of its row, and where and when it was.
+#[derive(Clone, Copy)]
+struct Flow<'a> {
+    row: &'a [f32],
+    start: u64,
+    source: u64,
+    destination: u64,
+}
+
 /// Scores rows in the order in which they come, and remembers who visited whom.
 #[derive(Debug, Clone)]
 pub struct Scorer {
     model: Model,
+    /// The pause of the model, microseconds.
+    pause: u64,
     visits: Visits,
 }
 
@@ -67,6 +74,7 @@ impl Scorer {
     pub fn new(model: Model) -> Result<Self, ArtifactError> {
         model.check()?;
         Ok(Self {
+            pause: microseconds(model.pause),
             model,
             visits: Visits::new(),
         })
@@ -80,23 +88,42 @@ impl Scorer {
         Self::new(Model::decode(artifact)?)
     }
 
+    /// Schema of the columns, e.g. `flow-v1@1`.
+    pub fn schema(&self) -> &str {
+        &self.model.schema
+    }
+
+    /// What it remembers of the visits, for [`Scorer::restore`].
+    pub fn save(&self) -> Vec<u8> {
+        self.visits.save()
+    }
+
+    /// Remembers what another scorer saved, in place of what it remembered.
+    ///
+    /// # Errors
+    /// [`StateError`]; it then remembers what it did before.
+    pub fn restore(&mut self, state: &[u8]) -> Result<(), StateError> {
+        self.visits = Visits::restore(state)?;
+        Ok(())
+    }
+
     /// Appends one score per row, the larger one of two: how surprising the rhythm of the visits is that this row is one
     /// of, less what is usual (a row that is no new visit, or one of too few, is not surprising at all); and the decimal
     /// logarithm of what its source has sent its destination, over what is usual.
     ///
     /// # Errors
-    /// [`RowError`]; rows before the one at fault are remembered.
+    /// [`RowError`]; nothing is remembered of the rows.
     pub fn score_block(
         &mut self,
         values: &[f32],
         rows: usize,
+        contexts: Contexts<'_>,
         scores: &mut Vec<f32>,
     ) -> Result<(), RowError> {
-        check(values, rows)?;
         scores.reserve(rows);
-        for row in values.chunks_exact(COLUMNS.len()) {
-            let measured = self.visit(row);
-            let (rhythm, volume) = self.excess(row, measured);
+        for flow in flows(values, rows, contexts)? {
+            let measured = self.visit(flow);
+            let (rhythm, volume) = self.excess(flow.row, measured);
             scores.push(rhythm.max(volume));
         }
         Ok(())
@@ -105,33 +132,38 @@ impl Scorer {
     /// Appends for each row what is measured before anything is taken for usual; for training.
     ///
     /// # Errors
-    /// [`RowError`]; rows before the one at fault are remembered.
+    /// [`RowError`]; nothing is remembered of the rows.
     pub fn measure_block(
         &mut self,
         values: &[f32],
         rows: usize,
+        contexts: Contexts<'_>,
         measured: &mut Vec<Measured>,
     ) -> Result<(), RowError> {
-        check(values, rows)?;
-        for row in values.chunks_exact(COLUMNS.len()) {
-            measured.push(self.visit(row));
+        for flow in flows(values, rows, contexts)? {
+            measured.push(self.visit(flow));
         }
         Ok(())
     }
 
-    /// Appends for each row the time of the visit, with the time at which it was to be expected, and the payload, with
-    /// that of a source that sends as much as is usual; each by its share of the score. Changes no memory.
+    /// Appends for each row the time of the visit, with how much later it was to be expected, and the payload, with that
+    /// of a source that sends as much as is usual; each by its share of the score. Changes no memory.
     ///
     /// # Errors
     /// [`RowError`].
-    pub fn explain_block(&self, values: &[f32], rows: usize, limit: usize) -> Result<Explanation, RowError> {
-        check(values, rows)?;
+    pub fn explain_block(
+        &self,
+        values: &[f32],
+        rows: usize,
+        contexts: Contexts<'_>,
+        limit: usize,
+    ) -> Result<Explanation, RowError> {
         let mut explanation = Explanation::default();
-        for row in values.chunks_exact(COLUMNS.len()) {
-            let found = self.visits.find(row[6] as u32, row[7] as u32);
+        for flow in flows(values, rows, contexts)? {
+            let found = self.visits.find(flow.source, flow.destination);
             let mut entries: Vec<Contribution> = found
                 .into_iter()
-                .flat_map(|pair| self.reasons(pair, row))
+                .flat_map(|pair| self.reasons(pair, flow))
                 .collect();
             entries.sort_by(|one, other| other.weight.total_cmp(&one.weight));
             explanation.push_row(entries.into_iter().take(limit));
@@ -148,7 +180,8 @@ impl Scorer {
     }
 
     /// Why a row of a pair scores as it does, as far as it is more than usual; whatever there is where nothing is.
-    fn reasons(&self, pair: &Pair, row: &[f32]) -> impl Iterator<Item = Contribution> + use<> {
+    fn reasons(&self, pair: &Pair, flow: Flow<'_>) -> impl Iterator<Item = Contribution> + use<> {
+        let row = flow.row;
         let measured = Measured {
             surprise: surprise_of(pair),
             sent: pair.sent,
@@ -162,7 +195,7 @@ impl Scorer {
         let all = parts[0] + parts[1];
         let share = f64::from(usual_sent) / f64::from(pair.sent.max(1.0));
         let typical = [
-            expected(pair, row[START_TIME]),
+            expected_later(pair, flow.start),
             (f64::from(row[PAYLOAD]) * share) as f32,
         ];
         [START_TIME, PAYLOAD]
@@ -178,30 +211,39 @@ impl Scorer {
     }
 
     /// Takes a row.
-    fn visit(&mut self, row: &[f32]) -> Measured {
-        let &[protocol, _, duration, syns, payload, start, source, destination] = row else {
+    fn visit(&mut self, flow: Flow<'_>) -> Measured {
+        let Flow {
+            row,
+            start,
+            source,
+            destination,
+        } = flow;
+        let &[protocol, _, duration, syns, payload] = row else {
             return Measured::default();
         };
-        let (pair, is_known) = self.visits.meet(source as u32, destination as u32, start);
+        let (pair, is_known) = self.visits.meet(source, destination, start);
         pair.send(start, payload);
         let mut measured = Measured {
             surprise: 0.0,
             sent: pair.sent,
         };
-        let end = start + duration.max(0.0);
-        let pause = start - pair.end;
-        pair.end = pair.end.max(end);
+        let pause = start.saturating_sub(pair.end);
+        pair.end = pair.end.max(start.saturating_add(microseconds(duration)));
         // A later record of a long connection begins nothing.
         let goes_on = protocol as u16 == self.model.tcp && syns == 0.0;
-        let gap = start - pair.last;
-        if !is_known || goes_on || !(pause > self.model.pause && gap.is_finite()) {
+        if !is_known || goes_on || pause <= self.pause {
             return measured;
         }
-        pair.push(gap);
+        pair.push(seconds(start - pair.last));
         pair.last = start;
         measured.surprise = surprise_of(pair);
         measured
     }
+}
+
+/// Seconds as whole microseconds; 0 for less than nothing.
+fn microseconds(seconds: f32) -> u64 {
+    (f64::from(seconds) * 1e6).round() as u64
 }
 
 /// How surprising the rhythm of a pair is by chance; 0 for too few visits.
@@ -213,27 +255,60 @@ fn surprise_of(pair: &Pair) -> f32 {
     surprise(count, mean, mean_of_logarithms)
 }
 
-/// When a visit at about `start` was to be expected: a whole number of mean gaps from the last one.
-fn expected(pair: &Pair, start: f32) -> f32 {
+/// How many seconds later than at `start` a visit was to be expected: a whole number of mean gaps after the one before.
+fn expected_later(pair: &Pair, start: u64) -> f32 {
     let (_, mean, _) = pair.means();
-    let mean = mean as f32;
-    let gaps = ((start - pair.last) / mean).round();
-    let expected = pair.last + gaps * mean;
-    if expected.is_finite() { expected } else { start }
+    let since = if start >= pair.last {
+        f64::from(seconds(start - pair.last))
+    } else {
+        -f64::from(seconds(pair.last - start))
+    };
+    // The last visit itself is compared with the one before it.
+    let since = match pair.last_gap() {
+        Some(gap) if start == pair.last => f64::from(gap),
+        _ => since,
+    };
+    let later = (since / mean).round().max(1.0) * mean - since;
+    if later.is_finite() { later as f32 } else { 0.0 }
 }
 
-fn check(values: &[f32], rows: usize) -> Result<(), RowError> {
+/// The flows of a block, once it is what was asked for.
+fn flows<'a>(
+    values: &'a [f32],
+    rows: usize,
+    contexts: Contexts<'a>,
+) -> Result<impl Iterator<Item = Flow<'a>>, RowError> {
     if rows.checked_mul(COLUMNS.len()) != Some(values.len()) {
         return Err(RowError::Shape {
             rows,
             values: values.len(),
         });
     }
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(()),
-        Some(place) => Err(RowError::Value {
+    let (Some(starts), Some(sources), Some(destinations)) =
+        (contexts.start_time, contexts.source, contexts.destination)
+    else {
+        return Err(RowError::NoContext);
+    };
+    if [starts, sources, destinations]
+        .iter()
+        .any(|list| list.len() != rows)
+    {
+        return Err(RowError::NoContext);
+    }
+    if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+        return Err(RowError::Value {
             row: place / COLUMNS.len(),
             column: place % COLUMNS.len(),
-        }),
+        });
     }
+    let contexts = starts.iter().zip(sources).zip(destinations);
+    Ok(values
+        .chunks_exact(COLUMNS.len())
+        .zip(contexts)
+        .map(|(row, ((&start, &source), &destination))| Flow {
+            row,
+            start,
+            source,
+            destination,
+        }))
 }

@@ -1,9 +1,10 @@
 //! What must hold of the scorer.
 
+use netsage_detector_sdk::{Contexts, Contribution};
 use proptest::prelude::*;
 
 use crate::artifact::{ArtifactError, Ceiling, Model};
-use crate::{COLUMNS, RowError, Scorer};
+use crate::{COLUMNS, RowError, Scorer, StateError};
 
 const TCP: u16 = 6;
 
@@ -23,22 +24,47 @@ fn model() -> Model {
     }
 }
 
-/// Flows of a second at these times, each with a kilobyte.
-fn rows(protocol: u16, syns: u8, times: &[f32]) -> Vec<f32> {
-    let row = |&time: &f32| {
-        let syns = f32::from(syns);
-        [f32::from(protocol), 2.0, 1.0, syns, 1e3, time, 11.0, 22.0]
+/// Flows of one pair of hosts that begin at these times, microseconds since the epoch.
+fn score_pair(scorer: &mut Scorer, values: &[f32], starts: &[u64]) -> Vec<f32> {
+    let (source, destination) = (vec![11; starts.len()], vec![22; starts.len()]);
+    let contexts = Contexts {
+        start_time: Some(starts),
+        source: Some(&source),
+        destination: Some(&destination),
     };
-    times.iter().flat_map(row).collect()
+    let mut scores = Vec::new();
+    scorer
+        .score_block(values, starts.len(), contexts, &mut scores)
+        .unwrap();
+    assert_eq!(scores.len(), starts.len());
+    scores
+}
+
+fn explain_pair(scorer: &Scorer, values: &[f32], start: u64) -> Contribution {
+    let contexts = Contexts {
+        start_time: Some(&[start]),
+        source: Some(&[11]),
+        destination: Some(&[22]),
+    };
+    scorer.explain_block(values, 1, contexts, 5).unwrap().entries()[0]
+}
+
+/// Some day.
+const DAY: u64 = 1_700_000_000_000_000;
+
+fn at(seconds: f32) -> u64 {
+    DAY + (f64::from(seconds) * 1e6).round() as u64
+}
+
+/// Flows of a second, each with a kilobyte.
+fn rows(protocol: u16, syns: u8, count: usize) -> Vec<f32> {
+    [f32::from(protocol), 2.0, 1.0, f32::from(syns), 1e3].repeat(count)
 }
 
 fn last_score(protocol: u16, syns: u8, times: &[f32]) -> f32 {
-    let mut scores = Vec::new();
+    let starts: Vec<u64> = times.iter().copied().map(at).collect();
     let mut scorer = Scorer::new(model()).unwrap();
-    scorer
-        .score_block(&rows(protocol, syns, times), times.len(), &mut scores)
-        .unwrap();
-    assert_eq!(scores.len(), times.len());
+    let scores = score_pair(&mut scorer, &rows(protocol, syns, times.len()), &starts);
     scores[times.len() - 1]
 }
 
@@ -80,15 +106,18 @@ fn a_crowd_of_new_pairs_does_not_hide_a_slow_visitor() {
     let mut scorer = Scorer::new(model()).unwrap();
     let mut last = Vec::new();
     for visit in 0..20_u16 {
-        let time = f32::from(visit) * 300.0;
-        let mut scores = Vec::new();
-        for other in 0..5_000_u32 {
-            let pair = visit as u32 * 5_000 + other;
-            let row = [6.0, 2.0, 0.0, 1.0, 0.0, time, pair as f32, 1.0];
-            scorer.score_block(&row, 1, &mut scores).unwrap();
-        }
-        last.clear();
-        scorer.score_block(&rows(TCP, 1, &[time]), 1, &mut last).unwrap();
+        let time = at(f32::from(visit) * 300.0);
+        let sources: Vec<u64> = (0..5_000).map(|other| u64::from(visit) * 5_000 + other).collect();
+        let contexts = Contexts {
+            start_time: Some(&vec![time; 5_000]),
+            source: Some(&sources),
+            destination: Some(&vec![1; 5_000]),
+        };
+        let crowd = [6.0, 2.0, 0.0, 1.0, 0.0].repeat(5_000);
+        scorer
+            .score_block(&crowd, 5_000, contexts, &mut Vec::new())
+            .unwrap();
+        last = score_pair(&mut scorer, &rows(TCP, 1, 1), &[time]);
     }
     assert!(last[0] > 10.0, "{last:?}");
 }
@@ -96,28 +125,24 @@ fn a_crowd_of_new_pairs_does_not_hide_a_slow_visitor() {
 #[test]
 fn an_explanation_says_when_the_visit_was_expected() {
     let mut scorer = Scorer::new(model()).unwrap();
-    let times = times(10, 60.0, |_| 0.0);
-    let rows = rows(TCP, 1, &times);
-    scorer.score_block(&rows, 10, &mut Vec::new()).unwrap();
-    let explained = scorer.explain_block(&rows[9 * COLUMNS.len()..], 1, 5).unwrap();
-    let entry = explained.entries()[0];
-    assert_eq!(COLUMNS[entry.column], "context.start-time");
-    assert!((entry.typical - 540.0).abs() < 1.0, "{entry:?}");
+    // The last one comes three seconds early.
+    let mut starts: Vec<u64> = times(10, 60.0, |_| 0.0).into_iter().map(at).collect();
+    starts[9] -= 3_000_000;
+    score_pair(&mut scorer, &rows(TCP, 1, 10), &starts);
+    let entry = explain_pair(&scorer, &rows(TCP, 1, 1), starts[9]);
+    assert_eq!(entry.column, COLUMNS.len(), "the start time");
+    assert!((2.0..3.0).contains(&entry.typical), "{entry:?}");
 }
 
 #[test]
 fn who_sends_a_little_again_and_again_stands_out() {
     let score = |payload: f32, seconds: f32| {
         let mut scorer = Scorer::new(model()).unwrap();
-        let mut scores = Vec::new();
-        for number in 0..60_u8 {
-            // Records of one connection: no visits.
-            let start = f32::from(number) * seconds;
-            let row = [6.0, 2.0, 59.0, 0.0, payload, start, 11.0, 22.0];
-            scorer.score_block(&row, 1, &mut scores).unwrap();
-        }
-        let last = [6.0, 2.0, 59.0, 0.0, payload, 59.0 * seconds, 11.0, 22.0];
-        let explained = scorer.explain_block(&last, 1, 5).unwrap().entries()[0];
+        // Records of one connection: no visits.
+        let row = [6.0, 2.0, 59.0, 0.0, payload];
+        let starts: Vec<u64> = (0..60_u8).map(|number| at(f32::from(number) * seconds)).collect();
+        let scores = score_pair(&mut scorer, &row.repeat(60), &starts);
+        let explained = explain_pair(&scorer, &row, starts[59]);
         assert_eq!(COLUMNS[explained.column], "src_payload");
         (scores[59], explained.typical)
     };
@@ -130,14 +155,103 @@ fn who_sends_a_little_again_and_again_stands_out() {
     assert!(score(360e3, 36_000.0).0 < 0.0);
 }
 
+/// A beacon with jitter between other visits, which its pair and others make.
+fn visits(count: usize, from: u64) -> (Vec<f32>, [Vec<u64>; 3]) {
+    let (mut values, mut contexts) = (Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
+    for number in 0..count as u64 {
+        let jitter = number * 7_919 % 1_000_003;
+        let (pair, start) = (number % 7, from + number * 8_571_429 + jitter);
+        values.extend([6.0, 2.0, 0.25, 1.0, 1e3 * pair as f32]);
+        contexts[0].push(start);
+        contexts[1].push(pair);
+        contexts[2].push(pair * pair);
+    }
+    (values, contexts)
+}
+
+fn scores_of(scorer: &mut Scorer, (values, contexts): &(Vec<f32>, [Vec<u64>; 3])) -> Vec<u32> {
+    let [start_time, source, destination] = contexts;
+    let mut scores = Vec::new();
+    let contexts = Contexts {
+        start_time: Some(start_time),
+        source: Some(source),
+        destination: Some(destination),
+    };
+    scorer
+        .score_block(values, start_time.len(), contexts, &mut scores)
+        .unwrap();
+    scores.into_iter().map(f32::to_bits).collect()
+}
+
+#[test]
+fn scores_do_not_depend_on_how_late_it_is() {
+    let score = |days: u64| {
+        let from = DAY + days * 86_400_000_000;
+        scores_of(&mut Scorer::new(model()).unwrap(), &visits(700, from))
+    };
+    let first = score(0);
+    assert!(f32::from_bits(first[699]) > 3.0, "the beacon is found");
+    assert_eq!(first, score(30));
+    assert_eq!(first, score(300));
+    // A gateway that has been running for so long and has seen others.
+    for days in [30, 300] {
+        let mut scorer = Scorer::new(model()).unwrap();
+        let (values, mut contexts) = visits(700, DAY);
+        contexts[1].iter_mut().for_each(|source| *source += 1_000);
+        scores_of(&mut scorer, &(values, contexts));
+        let from = DAY + days * 86_400_000_000;
+        assert_eq!(
+            first,
+            scores_of(&mut scorer, &visits(700, from)),
+            "after {days} days"
+        );
+    }
+}
+
+#[test]
+fn what_was_saved_goes_on_to_the_bit() {
+    for cut in [0, 3, 60, 200] {
+        let mut scorer = Scorer::new(model()).unwrap();
+        scores_of(&mut scorer, &visits(cut, DAY));
+        let state = scorer.save();
+        let mut other = Scorer::new(model()).unwrap();
+        other.restore(&state).unwrap();
+        assert_eq!(other.save(), state);
+        let rest = visits(300, DAY + 8_571_429 * cut as u64);
+        assert_eq!(
+            scores_of(&mut scorer, &rest),
+            scores_of(&mut other, &rest),
+            "{cut}"
+        );
+        for end in (9..state.len().min(50)).chain(0..8) {
+            assert!(
+                other.restore(&state[..end]).is_err(),
+                "{end} of {} bytes",
+                state.len()
+            );
+        }
+    }
+    let mut scorer = Scorer::new(model()).unwrap();
+    assert_eq!(scorer.restore(b"NSHSTS\0\x01"), Err(StateError::Format));
+}
+
 #[test]
 fn what_is_no_row_is_refused() {
     let mut scorer = Scorer::new(model()).unwrap();
-    let shape = RowError::Shape { rows: 2, values: 8 };
-    assert_eq!(scorer.score_block(&[0.0; 8], 2, &mut Vec::new()), Err(shape));
-    let value = RowError::Value { row: 0, column: 5 };
-    let row = [0.0, 0.0, 0.0, 0.0, 0.0, f32::NAN, 0.0, 0.0];
-    assert_eq!(scorer.score_block(&row, 1, &mut Vec::new()), Err(value));
+    let known = Contexts {
+        start_time: Some(&[1]),
+        source: Some(&[1]),
+        destination: Some(&[1]),
+    };
+    let mut check = |values: &[f32], rows, contexts, expected| {
+        let scored = scorer.score_block(values, rows, contexts, &mut Vec::new());
+        assert_eq!(scored, Err(expected));
+    };
+    check(&[0.0; 8], 2, known, RowError::Shape { rows: 2, values: 8 });
+    check(&[0.0; 5], 1, Contexts::default(), RowError::NoContext);
+    check(&[0.0; 10], 2, known, RowError::NoContext);
+    let value = RowError::Value { row: 0, column: 3 };
+    check(&[0.0, 0.0, 0.0, f32::NAN, 0.0], 1, known, value);
 }
 
 #[test]
@@ -168,19 +282,35 @@ proptest! {
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut in any::<prop::sample::Index>(),
         values in prop::collection::vec(prop_oneof![any::<f32>(), 0.0..100.0_f32], 0..70),
+        times in prop::collection::vec(prop_oneof![any::<u64>(), 0..100_000_000_u64], 14),
+        hosts in prop::collection::vec(0..3_u64, 28),
     ) {
-        let mut bytes = model().encode();
-        for (place, value) in damage {
-            let place = place.index(bytes.len());
-            bytes[place] = value;
-        }
+        let damaged = |mut bytes: Vec<u8>| {
+            for (place, value) in &damage {
+                let place = place.index(bytes.len());
+                bytes[place] = *value;
+            }
+            bytes
+        };
+        let bytes = damaged(model().encode());
         let _ = Scorer::decode(&bytes[..cut.index(bytes.len())]);
+        let mut learned = Scorer::new(model()).unwrap();
+        scores_of(&mut learned, &visits(40, DAY));
+        let state = damaged(learned.save());
         if let Ok(mut scorer) = Scorer::decode(&bytes) {
+            let _ = scorer.restore(&state[..cut.index(state.len())]);
+            let _ = scorer.restore(&state);
             let rows = values.len() / COLUMNS.len();
+            let contexts = Contexts {
+                start_time: Some(&times[..rows]),
+                source: Some(&hosts[..rows]),
+                destination: Some(&hosts[14..14 + rows]),
+            };
             let mut scores = Vec::new();
-            let _ = scorer.score_block(&values[..rows * COLUMNS.len()], rows, &mut scores);
+            let values = &values[..rows * COLUMNS.len()];
+            let _ = scorer.score_block(values, rows, contexts, &mut scores);
             prop_assert!(scores.iter().all(|score| score.is_finite()));
-            let _ = scorer.explain_block(&values[..rows * COLUMNS.len()], rows, 3);
+            let _ = scorer.explain_block(values, rows, contexts, 3);
         }
     }
 }

@@ -5,12 +5,25 @@ use crate::Error;
 /// Most rows in a block.
 pub const MAX_ROWS: usize = 1_024;
 
+/// Where and when the flows of a block were. A list is absent when the detector did not ask for it and when nobody knows
+/// it; where present it has one entry for each row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Contexts<'a> {
+    /// When each flow began, microseconds since the Unix epoch.
+    pub start_time: Option<&'a [u64]>,
+    /// Keyed hash of each source address.
+    pub source: Option<&'a [u64]>,
+    /// Keyed hash of each destination address, by the same key.
+    pub destination: Option<&'a [u64]>,
+}
+
 /// A block of feature rows, row-major. Its shape is what the detector asked for and its values are finite;
 /// nothing else can be constructed.
 #[derive(Debug, Clone, Copy)]
 pub struct Block<'a> {
     columns: usize,
     values: &'a [f32],
+    contexts: Contexts<'a>,
 }
 
 impl<'a> Block<'a> {
@@ -48,7 +61,37 @@ impl<'a> Block<'a> {
                 values[position]
             )));
         }
-        Ok(Self { columns, values })
+        Ok(Self {
+            columns,
+            values,
+            contexts: Contexts::default(),
+        })
+    }
+
+    /// The same rows, of which it is known where and when they were.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when a list has another number of entries than there are rows.
+    pub fn with_contexts(self, contexts: Contexts<'a>) -> Result<Self, Error> {
+        let Contexts {
+            start_time,
+            source,
+            destination,
+        } = contexts;
+        let rows = self.rows();
+        for (what, list) in [
+            ("start times", start_time),
+            ("sources", source),
+            ("destinations", destination),
+        ] {
+            if let Some(list) = list.filter(|list| list.len() != rows) {
+                return Err(Error::BadInput(format!(
+                    "{} {what} came for {rows} rows",
+                    list.len()
+                )));
+            }
+        }
+        Ok(Self { contexts, ..self })
     }
 
     /// Number of rows, 1 to 1,024.
@@ -66,20 +109,27 @@ impl<'a> Block<'a> {
         self.values
     }
 
+    /// Where and when the flows were, as far as it is known.
+    pub fn contexts(&self) -> Contexts<'a> {
+        self.contexts
+    }
+
     /// The rows in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [f32]> {
         self.values.chunks_exact(self.columns)
     }
 }
 
-/// One column that drove the score of a row.
+/// One input that drove the score of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Contribution {
-    /// Index into the columns that the detector asked for.
+    /// Position among the columns that the detector asked for; the three numbers after the last of them stand for start
+    /// time, source and destination.
     pub column: usize,
     /// Share of the score, 0 to 1.
     pub weight: f32,
-    /// The value that would have been typical, in the unit of the column.
+    /// The value that would have been typical, in the unit of the column; for the start time how many seconds later it
+    /// would have been; for an address 0.
     pub typical: f32,
 }
 
@@ -146,6 +196,20 @@ mod tests {
         check(usize::MAX, 2, &[0.0; 3], Err("1 to 1024 rows"));
         check(2, 2, &[0.0, 1.0, f32::NAN, 0.0], Err("row 1, column 0"));
         check(1, 2, &[0.0, f32::NEG_INFINITY], Err("row 0, column 1: -inf"));
+    }
+
+    #[test]
+    fn contexts_are_whole_or_absent() {
+        let block = Block::new(2, 1, &[0.0, 1.0]).unwrap();
+        assert_eq!(block.contexts(), Contexts::default());
+        let of = |source| Contexts {
+            source,
+            ..Contexts::default()
+        };
+        let known = block.with_contexts(of(Some(&[1, 2]))).unwrap();
+        assert_eq!(known.contexts().source, Some(&[1, 2][..]));
+        let error = block.with_contexts(of(Some(&[1]))).unwrap_err();
+        assert_eq!(error, Error::BadInput("1 sources came for 2 rows".to_owned()));
     }
 
     #[test]

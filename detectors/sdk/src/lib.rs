@@ -1,9 +1,9 @@
 //! What a NetSage detector is built with.
 //!
-//! A detector implements [`Detector`], names itself in [`export_detector!`](crate::export_detector), and
-//! is compiled for `wasm32-unknown-unknown`; `xtask-wasm component` then makes a component of the world
-//! `netsage:detector/netsage-detector`. Blocks are checked here, before the detector sees them, so that a
-//! detector only ever gets rows of the shape it asked for with finite values.
+//! A detector implements [`Detector`], and [`Explain`], [`Remember`] and [`Learn`] where it can do that; it names itself
+//! and them in [`export_detector!`](crate::export_detector), and is compiled for `wasm32-unknown-unknown`; `xtask-wasm
+//! component` or `wasm-tools component new` then makes a component of it. Blocks are checked here, before the detector
+//! sees them, so that a detector only ever gets rows of the shape it asked for with finite values.
 //!
 //! This crate must never import anything into the component (no clock, no file, no random numbers) and
 //! must never let a defect of its input become a trap. On other targets than wasm32 the macro expands to
@@ -16,18 +16,20 @@ mod block;
 #[doc(hidden)]
 pub mod guest;
 mod row_error;
+mod schema;
 
-pub use block::{Block, Contribution, Explanation, MAX_ROWS};
+pub use block::{Block, Contexts, Contribution, Explanation, MAX_ROWS};
 pub use row_error::RowError;
+pub use schema::{Column, Kind, Schema, Term};
 
 /// Which flows must reach the same instance, in the order in which they ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StateKey {
     /// Every row is scored on its own.
     None,
-    /// Rows of one source address must reach the same instance.
+    /// A score depends on earlier rows of the same source address only.
     Source,
-    /// All rows must reach the same instance.
+    /// A score may depend on all earlier rows.
     All,
 }
 
@@ -42,26 +44,54 @@ pub struct Description {
     pub summary: &'static str,
     /// SPDX licence expression.
     pub licence: &'static str,
-    /// Whether [`Detector::explain`] is supported.
-    pub explains: bool,
-    /// Whether [`Detector::learn`] and [`Detector::save`] are supported.
-    pub learns: bool,
     /// Which flows must reach the same instance.
     pub state_key: StateKey,
+    /// Further properties, by name.
+    pub properties: &'static [(&'static str, &'static str)],
+}
+
+/// What a detector wants to be given for each row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// Columns of the schema by name, in the order of the detector's own; 1 to 256.
+    pub columns: Vec<String>,
+    /// The context it wants besides.
+    pub context: Context,
+}
+
+impl Inputs {
+    /// These columns and no context.
+    pub fn columns(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            columns: names.into_iter().map(Into::into).collect(),
+            context: Context::default(),
+        }
+    }
+}
+
+/// Which context a detector wants; see [`Contexts`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Context {
+    /// When each flow began.
+    pub start_time: bool,
+    /// Who sent its first packet.
+    pub source: bool,
+    /// The other side.
+    pub destination: bool,
 }
 
 /// Why a call failed; the variants of the WIT type `error`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The artifact or the saved state cannot be read.
+    /// The artifact cannot be read, or does not fit the schema.
     #[error("the artifact cannot be read: {0}")]
     BadArtifact(String),
-    /// The rows do not have the shape or the values that the detector asked for.
+    /// The saved state cannot be read.
+    #[error("the saved state cannot be read: {0}")]
+    BadState(String),
+    /// The rows do not have the shape, the values or the context that the detector needs.
     #[error("the rows cannot be scored: {0}")]
     BadInput(String),
-    /// The detector does not offer this function; its description says so.
-    #[error("the detector does not offer this")]
-    Unsupported,
     /// Anything else.
     #[error("the detector failed: {0}")]
     Internal(String),
@@ -73,21 +103,20 @@ impl Error {
         Self::BadArtifact(reason.to_string())
     }
 
+    /// A saved state that cannot be read, for this reason.
+    pub fn bad_state(reason: impl std::fmt::Display) -> Self {
+        Self::BadState(reason.to_string())
+    }
+
     /// Rows that cannot be scored, for this reason.
     pub fn bad_input(reason: impl std::fmt::Display) -> Self {
         Self::BadInput(reason.to_string())
     }
+}
 
-    /// For a detector that saves nothing: refuses a state that it is opened with.
-    ///
-    /// # Errors
-    /// [`Error::BadArtifact`] when there is one.
-    pub fn refuse_state(state: Option<&[u8]>) -> Result<(), Self> {
-        state.map_or(Ok(()), |_| {
-            Err(Self::bad_artifact(
-                "this detector keeps no state; open it without one",
-            ))
-        })
+impl From<RowError> for Error {
+    fn from(error: RowError) -> Self {
+        Self::bad_input(error)
     }
 }
 
@@ -99,54 +128,64 @@ pub trait Detector: Sized + 'static {
     /// Describes the detector. The same at every call.
     fn describe() -> Description;
 
-    /// Opens a session on an artifact and, if an earlier session saved one, its state.
+    /// Opens a session on an artifact, for rows of `schema`. It remembers nothing yet.
     ///
     /// # Errors
-    /// [`Error::BadArtifact`] when either cannot be read.
-    fn open(artifact: &[u8], state: Option<&[u8]>) -> Result<Self, Error>;
+    /// [`Error::BadArtifact`] when the artifact cannot be read or is for another schema.
+    fn open(artifact: &[u8], schema: &Schema) -> Result<Self, Error>;
 
-    /// Names of the columns the session wants, in the order in which it wants them; 1 to 256.
-    fn columns(&self) -> Vec<String>;
+    /// What the session wants to be given for each row. The same at every call.
+    fn inputs(&self) -> Inputs;
 
     /// Appends one score per row to `scores`. Higher means more anomalous; all are finite.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when a value is none that the column can have.
+    /// [`Error::BadInput`] when a value is none that the column can have, or context is absent that it needs.
     fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error>;
-
-    /// The columns that contributed most to the score of each row, at most `limit` a row.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] unless implemented; [`Error::BadInput`] as in [`Detector::score`].
-    fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error> {
-        let _ = (block, limit);
-        Err(Error::Unsupported)
-    }
-
-    /// Learns from rows that the host takes for ordinary.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] unless implemented; [`Error::BadInput`] as in [`Detector::score`].
-    fn learn(&mut self, block: &Block<'_>) -> Result<(), Error> {
-        let _ = block;
-        Err(Error::Unsupported)
-    }
-
-    /// The learned state, at most 16 MiB.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] unless implemented.
-    fn save(&mut self) -> Result<Vec<u8>, Error> {
-        Err(Error::Unsupported)
-    }
 }
 
-/// Exports a type that implements [`Detector`] as the component's detector.
+/// A detector that can say why a row has its score.
+pub trait Explain: Detector {
+    /// What contributed most to the score of each row, at most `limit` entries a row. Changes nothing that a later score
+    /// could depend on.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] as in [`Detector::score`].
+    fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error>;
+}
+
+/// A detector that remembers: what it learned, or what it saw while it scored.
+pub trait Remember: Detector {
+    /// What the session remembers, to be handed to [`Remember::restore`] later. At most 16 MiB.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it cannot be told.
+    fn save(&self) -> Result<Vec<u8>, Error>;
+
+    /// Goes on where the session that gave `state` stood. That one may have been of an earlier version of the detector,
+    /// or of another artifact. After an error the session is used no more.
+    ///
+    /// # Errors
+    /// [`Error::BadState`] when the state cannot be used.
+    fn restore(&mut self, state: &[u8]) -> Result<(), Error>;
+}
+
+/// A detector that learns as it goes. What it learned is part of its memory.
+pub trait Learn: Remember {
+    /// Learns from a block of rows that the host takes for ordinary.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] as in [`Detector::score`].
+    fn learn(&mut self, block: &Block<'_>) -> Result<(), Error>;
+}
+
+/// Exports a type as the component's detector, with the traits that it implements beside [`Detector`]:
+/// `export_detector!(Plain)`, `export_detector!(Forest: Explain)`. [`Learn`] brings [`Remember`] with it.
 ///
 /// Once per crate; expands to nothing outside wasm32.
 ///
 /// ```
-/// use netsage_detector_sdk::{Block, Description, Detector, Error, StateKey, export_detector};
+/// use netsage_detector_sdk::{Block, Description, Detector, Error, Inputs, Schema, StateKey, export_detector};
 ///
 /// struct Largest;
 ///
@@ -157,18 +196,17 @@ pub trait Detector: Sized + 'static {
 ///             version: "0.1.0",
 ///             summary: "Scores a flow by its bytes.",
 ///             licence: "MIT",
-///             explains: false,
-///             learns: false,
 ///             state_key: StateKey::None,
+///             properties: &[],
 ///         }
 ///     }
 ///
-///     fn open(_artifact: &[u8], _state: Option<&[u8]>) -> Result<Self, Error> {
+///     fn open(_artifact: &[u8], _schema: &Schema) -> Result<Self, Error> {
 ///         Ok(Self)
 ///     }
 ///
-///     fn columns(&self) -> Vec<String> {
-///         vec!["sbytes".to_owned()]
+///     fn inputs(&self) -> Inputs {
+///         Inputs::columns(["sbytes"])
 ///     }
 ///
 ///     fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
@@ -182,15 +220,46 @@ pub trait Detector: Sized + 'static {
 /// ```
 #[macro_export]
 macro_rules! export_detector {
-    ($detector:ty) => {
+    (@world $detector:ty, $name:literal) => {
         #[cfg(target_arch = "wasm32")]
         #[allow(
             unsafe_code,
             reason = "the component's exports are generated; they move values over the boundary"
         )]
         const _: () = {
+            // The world that this detector has, for its type and for the list of what is exported; the functions are
+            // those of the SDK.
+            #[allow(
+                dead_code,
+                unused,
+                missing_docs,
+                unreachable_pub,
+                clippy::all,
+                reason = "generated code"
+            )]
+            mod world {
+                $crate::__world!($name);
+            }
             type Exported = $crate::guest::Exported<$detector>;
-    $crate::guest::bindings::export!(Exported with_types_in $crate::guest::bindings);
+            world::export!(Exported with_types_in $crate::guest::bindings);
         };
+    };
+    ($detector:ty) => {
+        $crate::export_detector!(@world $detector, "netsage-detector");
+    };
+    ($detector:ty: Explain) => {
+        $crate::export_detector!(@world $detector, "explaining-detector");
+    };
+    ($detector:ty: Remember) => {
+        $crate::export_detector!(@world $detector, "remembering-detector");
+    };
+    ($detector:ty: Explain + Remember) => {
+        $crate::export_detector!(@world $detector, "explaining-remembering-detector");
+    };
+    ($detector:ty: Learn) => {
+        $crate::export_detector!(@world $detector, "learning-detector");
+    };
+    ($detector:ty: Explain + Learn) => {
+        $crate::export_detector!(@world $detector, "explaining-learning-detector");
     };
 }

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::Announcer;
+use crate::address_key::{self, KeyError};
 use crate::api::{self, Service};
 use crate::assets::{self, Bundled};
 use crate::catalog::{CatalogError, bundled_package, named_package};
@@ -58,6 +59,9 @@ pub enum StartError {
     /// A package that the settings name cannot be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The key by which detectors are shown addresses cannot be used.
+    #[error(transparent)]
+    AddressKey(#[from] KeyError),
     /// The runtime of the detectors does not start.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -119,6 +123,7 @@ impl Gateway {
             folder: settings.data_dir.clone(),
             source,
         })?;
+        let address_key = address_key::open(&settings.address_key)?;
         let store = netsage_store::open_with(&settings.store, &settings.store_options).await?;
         // A thing nobody knows yet is no reason not to start.
         let flows_per_day = traffic::flows_per_day(&*store).await.unwrap_or_default();
@@ -154,6 +159,7 @@ impl Gateway {
                 workers: settings.workers,
                 queue_blocks: settings.queue_blocks,
                 schema: settings.meter.schema,
+                address_key,
             };
             let handle = tokio::runtime::Handle::current();
             let pipeline = Pipeline::start(

@@ -9,6 +9,7 @@
 //! [`api`] serves both, [`traffic`] asks the store what thresholds would have raised, [`evidence`] keeps packets where that is
 //! asked for, [`privileges`] gives up root, [`config`] says which settings there are.
 
+pub mod address_key;
 mod announcer;
 pub mod api;
 pub mod assets;

@@ -5,6 +5,7 @@
 
 wasmtime::component::bindgen!({
     path: "../../wit",
-    world: "netsage-detector",
+    // The world with every interface; which of them a component exports is looked up for each component.
+    world: "explaining-learning-detector",
     ownership: Borrowing { duplicate_if_necessary: false },
 });

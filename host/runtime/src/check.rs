@@ -6,10 +6,17 @@
 use netsage_package::Package;
 use wasmparser::{ComponentExternalKind, Parser, Payload};
 
-/// Package and interface that a detector exports, without the version.
-const INTERFACE: &str = "netsage:detector/detector";
-/// The versions of it that this host speaks: any of this major version.
-const MAJOR_VERSION: &str = "1";
+/// The namespace of which a host must know every export: what is exported there is a promise to it.
+const NAMESPACE: &str = "netsage:";
+/// The package of the contract, and the interface in it that every detector exports.
+const PACKAGE: &str = "netsage:detector/";
+const DETECTOR: &str = "detector";
+/// The interfaces that a detector may export besides.
+const OPTIONAL: [&str; 3] = ["explainer", MEMORY, LEARNER];
+const MEMORY: &str = "memory";
+const LEARNER: &str = "learner";
+/// The version of the contract, of which a host takes this minor version and all before it.
+const VERSION: (u32, u32) = (1, 0);
 /// Names are quoted in messages and in generated JavaScript; nothing longer is a name.
 const MAX_NAME_BYTES: usize = 128;
 
@@ -76,8 +83,8 @@ pub enum CheckError {
     },
     /// It does not export the interface.
     #[error(
-        "the component is built for another world: it exports {exports}, not \
-         `netsage:detector/detector@{MAJOR_VERSION}.x`; build it against wit/detector.wit"
+        "the component is built for another world: it exports {exports}, not `netsage:detector/detector@{}.{}`; build \
+         it against wit/detector.wit", VERSION.0, VERSION.1
     )]
     OtherWorld {
         /// What it exports, in words.
@@ -85,13 +92,25 @@ pub enum CheckError {
     },
     /// It exports a version that this host does not speak.
     #[error(
-        "the component is built for another world: `netsage:detector` version {found}, and this host speaks \
-         {MAJOR_VERSION}.x; build it against wit/detector.wit"
+        "the component is built for `netsage:detector` version {found}, and this host speaks {}.0 to {}.{}; build it \
+         against the wit/detector.wit of this version, or use a newer host", VERSION.0, VERSION.0, VERSION.1
     )]
     OtherVersion {
         /// The version it exports.
         found: String,
     },
+    /// It exports something of our namespace that this host does not know.
+    #[error(
+        "the component exports `{name}`, which `netsage:detector` {}.{} does not have; build it against wit/detector.wit",
+        VERSION.0, VERSION.1
+    )]
+    UnknownExport {
+        /// The export.
+        name: String,
+    },
+    /// It learns and cannot save what it learned.
+    #[error("the component exports `learner` without `memory`, so that what it learns is lost; export both")]
+    LearnerWithoutMemory,
 }
 
 /// An import that is refused.
@@ -142,30 +161,36 @@ pub fn check_code(code: &[u8], limits: &CodeLimits) -> Result<(), CheckError> {
         });
         return Err(CheckError::Imports(refused.collect()));
     }
-    let version = surface.exports.iter().find_map(|(name, kind)| {
-        let version = name.strip_prefix(INTERFACE)?.strip_prefix('@')?;
-        (*kind == ComponentExternalKind::Instance).then_some(version)
-    });
-    match version {
-        Some(version) if version.split('.').next() == Some(MAJOR_VERSION) => Ok(()),
-        Some(version) => Err(CheckError::OtherVersion {
-            found: version.to_owned(),
-        }),
-        None if surface.exports.is_empty() => Err(CheckError::OtherWorld {
-            exports: "nothing".to_owned(),
-        }),
-        None => {
-            let names: Vec<String> = surface
-                .exports
-                .iter()
-                .take(8)
-                .map(|(name, _)| format!("`{name}`"))
-                .collect();
-            Err(CheckError::OtherWorld {
-                exports: names.join(", "),
-            })
-        }
+    let interfaces = surface.interfaces()?;
+    if !interfaces.contains(&DETECTOR) {
+        let names: Vec<String> = surface
+            .exports
+            .iter()
+            .take(8)
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
+        return Err(CheckError::OtherWorld {
+            exports: if names.is_empty() {
+                "nothing".to_owned()
+            } else {
+                names.join(", ")
+            },
+        });
     }
+    if interfaces.contains(&LEARNER) && !interfaces.contains(&MEMORY) {
+        return Err(CheckError::LearnerWithoutMemory);
+    }
+    Ok(())
+}
+
+/// Whether a host takes interfaces of this version: it has the major version of the host and at most its minor one.
+fn is_taken(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
+    let numbers = [parts.next(), parts.next(), parts.next()].map(Option::flatten);
+    let [Some(major), Some(minor), Some(_)] = numbers else {
+        return false;
+    };
+    parts.next().is_none() && major == VERSION.0 && minor <= VERSION.1
 }
 
 /// Refuses names that could mean more than a name where they are printed or generated into code. `what` says in the
@@ -193,6 +218,33 @@ struct Surface {
 }
 
 impl Surface {
+    /// The interfaces of the contract that it exports, without package and version.
+    fn interfaces(&self) -> Result<Vec<&str>, CheckError> {
+        let mut interfaces = Vec::new();
+        for (name, kind) in self
+            .exports
+            .iter()
+            .filter(|(name, _)| name.starts_with(NAMESPACE))
+        {
+            let unknown = || CheckError::UnknownExport { name: name.clone() };
+            let (interface, version) = name
+                .strip_prefix(PACKAGE)
+                .and_then(|rest| rest.split_once('@'))
+                .ok_or_else(unknown)?;
+            if !is_taken(version) {
+                return Err(CheckError::OtherVersion {
+                    found: version.to_owned(),
+                });
+            }
+            let is_known = interface == DETECTOR || OPTIONAL.contains(&interface);
+            if !is_known || *kind != ComponentExternalKind::Instance {
+                return Err(unknown());
+            }
+            interfaces.push(interface);
+        }
+        Ok(interfaces)
+    }
+
     fn read(code: &[u8], limits: &CodeLimits) -> Result<Self, CheckError> {
         within("bytes of code", code.len(), limits.bytes)?;
         let mut surface = Self::default();
@@ -257,7 +309,7 @@ fn refusal(import: &str) -> (&'static str, &'static str) {
         (
             "wasi:clocks/",
             "a clock: scores would depend on when they are made",
-            "ask for the column `context.start-time`",
+            "ask for the context `start-time`",
         ),
         (
             "wasi:random/",

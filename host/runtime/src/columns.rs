@@ -1,52 +1,58 @@
 //! From rows of the schema to the block a detector asked for.
 
-use netsage_package::MAX_COLUMNS;
-use netsage_schema::{ContextColumn, Rows, Schema, Vocabulary};
+use netsage_package::{Golden, MAX_COLUMNS};
+use netsage_schema::{Contexts, Rows, Schema, Vocabulary, WantedContext};
 
+use crate::bindings::exports::netsage::detector::detector::{Block, Context, Inputs};
 use crate::error::{GuestFailure, LoadError, ScoreError};
 
-/// A column that a detector reads.
+/// An input of a detector: a column of the schema, or what an explanation names besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InputColumn {
-    /// Name in the schema, or of the context column.
+    /// Name in the schema, or of the context.
     pub name: &'static str,
     /// Unit of the values, `""` when there is none.
     pub unit: &'static str,
     /// The terms, for a nominal column.
     pub vocabulary: Option<&'static Vocabulary>,
-    pub(crate) origin: Origin,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// Position in the schema.
-    Feature(usize),
-    Context(ContextColumn),
+    /// Position in the schema; `None` for context.
+    index: Option<usize>,
 }
 
 impl InputColumn {
-    fn find(name: &str, schema: &'static Schema) -> Option<Self> {
-        if let Some(index) = schema.index_of(name) {
-            let column = &schema.columns[index];
-            return Some(Self {
-                name: column.name,
-                unit: column.unit,
-                vocabulary: column.vocabulary(),
-                origin: Origin::Feature(index),
-            });
-        }
-        let context = ContextColumn::by_name(name)?;
-        let unit = if context == ContextColumn::StartTime {
-            "s"
-        } else {
-            ""
-        };
-        Some(Self {
-            name: context.name(),
+    /// When a flow began. In an explanation its value is 0 and its typical value how many seconds later it was to be
+    /// expected.
+    pub const START_TIME: Self = Self::context("start-time", "s");
+    /// Who sent the first packet; no value says anything to people.
+    pub const SOURCE: Self = Self::context("source", "");
+    /// The other side.
+    pub const DESTINATION: Self = Self::context("destination", "");
+    /// In the order in which explanations number them.
+    const CONTEXT: [Self; 3] = [Self::START_TIME, Self::SOURCE, Self::DESTINATION];
+
+    const fn context(name: &'static str, unit: &'static str) -> Self {
+        Self {
+            name,
             unit,
             vocabulary: None,
-            origin: Origin::Context(context),
+            index: None,
+        }
+    }
+
+    fn find(name: &str, schema: &'static Schema) -> Option<Self> {
+        let index = schema.index_of(name)?;
+        let column = &schema.columns[index];
+        Some(Self {
+            name: column.name,
+            unit: column.unit,
+            vocabulary: column.vocabulary(),
+            index: Some(index),
         })
+    }
+
+    /// Position in the schema; `None` for context.
+    pub fn index(&self) -> Option<usize> {
+        self.index
     }
 
     /// A value of this column for people: its term when the column is nominal, else the number.
@@ -75,85 +81,77 @@ pub struct ColumnContribution {
     pub column: InputColumn,
     /// Share of the score, 0 to 1.
     pub weight: f32,
-    /// The value of the row, as the detector saw it.
+    /// The value of the row, as the detector saw it; 0 for context.
     pub value: f32,
-    /// The value that would have been typical.
+    /// The value that would have been typical; for the start time how many seconds later it would have been.
     pub typical: f32,
 }
 
-/// The context columns of rows, by row: known for flows, not for plain rows, whose addresses are -1.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ContextValues {
-    values: Vec<[f32; 3]>,
+fn wanted(context: Context) -> WantedContext {
+    WantedContext {
+        start_time: context.start_time,
+        source: context.source,
+        destination: context.destination,
+    }
 }
 
-impl ContextValues {
-    /// For no row yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
+/// A block as a detector gets it; the memory is kept from block to block.
+#[derive(Debug, Default)]
+pub(crate) struct InputBlock {
+    rows: u32,
+    pub(crate) values: Vec<f32>,
+    contexts: Contexts,
+    /// Which lists of `contexts` are handed over.
+    given: WantedContext,
+}
 
-    /// Appends the context of the next row: seconds since the first flow that the host saw, and keyed
-    /// hashes of the addresses, of which the lower 24 bits are used (a `f32` holds them exactly).
-    pub fn push(&mut self, start_time: f32, source: u32, destination: u32) {
-        let hash = |value: u32| (value & 0x00ff_ffff) as f32;
-        self.values.push([start_time, hash(source), hash(destination)]);
-    }
-
-    /// Number of rows.
-    pub fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    /// Whether there is no row.
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
-
-    /// When the flow of a row started: seconds since the first flow that the host saw. `None` for a row that is not
-    /// known.
-    pub fn start_time(&self, row: usize) -> Option<f32> {
-        self.get(row, ContextColumn::StartTime)
-    }
-
-    /// Appends the context of a row of `other`; says whether there is one.
-    pub fn push_row_of(&mut self, other: &Self, row: usize) -> bool {
-        let context = other.values.get(row);
-        self.values.extend(context);
-        context.is_some()
-    }
-
-    /// Forgets the rows and keeps the memory.
-    pub fn clear(&mut self) {
+impl InputBlock {
+    /// Makes it that of some of the golden rows.
+    pub(crate) fn set(&mut self, golden: &Golden, rows: impl ExactSizeIterator<Item = usize>) {
+        let width = golden.columns.len();
+        self.rows = rows.len() as u32;
         self.values.clear();
+        self.given = golden.context;
+        self.contexts.clear();
+        for row in rows {
+            self.values
+                .extend_from_slice(&golden.rows[row * width..][..width]);
+            self.contexts.push_row_of(&golden.contexts, row);
+        }
     }
 
-    fn get(&self, row: usize, column: ContextColumn) -> Option<f32> {
-        let position = match column {
-            ContextColumn::StartTime => 0,
-            ContextColumn::Source => 1,
-            ContextColumn::Destination => 2,
-        };
-        self.values.get(row).map(|values| values[position])
+    pub(crate) fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    pub(crate) fn lend(&self) -> Block<'_> {
+        Block {
+            rows: self.rows,
+            values: &self.values,
+            start_time: self.given.start_time.then(|| self.contexts.starts()),
+            source: self.given.source.then(|| self.contexts.sources()),
+            destination: self.given.destination.then(|| self.contexts.destinations()),
+        }
     }
 }
 
-/// The columns a detector asked for, found once when it was loaded.
+/// What a detector asked for, found once when it was loaded.
 #[derive(Debug)]
 pub(crate) struct Projection {
     pub(crate) schema: &'static Schema,
     pub(crate) columns: Vec<InputColumn>,
+    pub(crate) context: WantedContext,
 }
 
 impl Projection {
-    pub(crate) fn new(names: &[String], schema: &'static Schema) -> Result<Self, LoadError> {
+    pub(crate) fn new(inputs: Inputs, schema: &'static Schema) -> Result<Self, LoadError> {
+        let Inputs {
+            columns: names,
+            context,
+        } = inputs;
         if !(1..=MAX_COLUMNS).contains(&names.len()) {
             let what = format!("it named {} columns; 1 to {MAX_COLUMNS} are allowed", names.len());
-            return Err(GuestFailure::BadReturn {
-                call: "columns",
-                what,
-            }
-            .into());
+            return Err(GuestFailure::BadReturn { call: "inputs", what }.into());
         }
         let find = |name: &String| {
             InputColumn::find(name, schema).ok_or_else(|| LoadError::UnknownColumn {
@@ -161,8 +159,11 @@ impl Projection {
                 schema: schema.to_string(),
             })
         };
-        let columns = names.iter().map(find).collect::<Result<_, _>>()?;
-        Ok(Self { schema, columns })
+        Ok(Self {
+            schema,
+            columns: names.iter().map(find).collect::<Result<_, _>>()?,
+            context: wanted(context),
+        })
     }
 
     /// Names of the columns, in the order of the detector.
@@ -170,39 +171,60 @@ impl Projection {
         self.columns.iter().map(|column| column.name).collect()
     }
 
-    /// Writes the block of these rows to `values`, which keeps its memory from block to block, and counts them.
+    /// What explanations can name: the columns, and the three kinds of context.
+    pub(crate) fn inputs(&self) -> usize {
+        self.columns.len() + InputColumn::CONTEXT.len()
+    }
+
+    /// The input that an explanation names; `None` beyond all.
+    pub(crate) fn input(&self, number: u32) -> Option<InputColumn> {
+        let number = number as usize;
+        let context = || InputColumn::CONTEXT.get(number - self.columns.len()).copied();
+        self.columns.get(number).copied().or_else(context)
+    }
+
+    /// Writes the block of these rows.
     ///
     /// Values beyond `f32` become its largest: the contract promises finite values.
     pub(crate) fn fill(
         &self,
         rows: &Rows,
-        contexts: Option<&ContextValues>,
-        block: impl ExactSizeIterator<Item = usize>,
-        values: &mut Vec<f32>,
-    ) -> Result<u32, ScoreError> {
-        values.clear();
-        values.reserve(block.len() * self.columns.len());
-        let count = block.len() as u32;
-        for row in block {
+        contexts: Option<&Contexts>,
+        selected: impl ExactSizeIterator<Item = usize>,
+        block: &mut InputBlock,
+    ) -> Result<(), ScoreError> {
+        let contexts = contexts.filter(|_| self.context.any());
+        block.values.clear();
+        block.values.reserve(selected.len() * self.columns.len());
+        block.contexts.clear();
+        block.rows = selected.len() as u32;
+        block.given = if contexts.is_some() {
+            self.context
+        } else {
+            WantedContext::default()
+        };
+        for row in selected {
             let features = rows.row(row);
             for column in &self.columns {
-                let value = match column.origin {
-                    Origin::Feature(index) => features[index] as f32,
-                    Origin::Context(context) => match contexts {
-                        Some(contexts) => contexts.get(row, context),
-                        None => context.unknown(),
-                    }
-                    .ok_or(ScoreError::NoContext { column: column.name })?,
-                };
+                // Only columns of the schema are asked for by name.
+                let value = column.index.map_or(f32::NAN, |index| features[index] as f32);
                 if value.is_nan() {
                     return Err(ScoreError::NotANumber {
                         row,
                         column: column.name,
                     });
                 }
-                values.push(value.clamp(f32::MIN, f32::MAX));
+                block.values.push(value.clamp(f32::MIN, f32::MAX));
+            }
+            if let Some(contexts) = contexts
+                && !block.contexts.push_row_of(contexts, row)
+            {
+                return Err(ScoreError::NoContext {
+                    rows: rows.len(),
+                    contexts: contexts.len(),
+                });
             }
         }
-        Ok(count)
+        Ok(())
     }
 }

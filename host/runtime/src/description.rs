@@ -6,15 +6,19 @@ use crate::bindings::exports::netsage::detector::detector::{
     Description as Described, StateKey as WitStateKey,
 };
 use crate::error::GuestFailure;
+use crate::exports::Code;
+
+/// Most properties.
+const MAX_PROPERTIES: usize = 64;
 
 /// Which flows must reach the same instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StateKey {
     /// Every row stands alone; any number of instances.
     None,
-    /// Rows of one source address. For now the host uses exactly one instance, which fulfils it.
+    /// Earlier rows of the same source address count; exactly one instance, see `wit/README.md`.
     Source,
-    /// All rows; exactly one instance.
+    /// All earlier rows may count; exactly one instance.
     All,
 }
 
@@ -28,7 +32,7 @@ impl From<WitStateKey> for StateKey {
     }
 }
 
-/// What a detector says about itself, checked against the limits of the contract.
+/// What a detector says about itself, checked against the limits of the contract, and what it exports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// Short name, e.g. `iforest`.
@@ -39,22 +43,26 @@ pub struct Description {
     pub summary: String,
     /// SPDX licence expression.
     pub licence: String,
-    /// Whether it says which columns drove a score.
-    pub explains: bool,
-    /// Whether it learns as it goes.
-    pub learns: bool,
     /// Which flows must reach the same instance.
     pub state_key: StateKey,
+    /// Further properties, by name.
+    pub properties: Vec<(String, String)>,
+    /// Whether it exports `explainer`: it says what drove a score.
+    pub explains: bool,
+    /// Whether it exports `memory`: what it remembers can be saved.
+    pub remembers: bool,
+    /// Whether it exports `learner`: it learns as it goes.
+    pub learns: bool,
 }
 
 impl Description {
     /// Whether one instance must see all rows, in the order of the calls.
     pub fn keeps_order(&self) -> bool {
-        self.learns || self.state_key != StateKey::None
+        self.remembers || self.state_key != StateKey::None
     }
 }
 
-pub(crate) fn check_description(described: Described) -> Result<Description, GuestFailure> {
+pub(crate) fn check_description(described: Described, code: &Code) -> Result<Description, GuestFailure> {
     let printable = |text: &str, limit: usize| text.len() <= limit && !text.chars().any(char::is_control);
     let wrong = if !is_detector_name(&described.name) {
         "its name is not 1 to 64 of a-z, 0-9 and -"
@@ -64,19 +72,45 @@ pub(crate) fn check_description(described: Described) -> Result<Description, Gue
         "its summary has more than 1,024 bytes or control characters"
     } else if !printable(&described.licence, 256) {
         "its licence has more than 256 bytes or control characters"
+    } else if described.properties.len() > MAX_PROPERTIES {
+        "it has more than 64 properties"
+    } else if !described
+        .properties
+        .iter()
+        .all(|(name, value)| is_property(name) && printable(value, 1024))
+    {
+        "the name of a property is not 1 to 64 of letters, digits, - and ., or its value has more than 1,024 bytes or \
+         control characters"
+    } else if has_twice(&described.properties) {
+        "it has a property twice"
     } else {
         return Ok(Description {
             name: described.name,
             version: described.version,
             summary: described.summary,
             licence: described.licence,
-            explains: described.explains,
-            learns: described.learns,
             state_key: StateKey::from(described.state_key),
+            properties: described.properties,
+            explains: code.explains(),
+            remembers: code.remembers(),
+            learns: code.learns(),
         });
     };
     Err(GuestFailure::BadReturn {
         call: "describe",
         what: wrong.to_owned(),
+    })
+}
+
+fn is_property(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(plain)
+}
+
+fn has_twice(properties: &[(String, String)]) -> bool {
+    (1..properties.len()).any(|place| {
+        properties[..place]
+            .iter()
+            .any(|(name, _)| *name == properties[place].0)
     })
 }

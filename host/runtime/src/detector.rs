@@ -6,30 +6,33 @@ use std::time::Instant;
 
 use netsage_package::golden::{self, GOLDEN_HOSTS, GOLDEN_ROWS, Golden, Order, Pass};
 use netsage_package::{Digest, MAX_BLOCK_ROWS, ModelCard, Package, PackageError};
-use netsage_schema::{Rows, Schema};
-use wasmtime::component::InstancePre;
+use netsage_schema::{Contexts, Rows, Schema, WantedContext};
 
-use crate::columns::{ColumnContribution, ContextValues, InputColumn, Projection};
+use crate::columns::{ColumnContribution, InputColumn, Projection};
 use crate::description::{Description, StateKey};
-use crate::engine::{Sandbox, Usage};
+use crate::engine::Sandbox;
 use crate::error::{GoldenError, GuestFailure, LoadError, ScoreError};
+use crate::exports::Code;
 use crate::instance::{Budgets, Instance, Started};
 use crate::pool::{Place, Pool};
 use crate::statistics::{Counters, DetectorStats};
 
 /// Columns that an explanation of a golden row may name.
 const EXPLAINED_COLUMNS: u32 = 8;
+/// Failures to explain after which a detector is asked no more until it is loaded again: each may cost an instance, and
+/// with it what the instance remembers.
+pub const MOST_FAILED_EXPLANATIONS: u64 = 8;
 
 /// A detector that is ready to score. Calls block the thread; a call that finds every instance busy waits.
 ///
-/// A detector with state or one that learns has one instance, which sees rows in the order of the calls; when that
-/// instance fails, the next one begins with what was saved last.
+/// A detector that remembers has one instance, which sees rows in the order of the calls; when that instance fails, the
+/// next one begins with what was saved last.
 pub struct Detector {
     package: Package,
     card: Option<ModelCard>,
     description: Description,
     projection: Projection,
-    code: InstancePre<Usage>,
+    code: Code,
     sandbox: Arc<Sandbox>,
     budgets: Budgets,
     pool: Pool<Instance>,
@@ -42,7 +45,7 @@ impl Detector {
     /// Starts the first instance and asks it what it is.
     pub(crate) fn start(
         sandbox: Arc<Sandbox>,
-        code: InstancePre<Usage>,
+        code: Code,
         package: &Package,
         card: Option<ModelCard>,
         schema: &'static Schema,
@@ -51,13 +54,16 @@ impl Detector {
         state: Option<&[u8]>,
     ) -> Result<Self, LoadError> {
         let mut started = Started::new(&sandbox, &code, &budgets)?;
-        let description = started.describe(&sandbox, &budgets)?;
-        let state = state.filter(|_| description.learns);
-        let mut instance = started.open(&sandbox, &budgets, package.artifact(), state)?;
-        let projection = Projection::new(&instance.columns(&sandbox, &budgets)?, schema)?;
+        let description = started.describe(&sandbox, &budgets, &code)?;
+        let state = state.filter(|_| description.remembers);
+        let mut instance = started.open(&sandbox, &budgets, package.artifact(), schema)?;
+        let projection = Projection::new(instance.inputs(&sandbox, &budgets)?, schema)?;
         if let Some(card) = &card {
             card.check_detector(&description.name, &projection.names())
                 .map_err(PackageError::from)?;
+        }
+        if let Some(state) = state {
+            instance.restore(&sandbox, &budgets, state)?;
         }
         let limit = if description.keeps_order() { 1 } else { workers };
         let pool = Pool::new(limit);
@@ -85,6 +91,16 @@ impl Detector {
     /// The columns it reads, in its order.
     pub fn columns(&self) -> &[InputColumn] {
         &self.projection.columns
+    }
+
+    /// The context it reads besides.
+    pub fn context(&self) -> WantedContext {
+        self.projection.context
+    }
+
+    /// Whether it says what drove a score: it exports `explainer`, and has not failed so often that it is asked no more.
+    pub fn explains(&self) -> bool {
+        self.description.explains && self.counters.failed_explanations() < MOST_FAILED_EXPLANATIONS
     }
 
     /// The schema it was loaded for.
@@ -135,22 +151,22 @@ impl Detector {
         Ok(())
     }
 
-    /// Gives the memory of idle instances back. The next call starts one again; a detector that learns begins with
+    /// Gives the memory of idle instances back. The next call starts one again; a detector that remembers begins with
     /// what was saved last.
     pub fn release_instances(&self) {
         self.pool.clear();
     }
 
     /// Scores the rows of `range` and appends one score per row to `scores`, in blocks of at most
-    /// [`MAX_BLOCK_ROWS`]. `contexts` belongs to `rows` row by row; where it is absent, nobody knows the
-    /// addresses, and they are -1; a detector that wants a time fails then.
+    /// [`MAX_BLOCK_ROWS`]. `contexts` belongs to `rows` row by row; where it is absent, nobody knows where and when the
+    /// flows were, and a detector that cannot do without refuses them.
     ///
     /// # Errors
     /// See [`ScoreError`]; `scores` is then as it was before, and the rows are counted as failed.
     pub fn score(
         &self,
         rows: &Rows,
-        contexts: Option<&ContextValues>,
+        contexts: Option<&Contexts>,
         range: Range<usize>,
         scores: &mut Vec<f32>,
     ) -> Result<(), ScoreError> {
@@ -165,7 +181,7 @@ impl Detector {
     pub fn score_rows_of(
         &self,
         rows: &Rows,
-        contexts: Option<&ContextValues>,
+        contexts: Option<&Contexts>,
         selection: &[u32],
         scores: &mut Vec<f32>,
     ) -> Result<(), ScoreError> {
@@ -177,7 +193,7 @@ impl Detector {
     fn score_selected(
         &self,
         rows: &Rows,
-        contexts: Option<&ContextValues>,
+        contexts: Option<&Contexts>,
         mut selected: impl ExactSizeIterator<Item = usize>,
         scores: &mut Vec<f32>,
     ) -> Result<(), ScoreError> {
@@ -203,56 +219,58 @@ impl Detector {
         &self,
         place: &mut Place<'_, Instance>,
         rows: &Rows,
-        contexts: Option<&ContextValues>,
+        contexts: Option<&Contexts>,
         selected: &mut impl ExactSizeIterator<Item = usize>,
         scores: &mut Vec<f32>,
     ) -> Result<(), ScoreError> {
         let instance = self.instance(place)?;
         let block = selected.take(MAX_BLOCK_ROWS);
-        let count = self
-            .projection
-            .fill(rows, contexts, block, &mut instance.values)?;
+        self.projection.fill(rows, contexts, block, &mut instance.block)?;
         instance
-            .score(&self.sandbox, &self.budgets, count, scores)
+            .score(&self.sandbox, &self.budgets, scores)
             .map_err(|failure| self.failed(place, failure))
     }
 
-    /// The columns that contributed most to the score of one row, at most `limit`, largest first. Empty for
-    /// a detector that does not explain.
+    /// What contributed most to the score of one row, at most `limit` inputs, largest first. Empty for a detector that
+    /// does not explain, and for one that has failed to so often that it is asked no more.
     ///
     /// # Errors
-    /// See [`ScoreError`].
+    /// See [`ScoreError`]; a failure is counted.
     pub fn explain(
         &self,
         rows: &Rows,
-        contexts: Option<&ContextValues>,
+        contexts: Option<&Contexts>,
         row: usize,
         limit: u32,
     ) -> Result<Vec<ColumnContribution>, ScoreError> {
         self.check_range(rows, &(row..row.saturating_add(1)))?;
-        if !self.description.explains || limit == 0 {
+        if !self.explains() || limit == 0 {
             return Ok(Vec::new());
         }
         let mut place = self.pool.acquire();
         let instance = self.instance(&mut place)?;
-        self.projection
-            .fill(rows, contexts, std::iter::once(row), &mut instance.values)?;
-        let explanation = match instance.explain(&self.sandbox, &self.budgets, limit) {
-            Ok(explanation) => explanation,
-            Err(failure) => return Err(self.failed(&mut place, failure)),
+        let one = std::iter::once(row);
+        self.projection.fill(rows, contexts, one, &mut instance.block)?;
+        let explanation = match instance.explain(&self.sandbox, &self.budgets, &self.projection, limit) {
+            Ok(Some(explanation)) => explanation,
+            Ok(None) => return Ok(Vec::new()),
+            Err(failure) => return Err(self.failed_to_explain(&mut place, failure)),
         };
-        let contribution = |((&column, &weight), &typical): ((&u32, &f32), &f32)| ColumnContribution {
-            column: self.projection.columns[column as usize],
-            weight,
-            value: instance.values[column as usize],
-            typical,
+        let values = &instance.block.values;
+        let contribution = |((&input, &weight), &typical): ((&u32, &f32), &f32)| {
+            Some(ColumnContribution {
+                column: self.projection.input(input)?,
+                weight,
+                value: values.get(input as usize).copied().unwrap_or_default(),
+                typical,
+            })
         };
         let entries = explanation
             .columns
             .iter()
             .zip(&explanation.weights)
             .zip(&explanation.typical);
-        let mut contributions: Vec<_> = entries.map(contribution).collect();
+        let mut contributions: Vec<_> = entries.filter_map(contribution).collect();
         contributions.sort_by(|left, right| right.weight.total_cmp(&left.weight));
         Ok(contributions)
     }
@@ -265,7 +283,7 @@ impl Detector {
     pub fn learn(
         &self,
         rows: &Rows,
-        contexts: Option<&ContextValues>,
+        contexts: Option<&Contexts>,
         selection: &[u32],
     ) -> Result<(), ScoreError> {
         self.check_selection(rows, selection)?;
@@ -276,30 +294,31 @@ impl Detector {
         for block in selection.chunks(MAX_BLOCK_ROWS) {
             let instance = self.instance(&mut place)?;
             let selected = block.iter().map(|&row| row as usize);
-            let count = self
-                .projection
-                .fill(rows, contexts, selected, &mut instance.values)?;
-            if let Err(failure) = instance.learn(&self.sandbox, &self.budgets, count) {
+            self.projection
+                .fill(rows, contexts, selected, &mut instance.block)?;
+            if let Err(failure) = instance.learn(&self.sandbox, &self.budgets) {
                 return Err(self.failed(&mut place, failure));
             }
         }
         Ok(())
     }
 
-    /// What it has learned, to be handed to [`crate::Runtime::load_with`] later; `None` for a detector that does not
-    /// learn. An instance that is started in place of a failed one begins with it.
+    /// What it remembers, to be handed to [`crate::Runtime::load_with`] later; `None` for a detector without a memory. An
+    /// instance that is started in place of a failed one begins with it.
     ///
     /// # Errors
     /// See [`ScoreError`].
     pub fn save(&self) -> Result<Option<Vec<u8>>, ScoreError> {
-        if !self.description.learns {
+        if !self.description.remembers {
             return Ok(None);
         }
         let mut place = self.pool.acquire();
         let saved = self.instance(&mut place)?.save(&self.sandbox, &self.budgets);
-        let state = saved.map_err(|failure| self.failed(&mut place, failure))?;
-        *self.state() = Some(Arc::from(state.as_slice()));
-        Ok(Some(state))
+        let saved = saved.map_err(|failure| self.failed(&mut place, failure))?;
+        if let Some(state) = &saved {
+            *self.state() = Some(Arc::from(state.as_slice()));
+        }
+        Ok(saved)
     }
 
     /// Whether the detector gives the golden rows the scores that are expected of it, to the bit, in every pass over them
@@ -310,21 +329,18 @@ impl Detector {
     /// # Errors
     /// See [`GoldenError`].
     pub fn check_golden(&self, golden: &Golden) -> Result<(), GoldenError> {
-        golden.check_columns(&self.projection.names())?;
+        golden.check_inputs(&self.projection.names(), self.projection.context)?;
         let order = match self.description.state_key {
             StateKey::None => Order::Any,
             StateKey::Source => Order::BySource,
             StateKey::All => Order::Fixed,
         };
         let mut instance = self.untaught()?;
-        if self.description.explains {
-            for row in golden.rows.chunks_exact(golden.columns.len()) {
-                instance.values.clear();
-                instance.values.extend_from_slice(row);
-                instance
-                    .explain(&self.sandbox, &self.budgets, EXPLAINED_COLUMNS)
-                    .map_err(|failure| self.guest_error(failure))?;
-            }
+        for row in 0..golden.scores.len() {
+            instance.block.set(golden, std::iter::once(row));
+            instance
+                .explain(&self.sandbox, &self.budgets, &self.projection, EXPLAINED_COLUMNS)
+                .map_err(|failure| self.guest_error(failure))?;
         }
         for pass in golden.passes(order) {
             if order != Order::Any {
@@ -341,12 +357,9 @@ impl Detector {
     /// # Errors
     /// When the detector does not score them.
     pub fn make_golden(&self) -> Result<Golden, ScoreError> {
-        let columns = self.projection.names();
-        let mut golden = Golden {
-            rows: golden::generate(&columns, self.projection.schema, GOLDEN_ROWS, GOLDEN_HOSTS),
-            columns: columns.into_iter().map(str::to_owned).collect(),
-            scores: vec![0.0; GOLDEN_ROWS],
-        };
+        let Projection { schema, context, .. } = self.projection;
+        let names = self.projection.names();
+        let mut golden = golden::generate(&names, context, schema, GOLDEN_ROWS, GOLDEN_HOSTS);
         let in_one_block = Pass {
             order: (0..GOLDEN_ROWS).collect(),
             blocks: vec![GOLDEN_ROWS],
@@ -357,7 +370,7 @@ impl Detector {
 
     /// An instance of its own, which has learned nothing and is thrown away.
     fn untaught(&self) -> Result<Instance, ScoreError> {
-        self.fresh_instance(None).map_err(|error| self.not_started(error))
+        self.fresh_instance().map_err(|error| self.not_started(error))
     }
 
     /// The scores of golden rows in the order of a pass.
@@ -367,18 +380,12 @@ impl Detector {
         golden: &Golden,
         pass: &Pass,
     ) -> Result<Vec<f32>, ScoreError> {
-        let width = golden.columns.len();
-        let mut order = pass.order.iter();
+        let mut order = pass.order.iter().copied();
         let mut scores = Vec::with_capacity(pass.order.len());
         for &rows in &pass.blocks {
-            instance.values.clear();
-            for row in order.by_ref().take(rows) {
-                instance
-                    .values
-                    .extend_from_slice(&golden.rows[row * width..][..width]);
-            }
+            instance.block.set(golden, order.by_ref().take(rows));
             instance
-                .score(&self.sandbox, &self.budgets, rows as u32, &mut scores)
+                .score(&self.sandbox, &self.budgets, &mut scores)
                 .map_err(|failure| self.guest_error(failure))?;
         }
         Ok(scores)
@@ -425,17 +432,30 @@ impl Detector {
             .map_err(|error| self.not_started(error))
     }
 
+    /// An instance in place of another. One that does not take what was saved last begins without: the flows that wait
+    /// must not go without their scores for it.
     fn make_instance(&self) -> Result<Instance, LoadError> {
-        let state = self.state().clone();
-        self.fresh_instance(state.as_deref())
+        let mut instance = self.fresh_instance()?;
+        let Some(state) = self.state().clone() else {
+            return Ok(instance);
+        };
+        if let Err(failure) = instance.restore(&self.sandbox, &self.budgets, &state) {
+            tracing::warn!(
+                detector = %self.description.name, digest = %self.digest(), %failure,
+                "instance starts without the saved memory"
+            );
+            return self.fresh_instance();
+        }
+        Ok(instance)
     }
 
-    fn fresh_instance(&self, state: Option<&[u8]>) -> Result<Instance, LoadError> {
+    /// An instance that remembers nothing.
+    fn fresh_instance(&self) -> Result<Instance, LoadError> {
         Ok(Started::new(&self.sandbox, &self.code, &self.budgets)?.open(
             &self.sandbox,
             &self.budgets,
             self.package.artifact(),
-            state,
+            self.projection.schema,
         )?)
     }
 
@@ -462,6 +482,16 @@ impl Detector {
             tracing::warn!(detector = %self.description.name, digest = %self.digest(), %failure, "instance replaced");
         }
         self.guest_error(failure)
+    }
+
+    fn failed_to_explain(&self, place: &mut Place<'_, Instance>, failure: GuestFailure) -> ScoreError {
+        if self.counters.failed_explanation() == MOST_FAILED_EXPLANATIONS {
+            tracing::warn!(
+                detector = %self.description.name, digest = %self.digest(), failures = MOST_FAILED_EXPLANATIONS,
+                "detector is no longer asked for explanations"
+            );
+        }
+        self.failed(place, failure)
     }
 
     fn guest_error(&self, failure: GuestFailure) -> ScoreError {

@@ -9,10 +9,6 @@ use wasmtime::{Config, Engine, OptLevel, ResourceLimiter, Store};
 use crate::error::RuntimeError;
 use crate::runtime::RuntimeConfig;
 
-/// Linear memories of one instance. A component of one module has one.
-const MEMORIES: usize = 4;
-/// Tables of one instance.
-const TABLES: usize = 16;
 /// Fuel of an instance whose instructions are counted: more than it can use.
 pub(crate) const MUCH_FUEL: u64 = u64::MAX / 2;
 
@@ -35,6 +31,8 @@ struct Limits {
     memory_bytes: usize,
     table_elements: usize,
     core_instances: usize,
+    memories: usize,
+    tables: usize,
     /// What one call may hand to the host, bytes: lists and strings are checked after they were copied, so the copy
     /// itself needs a bound. A guest can otherwise return a million strings that share one megabyte.
     return_bytes: usize,
@@ -75,6 +73,8 @@ impl Sandbox {
                 memory_bytes: config.memory_limit,
                 table_elements: config.table_limit,
                 core_instances: config.core_instance_limit,
+                memories: config.memory_count_limit,
+                tables: config.table_count_limit,
                 return_bytes: config.return_limit,
             },
             tick: config.tick.max(Duration::from_millis(1)),
@@ -128,19 +128,34 @@ pub(crate) struct Usage {
     table_elements: usize,
 }
 
+/// An instance asked for more than it may have.
+#[derive(Debug, thiserror::Error)]
+#[error("it wanted to grow to {wanted} {what}; {limit} are allowed")]
+pub(crate) struct LimitReached {
+    wanted: usize,
+    what: &'static str,
+    limit: usize,
+    /// The setting that says how much it may have.
+    pub(crate) setting: &'static str,
+}
+
 /// Adds the growth from `current` to `desired` to `total`, unless that exceeds the limit.
 fn grow(
     total: &mut usize,
     current: usize,
     desired: usize,
-    limit: usize,
-    what: &str,
+    limit: (usize, &'static str, &'static str),
 ) -> wasmtime::Result<bool> {
+    let (limit, what, setting) = limit;
     let wanted = total.saturating_add(desired.saturating_sub(current));
     if wanted > limit {
-        return Err(wasmtime::format_err!(
-            "it wanted to grow to {wanted} {what}; {limit} are allowed"
-        ));
+        return Err(LimitReached {
+            wanted,
+            what,
+            limit,
+            setting,
+        }
+        .into());
     }
     *total = wanted;
     Ok(true)
@@ -153,8 +168,8 @@ impl ResourceLimiter for Usage {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let limit = self.limits.memory_bytes;
-        grow(&mut self.memory_bytes, current, desired, limit, "bytes of memory")
+        let limit = (self.limits.memory_bytes, "bytes of memory", "memory_limit");
+        grow(&mut self.memory_bytes, current, desired, limit)
     }
 
     fn table_growing(
@@ -163,14 +178,8 @@ impl ResourceLimiter for Usage {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let limit = self.limits.table_elements;
-        grow(
-            &mut self.table_elements,
-            current,
-            desired,
-            limit,
-            "elements of tables",
-        )
+        let limit = (self.limits.table_elements, "elements of tables", "table_limit");
+        grow(&mut self.table_elements, current, desired, limit)
     }
 
     fn instances(&self) -> usize {
@@ -178,11 +187,11 @@ impl ResourceLimiter for Usage {
     }
 
     fn tables(&self) -> usize {
-        TABLES
+        self.limits.tables
     }
 
     fn memories(&self) -> usize {
-        MEMORIES
+        self.limits.memories
     }
 }
 

@@ -54,13 +54,23 @@ pub enum PackError {
 /// What a detector did that it must not do, or what it said.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GuestFailure {
-    /// It stopped itself: `unreachable`, a bad memory access, a failed growth of its memory, ...
+    /// It stopped itself: `unreachable`, a bad memory access, ...
     #[error("it trapped in `{call}`: {reason}")]
     Trap {
         /// The function of the contract.
         call: &'static str,
         /// What wasmtime says.
         reason: String,
+    },
+    /// It asked for more than an instance may have.
+    #[error("it met a limit in `{call}`: {what}; use less, or raise {setting}")]
+    Limit {
+        /// The function of the contract.
+        call: &'static str,
+        /// The setting that says how much there may be.
+        setting: &'static str,
+        /// What it asked for.
+        what: String,
     },
     /// It did not come back in time.
     #[error("it was interrupted in `{call}` after {budget:?}, the time it has for this call")]
@@ -75,7 +85,7 @@ pub enum GuestFailure {
     Refused {
         /// The function of the contract.
         call: &'static str,
-        /// `bad-artifact`, `bad-input`, `unsupported` or `internal`.
+        /// `bad-artifact`, `bad-state`, `bad-input` or `internal`.
         kind: &'static str,
         /// Its own words, cut and without control characters.
         text: String,
@@ -144,6 +154,12 @@ pub enum LoadError {
     /// The exported functions do not have the types of the contract.
     #[error("the component is built for another world: {0}; build it against wit/detector.wit")]
     OtherWorld(String),
+    /// It was built for the contract as it was before its release.
+    #[error(
+        "the component was built for `netsage:detector@1.0.0` as it was before its release, when sessions had `columns`; \
+         build it again against wit/detector.wit and pack it again"
+    )]
+    BeforeRelease,
     /// It failed when it was started.
     #[error("the detector cannot be loaded: {0}")]
     Guest(#[from] GuestFailure),
@@ -191,11 +207,13 @@ pub enum ScoreError {
         /// How many there are.
         rows: usize,
     },
-    /// The detector wants context and got none, or not for every row.
-    #[error("the detector wants {column}, which is known for flows only, not for plain rows")]
+    /// Context came for fewer rows than there are.
+    #[error("where and when flows were is told for {contexts} of {rows} rows")]
     NoContext {
-        /// The column.
-        column: &'static str,
+        /// Rows that there are.
+        rows: usize,
+        /// Rows of which it is told.
+        contexts: usize,
     },
     /// A value is not a number.
     #[error("row {row}: the value of {column} is not a number")]

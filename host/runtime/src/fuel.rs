@@ -12,6 +12,7 @@ use crate::code::compiler::Compiler;
 use crate::columns::Projection;
 use crate::engine::Sandbox;
 use crate::error::{GuestFailure, LoadError, RuntimeError, ScoreError};
+use crate::exports::Code;
 use crate::instance::Started;
 use crate::runtime::RuntimeConfig;
 
@@ -61,17 +62,24 @@ pub fn count(package: &Package, schema: &'static Schema) -> Result<Instructions,
     let code = Linker::new(&sandbox.engine)
         .instantiate_pre(&component)
         .map_err(|error| LoadError::OtherWorld(format!("{error:#}")))?;
+    let code = Code::new(code)?;
     let started = Started::new(&sandbox, &code, &budgets)?;
-    let mut instance = started.open(&sandbox, &budgets, package.artifact(), None)?;
+    let mut instance = started.open(&sandbox, &budgets, package.artifact(), schema)?;
     let open = instance.instructions();
-    let projection = Projection::new(&instance.columns(&sandbox, &budgets)?, schema)?;
-    let values = golden::generate(&projection.names(), schema, MAX_BLOCK_ROWS, 1 << 24);
-    let mut instructions_of = |rows: usize| -> Result<u64, GuestFailure> {
+    let projection = Projection::new(instance.inputs(&sandbox, &budgets)?, schema)?;
+    // Among so many hosts that hardly one comes twice.
+    let rows = golden::generate(
+        &projection.names(),
+        projection.context,
+        schema,
+        MAX_BLOCK_ROWS,
+        1 << 24,
+    );
+    let mut instructions_of = |count: usize| -> Result<u64, GuestFailure> {
         let before = instance.instructions();
-        for block in values.chunks_exact(rows * projection.columns.len()) {
-            instance.values.clear();
-            instance.values.extend_from_slice(block);
-            instance.score(&sandbox, &budgets, rows as u32, &mut Vec::new())?;
+        for first in (0..MAX_BLOCK_ROWS).step_by(count) {
+            instance.block.set(&rows, first..first + count);
+            instance.score(&sandbox, &budgets, &mut Vec::new())?;
         }
         Ok((instance.instructions() - before) / MAX_BLOCK_ROWS as u64)
     };

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use wasmtime::component::{InstancePre, ResourceAny};
+use netsage_schema::Schema;
+use wasmtime::component::ResourceAny;
 use wasmtime::{Store, Trap};
 
-use crate::bindings::exports::netsage::detector::detector::{Block, Error, Explanation};
-use crate::bindings::{NetsageDetector, NetsageDetectorIndices};
+use crate::bindings::exports::netsage::detector::detector::{Error, Inputs};
+use crate::bindings::exports::netsage::detector::explainer::Explanation;
+use crate::columns::{InputBlock, Projection};
 use crate::description::{Description, check_description};
-use crate::engine::{MUCH_FUEL, Sandbox, Usage};
+use crate::engine::{LimitReached, MUCH_FUEL, Sandbox, Usage};
 use crate::error::{GuestFailure, LoadError};
+use crate::exports::{Code, Exports, with_schema};
 
 /// Longest text of a detector that is kept, bytes.
 const MAX_TEXT_BYTES: usize = 1024;
@@ -20,6 +23,13 @@ const MAX_STATE_BYTES: usize = 16 << 20;
 
 /// What wasmtime says of an answer beyond the limit; its error has no type to ask for.
 const TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
+/// What wasmtime says, likewise without a type, of more instances, memories or tables than there may be, with the
+/// setting that says how many.
+const TOO_MANY: [(&str, &str); 3] = [
+    ("instance count too high", "core_instance_limit"),
+    ("memory count too high", "memory_count_limit"),
+    ("table count too high", "table_count_limit"),
+];
 
 /// How long calls may take.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +51,7 @@ impl Budgets {
 /// An instance that has started and has no model yet.
 pub(crate) struct Started {
     store: Store<Usage>,
-    bindings: NetsageDetector,
+    exports: Exports,
 }
 
 /// An instance with its model opened.
@@ -49,26 +59,21 @@ pub(crate) struct Instance {
     started: Started,
     session: ResourceAny,
     /// The block of the current call; its memory is kept from call to call.
-    pub(crate) values: Vec<f32>,
+    pub(crate) block: InputBlock,
 }
 
 impl Started {
-    pub(crate) fn new(
-        sandbox: &Sandbox,
-        code: &InstancePre<Usage>,
-        budgets: &Budgets,
-    ) -> Result<Self, LoadError> {
+    pub(crate) fn new(sandbox: &Sandbox, code: &Code, budgets: &Budgets) -> Result<Self, LoadError> {
         // The deadline is set before instantiation, because a start function runs then.
         let mut store = sandbox
             .store(budgets.open)
             .map_err(|error| failure("instantiate", budgets.open, &error))?;
         let instance = code
+            .component
             .instantiate(&mut store)
             .map_err(|error| failure("instantiate", budgets.open, &error))?;
-        let bindings = NetsageDetectorIndices::new(code)
-            .and_then(|indices| indices.load(&mut store, &instance))
-            .map_err(|error| LoadError::OtherWorld(format!("{error:#}")))?;
-        Ok(Self { store, bindings })
+        let exports = code.exports(&mut store, &instance)?;
+        Ok(Self { store, exports })
     }
 
     /// What the detector says about itself, when that is well-formed.
@@ -76,14 +81,15 @@ impl Started {
         &mut self,
         sandbox: &Sandbox,
         budgets: &Budgets,
+        code: &Code,
     ) -> Result<Description, GuestFailure> {
         self.store.set_epoch_deadline(sandbox.ticks(budgets.call));
         let described = self
-            .bindings
-            .netsage_detector_detector()
+            .exports
+            .detector
             .call_describe(&mut self.store)
             .map_err(|error| failure("describe", budgets.call, &error))?;
-        check_description(described)
+        check_description(described, code)
     }
 
     pub(crate) fn open(
@@ -91,62 +97,52 @@ impl Started {
         sandbox: &Sandbox,
         budgets: &Budgets,
         artifact: &[u8],
-        state: Option<&[u8]>,
+        schema: &Schema,
     ) -> Result<Instance, GuestFailure> {
         self.store.set_epoch_deadline(sandbox.ticks(budgets.open));
-        let session = self
-            .bindings
-            .netsage_detector_detector()
-            .session()
-            .call_open(&mut self.store, artifact, state)
-            .map_err(|error| failure("open", budgets.open, &error))?
-            .map_err(|error| refusal("open", error))?;
+        let session = with_schema(schema, |schema| {
+            self.exports
+                .detector
+                .session()
+                .call_open(&mut self.store, artifact, schema)
+        })
+        .map_err(|error| failure("open", budgets.open, &error))?
+        .map_err(|error| refusal("open", error))?;
         Ok(Instance {
             started: self,
             session,
-            values: Vec::new(),
+            block: InputBlock::default(),
         })
     }
 }
 
 impl Instance {
-    /// The names of the columns it wants, not yet looked up.
-    pub(crate) fn columns(
-        &mut self,
-        sandbox: &Sandbox,
-        budgets: &Budgets,
-    ) -> Result<Vec<String>, GuestFailure> {
-        let Started { store, bindings } = &mut self.started;
+    /// What it wants to be given, not yet looked up.
+    pub(crate) fn inputs(&mut self, sandbox: &Sandbox, budgets: &Budgets) -> Result<Inputs, GuestFailure> {
+        let Started { store, exports } = &mut self.started;
         store.set_epoch_deadline(sandbox.ticks(budgets.call));
-        bindings
-            .netsage_detector_detector()
+        exports
+            .detector
             .session()
-            .call_columns(store, self.session)
-            .map_err(|error| failure("columns", budgets.call, &error))
+            .call_inputs(store, self.session)
+            .map_err(|error| failure("inputs", budgets.call, &error))
     }
 
-    /// Scores the block in `values` and appends exactly `rows` finite scores, or none and fails.
+    /// Scores the block at hand and appends exactly one finite score for each of its rows, or none and fails.
     pub(crate) fn score(
         &mut self,
         sandbox: &Sandbox,
         budgets: &Budgets,
-        rows: u32,
         scores: &mut Vec<f32>,
     ) -> Result<(), GuestFailure> {
-        let Started { store, bindings } = &mut self.started;
+        let Started { store, exports } = &mut self.started;
+        let rows = self.block.rows();
         let budget = budgets.rows(rows);
         store.set_epoch_deadline(sandbox.ticks(budget));
-        let given = bindings
-            .netsage_detector_detector()
+        let given = exports
+            .detector
             .session()
-            .call_score(
-                store,
-                self.session,
-                Block {
-                    rows,
-                    values: &self.values,
-                },
-            )
+            .call_score(store, self.session, self.block.lend())
             .map_err(|error| failure("score", budget, &error))?
             .map_err(|error| refusal("score", error))?;
         if given.len() != rows as usize {
@@ -175,36 +171,35 @@ impl Instance {
         Ok(())
     }
 
-    /// Lets it learn from the block in `values`.
-    pub(crate) fn learn(
-        &mut self,
-        sandbox: &Sandbox,
-        budgets: &Budgets,
-        rows: u32,
-    ) -> Result<(), GuestFailure> {
-        let Started { store, bindings } = &mut self.started;
-        let budget = budgets.rows(rows);
+    /// Lets it learn from the block at hand, when it learns.
+    pub(crate) fn learn(&mut self, sandbox: &Sandbox, budgets: &Budgets) -> Result<(), GuestFailure> {
+        let Started { store, exports } = &mut self.started;
+        let Some(learner) = &exports.learner else {
+            return Ok(());
+        };
+        let budget = budgets.rows(self.block.rows());
         store.set_epoch_deadline(sandbox.ticks(budget));
-        let values = &self.values;
-        bindings
-            .netsage_detector_detector()
-            .session()
-            .call_learn(store, self.session, Block { rows, values })
+        learner
+            .call_learn(store, self.session, self.block.lend())
             .map_err(|error| failure("learn", budget, &error))?
             .map_err(|error| refusal("learn", error))
     }
 
-    /// What it has learned, of a size that the contract allows.
-    pub(crate) fn save(&mut self, sandbox: &Sandbox, budgets: &Budgets) -> Result<Vec<u8>, GuestFailure> {
-        let Started { store, bindings } = &mut self.started;
+    /// What it remembers, of a size that the contract allows; `None` when it has no memory.
+    pub(crate) fn save(
+        &mut self,
+        sandbox: &Sandbox,
+        budgets: &Budgets,
+    ) -> Result<Option<Vec<u8>>, GuestFailure> {
+        let Started { store, exports } = &mut self.started;
+        let Some(memory) = &exports.memory else {
+            return Ok(None);
+        };
         store.set_epoch_deadline(sandbox.ticks(budgets.open));
-        // A state is larger than anything else that is handed over; one that is too large by far ends in a trap.
+        // A state is larger than anything else that is handed over; one that is too large by far ends in a failure.
         let usual = store.hostcall_fuel();
         store.set_hostcall_fuel(2 * MAX_STATE_BYTES);
-        let saved = bindings
-            .netsage_detector_detector()
-            .session()
-            .call_save(&mut *store, self.session);
+        let saved = memory.call_save(&mut *store, self.session);
         store.set_hostcall_fuel(usual);
         let state = saved
             .map_err(|error| failure("save", budgets.open, &error))?
@@ -215,7 +210,25 @@ impl Instance {
                 format!("a state of {} bytes; {MAX_STATE_BYTES} are allowed", state.len()),
             ));
         }
-        Ok(state)
+        Ok(Some(state))
+    }
+
+    /// Has it go on with a saved state, when it has a memory. After a failure the instance is used no more.
+    pub(crate) fn restore(
+        &mut self,
+        sandbox: &Sandbox,
+        budgets: &Budgets,
+        state: &[u8],
+    ) -> Result<(), GuestFailure> {
+        let Started { store, exports } = &mut self.started;
+        let Some(memory) = &exports.memory else {
+            return Ok(());
+        };
+        store.set_epoch_deadline(sandbox.ticks(budgets.open));
+        memory
+            .call_restore(store, self.session, state)
+            .map_err(|error| failure("restore", budgets.open, &error))?
+            .map_err(|error| refusal("restore", error))
     }
 
     /// Instructions since the instance was started, where they are counted.
@@ -223,37 +236,32 @@ impl Instance {
         self.started.store.get_fuel().map_or(0, |left| MUCH_FUEL - left)
     }
 
-    /// Explains the one row in `values`: entries that are in range and finite, or a failure.
+    /// Explains the one row of the block at hand, as far as it explains: entries that are in range and finite, or a
+    /// failure.
     pub(crate) fn explain(
         &mut self,
         sandbox: &Sandbox,
         budgets: &Budgets,
+        projection: &Projection,
         limit: u32,
-    ) -> Result<Explanation, GuestFailure> {
-        let Started { store, bindings } = &mut self.started;
+    ) -> Result<Option<Explanation>, GuestFailure> {
+        let Started { store, exports } = &mut self.started;
+        let Some(explainer) = &exports.explainer else {
+            return Ok(None);
+        };
         let budget = budgets.rows(1);
         store.set_epoch_deadline(sandbox.ticks(budget));
-        let explanation = bindings
-            .netsage_detector_detector()
-            .session()
-            .call_explain(
-                store,
-                self.session,
-                Block {
-                    rows: 1,
-                    values: &self.values,
-                },
-                limit,
-            )
+        let explanation = explainer
+            .call_explain(store, self.session, self.block.lend(), limit)
             .map_err(|error| failure("explain", budget, &error))?
             .map_err(|error| refusal("explain", error))?;
-        check_explanation(explanation, self.values.len(), limit)
+        check_explanation(explanation, projection.inputs(), limit).map(Some)
     }
 }
 
 fn check_explanation(
     explanation: Explanation,
-    columns: usize,
+    inputs: usize,
     limit: u32,
 ) -> Result<Explanation, GuestFailure> {
     let Explanation {
@@ -276,8 +284,8 @@ fn check_explanation(
             weights.len(),
             typical.len()
         ))
-    } else if indices.iter().any(|&index| index as usize >= columns) {
-        Some(format!("a column beyond the {columns} it asked for"))
+    } else if indices.iter().any(|&index| index as usize >= inputs) {
+        Some(format!("an input beyond the {inputs} that there are"))
     } else if !weights.iter().all(|weight| (0.0..=1.0).contains(weight)) {
         Some("a share that is not between 0 and 1".to_owned())
     } else if weights.iter().sum::<f32>() > 1.0 + SHARE_SLACK {
@@ -297,8 +305,8 @@ fn broken(call: &'static str, what: String) -> GuestFailure {
 fn refusal(call: &'static str, error: Error) -> GuestFailure {
     let (kind, text) = match error {
         Error::BadArtifact(text) => ("bad-artifact", text),
+        Error::BadState(text) => ("bad-state", text),
         Error::BadInput(text) => ("bad-input", text),
-        Error::Unsupported => ("unsupported", "it does not offer this".to_owned()),
         Error::Internal(text) => ("internal", text),
     };
     GuestFailure::Refused {
@@ -308,17 +316,32 @@ fn refusal(call: &'static str, error: Error) -> GuestFailure {
     }
 }
 
-/// A failed call: interrupted, trapped, or a value that could not be taken over.
+/// A failed call: interrupted, at a limit, trapped, or a value that could not be taken over.
 fn failure(call: &'static str, budget: Duration, error: &wasmtime::Error) -> GuestFailure {
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => GuestFailure::Overrun { call, budget },
-        _ if error.root_cause().to_string().contains(TOO_MUCH) => {
-            broken(call, "it handed over more at once than the host takes".to_owned())
-        }
-        _ => GuestFailure::Trap {
+    if let Some(Trap::Interrupt) = error.downcast_ref::<Trap>() {
+        return GuestFailure::Overrun { call, budget };
+    }
+    if let Some(reached) = error.downcast_ref::<LimitReached>() {
+        return GuestFailure::Limit {
             call,
-            reason: clean(&format!("{error:#}")),
-        },
+            setting: reached.setting,
+            what: reached.to_string(),
+        };
+    }
+    let root = error.root_cause().to_string();
+    if let Some((_, setting)) = TOO_MANY.iter().find(|(words, _)| root.contains(words)) {
+        return GuestFailure::Limit {
+            call,
+            setting,
+            what: clean(&root),
+        };
+    }
+    if root.contains(TOO_MUCH) {
+        return broken(call, "it handed over more at once than the host takes".to_owned());
+    }
+    GuestFailure::Trap {
+        call,
+        reason: clean(&format!("{error:#}")),
     }
 }
 
@@ -334,7 +357,7 @@ fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{check_explanation, clean};
-    use crate::bindings::exports::netsage::detector::detector::Explanation;
+    use crate::bindings::exports::netsage::detector::explainer::Explanation;
 
     #[test]
     fn foreign_text_is_cut_and_cleaned() {
@@ -364,7 +387,7 @@ mod tests {
         check(&[3], &[0, 2], &[0.5, 0.5], &[1.0, 2.0], "counts");
         check(&[3], &[0, 1, 2], &[0.1; 3], &[1.0; 3], "where 2 were asked for");
         check(&[2], &[0, 2], &[0.5], &[1.0, 2.0], "lists of");
-        check(&[1], &[3], &[0.5], &[1.0], "beyond the 3");
+        check(&[1], &[3], &[0.5], &[1.0], "beyond the 3 that there are");
         check(&[1], &[0], &[f32::NAN], &[1.0], "share");
         check(&[1], &[0], &[-0.1], &[1.0], "share");
         check(&[2], &[0, 1], &[0.8, 0.8], &[1.0, 1.0], "more than 1");

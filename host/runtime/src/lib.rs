@@ -1,4 +1,4 @@
-//! Runs detector packages in wasmtime: checks them, loads them, pools their instances, swaps them.
+//! Runs detector packages in wasmtime: checks them, loads them, pools their instances.
 //!
 //! A detector is foreign code. Nothing it does may end this process, hold a thread for longer than its
 //! budget, use more memory than its limit, or hand back a value that the rest of the program has not been
@@ -7,8 +7,7 @@
 //! This crate must never give a detector an import, never load compiled code that it did not write itself,
 //! and never read flows or packets: it knows feature rows and bytes.
 //!
-//! Start with [`Runtime::load`], which turns a package ([`netsage_package`]) into a [`Detector`]; [`ActiveDetectors`] is the set that
-//! scores right now.
+//! Start with [`Runtime::load`], which turns a package ([`netsage_package`]) into a [`Detector`].
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,7 +26,6 @@
 //! # }
 //! ```
 
-mod active;
 mod bindings;
 pub mod check;
 mod code;
@@ -36,18 +34,18 @@ mod description;
 mod detector;
 mod engine;
 mod error;
+mod exports;
 pub mod fuel;
 mod instance;
 mod pool;
 mod runtime;
 mod statistics;
 
-pub use active::{ActiveDetectors, Snapshot};
 pub use check::{CheckError, CodeLimits};
 pub use code::compiler::{self, Compiler};
-pub use columns::{ColumnContribution, ContextValues, InputColumn};
+pub use columns::{ColumnContribution, InputColumn};
 pub use description::{Description, StateKey};
-pub use detector::Detector;
+pub use detector::{Detector, MOST_FAILED_EXPLANATIONS};
 pub use error::{GoldenError, GuestFailure, LoadError, PackError, RuntimeError, ScoreError};
 pub use runtime::{LoadOptions, Runtime, RuntimeConfig};
 pub use statistics::DetectorStats;

@@ -15,6 +15,7 @@ use crate::code::compiler::Compiler;
 use crate::detector::Detector;
 use crate::engine::Sandbox;
 use crate::error::{LoadError, PackError, RuntimeError};
+use crate::exports::Code;
 use crate::instance::Budgets;
 
 /// Limits and places. The defaults suit a gateway.
@@ -33,6 +34,10 @@ pub struct RuntimeConfig {
     pub stack_limit: usize,
     /// Most core instances that a component is made of.
     pub core_instance_limit: usize,
+    /// Most linear memories of one instance.
+    pub memory_count_limit: usize,
+    /// Most tables of one instance.
+    pub table_count_limit: usize,
     /// Most that one answer hands to the host, bytes; a saved state has a limit of its own, 16 MiB.
     pub return_limit: usize,
     /// Largest artifact, bytes; none is larger than [`MAX_ARTIFACT_BYTES`].
@@ -62,7 +67,9 @@ impl Default for RuntimeConfig {
             memory_limit: 256 << 20,
             table_limit: 100_000,
             stack_limit: 512 << 10,
-            core_instance_limit: 16,
+            core_instance_limit: 64,
+            memory_count_limit: 16,
+            table_count_limit: 64,
             return_limit: 4 << 20,
             artifact_limit: MAX_ARTIFACT_BYTES,
             code: CodeLimits::default(),
@@ -89,8 +96,8 @@ impl RuntimeConfig {
 /// How a package is loaded.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadOptions<'a> {
-    /// What [`Detector::save`] gave earlier. It is not given to a detector that does not learn; one that cannot read
-    /// it refuses `open` with `bad-artifact`.
+    /// What [`Detector::save`] gave earlier. It is not given to a detector without a memory; one that cannot use it
+    /// refuses `restore` with `bad-state`.
     pub state: Option<&'a [u8]>,
     /// Instances that are ready when loading is done, at least one and no more than [`RuntimeConfig::workers`].
     pub instances: usize,
@@ -141,7 +148,7 @@ impl Runtime {
         self.load_with(package, schema, LoadOptions::default())
     }
 
-    /// As [`Runtime::load`], with a learned state and a number of instances.
+    /// As [`Runtime::load`], with a saved memory and a number of instances.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -164,6 +171,7 @@ impl Runtime {
             .map_err(|error| LoadError::OtherWorld(format!("{error:#}")))?;
         let sandbox = Arc::clone(&self.sandbox);
         let (budgets, workers) = (self.config.budgets(), self.config.workers);
+        let code = Code::new(code)?;
         let detector = Detector::start(
             sandbox,
             code,

@@ -12,6 +12,8 @@ pub struct DetectorStats {
     pub failed_rows: u64,
     /// Instances thrown away after a trap, an overrun or a broken promise.
     pub replaced_instances: u64,
+    /// Explanations that failed; after [`crate::MOST_FAILED_EXPLANATIONS`] none is asked for.
+    pub failed_explanations: u64,
     /// Time spent on the scored rows, nanoseconds, waiting for an instance not included.
     pub nanoseconds: u64,
 }
@@ -28,6 +30,7 @@ pub(crate) struct Counters {
     scored_rows: AtomicU64,
     failed_rows: AtomicU64,
     replaced_instances: AtomicU64,
+    failed_explanations: AtomicU64,
     nanoseconds: AtomicU64,
 }
 
@@ -38,6 +41,7 @@ impl Counters {
             scored_rows: read(&self.scored_rows),
             failed_rows: read(&self.failed_rows),
             replaced_instances: read(&self.replaced_instances),
+            failed_explanations: self.failed_explanations(),
             nanoseconds: read(&self.nanoseconds),
         }
     }
@@ -50,6 +54,15 @@ impl Counters {
 
     pub(crate) fn failed(&self, rows: u64) {
         self.failed_rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub(crate) fn failed_explanations(&self) -> u64 {
+        self.failed_explanations.load(Ordering::Relaxed)
+    }
+
+    /// Counts one, and says how many there are with it.
+    pub(crate) fn failed_explanation(&self) -> u64 {
+        self.failed_explanations.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(crate) fn replaced_instance(&self) {

@@ -7,12 +7,11 @@ use anyhow::anyhow;
 use netsage_capture::MeterConfig;
 use netsage_console::output::BadRows;
 use netsage_console::{Failure, progress};
-use netsage_gateway::pipeline::{Contexts, score_rows};
+use netsage_gateway::pipeline::score_rows;
 use netsage_lifecycle::Loaded;
 use netsage_models::metrics::{self, Distinct, Evaluation, Thresholds};
-use netsage_runtime::ContextValues;
 use netsage_schema::csv::Record;
-use netsage_schema::{Identity, Rows, Schema};
+use netsage_schema::{AddressKey, Contexts, Identity, Rows, Schema};
 use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
 use crate::labels::CaptureLabels;
@@ -144,16 +143,9 @@ impl Labelled {
 
     /// Scores the rows with a detector, in the order of the file.
     pub(super) fn score(&self, detector: &Loaded) -> anyhow::Result<Vec<f32>> {
-        let mut contexts = ContextValues::new();
         let known = !self.rows.is_empty() && self.identities.len() == self.rows.len();
-        if known {
-            Contexts::default().fill(&self.identities, &mut contexts);
-        }
-        Ok(score_rows(
-            &detector.detector,
-            &self.rows,
-            known.then_some(&contexts),
-        )?)
+        let contexts = known.then(|| Contexts::of(&self.identities, &AddressKey::OF_FILES));
+        Ok(score_rows(&detector.detector, &self.rows, contexts.as_ref())?)
     }
 
     /// Scores the rows with a detector and judges the scores, of all rows and of distinct ones; `thresholds` are those of

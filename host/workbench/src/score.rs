@@ -9,11 +9,10 @@ use netsage_console::output::{BadRows, Format, identity_csv, identity_json, stdo
 use netsage_console::{Failure, progress};
 use netsage_gateway::assets;
 use netsage_gateway::config::{MeterArgs, Settings};
-use netsage_gateway::pipeline::{BLOCK_ROWS, Contexts, score_rows};
+use netsage_gateway::pipeline::{BLOCK_ROWS, score_rows};
 use netsage_lifecycle::Loaded;
-use netsage_runtime::ContextValues;
 use netsage_schema::csv::{IDENTITY_COLUMNS, Record};
-use netsage_schema::{Identity, Rows};
+use netsage_schema::{AddressKey, Contexts, Identity, Rows};
 use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
 /// Prints one line per flow or row: who it was (or its number), one score per detector, its label.
@@ -57,12 +56,12 @@ fn score_capture(
         .load(assets::defaults(config.schema), config.schema, file)?;
     let bar = progress::reading(read, "scoring");
     let mut printer = Printer::new(args.format, detectors, true, false)?;
-    let mut contexts = Contexts::default();
-    let mut values = ContextValues::new();
+    let mut contexts = Contexts::new();
     let damage = read_all(&mut capture.metered(&config), |batch| {
         bar.set_position(read.read());
-        contexts.fill(&batch.identities, &mut values);
-        printer.print(&batch.rows, Some(&values), |index| Line {
+        contexts.clear();
+        contexts.extend(&batch.identities, &AddressKey::OF_FILES);
+        printer.print(&batch.rows, Some(&contexts), |index| Line {
             number: 0,
             identity: batch.identities.get(index),
             label: None,
@@ -85,8 +84,7 @@ fn score_table(
         .load(assets::table_defaults(schema), schema, file)?;
     let bar = progress::reading(read, "scoring");
     let mut printer = Printer::new(args.format, detectors, table.has_identity(), table.has_label())?;
-    let mut contexts = Contexts::default();
-    let mut values = ContextValues::new();
+    let mut contexts = Contexts::new();
     let has_identity = table.has_identity();
     let mut rows = Rows::with_capacity(schema, BLOCK_ROWS);
     let mut lines: Vec<(u64, Option<bool>)> = Vec::with_capacity(BLOCK_ROWS);
@@ -113,8 +111,9 @@ fn score_table(
         };
         if rows.len() == BLOCK_ROWS || (!more && !rows.is_empty()) {
             bar.set_position(read.read());
-            contexts.fill(&identities, &mut values);
-            printer.print(&rows, has_identity.then_some(&values), |index| Line {
+            contexts.clear();
+            contexts.extend(&identities, &AddressKey::OF_FILES);
+            printer.print(&rows, has_identity.then_some(&contexts), |index| Line {
                 number: lines[index].0,
                 identity: identities.get(index),
                 label: lines[index].1,
@@ -178,7 +177,7 @@ impl Printer {
     fn print<'a>(
         &mut self,
         rows: &Rows,
-        contexts: Option<&ContextValues>,
+        contexts: Option<&Contexts>,
         line: impl Fn(usize) -> Line<'a>,
     ) -> anyhow::Result<()> {
         let mut scores = Vec::with_capacity(self.detectors.len());

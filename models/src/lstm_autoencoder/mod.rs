@@ -98,7 +98,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
     let mut aside = fitted.split_off(fitted.len() - (fitted.len() as f64 * KEPT_ASIDE).ceil() as usize);
     fitted.sort_unstable();
     aside.sort_unstable();
-    let sources = sources(flows.identities, rows.len());
+    let sources = sources(flows.identities);
 
     let columns = columns::fit(
         schema,
@@ -123,7 +123,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
     });
     let [drawn_from, aside_from] = [&fitted, &aside].map(|chosen| if is_known { &all } else { chosen });
     let mut aside_random = random_of_pass(options.common.seed, u32::MAX - 1);
-    let aside_windows = Windows::draw(aside_from, &sources, &counted_aside, &mut aside_random);
+    let aside_windows = Windows::draw(aside_from, sources.as_deref(), &counted_aside, &mut aside_random);
     let aside_plans = aside_windows.batches(4 * options.batch, &mut random);
 
     let shape = Shape {
@@ -141,7 +141,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
     let mut by_number = vec![0.0; shape.features];
     while progress.passes < options.passes && progress.since_best < options.patience {
         let mut random = random_of_pass(options.common.seed, progress.passes);
-        let drawn = Windows::draw(drawn_from, &sources, &counted, &mut random);
+        let drawn = Windows::draw(drawn_from, sources.as_deref(), &counted, &mut random);
         let plans = drawn.batches(options.batch, &mut random);
         let (mut done, mut loss) = (0, 0.0);
         for plan in plans {
@@ -204,7 +204,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
     let artifact = model.encode();
     let mut autoencoder =
         Autoencoder::decode(&artifact).map_err(|error| TrainError::Artifact(error.to_string()))?;
-    let scores = score(&mut autoencoder, flows, &selected, &sources)?;
+    let scores = score(&mut autoencoder, flows, &selected, sources.as_deref())?;
     let held_out_scores = held_out.iter().map(|&row| scores[row]).collect();
     let names = model.columns.iter().map(|column| column.name.clone()).collect();
     Ok(Trained {
@@ -221,18 +221,16 @@ fn score(
     autoencoder: &mut Autoencoder,
     flows: Flows<'_>,
     selected: &[usize],
-    sources: &[f32],
+    sources: Option<&[u64]>,
 ) -> Result<Vec<f32>, TrainError> {
     let all: Vec<usize> = (0..flows.rows.len()).collect();
     let mut scores = Vec::with_capacity(all.len());
     for part in all.chunks(1024) {
         let table = gather(flows.rows, part, selected)?;
-        let mut values = Vec::with_capacity(table.len() + part.len());
-        for (row, &index) in table.rows().into_iter().zip(part) {
-            values.extend(row.iter().copied().chain([sources[index]]));
-        }
+        let values: Vec<f32> = table.iter().copied().collect();
+        let sources = sources.map(|sources| &sources[part[0]..][..part.len()]);
         autoencoder
-            .score_block(&values, part.len(), &mut scores)
+            .score_block(&values, part.len(), sources, &mut scores)
             .map_err(|error| TrainError::Score(error.to_string()))?;
     }
     Ok(scores)

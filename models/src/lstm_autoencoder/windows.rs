@@ -20,17 +20,14 @@ pub(super) struct Windows {
     together: Vec<Vec<u32>>,
 }
 
-/// The sources of rows, as numbers that a row of the detector can hold; negative where nobody knows them.
-pub(super) fn sources(identities: &[Identity], rows: usize) -> Vec<f32> {
-    if identities.is_empty() {
-        return vec![-1.0; rows];
-    }
+/// The sources of rows, numbered as they come; `None` where nobody knows them.
+pub(super) fn sources(identities: &[Identity]) -> Option<Vec<u64>> {
     let mut known = BTreeMap::new();
     let number = |identity: &Identity| {
-        let next = known.len() % (1 << 24);
-        *known.entry(identity.source).or_insert(next) as f32
+        let next = known.len() as u64;
+        *known.entry(identity.source).or_insert(next)
     };
-    identities.iter().map(number).collect()
+    (!identities.is_empty()).then(|| identities.iter().map(number).collect())
 }
 
 impl Windows {
@@ -39,15 +36,20 @@ impl Windows {
     ///
     /// Of known sources the rows together are real histories. Rows of nobody are put together as they come: such
     /// histories say nothing, and teach the network that one may, so that a real one does not surprise it.
-    pub(super) fn draw(rows: &[usize], sources: &[f32], counted: &[bool], random: &mut ChaCha8Rng) -> Self {
-        let mut histories: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    pub(super) fn draw(
+        rows: &[usize],
+        sources: Option<&[u64]>,
+        counted: &[bool],
+        random: &mut ChaCha8Rng,
+    ) -> Self {
+        let mut histories: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
         let mut nobodys = Vec::new();
         for &row in rows {
             let number =
                 u32::try_from(row).expect("rows of 100 bytes and more fill the memory before 2^32 of them");
-            match sources[row] {
-                source if source >= 0.0 => histories.entry(source as u32).or_default().push(number),
-                _ => nobodys.push(number),
+            match sources {
+                Some(sources) => histories.entry(sources[row]).or_default().push(number),
+                None => nobodys.push(number),
             }
         }
         nobodys.shuffle(random);

@@ -1,13 +1,12 @@
 //! A day of generated traffic: trained on its first, clean third, every planted behaviour is alerted in the rest, where
 //! the office is another one, with at most 5 false alerts a day.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
 
 use netsage_capture::{LinkType, Meter, MeterConfig, Packet};
 use netsage_models::{Flows, Training, Unwatched};
 use netsage_rhythm::{COLUMNS, Model, Scorer};
-use netsage_schema::{FLOW_V1, FlowBatch, Identity, Rows};
+use netsage_schema::{AddressKey, Contexts, FLOW_V1, FlowBatch, Identity, Rows};
 use netsage_synth::{Generator, Labels, SynthConfig};
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -80,23 +79,21 @@ fn day(seed: u64, flows: u32) -> (Part, Part, Labels) {
 }
 
 fn scores(artifact: &[u8], part: &Part) -> Vec<f32> {
-    let features = COLUMNS[..5].iter().map(|name| FLOW_V1.index_of(name).unwrap());
-    let features: Vec<usize> = features.collect();
-    let mut numbers: HashMap<IpAddr, usize> = HashMap::new();
-    let first_ns = part.identities[0].start_ns;
-    let mut values = Vec::new();
-    for (row, identity) in part.rows.iter().zip(&part.identities) {
-        values.extend(features.iter().map(|&place| row[place] as f32));
-        values.push(((identity.start_ns - first_ns).max(0) as f64 / 1e9) as f32);
-        for address in [identity.source, identity.destination] {
-            let next = numbers.len();
-            values.push(*numbers.entry(address).or_insert(next) as f32);
-        }
-    }
+    let features = COLUMNS.map(|name| FLOW_V1.index_of(name).unwrap());
+    let rows = part.rows.iter();
+    let values: Vec<f32> = rows
+        .flat_map(|row| features.map(|place| row[place] as f32))
+        .collect();
+    let known = Contexts::of(&part.identities, &AddressKey::OF_FILES);
+    let contexts = netsage_rhythm::Contexts {
+        start_time: Some(known.starts()),
+        source: Some(known.sources()),
+        destination: Some(known.destinations()),
+    };
     let mut scores = Vec::new();
     Scorer::new(Model::decode(artifact).unwrap())
         .unwrap()
-        .score_block(&values, part.rows.len(), &mut scores)
+        .score_block(&values, part.rows.len(), contexts, &mut scores)
         .unwrap();
     scores
 }

@@ -86,23 +86,19 @@ fn fit(rows: &Rows, identities: &[Identity], options: &TrainOptions) -> Trained 
     train(Flows { rows, identities }, options, &mut Unwatched).unwrap()
 }
 
-/// The values that a detector asks for of rows with these sources.
-fn values(model: &Autoencoder, rows: &Rows, sources: &[f32]) -> Vec<f32> {
+/// The values that a detector asks for.
+fn values(model: &Autoencoder, rows: &Rows) -> Vec<f32> {
     let columns: Vec<usize> = model.columns().iter().map(|column| index(&column.name)).collect();
-    let row = |(row, &source): (&[f64], &f32)| -> Vec<f32> {
-        columns
-            .iter()
-            .map(|&column| row[column] as f32)
-            .chain([source])
-            .collect()
-    };
-    rows.iter().zip(sources).flat_map(row).collect()
+    let row = |row: &[f64]| -> Vec<f32> { columns.iter().map(|&column| row[column] as f32).collect() };
+    rows.iter().flat_map(row).collect()
 }
 
-fn scores(model: &mut Autoencoder, rows: &Rows, sources: &[f32]) -> Vec<f32> {
+fn scores(model: &mut Autoencoder, rows: &Rows, sources: Option<&[u64]>) -> Vec<f32> {
     let mut scores = Vec::new();
-    let values = values(model, rows, sources);
-    model.score_block(&values, rows.len(), &mut scores).unwrap();
+    let values = values(model, rows);
+    model
+        .score_block(&values, rows.len(), sources, &mut scores)
+        .unwrap();
     scores
 }
 
@@ -189,7 +185,7 @@ fn what_came_before_counts_where_sources_are_known() {
     };
     let mut model = Autoencoder::decode(&fit(&rows, &identities, &options).artifact).unwrap();
     let (test, _) = turns(400, 1, 4);
-    let in_turn = scores(&mut model, &test, &vec![7.0; test.len()]);
+    let in_turn = scores(&mut model, &test, Some(&vec![7; test.len()]));
     // The same flows, but each question twice and then each answer twice: every second one comes out of turn.
     let mut doubled = Rows::new(&UNSW_NB15);
     for pair in 0..test.len() / 2 {
@@ -198,12 +194,12 @@ fn what_came_before_counts_where_sources_are_known() {
             doubled.push(test.row(row));
         }
     }
-    let out_of_turn = scores(&mut model, &doubled, &vec![8.0; doubled.len()]);
+    let out_of_turn = scores(&mut model, &doubled, Some(&vec![8; doubled.len()]));
     let mean = |scores: &[f32]| scores.iter().sum::<f32>() / scores.len() as f32;
     let (ordinary, odd) = (mean(&in_turn[8..]), mean(&out_of_turn[8..]));
     assert!(odd > 1.2 * ordinary, "{odd} out of turn, {ordinary} in turn");
     // Alone, each is a flow like any other.
-    let alone = scores(&mut model, &test, &vec![-1.0; test.len()]);
+    let alone = scores(&mut model, &test, None);
     assert!(mean(&alone) < odd, "{} alone, {odd} out of turn", mean(&alone));
 }
 
@@ -222,10 +218,10 @@ fn a_planted_anomaly_scores_high_and_is_explained() {
         row[index(column)] = odd;
         let mut planted = Rows::new(&UNSW_NB15);
         planted.push(&row);
-        let score = scores(&mut model, &planted, &[-1.0])[0];
+        let score = scores(&mut model, &planted, None)[0];
         assert!(score > trained.card.threshold, "{column}: {score}");
         let explanation = model
-            .explain_block(&values(&model, &planted, &[-1.0]), 1, 3)
+            .explain_block(&values(&model, &planted), 1, None, 3)
             .unwrap();
         let first = explanation.entries()[0];
         assert_eq!(model.columns()[first.column].name, column);
@@ -262,19 +258,18 @@ fn what_cannot_be_trained_on_is_refused() {
 
 /// Compares scores of windows with those of onnxruntime; says the largest relative difference.
 #[track_caller]
-fn agrees(artifact: &[u8], rows: &Rows, sources: &[f32]) {
+fn agrees(artifact: &[u8], rows: &Rows, sources: Option<&[u64]>) {
     let mut model = Autoencoder::decode(artifact).unwrap();
     let found = scores(&mut model, rows, sources);
     let width = model.columns().len();
-    let values = values(&model, rows, sources);
-    let mut histories: HashMap<u32, Vec<&[f32]>> = HashMap::new();
+    let values = values(&model, rows);
+    let mut histories: HashMap<u64, Vec<&[f32]>> = HashMap::new();
     let (mut windows, mut lengths) = (Vec::new(), Vec::new());
-    for row in values.chunks_exact(width + 1) {
-        let history = histories.entry(row[width].to_bits()).or_default();
-        if row[width] < 0.0 {
-            history.clear();
-        }
-        history.push(&row[..width]);
+    for (number, row) in (0..).zip(values.chunks_exact(width)) {
+        // A row of nobody is a source of its own.
+        let source = sources.map_or(number, |sources| sources[number as usize]);
+        let history = histories.entry(source).or_default();
+        history.push(row);
         let window = &history[history.len().saturating_sub(WINDOW)..];
         windows.extend(window.iter().copied().flatten());
         windows.resize(windows.len() + (WINDOW - window.len()) * width, &0.0);
@@ -306,8 +301,9 @@ fn scores_agree_with_onnxruntime() {
         },
     );
     let (test, _) = turns(1_000, 4, 8);
-    let sources: Vec<f32> = (0..test.len()).map(|row| (row % 23) as f32 - 1.0).collect();
-    agrees(&trained.artifact, &test, &sources);
+    let sources: Vec<u64> = (0..test.len() as u64).map(|row| row % 23).collect();
+    agrees(&trained.artifact, &test, Some(&sources));
+    agrees(&trained.artifact, &test, None);
 }
 
 #[test]
@@ -324,6 +320,7 @@ fn the_bundled_model_agrees_with_onnxruntime_on_real_flows() {
     let mut rows = Rows::new(&UNSW_NB15);
     (0..5_000).for_each(|row| rows.push(test.row(8 * row)));
     // Windows of every length, and rows of nobody.
-    let sources: Vec<f32> = (0..rows.len()).map(|row| (row % 301) as f32 - 1.0).collect();
-    agrees(&artifact, &rows, &sources);
+    let sources: Vec<u64> = (0..rows.len() as u64).map(|row| row % 301).collect();
+    agrees(&artifact, &rows, Some(&sources));
+    agrees(&artifact, &rows, None);
 }

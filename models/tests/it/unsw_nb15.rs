@@ -112,7 +112,7 @@ fn half_space_trees_learn_from_ordinary_flows_alone() {
             half_space_trees::train(rows, &options).unwrap()
         },
         |artifact| {
-            let forest = netsage_half_space_trees::Forest::decode(artifact, None).unwrap();
+            let forest = netsage_half_space_trees::Forest::decode(artifact).unwrap();
             let names = forest.columns().iter().map(|column| column.name.clone());
             (forest.clone(), names.collect())
         },

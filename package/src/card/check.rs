@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use netsage_schema::{Column, ContextColumn, Schema};
+use netsage_schema::{Column, Schema};
 
 use super::{Baseline, CalibrationTail, ColumnBaseline, ModelCard};
 use crate::MAX_COLUMNS;
@@ -142,8 +142,7 @@ impl ModelCard {
         }
     }
 
-    /// Whether the card is of a model that reads these columns, in this order, with this component. Columns of the
-    /// context are no features, and cards do not name them.
+    /// Whether the card is of a model that reads these columns, in this order, with this component.
     ///
     /// # Errors
     /// [`CardError::OtherModel`] when it is not.
@@ -153,9 +152,7 @@ impl ModelCard {
                 "`detector` is {detector:?}, and the component of the package is {component:?}"
             )));
         }
-        let mut read = columns
-            .iter()
-            .filter(|name| ContextColumn::by_name(name).is_none());
+        let mut read = columns.iter();
         for (place, named) in self.columns.iter().enumerate() {
             match read.next() {
                 Some(column) if column == named => {}

@@ -236,11 +236,6 @@ fn columns() {
     refused("/columns", &json!(["dur", "proto", "dur"]), "names \"dur\" twice");
     refused(
         "/columns",
-        &json!(["dur", "context.source"]),
-        "names \"context.source\"",
-    );
-    refused(
-        "/columns",
         &json!(["dur", "sbytes"]),
         "`baseline` has \"proto\", which `columns` does not have",
     );
@@ -261,11 +256,6 @@ fn columns() {
         }
     };
     check("iforest", &["dur", "proto", "sbytes"], None);
-    check(
-        "iforest",
-        &["context.source", "dur", "proto", "context.start-time", "sbytes"],
-        None,
-    );
     check(
         "iforest",
         &["proto", "dur", "sbytes"],

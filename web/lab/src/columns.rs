@@ -1,63 +1,55 @@
-//! What a detector is given for each row: features, and where and when the flow was.
+//! What a detector is given for each row: columns of the schema, and where and when the flow was.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-
-use netsage_schema::{ContextColumn, Identity, start_seconds};
+use netsage_schema::{AddressKey, Contexts, Kind, Schema, WantedContext};
+use serde::Serialize;
 
 use crate::dataset::{DataError, Dataset};
 
-/// Where a column comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Column {
-    /// The feature at this position in the schema.
-    Feature(usize),
-    /// The place or time of the flow.
-    Context(ContextColumn),
-}
-
-/// The columns of a detector, in the order in which it wants them.
+/// What a detector asks for, in its order.
 #[derive(Debug, Default)]
 pub struct Chosen {
-    columns: Vec<Column>,
-    /// For each row the values in the order of [`ContextColumn::ALL`]; empty when nobody asks for them, or when the file
-    /// does not say.
-    contexts: Vec<[f32; 3]>,
+    /// Positions in the schema.
+    columns: Vec<usize>,
+    wanted: WantedContext,
+    /// Where and when the flows were, with the key that the command line uses for files; `None` when nobody asks, or the
+    /// file does not say.
+    contexts: Option<Contexts>,
 }
 
 impl Chosen {
     /// Finds columns by name.
     ///
     /// # Errors
-    /// When a name is not of the schema, or names something that the file does not tell.
-    pub fn of(data: &Dataset, names: &[String]) -> Result<Self, DataError> {
+    /// When a name is not of the schema.
+    pub fn of(data: &Dataset, names: &[String], wanted: WantedContext) -> Result<Self, DataError> {
         let schema = data.rows.schema();
-        let find = |name: &String| match (schema.index_of(name), ContextColumn::by_name(name)) {
-            (Some(position), _) => Ok(Column::Feature(position)),
-            (None, Some(context)) if data.identities.is_empty() && context.unknown().is_none() => {
-                Err(DataError::NoContext(name.clone()))
-            }
-            (None, Some(context)) => Ok(Column::Context(context)),
-            (None, None) => Err(DataError::UnknownColumn {
+        let find = |name: &String| {
+            schema.index_of(name).ok_or_else(|| DataError::UnknownColumn {
                 column: name.clone(),
                 schema: schema.id,
-            }),
+            })
         };
-        let columns = names.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-        let asks = columns.iter().any(|column| matches!(column, Column::Context(_)));
+        let is_known = wanted.any() && !data.identities.is_empty();
         Ok(Self {
-            columns,
-            contexts: if asks {
-                contexts(&data.identities)
-            } else {
-                Vec::new()
-            },
+            columns: names.iter().map(find).collect::<Result<_, _>>()?,
+            wanted,
+            contexts: is_known.then(|| Contexts::of(&data.identities, &AddressKey::OF_FILES)),
         })
     }
 
-    /// The column at a position among the chosen ones.
-    pub fn get(&self, position: usize) -> Option<Column> {
+    /// The position in the schema of the column at a position among the chosen ones.
+    pub fn column(&self, position: usize) -> Option<usize> {
         self.columns.get(position).copied()
+    }
+
+    /// The name of the context that an explanation gives this number.
+    pub fn context(&self, number: usize) -> Option<&'static str> {
+        let all = WantedContext {
+            start_time: true,
+            source: true,
+            destination: true,
+        };
+        all.names().nth(number.checked_sub(self.columns.len())?)
     }
 
     /// The columns of the rows from `start` on, at most `count`, row-major, as a detector gets them.
@@ -66,43 +58,88 @@ impl Chosen {
         let mut values = Vec::with_capacity(self.columns.len() * end.saturating_sub(start));
         for row in start..end {
             let features = data.rows.row(row);
-            values.extend(self.columns.iter().map(|&column| match column {
-                // The same rounding as on the host: to the nearest f32.
-                Column::Feature(position) => features[position] as f32,
-                Column::Context(context) => self.context(row, context),
-            }));
+            // The same rounding as on the host: to the nearest f32.
+            values.extend(self.columns.iter().map(|&position| features[position] as f32));
         }
         values
     }
 
-    fn context(&self, row: usize, context: ContextColumn) -> f32 {
-        let known = self.contexts.get(row);
-        known.map_or_else(
-            || context.unknown().unwrap_or_default(),
-            |values| values[context as usize],
-        )
+    /// When the flows from `start` on began, at most `count` of them; `None` when that was not asked for or is not known.
+    pub fn starts(&self, start: usize, count: usize) -> Option<Vec<u64>> {
+        self.list(self.wanted.start_time, Contexts::starts, start, count)
+    }
+
+    /// Their sources, likewise.
+    pub fn sources(&self, start: usize, count: usize) -> Option<Vec<u64>> {
+        self.list(self.wanted.source, Contexts::sources, start, count)
+    }
+
+    /// Their destinations, likewise.
+    pub fn destinations(&self, start: usize, count: usize) -> Option<Vec<u64>> {
+        self.list(self.wanted.destination, Contexts::destinations, start, count)
+    }
+
+    fn list(
+        &self,
+        wanted: bool,
+        of: fn(&Contexts) -> &[u64],
+        start: usize,
+        count: usize,
+    ) -> Option<Vec<u64>> {
+        let list = of(self.contexts.as_ref().filter(|_| wanted)?);
+        let end = start.saturating_add(count).min(list.len());
+        list.get(start..end).map(<[u64]>::to_vec)
     }
 }
 
-/// The host gives keyed hashes of addresses, so that a detector never learns one; here they are numbered as they come.
-/// Both tell addresses apart, which is all that a detector may use.
-fn contexts(identities: &[Identity]) -> Vec<[f32; 3]> {
-    let first = identities.first().map_or(0, |identity| identity.start_ns);
-    let mut numbers: HashMap<IpAddr, u32> = HashMap::new();
-    let mut number = |address: IpAddr| {
-        let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-        *numbers.entry(address).or_insert(next) as f32
-    };
-    identities
-        .iter()
-        .map(|identity| {
-            [
-                start_seconds(first, identity.start_ns),
-                number(identity.source),
-                number(identity.destination),
-            ]
-        })
-        .collect()
+/// A schema as the contract has it, for `open`.
+#[derive(Debug, Serialize)]
+pub struct SchemaView {
+    id: &'static str,
+    version: u32,
+    columns: Vec<ColumnView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ColumnView {
+    name: &'static str,
+    unit: &'static str,
+    kind: &'static str,
+    terms: Vec<TermView>,
+}
+
+#[derive(Debug, Serialize)]
+struct TermView {
+    code: u32,
+    name: &'static str,
+}
+
+impl SchemaView {
+    /// The view of a schema.
+    pub fn of(schema: &Schema) -> Self {
+        let columns = schema.columns.iter().map(|column| {
+            let terms = column.vocabulary().map_or(&[][..], |vocabulary| vocabulary.terms);
+            ColumnView {
+                name: column.name,
+                unit: column.unit,
+                kind: match column.kind {
+                    Kind::Nominal(_) => "nominal",
+                    Kind::Count => "count",
+                    Kind::Continuous => "continuous",
+                    Kind::Flag => "flag",
+                },
+                terms: (0..)
+                    .zip(terms)
+                    .map(|(code, &name)| TermView { code, name })
+                    .collect(),
+            }
+        });
+        Self {
+            id: schema.id,
+            version: schema.version,
+            columns: columns.collect(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -112,53 +149,49 @@ mod tests {
     use crate::sample;
     use netsage_schema::UNSW_NB15;
 
-    fn chosen(data: &Dataset, names: &[&str]) -> Result<Chosen, DataError> {
+    const ALL: WantedContext = WantedContext {
+        start_time: true,
+        source: true,
+        destination: true,
+    };
+
+    fn chosen(data: &Dataset, names: &[&str], wanted: WantedContext) -> Result<Chosen, DataError> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        Chosen::of(data, &names)
+        Chosen::of(data, &names, wanted)
     }
 
     #[test]
     fn rows_are_projected() {
         let rows = [row("1", "0.1", "Normal", "0"), row("3", "9.5", "DoS", "1")];
         let data = read(&csv(&rows.each_ref().map(String::as_str))).unwrap();
-        let columns = chosen(&data, &["dur", "proto"]).unwrap();
+        let columns = chosen(&data, &["dur", "proto"], ALL).unwrap();
         assert_eq!(columns.project(&data, 0, 9), [0.1f32, 1.0, 9.5, 1.0]);
         assert_eq!(columns.project(&data, 1, 1), [9.5f32, 1.0]);
         assert!(columns.project(&data, 7, 1).is_empty());
-        // Nobody knows the sources of such a table.
-        let columns = chosen(&data, &["context.source", "dur"]).unwrap();
-        assert_eq!(columns.project(&data, 0, 9), [-1.0, 0.1f32, -1.0, 9.5]);
+        assert_eq!(
+            columns.sources(0, 9),
+            None,
+            "nobody knows the sources of such a table"
+        );
+        assert_eq!(columns.context(2), Some("start-time"));
+        assert_eq!((columns.context(1), columns.context(5)), (None, None));
+        let error = chosen(&data, &["durr"], ALL).unwrap_err().to_string();
+        assert!(error.contains("does not have"), "{error}");
     }
 
     #[test]
-    fn what_the_file_does_not_tell_is_refused() {
-        let rows = [row("1", "0.1", "Normal", "0")];
-        let data = read(&csv(&rows.each_ref().map(String::as_str))).unwrap();
-        let check = |name: &str, expected: &str| {
-            let error = chosen(&data, &[name]).unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
-        };
-        check("context.start-time", "does not tell");
-        check("durr", "does not have");
-    }
-
-    #[test]
-    fn equal_addresses_have_equal_numbers() {
+    fn contexts_are_those_of_the_host() {
         let data = sample::generate(300, 1, &UNSW_NB15).unwrap();
-        let columns = chosen(
-            &data,
-            &["context.start-time", "context.source", "context.destination"],
-        )
-        .unwrap();
-        let values = columns.project(&data, 0, data.rows.len());
-        let contexts = || values.chunks_exact(3).zip(&data.identities);
-        for (values, identity) in contexts() {
-            for (other, theirs) in contexts() {
-                assert_eq!(values[1] == other[1], identity.source == theirs.source);
-                assert_eq!(values[1] == other[2], identity.source == theirs.destination);
-            }
-        }
-        assert_eq!(values[0], 0.0);
-        assert!(values.chunks_exact(3).any(|values| values[0] > 1.0));
+        let columns = chosen(&data, &["dur"], ALL).unwrap();
+        let expected = Contexts::of(&data.identities, &AddressKey::OF_FILES);
+        let rows = data.rows.len();
+        assert_eq!(columns.starts(0, rows).unwrap(), expected.starts());
+        assert_eq!(columns.sources(3, 2).unwrap(), expected.sources()[3..5]);
+        assert_eq!(
+            columns.destinations(rows - 1, 9).unwrap(),
+            expected.destinations()[rows - 1..]
+        );
+        let none = chosen(&data, &["dur"], WantedContext::default()).unwrap();
+        assert_eq!(none.starts(0, rows), None);
     }
 }

@@ -45,11 +45,6 @@ pub enum DataError {
         /// Name of the schema.
         schema: &'static str,
     },
-    /// A detector wants to know where or when flows were, and the file does not say.
-    #[error(
-        "the detector wants `{0}`, which this file does not tell; choose a capture, or a CSV with addresses and times"
-    )]
-    NoContext(String),
 }
 
 fn first(note: &Option<String>) -> String {

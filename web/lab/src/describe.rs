@@ -4,7 +4,7 @@ use netsage_api_types::Contribution;
 use netsage_schema::{Column, Summary};
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{self, Chosen};
+use crate::columns::Chosen;
 use crate::dataset::{Dataset, UNKNOWN};
 
 /// One row for people.
@@ -72,7 +72,8 @@ fn endpoint(address: std::net::IpAddr, port: u16) -> String {
     std::net::SocketAddr::new(address, port).to_string()
 }
 
-/// The explanation of one row. `columns` are positions in `chosen`. What a context column holds says nothing to people.
+/// The explanation of one row. `columns` are positions in `chosen`, context behind them. Of context only the name says
+/// something to people.
 pub fn contributions(
     data: &Dataset,
     chosen: &Chosen,
@@ -88,17 +89,15 @@ pub fn contributions(
     let entries = columns.iter().zip(weights).zip(typical);
     entries
         .filter_map(|((&column, &weight), &typical)| {
-            let position = match chosen.get(usize::try_from(column).ok()?)? {
-                columns::Column::Feature(position) => position,
-                columns::Column::Context(context) => {
-                    return Some(Contribution {
-                        column: context.name().to_owned(),
-                        unit: String::new(),
-                        weight,
-                        value: String::new(),
-                        typical: String::new(),
-                    });
-                }
+            let number = usize::try_from(column).ok()?;
+            let Some(position) = chosen.column(number) else {
+                return Some(Contribution {
+                    column: chosen.context(number)?.to_owned(),
+                    unit: String::new(),
+                    weight,
+                    value: String::new(),
+                    typical: String::new(),
+                });
             };
             let column = &data.rows.schema().columns[position];
             Some(Contribution {

@@ -13,7 +13,7 @@
 )]
 
 use netsage_package::Package;
-use netsage_schema::Schema;
+use netsage_schema::{Schema, WantedContext};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 pub mod columns;
@@ -42,13 +42,14 @@ pub fn artifact(package: Vec<u8>) -> Result<Vec<u8>, String> {
     Ok(package.artifact().to_vec())
 }
 
-/// The name of the schema whose rows a package scores; `columns` are those that it asks for.
+/// The schemas whose rows a package may score, for a detector's `open`: JSON of one [`columns::SchemaView`] each.
 ///
 /// # Errors
 /// A sentence when the bytes are no package, or this release has no such schema.
 #[wasm_bindgen]
-pub fn schema(package: Vec<u8>, columns: Vec<String>) -> Result<String, String> {
-    package::schema(package, &columns).map(|schema| schema.id.to_owned())
+pub fn schemas(package: Vec<u8>) -> Result<Vec<String>, String> {
+    let view = |schema: &&'static Schema| json(&columns::SchemaView::of(schema));
+    package::schemas(package).map(|schemas| schemas.iter().map(view).collect())
 }
 
 /// The flows of a capture (pcap or pcapng, also gzipped) as CSV, byte by byte what `netsage flows` prints.
@@ -103,12 +104,23 @@ impl Lab {
         json(&self.data.summary())
     }
 
-    /// Chooses the columns of a detector, by name.
+    /// Chooses the columns of a detector, by name, and its context.
     ///
     /// # Errors
-    /// A sentence when it wants a column that the schema does not have, or one that the file does not tell.
-    pub fn choose(&mut self, columns: Vec<String>) -> Result<(), String> {
-        let chosen = columns::Chosen::of(&self.data, &columns);
+    /// A sentence when it wants a column that the schema does not have.
+    pub fn choose(
+        &mut self,
+        columns: Vec<String>,
+        start_time: bool,
+        source: bool,
+        destination: bool,
+    ) -> Result<(), String> {
+        let wanted = WantedContext {
+            start_time,
+            source,
+            destination,
+        };
+        let chosen = columns::Chosen::of(&self.data, &columns, wanted);
         self.columns = chosen.map_err(|error| error.to_string())?;
         Ok(())
     }
@@ -116,6 +128,22 @@ impl Lab {
     /// The chosen columns of the rows from `start` on, at most `count`, row-major.
     pub fn block(&self, start: usize, count: usize) -> Vec<f32> {
         self.columns.project(&self.data, start, count)
+    }
+
+    /// When the flows from `start` on began, at most `count` of them, microseconds since the epoch; nothing when that was
+    /// not chosen or the file does not say.
+    pub fn starts(&self, start: usize, count: usize) -> Option<Vec<u64>> {
+        self.columns.starts(start, count)
+    }
+
+    /// Hashes of their sources, likewise.
+    pub fn sources(&self, start: usize, count: usize) -> Option<Vec<u64>> {
+        self.columns.sources(start, count)
+    }
+
+    /// Hashes of their destinations, likewise.
+    pub fn destinations(&self, start: usize, count: usize) -> Option<Vec<u64>> {
+        self.columns.destinations(start, count)
     }
 
     /// 0 ordinary, 1 attack, 255 unknown; empty when no row has a label.

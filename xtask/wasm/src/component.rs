@@ -40,7 +40,7 @@ fn encode(module: &[u8]) -> Result<Vec<u8>> {
     Ok(component)
 }
 
-/// A detector exports the one interface and imports nothing, so that it is a pure function everywhere.
+/// A detector exports `detector` and imports nothing, so that it is a pure function everywhere.
 fn check_world(resolve: &Resolve, world: WorldId) -> Result<()> {
     let world = &resolve.worlds[world];
     let imports: Vec<String> = world

@@ -29,8 +29,7 @@ struct Arguments {
 enum Command {
     /// Makes a detector component from a core module built with the detector SDK.
     ///
-    /// Fails when the result is not a valid component of the world `netsage:detector/netsage-detector` or
-    /// imports anything at all.
+    /// Fails when the result does not export `netsage:detector/detector` or imports anything at all.
     #[command(
         after_help = "Example: xtask-wasm component target/wasm32-unknown-unknown/guest/netsage_iforest.wasm iforest.wasm"
     )]

@@ -2,12 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use wit_component::semver_check;
-use wit_parser::{PackageId, Resolve, UnresolvedPackageGroup, WorldId};
-
-/// The world that detectors are built for.
-const WORLD: &str = "netsage-detector";
+use wit_parser::{PackageId, Resolve, UnresolvedPackageGroup};
 
 /// Compares the contract in the file `current` with the one in `released`.
 pub(crate) fn check(released: &Path, current: &Path) -> Result<String> {
@@ -35,15 +32,25 @@ fn compare(released: &str, current: &str) -> Result<()> {
     let mut released = parse("the released contract", released)?;
     // Two packages of one name and version cannot lie in one `Resolve`; the comparison itself ignores versions.
     let released_version = released.main.name.version.take();
-    let (_, released_world) = push(&mut resolve, released)?;
-    let (current_package, current_world) = push(&mut resolve, parse("the current contract", current)?)?;
-    let same_version = resolve.packages[current_package].name.version == released_version;
+    let released = push(&mut resolve, released)?;
+    let current = push(&mut resolve, parse("the current contract", current)?)?;
+    let same_version = resolve.packages[current].name.version == released_version;
 
-    semver_check(resolve.clone(), released_world, current_world)
-        .context("a detector built for the released contract does not fit the current one")?;
-    if same_version {
-        semver_check(resolve, current_world, released_world)
-            .context("the contract grew; raise the version of its package")?;
+    for (name, &released_world) in &resolve.packages[released].worlds {
+        let current_world = *resolve.packages[current]
+            .worlds
+            .get(name)
+            .with_context(|| format!("the contract has no world {name}"))?;
+        semver_check(resolve.clone(), released_world, current_world).with_context(|| {
+            format!("a detector built for the released world {name} does not fit the current one")
+        })?;
+        if same_version {
+            semver_check(resolve.clone(), current_world, released_world)
+                .with_context(|| format!("the world {name} grew; raise the version of the package"))?;
+        }
+    }
+    if same_version && resolve.packages[current].worlds.len() > resolve.packages[released].worlds.len() {
+        bail!("the contract has another world; raise the version of the package");
     }
     Ok(())
 }
@@ -53,16 +60,8 @@ fn parse(name: &str, text: &str) -> Result<UnresolvedPackageGroup> {
         .map_err(|(sources, error)| anyhow!("{}", error.render(&sources)))
 }
 
-fn push(resolve: &mut Resolve, contract: UnresolvedPackageGroup) -> Result<(PackageId, WorldId)> {
-    let package = resolve
-        .push_group(contract)
-        .map_err(|error| anyhow!("{error:?}"))?;
-    let world = resolve.packages[package]
-        .worlds
-        .get(WORLD)
-        .copied()
-        .with_context(|| format!("the contract has no world {WORLD}"))?;
-    Ok((package, world))
+fn push(resolve: &mut Resolve, contract: UnresolvedPackageGroup) -> Result<PackageId> {
+    resolve.push_group(contract).map_err(|error| anyhow!("{error:?}"))
 }
 
 #[cfg(test)]
@@ -99,6 +98,13 @@ mod tests {
         check(("list<f32>", "list<f64>"), Err("does not fit"));
         check(("score: func", "grade: func"), Err("does not fit"));
         check(("world netsage-detector", "world other"), Err("no world"));
+        check(
+            (
+                "world netsage-detector",
+                "world more { export detector; } world netsage-detector",
+            ),
+            Err("another world"),
+        );
         check(("record", "recrod"), Err("expected"));
     }
 

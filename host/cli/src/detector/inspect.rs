@@ -47,6 +47,10 @@ pub(super) fn inspect(args: &InspectArgs, file: &Settings) -> Result<(), Failure
         )?;
         writeln!(out, "  explains   {}", if info.explains { "yes" } else { "no" })?;
         writeln!(out, "  learns     {}", if info.learns { "yes" } else { "no" })?;
+        let context: Vec<&str> = loaded.detector.context().names().collect();
+        if !context.is_empty() {
+            writeln!(out, "  context    {}", context.join(" "))?;
+        }
         writeln!(out, "  columns    {}", info.columns.join(" "))?;
         match &info.card {
             Some(card) => {

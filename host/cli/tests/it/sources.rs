@@ -9,7 +9,7 @@ use netsage_api_types::{AlertQuery, FailurePolicy, Step, StepRequest};
 use netsage_capture::MeterStats;
 use netsage_gateway::Announcer;
 use netsage_gateway::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError};
-use netsage_schema::{FlowBatch, Schema, UNSW_NB15};
+use netsage_schema::{AddressKey, FlowBatch, Schema, UNSW_NB15};
 use netsage_sources::{Pace, Position, Reading, Source, SourceCounters, SourceError};
 
 use crate::swaps::{lifecycle, warm};
@@ -126,6 +126,7 @@ fn run(folder: &Path, death: Death) -> Result<u64, PipelineError> {
         workers: 2,
         queue_blocks: 4,
         schema: &UNSW_NB15,
+        address_key: AddressKey::OF_FILES,
     };
     let pipeline = Pipeline::start(
         config,
@@ -229,6 +230,7 @@ fn one_run_reads_several_sources() {
         workers: 2,
         queue_blocks: 3,
         schema: &UNSW_NB15,
+        address_key: AddressKey::OF_FILES,
     };
     let pipeline = Pipeline::start(
         config,

@@ -12,7 +12,7 @@ use netsage_gateway::Announcer;
 use netsage_gateway::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError};
 use netsage_lifecycle::{GuardLimits, Lifecycle, LifecycleConfig, NewPackage};
 use netsage_runtime::{Runtime, RuntimeConfig};
-use netsage_schema::UNSW_NB15;
+use netsage_schema::{AddressKey, UNSW_NB15};
 use netsage_sources::open_capture;
 use netsage_store::Store;
 
@@ -83,6 +83,7 @@ fn replay(
         workers: 2,
         queue_blocks: 16,
         schema: &UNSW_NB15,
+        address_key: AddressKey::OF_FILES,
     };
     let (capture, _) = open_capture(&capture).unwrap();
     let source = capture.metered(&MeterConfig::default());

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use netsage_api_types::{Problem, ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
-use netsage_runtime::ScoreError;
+use netsage_runtime::{GuestFailure, ScoreError};
 use netsage_schema::{Rows, Schema, UNSW_NB15};
 
 use super::extract::Json;
@@ -68,7 +68,13 @@ pub(crate) async fn post_score(
 fn failed(error: ScoreError) -> ApiError {
     match error {
         ScoreError::OtherSchema { .. } => ApiError::unprocessable("other-schema", error.to_string()),
-        ScoreError::NoContext { .. } => ApiError::unprocessable("needs-flows", error.to_string()),
+        // The rows are no flows: nobody knows where and when they were.
+        ScoreError::Guest {
+            failure: GuestFailure::Refused {
+                kind: "bad-input", ..
+            },
+            ..
+        } => ApiError::unprocessable("bad-rows", error.to_string()),
         ScoreError::Guest { .. } => ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "detector-failed",

@@ -6,15 +6,15 @@ use netsage_alerts::{AlertWindow, Raised};
 use netsage_calibration::{Rule, Scale};
 use netsage_models::{Flows, Trained, Training};
 use netsage_package::ModelCard;
-use netsage_runtime::{ContextValues, Runtime, RuntimeConfig};
+use netsage_runtime::{Runtime, RuntimeConfig};
 use netsage_schema::csv::Record;
-use netsage_schema::{Identity, Rows};
+use netsage_schema::{AddressKey, Contexts, Identity, Rows};
 use netsage_sources::{Input, open};
 
 use super::spool::Spool;
 use super::{Observer, package_path, shown, text};
 use crate::catalog::{component, load, read_package, write_whole};
-use crate::pipeline::{Contexts, alert_key, score_rows};
+use crate::pipeline::{alert_key, score_rows};
 
 /// Flows that are trained on at most: of more, every second, third, ... is taken, which bounds the memory.
 const MOST_FLOWS: u64 = 300_000;
@@ -168,8 +168,7 @@ fn raised(
     (arming, runtime): (&Arming, &Runtime),
 ) -> anyhow::Result<String> {
     let loaded = load(runtime, spool.schema(), package, &read_package(package)?)?;
-    let mut contexts = ContextValues::new();
-    Contexts::default().fill(&learned.identities, &mut contexts);
+    let contexts = Contexts::of(&learned.identities, &AddressKey::OF_FILES);
     let scores = score_rows(&loaded.detector, &learned.rows, Some(&contexts))?;
     let threshold = trained.card.threshold;
     let name = &loaded.reference.name;

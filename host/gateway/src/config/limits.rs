@@ -17,6 +17,7 @@ impl Settings {
             cache_dir: data_dir.map(cache_folder),
             workers: self.detector_instances()?.unwrap_or(workers),
             memory_limit: self.detector_memory()?.0,
+            core_instance_limit: self.detector_core_instances()?,
             open_budget: self.detector_open_deadline()?.0,
             call_budget: self.detector_deadline()?.0,
             row_budget: self.detector_row_deadline()?.0,

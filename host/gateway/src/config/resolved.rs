@@ -13,6 +13,7 @@ use netsage_store::StoreOptions;
 #[cfg(feature = "live")]
 use super::LiveSource;
 use super::{ConfigError, Settings, home_folder};
+use crate::address_key;
 
 /// Where packets come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Resolved {
     pub store_options: StoreOptions,
     /// The folder for the store and the cache.
     pub data_dir: PathBuf,
+    /// The file with the key by which detectors are shown addresses.
+    pub address_key: PathBuf,
     /// Packages to score with, files or names of bundled packages. Empty: the packages that were active at the last
     /// end, otherwise the default.
     pub detectors: Vec<String>,
@@ -98,6 +101,9 @@ impl Resolved {
             store: settings
                 .store
                 .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("netsage.sqlite").display())),
+            address_key: settings
+                .address_key
+                .unwrap_or_else(|| data_dir.join(address_key::FILE)),
             data_dir,
             detectors: settings.detector.unwrap_or_default(),
             lifecycle,

@@ -65,6 +65,15 @@ settings! {
         /// Without the variable XDG_DATA_HOME the folder is ~/.local/share/netsage.
         data_dir: PathBuf { value: "DIR", otherwise: "$XDG_DATA_HOME/netsage", example: "/var/lib/netsage" }
 
+        /// File with the key by which detectors are shown addresses, 32 hexadecimal digits
+        ///
+        /// The file is made when it is absent. Scorers that share what their detectors remember share the file.
+        address_key: PathBuf {
+            value: "FILE",
+            otherwise: "address-key in the data folder",
+            example: "/etc/netsage/address-key"
+        }
+
         /// How long flows are kept after they were recorded
         flow_retention: Time { value: "TIME", default: "7d", range: HOUR..=TEN_YEARS }
 
@@ -207,6 +216,9 @@ settings! {
         /// Memory of one instance of a detector
         // Less holds no instance: the program of a small detector and its stack take this much.
         detector_memory: ByteSize { value: "SIZE", default: "256MiB", range: MIB..=MOST_DETECTOR_MEMORY }
+
+        /// Core instances that one instance of a detector is made of at most
+        detector_core_instances: usize { value: "N", default: "64", range: 1..=10_000 }
 
         /// Time of a call into a detector, before the time for its rows is added
         detector_deadline: Time { value: "TIME", default: "1s", range: TICK..=MONTH }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use netsage_lifecycle::Verdicts;
 use netsage_lifecycle::lineup::{FlowsToScore, Stopped};
-use netsage_runtime::ContextValues;
-use netsage_schema::{FlowBatch, Schema};
+use netsage_schema::{Contexts, FlowBatch, Schema};
 use netsage_store::FlowBatchRecord;
 
 use super::SourceState;
@@ -18,7 +17,7 @@ pub(super) struct Block {
     pub(super) source: Option<(Arc<SourceState>, u64)>,
     pub(super) flows: FlowBatch,
     /// Where and when each flow was, for detectors that ask.
-    pub(super) contexts: ContextValues,
+    pub(super) contexts: Contexts,
     /// The key of each flow: which version of a detector it meets.
     pub(super) keys: Vec<u64>,
     pub(super) verdicts: Verdicts,
@@ -34,7 +33,7 @@ impl Block {
             sequence: 0,
             source: None,
             flows: FlowBatch::new(schema),
-            contexts: ContextValues::default(),
+            contexts: Contexts::default(),
             keys: Vec::new(),
             verdicts: Verdicts::new(),
             record: Arc::default(),

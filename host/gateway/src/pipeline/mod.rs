@@ -31,13 +31,12 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{bounded, unbounded};
 use netsage_lifecycle::Roster;
 use netsage_lifecycle::lineup::Stopped;
-use netsage_schema::Schema;
+use netsage_schema::{AddressKey, Schema};
 use netsage_sources::{Source, SourceError};
 use netsage_store::{Store, StoreError};
 
 use crate::Announcer;
 use block::Block;
-pub use context::Contexts;
 #[cfg(feature = "live")]
 pub use counters::interface_health;
 pub use counters::{Counters, Details, SourceState, gap_summary, interface_summary};
@@ -57,6 +56,8 @@ pub struct PipelineConfig {
     pub queue_blocks: usize,
     /// The schema of the rows, that of every source.
     pub schema: &'static Schema,
+    /// The key by which detectors are shown addresses.
+    pub address_key: AddressKey,
 }
 
 /// Why a pipeline ended before its source did.
@@ -165,7 +166,7 @@ impl Pipeline {
             empty,
             full: to_workers,
             sequence: Arc::default(),
-            contexts: Arc::default(),
+            address_key: config.address_key.clone(),
             positions: positions.clone(),
         };
         let mut readers = Vec::with_capacity(sources.len());

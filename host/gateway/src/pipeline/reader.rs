@@ -1,18 +1,18 @@
 //! The first stage: the flows of a source, in blocks. Each source has a reader with a thread of its own.
 
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
-use netsage_schema::{FlowBatch, Schema};
+use netsage_schema::{AddressKey, FlowBatch, Schema};
 use netsage_sources::{Pace, Reading, Source, SourceError};
 
 use super::block::Block;
 use super::context::fill_keys;
 use super::positions::Positions;
-use super::{BLOCK_ROWS, Contexts, Counters, PipelineError, SourceState};
+use super::{BLOCK_ROWS, Counters, PipelineError, SourceState};
 
 /// Longest time that a finished flow waits for others to fill its block.
 const BLOCK_TIME: Duration = Duration::from_millis(20);
@@ -28,8 +28,8 @@ pub(super) struct Shared {
     pub(super) full: Sender<Block>,
     /// Number of the next block.
     pub(super) sequence: Arc<AtomicU64>,
-    /// One for all, so that an address has one hash whichever source tells of it.
-    pub(super) contexts: Arc<Mutex<Contexts>>,
+    /// The key by which detectors are shown addresses, whichever source tells of them.
+    pub(super) address_key: AddressKey,
     pub(super) positions: Positions,
 }
 
@@ -153,11 +153,10 @@ impl Reader {
         block.source = Some((Arc::clone(&self.state), self.passed));
         block.flows.clear();
         block.flows.extend_from(&self.pending, start..end);
-        self.shared
+        block.contexts.clear();
+        block
             .contexts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .fill(&block.flows.identities, &mut block.contexts);
+            .extend(&block.flows.identities, &self.shared.address_key);
         fill_keys(&block.flows.identities, &mut block.keys);
         let counters = &self.shared.counters;
         counters.blocks_under_way.fetch_add(1, Ordering::Relaxed);

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender};
+use jiff::Timestamp;
 use netsage_alerts::AlertWindow;
 use netsage_api_types::Contribution;
 use netsage_lifecycle::{Roster, Scorer};
-use netsage_runtime::{ContextValues, Detector, InputColumn, ScoreError};
-use netsage_schema::Rows;
+use netsage_runtime::{ColumnContribution, Detector, InputColumn, ScoreError};
+use netsage_schema::{Contexts, Rows};
 
 use super::block::{Block, FromWorker};
 use super::explainer::Explainer;
@@ -63,7 +64,7 @@ pub(super) fn work(
 pub fn score_rows(
     detector: &Detector,
     rows: &Rows,
-    contexts: Option<&ContextValues>,
+    contexts: Option<&Contexts>,
 ) -> Result<Vec<f32>, ScoreError> {
     let mut scores = Vec::with_capacity(rows.len());
     for start in (0..rows.len()).step_by(BLOCK_ROWS) {
@@ -78,12 +79,9 @@ pub fn score_rows(
 pub fn explained(
     detector: &Detector,
     rows: &Rows,
-    contexts: Option<&ContextValues>,
+    contexts: Option<&Contexts>,
     row: usize,
 ) -> Vec<Contribution> {
-    if !detector.description().explains {
-        return Vec::new();
-    }
     let parts = match detector.explain(rows, contexts, row, MOST_CONTRIBUTIONS) {
         Ok(parts) => parts,
         Err(error) => {
@@ -91,20 +89,45 @@ pub fn explained(
             return Vec::new();
         }
     };
-    let show = |column: &InputColumn, value: f32| match column.vocabulary {
+    parts.iter().map(|part| shown(part, contexts, row)).collect()
+}
+
+/// A contribution for people. Of the start time it says when the flow began and when it was to be expected, of an address
+/// nothing but the name.
+fn shown(part: &ColumnContribution, contexts: Option<&Contexts>, row: usize) -> Contribution {
+    let column = &part.column;
+    let number = |value: f32| match column.vocabulary {
         Some(_) => column.show(value),
         None => format_number(value),
     };
-    parts
-        .iter()
-        .map(|part| Contribution {
-            column: part.column.name.to_owned(),
-            unit: part.column.unit.to_owned(),
-            weight: part.weight,
-            value: show(&part.column, part.value),
-            typical: show(&part.column, part.typical),
-        })
-        .collect()
+    let start = contexts.and_then(|contexts| contexts.starts().get(row));
+    let (unit, value, typical) = match start {
+        Some(&start) if *column == InputColumn::START_TIME => {
+            let later = (f64::from(part.typical) * 1e6) as i64;
+            (
+                "",
+                format_time(start),
+                format_time(start.saturating_add_signed(later)),
+            )
+        }
+        _ if column.index().is_none() => ("", String::new(), String::new()),
+        _ => (column.unit, number(part.value), number(part.typical)),
+    };
+    Contribution {
+        column: column.name.to_owned(),
+        unit: unit.to_owned(),
+        weight: part.weight,
+        value,
+        typical,
+    }
+}
+
+/// Microseconds since the epoch as a time of UTC, to the millisecond.
+fn format_time(microseconds: u64) -> String {
+    let time = i64::try_from(microseconds)
+        .ok()
+        .and_then(|microseconds| Timestamp::from_microsecond(microseconds).ok());
+    time.map_or_else(String::new, |time| format!("{time:.3}"))
 }
 
 /// A number with at most six digits after the point and no zeros at its end.
@@ -115,7 +138,13 @@ fn format_number(value: f32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::format_number;
+    use super::{format_number, format_time};
+
+    #[test]
+    fn times_are_of_utc() {
+        assert_eq!(format_time(1_700_000_000_250_499), "2023-11-14T22:13:20.250Z");
+        assert_eq!(format_time(u64::MAX), "");
+    }
 
     #[test]
     fn numbers_are_short() {

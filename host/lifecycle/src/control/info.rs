@@ -182,7 +182,7 @@ impl Desk {
             .as_ref()
             .map(|loaded| loaded.detector.stats())
             .unwrap_or_default();
-        let [scored, failed, replaced] = live.before;
+        let [scored, failed, replaced, unexplained] = live.before;
         let threshold = live.card.as_ref().map_or(f32::MAX, |card| card.threshold);
         let threshold = live
             .loaded
@@ -196,7 +196,10 @@ impl Desk {
             detector: reference(state, digest),
             summary: about.map(|about| about.summary.clone()).unwrap_or_default(),
             licence: about.map(|about| about.licence.clone()).unwrap_or_default(),
-            explains: about.is_some_and(|about| about.explains),
+            explains: live.loaded.as_ref().map_or_else(
+                || about.is_some_and(|about| about.explains),
+                |loaded| loaded.detector.explains(),
+            ),
             learns: about.is_some_and(|about| about.learns),
             columns: about.map(|about| about.columns.clone()).unwrap_or_default(),
             size: live.size,
@@ -213,6 +216,7 @@ impl Desk {
             scored: scored + stats.scored_rows,
             failed: failed + stats.failed_rows,
             replaced_instances: replaced + stats.replaced_instances,
+            failed_explanations: unexplained + stats.failed_explanations,
             nanoseconds_per_row: stats.nanoseconds_per_row(),
         }
     }
@@ -261,6 +265,7 @@ impl Loaded {
             scored: stats.scored_rows,
             failed: stats.failed_rows,
             replaced_instances: stats.replaced_instances,
+            failed_explanations: stats.failed_explanations,
             nanoseconds_per_row: stats.nanoseconds_per_row(),
         }
     }

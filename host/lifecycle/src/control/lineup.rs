@@ -50,7 +50,12 @@ impl Desk {
             live.generation = None;
             if let Some(loaded) = live.loaded.take() {
                 let stats = loaded.detector.stats();
-                let counted = [stats.scored_rows, stats.failed_rows, stats.replaced_instances];
+                let counted = [
+                    stats.scored_rows,
+                    stats.failed_rows,
+                    stats.replaced_instances,
+                    stats.failed_explanations,
+                ];
                 live.before
                     .iter_mut()
                     .zip(counted)

@@ -85,8 +85,9 @@ struct Live {
     card: Option<ModelCard>,
     /// Something about it that the history has yet to tell.
     remark: Option<String>,
-    /// What it did when it was loaded before: rows scored, rows failed, instances replaced.
-    before: [u64; 3],
+    /// What it did when it was loaded before: rows scored, rows failed, instances replaced, explanations
+    /// failed.
+    before: [u64; 4],
 }
 
 impl Lifecycle {

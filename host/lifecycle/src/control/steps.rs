@@ -75,7 +75,7 @@ impl Lifecycle {
         let (Some(from), Some(to)) = (from, to) else {
             return Ok(());
         };
-        if !to.detector.description().learns {
+        if !to.detector.description().remembers {
             return Ok(());
         }
         let Some(learned) = self.save(&from) else {
@@ -157,7 +157,7 @@ impl Lifecycle {
     pub(super) fn load(&self, digest: &str, wish: &Wish) -> Result<(), LifecycleError> {
         let ready = match self.loaded(digest) {
             // As the check left it: it has not been given what it learned.
-            Some(loaded) if !loaded.detector.description().learns => loaded
+            Some(loaded) if !loaded.detector.description().remembers => loaded
                 .detector
                 .warm(self.instances(digest))
                 .map_err(CheckFailure::Load),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netsage_api_types::FailurePolicy;
-use netsage_runtime::{ContextValues, ScoreError};
-use netsage_schema::Rows;
+use netsage_runtime::ScoreError;
+use netsage_schema::{Contexts, Rows};
 
 use super::failure::Stopped;
 use super::gaps::Gaps;
@@ -22,7 +22,7 @@ pub struct FlowsToScore<'a> {
     /// The features.
     pub rows: &'a Rows,
     /// Where and when each flow was.
-    pub contexts: &'a ContextValues,
+    pub contexts: &'a Contexts,
     /// The key of each flow; see [`super::FlowKey`].
     pub keys: &'a [u64],
 }
@@ -328,8 +328,8 @@ impl Scorer {
             &mut self.bins,
         );
         for row in [rows.first(), rows.last()].into_iter().flatten() {
-            if let Some(seconds) = flows.contexts.start_time(*row as usize) {
-                tally.flow_at(seconds);
+            if let Some(start) = flows.contexts.starts().get(*row as usize) {
+                tally.flow_at(*start);
             }
         }
         if let Some(drift) = &generation.drift

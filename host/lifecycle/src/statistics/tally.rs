@@ -1,6 +1,6 @@
 //! What a generation did.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use netsage_runtime::{GuestFailure, ScoreError};
@@ -46,9 +46,9 @@ pub struct Tally {
     calibrated: Histogram<SCORE_BINS>,
     squashed: Histogram<SCORE_BINS>,
     call_time: Histogram<TIME_BINS>,
-    /// Seconds since the first flow of the run, as the bits of a float that is not negative: they have its order.
-    first_flow: AtomicU32,
-    last_flow: AtomicU32,
+    /// Start of the first and of the last flow, microseconds since the epoch.
+    first_flow: AtomicU64,
+    last_flow: AtomicU64,
 }
 
 impl Default for Tally {
@@ -64,8 +64,8 @@ impl Default for Tally {
             calibrated: Histogram::default(),
             squashed: Histogram::default(),
             call_time: Histogram::default(),
-            first_flow: AtomicU32::new(u32::MAX),
-            last_flow: AtomicU32::new(0),
+            first_flow: AtomicU64::new(u64::MAX),
+            last_flow: AtomicU64::new(0),
         }
     }
 }
@@ -138,11 +138,10 @@ impl Tally {
         self.squashed.count_scores(squashed, scratch);
     }
 
-    /// Notes the start of a flow, seconds since the first of the run.
-    pub(crate) fn flow_at(&self, seconds: f32) {
-        let bits = seconds.max(0.0).to_bits();
-        self.first_flow.fetch_min(bits, Ordering::Relaxed);
-        self.last_flow.fetch_max(bits, Ordering::Relaxed);
+    /// Notes the start of a flow, microseconds since the epoch.
+    pub(crate) fn flow_at(&self, start: u64) {
+        self.first_flow.fetch_min(start, Ordering::Relaxed);
+        self.last_flow.fetch_max(start, Ordering::Relaxed);
     }
 
     /// Copies the counters as they are now.
@@ -162,7 +161,7 @@ impl Tally {
             self.first_flow.load(Ordering::Relaxed),
             self.last_flow.load(Ordering::Relaxed),
         );
-        into.flow_times = (first <= last).then(|| [f32::from_bits(first), f32::from_bits(last)]);
+        into.flow_times = (first <= last).then(|| [first, last]);
     }
 }
 
@@ -189,8 +188,8 @@ pub struct Measured {
     pub squashed: [u64; SCORE_BINS],
     /// Times of calls.
     pub call_time: [u64; TIME_BINS],
-    /// Start of the first and of the last flow, seconds since the first of the run.
-    pub flow_times: Option<[f32; 2]>,
+    /// Start of the first and of the last flow, microseconds since the epoch.
+    pub flow_times: Option<[u64; 2]>,
 }
 
 impl Default for Measured {
@@ -259,7 +258,7 @@ impl Measured {
     /// Rows above the threshold per day of traffic; `None` for less than a second of it.
     pub fn above_per_day(&self) -> Option<f64> {
         let [first, last] = self.flow_times?;
-        let seconds = f64::from(last) - f64::from(first);
+        let seconds = last.saturating_sub(first) as f64 / 1e6;
         (seconds >= 1.0).then(|| self.above as f64 / seconds * 86_400.0)
     }
 
@@ -283,14 +282,14 @@ mod tests {
     fn a_difference_is_what_happened_in_between() {
         let tally = Tally::default();
         let mut scratch = [0; SCORE_BINS];
-        tally.flow_at(10.0);
+        tally.flow_at(10_000_000);
         tally.scored(4, 1, Duration::from_micros(60));
         tally.spread([0.0, 0.5].into_iter(), [0.5].into_iter(), &mut scratch);
         let before = measured(&tally);
         assert_eq!((before.rows, before.above, before.calls), (4, 1, 1));
-        assert_eq!(before.flow_times, Some([10.0, 10.0]));
+        assert_eq!(before.flow_times, Some([10_000_000; 2]));
 
-        tally.flow_at(12.5);
+        tally.flow_at(12_500_000);
         tally.failed(3, Some(FailureKind::Overrun), Duration::from_millis(1));
         tally.failed(2, None, Duration::ZERO);
         tally.passed_by(1);
@@ -304,18 +303,18 @@ mod tests {
         assert_eq!(since.nanoseconds, 1_000_000);
         assert_eq!(since.calibrated[SCORE_BINS / 2], 1);
         assert_eq!(total(&since.calibrated), 1);
-        assert_eq!(since.flow_times, Some([10.0, 12.5]));
+        assert_eq!(since.flow_times, Some([10_000_000, 12_500_000]));
     }
 
     #[test]
     fn rates_are_of_the_time_of_the_traffic() {
         let mut measured = Measured {
             above: 3,
-            flow_times: Some([100.0, 100.5]),
+            flow_times: Some([100_000_000, 100_500_000]),
             ..Measured::default()
         };
         assert_eq!(measured.above_per_day(), None);
-        measured.flow_times = Some([100.0, 160.0]);
+        measured.flow_times = Some([100_000_000, 160_000_000]);
         assert_eq!(measured.above_per_day(), Some(3.0 * 1440.0));
     }
 }

@@ -8,8 +8,8 @@ use netsage_api_types::DetectorRef;
 use netsage_lifecycle::lineup::FlowsToScore;
 use netsage_lifecycle::{Generation, Loaded};
 use netsage_package::ModelCard;
-use netsage_runtime::{ContextValues, Runtime, RuntimeConfig};
-use netsage_schema::{Rows, UNSW_NB15};
+use netsage_runtime::{Runtime, RuntimeConfig};
+use netsage_schema::{Contexts, Rows, UNSW_NB15};
 
 use crate::recipe::Recipe;
 
@@ -128,7 +128,7 @@ pub(crate) fn generation(number: u64, recipe: &Recipe) -> Arc<Generation> {
 /// A block of flows.
 pub(crate) struct Flows {
     pub(crate) rows: Rows,
-    pub(crate) contexts: ContextValues,
+    pub(crate) contexts: Contexts,
     pub(crate) keys: Vec<u64>,
 }
 
@@ -163,14 +163,14 @@ impl Flows {
     fn new(durations: Vec<f64>, key: &mut impl FnMut() -> u64) -> Self {
         let mut flows = Self {
             rows: Rows::new(&UNSW_NB15),
-            contexts: ContextValues::new(),
+            contexts: Contexts::new(),
             keys: Vec::new(),
         };
         for (row, duration) in durations.into_iter().enumerate() {
             let mut values = [1.0; 42];
             values[0] = duration;
             flows.rows.push(&values);
-            flows.contexts.push(row as f32, 1, 2);
+            flows.contexts.push(row as u64 * 1_000_000, 1, 2);
             flows.keys.push(key());
         }
         flows

@@ -78,10 +78,10 @@ fn measure(package: &Package, data: Option<&Path>) -> Result<Value, Failure> {
 
     let registered = REGISTERED.iter().find(|registered| registered.name == name);
     let mut native = match registered {
-        Some(registered) => Some((registered.open)(package.artifact())?),
+        Some(registered) => Some((registered.open)(package.artifact(), schema)?),
         None => None,
     };
-    let values = input.projected(&detector)?;
+    let values = input.projected(&detector);
     let block = MAX_BLOCK_ROWS * detector.columns().len();
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
     let (mut sandboxed_times, mut native_times) = (Vec::new(), Vec::new());
@@ -89,8 +89,10 @@ fn measure(package: &Package, data: Option<&Path>) -> Result<Value, Failure> {
         if let Some(native) = &mut native {
             theirs.clear();
             let started = Instant::now();
-            for block in values.chunks(block) {
-                native(block, &mut theirs)?;
+            for (number, block) in values.chunks(block).enumerate() {
+                let start = number * MAX_BLOCK_ROWS;
+                let rows = start..count.min(start + MAX_BLOCK_ROWS);
+                native(block, input.known(rows), &mut theirs)?;
             }
             native_times.push(started.elapsed().as_secs_f64());
         }

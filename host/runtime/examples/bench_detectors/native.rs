@@ -1,11 +1,14 @@
 //! Which detector is which natively: one line for each.
 
-use netsage_detector_sdk::{Block, Detector};
+use netsage_detector_sdk::{Block, Contexts, Detector, Schema};
 
 use crate::Failure;
 
 /// Scores a block of rows and appends their scores.
-pub(crate) type Native = Box<dyn FnMut(&[f32], &mut Vec<f32>) -> Result<(), Failure>>;
+pub(crate) type Native = Box<dyn FnMut(&[f32], Contexts<'_>, &mut Vec<f32>) -> Result<(), Failure>>;
+
+/// Opens the native build of a detector on an artifact.
+pub(crate) type Open = fn(&[u8], &netsage_schema::Schema) -> Result<Native, Failure>;
 
 /// The network in an artifact as ONNX, if it holds one.
 pub(crate) type Network = fn(&[u8]) -> Option<Vec<u8>>;
@@ -15,7 +18,7 @@ pub(crate) struct Registered {
     /// Its name, as model cards have it.
     pub(crate) name: &'static str,
     /// Opens the native build of the same code on an artifact.
-    pub(crate) open: fn(&[u8]) -> Result<Native, Failure>,
+    pub(crate) open: Open,
     /// Rows per second that it should reach in the sandbox on one core.
     pub(crate) wanted: f64,
     /// How to get at the network, for a detector that runs one.
@@ -24,33 +27,25 @@ pub(crate) struct Registered {
 
 /// All that are bundled.
 pub(crate) const REGISTERED: &[Registered] = &[
-    plain(
-        "iforest",
-        open::<netsage_iforest::component::IsolationForest>,
-        200e3,
-    ),
+    plain("iforest", open::<netsage_iforest::Forest>, 200e3),
     plain(
         "half-space-trees",
-        open::<netsage_half_space_trees::component::HalfSpaceTrees>,
+        open::<netsage_half_space_trees::Forest>,
         200e3,
     ),
-    plain("dbscan", open::<netsage_dbscan::component::Dbscan>, 200e3),
-    plain(
-        "context-knn",
-        open::<netsage_context_knn::component::ContextKnn>,
-        100e3,
-    ),
-    plain("rhythm", open::<netsage_rhythm::component::Rhythm>, 200e3),
-    network("onnx", open::<netsage_onnx::component::Onnx>, 400e3, inner),
+    plain("dbscan", open::<netsage_dbscan::Scorer>, 200e3),
+    plain("context-knn", open::<netsage_context_knn::Scorer>, 100e3),
+    plain("rhythm", open::<netsage_rhythm::Scorer>, 200e3),
+    network("onnx", open::<netsage_onnx::Scorer>, 400e3, inner),
     network(
         "lstm-autoencoder",
-        open::<netsage_lstm_autoencoder::component::LstmAutoencoder>,
+        open::<netsage_lstm_autoencoder::Autoencoder>,
         25e3,
         whole,
     ),
 ];
 
-const fn plain(name: &'static str, open: fn(&[u8]) -> Result<Native, Failure>, wanted: f64) -> Registered {
+const fn plain(name: &'static str, open: Open, wanted: f64) -> Registered {
     Registered {
         name,
         open,
@@ -59,12 +54,7 @@ const fn plain(name: &'static str, open: fn(&[u8]) -> Result<Native, Failure>, w
     }
 }
 
-const fn network(
-    name: &'static str,
-    open: fn(&[u8]) -> Result<Native, Failure>,
-    wanted: f64,
-    onnx: Network,
-) -> Registered {
+const fn network(name: &'static str, open: Open, wanted: f64, onnx: Network) -> Registered {
     Registered {
         name,
         open,
@@ -89,11 +79,20 @@ fn inner(artifact: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-fn open<D: Detector>(artifact: &[u8]) -> Result<Native, Failure> {
-    let mut detector = D::open(artifact, None)?;
-    let columns = detector.columns().len();
-    Ok(Box::new(move |values, scores| {
-        let block = Block::new(values.len() / columns, columns, values)?;
+fn open<D: Detector>(artifact: &[u8], schema: &netsage_schema::Schema) -> Result<Native, Failure> {
+    let mut detector = D::open(artifact, &given(schema))?;
+    let columns = detector.inputs().columns.len();
+    Ok(Box::new(move |values, contexts, scores| {
+        let block = Block::new(values.len() / columns, columns, values)?.with_contexts(contexts)?;
         Ok(detector.score(&block, scores)?)
     }))
+}
+
+/// A schema as a detector is given it; without terms, since the bundled detectors have their codes from training.
+fn given(schema: &netsage_schema::Schema) -> Schema {
+    Schema {
+        id: schema.id.to_owned(),
+        version: schema.version,
+        columns: Vec::new(),
+    }
 }

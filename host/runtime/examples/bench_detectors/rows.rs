@@ -2,19 +2,20 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::ops::Range;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use netsage_runtime::{ContextValues, Detector};
+use netsage_runtime::Detector;
 use netsage_schema::csv::{Reader, Record};
-use netsage_schema::{ContextColumn, Kind, Rows, Schema, UNSW_NB15};
+use netsage_schema::{Contexts, Kind, Rows, Schema, UNSW_NB15};
 
 use crate::Failure;
 
 /// Rows with their contexts, and what they are.
 pub(crate) struct Input {
     pub(crate) rows: Rows,
-    pub(crate) contexts: ContextValues,
+    pub(crate) contexts: Contexts,
     pub(crate) what: String,
 }
 
@@ -31,11 +32,10 @@ impl Input {
                 "generated: values spread over what columns can hold",
             ),
         };
-        let mut contexts = ContextValues::new();
+        let mut contexts = Contexts::new();
         // In the dataset nobody knows the sources, so every row has its own; so do generated rows.
-        for (row, _) in rows.iter().enumerate() {
-            let number = u32::try_from(row)?;
-            contexts.push(row as f32 / 100.0, number, number);
+        for (number, _) in (0..).zip(rows.iter()) {
+            contexts.push(number * 10_000, number, number);
         }
         Ok(Self {
             rows,
@@ -45,22 +45,23 @@ impl Input {
     }
 
     /// The rows as the detector gets them.
-    pub(crate) fn projected(&self, detector: &Detector) -> Result<Vec<f32>, Failure> {
-        let schema = self.rows.schema();
-        let mut values = Vec::with_capacity(self.rows.len() * detector.columns().len());
-        for (number, row) in self.rows.iter().enumerate() {
-            for column in detector.columns() {
-                values.push(
-                    match (schema.index_of(column.name), ContextColumn::by_name(column.name)) {
-                        (Some(index), _) => row[index] as f32,
-                        (None, Some(ContextColumn::StartTime)) => number as f32 / 100.0,
-                        (None, Some(_)) => number as f32,
-                        (None, None) => return Err(format!("there is no column {}", column.name).into()),
-                    },
-                );
-            }
+    pub(crate) fn projected(&self, detector: &Detector) -> Vec<f32> {
+        let places: Vec<usize> = detector
+            .columns()
+            .iter()
+            .filter_map(|column| column.index())
+            .collect();
+        let row = |row: &[f64]| -> Vec<f32> { places.iter().map(|&place| row[place] as f32).collect() };
+        self.rows.iter().flat_map(row).collect()
+    }
+
+    /// Where and when some of the rows were, as the native build gets it.
+    pub(crate) fn known(&self, rows: Range<usize>) -> netsage_detector_sdk::Contexts<'_> {
+        netsage_detector_sdk::Contexts {
+            start_time: Some(&self.contexts.starts()[rows.clone()]),
+            source: Some(&self.contexts.sources()[rows.clone()]),
+            destination: Some(&self.contexts.destinations()[rows]),
         }
-        Ok(values)
     }
 }
 

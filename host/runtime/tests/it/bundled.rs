@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use netsage_browser_glue as browser;
 use netsage_package::{MAX_BLOCK_ROWS, Package};
-use netsage_runtime::check;
+use netsage_runtime::{Detector, LoadOptions, Runtime, RuntimeConfig, check};
+use netsage_schema::{Contexts, FLOW_V1, Rows};
 
 use crate::{load, rows};
 
@@ -91,4 +92,81 @@ fn the_isolation_forest_is_small_and_imports_nothing() {
     let code = package.code();
     assert!(code.len() <= 500_000, "{} bytes", code.len());
     check::check(&package).expect("a detector that imports nothing");
+}
+
+/// Rows of a beacon that visits every minute with up to half a second of jitter, and where and when they were.
+fn beacon(visits: usize, from: u64) -> (Rows, Contexts) {
+    let mut rows = Rows::new(&FLOW_V1);
+    let mut contexts = Contexts::new();
+    let mut row = vec![0.0; FLOW_V1.width()];
+    for (column, value) in [("duration", 0.2), ("syn_count", 1.0), ("src_payload", 300.0)] {
+        row[FLOW_V1.index_of(column).unwrap()] = value;
+    }
+    for visit in 0..visits as u64 {
+        rows.push(&row);
+        contexts.push(
+            from + visit * 60_000_000 + visit * 7_919 % 500_009,
+            u64::MAX - 1,
+            7,
+        );
+    }
+    (rows, contexts)
+}
+
+fn scores_of(
+    detector: &Detector,
+    (rows, contexts): &(Rows, Contexts),
+    range: std::ops::Range<usize>,
+) -> Vec<u32> {
+    let mut scores = Vec::new();
+    detector.score(rows, Some(contexts), range, &mut scores).unwrap();
+    scores.into_iter().map(f32::to_bits).collect()
+}
+
+#[test]
+fn a_beacon_scores_the_same_however_long_the_host_has_been_running_and_after_a_restart() {
+    const DAY: u64 = 86_400_000_000;
+    let Some((_, package)) = packages()
+        .into_iter()
+        .find(|(path, _)| path.file_stem().is_some_and(|name| name == "rhythm-flow-v1"))
+    else {
+        return;
+    };
+    let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
+    let start = 1_700_000_000_000_000;
+    let load = || runtime.load(&package, &FLOW_V1).unwrap();
+    let first = scores_of(&load(), &beacon(40, start), 0..40);
+    assert!(f32::from_bits(first[39]) > 3.0, "it is found");
+    for days in [30, 300] {
+        // Others have been seen since the host started.
+        let detector = load();
+        let mut others = beacon(2_000, start);
+        others.1 = {
+            let mut contexts = Contexts::new();
+            for (visit, start) in (0..).zip(others.1.starts()) {
+                contexts.push(*start, visit % 97, visit % 13);
+            }
+            contexts
+        };
+        scores_of(&detector, &others, 0..2_000);
+        let scores = scores_of(&detector, &beacon(40, start + days * DAY), 0..40);
+        assert_eq!(scores, first, "after {days} days");
+    }
+    // A restart between two visits.
+    let flows = beacon(40, start);
+    let before = load();
+    assert_eq!(scores_of(&before, &flows, 0..25), first[..25]);
+    let state = before.save().unwrap();
+    drop(before);
+    let options = LoadOptions {
+        state: state.as_deref(),
+        instances: 1,
+    };
+    let after = runtime.load_with(&package, &FLOW_V1, options).unwrap();
+    assert_eq!(scores_of(&after, &flows, 25..40), first[25..]);
+    assert_ne!(
+        scores_of(&load(), &flows, 25..40),
+        first[25..],
+        "the memory counts"
+    );
 }

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::{env, fs};
 
 use netsage_package::{MAX_BLOCK_ROWS, Package};
-use netsage_runtime::LoadError;
 use netsage_runtime::fuel::{self, CountError, Instructions};
-use netsage_schema::Schema;
+use netsage_schema::UNSW_NB15;
 
 use crate::bundled;
 use crate::recipe::Recipe;
@@ -15,14 +14,8 @@ use crate::recipe::Recipe;
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/detector-costs.md");
 
 fn count(package: &Package) -> Result<Instructions, CountError> {
-    let mut counted = Err(CountError::Load(LoadError::OtherWorld("no schema".to_owned())));
-    for schema in Schema::ALL {
-        counted = fuel::count(package, schema);
-        if !matches!(counted, Err(CountError::Load(LoadError::UnknownColumn { .. }))) {
-            break;
-        }
-    }
-    counted
+    let schema = package.known_schema().unwrap().unwrap_or(&UNSW_NB15);
+    fuel::count(package, schema)
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn damaged_vectors_are_an_error_and_no_vectors_are_none() {
     bytes.extend(b"junk");
     let damaged = Package::from_bytes(bytes).unwrap();
     let message = damaged.golden().unwrap_err().to_string();
-    assert!(message.contains("not of format 1"), "{message}");
+    assert!(message.contains("not of format 2"), "{message}");
     assert_eq!(damaged.code_digest(), package.code_digest());
 }
 
@@ -86,13 +86,18 @@ fn what_a_detector_has_learned_does_not_count() {
     assert_eq!(detector.check_golden(&golden), Ok(()));
 }
 
-/// For `score`: a row's score is its first value and that of the row before with the same second value, over calls too.
+/// For `score`: a row's score is its first value and that of the row before of the same source, where it asks for sources,
+/// and otherwise with the same second value; over calls too.
 const SCORE_REMEMBERED: &str = r"
     (block $remembered (loop $more
       (br_if $remembered (i32.ge_u (local.get $row) (local.get $rows)))
       (global.set $place (i32.add (local.get $values) (i32.mul (local.get $row) (i32.const 8))))
       (global.set $slot (i32.add (i32.const 65536)
-        (i32.mul (i32.trunc_f32_u (f32.load offset=4 (global.get $place))) (i32.const 4))))
+        (i32.mul
+          (if (result i32) (local.get $has_sources)
+            (then (i32.load (i32.add (local.get $sources) (i32.mul (local.get $row) (i32.const 8)))))
+            (else (i32.trunc_f32_u (f32.load offset=4 (global.get $place)))))
+          (i32.const 4))))
       (global.set $old (f32.load (global.get $place)))
       (f32.store (global.get $place) (f32.add (global.get $old) (f32.load (global.get $slot))))
       (f32.store (global.get $slot) (global.get $old))
@@ -150,23 +155,26 @@ fn what_a_detector_must_not_notice_is_found() {
         check(&recipe("plain", state_key, ""), None);
     }
     // It remembers what came before: all of it, or that of the same source.
-    let remembers = |name: &str, state_key, key: &str| Recipe {
-        columns: vec!["dur".to_owned(), key.to_owned()],
+    let remembers = |name: &str, state_key, by_source: bool| Recipe {
+        columns: vec!["dur".to_owned(), "is_sm_ips_ports".to_owned()],
+        context: [false, by_source, false],
         fields: "(global $place (mut i32) (i32.const 0)) (global $slot (mut i32) (i32.const 0))
             (global $old (mut f32) (f32.const 0))"
             .to_owned(),
         ..recipe(name, state_key, SCORE_REMEMBERED)
     };
-    let (by_source, by_flag) = ("context.source", "is_sm_ips_ports");
-    for (state_key, key, expected) in [
-        (0, by_source, Some("another order")),
-        (1, by_source, None),
-        (2, by_source, None),
-        (0, by_flag, Some("another order")),
-        (1, by_flag, Some("another order")),
-        (2, by_flag, None),
+    for (state_key, by_source, expected) in [
+        (0, true, Some("another order")),
+        (1, true, None),
+        (2, true, None),
+        (0, false, Some("another order")),
+        (1, false, Some("another order")),
+        (2, false, None),
     ] {
-        check(&remembers(&format!("by-{state_key}"), state_key, key), expected);
+        check(
+            &remembers(&format!("by-{state_key}"), state_key, by_source),
+            expected,
+        );
     }
     let explains = |name: &str, explain| Recipe {
         explain,

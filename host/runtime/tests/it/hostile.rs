@@ -75,7 +75,7 @@ fn wrong_answers() {
     check("(return (call $error (i32.const 9)))", "trapped in `score`", 1);
     // An error of the contract is an answer: the instance stays.
     check(
-        "(return (call $error (i32.const 1)))",
+        "(return (call $error (i32.const 2)))",
         "`score` with bad-input: reci",
         0,
     );
@@ -174,7 +174,7 @@ fn bad_explanations() {
     check("(loop $forever (br $forever))", "was interrupted in `explain`", 1);
     check(
         "(return (call $error (i32.const 2)))",
-        "`explain` with unsupported",
+        "`explain` with bad-input",
         0,
     );
     check(
@@ -219,7 +219,8 @@ fn detectors_that_do_not_start() {
             pages: 1024,
             ..Recipe::default()
         },
-        "memory",
+        "it met a limit in `instantiate`: it wanted to grow to 67108864 bytes of memory; 16777216 are allowed; use less, \
+         or raise memory_limit",
     );
     check(
         Recipe {
@@ -254,7 +255,7 @@ fn detectors_that_do_not_start() {
             column_count: Some(400),
             ..Recipe::default()
         },
-        "`columns`",
+        "`inputs`",
     );
     // A list that claims more than the memory holds, and one whose strings share their bytes.
     check(
@@ -262,7 +263,7 @@ fn detectors_that_do_not_start() {
             column_count: Some(u32::MAX / 8),
             ..Recipe::default()
         },
-        "trapped in `columns`",
+        "trapped in `inputs`",
     );
     let unknown = Recipe {
         columns: vec!["dur".to_owned(), "colour".to_owned()],

@@ -77,7 +77,7 @@ fn a_detector_that_does_not_learn_is_given_nothing() {
 fn a_state_that_is_refused_is_told() {
     let runtime = Runtime::new(config()).unwrap();
     let recipe = Recipe {
-        open: "(if (local.get 2) (then (return (call $error (i32.const 0)))))",
+        restore: "(return (call $error (i32.const 1)))",
         ..learner()
     };
     let options = LoadOptions {
@@ -91,11 +91,25 @@ fn a_state_that_is_refused_is_told() {
         matches!(
             error,
             Err(LoadError::Guest(GuestFailure::Refused {
-                kind: "bad-artifact",
+                kind: "bad-state",
                 ..
             }))
         ),
         "{error:?}"
     );
     assert!(load(&recipe.package()).is_ok());
+}
+
+#[test]
+fn flows_do_not_wait_for_a_state_that_is_refused() {
+    let recipe = Recipe {
+        score: "(if (i32.eq (global.get $calls) (i32.const 2)) (then unreachable))",
+        restore: "(return (call $error (i32.const 1)))",
+        ..learner()
+    };
+    let detector = load(&recipe.package()).unwrap();
+    detector.save().unwrap().unwrap();
+    let mut scores = Vec::new();
+    let mut outcomes = (0..4).map(|_| detector.score(&rows(1), None, 0..1, &mut scores).is_ok());
+    assert!(outcomes.by_ref().eq([true, false, true, false]));
 }

@@ -43,8 +43,8 @@ fn memory_at_the_start_and_as_it_grows() {
         limited(99),
         "it wanted to grow to 6553600 bytes of memory; 6488064 are allowed",
     );
-    check(&grows, limited(64), "trapped in `score`");
-    check(&grows, limited(63), "trapped in `instantiate`");
+    check(&grows, limited(64), "it met a limit in `score`");
+    check(&grows, limited(63), "it met a limit in `instantiate`");
 }
 
 #[test]
@@ -94,7 +94,18 @@ fn instances_of_a_component_and_of_a_detector() {
         core_instance_limit: 0,
         ..config()
     };
-    check(&Recipe::default(), alone, "instance count too high");
+    check(
+        &Recipe::default(),
+        alone,
+        "it met a limit in `instantiate`: resource limit exceeded: instance count too high at 1; use less, or raise \
+         core_instance_limit",
+    );
+    let many = |kind: &str, count: usize| Recipe {
+        fields: format!("({kind} 0 {})", if kind == "table" { "funcref" } else { "" }).repeat(count),
+        ..Recipe::default()
+    };
+    check(&many("table", 40), config(), "");
+    check(&many("table", 70), config(), "raise table_count_limit");
 
     let count = |recipe: Recipe| {
         let detector = load(&recipe.package()).unwrap();

@@ -36,9 +36,33 @@ fn components_that_are_no_detectors() {
         r#"(component (instance $i) (export "acme:tool/run@1.0.0" (instance $i)))"#,
         "`acme:tool/run@1.0.0`",
     );
+    let exports = |names: &[&str]| {
+        let exports = names
+            .iter()
+            .map(|name| format!(r#"(export "{name}" (instance $i))"#));
+        format!("(component (instance $i) {})", exports.collect::<String>())
+    };
+    let detector = "netsage:detector/detector@1.0.0";
+    for version in ["2.0.0", "1.1.0", "0.9.0"] {
+        let other = format!("netsage:detector/detector@{version}");
+        let message = format!("version {version}, and this host speaks 1.0 to 1.0");
+        check(&exports(&[&other]), &message);
+        let other = format!("netsage:detector/explainer@{version}");
+        check(&exports(&[detector, &other]), &message);
+    }
+    for unknown in [
+        "netsage:detector/clock@1.0.0",
+        "netsage:other/thing@1.0.0",
+        "netsage:detector/detector",
+    ] {
+        let message =
+            format!("the component exports `{unknown}`, which `netsage:detector` 1.0 does not have");
+        check(&exports(&[detector, unknown]), &message);
+    }
+    let learner = "netsage:detector/learner@1.0.0";
     check(
-        r#"(component (instance $i) (export "netsage:detector/detector@2.0.0" (instance $i)))"#,
-        "version 2.0.0, and this host speaks 1.x",
+        &exports(&[detector, learner]),
+        "exports `learner` without `memory`",
     );
     let error = check(
         r#"(component (instance $i) (export "netsage:detector/detector@1.0.0" (instance $i)))"#,
@@ -49,27 +73,34 @@ fn components_that_are_no_detectors() {
         r#"(component
             (import "wasi:clocks/wall-clock@0.2.0" (instance))
             (import "log" (func (param "text" string))))"#,
-        "`wasi:clocks/wall-clock@0.2.0` (a clock: scores would depend on when they are made; ask for the column \
-         `context.start-time`), `log` (this host gives",
+        "`wasi:clocks/wall-clock@0.2.0` (a clock: scores would depend on when they are made; ask for the context \
+         `start-time`), `log` (this host gives",
     );
 }
 
 #[test]
-fn a_type_that_differs_is_another_world_and_a_later_minor_version_is_not() {
+fn a_type_that_differs_is_another_world() {
     let wider = Recipe {
         wit: |wit| wit.replace("        all,\n", "        all, some,\n"),
         ..Recipe::default()
     };
     let error = load(&wider.package()).map(|_| ()).unwrap_err();
     assert!(matches!(error, LoadError::OtherWorld(_)), "{error}");
-    let later = Recipe {
-        wit: |wit| wit.replace("detector@1.0.0", "detector@1.1.0"),
+}
+
+#[test]
+fn a_component_of_the_contract_before_its_release_is_refused_by_name() {
+    let before = Recipe {
+        wit: |wit| wit.replace("inputs: func() -> inputs;", "columns: func() -> list<string>;"),
         ..Recipe::default()
     };
-    let detector = load(&later.package()).unwrap();
-    let mut scores = Vec::new();
-    detector.score(&rows(5), None, 0..5, &mut scores).unwrap();
-    assert_eq!(scores, expected(5));
+    let error = load(&before.package()).map(|_| ()).unwrap_err();
+    assert_eq!(error, LoadError::BeforeRelease);
+    let message = error.to_string();
+    assert!(
+        message.contains("`netsage:detector@1.0.0` as it was before its release"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod bundled;
 mod costs;
+mod frozen;
 mod golden;
 mod hostile;
 mod learning;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use netsage_capture::file::CaptureReader;
 use netsage_capture::{Meter, MeterConfig};
-use netsage_runtime::{ContextValues, Detector, Runtime, RuntimeConfig};
+use netsage_runtime::{Detector, Runtime, RuntimeConfig};
 use netsage_schema::csv::{Reader, Record};
-use netsage_schema::{ContextColumn, FlowBatch, Kind, Rows, Schema};
+use netsage_schema::{Contexts, FlowBatch, Kind, Rows, Schema};
 use netsage_synth::{Generator, SynthConfig, pcap};
 use serde_json::Value;
 
@@ -103,11 +103,10 @@ impl Ordinary {
 }
 
 /// Every row has a source of its own, as where nobody knows the sources.
-fn contexts(rows: usize) -> ContextValues {
-    let mut contexts = ContextValues::new();
-    for row in 0..rows {
-        let number = u32::try_from(row).unwrap();
-        contexts.push(number as f32, number, number);
+fn contexts(rows: usize) -> Contexts {
+    let mut contexts = Contexts::new();
+    for number in 0..rows as u64 {
+        contexts.push(number * 1_000_000, number, number);
     }
     contexts
 }
@@ -139,9 +138,6 @@ fn found_ordinary(detector: &Detector, card: &Value, rows: &Rows) -> Rows {
 fn shares(detector: &Detector, rows: &Rows, ordinary: &Ordinary) -> Vec<(&'static str, f64)> {
     let mut shares = Vec::new();
     for column in detector.columns() {
-        if ContextColumn::by_name(column.name).is_some() {
-            continue;
-        }
         let index = rows.schema().index_of(column.name).unwrap();
         let Some(odd) = ordinary.odd_value(index) else {
             continue;
@@ -175,11 +171,7 @@ fn planted_anomalies_are_named_first() {
         let schema = card["schema"].as_str().unwrap().split('@').next().unwrap();
         let schema = Schema::by_id(schema).unwrap();
         let detector = runtime.load(&package, schema).unwrap();
-        let columns = detector.columns();
-        if columns
-            .iter()
-            .any(|column| column.name == ContextColumn::StartTime.name())
-        {
+        if detector.context().start_time {
             eprintln!("{name} judges when flows come, not what they are: the tests of its crate plant that");
             continue;
         }

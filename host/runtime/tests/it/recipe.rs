@@ -8,9 +8,15 @@ use wit_parser::Resolve;
 
 const WIT: &str = include_str!("../../../../wit/detector.wit");
 
+/// A session and a block, as the functions that take a block get them.
+const BLOCK: &str = "(param $self i32) (param $rows i32) (param $values i32) (param $length i32)
+    (param $has_starts i32) (param $starts i32) (param $start_count i32)
+    (param $has_sources i32) (param $sources i32) (param $source_count i32)
+    (param $has_destinations i32) (param $destinations i32) (param $destination_count i32)";
+
 /// Where things lie in the memory of the detector.
 const DESCRIPTION: u32 = 0;
-const COLUMN_LIST: u32 = 64;
+const INPUTS: u32 = 64;
 const COLUMN_NAMES: u32 = 128;
 const TEXTS: u32 = 4096;
 
@@ -19,8 +25,12 @@ const TEXTS: u32 = 4096;
 pub(crate) struct Recipe {
     pub(crate) name: String,
     pub(crate) state_key: u8,
-    /// Whether it learns: it then counts the rows it was taught in `$learnt`, which is its state.
+    /// Whether it exports `explainer`.
+    pub(crate) explains: bool,
+    /// Whether it exports `memory` and `learner`: it counts the rows it was taught in `$learnt`, which is its state.
     pub(crate) learns: bool,
+    /// Which context it asks for: start time, source, destination.
+    pub(crate) context: [bool; 3],
     pub(crate) columns: Vec<String>,
     /// How many columns it says it wants, if that is not the truth.
     pub(crate) column_count: Option<u32>,
@@ -30,6 +40,8 @@ pub(crate) struct Recipe {
     pub(crate) score: &'static str,
     /// Runs first in `explain`.
     pub(crate) explain: &'static str,
+    /// Runs first in `restore`.
+    pub(crate) restore: &'static str,
     /// Runs when the module is instantiated.
     pub(crate) start: &'static str,
     /// Fields of the module beside its own.
@@ -58,12 +70,15 @@ impl Default for Recipe {
         Self {
             name: "recipe".to_owned(),
             state_key: 0,
+            explains: true,
             learns: false,
+            context: [false; 3],
             columns: vec!["dur".to_owned(), "sbytes".to_owned()],
             column_count: None,
             open: "",
             score: "",
             explain: "",
+            restore: "",
             start: "",
             fields: String::new(),
             summary_bytes: None,
@@ -89,12 +104,20 @@ impl Recipe {
         } else {
             "1.0.0"
         };
-        let mut module = wat::parse_str(self.text(version)).unwrap();
+        let mut text = self.text(version);
+        if wit.contains("columns: func()") {
+            text = text.replace("session.inputs", "session.columns");
+        }
+        let mut module = wat::parse_str(text).unwrap();
         let mut resolve = Resolve::default();
         let package = resolve.push_str("detector.wit", &wit).unwrap();
-        let world = resolve
-            .select_world(&[package], Some("netsage-detector"))
-            .unwrap();
+        let world = match (self.explains, self.learns) {
+            (false, false) => "netsage-detector",
+            (true, false) => "explaining-detector",
+            (false, true) => "learning-detector",
+            (true, true) => "explaining-learning-detector",
+        };
+        let world = resolve.select_world(&[package], Some(world)).unwrap();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
         ComponentEncoder::default()
             .validate(true)
@@ -107,10 +130,19 @@ impl Recipe {
     fn text(&self, version: &str) -> String {
         let interface = format!("netsage:detector/detector@{version}");
         let (data, width) = (self.data(), self.columns.len());
+        let explainer = if self.explains {
+            self.explainer(version)
+        } else {
+            String::new()
+        };
+        let learner = if self.learns {
+            self.learner(version)
+        } else {
+            String::new()
+        };
         let Self {
             open,
             score,
-            explain,
             start,
             fields,
             pages,
@@ -147,17 +179,21 @@ impl Recipe {
     (i32.store (i32.const 2056) (i32.const {TEXTS}))
     (i32.store (i32.const 2060) (i32.const 4))
     (i32.const 2048))
-  (func (export "{interface}#describe") (result i32) (i32.const {DESCRIPTION}))
-  (func (export "{interface}#[static]session.open") (param i32 i32 i32 i32 i32) (result i32)
-    {open}
-    (if (local.get 2) (then (global.set $learnt (i32.load (local.get 3)))))
+  ;; An answer without a value.
+  (func $done (result i32)
     (global.set $heap (i32.const 131072))
     (i32.store8 (i32.const 2048) (i32.const 0))
+    (i32.const 2048))
+  (func (export "{interface}#describe") (result i32) (i32.const {DESCRIPTION}))
+  (func (export "{interface}#[static]session.open")
+    (param $artifact i32) (param $bytes i32) (param $id i32) (param $id_bytes i32) (param $version i32)
+    (param $columns i32) (param $count i32) (result i32)
+    {open}
+    (drop (call $done))
     (i32.store (i32.const 2052) (call $new (i32.const 7)))
     (i32.const 2048))
-  (func (export "{interface}#[method]session.columns") (param i32) (result i32) (i32.const {COLUMN_LIST}))
-  (func (export "{interface}#[method]session.score")
-    (param $self i32) (param $rows i32) (param $values i32) (param $length i32) (result i32)
+  (func (export "{interface}#[method]session.inputs") (param i32) (result i32) (i32.const {INPUTS}))
+  (func (export "{interface}#[method]session.score") {BLOCK} (result i32)
     (local $row i32)
     (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
     {score}
@@ -169,37 +205,52 @@ impl Recipe {
       (local.set $row (i32.add (local.get $row) (i32.const 1)))
       (br $next)))
     (call $scores (local.get $rows)))
-  (func (export "{interface}#[method]session.explain")
-    (param $self i32) (param $rows i32) (param $values i32) (param $length i32) (param $limit i32) (result i32)
-    {explain}
-    (global.set $heap (i32.const 131072))
-    (i32.store (i32.const 3072) (i32.const 1))      ;; one entry
-    (i32.store (i32.const 3076) (i32.const 0))      ;; the first column
-    (f32.store (i32.const 3080) (f32.const 0.75))   ;; its share
-    (f32.store (i32.const 3084) (f32.const 6))      ;; what is typical
-    (i32.store8 (i32.const 2048) (i32.const 0))
-    (i32.store (i32.const 2052) (i32.const 3072)) (i32.store (i32.const 2056) (i32.const 1))
-    (i32.store (i32.const 2060) (i32.const 3076)) (i32.store (i32.const 2064) (i32.const 1))
-    (i32.store (i32.const 2068) (i32.const 3080)) (i32.store (i32.const 2072) (i32.const 1))
-    (i32.store (i32.const 2076) (i32.const 3084)) (i32.store (i32.const 2080) (i32.const 1))
-    (i32.const 2048))
-  (func (export "{interface}#[method]session.learn") (param i32 i32 i32 i32) (result i32)
-    (global.set $heap (i32.const 131072))
-    (global.set $learnt (i32.add (global.get $learnt) (local.get 1)))
-    (i32.store8 (i32.const 2048) (i32.const 0))
-    (i32.const 2048))
-  (func (export "{interface}#[method]session.save") (param i32) (result i32)
-    (i32.store (i32.const 2064) (global.get $learnt))
-    (i32.store8 (i32.const 2048) (i32.const 0))
-    (i32.store (i32.const 2052) (i32.const 2064))
-    (i32.store (i32.const 2056) (i32.const 4))
-    (i32.const 2048))
+  {explainer}
+  {learner}
 )"#,
             stride = width * 4,
         )
     }
 
-    /// The description and the list of columns, as the canonical ABI lays them out.
+    fn explainer(&self, version: &str) -> String {
+        format!(
+            r#"(func (export "netsage:detector/explainer@{version}#explain") {BLOCK} (param $limit i32) (result i32)
+    {explain}
+    (drop (call $done))
+    (i32.store (i32.const 3072) (i32.const 1))      ;; one entry
+    (i32.store (i32.const 3076) (i32.const 0))      ;; the first column
+    (f32.store (i32.const 3080) (f32.const 0.75))   ;; its share
+    (f32.store (i32.const 3084) (f32.const 6))      ;; what is typical
+    (i32.store (i32.const 2052) (i32.const 3072)) (i32.store (i32.const 2056) (i32.const 1))
+    (i32.store (i32.const 2060) (i32.const 3076)) (i32.store (i32.const 2064) (i32.const 1))
+    (i32.store (i32.const 2068) (i32.const 3080)) (i32.store (i32.const 2072) (i32.const 1))
+    (i32.store (i32.const 2076) (i32.const 3084)) (i32.store (i32.const 2080) (i32.const 1))
+    (i32.const 2048))"#,
+            explain = self.explain
+        )
+    }
+
+    fn learner(&self, version: &str) -> String {
+        format!(
+            r#"(func (export "netsage:detector/learner@{version}#learn") {BLOCK} (result i32)
+    (global.set $learnt (i32.add (global.get $learnt) (local.get $rows)))
+    (call $done))
+  (func (export "netsage:detector/memory@{version}#save") (param i32) (result i32)
+    (i32.store (i32.const 2064) (global.get $learnt))
+    (i32.store8 (i32.const 2048) (i32.const 0))
+    (i32.store (i32.const 2052) (i32.const 2064))
+    (i32.store (i32.const 2056) (i32.const 4))
+    (i32.const 2048))
+  (func (export "netsage:detector/memory@{version}#restore")
+    (param $self i32) (param $state i32) (param $bytes i32) (result i32)
+    {restore}
+    (global.set $learnt (i32.load (local.get $state)))
+    (call $done))"#,
+            restore = self.restore
+        )
+    }
+
+    /// The description and the inputs, as the canonical ABI lays them out.
     fn data(&self) -> String {
         let mut texts = Vec::new();
         let mut pair = |text: &str| {
@@ -215,7 +266,9 @@ impl Recipe {
             // The third text: its length is the sixth word.
             description[20..24].copy_from_slice(&bytes.to_le_bytes());
         }
-        description.extend([1, u8::from(self.learns), self.state_key]);
+        // No properties.
+        description.extend([self.state_key, 0, 0, 0]);
+        description.extend([0; 8]);
         let names: Vec<u8> = self
             .columns
             .iter()
@@ -223,13 +276,14 @@ impl Recipe {
             .flat_map(u32::to_le_bytes)
             .collect();
         let count = self.column_count.unwrap_or(self.columns.len() as u32);
-        let list: Vec<u8> = [COLUMN_NAMES, count]
+        let mut inputs: Vec<u8> = [COLUMN_NAMES, count]
             .into_iter()
             .flat_map(u32::to_le_bytes)
             .collect();
+        inputs.extend(self.context.map(u8::from));
         [
             (DESCRIPTION, description),
-            (COLUMN_LIST, list),
+            (INPUTS, inputs),
             (COLUMN_NAMES, names),
             (TEXTS, texts),
         ]

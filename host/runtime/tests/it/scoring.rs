@@ -1,9 +1,7 @@
 //! Detectors that behave.
 
-use std::sync::Arc;
-
-use netsage_runtime::{ActiveDetectors, ContextValues, ScoreError, StateKey};
-use netsage_schema::{Rows, Schema, UNSW_NB15};
+use netsage_runtime::{MOST_FAILED_EXPLANATIONS, ScoreError, StateKey};
+use netsage_schema::{Contexts, Rows, Schema, UNSW_NB15};
 
 use crate::recipe::{CARD, Recipe};
 use crate::{expected, load, rows};
@@ -128,72 +126,76 @@ fn input_that_cannot_be_scored() {
 }
 
 #[test]
-fn context_columns() {
+fn context_is_given_to_who_asks_where_it_is_known() {
+    // The first row gets the number of lists, and the last byte of the first source.
     let recipe = Recipe {
-        columns: vec!["context.source".to_owned()],
+        context: [false, true, false],
+        score: "(f32.store (local.get $values) (f32.convert_i32_u (i32.add
+            (i32.mul (i32.const 1000) (i32.add (local.get $has_starts)
+                (i32.add (local.get $has_sources) (local.get $has_destinations))))
+            (if (result i32) (local.get $has_sources)
+                (then (i32.load8_u offset=7 (local.get $sources))) (else (i32.const 0))))))",
         ..Recipe::default()
     };
     let detector = load(&recipe.package()).unwrap();
-    let mut contexts = ContextValues::new();
-    contexts.push(0.5, 0xff00_0007, 2);
+    let mut contexts = Contexts::new();
+    contexts.push(1, 0x2a00_0000_0000_0007, 2);
     let mut scores = Vec::new();
-    let missing = |column| Err(ScoreError::NoContext { column });
+    let told = ScoreError::NoContext { rows: 2, contexts: 1 };
     assert_eq!(
         detector.score(&rows(2), Some(&contexts), 0..2, &mut scores),
-        missing("context.source")
+        Err(told)
     );
     detector
         .score(&rows(1), Some(&contexts), 0..1, &mut scores)
         .unwrap();
-    assert_eq!(scores, [7.0], "24 bits of the hash");
     detector.score(&rows(1), None, 0..1, &mut scores).unwrap();
-    assert_eq!(scores, [7.0, -1.0], "nobody knows the addresses of plain rows");
-
-    let recipe = Recipe {
-        columns: vec!["context.start-time".to_owned()],
-        ..Recipe::default()
-    };
-    let detector = load(&recipe.package()).unwrap();
-    assert_eq!(
-        detector.score(&rows(1), None, 0..1, &mut scores),
-        missing("context.start-time")
-    );
+    assert_eq!(scores, [1042.0, 0.0]);
+    let names: Vec<&str> = detector.context().names().collect();
+    assert_eq!(names, ["source"]);
 }
 
 #[test]
-fn replacing_a_detector_while_others_score() {
-    let make = |artifact: &[u8]| load(&Recipe::default().package_with(artifact, None)).unwrap();
-    let generations: Vec<_> = (0..5_u8).map(|number| make(&[number])).collect();
-    let active = ActiveDetectors::new();
-    assert!(active.snapshot().is_empty());
-    assert!(active.activate(Arc::clone(&generations[0])).is_none());
-    let rows = rows(64);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                for _ in 0..200 {
-                    let snapshot = active.snapshot();
-                    assert_eq!(snapshot.len(), 1);
-                    let mut scores = Vec::new();
-                    snapshot[0].score(&rows, None, 0..64, &mut scores).unwrap();
-                    assert_eq!(scores, expected(64));
-                }
-            });
-        }
-        for pair in generations.windows(2) {
-            let replaced = active.activate(Arc::clone(&pair[1])).unwrap();
-            assert_eq!(replaced.digest(), pair[0].digest());
-        }
-    });
-    let scored: u64 = generations
-        .iter()
-        .map(|detector| detector.stats().scored_rows)
-        .sum();
-    assert_eq!(scored, 4 * 200 * 64, "each row once");
-    assert!(active.deactivate("other").is_none());
-    assert_eq!(
-        active.deactivate("recipe").unwrap().digest(),
-        generations[4].digest()
-    );
-    assert!(active.snapshot().is_empty());
+fn the_schema_comes_with_open() {
+    // The id begins with `unsw`, the version is 1, and there are 42 columns; otherwise the artifact is bad.
+    let recipe = Recipe {
+        open: "(if (i32.or (i32.ne (i32.load (local.get $id)) (i32.const 0x77736e75))
+                (i32.or (i32.ne (local.get $version) (i32.const 1)) (i32.ne (local.get $count) (i32.const 42))))
+            (then (return (call $error (i32.const 0)))))",
+        ..Recipe::default()
+    };
+    load(&recipe.package()).unwrap();
+}
+
+#[test]
+fn a_failing_explanation_costs_no_score_and_is_lost_in_the_end() {
+    let recipe = Recipe {
+        explain: "unreachable",
+        state_key: 2,
+        ..Recipe::default()
+    };
+    let detector = load(&recipe.package()).unwrap();
+    let (rows, mut scores) = (rows(50), Vec::new());
+    for row in 0..50 {
+        detector.score(&rows, None, row..row + 1, &mut scores).unwrap();
+        let explained = detector.explain(&rows, None, row, 3);
+        assert_eq!(
+            explained.is_err(),
+            (row as u64) < MOST_FAILED_EXPLANATIONS,
+            "{row}"
+        );
+    }
+    assert_eq!(scores, expected(50));
+    let stats = detector.stats();
+    assert_eq!(stats.failed_explanations, MOST_FAILED_EXPLANATIONS);
+    assert_eq!((stats.scored_rows, stats.failed_rows), (50, 0));
+    assert!(detector.description().explains && !detector.explains());
+    // Who does not export `explainer` is never asked.
+    let silent = Recipe {
+        explains: false,
+        ..Recipe::default()
+    };
+    let silent = load(&silent.package()).unwrap();
+    assert!(!silent.description().explains);
+    assert_eq!(silent.explain(&rows, None, 0, 3), Ok(Vec::new()));
 }

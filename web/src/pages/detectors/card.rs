@@ -70,6 +70,7 @@ pub(super) fn PackageCard(digest: String) -> impl IntoView {
                 {fact("Scored", part(|info| format::count(info.scored)))}
                 {fact("Failed", part(|info| format::count(info.failed)))}
                 {fact("Instances replaced", part(|info| format::count(info.replaced_instances)))}
+                {fact("Explanations failed", part(|info| format::count(info.failed_explanations)))}
                 {fact("Threshold", part(|info| info.threshold.map_or_else(|| "–".to_owned(), format::score)))}
                 {fact("When it fails", part(|info| info.on_failure.name().to_owned()))}
                 {fact("Columns", part(|info| info.columns.len().to_string()))}

@@ -154,6 +154,7 @@ mod tests {
             scored: 0,
             failed: 0,
             replaced_instances: 0,
+            failed_explanations: 0,
             nanoseconds_per_row: None,
         };
         let check = |stage, share, expected: &str| {

@@ -101,7 +101,7 @@ fn packages(list: &[DetectorInfo], encoder: &mut DescriptorEncoder<'_>) -> Resul
     let help = "1 for the stage in which a package stands";
     family(encoder, "detector_stage", help, MetricType::Gauge, stages)?;
     type Counted = (&'static str, &'static str, fn(&DetectorInfo) -> u64);
-    let counters: [Counted; 3] = [
+    let counters: [Counted; 4] = [
         ("detector_flows_scored", "Flows that a package scored", |info| {
             info.scored
         }),
@@ -114,6 +114,11 @@ fn packages(list: &[DetectorInfo], encoder: &mut DescriptorEncoder<'_>) -> Resul
             "detector_instances_replaced",
             "Instances of a package that were replaced after a trap or an overrun",
             |info| info.replaced_instances,
+        ),
+        (
+            "detector_explanations_failed",
+            "Explanations that a package failed to give",
+            |info| info.failed_explanations,
         ),
     ];
     for (name, help, value) in counters {

@@ -1,0 +1,103 @@
+//! The key by which detectors are shown addresses, kept beside the data.
+//!
+//! What a detector remembers is by hashes of addresses, so the key must outlive the process; several scorers whose
+//! detectors are to agree on a host share one file. The key is a secret: with it and a saved memory anybody could find out
+//! which addresses a detector has seen. It is never logged and never served.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use netsage_schema::AddressKey;
+
+/// Name of the file in the data folder.
+pub const FILE: &str = "address-key";
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+#[error("the address key in {} cannot be used: {reason}; mend the file, or name another with --address-key", path.display())]
+pub struct KeyError {
+    path: PathBuf,
+    reason: String,
+}
+
+/// Reads the key from a file of 32 hexadecimal digits; makes it, readable by its owner alone, where there is none.
+///
+/// # Errors
+/// When the file cannot be read or written, or holds something else.
+pub fn open(path: &Path) -> Result<AddressKey, KeyError> {
+    let failed = |reason: String| KeyError {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make(path).map_err(|error| failed(error.to_string()))?
+        }
+        read => read.map_err(|error| failed(error.to_string()))?,
+    };
+    let key =
+        parse(text.trim()).ok_or_else(|| failed("it does not hold 32 hexadecimal digits".to_owned()))?;
+    Ok(AddressKey::new(key))
+}
+
+/// Makes a random key. Where another process was first, its key is the key.
+fn make(path: &Path) -> io::Result<String> {
+    let mut key = [0_u8; 16];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    let text = key
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(mut file) => {
+            writeln!(file, "{text}")?;
+            file.sync_all()?;
+            Ok(text)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read_to_string(path),
+        Err(error) => Err(error),
+    }
+}
+
+fn parse(text: &str) -> Option<[u8; 16]> {
+    if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut key = [0; 16];
+    for (place, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
+    }
+    Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let made = open(&path).unwrap();
+        assert_eq!(open(&path).unwrap(), made);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let other = open(&folder.path().join("other")).unwrap();
+        assert_ne!(other, made, "keys are random");
+        fs::write(&path, "000102030405060708090A0B0C0D0E0F\n").unwrap();
+        let key = AddressKey::new([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+        assert_eq!(open(&path).unwrap(), key);
+        for damaged in ["", "0001", "not the digits of a key at all!!"] {
+            fs::write(&path, damaged).unwrap();
+            let error = open(&path).unwrap_err().to_string();
+            assert!(error.contains("32 hexadecimal digits"), "{error}");
+        }
+    }
+}
