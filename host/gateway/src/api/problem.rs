@@ -82,7 +82,7 @@ impl ApiError {
     }
 
     /// The same, with a cause for the log.
-    pub(crate) fn because(self, internal: impl ToString) -> Self {
+    pub(crate) fn because(self, internal: &impl ToString) -> Self {
         Self {
             internal: Some(internal.to_string()),
             ..self
@@ -193,7 +193,7 @@ impl From<StoreError> for ApiError {
                 "Store not available",
                 "the store does not answer now; try again",
             )
-            .because(error),
+            .because(&error),
             other => Self::internal(other),
         }
     }

@@ -81,7 +81,7 @@ fn failed(error: ScoreError) -> ApiError {
             "A detector failed",
             error.to_string(),
         )
-        .because(error),
+        .because(&error),
         other => ApiError::internal(other),
     }
 }

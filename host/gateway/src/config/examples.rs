@@ -229,7 +229,6 @@ fn a_setting_is_the_same_by_flag_and_by_variable() {
 
 #[test]
 #[ignore = "is called by another test"]
-#[expect(clippy::print_stdout, reason = "the other test reads it")]
 fn prints_what_the_variables_give() {
     println!("\n{:?}", by_flags(&[]));
 }

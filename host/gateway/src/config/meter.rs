@@ -8,7 +8,7 @@ use super::{ConfigError, Settings};
 
 /// The flags of commands that meter a capture and have few settings else.
 #[derive(Debug, Clone, Default)]
-pub struct MeterArgs(Settings);
+pub struct MeterArgs(Box<Settings>);
 
 impl Args for MeterArgs {
     fn augment_args(command: Command) -> Command {
@@ -22,7 +22,7 @@ impl Args for MeterArgs {
 
 impl FromArgMatches for MeterArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self(Settings::given(matches)))
+        Ok(Self(Box::new(Settings::given(matches))))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -37,7 +37,7 @@ impl MeterArgs {
     /// # Errors
     /// When there is too little memory for flows, or no such schema.
     pub fn config(&self, file: &Settings) -> Result<MeterConfig, ConfigError> {
-        self.0.clone().or(file.clone()).meter()
+        Settings::clone(&self.0).or(file.clone()).meter()
     }
 }
 
