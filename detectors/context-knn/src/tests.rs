@@ -206,10 +206,10 @@ fn surprise_is_straight_between_knots_and_rises_beyond() {
 fn a_model_comes_back_as_it_was() {
     let model = model();
     assert_eq!(Model::decode(&model.encode()).unwrap(), model);
-    assert_eq!(
-        Model::decode(b"something else").unwrap_err(),
-        ArtifactError::Format
-    );
+    assert!(matches!(
+        Model::decode(b"something else"),
+        Err(ArtifactError::Format(_))
+    ));
     let mut longer = model.encode();
     longer.push(0);
     assert!(matches!(Model::decode(&longer), Err(ArtifactError::Encoding(_))));

@@ -1,9 +1,14 @@
 //! What is stored: the condensed core points and what they are measured by.
 
+pub use netsage_detector_sdk::artifact::ArtifactError;
+use netsage_detector_sdk::artifact::Format;
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the format; another layout gets another last byte.
-const MAGIC: [u8; 8] = *b"NSDBSC\0\x01";
+const FORMAT: Format = Format {
+    magic: *b"NSDBSC\0\x01",
+    name: "model of dbscan of format 1; train one with `netsage train dbscan`",
+};
 
 /// A trained model as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,24 +25,10 @@ pub struct Model {
     pub cores: netsage_context_knn::Model,
 }
 
-/// Why an artifact cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ArtifactError {
-    /// It does not start with the magic bytes.
-    #[error("this is no model of dbscan of format 1; train one with `netsage train dbscan`")]
-    Format,
-    /// The encoding is damaged.
-    #[error("the model is damaged or cut off ({0}); make it again or fetch it again")]
-    Encoding(String),
-    /// The encoding is whole and what it says cannot be.
-    #[error("the model contradicts itself: {0}; train it again")]
-    Content(String),
-}
-
 impl Model {
     /// The artifact of this model.
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, MAGIC.to_vec()).expect("a vector grows and every length is known")
+        FORMAT.encode(self)
     }
 
     /// Reads an artifact.
@@ -45,13 +36,6 @@ impl Model {
     /// # Errors
     /// [`ArtifactError::Format`] and [`ArtifactError::Encoding`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ArtifactError> {
-        let encoded = bytes.strip_prefix(&MAGIC).ok_or(ArtifactError::Format)?;
-        let (model, rest) =
-            postcard::take_from_bytes(encoded).map_err(|error| ArtifactError::Encoding(error.to_string()))?;
-        if !rest.is_empty() {
-            let reason = format!("{} bytes follow its end", rest.len());
-            return Err(ArtifactError::Encoding(reason));
-        }
-        Ok(model)
+        FORMAT.decode(bytes)
     }
 }

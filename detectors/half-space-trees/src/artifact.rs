@@ -3,14 +3,19 @@
 //! Both are eight bytes of magic and version and a postcard encoding. Whatever the bytes, decoding gives a value or an
 //! error; what a model says is checked when a [`Forest`](crate::Forest) is made of it.
 
-use serde::de::DeserializeOwned;
+use netsage_detector_sdk::artifact::{self, Format};
+use netsage_detector_sdk::maths::straight_log2;
 use serde::{Deserialize, Serialize};
 
-use crate::maths::log2;
-
 /// Name and version of the formats; another layout gets another last byte.
-const MODEL_MAGIC: [u8; 8] = *b"NSHSTM\0\x01";
-const STATE_MAGIC: [u8; 8] = *b"NSHSTS\0\x02";
+const MODEL: Format = Format {
+    magic: *b"NSHSTM\0\x01",
+    name: "model of half-space trees that this version reads; train one with `netsage train half-space-trees`",
+};
+const STATE: Format = Format {
+    magic: *b"NSHSTS\0\x02",
+    name: "state of half-space trees that this version reads; begin without a state",
+};
 
 /// A trained model as it is stored. The trees themselves follow from `seed`, so only their masses are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,7 +57,7 @@ pub struct InputColumn {
 /// How values become a number from 0 to 1, before which negative ones are taken for 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Scale {
-    /// `log2(1 + steps * value)`, straight between `low` and `high`, which stand for 0 and 1. Values beyond go up to
+    /// `straight_log2(1 + steps * value)`, straight between `low` and `high`, which stand for 0 and 1. Values beyond go up to
     /// half a width further.
     Logarithm {
         /// Steps to a unit: differences below one step hardly count. Above 0.
@@ -68,10 +73,10 @@ pub enum Scale {
 }
 
 impl Scale {
-    /// Where a value lies on the scale of logarithms: `log2(1 + steps * value)`, by the logarithm of this crate.
+    /// Where a value lies on the scale of logarithms: `straight_log2(1 + steps * value)`, by the logarithm of this crate.
     pub fn logarithm(value: f32, steps: f32) -> f32 {
         // A product beyond the largest number would have no place on the scale.
-        log2(1.0 + (value.max(0.0) * steps).min(f32::MAX))
+        straight_log2(1.0 + (value.max(0.0) * steps).min(f32::MAX))
     }
 
     /// The rank of a term that training never saw; 0 for a column that is not nominal.
@@ -104,19 +109,9 @@ pub struct State {
 /// Why an artifact or a state cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArtifactError {
-    /// It does not start with the magic bytes.
-    #[error(
-        "this is no {0} of half-space trees that this version reads; train one with `netsage train half-space-trees`"
-    )]
-    Format(&'static str),
-    /// The encoding is damaged.
-    #[error("the {what} is damaged or cut off ({reason}); make it again or fetch it again")]
-    Encoding {
-        /// `model` or `state`.
-        what: &'static str,
-        /// What the decoder says.
-        reason: String,
-    },
+    /// The envelope.
+    #[error(transparent)]
+    Envelope(#[from] artifact::ArtifactError),
     /// The encoding is whole and what it says cannot be.
     #[error("the model contradicts itself: {0}; train it again")]
     Content(String),
@@ -128,43 +123,29 @@ pub enum ArtifactError {
 impl Model {
     /// The artifact of this model.
     pub fn encode(&self) -> Vec<u8> {
-        encode(self, MODEL_MAGIC)
+        MODEL.encode(self)
     }
 
     /// Reads an artifact.
     ///
     /// # Errors
-    /// [`ArtifactError::Format`] and [`ArtifactError::Encoding`].
+    /// [`ArtifactError::Envelope`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ArtifactError> {
-        decode(bytes, MODEL_MAGIC, "model")
+        Ok(MODEL.decode(bytes)?)
     }
 }
 
 impl State {
     /// The state as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        encode(self, STATE_MAGIC)
+        STATE.encode(self)
     }
 
     /// Reads a state.
     ///
     /// # Errors
-    /// [`ArtifactError::Format`] and [`ArtifactError::Encoding`].
+    /// [`ArtifactError::Envelope`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ArtifactError> {
-        decode(bytes, STATE_MAGIC, "state")
+        Ok(STATE.decode(bytes)?)
     }
-}
-
-fn encode(value: &impl Serialize, magic: [u8; 8]) -> Vec<u8> {
-    postcard::to_extend(value, magic.to_vec()).expect("a vector grows and every length is known")
-}
-
-fn decode<T: DeserializeOwned>(bytes: &[u8], magic: [u8; 8], what: &'static str) -> Result<T, ArtifactError> {
-    let encoded = bytes.strip_prefix(&magic).ok_or(ArtifactError::Format(what))?;
-    let damaged = |reason: String| ArtifactError::Encoding { what, reason };
-    let (value, rest) = postcard::take_from_bytes(encoded).map_err(|error| damaged(error.to_string()))?;
-    if !rest.is_empty() {
-        return Err(damaged(format!("{} bytes follow its end", rest.len())));
-    }
-    Ok(value)
 }

@@ -3,16 +3,16 @@
 mod explain;
 mod rows;
 
-use netsage_detector_sdk::RowError;
+use netsage_detector_sdk::maths::straight_log2;
+use netsage_detector_sdk::{MAX_ROWS, RowError};
 
 use crate::artifact::{ArtifactError, InputColumn, Model, State};
 use crate::layout::{check, content, fingerprint, pack, unpack};
-use crate::maths::log2;
 use crate::reach::{Hazard, Reach};
 use crate::shape::{self, Split};
 
 /// Rows that go through all trees before the next: a tree stays in the processor's cache for all of them.
-const ROWS_AT_ONCE: usize = 1_024;
+const ROWS_AT_ONCE: usize = MAX_ROWS;
 
 /// Half-space trees, checked, ready to score and to learn.
 #[derive(Debug, Clone)]
@@ -87,7 +87,10 @@ impl Forest {
             rows: model.rows as f32,
             pending_rows: 0,
             reach: Reach::of(&model.columns),
-            last_ranks: unseen.iter().map(|last| log2(1.0 + last.max(1.0))).collect(),
+            last_ranks: unseen
+                .iter()
+                .map(|last| straight_log2(1.0 + last.max(1.0)))
+                .collect(),
             unseen,
             scaled: Vec::new(),
             hazards: Vec::new(),
@@ -293,13 +296,13 @@ impl Forest {
         if self.rows == 0.0 {
             return 0.0;
         }
-        log2(self.rows + 1.0) - log2(mass + 1.0) - depth as f32
+        straight_log2(self.rows + 1.0) - straight_log2(mass + 1.0) - depth as f32
     }
 
     fn hazard(&self, hazard: f32) -> Hazard {
         // Before anything was learned no place is emptier than others.
         let hazard = if self.rows == 0.0 { 0.0 } else { hazard };
-        Hazard::new(hazard, log2(self.rows + 1.0))
+        Hazard::new(hazard, straight_log2(self.rows + 1.0))
     }
 }
 

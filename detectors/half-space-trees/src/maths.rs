@@ -1,13 +1,4 @@
-//! Arithmetic that gives the same bits on every machine.
-
-/// The binary logarithm of a positive, normal number, straight between powers of two: never wrong by more than 0.09,
-/// rising wherever the logarithm rises, and made of exact steps only.
-pub(crate) fn log2(value: f32) -> f32 {
-    const ONE: u32 = 1.0f32.to_bits();
-    const BINADE: f32 = (1u32 << 23) as f32;
-    // The bits of a positive float, read as a number, count binades and the way through the last one.
-    (i64::from(value.to_bits()) - i64::from(ONE)) as f32 / BINADE
-}
+//! Numbers that look random and are the same on every machine.
 
 /// A well-mixed number for each input (SplitMix64, Steele, Lea and Flood 2014).
 pub(crate) fn mix(input: u64) -> u64 {
@@ -24,23 +15,7 @@ pub(crate) fn unit(input: u64) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{log2, unit};
-
-    #[test]
-    fn the_logarithm_is_exact_at_powers_and_close_between() {
-        for power in -100i16..100 {
-            let value = f32::from(power).exp2();
-            assert_eq!(log2(value), f32::from(power));
-        }
-        let mut last = f32::MIN;
-        for step in 1..100_000u32 {
-            let value = step as f32 / 1_000.0;
-            let found = log2(value);
-            assert!((found - value.log2()).abs() < 0.09, "{value}");
-            assert!(found > last);
-            last = found;
-        }
-    }
+    use super::unit;
 
     #[test]
     fn units_spread() {

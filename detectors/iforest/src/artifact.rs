@@ -3,11 +3,15 @@
 //! Eight bytes of magic and version and the postcard encoding of [`Model`]. Whatever the bytes, decoding gives a model
 //! or an error; what the model says is checked when a [`Forest`](crate::Forest) is made of it.
 
-use serde::de::DeserializeOwned;
+pub use netsage_detector_sdk::artifact::ArtifactError;
+use netsage_detector_sdk::artifact::{Format, damaged, last};
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the format; another layout gets another last byte.
-const MAGIC: [u8; 8] = *b"NSIFOR\0\x02";
+const FORMAT: Format = Format {
+    magic: *b"NSIFOR\0\x02",
+    name: "isolation forest of format 2; train one with `netsage train iforest`",
+};
 
 /// Marks a leaf in [`TreeShape::columns`].
 pub const LEAF: u8 = u8::MAX;
@@ -89,24 +93,10 @@ pub struct TreeShape {
     pub sizes: Vec<u32>,
 }
 
-/// Why an artifact cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ArtifactError {
-    /// It does not start with the magic bytes.
-    #[error("this is no isolation forest of format 2; train one with `netsage train iforest`")]
-    Format,
-    /// The encoding is damaged.
-    #[error("the artifact is damaged or cut off ({0}); train it again or fetch it again")]
-    Encoding(String),
-    /// The encoding is whole and what it says is not a forest.
-    #[error("the artifact contradicts itself: {0}; train it again")]
-    Content(String),
-}
-
 impl Model {
     /// The artifact of this model.
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, MAGIC.to_vec()).expect("a vector grows and every length is known")
+        FORMAT.encode(self)
     }
 
     /// Reads an artifact.
@@ -114,27 +104,8 @@ impl Model {
     /// # Errors
     /// [`ArtifactError::Format`] and [`ArtifactError::Encoding`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ArtifactError> {
-        last(encoded(bytes)?)
+        FORMAT.decode(bytes)
     }
-}
-
-/// What follows the magic bytes.
-fn encoded(bytes: &[u8]) -> Result<&[u8], ArtifactError> {
-    bytes.strip_prefix(&MAGIC).ok_or(ArtifactError::Format)
-}
-
-/// Reads a value that must be all there is.
-fn last<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ArtifactError> {
-    let (value, rest) = postcard::take_from_bytes(bytes).map_err(damaged)?;
-    match rest.len() {
-        0 => Ok(value),
-        more => Err(ArtifactError::Encoding(format!("{more} bytes follow its end"))),
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` wants")]
-fn damaged(error: postcard::Error) -> ArtifactError {
-    ArtifactError::Encoding(error.to_string())
 }
 
 /// What comes before the trees.
@@ -165,7 +136,8 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Reads what comes before the trees.
     pub(crate) fn new(artifact: &'a [u8]) -> Result<(Self, Head), ArtifactError> {
-        let (preface, rest): (Preface, _) = postcard::take_from_bytes(encoded(artifact)?).map_err(damaged)?;
+        let (preface, rest): (Preface, _) =
+            postcard::take_from_bytes(FORMAT.open(artifact)?).map_err(damaged)?;
         let head = Head {
             schema: preface.schema,
             columns: preface.columns,

@@ -1,7 +1,7 @@
 //! The forest that scores rows.
 
 use ndarray::{ArrayView1, ArrayView2, Axis};
-use netsage_detector_sdk::{Contribution, Explanation, RowError};
+use netsage_detector_sdk::{Contribution, Explanation, MAX_ROWS, RowError};
 
 use crate::artifact::{ArtifactError, InputColumn, Model, Reader, Tail, TreeShape};
 use crate::maths::{exp2, expected_path_lengths, scaled, shortened};
@@ -15,7 +15,7 @@ const MAX_TREES: usize = 10_000;
 
 /// Rows that go through all trees before the next: so many that loading a tree pays, so few that they stay
 /// in the processor's cache.
-const ROWS_AT_ONCE: usize = 1_024;
+const ROWS_AT_ONCE: usize = MAX_ROWS;
 
 /// An isolation forest, checked and ready to score.
 #[derive(Debug, Clone)]

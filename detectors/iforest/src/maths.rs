@@ -3,6 +3,8 @@
 //! Maths libraries differ in the last bit from platform to platform; additions, multiplications and
 //! divisions of IEEE 754 do not, and Rust never fuses them.
 
+use netsage_detector_sdk::maths::straight_log2;
+
 /// Depth at which an unsuccessful search in a random binary tree over `rows` rows ends: `2 H(n-1) - 2 (n-1)/n`,
 /// with the exact harmonic number `H`; 0 for one row or none.
 pub fn expected_path_length(rows: u32) -> f64 {
@@ -87,11 +89,8 @@ pub(crate) fn shortened(steps: f64, hazard: f64) -> f64 {
 /// The scale on which training draws thresholds and extended splits add up columns: `log2(1 + 1000 |v|)`, straight
 /// between powers of two, with the sign of `v`. Sizes, rates and times span many orders of magnitude.
 pub fn scaled(value: f32) -> f32 {
-    const ONE: u32 = 1.0f32.to_bits();
-    const BINADE: f32 = (1u32 << 23) as f32;
     let magnitude = 1.0 + (value.abs() * 1_000.0).min(f32::MAX);
-    // The bits of a positive float, read as a number, count binades and the way through the last one.
-    (((magnitude.to_bits() - ONE) as f32) / BINADE).copysign(value)
+    straight_log2(magnitude).copysign(value)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! preparation included. Properties of the model say what its columns are. [`Model`] holds what is in it; `graph`
 //! writes it and `reader` reads it.
 
-use crate::maths::ln;
+use netsage_detector_sdk::maths::ln;
 
 /// Version of the format, as it stands in the property `netsage.format`; another layout gets another number.
 pub const FORMAT: &str = "lstm-autoencoder/2";

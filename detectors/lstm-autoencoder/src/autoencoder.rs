@@ -1,13 +1,13 @@
 //! A trained autoencoder with what it remembers of the sources.
 
-use netsage_detector_sdk::{Contribution, Explanation, RowError};
+use netsage_detector_sdk::{Contribution, Explanation, MAX_ROWS, RowError};
 
 use crate::artifact::{ArtifactError, InputColumn, Model};
 use crate::histories::{Histories, MOST_SOURCES, Window};
 use crate::network::{Network, Scratch};
 
 /// Rows that are worked on at once.
-const BLOCK_ROWS: usize = 1024;
+const BLOCK_ROWS: usize = MAX_ROWS;
 
 /// An autoencoder, checked, ready to score.
 ///

@@ -21,7 +21,6 @@ mod autoencoder;
 pub mod component;
 mod graph;
 mod histories;
-pub mod maths;
 mod network;
 mod product;
 mod reader;

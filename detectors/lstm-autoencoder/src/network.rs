@@ -2,8 +2,8 @@
 
 use crate::artifact::{Encoding, Memory, Model, SCALED_LIMIT, SCORE_FLOOR, VALUE_LIMIT, WINDOW, place_of};
 use crate::histories::{Histories, Window};
-use crate::maths::{exp, ln, sigmoid, tanh};
 use crate::product::{LANES, Weights, pad, padded};
+use netsage_detector_sdk::maths::{exp, ln, sigmoid, tanh};
 
 /// Windows that run together: few enough that their states stay in the nearest cache.
 const TOGETHER: usize = 32;

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use crate::artifact::{Encoding, InputColumn, Layer, Memory, Model, SCORE_FLOOR, WINDOW};
-use crate::maths::{sigmoid, tanh};
 use crate::{ArtifactError, Autoencoder, RowError};
+use netsage_detector_sdk::maths::{sigmoid, tanh};
 
 /// Numbers from -1 to 1 (SplitMix64).
 fn numbers(seed: u64, count: usize) -> Vec<f32> {

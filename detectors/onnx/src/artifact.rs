@@ -3,14 +3,17 @@
 //! Whatever the bytes, decoding gives a value or an error; what a model says is checked when a
 //! [`Scorer`](crate::Scorer) is made of it.
 
-use serde::{Deserialize, Serialize};
-
+use netsage_detector_sdk::artifact::{self, Format};
 use netsage_onnx_format::OnnxError;
+use serde::{Deserialize, Serialize};
 
 use crate::maths::scaled_logarithm;
 
 /// Name and version of the format; another layout gets another last byte.
-const MAGIC: [u8; 8] = *b"NSONNX\0\x01";
+const FORMAT: Format = Format {
+    magic: *b"NSONNX\0\x01",
+    name: "ONNX detector model of format 1; make one with `netsage train autoencoder` or `netsage detector pack --onnx`",
+};
 
 /// A network and what stands before and behind it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,14 +133,9 @@ pub enum Network {
 /// Why an artifact cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ArtifactError {
-    /// It does not start with the magic bytes.
-    #[error(
-        "this is no ONNX detector model of format 1; make one with `netsage train autoencoder` or `netsage detector pack --onnx`"
-    )]
-    Format,
-    /// The encoding is damaged.
-    #[error("the model is damaged or cut off ({0}); make it again or fetch it again")]
-    Encoding(String),
+    /// The envelope.
+    #[error(transparent)]
+    Envelope(#[from] artifact::ArtifactError),
     /// The encoding is whole and what it says cannot be.
     #[error("the model contradicts itself: {0}; make it again")]
     Content(String),
@@ -155,22 +153,15 @@ pub enum ArtifactError {
 impl Model {
     /// The artifact of this model.
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, MAGIC.to_vec()).expect("a vector grows and every length is known")
+        FORMAT.encode(self)
     }
 
     /// Reads an artifact.
     ///
     /// # Errors
-    /// [`ArtifactError::Format`] and [`ArtifactError::Encoding`].
+    /// [`ArtifactError::Envelope`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ArtifactError> {
-        let encoded = bytes.strip_prefix(&MAGIC).ok_or(ArtifactError::Format)?;
-        let (model, rest) =
-            postcard::take_from_bytes(encoded).map_err(|error| ArtifactError::Encoding(error.to_string()))?;
-        if !rest.is_empty() {
-            let reason = format!("{} bytes follow its end", rest.len());
-            return Err(ArtifactError::Encoding(reason));
-        }
-        Ok(model)
+        Ok(FORMAT.decode(bytes)?)
     }
 }
 

@@ -2,6 +2,8 @@
 //! operations only, each of which IEEE 754 defines to the bit, and laid out so that compilers can take four values at
 //! a time. No function of a platform's maths library is called.
 
+use netsage_detector_sdk::maths::exp_within;
+
 /// `ln(1 + value)` of a value that is not negative, to within 2 units in the last place.
 ///
 /// After the `logf` of Cephes (Moshier 1992), with the part of `value` that the addition of 1 rounds away put back.
@@ -68,31 +70,10 @@ pub(crate) fn tanh(value: f32) -> f32 {
     x * p / q
 }
 
-/// `e^value` with a relative error below 2e-7; a value beyond 87 on either side counts as 87. The polynomial is that of
-/// `expf` of Cephes.
-#[inline(always)]
-fn exp(value: f32) -> f32 {
-    /// Added and taken away again it leaves the nearest whole number, for numbers below 2^22.
-    const ROUND: f32 = 12_582_912.0;
-    let x = value.clamp(-87.0, 87.0);
-    let power = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
-    // ln 2 in two parts: the product with the first is exact.
-    let rest = x - power * 0.693_359_4 + power * 2.121_944_4e-4;
-    let mut sum = 1.987_569_1e-4;
-    sum = sum * rest + 1.398_199_9e-3;
-    sum = sum * rest + 8.333_452e-3;
-    sum = sum * rest + 4.166_579_6e-2;
-    sum = sum * rest + 1.666_666_5e-1;
-    sum = sum * rest + 0.5;
-    let fraction = sum * (rest * rest) + rest + 1.0;
-    // `power` is a whole number from -126 to 126.
-    fraction * f32::from_bits(((power as i32 + 127) << 23).cast_unsigned())
-}
-
 /// `1 / (1 + exp(-value))` with a relative error below 3e-7, also where it is small: a score may be a probability.
 #[inline(always)]
 pub(crate) fn sigmoid(value: f32) -> f32 {
-    1.0 / (1.0 + exp(-value))
+    1.0 / (1.0 + exp_within((-value).clamp(-87.0, 87.0)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use netsage_onnx_format::{Activation, Dim, Gemm, GraphBuilder};
 use proptest::prelude::*;
 
 use crate::artifact::UNKNOWN;
+use netsage_detector_sdk::artifact;
+
 use crate::{ArtifactError, Encoding, Function, InputColumn, Model, Network, Output, RowError, Scorer};
 
 fn number(name: &str, function: Function, offset: f32, scale: f32) -> InputColumn {
@@ -337,11 +339,13 @@ fn contradictions_are_refused() {
 
 #[test]
 fn other_bytes_are_refused() {
-    assert_eq!(Scorer::decode(b"").unwrap_err(), ArtifactError::Format);
-    assert_eq!(
-        Scorer::decode(b"NSONNX\0\x02 and so on").unwrap_err(),
-        ArtifactError::Format
-    );
+    for other in [b"".as_slice(), b"NSONNX\0\x02 and so on"] {
+        let error = Scorer::decode(other).unwrap_err();
+        assert!(
+            matches!(error, ArtifactError::Envelope(artifact::ArtifactError::Format(_))),
+            "{error}"
+        );
+    }
     let mut longer = model(&[6, 6], Output::Reconstruction).encode();
     longer.push(0);
     let error = Scorer::decode(&longer).unwrap_err().to_string();

@@ -1,9 +1,14 @@
 //! What is stored: eight bytes of magic and version, and a postcard encoding.
 
+pub use netsage_detector_sdk::artifact::ArtifactError;
+use netsage_detector_sdk::artifact::Format;
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the format; another layout gets another last byte.
-const MAGIC: [u8; 8] = *b"NSRHYT\0\x01";
+const FORMAT: Format = Format {
+    magic: *b"NSRHYT\0\x01",
+    name: "model of rhythm of format 1; train one with `netsage train rhythm`",
+};
 /// Protocols times services is far less.
 const MOST_CEILINGS: usize = 65_536;
 
@@ -37,24 +42,10 @@ pub struct Ceiling {
     pub sent: f32,
 }
 
-/// Why an artifact cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ArtifactError {
-    /// It does not start with the magic bytes.
-    #[error("this is no model of rhythm of format 1; train one with `netsage train rhythm`")]
-    Format,
-    /// The encoding is damaged.
-    #[error("the model is damaged or cut off ({0}); make it again or fetch it again")]
-    Encoding(String),
-    /// The encoding is whole and what it says cannot be.
-    #[error("the model contradicts itself: {0}; train it again")]
-    Content(&'static str),
-}
-
 impl Model {
     /// The artifact of this model.
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, MAGIC.to_vec()).expect("a vector grows and every length is known")
+        FORMAT.encode(self)
     }
 
     /// Reads an artifact, and checks what it says.
@@ -62,13 +53,7 @@ impl Model {
     /// # Errors
     /// [`ArtifactError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ArtifactError> {
-        let encoded = bytes.strip_prefix(&MAGIC).ok_or(ArtifactError::Format)?;
-        let (model, rest) = postcard::take_from_bytes::<Self>(encoded)
-            .map_err(|error| ArtifactError::Encoding(error.to_string()))?;
-        if !rest.is_empty() {
-            let reason = format!("{} bytes follow its end", rest.len());
-            return Err(ArtifactError::Encoding(reason));
-        }
+        let model: Self = FORMAT.decode(bytes)?;
         model.check()?;
         Ok(model)
     }
@@ -78,13 +63,13 @@ impl Model {
         let context = |ceiling: &Ceiling| (ceiling.protocol, ceiling.service);
         if !(self.pause > 0.0 && self.pause <= 86_400.0) {
             return Err(ArtifactError::Content(
-                "its pause is not above 0 and at most a day",
+                "its pause is not above 0 and at most a day".to_owned(),
             ));
         }
         let sound_sent = |sent: f32| sent > 0.0 && sent.is_finite();
         let all_sound = |ceiling: &Ceiling| sound(ceiling.surprise) && sound_sent(ceiling.sent);
         if !sound(self.usual) || !sound_sent(self.usual_sent) || !self.ceilings.iter().all(all_sound) {
-            return Err(ArtifactError::Content("a ceiling is out of range"));
+            return Err(ArtifactError::Content("a ceiling is out of range".to_owned()));
         }
         if self.ceilings.len() > MOST_CEILINGS
             || !self
@@ -92,7 +77,7 @@ impl Model {
                 .windows(2)
                 .all(|pair| context(&pair[0]) < context(&pair[1]))
         {
-            return Err(ArtifactError::Content("its ceilings do not rise"));
+            return Err(ArtifactError::Content("its ceilings do not rise".to_owned()));
         }
         Ok(())
     }

@@ -11,10 +11,13 @@
 //!
 //! Start with [`Detector`]; [`Block`] is what it is given.
 
+#[cfg(feature = "artifact")]
+pub mod artifact;
 mod block;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod guest;
+pub mod maths;
 mod row_error;
 mod schema;
 

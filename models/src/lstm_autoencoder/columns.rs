@@ -1,7 +1,8 @@
 //! How the values of each column become numbers.
 
 use ndarray::Array2;
-use netsage_lstm_autoencoder::{Encoding, InputColumn, maths};
+use netsage_detector_sdk::maths;
+use netsage_lstm_autoencoder::{Encoding, InputColumn};
 use netsage_schema::{Column, Kind, Schema};
 
 /// Rows that must have a term for it to get a place of its own; the others share one.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
-use netsage_lstm_autoencoder::maths::{sigmoid, tanh};
+use netsage_detector_sdk::maths::{sigmoid, tanh};
 use netsage_lstm_autoencoder::{Layer, Memory};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;

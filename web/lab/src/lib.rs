@@ -23,9 +23,6 @@ pub mod flows;
 pub mod package;
 pub mod sample;
 
-/// The rows that a detector may be asked to score at once.
-pub const ROWS_PER_BLOCK: usize = 1024;
-
 /// Prints a panic, which would be a defect, where a developer can read it.
 #[wasm_bindgen(start)]
 fn start() {

@@ -1,9 +1,9 @@
 //! Which columns drove a score.
 
+use netsage_detector_sdk::maths::straight_log2;
 use netsage_detector_sdk::{Contribution, Explanation, RowError};
 
 use super::Forest;
-use crate::maths::log2;
 
 impl Forest {
     /// For each row the columns whose halvings led to emptier places, or in which it lies apart from ordinary rows, at
@@ -26,7 +26,7 @@ impl Forest {
             let mut alone = 0.0;
             for (splits, masses) in self.trees() {
                 let (depth, mass) = self.descend(splits, masses, &self.scaled, |column, before, after| {
-                    emptied[column] += log2(before + 1.0) - log2(after + 1.0) - 1.0;
+                    emptied[column] += straight_log2(before + 1.0) - straight_log2(after + 1.0) - 1.0;
                 });
                 let emptiness = self.emptiness(depth, mass);
                 alone += hazard.applied(depth, emptiness) - emptiness;

@@ -1,10 +1,10 @@
 //! Rows on their way to the trees: checked, scaled, and how far they lie apart.
 
 use netsage_detector_sdk::RowError;
+use netsage_detector_sdk::maths::straight_log2;
 
 use super::Forest;
 use crate::artifact::Scale;
-use crate::maths::log2;
 
 impl Forest {
     /// Scales rows into `scaled` and says in `hazards` how far they lie apart. `first` is the number of the first.
@@ -26,7 +26,7 @@ impl Forest {
                 apart += self.reach.apart(index_of_column, place);
                 self.scaled.push(match &column.scale {
                     Scale::Logarithm { low, high, .. } => ((place - low) / (high - low)).clamp(-0.5, 1.5),
-                    Scale::Rank(_) => log2(1.0 + place) / self.last_ranks[index_of_column],
+                    Scale::Rank(_) => straight_log2(1.0 + place) / self.last_ranks[index_of_column],
                 });
             }
             self.hazards.push(apart / columns as f32);

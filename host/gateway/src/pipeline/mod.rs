@@ -45,7 +45,7 @@ pub use record::{alert_key, flow_id};
 pub use scoring::{explained, score_rows};
 
 /// Largest block of flows.
-pub const BLOCK_ROWS: usize = 1024;
+pub const BLOCK_ROWS: usize = netsage_package::MAX_BLOCK_ROWS;
 
 /// How a pipeline works.
 #[derive(Clone)]
