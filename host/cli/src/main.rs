@@ -55,7 +55,7 @@ enum Command {
     Gateway(gateway::GatewayCommand),
     #[cfg(feature = "workbench")]
     #[command(flatten)]
-    Workbench(workbench::WorkbenchCommand),
+    Workbench(Box<workbench::WorkbenchCommand>),
     /// Make detector packages, and guide their life in a running program
     #[command(subcommand)]
     Detector(Box<detector::DetectorCommand>),
@@ -97,7 +97,7 @@ fn execute(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
         #[cfg(feature = "gateway")]
         Command::Gateway(command) => gateway::run(command, matches, file),
         #[cfg(feature = "workbench")]
-        Command::Workbench(command) => workbench::run(command, &file),
+        Command::Workbench(command) => workbench::run(*command, &file),
         Command::Detector(command) => detector::run(*command, &file),
         Command::CompileDetector => compile_detector::run(),
     }

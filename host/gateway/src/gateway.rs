@@ -163,7 +163,7 @@ impl Gateway {
             };
             let handle = tokio::runtime::Handle::current();
             let pipeline = Pipeline::start(
-                config,
+                &config,
                 sources,
                 lifecycle.roster(),
                 Arc::clone(&store),

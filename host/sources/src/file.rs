@@ -41,8 +41,11 @@ pub fn open_capture(path: &Path) -> Result<(Capture<Content<'static>>, Progress)
     Ok((Capture::open(&name, bytes)?, progress))
 }
 
+/// Bytes from a file or a pipe, counted as they are read.
+type Bytes = Counted<Box<dyn Read + Send>>;
+
 /// The name of a file in messages, its bytes, and how far they are read.
-fn bytes_of(path: &Path) -> Result<(String, Counted<Box<dyn Read + Send>>, Progress), SourceError> {
+fn bytes_of(path: &Path) -> Result<(String, Bytes, Progress), SourceError> {
     let is_pipe = path == Path::new("-");
     let name = if is_pipe {
         "standard input".to_owned()

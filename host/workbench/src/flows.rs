@@ -48,7 +48,7 @@ pub fn run(args: &FlowsArgs, file: &Settings) -> Result<(), Failure> {
     match (&args.file, args.live.source()?) {
         #[cfg(feature = "live")]
         (_, Some(source)) => live::run(args, &source, &config),
-        (Some(path), _) => read(args, path, config),
+        (Some(path), _) => read(args, path, &config),
         (None, _) => Err(Failure::Usage(
             "name a capture file, or an interface with --interface".to_owned(),
         )),
@@ -56,11 +56,11 @@ pub fn run(args: &FlowsArgs, file: &Settings) -> Result<(), Failure> {
 }
 
 /// Meters on this thread and prints on another: turning numbers into text takes a fifth of the time of both.
-fn read(args: &FlowsArgs, path: &Path, config: MeterConfig) -> Result<(), Failure> {
+fn read(args: &FlowsArgs, path: &Path, config: &MeterConfig) -> Result<(), Failure> {
     let (capture, read) = open_capture(path)?;
     let bar = progress::reading(&read, "reading");
     let (format, schema) = (args.format, config.schema);
-    let mut source = capture.metered(&config);
+    let mut source = capture.metered(config);
     let (full, to_print) = mpsc::sync_channel::<FlowBatch>(BATCHES_TO_PRINT);
     let (printed, empty) = mpsc::channel::<FlowBatch>();
     let (metered, outcome) = thread::scope(|scope| {

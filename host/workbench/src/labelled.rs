@@ -34,7 +34,7 @@ impl Labelled {
     pub(super) fn read(
         path: &Path,
         labels: Option<&PathBuf>,
-        config: MeterConfig,
+        config: &MeterConfig,
         bad: &mut BadRows,
     ) -> Result<Self, Failure> {
         let (input, progress) = open(path)?;
@@ -50,7 +50,7 @@ impl Labelled {
                     )
                     .into());
                 }
-                Self::meter(capture, &progress, &CaptureLabels::open(labels)?, &config)
+                Self::meter(capture, &progress, &CaptureLabels::open(labels)?, config)
             }
             Input::Table(_) if labels.is_some() => Err(Failure::Usage(format!(
                 "{}: --labels is for captures; a CSV carries its labels in the column `label`",

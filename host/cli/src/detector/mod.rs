@@ -14,7 +14,7 @@ use netsage_workbench::pack;
 pub(super) enum DetectorCommand {
     /// Make a package of a component, its trained model and its model card
     #[cfg(feature = "workbench")]
-    Pack(pack::PackArgs),
+    Pack(Box<pack::PackArgs>),
     /// Say what a package file is and whether this program would take it, without a running one
     Inspect(inspect::InspectArgs),
     #[cfg(feature = "gateway")]

@@ -129,7 +129,7 @@ fn run(folder: &Path, death: Death) -> Result<u64, PipelineError> {
         address_key: AddressKey::OF_FILES,
     };
     let pipeline = Pipeline::start(
-        config,
+        &config,
         vec![Box::new(Mortal::open(folder, death))],
         lifecycle.roster(),
         store,
@@ -187,7 +187,11 @@ fn a_killed_source_loses_nothing_and_doubles_nothing() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let line = |number: u64| {
-            let bytes = if number % LINES_PER_ALERT == 0 { 500 } else { 50 };
+            let bytes = if number.is_multiple_of(LINES_PER_ALERT) {
+                500
+            } else {
+                50
+            };
             format!("{} {bytes}\n", 1_700_000_000 + number)
         };
         let log: String = (0..FLOWS).map(line).collect();
@@ -233,7 +237,7 @@ fn one_run_reads_several_sources() {
         address_key: AddressKey::OF_FILES,
     };
     let pipeline = Pipeline::start(
-        config,
+        &config,
         sources.into(),
         lifecycle.roster(),
         store,

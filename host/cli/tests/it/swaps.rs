@@ -88,7 +88,7 @@ fn replay(
     let (capture, _) = open_capture(&capture).unwrap();
     let source = capture.metered(&MeterConfig::default());
     let pipeline = Pipeline::start(
-        config,
+        &config,
         vec![Box::new(source)],
         lifecycle.roster(),
         Arc::clone(store) as Arc<dyn Store>,

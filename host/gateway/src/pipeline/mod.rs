@@ -120,7 +120,7 @@ impl Pipeline {
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(
-        config: PipelineConfig,
+        config: &PipelineConfig,
         sources: Vec<Box<dyn Source>>,
         roster: &Arc<Roster>,
         store: Arc<dyn Store>,

@@ -103,7 +103,7 @@ impl Source for ToyLog {
     }
 
     fn stored(&mut self, flows: u64) -> Option<Position> {
-        let end = self.ends.drain(..(flows - self.stored) as usize).last()?;
+        let end = self.ends.drain(..(flows - self.stored) as usize).next_back()?;
         self.stored = flows;
         Some(Position(end.to_le_bytes().to_vec()))
     }

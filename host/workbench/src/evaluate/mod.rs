@@ -80,7 +80,7 @@ pub fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
     }
     let mut bad = BadRows::default();
     let config = args.meter.config(file)?;
-    let labelled = Labelled::read(&args.file, args.labels.as_ref(), config.clone(), &mut bad)?;
+    let labelled = Labelled::read(&args.file, args.labels.as_ref(), &config, &mut bad)?;
     let schema = labelled.rows.schema();
     let ordinary = if args.from.is_empty() {
         None

@@ -93,7 +93,7 @@ fn train(
     let mut progress = TrainingProgress::start(&args.out, &training, &ordinary.rows)?;
     let mut trained = training.run(ordinary.flows(), &mut progress)?;
     if let Some(path) = &args.evaluate {
-        let labelled = Labelled::read(path, None, config.clone(), &mut bad)?;
+        let labelled = Labelled::read(path, None, &config, &mut bad)?;
         let evaluations = measure(&trained, &labelled, file)?;
         let [(rows, attacks), (distinct, _)] = evaluations.each_ref().map(|all| (all.rows, all.attacks));
         add_figures(&mut trained.card, &evaluations, "");
