@@ -206,10 +206,10 @@ impl Golden {
             let bytes = take(count * size_of::<u64>())?;
             Ok::<Vec<u64>, PackageError>(bytes.chunks_exact(size_of::<u64>()).map(number).collect())
         };
-        let lists = [list(start_time)?, list(source)?, list(destination)?];
+        let (starts, sources, destinations) = (list(start_time)?, list(source)?, list(destination)?);
         let mut contexts = Contexts::new();
-        for row in 0..count {
-            contexts.push(lists[0][row], lists[1][row], lists[2][row]);
+        for ((start, source), destination) in starts.into_iter().zip(sources).zip(destinations) {
+            contexts.push(start, source, destination);
         }
         let scores = floats(take(count * size_of::<f32>())?)?;
         if !rest.is_empty() {

@@ -251,7 +251,7 @@ fn columns() {
                 "{message:?} does not say {expected:?}"
             ),
             (outcome, expected) => {
-                assert!(outcome.is_ok() && expected.is_none(), "{outcome:?}, {expected:?}")
+                assert!(outcome.is_ok() && expected.is_none(), "{outcome:?}, {expected:?}");
             }
         }
     };
