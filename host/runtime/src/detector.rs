@@ -15,6 +15,7 @@ use crate::error::{GoldenError, GuestFailure, LoadError, ScoreError};
 use crate::exports::Code;
 use crate::instance::{Budgets, Instance, Started};
 use crate::pool::{Place, Pool};
+use crate::runtime::Runtime;
 use crate::statistics::{Counters, DetectorStats};
 
 /// Columns that an explanation of a golden row may name.
@@ -44,15 +45,15 @@ pub struct Detector {
 impl Detector {
     /// Starts the first instance and asks it what it is.
     pub(crate) fn start(
-        sandbox: Arc<Sandbox>,
+        runtime: &Runtime,
         code: Code,
         package: &Package,
         card: Option<ModelCard>,
         schema: &'static Schema,
-        budgets: Budgets,
-        workers: usize,
         state: Option<&[u8]>,
     ) -> Result<Self, LoadError> {
+        let sandbox = Arc::clone(&runtime.sandbox);
+        let budgets = runtime.config.budgets();
         let mut started = Started::new(&sandbox, &code, &budgets)?;
         let description = started.describe(&sandbox, &budgets, &code)?;
         let state = state.filter(|_| description.remembers);
@@ -65,7 +66,11 @@ impl Detector {
         if let Some(state) = state {
             instance.restore(&sandbox, &budgets, state)?;
         }
-        let limit = if description.keeps_order() { 1 } else { workers };
+        let limit = if description.keeps_order() {
+            1
+        } else {
+            runtime.config.workers
+        };
         let pool = Pool::new(limit);
         // The instance that answered is the first of the pool.
         pool.acquire().get_or_make(|| Ok::<_, LoadError>(instance))?;

@@ -114,9 +114,9 @@ impl Default for LoadOptions<'_> {
 
 /// The engine that runs detectors.
 pub struct Runtime {
-    sandbox: Arc<Sandbox>,
+    pub(crate) sandbox: Arc<Sandbox>,
     cache: Option<Cache>,
-    config: RuntimeConfig,
+    pub(crate) config: RuntimeConfig,
 }
 
 impl Runtime {
@@ -169,19 +169,7 @@ impl Runtime {
         let code = Linker::new(&self.sandbox.engine)
             .instantiate_pre(&component)
             .map_err(|error| LoadError::OtherWorld(format!("{error:#}")))?;
-        let sandbox = Arc::clone(&self.sandbox);
-        let (budgets, workers) = (self.config.budgets(), self.config.workers);
-        let code = Code::new(code)?;
-        let detector = Detector::start(
-            sandbox,
-            code,
-            package,
-            card,
-            schema,
-            budgets,
-            workers,
-            options.state,
-        )?;
+        let detector = Detector::start(self, Code::new(code)?, package, card, schema, options.state)?;
         detector.warm(options.instances)?;
         Ok(Arc::new(detector))
     }

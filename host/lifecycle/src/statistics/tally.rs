@@ -161,7 +161,7 @@ impl Tally {
             self.first_flow.load(Ordering::Relaxed),
             self.last_flow.load(Ordering::Relaxed),
         );
-        into.flow_times = (first <= last).then(|| [first, last]);
+        into.flow_times = (first <= last).then_some([first, last]);
     }
 }
 
