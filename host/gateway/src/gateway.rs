@@ -237,6 +237,7 @@ impl Gateway {
     /// Ends the rest: detectors, whose learned state is saved, and the API. Ends the source too if it still runs.
     pub async fn shutdown(mut self) {
         self.stop();
+        // How the source ended is told by the `join` of whoever waited for the end.
         let _ = self.join().await;
         for teller in &self.tellers {
             teller.abort();
@@ -244,6 +245,7 @@ impl Gateway {
         let lifecycle = Arc::clone(&self.lifecycle);
         // A panic there is in the log; the API is to end all the same.
         let _ = tokio::task::spawn_blocking(move || lifecycle.shutdown()).await;
+        // A server that has ended already needs no word.
         let _ = self.stop_server.send(());
         // Streams of live updates never end by themselves.
         let _ = tokio::time::timeout(SHUTDOWN_TIME, self.server).await;
