@@ -98,7 +98,7 @@ pub enum Step {
     Release,
     /// In the history only: its name got another threshold.
     Threshold,
-    /// In the history only: its traffic left the baseline, or came back.
+    /// In the history only: its traffic left the reference distributions of its card, or came back.
     Drift,
 }
 

@@ -68,8 +68,9 @@ pub struct ThresholdRequest {
 pub struct Drift {
     /// The package.
     pub detector: DetectorRef,
-    /// Whether its card has a baseline; without one nothing is measured.
-    pub has_baseline: bool,
+    /// Whether its card has reference distributions; without them nothing is measured.
+    #[serde(rename = "has_baseline")]
+    pub has_reference: bool,
     /// Flows in a window.
     pub window: u32,
     /// Flows counted in the window under way.

@@ -1,4 +1,4 @@
-//! What the Overview page shows, health, and live updates.
+//! What the Overview page shows, health, and the event stream.
 
 use serde::{Deserialize, Serialize};
 
@@ -140,11 +140,11 @@ pub struct Overview {
     pub counters: PipelineCounters,
 }
 
-/// A live update, one server-sent event; the event's name is the variant in kebab-case.
+/// One server-sent event of the event stream; the event's name is the variant in kebab-case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", tag = "event", content = "data")]
-pub enum LiveEvent {
+pub enum StreamEvent {
     /// An alert is new or has changed.
     Alert(Box<Alert>),
     /// The counters, about once a second.

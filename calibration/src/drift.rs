@@ -1,18 +1,18 @@
 //! Drift: how far traffic has moved away from what a model was trained on.
 //!
 //! The measure is the population stability index of each column, `sum((a - e) * ln(a / e))` over the bins of the
-//! baseline, with the shares `a` of the flows at hand and `e` of the training rows: a symmetric Kullback-Leibler
-//! divergence, in use since scorecards for credit (E. Lewis, "An Introduction to Credit Scoring", 1994; N. Siddiqi,
-//! "Credit Risk Scorecards", 2006), with the customary bands 0.1 and 0.25.
+//! reference distributions, with the shares `a` of the flows at hand and `e` of the training rows: a symmetric
+//! Kullback-Leibler divergence, in use since scorecards for credit (E. Lewis, "An Introduction to Credit Scoring",
+//! 1994; N. Siddiqi, "Credit Risk Scorecards", 2006), with the customary bands 0.1 and 0.25.
 
-use netsage_package::{Baseline, ColumnBaseline};
+use netsage_package::{ColumnDistribution, ReferenceDistributions};
 use netsage_schema::{Column, Rows, Schema};
 
 /// Below it a distribution counts as the same.
 pub const SMALL: f64 = 0.1;
 /// Above it a distribution counts as another.
 pub const LARGE: f64 = 0.25;
-/// Bins of the calibrated score, of equal share in the baseline.
+/// Bins of the calibrated score, of equal share in the reference distributions.
 pub const SCORE_BINS: usize = 10;
 /// Shares are held at or above it: an empty bin says that it is rare, not that it is impossible.
 const LEAST_SHARE: f64 = 1e-4;
@@ -39,20 +39,20 @@ pub fn stability_index(expected: &[f32], counts: &[u32]) -> f64 {
 }
 
 /// The distribution of rows in the named columns; names that the schema does not know are left out.
-pub fn baseline(rows: &Rows, columns: &[String], flows_per_day: Option<f64>) -> Baseline {
+pub fn reference(rows: &Rows, columns: &[String], flows_per_day: Option<f64>) -> ReferenceDistributions {
     let schema = rows.schema();
     let known = columns
         .iter()
         .filter_map(|name| schema.index_of(name))
         .map(|index| of_column(&schema.columns[index], rows.iter().map(|row| row[index] as f32)));
-    Baseline {
+    ReferenceDistributions {
         rows: rows.len() as u64,
         flows_per_day,
         columns: known.collect(),
     }
 }
 
-fn of_column(column: &Column, values: impl Iterator<Item = f32>) -> ColumnBaseline {
+fn of_column(column: &Column, values: impl Iterator<Item = f32>) -> ColumnDistribution {
     let mut values: Vec<f32> = values.filter(|value| value.is_finite()).collect();
     values.sort_by(f32::total_cmp);
     let (mut edges, mut terms) = (Vec::new(), Vec::new());
@@ -74,21 +74,21 @@ fn of_column(column: &Column, values: impl Iterator<Item = f32>) -> ColumnBaseli
             edges.dedup();
         }
     }
-    let mut baseline = ColumnBaseline {
+    let mut distribution = ColumnDistribution {
         column: column.name.to_owned(),
         edges,
         terms,
         shares: Vec::new(),
     };
-    let bins = Bins::of(&baseline, column);
-    let mut counts = vec![0_u32; baseline.edges.len().max(baseline.terms.len()) + 1];
+    let bins = Bins::of(&distribution, column);
+    let mut counts = vec![0_u32; distribution.edges.len().max(distribution.terms.len()) + 1];
     for value in &values {
         counts[bins.bin(*value)] += 1;
     }
     let total = values.len().max(1) as f64;
     let share = |count: u32| ((f64::from(count) / total * 1e4).round() / 1e4) as f32;
-    baseline.shares = counts.into_iter().map(share).collect();
-    baseline
+    distribution.shares = counts.into_iter().map(share).collect();
+    distribution
 }
 
 /// Into which bin a value of a column falls.
@@ -101,12 +101,12 @@ enum Bins {
 }
 
 impl Bins {
-    fn of(baseline: &ColumnBaseline, column: &Column) -> Self {
+    fn of(distribution: &ColumnDistribution, column: &Column) -> Self {
         let Some(vocabulary) = column.vocabulary() else {
-            return Self::Edges(baseline.edges.clone());
+            return Self::Edges(distribution.edges.clone());
         };
-        let others = u16::try_from(baseline.terms.len()).unwrap_or(u16::MAX);
-        let bin_of = |term: &&str| baseline.terms.iter().position(|known| known == term);
+        let others = u16::try_from(distribution.terms.len()).unwrap_or(u16::MAX);
+        let bin_of = |term: &&str| distribution.terms.iter().position(|known| known == term);
         let codes = vocabulary.terms.iter().take(MOST_CODES).map(|term| {
             let bin = bin_of(term).and_then(|bin| u16::try_from(bin).ok());
             bin.unwrap_or(others)
@@ -135,7 +135,7 @@ struct Counted {
     first: usize,
 }
 
-/// Counts flows by the bins of a baseline. It allocates when it is made and never again.
+/// Counts flows by the bins of reference distributions. It allocates when it is made and never again.
 #[derive(Debug, Clone)]
 pub struct Window {
     columns: Vec<Counted>,
@@ -147,11 +147,12 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window for a baseline; columns that the schema does not know, or whose bins make no sense, are left out.
-    pub fn new(baseline: &Baseline, schema: &Schema) -> Self {
+    /// A window for reference distributions; columns that the schema does not know, or whose bins make no sense, are
+    /// left out.
+    pub fn new(reference: &ReferenceDistributions, schema: &Schema) -> Self {
         let (mut columns, mut length) = (Vec::new(), 0);
-        for of_column in &baseline.columns {
-            let ColumnBaseline {
+        for of_column in &reference.columns {
+            let ColumnDistribution {
                 edges, terms, shares, ..
             } = of_column;
             let Some(index) = schema.index_of(&of_column.column) else {
@@ -210,7 +211,7 @@ impl Window {
         self.rows
     }
 
-    /// The index of every column, by its position in the rows, in the order of the baseline.
+    /// The index of every column, by its position in the rows, in the order of the reference distributions.
     pub fn columns(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
         self.columns.iter().map(|column| {
             let counts = &self.counts[column.first..column.first + column.expected.len()];

@@ -232,9 +232,9 @@ fn columns() -> Vec<String> {
 fn what_was_trained_on_does_not_drift_and_what_is_new_does() {
     let usual = |row: u32| [f64::from(row % 97) / 10.0, f64::from(row % 3)];
     let training = rows((0..5_000).map(usual));
-    let baseline = drift::baseline(&training, &columns(), Some(1e4));
-    let [dur, proto, sbytes] = &baseline.columns[..] else {
-        panic!("{:?}", baseline.columns);
+    let reference = drift::reference(&training, &columns(), Some(1e4));
+    let [dur, proto, sbytes] = &reference.columns[..] else {
+        panic!("{:?}", reference.columns);
     };
     assert_eq!((dur.edges.len(), dur.shares.len()), (10, 11));
     assert!(dur.edges.is_sorted_by(|one, next| one < next));
@@ -246,7 +246,7 @@ fn what_was_trained_on_does_not_drift_and_what_is_new_does() {
     );
 
     let check = |flows: &Rows, expected: [bool; 3]| {
-        let mut window = Window::new(&baseline, &UNSW_NB15);
+        let mut window = Window::new(&reference, &UNSW_NB15);
         flows.iter().for_each(|row| window.count(row));
         let found: Vec<f64> = window.columns().map(|(_, index)| index).collect();
         let is_large: Vec<bool> = found.iter().map(|index| *index > drift::LARGE).collect();
@@ -267,11 +267,11 @@ fn what_was_trained_on_does_not_drift_and_what_is_new_does() {
 }
 
 #[test]
-fn a_baseline_that_makes_no_sense_is_left_out() {
+fn a_reference_that_makes_no_sense_is_left_out() {
     let training = rows((0..500).map(|row| [f64::from(row), f64::from(row % 3)]));
-    let baseline = drift::baseline(&training, &columns(), None);
-    let columns_of = |change: &dyn Fn(&mut netsage_package::ColumnBaseline)| {
-        let mut damaged = baseline.clone();
+    let reference = drift::reference(&training, &columns(), None);
+    let columns_of = |change: &dyn Fn(&mut netsage_package::ColumnDistribution)| {
+        let mut damaged = reference.clone();
         change(&mut damaged.columns[0]);
         let mut window = Window::new(&damaged, &UNSW_NB15);
         training.iter().for_each(|row| window.count(row));
@@ -286,14 +286,14 @@ fn a_baseline_that_makes_no_sense_is_left_out() {
     assert_eq!(columns_of(&|column| column.shares.clear()), 2);
     assert_eq!(columns_of(&|column| column.shares[0] = f32::NAN), 2);
     assert_eq!(columns_of(&|column| column.edges.clear()), 2);
-    let elsewhere = Window::new(&baseline, &FLOW_V1);
+    let elsewhere = Window::new(&reference, &FLOW_V1);
     assert_eq!(elsewhere.rows(), 0);
 }
 
 #[test]
 fn the_score_drifts_when_its_percentiles_are_not_spread_evenly() {
     let training = rows((0..100).map(|row| [f64::from(row), 0.0]));
-    let mut window = Window::new(&drift::baseline(&training, &columns(), None), &UNSW_NB15);
+    let mut window = Window::new(&drift::reference(&training, &columns(), None), &UNSW_NB15);
     assert_eq!(window.score(), None);
     (0..1_000_u16).for_each(|row| window.count_score(f32::from(row) / 1_000.0));
     assert!(window.score().unwrap() < 1e-6);
@@ -380,12 +380,12 @@ proptest! {
     #[test]
     fn every_value_has_a_bin(values in prop::collection::vec(any::<f64>(), 1..50), seen in any::<f64>()) {
         let training = rows(values.iter().map(|value| [*value, value.abs()]));
-        let baseline = drift::baseline(&training, &columns(), None);
-        for column in &baseline.columns {
+        let reference = drift::reference(&training, &columns(), None);
+        for column in &reference.columns {
             let sum: f32 = column.shares.iter().sum();
             prop_assert!(sum == 0.0 || (sum - 1.0).abs() < 0.01, "{:?}", column);
         }
-        let mut window = Window::new(&baseline, &UNSW_NB15);
+        let mut window = Window::new(&reference, &UNSW_NB15);
         rows(std::iter::once([seen, seen])).iter().for_each(|row| window.count(row));
         prop_assert!(window.columns().all(|(_, index)| index.is_finite()));
     }

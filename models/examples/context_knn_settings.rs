@@ -26,8 +26,8 @@ use anyhow::{Context as _, Result, bail};
 use flate2::read::GzDecoder;
 use netsage_context_knn::Scorer;
 use netsage_models::context_knn::{GroupMethod, GroupOptions, NAMES, TrainOptions, by_kind, train};
-use netsage_models::{Unwatched, metrics};
-use netsage_schema::csv::{Reader, Record};
+use netsage_models::{NoCallbacks, metrics};
+use netsage_schema::csv::{CsvRow, Reader};
 use netsage_schema::{Rows, UNSW_NB15};
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -166,7 +166,7 @@ fn auroc(folds: &[Fold], setting: &Setting) -> Result<f64> {
     let options = options(setting);
     let mut sum = 0.0;
     for fold in folds {
-        let trained = train(&fold.learned, &options, &mut Unwatched)?;
+        let trained = train(&fold.learned, &options, &mut NoCallbacks)?;
         let mut scorer = Scorer::decode(&trained.artifact)?;
         let columns = scorer.columns().iter();
         let columns =
@@ -304,10 +304,10 @@ fn read(path: &str) -> Result<Rows> {
     let file = File::open(path).with_context(|| format!("cannot open {path}"))?;
     let mut reader = Reader::new(BufReader::new(GzDecoder::new(file)), &UNSW_NB15)?;
     let mut rows = Rows::new(&UNSW_NB15);
-    let mut record = Record::default();
-    while let Some(outcome) = reader.read_record(&mut record) {
+    let mut row = CsvRow::default();
+    while let Some(outcome) = reader.read_row(&mut row) {
         outcome?;
-        rows.push(&record.values);
+        rows.push(&row.values);
     }
     Ok(rows)
 }

@@ -15,7 +15,7 @@ use flate2::read::GzDecoder;
 use netsage_lstm_autoencoder::Autoencoder;
 use netsage_models::metrics;
 use netsage_package::ModelCard;
-use netsage_schema::csv::{Reader, Record};
+use netsage_schema::csv::{CsvRow, Reader};
 use netsage_schema::{Rows, UNSW_NB15};
 
 /// Flows looked back on by the counts of the dataset.
@@ -87,11 +87,11 @@ fn read_csv(input: impl std::io::Read) -> Result<Labelled> {
         rows: Rows::new(&UNSW_NB15),
         attack: Vec::new(),
     };
-    let mut record = Record::default();
-    while let Some(outcome) = reader.read_record(&mut record) {
+    let mut row = CsvRow::default();
+    while let Some(outcome) = reader.read_row(&mut row) {
         outcome?;
-        labelled.rows.push(&record.values);
-        labelled.attack.push(record.label.context("there are no labels")?);
+        labelled.rows.push(&row.values);
+        labelled.attack.push(row.label.context("there are no labels")?);
     }
     Ok(labelled)
 }
@@ -129,8 +129,8 @@ fn raw_head(path: &str) -> Result<(Labelled, Vec<u64>)> {
     let names: Vec<&str> = UNSW_NB15.columns.iter().map(|column| column.name).collect();
     let mut csv = format!("{},attack_cat,label\n", names.join(","));
     let (mut numbers, mut sources) = (BTreeMap::new(), Vec::new());
-    for (at, record) in records.iter().enumerate() {
-        let number = |name: &str| -> Result<f64> { Ok(record[place(name)?].trim().parse()?) };
+    for (at, row) in records.iter().enumerate() {
+        let number = |name: &str| -> Result<f64> { Ok(row[place(name)?].trim().parse()?) };
         for name in &names {
             let value = match *name {
                 "rate" if number("dur")? > 0.0 => {
@@ -140,11 +140,11 @@ fn raw_head(path: &str) -> Result<(Labelled, Vec<u64>)> {
                 "ct_dst_src_ltm" => {
                     let before = &records[at.saturating_sub(COUNTED - 1)..=at];
                     let same = before.iter().filter(|other| {
-                        other[source] == record[source] && other[destination] == record[destination]
+                        other[source] == row[source] && other[destination] == row[destination]
                     });
                     same.count().to_string()
                 }
-                name => match record[place(name)?].trim() {
+                name => match row[place(name)?].trim() {
                     "" => "0".to_owned(),
                     value => value.to_owned(),
                 },
@@ -152,10 +152,10 @@ fn raw_head(path: &str) -> Result<(Labelled, Vec<u64>)> {
             csv.push_str(&value);
             csv.push(',');
         }
-        let attack = record[source].starts_with("175.45.176.");
+        let attack = row[source].starts_with("175.45.176.");
         csv.push_str(if attack { "attack,1\n" } else { "Normal,0\n" });
         let next = numbers.len() as u64;
-        sources.push(*numbers.entry(record[source]).or_insert(next));
+        sources.push(*numbers.entry(row[source]).or_insert(next));
     }
     Ok((read_csv(csv.as_bytes())?, sources))
 }

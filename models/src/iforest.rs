@@ -10,9 +10,9 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::callbacks::Callbacks;
 use crate::grow;
 use crate::preparation::{Common, TrainError, Trained, gather, typical};
-use crate::watch::Watch;
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,7 +55,11 @@ impl Default for TrainOptions {
 ///
 /// # Errors
 /// [`TrainError`].
-pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Result<Trained, TrainError> {
+pub fn train(
+    rows: &Rows,
+    options: &TrainOptions,
+    callbacks: &mut dyn Callbacks,
+) -> Result<Trained, TrainError> {
     check_options(rows, options)?;
     let schema = rows.schema();
     let common = &options.common;
@@ -106,14 +110,14 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
     let mut trees = Vec::with_capacity(options.trees);
     let mut terms = Vec::new();
     for grown in 0..options.trees {
-        watch.step(grown as u64, options.trees as u64, format_args!("trees"));
-        if watch.interrupted() {
+        callbacks.step(grown as u64, options.trees as u64, format_args!("trees"));
+        if callbacks.interrupted() {
             return Err(TrainError::Interrupted);
         }
         let (sample, _) = indices.partial_shuffle(&mut random, subsample);
         trees.push(grow::tree(&table, sample, rules, &mut random, &mut terms));
     }
-    watch.step(options.trees as u64, options.trees as u64, format_args!("trees"));
+    callbacks.step(options.trees as u64, options.trees as u64, format_args!("trees"));
 
     let model = Model {
         schema: schema.to_string(),

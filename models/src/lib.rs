@@ -16,6 +16,7 @@
 pub mod autoencoder;
 #[cfg(feature = "workbench")]
 pub mod baselines;
+mod callbacks;
 #[cfg(feature = "workbench")]
 pub mod context_knn;
 #[cfg(feature = "workbench")]
@@ -35,11 +36,10 @@ pub mod report;
 pub mod rhythm;
 mod traffic;
 mod training;
-mod watch;
 
+pub use callbacks::{Callbacks, NoCallbacks};
 /// The form in which networks are kept.
 #[cfg(feature = "workbench")]
 pub use netsage_onnx_format as onnx;
 pub use preparation::{Common, TrainError, Trained};
 pub use training::{Flows, Training};
-pub use watch::{Unwatched, Watch};

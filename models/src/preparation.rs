@@ -124,11 +124,11 @@ pub enum TrainError {
 }
 
 impl Trained {
-    /// Adds the baseline of the training rows to the card: their distribution in each column that the model reads, and the
-    /// flows a day of their traffic. `identities` are those of the rows, or empty.
+    /// Adds the reference distributions of the training rows to the card: their distribution in each column that the
+    /// model reads, and the flows a day of their traffic. `identities` are those of the rows, or empty.
     pub fn describe(&mut self, rows: &Rows, identities: &[Identity]) {
         let flows_per_day = crate::traffic::flows_per_day(identities);
-        self.card.baseline = Some(netsage_calibration::drift::baseline(
+        self.card.reference = Some(netsage_calibration::drift::reference(
             rows,
             &self.card.columns,
             flows_per_day,
@@ -247,7 +247,7 @@ impl Common {
                 .map(|step| quantile(&scores, f64::from(step) / 100.0))
                 .collect(),
             tail: netsage_calibration::fit_tail(&scores),
-            baseline: None,
+            reference: None,
             // The one figure that ordinary rows alone can give.
             figures: BTreeMap::from([("fpr_held_out".to_owned(), above as f64 / scores.len() as f64)]),
             notes: self.notes.clone(),

@@ -4,8 +4,8 @@
 use netsage_schema::{Identity, Rows};
 use serde::{Deserialize, Serialize};
 
+use crate::callbacks::Callbacks;
 use crate::preparation::{Common, TrainError, Trained};
-use crate::watch::Watch;
 #[cfg(feature = "workbench")]
 use crate::{autoencoder, context_knn, dbscan, lstm_autoencoder};
 use crate::{half_space_trees, iforest, rhythm};
@@ -110,19 +110,19 @@ impl Training {
     ///
     /// # Errors
     /// [`TrainError`].
-    pub fn run(&self, flows: Flows<'_>, watch: &mut dyn Watch) -> Result<Trained, TrainError> {
+    pub fn run(&self, flows: Flows<'_>, callbacks: &mut dyn Callbacks) -> Result<Trained, TrainError> {
         let mut trained = match self {
             #[cfg(feature = "workbench")]
-            Self::Autoencoder(options) => autoencoder::train(flows.rows, options, watch),
-            Self::Iforest(options) => iforest::train(flows.rows, options, watch),
+            Self::Autoencoder(options) => autoencoder::train(flows.rows, options, callbacks),
+            Self::Iforest(options) => iforest::train(flows.rows, options, callbacks),
             Self::HalfSpaceTrees(options) => half_space_trees::train(flows.rows, options),
             #[cfg(feature = "workbench")]
-            Self::LstmAutoencoder(options) => lstm_autoencoder::train(flows, options, watch),
+            Self::LstmAutoencoder(options) => lstm_autoencoder::train(flows, options, callbacks),
             Self::Rhythm(options) => rhythm::train(flows, options),
             #[cfg(feature = "workbench")]
-            Self::Dbscan(options) => dbscan::train(flows.rows, options, watch),
+            Self::Dbscan(options) => dbscan::train(flows.rows, options, callbacks),
             #[cfg(feature = "workbench")]
-            Self::ContextKnn(options) => context_knn::train(flows.rows, options, watch),
+            Self::ContextKnn(options) => context_knn::train(flows.rows, options, callbacks),
         }?;
         trained.describe(flows.rows, flows.identities);
         trained.card.detector = Some(trained.detector.to_owned());

@@ -61,9 +61,9 @@ pub struct ModelCard {
     /// How the calibration goes on beyond the 99th percentile; absent when nobody measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail: Option<CalibrationTail>,
-    /// How ordinary rows are distributed, for drift; absent when nobody measured it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline: Option<Baseline>,
+    /// How ordinary rows are distributed, for drift; absent when nobody measured it. In the file it is `baseline`.
+    #[serde(rename = "baseline", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<ReferenceDistributions>,
     /// Measured figures by name (e.g. `auroc`, `auroc_without_ttl`).
     pub figures: BTreeMap<String, f64>,
     /// What to know before trusting the figures.
@@ -98,25 +98,25 @@ pub struct TailPoint {
     pub score: f32,
 }
 
-/// The distribution of ordinary rows, column by column, in bins: what traffic is compared with later.
+/// The distribution of ordinary rows, column by column, in bins: the reference that traffic is compared with later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Baseline {
+pub struct ReferenceDistributions {
     /// Rows it was counted on.
     pub rows: u64,
     /// Flows per day of the traffic that the rows come from, where their times are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flows_per_day: Option<f64>,
     /// The columns that the model reads.
-    pub columns: Vec<ColumnBaseline>,
+    pub columns: Vec<ColumnDistribution>,
 }
 
 /// The distribution of one column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
-pub struct ColumnBaseline {
+pub struct ColumnDistribution {
     /// Name of the column.
     pub column: String,
     /// Upper ends of the bins of a numeric column, rising: a value falls into the first bin whose end is not below it,

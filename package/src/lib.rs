@@ -12,7 +12,9 @@ pub mod file;
 pub mod golden;
 mod name;
 
-pub use card::{Baseline, CalibrationTail, CardError, ColumnBaseline, ModelCard, TailPoint};
+pub use card::{
+    CalibrationTail, CardError, ColumnDistribution, ModelCard, ReferenceDistributions, TailPoint,
+};
 pub use file::{Digest, Package, PackageError, pack, strip};
 pub use golden::{Golden, GoldenMismatch};
 pub use name::{is_detector_name, is_semantic_version};

@@ -15,14 +15,14 @@ use std::io;
 use crate::ValueError;
 use crate::value::hint;
 
-pub use read::{Reader, Record, UNKNOWN_PROTOCOL};
+pub use read::{CsvRow, Reader, UNKNOWN_PROTOCOL};
 pub(crate) use write::write_seconds;
 pub use write::{Writer, header, write_fields};
 
 /// Longest line that is read, in bytes; a row of 42 numbers takes a few hundred.
 pub const LONGEST_LINE: usize = 64 * 1024;
 
-/// The columns that say who talked to whom and when; [`Record::identity`] needs all of them.
+/// The columns that say who talked to whom and when; [`CsvRow::identity`] needs all of them.
 pub const IDENTITY_COLUMNS: [&str; 6] = ["stime", "ltime", "srcip", "sport", "dstip", "dsport"];
 
 /// Columns that a file may have although they are no features.

@@ -5,7 +5,7 @@ use leptos_router::components::{A, Route, Router, Routes};
 use leptos_router::path;
 
 use crate::common::Notice;
-use crate::live::Live;
+use crate::events::Events;
 use crate::pages::{alerts::Alerts, detectors::Detectors, lab::Lab, overview::Overview};
 
 const THEME_KEY: &str = "netsage-theme";
@@ -13,17 +13,17 @@ const THEME_KEY: &str = "netsage-theme";
 /// The dashboard.
 #[component]
 pub(crate) fn App() -> impl IntoView {
-    let live = Live::open();
-    provide_context(live);
+    let events = Events::open();
+    provide_context(events);
     let connection = move || {
-        if live.connected.get() {
+        if events.connected.get() {
             "connection on"
         } else {
             "connection"
         }
     };
     let words = move || {
-        if live.connected.get() {
+        if events.connected.get() {
             "live"
         } else {
             "connecting…"

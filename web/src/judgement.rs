@@ -32,9 +32,10 @@ pub fn bars(drift: &Drift) -> Vec<(String, f64)> {
 
 /// What there is to say where there is no picture; `None` where there is one.
 pub fn without_picture(drift: &Drift) -> Option<String> {
-    if !drift.has_baseline {
+    if !drift.has_reference {
         return Some(
-            "No baseline in its card, so drift cannot be told; train it anew to get one.".to_owned(),
+            "No reference distributions in its card, so drift cannot be told; train it anew to get them."
+                .to_owned(),
         );
     }
     drift.at.is_none().then(|| {
@@ -112,7 +113,7 @@ mod tests {
                 digest: String::new(),
                 generation: 1,
             },
-            has_baseline: true,
+            has_reference: true,
             window: 5_000,
             counting: 12,
             flows: 5_000,
@@ -136,10 +137,14 @@ mod tests {
             "12 of 5\u{202f}000 flows counted; nothing to tell yet."
         );
         let without = Drift {
-            has_baseline: false,
+            has_reference: false,
             ..drift()
         };
-        assert!(without_picture(&without).unwrap().starts_with("No baseline"));
+        assert!(
+            without_picture(&without)
+                .unwrap()
+                .starts_with("No reference distributions")
+        );
     }
 
     #[test]

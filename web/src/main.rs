@@ -19,7 +19,7 @@ mod chart;
 #[cfg(target_arch = "wasm32")]
 mod common;
 #[cfg(target_arch = "wasm32")]
-mod live;
+mod events;
 #[cfg(target_arch = "wasm32")]
 mod pages;
 

@@ -20,7 +20,7 @@ pub(crate) struct Ended {
 }
 
 /// Runs a program to its end and hands over each line that it prints, on either stream.
-pub(crate) fn watch(mut command: Command, mut on_line: impl FnMut(&str)) -> Result<Ended> {
+pub(crate) fn line_by_line(mut command: Command, mut on_line: impl FnMut(&str)) -> Result<Ended> {
     let name = command.get_program().to_string_lossy().into_owned();
     command
         .stdin(Stdio::null())
@@ -67,7 +67,7 @@ fn forward(stream: impl Read + Send + 'static, sender: mpsc::Sender<String>) -> 
 /// Runs a program to its end; when it fails the error holds what it printed.
 pub(crate) fn quietly(command: Command, on_line: impl FnMut(&str)) -> Result<()> {
     let shown = shown(&command);
-    let ended = watch(command, on_line)?;
+    let ended = line_by_line(command, on_line)?;
     if !ended.success {
         bail!("`{shown}` failed:\n{}", ended.tail.join("\n"));
     }

@@ -2,7 +2,7 @@
 //!
 //! The targets are the programs of the crate `netsage-fuzz`. What libFuzzer needs from the compiler are the
 //! same flags that cargo-fuzz gives, less the sanitizers, which only the nightly compiler has: there is next to
-//! no `unsafe` here for them to watch, and mistakes show as panics. Arithmetic is checked for overflow.
+//! no `unsafe` here for them to line_by_line, and mistakes show as panics. Arithmetic is checked for overflow.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use std::thread;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use crate::command::{openly, quietly, watch};
+use crate::command::{line_by_line, openly, quietly};
 use crate::setup::{self, Purpose};
 use crate::steps::Steps;
 use crate::tally::Tally;
@@ -241,7 +241,7 @@ impl Programs {
             .arg("-use_value_profile=1")
             .args([learned, self.corpus.join(target.name())]);
         let mut total = 0;
-        let ended = watch(command, |line| {
+        let ended = line_by_line(command, |line| {
             if let Some(runs) = runs(line) {
                 total = runs;
                 on_runs(runs);

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::build;
-use crate::command::{quietly, watch};
+use crate::command::{line_by_line, quietly};
 use crate::figures;
 use crate::files;
 use crate::fuzz;
@@ -204,7 +204,7 @@ pub(crate) fn rust_tests(
         command.env("PROPTEST_CASES", MANY_CASES);
     }
     let mut reader = CargoReader::default();
-    let ended = watch(command, |line| {
+    let ended = line_by_line(command, |line| {
         if reader.line(line) && !line.is_empty() {
             let compiling = line.trim_start().starts_with("Compiling");
             if compiling {
@@ -263,7 +263,7 @@ fn browser_tests(
     }
     command.args(tests);
     let mut reader = NodeReader::default();
-    let ended = watch(command, |line| {
+    let ended = line_by_line(command, |line| {
         reader.line(line);
         steps.print(line);
     })?;

@@ -146,7 +146,7 @@ impl<R: Read> CaptureReader<R> {
 }
 
 /// A record whose bytes lie in the source's buffer.
-struct Record {
+struct PacketRecord {
     link: crate::packet::LinkType,
     time_ns: i64,
     wire_length: u32,

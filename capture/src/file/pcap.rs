@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::source::{ByteOrder, Source};
-use super::{FileError, Record};
+use super::{FileError, PacketRecord};
 use crate::packet::LinkType;
 
 const FILE_HEADER_BYTES: u32 = 24;
@@ -50,7 +50,10 @@ impl Header {
         })
     }
 
-    pub(super) fn next_record<R: Read>(&self, source: &mut Source<R>) -> Result<Option<Record>, FileError> {
+    pub(super) fn next_record<R: Read>(
+        &self,
+        source: &mut Source<R>,
+    ) -> Result<Option<PacketRecord>, FileError> {
         let Some(place) = source.take(RECORD_HEADER_BYTES)? else {
             return Ok(None);
         };
@@ -65,7 +68,7 @@ impl Header {
         let bytes = source.take_rest(captured)?;
         // u32 seconds in nanoseconds fit an i64 with room for any fraction.
         let time_ns = seconds * NANOSECONDS + fraction * self.fraction_ns;
-        Ok(Some(Record {
+        Ok(Some(PacketRecord {
             link: self.link,
             time_ns,
             wire_length,

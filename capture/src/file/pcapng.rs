@@ -4,7 +4,7 @@ use std::io::Read;
 use std::ops::Range;
 
 use super::source::{ByteOrder, Source};
-use super::{FileError, MAX_RECORD_BYTES, Record};
+use super::{FileError, MAX_RECORD_BYTES, PacketRecord};
 use crate::packet::LinkType;
 
 /// The type of a section header, the same in both byte orders.
@@ -46,7 +46,7 @@ impl Section {
     pub(super) fn next_record<R: Read>(
         &mut self,
         source: &mut Source<R>,
-    ) -> Result<Option<Record>, FileError> {
+    ) -> Result<Option<PacketRecord>, FileError> {
         loop {
             let Some(place) = source.take(8)? else {
                 return Ok(None);
@@ -182,7 +182,7 @@ impl Section {
         source: &Source<R>,
         place: Range<usize>,
         kind: u32,
-    ) -> Result<Record, FileError> {
+    ) -> Result<PacketRecord, FileError> {
         let packet = source.packet();
         let body = source.record(place.clone());
         if body.len() < 20 {
@@ -209,7 +209,7 @@ impl Section {
             });
         }
         let start = place.start + 20;
-        Ok(Record {
+        Ok(PacketRecord {
             link: interface.link,
             time_ns: interface.time_ns(ticks),
             wire_length,
@@ -217,7 +217,11 @@ impl Section {
         })
     }
 
-    fn simple_packet<R: Read>(&self, source: &Source<R>, place: Range<usize>) -> Result<Record, FileError> {
+    fn simple_packet<R: Read>(
+        &self,
+        source: &Source<R>,
+        place: Range<usize>,
+    ) -> Result<PacketRecord, FileError> {
         let packet = source.packet();
         let body = source.record(place.clone());
         if body.len() < 4 {
@@ -239,7 +243,7 @@ impl Section {
         let captured = (wire_length.min(snap_length) as usize).min(body.len() - 4);
         let start = place.start + 4;
         // A simple packet has no time; the meter then sees all of them at the epoch.
-        Ok(Record {
+        Ok(PacketRecord {
             link: interface.link,
             time_ns: 0,
             wire_length,

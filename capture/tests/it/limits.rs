@@ -24,7 +24,7 @@ fn segment(from: (u32, u16), to: (u32, u16), flags: u8, sequence: u32, data: &[u
 }
 
 /// A meter and the records that it gave.
-struct Watched {
+struct Metered {
     meter: Meter,
     records: FlowBatch,
     /// Records that came out between two drains or before.
@@ -32,7 +32,7 @@ struct Watched {
     packets: usize,
 }
 
-impl Watched {
+impl Metered {
     fn new(schema: &'static Schema, flow_memory: usize, mode: Mode) -> Self {
         Self {
             meter: Meter::new(MeterConfig {
@@ -76,14 +76,14 @@ const PACKETS: u32 = 3 + 25;
 /// A flood of SYNs from addresses that are never the same, and connections with traffic beside it.
 fn flood(schema: &'static Schema, mode: Mode) {
     const LIMIT: usize = 16 << 20;
-    let mut watched = Watched::new(schema, LIMIT, mode);
+    let mut metered = Metered::new(schema, LIMIT, mode);
     let client = |index: u32| ((192 << 24) + index, 40_000);
     let server = (VICTIM, 443);
     for index in 0..ESTABLISHED {
         let time_ns = i64::from(index) * MILLISECOND / 10;
-        watched.packet(time_ns, &segment(client(index), server, SYN, 1, b""));
-        watched.packet(time_ns, &segment(server, client(index), SYN | ACK, 1, b""));
-        watched.packet(time_ns, &segment(client(index), server, ACK, 2, b""));
+        metered.packet(time_ns, &segment(client(index), server, SYN, 1, b""));
+        metered.packet(time_ns, &segment(server, client(index), SYN | ACK, 1, b""));
+        metered.packet(time_ns, &segment(client(index), server, ACK, 2, b""));
     }
     let per_second = FLOOD / 25;
     for number in 0..FLOOD {
@@ -93,22 +93,22 @@ fn flood(schema: &'static Schema, mode: Mode) {
             number.wrapping_mul(2_654_435_761) | 1,
             1024 + (number % 60_000) as u16,
         );
-        watched.packet(time_ns, &segment(source, (VICTIM, 80), SYN, number, b""));
+        metered.packet(time_ns, &segment(source, (VICTIM, 80), SYN, number, b""));
         let each = number % per_second * ESTABLISHED;
         if each.is_multiple_of(per_second) {
             let index = each / per_second;
             let data = segment(client(index), server, ACK, 2 + number / per_second * 4, b"data");
-            watched.packet(time_ns, &data);
+            metered.packet(time_ns, &data);
         }
     }
-    watched.finish();
+    metered.finish();
 
-    let stats = watched.meter.stats();
+    let stats = metered.meter.stats();
     let name = schema.id;
     assert!(
-        watched.largest_memory <= LIMIT,
+        metered.largest_memory <= LIMIT,
         "{name}: {} bytes of {LIMIT}",
-        watched.largest_memory
+        metered.largest_memory
     );
     assert!(
         stats.evicted_half_open + stats.shortened_flows > 100_000,
@@ -116,7 +116,7 @@ fn flood(schema: &'static Schema, mode: Mode) {
     );
     assert_eq!((stats.evicted_idle, stats.evicted_active), (0, 0), "{name}");
     assert_eq!(stats.flows, u64::from(FLOOD + ESTABLISHED), "{name}");
-    assert_eq!(watched.records.len() as u64, stats.flows, "{name}");
+    assert_eq!(metered.records.len() as u64, stats.flows, "{name}");
 
     let (sent, answered) = match schema.index_of("spkts") {
         Some(sent) => (sent, schema.index_of("dpkts").unwrap()),
@@ -126,7 +126,7 @@ fn flood(schema: &'static Schema, mode: Mode) {
         ),
     };
     let mut survivors = BTreeMap::new();
-    for (row, identity) in watched.records.rows.iter().zip(&watched.records.identities) {
+    for (row, identity) in metered.records.rows.iter().zip(&metered.records.identities) {
         if identity.destination_port == 443 {
             survivors.insert(identity.source, (row[sent], row[answered]));
         }
@@ -150,14 +150,14 @@ fn a_flood_of_half_open_flows_displaces_itself_and_established_flows_stay() {
 }
 
 /// Two-way UDP flows, `count` of them, 10 ms apart.
-fn two_way(watched: &mut Watched, count: u32, from_ns: i64) {
+fn two_way(metered: &mut Metered, count: u32, from_ns: i64) {
     for index in 0..count {
         let time_ns = from_ns + i64::from(index) * 10 * MILLISECOND;
         let client = (0x0b00_0000 + index, 5_000);
         for (from, to) in [(client, (VICTIM, 9_000)), ((VICTIM, 9_000), client)] {
             let mut bytes = segment(from, to, 0, 0, b"");
             bytes[9] = 17;
-            watched.packet(time_ns, &bytes);
+            metered.packet(time_ns, &bytes);
         }
     }
 }
@@ -166,21 +166,21 @@ fn two_way(watched: &mut Watched, count: u32, from_ns: i64) {
 fn without_half_open_flows_the_one_idle_for_longest_goes() {
     for schema in [&UNSW_NB15, &FLOW_V1] {
         // 10 s of flows fill less than the least memory; after them each that comes displaces one.
-        let mut watched = Watched::new(schema, 0, Mode::Live);
-        two_way(&mut watched, 2_000, 0);
-        let stats = watched.meter.stats();
+        let mut metered = Metered::new(schema, 0, Mode::Live);
+        two_way(&mut metered, 2_000, 0);
+        let stats = metered.meter.stats();
         assert!(stats.evicted_idle + stats.evicted_active > 1_000, "{stats:?}");
         assert_eq!(stats.evicted_half_open, 0);
-        watched.finish();
+        metered.finish();
         let packets: f64 = match schema.index_of("spkts") {
-            Some(column) => watched.records.rows.iter().map(|row| row[column]).sum(),
+            Some(column) => metered.records.rows.iter().map(|row| row[column]).sum(),
             None => {
                 let column = schema.index_of("src_packets").unwrap();
-                watched.records.rows.iter().map(|row| row[column]).sum()
+                metered.records.rows.iter().map(|row| row[column]).sum()
             }
         };
-        assert_eq!((watched.records.len(), packets), (2_000, 2_000.0));
-        let ordered = watched
+        assert_eq!((metered.records.len(), packets), (2_000, 2_000.0));
+        let ordered = metered
             .records
             .identities
             .windows(2)
@@ -191,17 +191,17 @@ fn without_half_open_flows_the_one_idle_for_longest_goes() {
 
 #[test]
 fn timeouts_are_shortened_between_the_marks() {
-    let mut watched = Watched::new(&UNSW_NB15, 1 << 20, Mode::Replay);
+    let mut metered = Metered::new(&UNSW_NB15, 1 << 20, Mode::Replay);
     // 25 attempts a second: a minute of them and their records would not fit.
     for number in 0..6_000_u32 {
         let time_ns = i64::from(number) * 40 * MILLISECOND;
-        watched.packet(time_ns, &segment((number, 1024), (VICTIM, 80), SYN, 1, b""));
+        metered.packet(time_ns, &segment((number, 1024), (VICTIM, 80), SYN, 1, b""));
     }
-    let stats = watched.meter.stats();
+    let stats = metered.meter.stats();
     assert!(stats.shortened_flows > 1_000, "{stats:?}");
     assert_eq!(stats.evicted_flows(), 0);
-    watched.finish();
-    assert_eq!(watched.records.len(), 6_000);
+    metered.finish();
+    assert_eq!(metered.records.len(), 6_000);
 }
 
 #[test]

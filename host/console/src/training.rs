@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use netsage_models::{Training, Watch};
+use netsage_models::{Callbacks, Training};
 use netsage_schema::Rows;
 use sha2::{Digest as _, Sha256};
 
@@ -17,7 +17,7 @@ use crate::{interrupt, progress};
 /// Least time between two savings of a training's state.
 const BETWEEN_SAVINGS: Duration = Duration::from_secs(5);
 
-/// Watches a training for the command line.
+/// The callbacks of a training on the command line: a progress bar, Ctrl-C, and checkpoints in a file.
 pub struct TrainingProgress {
     bar: ProgressBar,
     interrupted: Arc<AtomicBool>,
@@ -29,7 +29,7 @@ pub struct TrainingProgress {
 }
 
 impl TrainingProgress {
-    /// Watches the training of what will lie at `out`.
+    /// The callbacks of the training whose package will lie at `out`.
     ///
     /// # Errors
     /// When signals cannot be listened to.
@@ -53,7 +53,7 @@ impl TrainingProgress {
     }
 }
 
-impl Watch for TrainingProgress {
+impl Callbacks for TrainingProgress {
     fn step(&mut self, done: u64, total: u64, figure: fmt::Arguments<'_>) {
         self.bar.set_length(total);
         self.bar.set_position(done);
@@ -64,7 +64,7 @@ impl Watch for TrainingProgress {
         self.interrupted.load(Ordering::Acquire)
     }
 
-    fn keep(&mut self, state: &dyn Fn() -> Vec<u8>) {
+    fn save_checkpoint(&mut self, state: &dyn Fn() -> Vec<u8>) {
         if self.saved.elapsed() < BETWEEN_SAVINGS && !self.interrupted() {
             return;
         }
@@ -82,7 +82,7 @@ impl Watch for TrainingProgress {
         }
     }
 
-    fn kept(&mut self) -> Option<Vec<u8>> {
+    fn last_checkpoint(&mut self) -> Option<Vec<u8>> {
         let bytes = fs::read(&self.path).ok()?;
         let state = bytes.strip_prefix(&self.fingerprint)?;
         self.bar

@@ -166,7 +166,7 @@ impl Bench<'_> {
             .stdout(Stdio::null());
         let start = Instant::now();
         let mut child = on_cores(cores, || command.spawn())??;
-        let stages = watch(&mut child)?;
+        let stages = processor_times(&mut child)?;
         let output = child.wait_with_output()?;
         let seconds = start.elapsed().as_secs_f64();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -210,8 +210,8 @@ fn on_cores<T>(cores: &[usize], start: impl FnOnce() -> T) -> Result<T, Failure>
     Ok(started)
 }
 
-/// Watches the processor times of the threads until the process ends; by stage, seconds.
-fn watch(child: &mut Child) -> Result<BTreeMap<&'static str, f64>, Failure> {
+/// Follows the processor times of the threads until the process ends; by stage, seconds.
+fn processor_times(child: &mut Child) -> Result<BTreeMap<&'static str, f64>, Failure> {
     let tasks = PathBuf::from(format!("/proc/{}/task", child.id()));
     let mut threads: BTreeMap<PathBuf, (String, f64)> = BTreeMap::new();
     while child.try_wait()?.is_none() {

@@ -1,10 +1,10 @@
-//! Tells those who watch, as it happens.
+//! Announces what happens to the clients of the event stream.
 
-use netsage_api_types::LiveEvent;
+use netsage_api_types::StreamEvent;
 use netsage_outputs::News;
 use tokio::sync::broadcast;
 
-/// Live updates kept for a client that reads slowly.
+/// Events kept for a client that reads slowly.
 const BUFFER: usize = 1024;
 
 /// Where news are said and heard; cheap to clone, and never in the way of who says something.
@@ -13,7 +13,7 @@ const BUFFER: usize = 1024;
 /// which ones from the store, each from its own cursor.
 #[derive(Debug, Clone)]
 pub struct Announcer {
-    events: broadcast::Sender<LiveEvent>,
+    events: broadcast::Sender<StreamEvent>,
     news: News,
 }
 
@@ -28,8 +28,8 @@ impl Default for Announcer {
 
 impl Announcer {
     /// Broadcasts counters or news of detectors.
-    pub fn say(&self, event: LiveEvent) {
-        // No receiver is no error: nobody is watching.
+    pub fn say(&self, event: StreamEvent) {
+        // No receiver is no error: no client is connected.
         let _ = self.events.send(event);
     }
 
@@ -39,7 +39,7 @@ impl Announcer {
     }
 
     /// What is broadcast from now on.
-    pub fn subscribe(&self) -> broadcast::Receiver<LiveEvent> {
+    pub fn subscribe(&self) -> broadcast::Receiver<StreamEvent> {
         self.events.subscribe()
     }
 

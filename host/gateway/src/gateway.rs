@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netsage_api_types::LiveEvent;
+use netsage_api_types::StreamEvent;
 use netsage_lifecycle::{Lifecycle, LifecycleConfig, LifecycleError, NewPackage, Start};
 use netsage_package::Package;
 use netsage_runtime::{Runtime, RuntimeError};
@@ -28,7 +28,7 @@ use crate::traffic;
 
 /// How often the store is asked how many flows a day has, as long as a threshold waits for it.
 const RATE_INTERVAL: Duration = Duration::from_secs(60);
-/// Time between two live updates of the counters.
+/// Time between two `counters` events.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long open connections may take to end.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
@@ -247,7 +247,7 @@ impl Gateway {
         let _ = tokio::task::spawn_blocking(move || lifecycle.shutdown()).await;
         // A server that has ended already needs no word.
         let _ = self.stop_server.send(());
-        // Streams of live updates never end by themselves.
+        // Event streams never end by themselves.
         let _ = tokio::time::timeout(SHUTDOWN_TIME, self.server).await;
     }
 }
@@ -309,24 +309,24 @@ fn unknown_names(settings: &Resolved, lifecycle: &Lifecycle) -> Vec<String> {
     names_nobody_has(&settings.lifecycle, &known)
 }
 
-/// Sends the counters to whoever reads live updates, when they have changed.
+/// Sends the counters to the clients of the event stream, when they have changed.
 async fn tell_counters(counters: Arc<Counters>, events: Announcer) {
     let mut last = None;
     loop {
         tokio::time::sleep(COUNTERS_INTERVAL).await;
         let now = counters.snapshot();
         if last != Some(now) {
-            events.say(LiveEvent::Counters(now));
+            events.say(StreamEvent::Counters(now));
             last = Some(now);
         }
     }
 }
 
-/// Sends word of changed detectors to whoever reads live updates.
+/// Sends word of changed detectors to the clients of the event stream.
 async fn tell_changes(changed: crossbeam_channel::Receiver<()>, events: Announcer) {
     let _ = tokio::task::spawn_blocking(move || {
         for () in changed {
-            events.say(LiveEvent::Detectors);
+            events.say(StreamEvent::Detectors);
         }
     })
     .await;

@@ -4,7 +4,7 @@
 use netsage_sources::{Input, Progress, Source as FlowSource, SourceError, open};
 
 #[cfg(feature = "live")]
-use crate::config::LiveSource;
+use crate::config::InterfaceSettings;
 use crate::config::{Resolved, Source};
 use crate::privileges::{PrivilegeError, become_user, give_up_capabilities};
 
@@ -46,11 +46,11 @@ pub fn open_source(
     let user = settings.user.as_deref();
     let opened = match &settings.source {
         #[cfg(feature = "live")]
-        Source::Live(source) => {
+        Source::Interfaces(source) => {
             let interfaces = open_interfaces(source, user, capturing)?;
             return Ok(Opened {
                 sources: vec![Box::new(interfaces.metered(&settings.meter))],
-                name: source.interfaces.join(", "),
+                name: source.names.join(", "),
                 progress: None,
             });
         }
@@ -89,14 +89,14 @@ pub fn open_source(
 /// See [`OpenError`].
 #[cfg(feature = "live")]
 pub fn open_interfaces(
-    source: &LiveSource,
+    source: &InterfaceSettings,
     user: Option<&str>,
     capturing: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<netsage_sources::Interfaces, OpenError> {
     use netsage_capture::live::{Change, LiveConfig, open};
 
     let opened = open(LiveConfig {
-        interfaces: source.interfaces.clone(),
+        interfaces: source.names.clone(),
         bpf: source.bpf.clone(),
         promiscuous: source.promiscuous,
         ..LiveConfig::default()
@@ -118,6 +118,6 @@ pub fn open_interfaces(
         }
     })?;
     give_up_capabilities()?;
-    let name = source.interfaces.join(", ");
+    let name = source.names.join(", ");
     Ok(netsage_sources::Interfaces::new(name, capture))
 }

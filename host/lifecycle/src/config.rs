@@ -76,7 +76,7 @@ pub struct LifecycleConfig {
     /// Folder for packages, journal and learned state; `None` keeps all of it in memory.
     pub directory: Option<PathBuf>,
     /// Folder that is watched for new packages.
-    pub watched: Option<PathBuf>,
+    pub watched_folder: Option<PathBuf>,
     /// Which packages are taken.
     pub trust: TrustPolicy,
     /// Thresholds by name of detector, in place of the model card's. With one under the name `fused`, the fused verdict
@@ -122,7 +122,7 @@ impl Default for LifecycleConfig {
     fn default() -> Self {
         Self {
             directory: None,
-            watched: None,
+            watched_folder: None,
             trust: TrustPolicy::Any,
             thresholds: BTreeMap::new(),
             flows_per_day: None,

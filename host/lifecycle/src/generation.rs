@@ -9,7 +9,7 @@ use netsage_package::{ModelCard, Package};
 use netsage_runtime::Detector;
 
 use crate::lineup::Failing;
-use crate::statistics::{DriftWatch, Tally};
+use crate::statistics::{DriftMonitor, Tally};
 
 /// A package, loaded and with its instances ready.
 #[derive(Debug)]
@@ -90,8 +90,8 @@ pub struct Generation {
     pub reference: DetectorRef,
     /// What it did since it began.
     pub tally: Tally,
-    /// How far its flows are from the baseline of its card, where it has one.
-    pub drift: Option<DriftWatch>,
+    /// How far its flows are from the reference distributions of its card, where it has some.
+    pub drift: Option<DriftMonitor>,
     pub(crate) failing: Failing,
     suspended: AtomicBool,
 }
@@ -105,7 +105,7 @@ impl Generation {
         };
         Self {
             number,
-            drift: loaded.card.as_ref().and_then(DriftWatch::new),
+            drift: loaded.card.as_ref().and_then(DriftMonitor::new),
             loaded,
             reference,
             tally: Tally::default(),

@@ -1,9 +1,9 @@
 //! The journal: what was done with packages, one line each, written to the disk before it takes effect.
 //!
-//! A line is 16 hexadecimal digits (the first 8 bytes of the SHA-256 of what follows), a blank, a [`Record`] as JSON,
-//! and a line feed. A program that dies while writing leaves an incomplete line; nobody was told that its step succeeded,
-//! so the next start cuts that line off. The file is bounded: a journal that has grown enough is rewritten, under another
-//! name that is then renamed, as one line with the state and the younger half of the history.
+//! A line is 16 hexadecimal digits (the first 8 bytes of the SHA-256 of what follows), a blank, a [`Transaction`] as
+//! JSON, and a line feed. A program that dies while writing leaves an incomplete line; nobody was told that its step
+//! succeeded, so the next start cuts that line off. The file is bounded: a journal that has grown enough is rewritten,
+//! under another name that is then renamed, as one line with the state and the younger half of the history.
 
 use netsage_package::Digest;
 use std::fs::{File, OpenOptions};
@@ -11,7 +11,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::directory::{sync_folder, write_whole};
-use crate::state::{Book, FORMAT, MOST_ENTRIES, Record};
+use crate::state::{Book, FORMAT, MOST_ENTRIES, Transaction};
 
 const NAME: &str = "journal";
 /// Where a journal that is damaged before its last line is kept for those who want to look at it.
@@ -51,9 +51,9 @@ pub enum JournalError {
     },
 }
 
-/// The records that bytes hold, and how many of the bytes they are.
+/// The transactions that bytes hold, and how many of the bytes they are.
 struct Parsed {
-    records: Vec<Record>,
+    transactions: Vec<Transaction>,
     length: usize,
 }
 
@@ -63,21 +63,22 @@ struct Parsed {
 /// The line and the reason, when a line is whole and not understood.
 fn parse(bytes: &[u8]) -> Result<Parsed, (usize, String)> {
     let mut parsed = Parsed {
-        records: Vec::new(),
+        transactions: Vec::new(),
         length: 0,
     };
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let Some(json) = verified(line) else { break };
-        let number = parsed.records.len() + 1;
-        let record: Record = serde_json::from_slice(json).map_err(|error| (number, error.to_string()))?;
-        if let Some(snapshot) = record
+        let number = parsed.transactions.len() + 1;
+        let transaction: Transaction =
+            serde_json::from_slice(json).map_err(|error| (number, error.to_string()))?;
+        if let Some(snapshot) = transaction
             .snapshot
             .as_ref()
             .filter(|snapshot| snapshot.format != FORMAT)
         {
             return Err((number, format!("format {}", snapshot.format)));
         }
-        parsed.records.push(record);
+        parsed.transactions.push(transaction);
         parsed.length += line.len();
     }
     Ok(parsed)
@@ -97,8 +98,8 @@ fn checksum(json: &[u8]) -> String {
     sum
 }
 
-fn line(record: &Record) -> io::Result<Vec<u8>> {
-    let json = serde_json::to_string(record).map_err(io::Error::other)?;
+fn line(transaction: &Transaction) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_string(transaction).map_err(io::Error::other)?;
     Ok(format!("{} {json}\n", checksum(json.as_bytes())).into_bytes())
 }
 
@@ -144,7 +145,10 @@ impl Journal {
             reason,
         })?;
         let mut book = Book::default();
-        parsed.records.iter().for_each(|record| book.apply(record));
+        parsed
+            .transactions
+            .iter()
+            .for_each(|transaction| book.apply(transaction));
         if parsed.length < bytes.len() {
             let cut = &bytes[parsed.length..];
             tracing::warn!(path = %path.display(), bytes = cut.len(), "the end of the journal is not whole and is cut off");
@@ -179,13 +183,13 @@ impl Journal {
         Ok((journal, book))
     }
 
-    /// Writes a record; when this returns, it is on the disk.
-    pub(crate) fn append(&mut self, record: &Record) -> Result<(), JournalError> {
+    /// Writes a transaction; when this returns, it is on the disk.
+    pub(crate) fn append(&mut self, transaction: &Transaction) -> Result<(), JournalError> {
         let Some(open) = &mut self.open else { return Ok(()) };
         if open.broken {
             return Err(JournalError::Broken { path: open.path() });
         }
-        match open.append(record) {
+        match open.append(transaction) {
             Ok(()) => Ok(()),
             Err(source) => {
                 // What was written of it must not be there when the next line follows.
@@ -205,8 +209,8 @@ impl Journal {
     /// Writes it anew, in short.
     pub(crate) fn compact(&mut self, book: &Book) -> Result<(), JournalError> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let record = book.snapshot();
-        open.compact(&record).map_err(|source| open.failed(source))
+        let transaction = book.snapshot();
+        open.compact(&transaction).map_err(|source| open.failed(source))
     }
 }
 
@@ -223,24 +227,24 @@ impl Open {
         }
     }
 
-    fn append(&mut self, record: &Record) -> io::Result<()> {
+    fn append(&mut self, transaction: &Transaction) -> io::Result<()> {
         use std::io::Seek as _;
-        let line = line(record)?;
+        let line = line(transaction)?;
         self.file.seek(io::SeekFrom::Start(self.length))?;
         self.file.write_all(&line)?;
         self.file.sync_data()?;
         self.length += line.len() as u64;
-        self.entries += record.moves.len() + record.thresholds.len();
+        self.entries += transaction.moves.len() + transaction.thresholds.len();
         Ok(())
     }
 
-    fn compact(&mut self, record: &Record) -> io::Result<()> {
-        let line = line(record)?;
+    fn compact(&mut self, transaction: &Transaction) -> io::Result<()> {
+        let line = line(transaction)?;
         // Until the new file has its name, the old one is the journal.
         write_whole(&self.folder, NAME, &line)?;
         self.file = OpenOptions::new().write(true).open(self.path())?;
         self.length = line.len() as u64;
-        self.entries = record
+        self.entries = transaction
             .snapshot
             .as_ref()
             .map_or(0, |snapshot| snapshot.history.len());

@@ -110,7 +110,7 @@ impl Planner {
         }
     }
 
-    /// The moves, to be written as one record.
+    /// The moves, to be written as one transaction.
     pub(crate) fn finish(self) -> Vec<Move> {
         self.moves
     }
@@ -215,12 +215,12 @@ impl Planner {
             promotes_first: false,
             built_in: false,
         };
-        let record = crate::state::Record {
+        let transaction = crate::state::Transaction {
             moves: vec![next],
-            ..crate::state::Record::default()
+            ..crate::state::Transaction::default()
         };
-        self.state.apply(&record);
-        self.moves.extend(record.moves);
+        self.state.apply(&transaction);
+        self.moves.extend(transaction.moves);
         self.moves.last_mut().expect("a move was just added")
     }
 }

@@ -1,4 +1,4 @@
-//! What the journal adds up to: where every package stands. Pure: a fold over records, without any effect.
+//! What the journal adds up to: where every package stands. Pure: a fold over transactions, without any effect.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -48,8 +48,8 @@ pub(crate) struct Move {
 /// What takes effect together: one line of the journal, and one exchange of the line-up.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Record {
-    /// Everything before this record in short; what came before it no longer counts.
+pub(crate) struct Transaction {
+    /// Everything before this transaction in short; what came before it no longer counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) snapshot: Option<Box<Snapshot>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -137,21 +137,21 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Takes over a record; the snapshot in it is the matter of [`Book::apply`].
-    pub(crate) fn apply(&mut self, record: &Record) {
-        for a_move in &record.moves {
+    /// Takes over a transaction; the snapshot in it is the matter of [`Book::apply`].
+    pub(crate) fn apply(&mut self, transaction: &Transaction) {
+        for a_move in &transaction.moves {
             self.apply_move(a_move);
         }
-        for digest in &record.removed {
+        for digest in &transaction.removed {
             self.packages.remove(digest);
             for activations in self.activations.values_mut() {
                 activations.retain(|active| active != digest);
             }
         }
-        if let Some(named) = &record.named {
+        if let Some(named) = &transaction.named {
             self.named = Some(named.clone());
         }
-        for set in &record.thresholds {
+        for set in &transaction.thresholds {
             self.last_entry = self.last_entry.max(set.entry.number);
             self.thresholds.insert(set.name.clone(), set.threshold.clone());
         }
@@ -279,31 +279,31 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    /// Takes over a record of the journal.
-    pub(crate) fn apply(&mut self, record: &Record) {
-        if let Some(snapshot) = &record.snapshot {
+    /// Takes over a transaction of the journal.
+    pub(crate) fn apply(&mut self, transaction: &Transaction) {
+        if let Some(snapshot) = &transaction.snapshot {
             self.state = snapshot.state.clone();
             self.history.clone_from(&snapshot.history);
         }
-        self.state.apply(record);
+        self.state.apply(transaction);
         self.history
-            .extend(record.moves.iter().map(|a_move| a_move.entry.clone()));
+            .extend(transaction.moves.iter().map(|a_move| a_move.entry.clone()));
         self.history
-            .extend(record.thresholds.iter().map(|set| set.entry.clone()));
+            .extend(transaction.thresholds.iter().map(|set| set.entry.clone()));
         let surplus = self.history.len().saturating_sub(MOST_ENTRIES);
         self.history.drain(..surplus);
     }
 
-    /// All of it in one record, with the younger half of the history.
-    pub(crate) fn snapshot(&self) -> Record {
+    /// All of it in one transaction, with the younger half of the history.
+    pub(crate) fn snapshot(&self) -> Transaction {
         let surplus = self.history.len().saturating_sub(MOST_ENTRIES / 2);
-        Record {
+        Transaction {
             snapshot: Some(Box::new(Snapshot {
                 format: FORMAT,
                 state: self.state.clone(),
                 history: self.history.iter().skip(surplus).cloned().collect(),
             })),
-            ..Record::default()
+            ..Transaction::default()
         }
     }
 }

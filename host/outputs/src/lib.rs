@@ -13,11 +13,11 @@
 //!
 //! This crate must never decide what is an alert, keep alerts of its own, or know how a detector works.
 //!
-//! Start with [`Output`], then [`Delivery`]; [`live`] is the first member.
+//! Start with [`Output`], then [`Delivery`]; [`event_stream`] is the first member.
 
 mod counters;
 mod delivery;
-pub mod live;
+pub mod event_stream;
 mod news;
 mod output;
 mod pauses;

@@ -2,7 +2,7 @@
 
 use netsage_store::{BoxFuture, Change};
 
-/// Hands alerts to one receiver, e.g. a topic, an address, or a client of the live stream.
+/// Hands alerts to one receiver, e.g. a topic, an address, or a client of the event stream.
 ///
 /// The cursor, the repeats, the pauses and the counting are the business of [`Delivery`](crate::Delivery); an output
 /// knows its receiver and nothing else.

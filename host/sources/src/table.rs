@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use netsage_schema::csv::{CsvError, Reader, Record};
+use netsage_schema::csv::{CsvError, CsvRow, Reader};
 use netsage_schema::{CommunityId, FlowBatch, Schema};
 
 use crate::SourceError;
@@ -51,8 +51,8 @@ impl<R: Read> Table<R> {
     }
 
     /// Reads the next row; `None` at the end. A row that does not fit is an error of that row only.
-    pub fn read(&mut self, record: &mut Record) -> Option<Result<(), SourceError>> {
-        let read = self.reader.read_record(record)?;
+    pub fn read(&mut self, row: &mut CsvRow) -> Option<Result<(), SourceError>> {
+        let read = self.reader.read_row(row)?;
         Some(read.map_err(|source| self.error(source)))
     }
 
@@ -80,7 +80,7 @@ impl<R: Read> Table<R> {
         }
         Ok(TableSource {
             table: self,
-            record: Record::default(),
+            row: CsvRow::default(),
             counters: SourceCounters::default(),
             failure: None,
             stops: false,
@@ -91,7 +91,7 @@ impl<R: Read> Table<R> {
 /// The flows of a table.
 pub struct TableSource<R> {
     table: Table<R>,
-    record: Record,
+    row: CsvRow,
     counters: SourceCounters,
     /// Why reading failed.
     failure: Option<SourceError>,
@@ -117,7 +117,7 @@ impl<R: Read + Send> Source for TableSource<R> {
             return self.failure.take().map_or(Ok(Reading::End), Err);
         }
         for _ in 0..ROWS_PER_READ {
-            let Some(read) = self.table.reader.read_record(&mut self.record) else {
+            let Some(read) = self.table.reader.read_row(&mut self.row) else {
                 self.stops = true;
                 break;
             };
@@ -128,8 +128,8 @@ impl<R: Read + Send> Source for TableSource<R> {
                 break;
             }
             self.counters.records += 1;
-            if let (Ok(()), Some(identity)) = (read, self.record.identity) {
-                batch.push(&self.record.values, identity, CommunityId::of(&identity));
+            if let (Ok(()), Some(identity)) = (read, self.row.identity) {
+                batch.push(&self.row.values, identity, CommunityId::of(&identity));
                 self.counters.flows += 1;
             } else {
                 self.counters.rejected += 1;

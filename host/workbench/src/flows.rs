@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use netsage_capture::MeterConfig;
 use netsage_console::output::{Format, stdout};
 use netsage_console::{Failure, progress};
-use netsage_gateway::config::{LiveArgs, MeterArgs, Settings};
+use netsage_gateway::config::{InterfaceArgs, MeterArgs, Settings};
 use netsage_schema::{FlowBatch, Schema, csv, json_lines};
 use netsage_sources::{open_capture, read_all};
 
@@ -28,7 +28,7 @@ pub struct FlowsArgs {
     #[arg(required_unless_present = "interface", conflicts_with = "interface")]
     file: Option<PathBuf>,
     #[command(flatten)]
-    live: LiveArgs,
+    interfaces: InterfaceArgs,
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -45,9 +45,9 @@ pub struct FlowsArgs {
 /// When the source cannot be read, or the rows cannot be printed.
 pub fn run(args: &FlowsArgs, file: &Settings) -> Result<(), Failure> {
     let config = args.meter.config(file)?;
-    match (&args.file, args.live.source()?) {
+    match (&args.file, args.interfaces.interfaces()?) {
         #[cfg(feature = "live")]
-        (_, Some(source)) => live::run(args, &source, &config),
+        (_, Some(interfaces)) => live::run(args, &interfaces, &config),
         (Some(path), _) => read(args, path, &config),
         (None, _) => Err(Failure::Usage(
             "name a capture file, or an interface with --interface".to_owned(),
@@ -128,16 +128,20 @@ mod live {
 
     use super::*;
     use netsage_console::{capturing, interrupt};
-    use netsage_gateway::config::LiveSource;
+    use netsage_gateway::config::InterfaceSettings;
     use netsage_gateway::opening::open_interfaces;
     use netsage_gateway::pipeline::{gap_summary, interface_health, interface_summary};
     use netsage_sources::{Reading, Source as _};
 
     /// Prints flows as they end, and those that are left when the user asks to stop.
-    pub(super) fn run(args: &FlowsArgs, source: &LiveSource, config: &MeterConfig) -> Result<(), Failure> {
+    pub(super) fn run(
+        args: &FlowsArgs,
+        source: &InterfaceSettings,
+        config: &MeterConfig,
+    ) -> Result<(), Failure> {
         // Before the capture announces itself: who reads that it has begun may end it.
         let stop = interrupt::flag()?;
-        let interfaces = open_interfaces(source, args.live.user.as_deref(), capturing)?;
+        let interfaces = open_interfaces(source, args.interfaces.user.as_deref(), capturing)?;
         let mut source = interfaces.metered(config);
         let mut printer = Printer::new(args.format, config.schema)?;
         printer.out.flush()?;

@@ -10,7 +10,7 @@ use netsage_console::{Failure, progress};
 use netsage_gateway::pipeline::score_rows;
 use netsage_lifecycle::Loaded;
 use netsage_models::metrics::{self, Distinct, Evaluation, Thresholds};
-use netsage_schema::csv::Record;
+use netsage_schema::csv::CsvRow;
 use netsage_schema::{AddressKey, Contexts, Identity, Rows, Schema};
 use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
@@ -116,14 +116,14 @@ impl Labelled {
         }
         let bar = progress::reading(read, "reading");
         let mut labelled = Self::empty(table.schema(), false);
-        let mut record = Record::default();
-        while let Some(result) = table.read(&mut record) {
+        let mut row = CsvRow::default();
+        while let Some(result) = table.read(&mut row) {
             match result {
                 Ok(()) => {
-                    labelled.rows.push(&record.values);
-                    labelled.attack.push(record.label.unwrap_or_default());
-                    labelled.categories.push(record.attack_cat.clone());
-                    labelled.identities.extend(record.identity);
+                    labelled.rows.push(&row.values);
+                    labelled.attack.push(row.label.unwrap_or_default());
+                    labelled.categories.push(row.attack_cat.clone());
+                    labelled.identities.extend(row.identity);
                 }
                 Err(error) => bad.report(&error),
             }

@@ -11,7 +11,7 @@ use netsage_gateway::assets;
 use netsage_gateway::config::{MeterArgs, Settings};
 use netsage_gateway::pipeline::{BLOCK_ROWS, score_rows};
 use netsage_lifecycle::Loaded;
-use netsage_schema::csv::{IDENTITY_COLUMNS, Record};
+use netsage_schema::csv::{CsvRow, IDENTITY_COLUMNS};
 use netsage_schema::{AddressKey, Contexts, Identity, Rows};
 use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
@@ -91,15 +91,15 @@ fn score_table(
     let mut identities: Vec<Identity> = Vec::new();
     let mut bad = BadRows::default();
     let (mut good, mut position) = (0, 0);
-    let mut record = Record::default();
+    let mut row = CsvRow::default();
     loop {
-        let more = match table.read(&mut record) {
+        let more = match table.read(&mut row) {
             Some(Ok(())) => {
                 position += 1;
                 good += 1;
-                rows.push(&record.values);
-                lines.push((position, record.label));
-                identities.extend(record.identity);
+                rows.push(&row.values);
+                lines.push((position, row.label));
+                identities.extend(row.identity);
                 true
             }
             Some(Err(error)) => {

@@ -21,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use self::network::{Adam, Network, Workspace};
-use crate::Watch;
+use crate::Callbacks;
 use crate::preparation::{Common, TrainError, Trained, gather};
 
 /// One fitted row in this many is set aside to see when to stop.
@@ -89,7 +89,11 @@ struct Progress {
 ///
 /// # Errors
 /// [`TrainError`].
-pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Result<Trained, TrainError> {
+pub fn train(
+    rows: &Rows,
+    options: &TrainOptions,
+    callbacks: &mut dyn Callbacks,
+) -> Result<Trained, TrainError> {
     check(options)?;
     let (common, schema) = (&options.common, rows.schema());
     common.check(rows)?;
@@ -104,7 +108,7 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
     let encoded = encoder
         .encode_rows(&values)
         .map_err(|error| score_error(error.into()))?;
-    let network = fit(&encoded, encoder.width(), options, watch)?;
+    let network = fit(&encoded, encoder.width(), options, callbacks)?;
 
     let model = Model {
         schema: schema.to_string(),
@@ -233,13 +237,13 @@ fn fit(
     encoded: &[f32],
     width: usize,
     options: &TrainOptions,
-    watch: &mut dyn Watch,
+    callbacks: &mut dyn Callbacks,
 ) -> Result<Network, TrainError> {
     let widths = [width, options.hidden, options.bottleneck, options.hidden, width];
     let rows: Vec<&[f32]> = encoded.chunks_exact(width).collect();
     let (aside, rows) = rows.split_at(rows.len().div_ceil(ASIDE));
-    let mut progress = watch
-        .kept()
+    let mut progress = callbacks
+        .last_checkpoint()
         .and_then(|state| Progress::decode(&state, &widths))
         .unwrap_or_else(|| Progress::begin(&widths, options));
     let mut workspace = Workspace::default();
@@ -252,7 +256,7 @@ fn fit(
         let rate = options.learning_rate * (1.0 - 0.99 * share);
         let (mut done, mut loss) = (0, 0.0);
         for batch in order.chunks(options.batch) {
-            if watch.interrupted() {
+            if callbacks.interrupted() {
                 return Err(TrainError::Interrupted);
             }
             progress.network.load(&mut workspace, batch.iter().copied());
@@ -260,7 +264,7 @@ fn fit(
             loss += Network::loss(&workspace);
             progress.network.step(&mut progress.adam, &mut workspace, rate);
             done += batch.len();
-            watch.step(
+            callbacks.step(
                 u64::from(progress.epochs) * rows.len() as u64 + done as u64,
                 total,
                 format_args!(
@@ -286,7 +290,7 @@ fn fit(
         } else {
             progress.since_best += 1;
         }
-        watch.keep(&|| progress.encode());
+        callbacks.save_checkpoint(&|| progress.encode());
     }
     Ok(progress.best)
 }

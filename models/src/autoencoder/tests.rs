@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::network::{Adam, Network, Workspace};
 use super::{TrainOptions, onnx, train};
-use crate::{Common, TrainError, Unwatched, Watch};
+use crate::{Callbacks, Common, NoCallbacks, TrainError};
 
 /// Flows of two kinds with some noise, ordinary all of them.
 fn ordinary(count: usize) -> Rows {
@@ -84,7 +84,7 @@ struct Interrupting {
     state: Option<Vec<u8>>,
 }
 
-impl Watch for Interrupting {
+impl Callbacks for Interrupting {
     fn step(&mut self, done: u64, total: u64, _figure: fmt::Arguments<'_>) {
         assert!(done <= total);
         self.calls += 1;
@@ -94,11 +94,11 @@ impl Watch for Interrupting {
         self.after.is_some_and(|after| self.calls >= after)
     }
 
-    fn keep(&mut self, state: &dyn Fn() -> Vec<u8>) {
+    fn save_checkpoint(&mut self, state: &dyn Fn() -> Vec<u8>) {
         self.state = Some(state());
     }
 
-    fn kept(&mut self) -> Option<Vec<u8>> {
+    fn last_checkpoint(&mut self) -> Option<Vec<u8>> {
         self.state.clone()
     }
 }
@@ -106,21 +106,21 @@ impl Watch for Interrupting {
 #[test]
 fn an_interrupted_training_goes_on_to_the_same_model() {
     let rows = ordinary(400);
-    let whole = train(&rows, &options(), &mut Unwatched).unwrap();
-    let mut watch = Interrupting {
+    let whole = train(&rows, &options(), &mut NoCallbacks).unwrap();
+    let mut callbacks = Interrupting {
         after: Some(50),
         ..Interrupting::default()
     };
-    let ended = train(&rows, &options(), &mut watch);
+    let ended = train(&rows, &options(), &mut callbacks);
     assert!(matches!(ended, Err(TrainError::Interrupted)));
-    assert!(watch.state.is_some());
-    watch.after = None;
-    let resumed = train(&rows, &options(), &mut watch).unwrap();
+    assert!(callbacks.state.is_some());
+    callbacks.after = None;
+    let resumed = train(&rows, &options(), &mut callbacks).unwrap();
     assert_eq!(resumed.artifact, whole.artifact);
     // A damaged state is no state.
-    watch.state = Some(vec![7; 100]);
+    callbacks.state = Some(vec![7; 100]);
     assert_eq!(
-        train(&rows, &options(), &mut watch).unwrap().artifact,
+        train(&rows, &options(), &mut callbacks).unwrap().artifact,
         whole.artifact
     );
 }
@@ -128,7 +128,7 @@ fn an_interrupted_training_goes_on_to_the_same_model() {
 #[test]
 fn what_it_never_saw_scores_higher() {
     let rows = ordinary(600);
-    let trained = train(&rows, &options(), &mut Unwatched).unwrap();
+    let trained = train(&rows, &options(), &mut NoCallbacks).unwrap();
     assert_eq!(
         (trained.detector, trained.card.name.as_deref()),
         ("onnx", Some("autoencoder"))
@@ -167,7 +167,7 @@ fn what_it_never_saw_scores_higher() {
 #[test]
 fn options_out_of_range_are_named() {
     let check = |options: TrainOptions, name: &str| {
-        let error = train(&ordinary(200), &options, &mut Unwatched).unwrap_err();
+        let error = train(&ordinary(200), &options, &mut NoCallbacks).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     };
     let defaults = TrainOptions::default;

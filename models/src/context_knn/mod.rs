@@ -21,8 +21,8 @@ pub use groups::{GroupMethod, GroupOptions, NAMES, by_kind};
 use references::Shares;
 use table::Table;
 
+use crate::callbacks::Callbacks;
 use crate::preparation::{Common, TrainError, Trained, gather};
-use crate::watch::Watch;
 
 /// How to train.
 ///
@@ -168,7 +168,11 @@ impl TrainOptions {
 ///
 /// # Errors
 /// [`TrainError`].
-pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Result<Trained, TrainError> {
+pub fn train(
+    rows: &Rows,
+    options: &TrainOptions,
+    callbacks: &mut dyn Callbacks,
+) -> Result<Trained, TrainError> {
     let (common, schema) = (&options.common, rows.schema());
     common.check(rows)?;
     options.check()?;
@@ -207,7 +211,7 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
     let mut steps = Steps {
         done: 0,
         total: (groups.len() + options.stretches) as u64,
-        watch,
+        callbacks,
     };
     let mut model = Model {
         schema: schema.to_string(),
@@ -290,11 +294,11 @@ fn score_error(error: impl std::fmt::Display) -> TrainError {
     TrainError::Score(error.to_string())
 }
 
-/// The steps of a training, for who watches it.
+/// The steps of a training, reported to its callbacks.
 struct Steps<'a> {
     done: u64,
     total: u64,
-    watch: &'a mut dyn Watch,
+    callbacks: &'a mut dyn Callbacks,
 }
 
 impl Steps<'_> {
@@ -307,15 +311,15 @@ impl Steps<'_> {
 
     /// Says how the step goes.
     fn say(&mut self, what: std::fmt::Arguments<'_>) -> Result<(), TrainError> {
-        if self.watch.interrupted() {
+        if self.callbacks.interrupted() {
             return Err(TrainError::Interrupted);
         }
-        self.watch.step(self.done, self.total, what);
+        self.callbacks.step(self.done, self.total, what);
         Ok(())
     }
 
     fn finish(&mut self) {
-        self.watch.step(self.total, self.total, format_args!("done"));
+        self.callbacks.step(self.total, self.total, format_args!("done"));
     }
 }
 

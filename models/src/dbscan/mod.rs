@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 
 pub use cluster::{Clustering, cluster};
 
+use crate::callbacks::Callbacks;
 use crate::context_knn::references::{self, Shares};
 use crate::context_knn::table::Table;
 use crate::preparation::{Common, TrainError, Trained, gather};
-use crate::watch::Watch;
 
 /// Share of the k-distance curve, from its end, that does not decide about `eps`.
 const LEFT_OUT: f64 = 0.01;
@@ -111,7 +111,11 @@ impl TrainOptions {
 ///
 /// # Errors
 /// [`TrainError`].
-pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Result<Trained, TrainError> {
+pub fn train(
+    rows: &Rows,
+    options: &TrainOptions,
+    callbacks: &mut dyn Callbacks,
+) -> Result<Trained, TrainError> {
     let (common, schema) = (&options.common, rows.schema());
     common.check(rows)?;
     options.check()?;
@@ -144,17 +148,17 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
     let points = references::points(&table, &drawn, &positions, options.resolution);
     let width = positions.len();
     let steps = points.len() as u64 + 1;
-    watch.step(0, steps, format_args!("k-distances"));
+    callbacks.step(0, steps, format_args!("k-distances"));
     let eps = match options.eps {
         Some(eps) => eps * options.resolution,
         None => knee(&points, width, options.min_samples),
     };
     let (mut cores, mut clusters, mut core_points) = (Vec::new(), 0, 0);
     for (number, points) in points.iter().enumerate() {
-        if watch.interrupted() {
+        if callbacks.interrupted() {
             return Err(TrainError::Interrupted);
         }
-        watch.step(
+        callbacks.step(
             number as u64 + 1,
             steps,
             format_args!("{core_points} core points"),
@@ -210,7 +214,7 @@ pub fn train(rows: &Rows, options: &TrainOptions, watch: &mut dyn Watch) -> Resu
         .map_err(|error| TrainError::Artifact(error.to_string()))?
         .score_block(&held_out_values, held_out.len(), &mut scores)
         .map_err(|error| TrainError::Score(error.to_string()))?;
-    watch.step(
+    callbacks.step(
         steps,
         steps,
         format_args!("{clusters} clusters, {core_points} core points"),

@@ -15,7 +15,7 @@ use self::adam::Adam;
 use self::network::Shape;
 use self::windows::{Plan, Windows, random_of_pass, sources};
 use crate::preparation::{Common, TrainError, Trained, gather};
-use crate::{Flows, Watch};
+use crate::{Callbacks, Flows};
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,7 +87,11 @@ struct Progress {
 ///
 /// # Errors
 /// [`TrainError`].
-pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) -> Result<Trained, TrainError> {
+pub fn train(
+    flows: Flows<'_>,
+    options: &TrainOptions,
+    callbacks: &mut dyn Callbacks,
+) -> Result<Trained, TrainError> {
     let rows = flows.rows;
     check(options)?;
     options.common.check(rows)?;
@@ -133,8 +137,8 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
         code: options.code,
         decoder: options.decoder,
     };
-    let mut progress = watch
-        .kept()
+    let mut progress = callbacks
+        .last_checkpoint()
         .and_then(|state| Progress::decode(&state, shape))
         .unwrap_or_else(|| Progress::begin(shape, options));
     let total = u64::from(options.passes) * fitted.len() as u64;
@@ -145,7 +149,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
         let plans = drawn.batches(options.batch, &mut random);
         let (mut done, mut loss) = (0, 0.0);
         for plan in plans {
-            if watch.interrupted() {
+            if callbacks.interrupted() {
                 return Err(TrainError::Interrupted);
             }
             let share =
@@ -153,7 +157,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
             let rate = options.rate * (0.02 + 0.49 * (1.0 + (std::f64::consts::PI * share).cos())) as f32;
             loss += progress.learn(plan, &table, &counted, rate);
             done += plan.rows(&counted);
-            watch.step(
+            callbacks.step(
                 u64::from(progress.passes) * fitted.len() as u64 + done as u64,
                 total,
                 format_args!(
@@ -178,7 +182,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions, watch: &mut dyn Watch) ->
         } else {
             progress.since_best += 1;
         }
-        watch.keep(&|| progress.encode());
+        callbacks.save_checkpoint(&|| progress.encode());
     }
     by_number.fill(0.0);
     for plan in &aside_plans {

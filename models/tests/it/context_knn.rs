@@ -2,7 +2,7 @@
 
 use netsage_context_knn::{Method, Model, Scorer};
 use netsage_models::context_knn::{GroupMethod, GroupOptions, TrainOptions, train};
-use netsage_models::{Common, TrainError, Trained, Unwatched, Watch};
+use netsage_models::{Callbacks, Common, NoCallbacks, TrainError, Trained};
 use netsage_schema::{Rows, UNSW_NB15};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -77,7 +77,7 @@ fn both() -> [TrainOptions; 2] {
 #[test]
 fn the_same_training_gives_the_same_artifact() {
     for options in both() {
-        let train = |options: &TrainOptions| train(&rows(600), options, &mut Unwatched).unwrap();
+        let train = |options: &TrainOptions| train(&rows(600), options, &mut NoCallbacks).unwrap();
         let (once, again) = (train(&options), train(&options));
         assert_eq!(once.artifact, again.artifact);
         assert_eq!(once.card, again.card);
@@ -103,7 +103,7 @@ fn columns_that_carry_nothing_or_are_excluded_are_not_read() {
         },
         ..TrainOptions::default()
     };
-    let trained = train(&rows(600), &options, &mut Unwatched).unwrap();
+    let trained = train(&rows(600), &options, &mut NoCallbacks).unwrap();
     for name in ["sttl", "stcpb", "dtcpb"] {
         assert!(!trained.card.columns.contains(&name.to_owned()), "{name}");
     }
@@ -113,7 +113,7 @@ fn columns_that_carry_nothing_or_are_excluded_are_not_read() {
 #[test]
 fn a_mixed_up_flow_is_odd_though_each_value_is_ordinary() {
     for options in both() {
-        let trained = train(&rows(3_000), &options, &mut Unwatched).unwrap();
+        let trained = train(&rows(3_000), &options, &mut NoCallbacks).unwrap();
         let mut scorer = scorer(&trained);
         let mut random = ChaCha8Rng::seed_from_u64(77);
         let above = (0..300)
@@ -133,7 +133,7 @@ fn a_mixed_up_flow_is_odd_though_each_value_is_ordinary() {
 
 #[test]
 fn a_planted_column_is_explained_first() {
-    let trained = train(&rows(3_000), &TrainOptions::default(), &mut Unwatched).unwrap();
+    let trained = train(&rows(3_000), &TrainOptions::default(), &mut NoCallbacks).unwrap();
     let mut scorer = scorer(&trained);
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let mut first = 0;
@@ -184,7 +184,7 @@ fn a_rare_context_gets_reference_rows_by_the_exponent() {
             share_exponent,
             ..TrainOptions::default()
         };
-        let trained = train(&rows, &options, &mut Unwatched).unwrap();
+        let trained = train(&rows, &options, &mut NoCallbacks).unwrap();
         let model = Model::decode(&trained.artifact).unwrap();
         let Method::Neighbours { points, .. } = &model.groups[0].method else {
             panic!("the group has neighbours");
@@ -205,7 +205,7 @@ fn a_rare_context_gets_reference_rows_by_the_exponent() {
 /// Ends the training at its second step.
 struct Impatient(u64);
 
-impl Watch for Impatient {
+impl Callbacks for Impatient {
     fn step(&mut self, done: u64, total: u64, _figure: std::fmt::Arguments<'_>) {
         assert!(done <= total);
         self.0 += 1;
@@ -226,7 +226,7 @@ fn mistakes_and_interruption_are_named() {
             ..TrainOptions::default()
         };
         change(&mut options);
-        let message = train(&rows(200), &options, &mut Unwatched)
+        let message = train(&rows(200), &options, &mut NoCallbacks)
             .unwrap_err()
             .to_string();
         assert!(message.contains(expected), "{message}");

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use netsage_capture::{LinkType, Meter, MeterConfig, Packet};
-use netsage_models::{Flows, Training, Unwatched};
+use netsage_models::{Flows, NoCallbacks, Training};
 use netsage_rhythm::{COLUMNS, Model, Scorer};
 use netsage_schema::{AddressKey, Contexts, FLOW_V1, FlowBatch, Identity, Rows};
 use netsage_synth::{Generator, Labels, SynthConfig};
@@ -110,7 +110,7 @@ fn every_planted_behaviour_is_alerted_and_little_else() {
                     rows: &before.rows,
                     identities: &before.identities,
                 },
-                &mut Unwatched,
+                &mut NoCallbacks,
             )
             .unwrap();
         assert!(

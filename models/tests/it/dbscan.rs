@@ -6,8 +6,8 @@ use std::io::BufReader;
 use flate2::read::GzDecoder;
 use netsage_dbscan::{Model, Scorer};
 use netsage_models::dbscan::{Clustering, TrainOptions, cluster, train};
-use netsage_models::{Common, Unwatched};
-use netsage_schema::csv::{Reader, Record};
+use netsage_models::{Common, NoCallbacks};
+use netsage_schema::csv::{CsvRow, Reader};
 use netsage_schema::{Rows, UNSW_NB15};
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -50,10 +50,10 @@ fn logarithms(path: &str, most: usize) -> Option<Vec<Vec<f64>>> {
     ];
     let columns = columns.map(|name| UNSW_NB15.index_of(name).unwrap());
     let mut reader = Reader::new(BufReader::new(GzDecoder::new(file)), &UNSW_NB15).unwrap();
-    let (mut rows, mut record) = (Vec::new(), Record::default());
-    while let Some(outcome) = reader.read_record(&mut record) {
+    let (mut rows, mut row) = (Vec::new(), CsvRow::default());
+    while let Some(outcome) = reader.read_row(&mut row) {
         outcome.unwrap();
-        rows.push(columns.map(|column| record.values[column].ln_1p()).to_vec());
+        rows.push(columns.map(|column| row.values[column].ln_1p()).to_vec());
     }
     rows.shuffle(&mut ChaCha8Rng::seed_from_u64(8));
     rows.truncate(most);
@@ -147,10 +147,10 @@ fn rows() -> Rows {
 #[test]
 fn a_model_finds_what_lies_apart() {
     let options = TrainOptions::default();
-    let trained = train(&rows(), &options, &mut Unwatched).unwrap();
+    let trained = train(&rows(), &options, &mut NoCallbacks).unwrap();
     assert_eq!(
         trained.artifact,
-        train(&rows(), &options, &mut Unwatched).unwrap().artifact
+        train(&rows(), &options, &mut NoCallbacks).unwrap().artifact
     );
     assert!(
         !trained.card.columns.contains(&"smean".to_owned()),
@@ -192,7 +192,9 @@ fn mistakes_are_named() {
     let check = |change: fn(&mut TrainOptions), expected: &str| {
         let mut options = TrainOptions::default();
         change(&mut options);
-        let message = train(&rows(), &options, &mut Unwatched).unwrap_err().to_string();
+        let message = train(&rows(), &options, &mut NoCallbacks)
+            .unwrap_err()
+            .to_string();
         assert!(message.contains(expected), "{message}");
     };
     check(|options| options.min_samples = 1, "min_samples");

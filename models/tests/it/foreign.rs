@@ -204,7 +204,7 @@ fn ordinary_flows_make_the_card() {
     );
     assert_eq!((card.rows, card.detector.as_deref()), (201, Some("onnx")));
     assert_eq!(card.name.as_deref(), Some("sum"));
-    assert!(card.baseline.is_some() && card.figures.is_empty());
+    assert!(card.reference.is_some() && card.figures.is_empty());
     assert_eq!(model.columns[0].typical, 100.0);
     assert_eq!(model.columns[1].range, [0.0, 1.0]);
 }

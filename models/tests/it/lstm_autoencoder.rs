@@ -6,7 +6,7 @@ use std::path::Path;
 
 use netsage_lstm_autoencoder::{Autoencoder, Model, WINDOW};
 use netsage_models::lstm_autoencoder::{TrainOptions, train};
-use netsage_models::{Common, Flows, TrainError, Trained, Unwatched, Watch};
+use netsage_models::{Callbacks, Common, Flows, NoCallbacks, TrainError, Trained};
 use netsage_schema::{Identity, Rows, UNSW_NB15};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -83,7 +83,7 @@ fn options() -> TrainOptions {
 }
 
 fn fit(rows: &Rows, identities: &[Identity], options: &TrainOptions) -> Trained {
-    train(Flows { rows, identities }, options, &mut Unwatched).unwrap()
+    train(Flows { rows, identities }, options, &mut NoCallbacks).unwrap()
 }
 
 /// The values that a detector asks for.
@@ -122,7 +122,7 @@ struct Interruption {
     state: Option<Vec<u8>>,
 }
 
-impl Watch for Interruption {
+impl Callbacks for Interruption {
     fn step(&mut self, done: u64, total: u64, figure: std::fmt::Arguments<'_>) {
         assert!(done <= total && figure.to_string().contains("loss"), "{figure}");
         self.steps = self.steps.saturating_sub(1);
@@ -132,11 +132,11 @@ impl Watch for Interruption {
         self.steps == 0
     }
 
-    fn keep(&mut self, state: &dyn Fn() -> Vec<u8>) {
+    fn save_checkpoint(&mut self, state: &dyn Fn() -> Vec<u8>) {
         self.state = Some(state());
     }
 
-    fn kept(&mut self) -> Option<Vec<u8>> {
+    fn last_checkpoint(&mut self) -> Option<Vec<u8>> {
         self.state.clone()
     }
 }
@@ -153,25 +153,25 @@ fn an_interrupted_training_goes_on_to_the_same_model() {
         ..options()
     };
     let whole = fit(&rows, &identities, &options);
-    let mut watch = Interruption {
+    let mut callbacks = Interruption {
         steps: 30,
         state: None,
     };
     assert!(matches!(
-        train(flows, &options, &mut watch),
+        train(flows, &options, &mut callbacks),
         Err(TrainError::Interrupted)
     ));
-    assert!(watch.state.is_some(), "some passes were done");
-    watch.steps = usize::MAX;
-    let resumed = train(flows, &options, &mut watch).unwrap();
+    assert!(callbacks.state.is_some(), "some passes were done");
+    callbacks.steps = usize::MAX;
+    let resumed = train(flows, &options, &mut callbacks).unwrap();
     assert!(resumed.artifact == whole.artifact);
     // A state of another network, or none at all, is not taken.
-    for state in [vec![1, 2, 3], watch.state.unwrap().split_off(9)] {
-        let mut watch = Interruption {
+    for state in [vec![1, 2, 3], callbacks.state.unwrap().split_off(9)] {
+        let mut callbacks = Interruption {
             steps: usize::MAX,
             state: Some(state),
         };
-        assert!(train(flows, &options, &mut watch).unwrap().artifact == whole.artifact);
+        assert!(train(flows, &options, &mut callbacks).unwrap().artifact == whole.artifact);
     }
 }
 
@@ -240,7 +240,7 @@ fn what_cannot_be_trained_on_is_refused() {
             rows: &rows,
             identities: &[],
         };
-        let message = train(flows, &options, &mut Unwatched).unwrap_err().to_string();
+        let message = train(flows, &options, &mut NoCallbacks).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
     };
     check(|options| options.code = 0, "code must be 1 to 256");

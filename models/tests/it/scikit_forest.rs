@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use netsage_iforest::{Forest, InputColumn, LEAF, Model, TreeShape};
 use netsage_models::iforest::{TrainOptions, train};
-use netsage_models::{Common, Unwatched};
+use netsage_models::{Common, NoCallbacks};
 use netsage_schema::unsw_nb15::SEQUENCE_NUMBERS;
 use netsage_schema::{Rows, UNSW_NB15};
 use serde_json::{Value, json};
@@ -135,7 +135,7 @@ fn forests_agree_with_those_of_scikit_learn() {
         },
         ..TrainOptions::default()
     };
-    let trained = train(&training, &options, &mut Unwatched).unwrap();
+    let trained = train(&training, &options, &mut NoCallbacks).unwrap();
     let mut model = Model::decode(&trained.artifact).unwrap();
     model.ranges.clear();
     let ours = Forest::new(&model).unwrap();

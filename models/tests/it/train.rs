@@ -2,7 +2,7 @@
 
 use netsage_iforest::Forest;
 use netsage_models::iforest::{TrainOptions, train};
-use netsage_models::{Common, TrainError, Trained, Unwatched, Watch};
+use netsage_models::{Callbacks, Common, NoCallbacks, TrainError, Trained};
 use netsage_package::ModelCard;
 use netsage_schema::{Rows, UNSW_NB15};
 use rand::{RngExt as _, SeedableRng as _};
@@ -43,7 +43,7 @@ fn ordinary_rows(count: usize) -> Rows {
 #[derive(Default)]
 struct Steps(Vec<(u64, u64)>);
 
-impl Watch for Steps {
+impl Callbacks for Steps {
     fn step(&mut self, done: u64, total: u64, _figure: std::fmt::Arguments<'_>) {
         self.0.push((done, total));
     }
@@ -90,7 +90,7 @@ fn values(forest: &Forest, rows: &[Vec<f64>]) -> Vec<f32> {
 #[test]
 fn the_seed_decides_every_byte() {
     let rows = ordinary_rows(2_000);
-    let train_with = |seed| train(&rows, &with(|common| common.seed = seed), &mut Unwatched).unwrap();
+    let train_with = |seed| train(&rows, &with(|common| common.seed = seed), &mut NoCallbacks).unwrap();
     let (first, again, other) = (train_with(5), train_with(5), train_with(6));
     assert!(first.artifact == again.artifact && first.card == again.card);
     assert!(first.artifact != other.artifact);
@@ -116,9 +116,9 @@ fn extended_splits_show_better_what_no_single_column_shows() {
             columns_per_split,
             ..options()
         };
-        let trained = train(&rows, &options, &mut Unwatched).unwrap();
+        let trained = train(&rows, &options, &mut NoCallbacks).unwrap();
         let found = scores(&trained, &tested);
-        let again = train(&rows, &options, &mut Unwatched).unwrap();
+        let again = train(&rows, &options, &mut NoCallbacks).unwrap();
         assert!(trained.artifact == again.artifact);
         found[2] - found[0].max(found[1])
     });
@@ -128,7 +128,7 @@ fn extended_splits_show_better_what_no_single_column_shows() {
 #[test]
 fn a_planted_anomaly_scores_high_and_is_explained() {
     let rows = ordinary_rows(3_000);
-    let trained = train(&rows, &options(), &mut Unwatched).unwrap();
+    let trained = train(&rows, &options(), &mut NoCallbacks).unwrap();
     let forest = Forest::decode(&trained.artifact).unwrap();
     let ordinary = rows.row(17).to_vec();
     let mut all_odd = ordinary.clone();
@@ -165,14 +165,14 @@ fn the_card_says_how_the_model_was_made() {
     let mut trained = train(&rows, &with(|common| common.exclude = exclude), &mut steps).unwrap();
     trained.describe(&rows, &[]);
     let card = trained.card;
-    let baseline = card.baseline.as_ref().expect("it was described");
-    let described: Vec<&str> = baseline
+    let reference = card.reference.as_ref().expect("it was described");
+    let described: Vec<&str> = reference
         .columns
         .iter()
         .map(|column| column.column.as_str())
         .collect();
     assert_eq!(described, card.columns);
-    assert_eq!(baseline.flows_per_day, None, "nobody knows when they were");
+    assert_eq!(reference.flows_per_day, None, "nobody knows when they were");
     assert_eq!(
         (card.rows, card.seed, card.schema.as_str()),
         (1_600, 5, "unsw-nb15@1")
@@ -217,7 +217,7 @@ fn the_card_says_how_the_model_was_made() {
 fn what_cannot_be_trained_on_is_refused() {
     #[track_caller]
     fn check(rows: &Rows, options: &TrainOptions, expected: &str) {
-        let error: TrainError = train(rows, options, &mut Unwatched).expect_err("refused");
+        let error: TrainError = train(rows, options, &mut NoCallbacks).expect_err("refused");
         let text = error.to_string();
         assert!(text.contains(expected), "{text:?} does not say {expected:?}");
     }

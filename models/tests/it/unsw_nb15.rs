@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use netsage_models::metrics::auroc;
-use netsage_models::{Common, Trained, Unwatched, half_space_trees, iforest};
-use netsage_schema::csv::{Reader, Record};
+use netsage_models::{Common, NoCallbacks, Trained, half_space_trees, iforest};
+use netsage_schema::csv::{CsvRow, Reader};
 use netsage_schema::unsw_nb15::TTL_TRIO;
 use netsage_schema::{Rows, UNSW_NB15};
 
@@ -20,11 +20,11 @@ fn data(name: &str) -> PathBuf {
 fn read(name: &str) -> (Rows, Vec<bool>) {
     let input = BufReader::new(GzDecoder::new(File::open(data(name)).unwrap()));
     let mut reader = Reader::new(input, &UNSW_NB15).unwrap();
-    let (mut rows, mut attack, mut record) = (Rows::new(&UNSW_NB15), Vec::new(), Record::default());
-    while let Some(outcome) = reader.read_record(&mut record) {
+    let (mut rows, mut attack, mut row) = (Rows::new(&UNSW_NB15), Vec::new(), CsvRow::default());
+    while let Some(outcome) = reader.read_row(&mut row) {
         outcome.unwrap();
-        rows.push(&record.values);
-        attack.push(record.label.unwrap());
+        rows.push(&row.values);
+        attack.push(row.label.unwrap());
     }
     (rows, attack)
 }
@@ -89,7 +89,7 @@ fn an_isolation_forest_learns_from_ordinary_flows_alone() {
                 common,
                 ..iforest::TrainOptions::default()
             };
-            iforest::train(rows, &options, &mut Unwatched).unwrap()
+            iforest::train(rows, &options, &mut NoCallbacks).unwrap()
         },
         |artifact| {
             let forest = netsage_iforest::Forest::decode(artifact).unwrap();

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use netsage_schema::{Column, Schema};
 
-use super::{Baseline, CalibrationTail, ColumnBaseline, ModelCard};
+use super::{CalibrationTail, ColumnDistribution, ModelCard, ReferenceDistributions};
 use crate::MAX_COLUMNS;
 use crate::name::is_detector_name;
 
@@ -136,8 +136,8 @@ impl ModelCard {
         )?;
         check_columns(&self.columns, schema)?;
         self.check_scores()?;
-        match &self.baseline {
-            Some(baseline) => self.check_baseline(baseline, schema),
+        match &self.reference {
+            Some(reference) => self.check_reference(reference, schema),
             None => Ok(()),
         }
     }
@@ -229,15 +229,15 @@ impl ModelCard {
         }
     }
 
-    fn check_baseline(&self, baseline: &Baseline, schema: &Schema) -> Checked {
-        let per_day = baseline.flows_per_day.unwrap_or(1.0);
+    fn check_reference(&self, reference: &ReferenceDistributions, schema: &Schema) -> Checked {
+        let per_day = reference.flows_per_day.unwrap_or(1.0);
         ensure(
             per_day.is_finite() && per_day > 0.0,
             "baseline.flows_per_day",
             "is not a number above 0",
         )?;
         let mut seen = BTreeSet::new();
-        for column in &baseline.columns {
+        for column in &reference.columns {
             let named = self.columns.contains(&column.column) && seen.insert(&column.column);
             let known = schema.columns.iter().find(|known| known.name == column.column);
             match known.filter(|_| named) {
@@ -317,7 +317,7 @@ impl CalibrationTail {
     }
 }
 
-impl ColumnBaseline {
+impl ColumnDistribution {
     /// Whether bins and shares belong together and to the column.
     fn check(&self, column: &Column) -> Checked {
         let field = format!("baseline.columns, {}", column.name);

@@ -320,7 +320,7 @@ fn scores() {
 }
 
 #[test]
-fn baselines() {
+fn reference_distributions() {
     let columns = "/baseline/columns";
     refused(
         "/baseline/flows_per_day",

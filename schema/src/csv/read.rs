@@ -9,7 +9,7 @@ use crate::{Identity, Schema};
 
 /// One row of a CSV. Reuse it from row to row: its memory is kept.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Record {
+pub struct CsvRow {
     /// Line in the file, from 1.
     pub line: u64,
     /// The features in the order of the schema, nominal ones as codes.
@@ -132,20 +132,20 @@ impl<R: Read> Reader<R> {
         self.layout.has_identity
     }
 
-    /// Reads the next row into `record`; `None` at the end of the input.
+    /// Reads the next row into `row`; `None` at the end of the input.
     ///
     /// # Errors
     /// When the row does not fit; the next call goes on with the next line. Only after
-    /// [`CsvError::Read`] there is nothing more. After an error the content of `record` is undefined but
+    /// [`CsvError::Read`] there is nothing more. After an error the content of `row` is undefined but
     /// for its line.
-    pub fn read_record(&mut self, record: &mut Record) -> Option<Result<(), CsvError>> {
+    pub fn read_row(&mut self, row: &mut CsvRow) -> Option<Result<(), CsvError>> {
         Some(match self.lines.next()? {
             Ok((line, text)) => {
-                record.line = line;
-                self.layout.read_row(text, record)
+                row.line = line;
+                self.layout.parse(text, row)
             }
             Err(error) => {
-                record.line = self.lines.line;
+                row.line = self.lines.line;
                 Err(error)
             }
         })
@@ -153,8 +153,8 @@ impl<R: Read> Reader<R> {
 }
 
 impl Layout {
-    fn read_row(&self, text: &str, record: &mut Record) -> Result<(), CsvError> {
-        let line = record.line;
+    fn parse(&self, text: &str, row: &mut CsvRow) -> Result<(), CsvError> {
+        let line = row.line;
         let found = text.split(',').count();
         if found != self.slots.len() {
             return Err(CsvError::FieldCount {
@@ -163,31 +163,30 @@ impl Layout {
                 found,
             });
         }
-        record.values.clear();
-        record.values.resize(self.schema.width(), 0.0);
-        record.label = None;
-        record.attack_cat.clear();
+        row.values.clear();
+        row.values.resize(self.schema.width(), 0.0);
+        row.label = None;
+        row.attack_cat.clear();
         let mut identity = [""; IDENTITY_COLUMNS.len()];
         for (slot, field) in self.slots.iter().zip(text.split(',')) {
             let field = unquote(field);
             match *slot {
                 Slot::Feature(index) => {
                     let column = &self.schema.columns[index];
-                    record.values[index] =
-                        column.value_from_text(field).map_err(|error| CsvError::Value {
-                            line,
-                            column: column.name,
-                            error,
-                        })?;
+                    row.values[index] = column.value_from_text(field).map_err(|error| CsvError::Value {
+                        line,
+                        column: column.name,
+                        error,
+                    })?;
                 }
-                Slot::Label => record.label = Some(parse_label(line, field)?),
-                Slot::AttackCategory => record.attack_cat.push_str(field),
+                Slot::Label => row.label = Some(parse_label(line, field)?),
+                Slot::AttackCategory => row.attack_cat.push_str(field),
                 Slot::Identity(position) => identity[position] = field,
                 Slot::Ignored => {}
             }
         }
-        record.identity = if self.has_identity {
-            Some(parse_identity(line, &identity, self.protocol(&record.values))?)
+        row.identity = if self.has_identity {
+            Some(parse_identity(line, &identity, self.protocol(&row.values))?)
         } else {
             None
         };

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netsage_schema::csv::{Reader, Record, Writer, header};
+use netsage_schema::csv::{CsvRow, Reader, Writer, header};
 use netsage_schema::{FLOW_V1, Identity, Kind, Schema, UNSW_NB15, ValueError, json_lines};
 use proptest::prelude::*;
 
@@ -25,10 +25,10 @@ fn outcomes(text: impl AsRef<[u8]>) -> Vec<Result<u64, String>> {
         Ok(reader) => reader,
         Err(error) => return vec![Err(error.to_string())],
     };
-    let mut record = Record::default();
+    let mut parsed = CsvRow::default();
     let mut found = Vec::new();
-    while let Some(result) = reader.read_record(&mut record) {
-        found.push(result.map(|()| record.line).map_err(|error| error.to_string()));
+    while let Some(result) = reader.read_row(&mut parsed) {
+        found.push(result.map(|()| parsed.line).map_err(|error| error.to_string()));
     }
     found
 }
@@ -66,16 +66,16 @@ fn reads_columns_in_any_order_and_spelling() {
         |part: &dyn Fn(&(String, &str)) -> String| columns.iter().map(part).collect::<Vec<_>>().join(" ,");
     let text = format!("{}\r\n\r\n{}", join(&|c| c.0.clone()), join(&|c| c.1.to_owned()));
     let mut reader = Reader::new(text.as_bytes(), &UNSW_NB15).unwrap();
-    let mut record = Record::default();
-    reader.read_record(&mut record).unwrap().unwrap();
-    assert_eq!(record.line, 3);
-    assert_eq!(record.values[..5], [0.121501, 0.0, 0.0, 0.0, 6.0]);
+    let mut parsed = CsvRow::default();
+    reader.read_row(&mut parsed).unwrap().unwrap();
+    assert_eq!(parsed.line, 3);
+    assert_eq!(parsed.values[..5], [0.121501, 0.0, 0.0, 0.0, 6.0]);
     assert_eq!(
-        (record.label, record.attack_cat.as_str()),
+        (parsed.label, parsed.attack_cat.as_str()),
         (Some(false), "Normal")
     );
-    assert_eq!(record.identity, None);
-    assert!(reader.read_record(&mut record).is_none());
+    assert_eq!(parsed.identity, None);
+    assert!(reader.read_row(&mut parsed).is_none());
 }
 
 #[test]
@@ -208,14 +208,14 @@ fn a_failing_input_ends_reading() {
     }
     let text = format!("{}\n{ROW}\n", feature_header());
     let mut reader = Reader::new(text.as_bytes().chain(Broken), &UNSW_NB15).unwrap();
-    let mut record = Record::default();
-    assert!(reader.read_record(&mut record).unwrap().is_ok());
-    let error = reader.read_record(&mut record).unwrap().unwrap_err();
+    let mut parsed = CsvRow::default();
+    assert!(reader.read_row(&mut parsed).unwrap().is_ok());
+    let error = reader.read_row(&mut parsed).unwrap().unwrap_err();
     assert_eq!(
         error.to_string(),
         "line 3: reading failed: the archive is cut off"
     );
-    assert!(reader.read_record(&mut record).is_none());
+    assert!(reader.read_row(&mut parsed).is_none());
 }
 
 #[test]
@@ -327,12 +327,12 @@ proptest! {
         let text = writer.into_inner().unwrap();
         let mut reader = Reader::guess(text.as_slice()).unwrap();
         prop_assert_eq!(reader.schema(), schema);
-        let mut record = Record::default();
-        reader.read_record(&mut record).unwrap().unwrap();
-        prop_assert_eq!(&record.values, &row);
-        let read = record.identity.unwrap();
+        let mut parsed = CsvRow::default();
+        reader.read_row(&mut parsed).unwrap().unwrap();
+        prop_assert_eq!(&parsed.values, &row);
+        let read = parsed.identity.unwrap();
         prop_assert_eq!(read, Identity { protocol: read.protocol, ..written });
-        prop_assert!(reader.read_record(&mut record).is_none());
+        prop_assert!(reader.read_row(&mut parsed).is_none());
     }
 
     #[test]

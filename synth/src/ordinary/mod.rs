@@ -46,7 +46,7 @@ const KINDS: [Kind; 10] = [
         flows_per_session: 1.0,
     },
     Kind {
-        start: sessions::watch,
+        start: sessions::stream_video,
         share: 0.007,
         flows_per_session: 2.0,
     },

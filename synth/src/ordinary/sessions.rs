@@ -194,7 +194,7 @@ pub(super) fn shell(start_ns: i64, stage: &mut Stage<'_>) {
 }
 
 /// A film in pieces of some seconds each, by TLS or QUIC.
-pub(super) fn watch(start_ns: i64, stage: &mut Stage<'_>) {
+pub(super) fn stream_video(start_ns: i64, stage: &mut Stage<'_>) {
     let who = stage.people.any_client(stage.random);
     let site = pick(stage.random, &stage.people.streams).clone();
     ask(start_ns, who, &site.name, false, stage);

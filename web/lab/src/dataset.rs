@@ -1,7 +1,7 @@
 //! A file as feature rows with what is known about each.
 
 use netsage_capture::MeterConfig;
-use netsage_schema::csv::Record;
+use netsage_schema::csv::CsvRow;
 use netsage_schema::{FlowBatch, Identity, Rows, Schema};
 use netsage_sources::{Content, Input, Metered, Packets, Source as _, SourceError, Table, read_all};
 use serde::{Deserialize, Serialize};
@@ -140,8 +140,8 @@ impl Dataset {
         }
         let has_label = table.has_label();
         let mut data = Self::empty("csv", schema);
-        let mut record = Record::default();
-        while let Some(outcome) = table.read(&mut record) {
+        let mut row = CsvRow::default();
+        while let Some(outcome) = table.read(&mut row) {
             if let Err(error) = outcome {
                 if data.skipped == 0 {
                     data.notes.push(error.to_string());
@@ -152,13 +152,13 @@ impl Dataset {
             if data.rows.len() == MOST_ROWS {
                 return Err(DataError::TooLarge);
             }
-            data.rows.push(&record.values);
+            data.rows.push(&row.values);
             if has_label {
-                data.labels.push(record.label.map_or(UNKNOWN, u8::from));
+                data.labels.push(row.label.map_or(UNKNOWN, u8::from));
             }
-            let category = data.category(&record.attack_cat);
+            let category = data.category(&row.attack_cat);
             data.categories.push(category);
-            data.identities.extend(record.identity);
+            data.identities.extend(row.identity);
         }
         Ok(data)
     }

@@ -110,7 +110,7 @@ fn levels(y: scale::Linear, count: u32) -> impl IntoView {
 }
 
 /// Local times along the bottom.
-fn time_axis(x: scale::Linear, baseline: f64) -> impl IntoView {
+fn time_axis(x: scale::Linear, bottom: f64) -> impl IntoView {
     let offset = local_offset();
     // The domain was made from whole milliseconds.
     let (from, to) = (x.domain.0 as i64, x.domain.1 as i64);
@@ -120,7 +120,7 @@ fn time_axis(x: scale::Linear, baseline: f64) -> impl IntoView {
         let local = time.saturating_add(offset);
         let text = if by_day { format::day(local) } else { format::clock(local, seconds) };
         view! {
-            <text class="tick" x=format!("{:.1}", x.place(time as f64)) y=baseline text-anchor="middle">{text}</text>
+            <text class="tick" x=format!("{:.1}", x.place(time as f64)) y=bottom text-anchor="middle">{text}</text>
         }
     });
     labels.collect_view()

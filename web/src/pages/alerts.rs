@@ -10,7 +10,7 @@ use netsage_web::listing::{self, AlertFilter, severity_name, state_name};
 use super::alert_detail::{AlertDetail, opener};
 use crate::api::{self, Asked, Remote};
 use crate::common::{Notice, moment, set_title};
-use crate::live::Live;
+use crate::events::Events;
 
 const PAGE: u32 = 50;
 
@@ -32,7 +32,7 @@ fn path(filter: &AlertFilter, cursor: Option<String>) -> String {
 #[component]
 pub(crate) fn Alerts() -> impl IntoView {
     set_title("Alerts");
-    let live = expect_context::<Live>();
+    let events = expect_context::<Events>();
     let source = use_query_map()
         .with_untracked(|query| query.get("source"))
         .unwrap_or_default();
@@ -51,21 +51,21 @@ pub(crate) fn Alerts() -> impl IntoView {
         first.ask(path(&filter.get(), None));
     });
     Effect::new(move |before: Option<()>| {
-        live.missed.track();
+        events.missed.track();
         if before.is_some() {
             first.ask(path(&filter.get_untracked(), None));
         }
     });
     Effect::new(move |_| {
         if let Remote::Ready(page) = first.get() {
-            live.alerts.update_untracked(Vec::clear);
+            events.alerts.update_untracked(Vec::clear);
             list.set(page.items);
             next.set(page.next);
         }
     });
     Effect::new(move |_| {
-        live.alerts.track();
-        let Some(news) = live
+        events.alerts.track();
+        let Some(news) = events
             .alerts
             .try_update_untracked(std::mem::take)
             .filter(|news| !news.is_empty())

@@ -11,7 +11,7 @@ use super::lab_results::Results;
 use super::lab_worker::{LabWorker, Message, RowView, Scored, Source};
 use crate::api::{Asked, Remote};
 use crate::common::{Notice, set_title};
-use crate::live::Live;
+use crate::events::Events;
 
 /// A run that takes longer is ended: a detector is foreign code.
 const LONGEST_RUN: Duration = Duration::from_secs(120);
@@ -163,11 +163,11 @@ impl State {
 /// The page.
 #[component]
 pub(crate) fn Lab() -> impl IntoView {
-    let live = expect_context::<Live>();
+    let events = expect_context::<Events>();
     set_title("Lab");
     let detectors = Asked::<Vec<DetectorInfo>>::new();
     Effect::new(move |_| {
-        live.detectors.track();
+        events.detectors.track();
         detectors.ask("/detectors".to_owned());
     });
     let state = State::new();

@@ -10,7 +10,7 @@ use netsage_web::format;
 use crate::api::{self, Asked, Remote};
 use crate::chart::FlowsOverTime;
 use crate::common::{Notice, set_title};
-use crate::live::Live;
+use crate::events::Events;
 
 /// How often the chart is asked for again; the counters come by themselves.
 const REFRESH: Duration = Duration::from_secs(4);
@@ -28,7 +28,7 @@ enum View {
 #[component]
 pub(crate) fn Overview() -> impl IntoView {
     set_title("Overview");
-    let live = expect_context::<Live>();
+    let events = expect_context::<Events>();
     let figures = Asked::<Figures>::new();
     let health = Asked::<Health>::new();
     let refresh = move || {
@@ -45,7 +45,7 @@ pub(crate) fn Overview() -> impl IntoView {
             Remote::Ready(figures) => Some(figures.counters),
             _ => None,
         };
-        live.counters.get().or(known).unwrap_or_default()
+        events.counters.get().or(known).unwrap_or_default()
     });
     // Parts of their own, so that what did not change is not drawn anew under somebody's pointer or focus.
     let view = Memo::new(move |_| match figures.get() {
@@ -114,7 +114,7 @@ pub(crate) fn Overview() -> impl IntoView {
             (!text.is_empty()).then(|| view! { <Notice kind="error" title="Something needs you" text/> })
         }}
         <section class="tiles" aria-label="Counters">
-            {tile("Flows a second", move || live.flow_rate.get().map_or_else(|| "–".to_owned(), format::short), || "over the last 5 s".to_owned())}
+            {tile("Flows a second", move || events.flow_rate.get().map_or_else(|| "–".to_owned(), format::short), || "over the last 5 s".to_owned())}
             {tile("Flows scored", move || format::count(counters.get().flows_scored), move || format!("of {}", format::plural(counters.get().flows, "flow", "flows")))}
             {tile("Packets", move || format::short(counters.get().packets as f64), move || format::bytes(counters.get().bytes))}
             {tile("New alerts", move || alerts_new().0, move || alerts_new().1)}

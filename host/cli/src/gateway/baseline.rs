@@ -96,7 +96,7 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
             Ok(())
         }
         #[cfg(feature = "live")]
-        Source::Live(source) => {
+        Source::Interfaces(source) => {
             use netsage_gateway::baseline::learn_and_arm;
             use netsage_gateway::opening::{Opened, open_interfaces};
             use netsage_lifecycle::TrustPolicy;
@@ -107,8 +107,8 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
                         .to_owned(),
                 ));
             }
-            let name = source.interfaces.join(",");
-            let source_name = source.interfaces.join(", ");
+            let name = source.names.join(",");
+            let source_name = source.names.join(", ");
             let goal = args.time.map_or(DAY, |time| time.0);
             let user = resolved.user.as_deref();
             let interfaces = open_interfaces(source, user, netsage_console::capturing)?;

@@ -178,7 +178,7 @@ fn drift_is_told_in_every_place() {
         "{metrics}"
     );
 
-    // A package without a baseline says so.
+    // A package without reference distributions says so.
     let plain = variant(&home, "plain", |card| {
         card.as_object_mut().unwrap().remove("baseline");
     });
@@ -192,7 +192,7 @@ fn drift_is_told_in_every_place() {
     assert!(output.status.success(), "{}", stderr(&output));
     let output = home.run(&["detector", "drift", "plain", "--url", &server.base]);
     assert!(
-        stdout(&output).contains("no baseline in its card"),
+        stdout(&output).contains("no reference distributions in its card"),
         "{}",
         stdout(&output)
     );

@@ -1,4 +1,4 @@
-//! `GET /events`: live updates as server-sent events.
+//! `GET /events`: the event stream, as server-sent events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::Stream;
-use netsage_api_types::{LiveEvent, PipelineCounters};
-use netsage_outputs::{OutputCounters, live};
+use netsage_api_types::{PipelineCounters, StreamEvent};
+use netsage_outputs::{OutputCounters, event_stream};
 use netsage_store::{Change, SharedStore, Store};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::BroadcastStream;
@@ -18,7 +18,7 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use super::state::AppState;
 use crate::Announcer;
 
-/// Live updates: `alert` (an alert is new or has changed), `counters` (about once a second), `detectors`
+/// Events as they happen: `alert` (an alert is new or has changed), `counters` (about once a second), `detectors`
 /// (a package was staged, or a step was done with one).
 ///
 /// The id of an `alert` event is the revision of the change. A client that connects again with `Last-Event-ID`, as
@@ -30,7 +30,7 @@ use crate::Announcer;
     path = "/events",
     tag = "system",
     params(("Last-Event-ID" = Option<u64>, Header, description = "Id of the last event that the client has seen")),
-    responses((status = 200, description = "Events without end", content_type = "text/event-stream", body = LiveEvent))
+    responses((status = 200, description = "Events without end", content_type = "text/event-stream", body = StreamEvent))
 )]
 pub(crate) async fn get_events(
     State(state): State<AppState>,
@@ -40,7 +40,7 @@ pub(crate) async fn get_events(
         .get("last-event-id")
         .and_then(|id| id.to_str().ok()?.parse().ok());
     let counters = state.counters.snapshot();
-    stream(&state.store, &state.events, &state.live_stream, counters, seen).await
+    stream(&state.store, &state.events, &state.event_stream, counters, seen).await
 }
 
 /// The events for a client that has seen everything up to a revision.
@@ -52,8 +52,8 @@ async fn stream(
     seen: Option<u64>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
     let after = first_revision(&**store, seen).await;
-    let live = BroadcastStream::new(announcer.subscribe());
-    let alerts = live::open(
+    let announced = BroadcastStream::new(announcer.subscribe());
+    let alerts = event_stream::open(
         Arc::clone(store),
         announcer.news().clone(),
         Arc::clone(counted),
@@ -61,8 +61,8 @@ async fn stream(
     );
     // An event without data gives the client its id and is not shown: so even one that sees no alert has a cursor.
     let cursor = after.map(|revision| Event::default().id(revision.to_string()));
-    let counters = encode(&LiveEvent::Counters(counters));
-    let events = live.filter_map(|received| match received {
+    let counters = encode(&StreamEvent::Counters(counters));
+    let events = announced.filter_map(|received| match received {
         Ok(event) => encode(&event),
         Err(BroadcastStreamRecvError::Lagged(missed)) => {
             Some(Event::default().event("missed").data(missed.to_string()))
@@ -83,15 +83,15 @@ async fn first_revision(store: &dyn Store, seen: Option<u64>) -> Option<u64> {
 }
 
 fn encode_change(change: Change) -> Option<Event> {
-    let event = encode(&LiveEvent::Alert(Box::new(change.alert)))?;
+    let event = encode(&StreamEvent::Alert(Box::new(change.alert)))?;
     Some(event.id(change.revision.to_string()))
 }
 
-fn encode(event: &LiveEvent) -> Option<Event> {
+fn encode(event: &StreamEvent) -> Option<Event> {
     let encoded = match event {
-        LiveEvent::Alert(alert) => Event::default().event("alert").json_data(alert),
-        LiveEvent::Counters(counters) => Event::default().event("counters").json_data(counters),
-        LiveEvent::Detectors => Ok(Event::default().event("detectors").data("null")),
+        StreamEvent::Alert(alert) => Event::default().event("alert").json_data(alert),
+        StreamEvent::Counters(counters) => Event::default().event("counters").json_data(counters),
+        StreamEvent::Detectors => Ok(Event::default().event("detectors").data("null")),
     };
     encoded
         .inspect_err(|error| tracing::error!(%error, "event cannot be written as JSON"))
@@ -203,7 +203,7 @@ mod tests {
         record(&store, 2, 2).await;
         announcer.alerts_changed();
         page.sees(&[("alert", Some(2))]).await;
-        announcer.say(LiveEvent::Detectors);
+        announcer.say(StreamEvent::Detectors);
         page.sees(&[("detectors", None)]).await;
         drop(page);
         // While it is away the first alert grows, and there is a new one.

@@ -81,7 +81,7 @@ pub struct Service {
     pub store: Arc<dyn Store>,
     /// The counters of the pipeline.
     pub counters: Arc<Counters>,
-    /// Where live updates come from.
+    /// Where the events of the event stream come from.
     pub events: Announcer,
     /// What the pipeline reads: a file name, an interface, or `none`.
     pub source: String,
@@ -107,7 +107,7 @@ pub fn router(service: Service) -> Router {
         store: service.store,
         counters: service.counters,
         events: service.events,
-        live_stream: Arc::default(),
+        event_stream: Arc::default(),
         source: service.source,
         evidence: service.evidence,
         started: Instant::now(),

@@ -27,8 +27,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) events: Announcer,
-    /// What the alerts of the live stream count.
-    pub(crate) live_stream: Arc<OutputCounters>,
+    /// What the alerts of the event stream count.
+    pub(crate) event_stream: Arc<OutputCounters>,
     pub(crate) guard: Guard,
     /// A file name, an interface, or `none`.
     pub(crate) source: String,

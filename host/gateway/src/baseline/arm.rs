@@ -7,7 +7,7 @@ use netsage_calibration::{Rule, Scale};
 use netsage_models::{Flows, Trained, Training};
 use netsage_package::ModelCard;
 use netsage_runtime::{Runtime, RuntimeConfig};
-use netsage_schema::csv::Record;
+use netsage_schema::csv::CsvRow;
 use netsage_schema::{AddressKey, Contexts, Identity, Rows};
 use netsage_sources::{Input, open};
 
@@ -119,14 +119,14 @@ fn read(spool: &Spool, every: u64) -> anyhow::Result<Learned> {
     let (Input::Table(mut table), _) = open(&spool.rows_path())? else {
         return Err(anyhow!("{}: no CSV", spool.rows_path().display()));
     };
-    let mut record = Record::default();
+    let mut row = CsvRow::default();
     let mut number = 0_u64;
-    while let Some(result) = table.read(&mut record) {
+    while let Some(result) = table.read(&mut row) {
         result?;
-        if let Some(identity) = record.identity
+        if let Some(identity) = row.identity
             && number.is_multiple_of(every)
         {
-            learned.rows.push(&record.values);
+            learned.rows.push(&row.values);
             learned.identities.push(identity);
         }
         number += 1;
@@ -135,7 +135,7 @@ fn read(spool: &Spool, every: u64) -> anyhow::Result<Learned> {
 }
 
 fn flows_per_day(card: &mut ModelCard) -> Option<&mut f64> {
-    card.baseline.as_mut()?.flows_per_day.as_mut()
+    card.reference.as_mut()?.flows_per_day.as_mut()
 }
 
 /// Raises a threshold until ordinary traffic has so many flows a day above it at most. Less than ten minutes do not

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use netsage_models::{Flows, Trained, Training, Unwatched};
+use netsage_models::{Flows, NoCallbacks, Trained, Training};
 use netsage_sources::Progress;
 
 use crate::config::ConfigError;
@@ -29,7 +29,7 @@ pub use spool::Spool;
 /// Fewer flows say nothing about what is normal.
 const FEWEST_FLOWS: u64 = 200;
 
-/// Who watches a baseline.
+/// Follows the learning of a baseline, e.g. to show it on a terminal.
 pub trait Observer: Send {
     /// Hears what happens, in sentences.
     fn tell(&mut self, sentence: &str);
@@ -49,13 +49,14 @@ pub trait Observer: Send {
         false
     }
 
-    /// Trains; `path` is where the package will lie. An observer that watches trainings does so here.
+    /// Trains; `path` is where the package will lie. An observer with [`Callbacks`](netsage_models::Callbacks) of its
+    /// own passes them here.
     ///
     /// # Errors
     /// [`TrainError`](netsage_models::TrainError), and what the observer itself cannot do.
     fn train(&mut self, training: &Training, flows: Flows<'_>, path: &Path) -> anyhow::Result<Trained> {
         let _ = path;
-        Ok(training.run(flows, &mut Unwatched)?)
+        Ok(training.run(flows, &mut NoCallbacks)?)
     }
 
     /// Hears that the package of the last training is written, so that nothing needs to be kept to go on with it.

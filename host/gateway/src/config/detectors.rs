@@ -19,7 +19,7 @@ impl Settings {
         let default = LifecycleConfig::default();
         Ok(LifecycleConfig {
             directory: Some(data_dir.join("detectors")),
-            watched: self.detectors_dir.clone(),
+            watched_folder: self.detectors_dir.clone(),
             trust: self.trust_policy()?,
             thresholds: parse_thresholds(self.threshold.as_deref().unwrap_or_default())?,
             // The stored flows tell the rate at the start.

@@ -12,9 +12,9 @@
 mod detectors;
 #[cfg(test)]
 mod examples;
+mod interfaces;
 mod layers;
 mod limits;
-mod live;
 mod meter;
 mod resolved;
 mod rollout;
@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use std::{env, io};
 
 pub use detectors::names_nobody_has;
-pub use live::{LiveArgs, LiveSource};
+pub use interfaces::{InterfaceArgs, InterfaceSettings};
 pub use meter::MeterArgs;
 pub use resolved::{Resolved, Source, default_data_dir};
 pub use rollout::RolloutStage;

@@ -11,7 +11,7 @@ use netsage_runtime::RuntimeConfig;
 use netsage_store::StoreOptions;
 
 #[cfg(feature = "live")]
-use super::LiveSource;
+use super::InterfaceSettings;
 use super::{ConfigError, Settings, home_folder};
 use crate::address_key;
 
@@ -22,7 +22,7 @@ pub enum Source {
     Replay(PathBuf),
     /// Interfaces.
     #[cfg(feature = "live")]
-    Live(LiveSource),
+    Interfaces(InterfaceSettings),
     /// Nothing: only serve what the store has.
     None,
 }
@@ -74,10 +74,10 @@ impl Resolved {
     /// When a value cannot be, or the address needs a token that is not there.
     pub fn new(settings: Settings) -> Result<Self, ConfigError> {
         let meter = settings.meter()?;
-        let source = match (settings.pcap.clone(), settings.live()?) {
+        let source = match (settings.pcap.clone(), settings.interfaces()?) {
             (Some(file), _) => Source::Replay(file),
             #[cfg(feature = "live")]
-            (None, Some(live)) => Source::Live(live),
+            (None, Some(interfaces)) => Source::Interfaces(interfaces),
             (None, _) => Source::None,
         };
         let data_dir = settings.data_dir.clone().map_or_else(default_data_dir, Ok)?;

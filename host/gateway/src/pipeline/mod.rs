@@ -1,9 +1,9 @@
 //! The way of flows: reader -> workers -> sink.
 //!
 //! One thread for each source reads it (and meters, where it gives packets), and packs flows into blocks of at most
-//! 1,024 (or what came together in 20 ms) for the workers. Each worker scores whole blocks, each with the line-up of detectors
-//! of the moment. One thread, the sink, puts the blocks back in order, has detectors with a state score them,
-//! records them in the store and tells who watches.
+//! 1,024 (or what came together in 20 ms) for the workers. Each worker scores whole blocks, each with the line-up of
+//! detectors of the moment. One thread, the sink, puts the blocks back in order, has detectors with a state score them,
+//! records them in the store and announces them.
 //!
 //! Memory is bounded by the number of blocks that exist: `queue_blocks` of them circulate. A reader takes
 //! an empty one, the sink gives it back. The reader of a source that can wait waits for one, which is the back-pressure.

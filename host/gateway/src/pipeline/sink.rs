@@ -1,4 +1,4 @@
-//! The last stage: blocks in their order into the store, and the news of them to who watches.
+//! The last stage: blocks in their order into the store, and word of them to outputs and clients.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use netsage_api_types::{Alert, LiveEvent};
+use netsage_api_types::{Alert, StreamEvent};
 use netsage_lifecycle::{Roster, Scorer};
 use netsage_store::{FlowBatchRecord, Store, StoreError};
 
@@ -84,7 +84,7 @@ impl Sink {
             }
         }
         self.counters.set_finished();
-        self.events.say(LiveEvent::Counters(self.counters.snapshot()));
+        self.events.say(StreamEvent::Counters(self.counters.snapshot()));
         Ok(())
     }
 

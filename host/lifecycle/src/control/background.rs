@@ -88,8 +88,8 @@ impl Lifecycle {
             JobKind::Advance if self.stage_of(digest) == Some(Stage::Staged) => Step::Check,
             JobKind::Advance => Step::Warm,
         };
-        if let Some(live) = self.desk().live.get_mut(digest) {
-            live.under_way = Some(first);
+        if let Some(held) = self.desk().held.get_mut(digest) {
+            held.under_way = Some(first);
         }
         // The queue holds one job per call that waits, and one per package that was brought.
         let _ = self.jobs.send(Job {
@@ -110,8 +110,8 @@ impl Lifecycle {
         };
         let released = {
             let mut desk = self.desk();
-            if let Some(live) = desk.live.get_mut(digest) {
-                live.under_way = None;
+            if let Some(held) = desk.held.get_mut(digest) {
+                held.under_way = None;
             }
             // Somebody waits for a package that he had loaded; he will move it, or the next move releases it.
             if kind == JobKind::Load {
@@ -131,8 +131,8 @@ impl Lifecycle {
         step: Step,
         work: impl FnOnce(&Self) -> Result<(), LifecycleError>,
     ) -> Result<(), LifecycleError> {
-        if let Some(live) = self.desk().live.get_mut(digest) {
-            live.under_way = Some(step);
+        if let Some(held) = self.desk().held.get_mut(digest) {
+            held.under_way = Some(step);
         }
         work(self)
     }

@@ -4,13 +4,13 @@ use netsage_api_types::{
     Comparison, DetectorInfo, DetectorRef, Drift, HistoryEntry, HistoryQuery, Page, Stage, Step,
 };
 
-use super::{Desk, Lifecycle, Live};
+use super::{Desk, Held, Lifecycle};
 use crate::config::LifecycleConfig;
 use crate::error::LifecycleError;
 use crate::generation::Loaded;
 use crate::plan::{possible, short};
 use crate::state::{Known, State};
-use crate::statistics::DriftWatch;
+use crate::statistics::DriftMonitor;
 use crate::transition::after;
 
 /// Fewest digits of a digest that stand for it.
@@ -90,26 +90,26 @@ impl Lifecycle {
         self.roster.comparison(&self.find(given, None).ok()?)
     }
 
-    /// How far the flows of a package are from its baseline; `given` as for [`Lifecycle::step`].
+    /// How far the flows of a package are from its reference distributions; `given` as for [`Lifecycle::step`].
     ///
     /// # Errors
     /// When there is none, or it is not clear which is meant.
     pub fn drift(&self, given: &str) -> Result<Drift, LifecycleError> {
         let digest = self.find(given, None)?;
         let desk = self.desk();
-        let live = desk.live.get(&digest);
-        let generation = live.and_then(|live| live.generation.clone());
-        let card = live.and_then(|live| live.card.as_ref());
-        let has_baseline = card.is_some_and(|card| card.baseline.is_some());
+        let held = desk.held.get(&digest);
+        let generation = held.and_then(|held| held.generation.clone());
+        let card = held.and_then(|held| held.card.as_ref());
+        let has_reference = card.is_some_and(|card| card.reference.is_some());
         let detector = reference(&desk.book.state, &digest);
         drop(desk);
-        let watch = generation
+        let monitor = generation
             .as_ref()
             .and_then(|generation| generation.drift.as_ref());
-        Ok(DriftWatch::report(
-            watch,
+        Ok(DriftMonitor::report(
+            monitor,
             detector,
-            has_baseline,
+            has_reference,
             self.config.drift_flows,
         ))
     }
@@ -174,17 +174,17 @@ fn find(state: &State, given: &str, step: Option<Step>) -> Result<String, Lifecy
 impl Desk {
     fn info(&self, config: &LifecycleConfig, digest: &str, known: &Known) -> DetectorInfo {
         let state = &self.book.state;
-        let empty = Live::default();
-        let live = self.live.get(digest).unwrap_or(&empty);
+        let empty = Held::default();
+        let held = self.held.get(digest).unwrap_or(&empty);
         let name = known.name.clone().unwrap_or_default();
-        let stats = live
+        let stats = held
             .loaded
             .as_ref()
             .map(|loaded| loaded.detector.stats())
             .unwrap_or_default();
-        let [scored, failed, replaced, unexplained] = live.before;
-        let threshold = live.card.as_ref().map_or(f32::MAX, |card| card.threshold);
-        let threshold = live
+        let [scored, failed, replaced, unexplained] = held.before;
+        let threshold = held.card.as_ref().map_or(f32::MAX, |card| card.threshold);
+        let threshold = held
             .loaded
             .as_ref()
             .map_or(threshold, |loaded| loaded.threshold());
@@ -196,23 +196,23 @@ impl Desk {
             detector: reference(state, digest),
             summary: about.map(|about| about.summary.clone()).unwrap_or_default(),
             licence: about.map(|about| about.licence.clone()).unwrap_or_default(),
-            explains: live.loaded.as_ref().map_or_else(
+            explains: held.loaded.as_ref().map_or_else(
                 || about.is_some_and(|about| about.explains),
                 |loaded| loaded.detector.explains(),
             ),
             learns: about.is_some_and(|about| about.learns),
             columns: about.map(|about| about.columns.clone()).unwrap_or_default(),
-            size: live.size,
+            size: held.size,
             stage: known.stage,
             since: known.since,
             next: possible(state, digest),
-            under_way: live.under_way,
+            under_way: held.under_way,
             share: known.share,
             why: known.why.clone(),
             previous: previous.map(|previous| reference(state, previous)),
             on_failure: config.on_failure_of(&name),
             threshold: (threshold < f32::MAX).then_some(threshold),
-            card: live.card.clone(),
+            card: held.card.clone(),
             scored: scored + stats.scored_rows,
             failed: failed + stats.failed_rows,
             replaced_instances: replaced + stats.replaced_instances,

@@ -8,19 +8,19 @@ use super::{Desk, now};
 use crate::config::LifecycleConfig;
 use crate::generation::{Generation, Loaded};
 use crate::lineup::{Canary, Lineup, Probation, Shadow, Slot};
-use crate::state::Record;
+use crate::state::Transaction;
 use crate::transition::is_warm;
 
 impl Desk {
-    /// Takes over into what is loaded what a record moved. Gives back what is no longer needed, to be freed outside of
-    /// the lock.
-    pub(super) fn follow(&mut self, record: &Record) -> Vec<Arc<Loaded>> {
-        for a_move in &record.moves {
+    /// Takes over into what is loaded what a transaction moved. Gives back what is no longer needed, to be freed
+    /// outside of the lock.
+    pub(super) fn follow(&mut self, transaction: &Transaction) -> Vec<Arc<Loaded>> {
+        for a_move in &transaction.moves {
             let entry = &a_move.entry;
             if entry.from == Some(entry.to) {
                 continue;
             }
-            let live = self.live.entry(entry.digest.clone()).or_default();
+            let held = self.held.entry(entry.digest.clone()).or_default();
             let number = match entry.to {
                 Stage::Shadow => Some(0),
                 Stage::Canary | Stage::Active => entry.generation,
@@ -28,27 +28,27 @@ impl Desk {
                 Stage::Retired => continue,
                 _ => None,
             };
-            live.generation = number
-                .zip(live.loaded.clone())
+            held.generation = number
+                .zip(held.loaded.clone())
                 .map(|(number, loaded)| Arc::new(Generation::new(number, loaded)));
         }
-        for digest in &record.removed {
-            self.live.remove(digest);
+        for digest in &transaction.removed {
+            self.held.remove(digest);
         }
         self.release()
     }
 
     /// Takes from memory what is neither warm nor the one to roll back to nor being worked on.
     pub(super) fn release(&mut self) -> Vec<Arc<Loaded>> {
-        let Self { book, live, .. } = self;
+        let Self { book, held, .. } = self;
         let mut released = Vec::new();
-        for (digest, live) in live.iter_mut().filter(|(_, live)| live.under_way.is_none()) {
+        for (digest, held) in held.iter_mut().filter(|(_, held)| held.under_way.is_none()) {
             let stage = book.state.packages.get(digest).map(|known| known.stage);
             if stage.is_some_and(is_warm) || book.state.is_previous(digest) {
                 continue;
             }
-            live.generation = None;
-            if let Some(loaded) = live.loaded.take() {
+            held.generation = None;
+            if let Some(loaded) = held.loaded.take() {
                 let stats = loaded.detector.stats();
                 let counted = [
                     stats.scored_rows,
@@ -56,7 +56,7 @@ impl Desk {
                     stats.replaced_instances,
                     stats.failed_explanations,
                 ];
-                live.before
+                held.before
                     .iter_mut()
                     .zip(counted)
                     .for_each(|(sum, count)| *sum += count);
@@ -142,7 +142,7 @@ impl Desk {
     }
 
     fn generation(&self, digest: &str) -> Option<Arc<Generation>> {
-        self.live.get(digest)?.generation.clone()
+        self.held.get(digest)?.generation.clone()
     }
 
     fn share(&self, digest: &str) -> f64 {

@@ -6,9 +6,9 @@
 //!
 //! Three kinds of threads meet here. Callers (the API) make the quick moves themselves and wait for the slow ones.
 //! `netsage-warm` does what takes long: checks, compiling (the runtime does that in a child process of low priority),
-//! starting instances ([`background`]).
-//! `netsage-control` does what comes by itself ([`watch`] and [`thread`]): it writes down what the scoring side found
-//! out, lets packages go on by themselves, looks into the watched folder, and saves what detectors learned.
+//! starting instances ([`background`]). `netsage-control` does what comes by itself ([`watched_folder`] and
+//! [`thread`]): it writes down what the scoring side found out, lets packages go on by themselves, looks into the
+//! watched folder, and saves what detectors learned.
 
 mod background;
 mod info;
@@ -18,7 +18,7 @@ mod start;
 mod steps;
 mod thread;
 mod thresholds;
-mod watch;
+mod watched_folder;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +38,7 @@ use crate::error::LifecycleError;
 use crate::generation::{Generation, Loaded};
 use crate::journal::Journal;
 use crate::lineup::{Roster, ScoringLimits};
-use crate::state::{Book, Record};
+use crate::state::{Book, Transaction};
 use background::Job;
 pub use requests::{NewPackage, Origin};
 pub use start::Start;
@@ -69,14 +69,15 @@ pub struct Lifecycle {
 #[derive(Default)]
 struct Desk {
     book: Book,
-    live: BTreeMap<String, Live>,
+    /// By digest.
+    held: BTreeMap<String, Held>,
     /// Flows per day, as far as the stored flows told when this was last asked.
     flows_per_day: Option<f64>,
 }
 
-/// What a package is in this process.
+/// What this process holds of one package.
 #[derive(Default)]
-struct Live {
+struct Held {
     loaded: Option<Arc<Loaded>>,
     /// Its activation, as shadow (number 0), canary or active one.
     generation: Option<Arc<Generation>>,
@@ -119,7 +120,7 @@ impl Lifecycle {
             roster: Arc::new(Roster::new(ScoringLimits::of(&config))),
             desk: Mutex::new(Desk {
                 book,
-                live: BTreeMap::new(),
+                held: BTreeMap::new(),
                 flows_per_day: config.flows_per_day,
             }),
             config,
@@ -160,7 +161,7 @@ impl Lifecycle {
     /// A package that is loaded.
     pub fn loaded(&self, given: &str) -> Option<Arc<Loaded>> {
         let digest = self.find(given, None).ok()?;
-        self.desk().live.get(&digest)?.loaded.clone()
+        self.desk().held.get(&digest)?.loaded.clone()
     }
 
     /// The generations that score, one per name, in the order of the line-up.
@@ -191,23 +192,23 @@ impl Lifecycle {
         }
     }
 
-    /// Writes a record, takes it over, publishes. The one place where anything changes.
-    fn commit(&self, pen: &mut Journal, record: &Record) -> Result<(), LifecycleError> {
-        if *record == Record::default() {
+    /// Writes a transaction, takes it over, publishes. The one place where anything changes.
+    fn commit(&self, pen: &mut Journal, transaction: &Transaction) -> Result<(), LifecycleError> {
+        if *transaction == Transaction::default() {
             return Ok(());
         }
-        pen.append(record)?;
+        pen.append(transaction)?;
         let (released, book) = {
             let mut desk = self.desk();
-            desk.book.apply(record);
-            let released = desk.follow(record);
+            desk.book.apply(transaction);
+            let released = desk.follow(transaction);
             self.roster
                 .publish(desk.lineup(&self.config, &self.roster.lineup()));
             (released, pen.is_full().then(|| desk.book.clone()))
         };
         // Freeing instances takes time.
         drop(released);
-        for digest in &record.removed {
+        for digest in &transaction.removed {
             self.directory.forget(digest);
         }
         if let Some(book) = book
@@ -216,19 +217,19 @@ impl Lifecycle {
             // The long journal is as true as the short one.
             tracing::warn!(%error, "the journal was not written anew");
         }
-        self.tell(record);
+        self.tell(transaction);
         Ok(())
     }
 
-    fn tell(&self, record: &Record) {
-        for a_move in &record.moves {
+    fn tell(&self, transaction: &Transaction) {
+        for a_move in &transaction.moves {
             let entry = &a_move.entry;
             tracing::info!(
                 digest = %entry.digest, name = entry.name.as_deref().unwrap_or("-"), step = ?entry.step,
                 to = ?entry.to, by = %entry.by, why = %entry.why, "detector moved"
             );
         }
-        for set in &record.thresholds {
+        for set in &transaction.thresholds {
             let entry = &set.entry;
             tracing::info!(name = %set.name, rule = %set.threshold.rule, by = %entry.by, why = %entry.why, "threshold set");
         }

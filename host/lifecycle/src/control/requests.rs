@@ -9,7 +9,7 @@ use super::background::JobKind;
 use super::{Lifecycle, now};
 use crate::error::LifecycleError;
 use crate::plan::{Planner, Wish, short};
-use crate::state::{Known, Record};
+use crate::state::{Known, Transaction};
 use crate::transition::{after, is_warm};
 
 /// Longest texts of a request, characters.
@@ -130,7 +130,7 @@ impl Lifecycle {
                 .keep(&digest, &new.bytes, new.signature.as_deref())?;
         }
         let built_in = new.built_in;
-        let record = {
+        let transaction = {
             let desk = self.desk();
             let mut planner = Planner::new(&desk.book.state);
             let removed = match &known {
@@ -148,19 +148,19 @@ impl Lifecycle {
                 staged.built_in = built_in;
                 staged.promotes_first = matches!(new.origin, Origin::CommandLine | Origin::Directory);
             }
-            Record {
+            Transaction {
                 moves: planner.finish(),
                 removed,
-                ..Record::default()
+                ..Transaction::default()
             }
         };
         {
             let mut desk = self.desk();
-            let live = desk.live.entry(digest.clone()).or_default();
-            live.size = new.bytes.len() as u64;
-            live.card = card;
+            let held = desk.held.entry(digest.clone()).or_default();
+            held.size = new.bytes.len() as u64;
+            held.card = card;
         }
-        self.commit(&mut pen, &record)?;
+        self.commit(&mut pen, &transaction)?;
         Ok(digest)
     }
 
@@ -171,7 +171,7 @@ impl Lifecycle {
         let is_idle = |digest: &str, known: &Known| {
             let idle =
                 matches!(known.stage, Stage::Retired | Stage::Quarantined) && !state.is_previous(digest);
-            idle && desk.live.get(digest).is_none_or(|live| live.under_way.is_none())
+            idle && desk.held.get(digest).is_none_or(|held| held.under_way.is_none())
         };
         let mut idle: Vec<(u64, &String)> = state
             .packages
@@ -225,7 +225,7 @@ impl Lifecycle {
         let (stage, is_loaded) = {
             let desk = self.desk();
             let stage = desk.book.state.packages.get(&digest).map(|known| known.stage);
-            let is_loaded = desk.live.get(&digest).is_some_and(|live| live.loaded.is_some());
+            let is_loaded = desk.held.get(&digest).is_some_and(|held| held.loaded.is_some());
             (stage, is_loaded)
         };
         let to = stage.and_then(|stage| after(stage, step));
@@ -279,7 +279,7 @@ impl Lifecycle {
     fn wait_until_idle(&self, digest: &str) -> Result<(), LifecycleError> {
         let deadline = Instant::now() + PATIENCE;
         let mut desk = self.desk();
-        while let Some(step) = desk.live.get(digest).and_then(|live| live.under_way) {
+        while let Some(step) = desk.held.get(digest).and_then(|held| held.under_way) {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {
                 return Err(LifecycleError::Busy {
                     digest: short(digest).to_owned(),

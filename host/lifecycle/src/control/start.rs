@@ -10,7 +10,7 @@ use netsage_package::Package;
 
 use super::background::JobKind;
 use super::requests::{NewPackage, Origin};
-use super::{Lifecycle, Live};
+use super::{Held, Lifecycle};
 use crate::checks::{CheckFailure, Ready};
 use crate::error::LifecycleError;
 use crate::generation::Generation;
@@ -52,10 +52,10 @@ impl Lifecycle {
             let card = Package::from_bytes(bytes)
                 .ok()
                 .and_then(|package| package.model_card().ok()?);
-            let mut live = Live {
+            let mut held = Held {
                 size,
                 card,
-                ..Live::default()
+                ..Held::default()
             };
             if is_warm(stage) && stage != Stage::Warm {
                 match self.load_kept(&digest, None)? {
@@ -64,15 +64,15 @@ impl Lifecycle {
                         refused_state,
                     }) => {
                         let loaded = Arc::new(loaded);
-                        live.remark = refused_state;
+                        held.remark = refused_state;
                         let number = generation.filter(|_| stage != Stage::Shadow).unwrap_or(0);
-                        live.generation = Some(Arc::new(Generation::new(number, Arc::clone(&loaded))));
-                        live.loaded = Some(loaded);
+                        held.generation = Some(Arc::new(Generation::new(number, Arc::clone(&loaded))));
+                        held.loaded = Some(loaded);
                     }
                     Err(failure) => failed.push((digest.clone(), stage, failure)),
                 }
             }
-            self.desk().live.insert(digest, live);
+            self.desk().held.insert(digest, held);
         }
         // Who may be rolled back to comes first, so that no move leads to one that is lost.
         failed.sort_by_key(|(_, stage, _)| *stage == Stage::Active);
@@ -191,7 +191,7 @@ impl Lifecycle {
             });
             (active, others.map(|(digest, _)| digest.clone()).collect())
         };
-        let mut record = self.plan(
+        let mut transaction = self.plan(
             |planner| {
                 for (digest, new) in named.iter().filter(|(digest, _)| !active.contains(digest)) {
                     planner.step(
@@ -210,8 +210,8 @@ impl Lifecycle {
         )?;
         // Defaults are not named: a start without names keeps what is active.
         let by_flags = named.iter().any(|(_, new)| new.origin == Origin::CommandLine);
-        record.named = by_flags.then_some(set);
-        self.commit(&mut pen, &record)
+        transaction.named = by_flags.then_some(set);
+        self.commit(&mut pen, &transaction)
     }
 
     fn start_wish(&self, origin: Origin, why: &str) -> Wish {

@@ -10,7 +10,7 @@ use crate::error::LifecycleError;
 use crate::generation::Loaded;
 use crate::journal::Journal;
 use crate::plan::{Impossible, Planner, Wish, short, successor};
-use crate::state::{About, Record};
+use crate::state::{About, Transaction};
 use crate::transition::is_warm;
 
 impl Lifecycle {
@@ -21,8 +21,8 @@ impl Lifecycle {
         if matches!(step, Step::Canary | Step::Promote) {
             self.hand_over(digest)?;
         }
-        let record = self.plan(|planner| planner.step(digest, step, wish), digest)?;
-        for a_move in &record.moves {
+        let transaction = self.plan(|planner| planner.step(digest, step, wish), digest)?;
+        for a_move in &transaction.moves {
             if is_warm(a_move.entry.to) && self.loaded(&a_move.entry.digest).is_none() {
                 // It was released by another move since it was loaded.
                 return Err(LifecycleError::Busy {
@@ -31,7 +31,7 @@ impl Lifecycle {
                 });
             }
         }
-        self.commit(&mut pen, &record)?;
+        self.commit(&mut pen, &transaction)?;
         drop(pen);
         self.write_remarks()
     }
@@ -43,7 +43,7 @@ impl Lifecycle {
             let next = {
                 let desk = self.desk();
                 let next = successor(&desk.book.state, digest, step).map(str::to_owned);
-                next.filter(|next| desk.live.get(next).is_none_or(|live| live.loaded.is_none()))
+                next.filter(|next| desk.held.get(next).is_none_or(|held| held.loaded.is_none()))
             };
             let Some(next) = next else { return Ok(()) };
             match self.load_kept(&next, None)? {
@@ -69,7 +69,7 @@ impl Lifecycle {
             let active = name
                 .and_then(|name| state.active(name))
                 .filter(|active| *active != digest);
-            let loaded = |digest: &str| desk.live.get(digest).and_then(|live| live.loaded.clone());
+            let loaded = |digest: &str| desk.held.get(digest).and_then(|held| held.loaded.clone());
             (active.and_then(loaded), loaded(digest))
         };
         let (Some(from), Some(to)) = (from, to) else {
@@ -129,14 +129,14 @@ impl Lifecycle {
                         .collect(),
                 };
                 let name = loaded.reference.name.clone();
-                let mut record = self.plan(|planner| planner.step(digest, Step::Check, wish), digest)?;
-                for a_move in &mut record.moves {
+                let mut transaction = self.plan(|planner| planner.step(digest, Step::Check, wish), digest)?;
+                for a_move in &mut transaction.moves {
                     a_move.entry.name = Some(name.clone());
                     a_move.about = Some(about.clone());
                 }
                 // It need not be loaded again when it is made warm next.
                 self.put(digest, Arc::new(loaded));
-                self.commit(&mut pen, &record)
+                self.commit(&mut pen, &transaction)
             }
             Err(failure) => {
                 self.refuse(&mut pen, digest, Step::Check, wish, &failure)?;
@@ -149,8 +149,8 @@ impl Lifecycle {
     pub(super) fn warm(&self, digest: &str, wish: &Wish) -> Result<(), LifecycleError> {
         self.load(digest, wish)?;
         let mut pen = self.pen();
-        let record = self.plan(|planner| planner.step(digest, Step::Warm, wish), digest)?;
-        self.commit(&mut pen, &record)
+        let transaction = self.plan(|planner| planner.step(digest, Step::Warm, wish), digest)?;
+        self.commit(&mut pen, &transaction)
     }
 
     /// Loads a package with its instances and with what it learned. One that cannot be loaded is quarantined.
@@ -238,14 +238,14 @@ impl Lifecycle {
             why: failure.to_string(),
             ..wish.clone()
         };
-        let record = self.plan(
+        let transaction = self.plan(
             |planner| {
                 planner.fail(digest, step, &wish);
                 Ok(())
             },
             digest,
         )?;
-        self.commit(pen, &record)
+        self.commit(pen, &transaction)
     }
 
     /// Plans moves from the state of this moment; the caller holds the pen, so that it stays that state.
@@ -253,31 +253,31 @@ impl Lifecycle {
         &self,
         make: impl FnOnce(&mut Planner) -> Result<(), Impossible>,
         digest: &str,
-    ) -> Result<Record, LifecycleError> {
+    ) -> Result<Transaction, LifecycleError> {
         let mut planner = Planner::new(&self.desk().book.state);
         make(&mut planner).map_err(|source| LifecycleError::Impossible {
             digest: short(digest).to_owned(),
             source,
         })?;
-        Ok(Record {
+        Ok(Transaction {
             moves: planner.finish(),
-            ..Record::default()
+            ..Transaction::default()
         })
     }
 
     /// Puts a loaded package on the desk.
     pub(super) fn put(&self, digest: &str, loaded: Arc<Loaded>) {
         let mut desk = self.desk();
-        let live = desk.live.entry(digest.to_owned()).or_default();
-        live.card.clone_from(&loaded.card);
-        live.size = loaded.package().bytes().len() as u64;
-        live.loaded = Some(loaded);
+        let held = desk.held.entry(digest.to_owned()).or_default();
+        held.card.clone_from(&loaded.card);
+        held.size = loaded.package().bytes().len() as u64;
+        held.loaded = Some(loaded);
     }
 
     fn put_ready(&self, digest: &str, ready: Ready) {
         self.put(digest, Arc::new(ready.loaded));
-        if let Some(live) = self.desk().live.get_mut(digest) {
-            live.remark = ready.refused_state;
+        if let Some(held) = self.desk().held.get_mut(digest) {
+            held.remark = ready.refused_state;
         }
     }
 
@@ -285,9 +285,8 @@ impl Lifecycle {
     pub(super) fn write_remarks(&self) -> Result<(), LifecycleError> {
         let remarks: Vec<(String, String)> = {
             let mut desk = self.desk();
-            let lives = desk.live.iter_mut();
-            lives
-                .filter_map(|(digest, live)| Some((digest.clone(), live.remark.take()?)))
+            let held = desk.held.iter_mut();
+            held.filter_map(|(digest, held)| Some((digest.clone(), held.remark.take()?)))
                 .collect()
         };
         let mut pen = self.pen();
@@ -298,8 +297,8 @@ impl Lifecycle {
                 planner.note(&digest, Step::Warm, &wish);
                 Ok(())
             };
-            let record = self.plan(note, &digest)?;
-            self.commit(&mut pen, &record)?;
+            let transaction = self.plan(note, &digest)?;
+            self.commit(&mut pen, &transaction)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, never, select};
 use netsage_api_types::{Stage, Step};
 
-use super::watch::Watch;
+use super::watched_folder::WatchedFolder;
 use super::{Lifecycle, now};
 use crate::error::LifecycleError;
 use crate::generation::Generation;
@@ -22,12 +22,12 @@ pub(super) fn start(
     lifecycle: &Arc<Lifecycle>,
     stopped: Receiver<()>,
 ) -> Result<JoinHandle<()>, LifecycleError> {
-    let watch = lifecycle.config.watched.clone().map(Watch::new);
+    let watched = lifecycle.config.watched_folder.clone().map(WatchedFolder::new);
     let events = lifecycle.roster.events();
     let lifecycle = Arc::downgrade(lifecycle);
     let thread = thread::Builder::new().name("netsage-control".to_owned());
     thread
-        .spawn(move || run(&lifecycle, &stopped, events, watch))
+        .spawn(move || run(&lifecycle, &stopped, events, watched))
         .map_err(LifecycleError::Thread)
 }
 
@@ -35,7 +35,7 @@ fn run(
     lifecycle: &Weak<Lifecycle>,
     stopped: &Receiver<()>,
     mut events: Receiver<LineupEvent>,
-    mut watch: Option<Watch>,
+    mut watched: Option<WatchedFolder>,
 ) {
     let mut saved = Instant::now();
     loop {
@@ -57,8 +57,8 @@ fn run(
             Woken::NoEvents => events = never(),
             Woken::Tick => {
                 lifecycle.look_after();
-                if let Some(watch) = watch.as_mut().filter(|_| lifecycle.has_begun()) {
-                    watch.look(&lifecycle);
+                if let Some(folder) = watched.as_mut().filter(|_| lifecycle.has_begun()) {
+                    folder.look(&lifecycle);
                 }
             }
         }
@@ -88,7 +88,7 @@ impl Lifecycle {
         let digest = generation.reference.digest.as_str();
         let still_scores = {
             let desk = self.desk();
-            let current = desk.live.get(digest).and_then(|live| live.generation.as_ref());
+            let current = desk.held.get(digest).and_then(|held| held.generation.as_ref());
             let stage = desk.book.state.packages.get(digest).map(|known| known.stage);
             // A retired one keeps its generation, to be brought back.
             let at_work = matches!(stage, Some(Stage::Shadow | Stage::Canary | Stage::Active));
@@ -112,10 +112,10 @@ impl Lifecycle {
         }
     }
 
-    /// Writes down that flows left a baseline, or came back to it.
+    /// Writes down that flows left the reference distributions of a detector, or came back to them.
     fn note_drift(&self, generation: &Generation, notice: &str) {
         let digest = generation.reference.digest.as_str();
-        tracing::warn!(detector = %generation.reference.name, digest, notice, "traffic and baseline");
+        tracing::warn!(detector = %generation.reference.name, digest, notice, "drift");
         let wish = self.own_wish(Step::Drift, notice);
         let mut pen = self.pen();
         let note = |planner: &mut Planner| {
@@ -124,7 +124,7 @@ impl Lifecycle {
         };
         let written = self
             .plan(note, digest)
-            .and_then(|record| self.commit(&mut pen, &record));
+            .and_then(|transaction| self.commit(&mut pen, &transaction));
         if let Err(error) = written {
             tracing::warn!(digest, %error, "a notice of drift is not in the history");
         }

@@ -15,7 +15,7 @@ use super::{Desk, Lifecycle};
 use crate::config::LifecycleConfig;
 use crate::error::LifecycleError;
 use crate::generation::Loaded;
-use crate::state::{Record, Threshold, ThresholdSet};
+use crate::state::{Threshold, ThresholdSet, Transaction};
 
 /// A rule, and what it needs to become a score.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,7 +137,7 @@ impl Lifecycle {
             format!(": {}", wish.why)
         };
         let mut pen = self.pen();
-        let record = {
+        let transaction = {
             let desk = self.desk();
             let state = &desk.book.state;
             let digest = state.active(name).unwrap_or_default();
@@ -163,16 +163,16 @@ impl Lifecycle {
                 flows_per_day: after.flows_per_day,
                 instead_of,
             };
-            Record {
+            Transaction {
                 thresholds: vec![ThresholdSet {
                     entry,
                     name: name.to_owned(),
                     threshold,
                 }],
-                ..Record::default()
+                ..Transaction::default()
             }
         };
-        self.commit(&mut pen, &record)?;
+        self.commit(&mut pen, &transaction)?;
         drop(pen);
         Ok(self.threshold(name, None, None)?.info)
     }
@@ -213,7 +213,7 @@ impl InForce {
     /// The number of flows a day: measured, or else that of the training.
     fn rate(&self, loaded: Option<&Loaded>) -> Option<f64> {
         let card = loaded.and_then(|loaded| loaded.card.as_ref());
-        let of_card = || card?.baseline.as_ref()?.flows_per_day;
+        let of_card = || card?.reference.as_ref()?.flows_per_day;
         self.flows_per_day.or_else(of_card)
     }
 
@@ -258,7 +258,7 @@ impl Desk {
     /// ones. `None` when nobody has the name.
     fn packages_of(&self, name: &str) -> Option<Vec<std::sync::Arc<Loaded>>> {
         let state = &self.book.state;
-        let loaded = |digest: &str| self.live.get(digest)?.loaded.clone();
+        let loaded = |digest: &str| self.held.get(digest)?.loaded.clone();
         if name == fused::NAME {
             let active = state.names.iter().filter_map(|name| state.active(name));
             return Some(active.filter_map(loaded).collect());
@@ -273,7 +273,7 @@ impl Desk {
     /// Gives every loaded package the threshold of its name. Where the rule gives no score yet, that of its card stands
     /// in.
     pub(super) fn set_thresholds(&self, config: &LifecycleConfig) {
-        for loaded in self.live.values().filter_map(|live| live.loaded.as_ref()) {
+        for loaded in self.held.values().filter_map(|held| held.loaded.as_ref()) {
             let DetectorRef { name, .. } = &loaded.reference;
             let score = self.in_force(config, name).score(name, Some(loaded));
             let of_card = || loaded.card.as_ref().map_or(f32::MAX, |card| card.threshold);

@@ -12,8 +12,8 @@ fn wish(why: &str) -> Wish {
     }
 }
 
-/// A life in several records: two packages of one name, of which the second one becomes active.
-fn records() -> Vec<Record> {
+/// A life in several transactions: two packages of one name, of which the second one becomes active.
+fn transactions() -> Vec<Transaction> {
     let mut book = Book::default();
     let steps = [
         ("aa", Step::Check),
@@ -25,7 +25,7 @@ fn records() -> Vec<Record> {
         ("bb", Step::Promote),
         ("bb", Step::Rollback),
     ];
-    let mut records = Vec::new();
+    let mut transactions = Vec::new();
     let mut write = |book: &mut Book, make: &dyn Fn(&mut Planner)| {
         let mut planner = Planner::new(&book.state);
         make(&mut planner);
@@ -33,12 +33,12 @@ fn records() -> Vec<Record> {
         moves
             .iter_mut()
             .for_each(|a_move| a_move.entry.name = Some("guest".to_owned()));
-        let record = Record {
+        let transaction = Transaction {
             moves,
-            ..Record::default()
+            ..Transaction::default()
         };
-        book.apply(&record);
-        records.push(record);
+        book.apply(&transaction);
+        transactions.push(transaction);
     };
     for digest in ["aa", "bb"] {
         write(&mut book, &|planner| {
@@ -50,22 +50,24 @@ fn records() -> Vec<Record> {
             planner.step(digest, step, &wish("a \"reason\"\n")).unwrap();
         });
     }
-    records
+    transactions
 }
 
-fn book_of(records: &[Record]) -> Book {
+fn book_of(transactions: &[Transaction]) -> Book {
     let mut book = Book::default();
-    records.iter().for_each(|record| book.apply(record));
+    transactions
+        .iter()
+        .for_each(|transaction| book.apply(transaction));
     book
 }
 
-/// The bytes of a journal of these records, and the lengths at which a line is whole.
-fn written(folder: &Path, records: &[Record]) -> (Vec<u8>, Vec<usize>) {
+/// The bytes of a journal of these transactions, and the lengths at which a line is whole.
+fn written(folder: &Path, transactions: &[Transaction]) -> (Vec<u8>, Vec<usize>) {
     let (mut journal, _) = Journal::open(folder).unwrap();
     let length = |folder: &Path| std::fs::read(folder.join(NAME)).unwrap().len();
     let mut whole = vec![length(folder)];
-    for record in records {
-        journal.append(record).unwrap();
+    for transaction in transactions {
+        journal.append(transaction).unwrap();
         whole.push(length(folder));
     }
     (std::fs::read(folder.join(NAME)).unwrap(), whole)
@@ -74,15 +76,15 @@ fn written(folder: &Path, records: &[Record]) -> (Vec<u8>, Vec<usize>) {
 #[test]
 fn a_journal_cut_at_any_byte_is_the_one_of_its_whole_lines() {
     let folder = tempfile::tempdir().unwrap();
-    let records = records();
-    let (bytes, whole) = written(folder.path(), &records);
+    let transactions = transactions();
+    let (bytes, whole) = written(folder.path(), &transactions);
     for length in 0..=bytes.len() {
         let parsed = parse(&bytes[..length]).unwrap();
         let lines = whole.iter().filter(|whole| **whole <= length).count();
-        assert_eq!(parsed.records.len(), lines, "cut at byte {length}");
+        assert_eq!(parsed.transactions.len(), lines, "cut at byte {length}");
         // The first line holds the format and no move.
-        let expected = book_of(&records[..lines.saturating_sub(1)]);
-        assert_eq!(book_of(&parsed.records), expected, "cut at byte {length}");
+        let expected = book_of(&transactions[..lines.saturating_sub(1)]);
+        assert_eq!(book_of(&parsed.transactions), expected, "cut at byte {length}");
     }
     // On the disk: each line cut in its middle, and the journal goes on behind it.
     for line in 1..whole.len() {
@@ -90,27 +92,31 @@ fn a_journal_cut_at_any_byte_is_the_one_of_its_whole_lines() {
         let cut = usize::midpoint(whole[line - 1], whole[line]);
         std::fs::write(folder.path().join(NAME), &bytes[..cut]).unwrap();
         let (mut journal, book) = Journal::open(folder.path()).unwrap();
-        assert_eq!(book, book_of(&records[..line - 1]));
-        for record in &records[line - 1..] {
-            journal.append(record).unwrap();
+        assert_eq!(book, book_of(&transactions[..line - 1]));
+        for transaction in &transactions[line - 1..] {
+            journal.append(transaction).unwrap();
         }
         drop(journal);
         let (_, again) = Journal::open(folder.path()).unwrap();
-        assert_eq!(again, book_of(&records), "line {line}");
+        assert_eq!(again, book_of(&transactions), "line {line}");
     }
 }
 
 #[test]
 fn a_damaged_byte_ends_the_journal_before_its_line() {
     let folder = tempfile::tempdir().unwrap();
-    let (bytes, whole) = written(folder.path(), &records());
+    let (bytes, whole) = written(folder.path(), &transactions());
     for place in 0..bytes.len() {
         for damage in [1, 0x20, 0xff] {
             let mut damaged = bytes.clone();
             damaged[place] ^= damage;
             let lines = whole.iter().filter(|whole| **whole <= place).count();
             let parsed = parse(&damaged).unwrap();
-            assert_eq!(parsed.records.len(), lines, "byte {place} damaged by {damage:#x}");
+            assert_eq!(
+                parsed.transactions.len(),
+                lines,
+                "byte {place} damaged by {damage:#x}"
+            );
         }
     }
     // What is cut off of a damaged journal is kept for people.
@@ -144,9 +150,9 @@ fn a_long_journal_is_written_anew_and_says_the_same() {
         let mut planner = Planner::new(&book.state);
         make(&mut planner);
         let moves = planner.finish();
-        Record {
+        Transaction {
             moves,
-            ..Record::default()
+            ..Transaction::default()
         }
     };
     let first = planned(&book, &|planner| {
@@ -160,11 +166,11 @@ fn a_long_journal_is_written_anew_and_says_the_same() {
         } else {
             Step::Release
         };
-        let record = planned(&book, &|planner| planner.step("aa", step, &wish("turn")).unwrap());
+        let transaction = planned(&book, &|planner| planner.step("aa", step, &wish("turn")).unwrap());
         // Waiting for the disk thousands of times would take long, and shows nothing here.
         let open = journal.open.as_mut().unwrap();
         open.entries += 1;
-        book.apply(&record);
+        book.apply(&transaction);
         if journal.is_full() {
             journal.compact(&book).unwrap();
             rewritten += 1;

@@ -175,7 +175,7 @@ pub enum LineupEvent {
         /// Why.
         reason: RollbackReason,
     },
-    /// Its flows left the baseline, or came back to it.
+    /// Its flows left the reference distributions of its card, or came back to them.
     Drift {
         /// Who.
         generation: Arc<Generation>,

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::state::{Book, Record};
+use crate::state::{Book, Transaction};
 
 fn wish() -> Wish {
     Wish {
@@ -25,28 +25,28 @@ fn digest(package: usize) -> String {
     format!("{package:064x}")
 }
 
-fn apply(book: &mut Book, records: &mut Vec<Record>, planner: Planner) {
+fn apply(book: &mut Book, transactions: &mut Vec<Transaction>, planner: Planner) {
     let mut moves = planner.finish();
     for a_move in &mut moves {
         let package = usize::from_str_radix(&a_move.entry.digest, 16).unwrap();
         a_move.entry.name = Some(name_of(package).to_owned());
     }
-    let record = Record {
+    let transaction = Transaction {
         moves,
-        ..Record::default()
+        ..Transaction::default()
     };
-    book.apply(&record);
-    records.push(record);
+    book.apply(&transaction);
+    transactions.push(transaction);
 }
 
 proptest! {
     #[test]
     fn any_steps_keep_the_order(steps in proptest::collection::vec((0..6_usize, 0..STEPS.len()), 1..80)) {
-        let (mut book, mut records) = (Book::default(), Vec::new());
+        let (mut book, mut transactions) = (Book::default(), Vec::new());
         for package in 0..6 {
             let mut planner = Planner::new(&book.state);
             planner.push(&digest(package), Step::Stage, Stage::Staged, &wish());
-            apply(&mut book, &mut records, planner);
+            apply(&mut book, &mut transactions, planner);
         }
         for (package, step) in steps {
             let (digest, step) = (digest(package), STEPS[step]);
@@ -55,7 +55,7 @@ proptest! {
             match planner.step(&digest, step, &wish()) {
                 Ok(()) => {
                     prop_assert!(can);
-                    apply(&mut book, &mut records, planner);
+                    apply(&mut book, &mut transactions, planner);
                 }
                 Err(Impossible::ManyShadows { .. }) => {}
                 Err(_) => prop_assert!(!can, "{step:?}"),
@@ -81,37 +81,37 @@ proptest! {
         }
         // The journal says the same again, also from its middle on.
         let mut replayed = Book::default();
-        for (place, record) in records.iter().enumerate() {
-            if place == records.len() / 2 {
+        for (place, transaction) in transactions.iter().enumerate() {
+            if place == transactions.len() / 2 {
                 let snapshot = replayed.snapshot();
                 replayed = Book::default();
                 replayed.apply(&snapshot);
             }
-            replayed.apply(record);
+            replayed.apply(transaction);
         }
         prop_assert_eq!(replayed, book);
     }
 }
 
 /// A state in which packages 0, 2 and 4, all of name `one`, became active one after another.
-fn three_activations() -> (Book, Vec<Record>) {
-    let (mut book, mut records) = (Book::default(), Vec::new());
+fn three_activations() -> (Book, Vec<Transaction>) {
+    let (mut book, mut transactions) = (Book::default(), Vec::new());
     for package in [0, 2, 4] {
         let mut planner = Planner::new(&book.state);
         planner.push(&digest(package), Step::Stage, Stage::Staged, &wish());
-        apply(&mut book, &mut records, planner);
+        apply(&mut book, &mut transactions, planner);
         for step in [Step::Check, Step::Warm, Step::Promote] {
             let mut planner = Planner::new(&book.state);
             planner.step(&digest(package), step, &wish()).unwrap();
-            apply(&mut book, &mut records, planner);
+            apply(&mut book, &mut transactions, planner);
         }
     }
-    (book, records)
+    (book, transactions)
 }
 
 #[test]
 fn rollbacks_go_back_one_by_one_and_end() {
-    let (mut book, mut records) = three_activations();
+    let (mut book, mut transactions) = three_activations();
     for (active, previous) in [(4, Some(2)), (2, Some(0)), (0, None)] {
         let active = digest(active);
         assert_eq!(book.state.active("one"), Some(active.as_str()));
@@ -119,16 +119,16 @@ fn rollbacks_go_back_one_by_one_and_end() {
         let mut planner = Planner::new(&book.state);
         let outcome = planner.step(&active, Step::Rollback, &wish());
         assert_eq!(outcome.is_ok(), previous.is_some());
-        apply(&mut book, &mut records, planner);
+        apply(&mut book, &mut transactions, planner);
     }
 }
 
 #[test]
 fn whoever_is_quarantined_while_active_is_followed_by_the_one_before() {
-    let (mut book, mut records) = three_activations();
+    let (mut book, mut transactions) = three_activations();
     let mut planner = Planner::new(&book.state);
     planner.step(&digest(4), Step::Quarantine, &wish()).unwrap();
-    apply(&mut book, &mut records, planner);
+    apply(&mut book, &mut transactions, planner);
     assert_eq!(book.state.active("one"), Some(digest(2).as_str()));
     let last = book.history.back().unwrap();
     assert_eq!(

@@ -14,10 +14,10 @@ const FEWEST: u32 = 1_000;
 /// Columns that a notice names.
 const MOST_NAMED: usize = 5;
 
-/// Counts flows by the bins of a baseline, window by window. Any thread may count and none waits: a block that finds the
-/// counter taken is left out.
+/// Counts flows by the bins of the reference distributions of a card, window by window. Any thread may count and none
+/// waits: a block that finds the counter taken is left out.
 #[derive(Debug)]
-pub struct DriftWatch {
+pub struct DriftMonitor {
     schema: &'static Schema,
     state: Mutex<State>,
 }
@@ -27,7 +27,7 @@ struct State {
     window: Window,
     /// Of the last whole window.
     last: Option<Indices>,
-    /// Whether a notice said that the flows left the baseline, and none that they came back.
+    /// Whether a notice said that the flows left the reference distributions, and none that they came back.
     is_outside: bool,
 }
 
@@ -70,12 +70,12 @@ impl Indices {
     }
 }
 
-impl DriftWatch {
-    /// For the baseline of a card; `None` when it has none or is of no schema that there is.
+impl DriftMonitor {
+    /// For the reference distributions of a card; `None` when it has none or is of no schema that there is.
     pub fn new(card: &ModelCard) -> Option<Self> {
         let id = card.schema.split('@').next().unwrap_or_default();
         let schema = Schema::by_id(id)?;
-        let window = Window::new(card.baseline.as_ref()?, schema);
+        let window = Window::new(card.reference.as_ref()?, schema);
         Some(Self {
             schema,
             state: Mutex::new(State {
@@ -86,9 +86,9 @@ impl DriftWatch {
         })
     }
 
-    /// Counts the flows of `rows` that `selected` names, with their calibrated scores in the order of `selected` (below 0
-    /// for none). Returns a notice when these flows complete the first window outside of the baseline, or the first one
-    /// back inside.
+    /// Counts the flows of `rows` that `selected` names, with their calibrated scores in the order of `selected` (below
+    /// 0 for none). Returns a notice when these flows complete the first window outside of the reference distributions,
+    /// or the first one back inside.
     pub(crate) fn count(
         &self,
         rows: &Rows,
@@ -116,11 +116,12 @@ impl DriftWatch {
             .flatten()
     }
 
-    /// What is known, for those who ask; `watch` is `None` for a package that does not score or has no baseline.
-    pub fn report(watch: Option<&Self>, detector: DetectorRef, has_baseline: bool, window: u32) -> Drift {
+    /// What is known, for those who ask; `monitor` is `None` for a package that does not score or has no reference
+    /// distributions.
+    pub fn report(monitor: Option<&Self>, detector: DetectorRef, has_reference: bool, window: u32) -> Drift {
         let mut drift = Drift {
             detector,
-            has_baseline,
+            has_reference,
             window,
             counting: 0,
             flows: 0,
@@ -130,8 +131,8 @@ impl DriftWatch {
             small: SMALL,
             large: LARGE,
         };
-        let Some(watch) = watch else { return drift };
-        let state = watch.lock();
+        let Some(monitor) = monitor else { return drift };
+        let state = monitor.lock();
         drift.counting = state.window.rows();
         let so_far = || (drift.counting >= FEWEST).then(|| Indices::of(&state.window));
         let Some(indices) = state.last.clone().or_else(so_far) else {
@@ -142,7 +143,7 @@ impl DriftWatch {
         drift.at = Some(indices.at);
         drift.score = indices.score;
         let columns = indices.columns.iter().filter_map(|(index, value)| {
-            let column = watch.schema.columns.get(*index)?;
+            let column = monitor.schema.columns.get(*index)?;
             Some(ColumnDrift {
                 column: column.name.to_owned(),
                 index: *value,
@@ -195,7 +196,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use netsage_calibration::drift::baseline;
+    use netsage_calibration::drift::reference;
     use netsage_schema::{FLOW_V1, UNSW_NB15};
 
     use super::*;
@@ -211,83 +212,83 @@ mod tests {
         rows
     }
 
-    fn card(baseline: Option<netsage_package::Baseline>) -> ModelCard {
+    fn card(reference: Option<netsage_package::ReferenceDistributions>) -> ModelCard {
         let json = r#"{"format":1,"schema":"unsw-nb15@1","data":"","rows":0,"columns":[],"seed":0,"date":"","threshold":0.5,"threshold_rule":"","calibration":[],"figures":{},"notes":[]}"#;
         let card: ModelCard = serde_json::from_str(json).unwrap();
-        ModelCard { baseline, ..card }
+        ModelCard { reference, ..card }
     }
 
-    fn watch() -> DriftWatch {
+    fn monitor() -> DriftMonitor {
         let training = rows((0..1_000).map(|row| row % 100));
-        DriftWatch::new(&card(Some(baseline(&training, &["dur".to_owned()], None)))).unwrap()
+        DriftMonitor::new(&card(Some(reference(&training, &["dur".to_owned()], None)))).unwrap()
     }
 
     /// Counts a hundred flows of these durations, whose scores are spread evenly.
-    fn count(watch: &DriftWatch, value: impl Fn(u32) -> u32) -> Option<String> {
+    fn count(monitor: &DriftMonitor, value: impl Fn(u32) -> u32) -> Option<String> {
         let flows = rows((0..100).map(value));
         let selected: Vec<u32> = (0..100).collect();
         let calibrated: Vec<f32> = (0..100_u8).map(|row| f32::from(row) / 100.0).collect();
-        watch.count(&flows, &selected, &calibrated, 200)
+        monitor.count(&flows, &selected, &calibrated, 200)
     }
 
-    fn report(watch: &DriftWatch) -> Drift {
+    fn report(monitor: &DriftMonitor) -> Drift {
         let nobody = DetectorRef {
             name: String::new(),
             version: String::new(),
             digest: String::new(),
             generation: 0,
         };
-        DriftWatch::report(Some(watch), nobody, true, 200)
+        DriftMonitor::report(Some(monitor), nobody, true, 200)
     }
 
     #[test]
     fn leaving_and_coming_back_are_told_once_each() {
-        let watch = watch();
-        assert_eq!(count(&watch, |row| row), None);
-        assert_eq!(report(&watch).at, None, "too few flows to say anything");
-        assert_eq!(report(&watch).counting, 100);
-        assert_eq!(count(&watch, |row| row), None);
-        let found = report(&watch);
+        let monitor = monitor();
+        assert_eq!(count(&monitor, |row| row), None);
+        assert_eq!(report(&monitor).at, None, "too few flows to say anything");
+        assert_eq!(report(&monitor).counting, 100);
+        assert_eq!(count(&monitor, |row| row), None);
+        let found = report(&monitor);
         assert_eq!((found.flows, found.counting), (200, 0));
         assert!(
             found.columns[0].index < SMALL && found.score.unwrap() < SMALL,
             "{found:?}"
         );
 
-        assert_eq!(count(&watch, |_| 5_000), None, "a window is not over");
-        let notice = count(&watch, |_| 5_000).unwrap();
+        assert_eq!(count(&monitor, |_| 5_000), None, "a window is not over");
+        let notice = count(&monitor, |_| 5_000).unwrap();
         assert!(
             notice.contains("dur") && notice.contains("not like those of the training"),
             "{notice}"
         );
-        assert!(report(&watch).columns[0].index > LARGE);
+        assert!(report(&monitor).columns[0].index > LARGE);
         assert_eq!(
-            (count(&watch, |_| 5_000), count(&watch, |_| 5_000)),
+            (count(&monitor, |_| 5_000), count(&monitor, |_| 5_000)),
             (None, None),
             "it was said"
         );
-        assert_eq!(count(&watch, |row| row), None);
-        let notice = count(&watch, |row| row).unwrap();
+        assert_eq!(count(&monitor, |row| row), None);
+        let notice = count(&monitor, |row| row).unwrap();
         assert!(notice.contains("again"), "{notice}");
     }
 
     #[test]
     fn a_large_block_is_counted_in_part_and_another_schema_not_at_all() {
-        let watch = watch();
+        let monitor = monitor();
         let flows = rows((0..1_024).map(|row| row % 100));
         let selected: Vec<u32> = (0..1_024).collect();
-        watch.count(&flows, &selected, &[-1.0; 1_024], 10_000);
-        assert_eq!(report(&watch).counting, 256);
+        monitor.count(&flows, &selected, &[-1.0; 1_024], 10_000);
+        assert_eq!(report(&monitor).counting, 256);
         let mut other = Rows::new(&FLOW_V1);
         other.push(&vec![0.0; FLOW_V1.width()]);
-        watch.count(&other, &[0], &[0.5], 1);
-        assert_eq!(report(&watch).counting, 256);
+        monitor.count(&other, &[0], &[0.5], 1);
+        assert_eq!(report(&monitor).counting, 256);
     }
 
     #[test]
-    fn without_a_baseline_nothing_is_watched() {
-        assert!(DriftWatch::new(&card(None)).is_none());
-        let found = DriftWatch::report(None, report(&watch()).detector, false, 200);
-        assert!(!found.has_baseline && found.columns.is_empty() && found.at.is_none());
+    fn without_a_reference_nothing_is_monitored() {
+        assert!(DriftMonitor::new(&card(None)).is_none());
+        let found = DriftMonitor::report(None, report(&monitor()).detector, false, 200);
+        assert!(!found.has_reference && found.columns.is_empty() && found.at.is_none());
     }
 }

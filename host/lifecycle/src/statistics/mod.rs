@@ -12,7 +12,7 @@ pub mod rank;
 mod tally;
 mod trial;
 
-pub use drift::DriftWatch;
+pub use drift::DriftMonitor;
 pub use guard::RollbackReason;
 pub use tally::{FailureKind, Measured, Tally};
 pub use trial::Trial;

@@ -92,7 +92,7 @@ pub(crate) fn card() -> ModelCard {
         threshold_rule: String::new(),
         calibration: (0..=100_u16).map(|step| f32::from(step) * 10.0).collect(),
         tail: None,
-        baseline: None,
+        reference: None,
         figures: BTreeMap::new(),
         notes: Vec::new(),
     }

@@ -388,7 +388,7 @@ fn the_command_line_is_obeyed_when_it_says_something_new() {
 fn a_file_in_the_watched_folder_becomes_active_when_it_is_the_first_of_its_name() {
     let watched = tempfile::tempdir().unwrap();
     let life = open(LifecycleConfig {
-        watched: Some(watched.path().to_path_buf()),
+        watched_folder: Some(watched.path().to_path_buf()),
         ..LifecycleConfig::default()
     });
     life.begin(Start::default()).unwrap();

@@ -1,7 +1,7 @@
-//! Every output through the contract of `docs/contracts.md`: the live stream, and a toy.
+//! Every output through the contract of `docs/contracts.md`: the event stream, and a toy.
 
 mod away;
 mod contract;
-mod live_stream;
+mod event_stream;
 mod toy;
 mod traffic;

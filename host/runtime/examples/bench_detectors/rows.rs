@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 use netsage_runtime::Detector;
-use netsage_schema::csv::{Reader, Record};
+use netsage_schema::csv::{CsvRow, Reader};
 use netsage_schema::{Contexts, Kind, Rows, Schema, UNSW_NB15};
 
 use crate::Failure;
@@ -67,12 +67,12 @@ impl Input {
 
 fn read(file: &Path, schema: &'static Schema, count: usize) -> Result<Rows, Failure> {
     let mut reader = Reader::new(BufReader::new(GzDecoder::new(File::open(file)?)), schema)?;
-    let (mut rows, mut record) = (Rows::with_capacity(schema, count), Record::default());
+    let (mut rows, mut parsed) = (Rows::with_capacity(schema, count), CsvRow::default());
     while rows.len() < count
-        && let Some(outcome) = reader.read_record(&mut record)
+        && let Some(outcome) = reader.read_row(&mut parsed)
     {
         outcome?;
-        rows.push(&record.values);
+        rows.push(&parsed.values);
     }
     Ok(rows)
 }

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use netsage_capture::file::CaptureReader;
 use netsage_capture::{Meter, MeterConfig};
 use netsage_runtime::{Detector, Runtime, RuntimeConfig};
-use netsage_schema::csv::{Reader, Record};
+use netsage_schema::csv::{CsvRow, Reader};
 use netsage_schema::{Contexts, FlowBatch, Kind, Rows, Schema};
 use netsage_synth::{Generator, SynthConfig, pcap};
 use serde_json::Value;
@@ -28,11 +28,11 @@ struct Ordinary {
 
 fn read(input: impl BufRead, schema: &'static Schema) -> Rows {
     let mut reader = Reader::new(input, schema).unwrap();
-    let (mut rows, mut record) = (Rows::new(schema), Record::default());
-    while let Some(outcome) = reader.read_record(&mut record) {
+    let (mut rows, mut row) = (Rows::new(schema), CsvRow::default());
+    while let Some(outcome) = reader.read_row(&mut row) {
         outcome.unwrap();
-        if record.label != Some(true) {
-            rows.push(&record.values);
+        if row.label != Some(true) {
+            rows.push(&row.values);
         }
     }
     rows

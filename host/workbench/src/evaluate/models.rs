@@ -12,7 +12,7 @@ use netsage_gateway::catalog::load;
 use netsage_lifecycle::Loaded;
 use netsage_models::metrics::Thresholds;
 use netsage_models::report::{Columns, Condition, Judge, Kind, Outcome};
-use netsage_models::{Training, Watch};
+use netsage_models::{Callbacks, Training};
 use netsage_package::{ModelCard, Package, card};
 use netsage_runtime::Runtime;
 use netsage_schema::unsw_nb15::TTL_TRIO;
@@ -167,9 +167,9 @@ impl Session<'_> {
             .as_ref()
             .map(|card| card.date.clone())
             .unwrap_or_default();
-        let mut watch = Progress::new(name)?;
-        let trained = training.run(ordinary.flows(), &mut watch)?;
-        watch.bar.finish_and_clear();
+        let mut progress = Progress::new(name)?;
+        let trained = training.run(ordinary.flows(), &mut progress)?;
+        progress.bar.finish_and_clear();
         let json = trained.card.to_json()?;
         let packed = netsage_package::pack(
             &loaded.package().code(),
@@ -220,7 +220,7 @@ impl Progress {
     }
 }
 
-impl Watch for Progress {
+impl Callbacks for Progress {
     fn step(&mut self, done: u64, total: u64, _figure: fmt::Arguments<'_>) {
         self.bar.set_length(total);
         self.bar.set_position(done);

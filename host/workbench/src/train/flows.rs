@@ -6,7 +6,7 @@ use netsage_capture::MeterConfig;
 use netsage_console::output::BadRows;
 use netsage_console::{Failure, progress};
 use netsage_models::Flows;
-use netsage_schema::csv::Record;
+use netsage_schema::csv::CsvRow;
 use netsage_schema::{Identity, Rows};
 use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
@@ -20,10 +20,10 @@ pub(crate) enum Taken {
 }
 
 impl Taken {
-    fn takes(&self, record: &Record) -> bool {
+    fn takes(&self, row: &CsvRow) -> bool {
         match self {
-            Self::Label(label) => record.label.is_none_or(|found| found == *label),
-            Self::Category(category) => record.attack_cat.trim() == category,
+            Self::Label(label) => row.label.is_none_or(|found| found == *label),
+            Self::Category(category) => row.attack_cat.trim() == category,
         }
     }
 }
@@ -113,12 +113,12 @@ impl Ordinary {
         bad: &mut BadRows,
     ) {
         let bar = progress::reading(read, "reading");
-        let mut record = Record::default();
-        while let Some(result) = table.read(&mut record) {
+        let mut row = CsvRow::default();
+        while let Some(result) = table.read(&mut row) {
             match result {
-                Ok(()) if taken.takes(&record) => {
-                    self.rows.push(&record.values);
-                    self.identities.extend(record.identity);
+                Ok(()) if taken.takes(&row) => {
+                    self.rows.push(&row.values);
+                    self.identities.extend(row.identity);
                 }
                 Ok(()) => self.left_out += 1,
                 Err(error) => bad.report(&error),

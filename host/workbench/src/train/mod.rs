@@ -24,7 +24,7 @@ use netsage_console::training::TrainingProgress;
 use netsage_gateway::catalog::{component, load};
 use netsage_gateway::config::Settings;
 use netsage_models::metrics::{self, Evaluation, Thresholds};
-use netsage_models::{Trained, Training, Watch};
+use netsage_models::{Callbacks, Trained, Training};
 use netsage_package::{ModelCard, Package, card};
 use netsage_schema::unsw_nb15::TTL_TRIO;
 
@@ -121,10 +121,10 @@ fn train(
     Ok(bad.finish(ordinary.rows.len() as u64)?)
 }
 
-/// Watches the training of `--ablate`: it can be interrupted, and keeps nothing.
+/// The callbacks of the training of `--ablate`, which can be interrupted and saves no checkpoint.
 struct Ablation<'a>(&'a mut TrainingProgress);
 
-impl Watch for Ablation<'_> {
+impl Callbacks for Ablation<'_> {
     fn step(&mut self, done: u64, total: u64, figure: fmt::Arguments<'_>) {
         self.0.step(done, total, format_args!("without TTL: {figure}"));
     }

@@ -14,7 +14,7 @@ use netsage_web::life::{self, Group};
 
 use crate::api::{Asked, Remote};
 use crate::common::{Notice, set_title};
-use crate::live::Live;
+use crate::events::Events;
 use card::PackageCard;
 use history::History;
 use threshold::ThresholdForm;
@@ -54,7 +54,7 @@ enum View {
 #[component]
 pub(crate) fn Detectors() -> impl IntoView {
     set_title("Detectors");
-    let live = expect_context::<Live>();
+    let events = expect_context::<Events>();
     let detectors = Asked::<Vec<DetectorInfo>>::new();
     let newest = Asked::<Page<HistoryEntry>>::new();
     let refresh = move || {
@@ -62,7 +62,7 @@ pub(crate) fn Detectors() -> impl IntoView {
         newest.ask(format!("/detectors/history?limit={ENTRIES}"));
     };
     Effect::new(move |_| {
-        live.detectors.track();
+        events.detectors.track();
         refresh();
     });
     let figures = move || detectors.ask("/detectors".to_owned());

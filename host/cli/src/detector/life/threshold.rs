@@ -144,10 +144,10 @@ pub(super) fn drift(args: &DriftArgs, file: &Settings) -> Result<(), Failure> {
         return Ok(out.flush()?);
     }
     writeln!(out, "{}", called(&drift.detector))?;
-    if !drift.has_baseline {
+    if !drift.has_reference {
         writeln!(
             out,
-            "no baseline in its card, so drift cannot be told; train it anew to get one"
+            "no reference distributions in its card, so drift cannot be told; train it anew to get them"
         )?;
     } else if drift.at.is_none() {
         writeln!(

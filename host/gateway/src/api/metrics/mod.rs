@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use netsage_api_types::InterfaceHealth;
-use netsage_outputs::live;
+use netsage_outputs::event_stream;
 use netsage_sources::SourceCounters;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
@@ -207,8 +207,8 @@ impl Figures {
 
     /// What outputs count, in the names of `docs/contracts.md`.
     fn outputs(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let counts = self.state.live_stream.snapshot();
-        let of_output = |count| std::iter::once((live::NAME.to_owned(), count));
+        let counts = self.state.event_stream.snapshot();
+        let of_output = |count| std::iter::once((event_stream::NAME.to_owned(), count));
         for (name, help, count) in [
             (
                 "output_alerts_delivered",
@@ -242,7 +242,7 @@ impl Figures {
             ),
         ] {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            let labels = [("output", live::NAME)];
+            let labels = [("output", event_stream::NAME)];
             ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
                 .encode(family.encode_family(&labels)?)?;
         }

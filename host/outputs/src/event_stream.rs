@@ -1,4 +1,4 @@
-//! The alerts of the live stream: one delivery per client, whose cursor the client keeps.
+//! The alerts of the event stream: one delivery per client, whose cursor the client keeps.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 
 use crate::{Begin, Cursor, Delivery, Failure, News, Output, OutputCounters, Pauses, Undelivered};
 
-/// The name under which the live stream counts.
-pub const NAME: &str = "live-stream";
+/// The name under which the event stream counts.
+pub const NAME: &str = "event-stream";
 
 /// Changes on their way to a client that it has not read yet.
 const UNREAD: usize = 64;
@@ -37,7 +37,7 @@ pub fn open(store: SharedStore, news: News, counters: Arc<OutputCounters>, after
     }
 }
 
-/// What one client of the live stream is to read.
+/// What one client of the event stream is to read.
 #[derive(Debug)]
 pub struct Client {
     changes: mpsc::Receiver<Change>,

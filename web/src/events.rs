@@ -1,4 +1,4 @@
-//! Live updates: one connection to the host for all pages.
+//! The event stream: one connection to the host for all pages.
 
 use leptos::prelude::*;
 use netsage_api_types::{Alert, PipelineCounters};
@@ -13,9 +13,9 @@ const MOST_PENDING: usize = 500;
 /// Updates over which the rate is taken, about one a second.
 const RATE_UPDATES: usize = 5;
 
-/// What the host says as it happens.
+/// What the event stream has told so far.
 #[derive(Clone, Copy)]
-pub(crate) struct Live {
+pub(crate) struct Events {
     /// The latest counters.
     pub(crate) counters: RwSignal<Option<PipelineCounters>>,
     /// Flows a second over the last few updates.
@@ -30,10 +30,10 @@ pub(crate) struct Live {
     pub(crate) connected: RwSignal<bool>,
 }
 
-impl Live {
+impl Events {
     /// Opens the connection, which lives as long as the page. The browser renews it when it breaks.
     pub(crate) fn open() -> Self {
-        let live = Self {
+        let events = Self {
             counters: RwSignal::new(None),
             flow_rate: RwSignal::new(None),
             alerts: RwSignal::new(Vec::new()),
@@ -42,7 +42,7 @@ impl Live {
             connected: RwSignal::new(false),
         };
         let Ok(source) = web_sys::EventSource::new(&format!("{}/events", api::BASE)) else {
-            return live;
+            return events;
         };
         let mut samples: Vec<(f64, u64)> = Vec::new();
         listen(&source, "counters", move |counters: PipelineCounters| {
@@ -50,31 +50,31 @@ impl Live {
             if samples.len() > RATE_UPDATES {
                 samples.remove(0);
             }
-            live.flow_rate.set(rate(&samples));
-            live.counters.set(Some(counters));
+            events.flow_rate.set(rate(&samples));
+            events.counters.set(Some(counters));
         });
         listen(&source, "alert", move |alert: Alert| {
-            live.alerts.update(|alerts| {
+            events.alerts.update(|alerts| {
                 alerts.push(alert);
                 let surplus = alerts.len().saturating_sub(MOST_PENDING);
                 alerts.drain(..surplus);
             });
         });
         let rise = |signal: RwSignal<u32>| signal.update(|number| *number = number.wrapping_add(1));
-        on(&source, "detectors", move |_| rise(live.detectors));
-        on(&source, "missed", move |_| rise(live.missed));
+        on(&source, "detectors", move |_| rise(events.detectors));
+        on(&source, "missed", move |_| rise(events.missed));
         let mut opened_before = false;
         on(&source, "open", move |_| {
-            live.connected.set(true);
-            // Alerts come again by their cursor; news of detectors do not, and a program that was started again may have
-            // another store.
+            events.connected.set(true);
+            // Alerts come again by their cursor; news of detectors do not, and a program that was started again may
+            // have another store.
             if std::mem::replace(&mut opened_before, true) {
-                rise(live.missed);
-                rise(live.detectors);
+                rise(events.missed);
+                rise(events.detectors);
             }
         });
-        on(&source, "error", move |_| live.connected.set(false));
-        live
+        on(&source, "error", move |_| events.connected.set(false));
+        events
     }
 }
 
@@ -88,7 +88,7 @@ fn listen<T: DeserializeOwned>(source: &web_sys::EventSource, name: &str, mut ta
         let text = event.data().as_string().unwrap_or_default();
         match serde_json::from_str(&text) {
             Ok(content) => take(content),
-            Err(error) => leptos::logging::warn!("live update cannot be read: {error}"),
+            Err(error) => leptos::logging::warn!("an event cannot be read: {error}"),
         }
     });
 }

@@ -1,10 +1,10 @@
-//! The live stream keeps the contract; its clients keep its cursors.
+//! The event stream keeps the contract; its clients keep its cursors.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
-use netsage_outputs::live;
+use netsage_outputs::event_stream;
 use netsage_store::Change;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,7 +23,7 @@ impl Subject for Browser {
     fn start(&mut self, house: &House) {
         let last = self.taken().last().map(|change| change.revision);
         // A page that was just opened begins with what comes; the contract begins with an empty store.
-        let mut client = live::open(
+        let mut client = event_stream::open(
             house.shared(),
             house.news.clone(),
             Arc::clone(&house.counters),
@@ -65,7 +65,7 @@ impl Subject for Browser {
 }
 
 #[tokio::test]
-async fn the_live_stream_keeps_the_contract() {
+async fn the_event_stream_keeps_the_contract() {
     keeps_the_contract(Browser::default).await;
 }
 
@@ -73,7 +73,7 @@ async fn the_live_stream_keeps_the_contract() {
 async fn a_new_client_begins_with_the_next_change() {
     let house = House::new().await;
     house.record(0, 1..5).await;
-    let mut client = live::open(
+    let mut client = event_stream::open(
         house.shared(),
         house.news.clone(),
         Arc::clone(&house.counters),
@@ -99,7 +99,7 @@ async fn a_new_client_begins_with_the_next_change() {
 async fn a_cursor_from_another_store_begins_with_the_next_change() {
     let house = House::new().await;
     house.record(0, 1..5).await;
-    let mut client = live::open(
+    let mut client = event_stream::open(
         house.shared(),
         house.news.clone(),
         Arc::clone(&house.counters),

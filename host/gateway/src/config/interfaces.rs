@@ -1,12 +1,12 @@
-//! What to capture live, from any layer of settings.
+//! The interfaces to capture on, from any layer of settings.
 
 use super::{ConfigError, Settings};
 
-/// Interfaces to capture on.
+/// The interfaces to capture on, and what to take from them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LiveSource {
+pub struct InterfaceSettings {
     /// Their names, at least one, none twice.
-    pub interfaces: Vec<String>,
+    pub names: Vec<String>,
     /// What to capture, in the language of tcpdump.
     pub bpf: Option<String>,
     /// Whether to take packets for other machines too.
@@ -15,7 +15,7 @@ pub struct LiveSource {
 
 /// The flags of commands other than `run` that can capture.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct LiveArgs {
+pub struct InterfaceArgs {
     /// Capture live on this interface instead, until Ctrl-C; may be repeated
     #[arg(long, value_name = "IF", value_delimiter = ',')]
     pub interface: Option<Vec<String>>,
@@ -30,29 +30,29 @@ pub struct LiveArgs {
     pub user: Option<String>,
 }
 
-impl LiveArgs {
-    /// What to capture; `None` when no interface is named.
+impl InterfaceArgs {
+    /// The interfaces to capture on; `None` when no interface is named.
     ///
     /// # Errors
     /// When a name is empty or stands twice.
-    pub fn source(&self) -> Result<Option<LiveSource>, ConfigError> {
+    pub fn interfaces(&self) -> Result<Option<InterfaceSettings>, ConfigError> {
         let flags = Settings {
             interface: self.interface.clone(),
             bpf: self.bpf.clone(),
             no_promiscuous: Some(self.no_promiscuous),
             ..Settings::default()
         };
-        flags.live()
+        flags.interfaces()
     }
 }
 
 impl Settings {
-    /// What to capture live; `None` when no interface is named.
+    /// The interfaces to capture on; `None` when no interface is named.
     ///
     /// # Errors
     /// When a name is empty or stands twice.
-    pub fn live(&self) -> Result<Option<LiveSource>, ConfigError> {
-        let Some(interfaces) = &self.interface else {
+    pub fn interfaces(&self) -> Result<Option<InterfaceSettings>, ConfigError> {
+        let Some(names) = &self.interface else {
             return Ok(None);
         };
         let wrong = |reason: String| ConfigError::value("interface", reason);
@@ -61,21 +61,21 @@ impl Settings {
                 "this program was built without live capture; build it with the feature `live`".to_owned(),
             ));
         }
-        for (index, name) in interfaces.iter().enumerate() {
+        for (index, name) in names.iter().enumerate() {
             if name.trim().is_empty() {
                 return Err(wrong("an empty name; name an interface, e.g. eth0".to_owned()));
             }
-            if interfaces[..index].contains(name) {
+            if names[..index].contains(name) {
                 return Err(wrong(format!(
                     "`{name}` twice; its packets would count twice, name it once"
                 )));
             }
         }
-        if interfaces.is_empty() {
+        if names.is_empty() {
             return Ok(None);
         }
-        Ok(Some(LiveSource {
-            interfaces: interfaces.clone(),
+        Ok(Some(InterfaceSettings {
+            names: names.clone(),
             bpf: self.bpf.clone(),
             promiscuous: !self.no_promiscuous()?,
         }))

@@ -29,15 +29,15 @@ struct Seen {
     taken: bool,
 }
 
-/// What was seen in the folder.
-pub(super) struct Watch {
+/// A folder, and what was seen there at the last look.
+pub(super) struct WatchedFolder {
     folder: PathBuf,
     seen: BTreeMap<PathBuf, Seen>,
     /// The folder could not be read at the last look: said once.
     unreadable: bool,
 }
 
-impl Watch {
+impl WatchedFolder {
     pub(super) fn new(folder: PathBuf) -> Self {
         Self {
             folder,
@@ -142,27 +142,27 @@ mod tests {
     #[test]
     fn a_file_is_taken_once_it_rests_and_again_when_it_changes() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = Watch::new(folder.path().to_path_buf());
+        let mut watched = WatchedFolder::new(folder.path().to_path_buf());
         let path = folder.path().join("a.wasm");
         fs::write(folder.path().join("readme.txt"), b"no package").unwrap();
-        assert!(watch.settled().is_empty());
+        assert!(watched.settled().is_empty());
         fs::write(&path, b"first").unwrap();
-        assert!(watch.settled().is_empty(), "it may still be growing");
+        assert!(watched.settled().is_empty(), "it may still be growing");
         fs::write(&path, b"first and second").unwrap();
-        assert!(watch.settled().is_empty(), "it grew");
-        assert_eq!(watch.settled(), std::slice::from_ref(&path));
-        assert!(watch.settled().is_empty(), "what was taken is not tried again");
+        assert!(watched.settled().is_empty(), "it grew");
+        assert_eq!(watched.settled(), std::slice::from_ref(&path));
+        assert!(watched.settled().is_empty(), "what was taken is not tried again");
         fs::write(signature_of(&path), b"signature").unwrap();
-        assert!(watch.settled().is_empty());
+        assert!(watched.settled().is_empty());
         assert_eq!(
-            watch.settled(),
+            watched.settled(),
             std::slice::from_ref(&path),
             "it has a signature now"
         );
         fs::remove_file(&path).unwrap();
-        assert!(watch.settled().is_empty());
+        assert!(watched.settled().is_empty());
         fs::write(&path, b"first and second").unwrap();
-        assert!(watch.settled().is_empty());
-        assert_eq!(watch.settled(), [path], "it came again");
+        assert!(watched.settled().is_empty());
+        assert_eq!(watched.settled(), [path], "it came again");
     }
 }
