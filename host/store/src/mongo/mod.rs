@@ -100,17 +100,14 @@ impl MongoStore {
     }
 
     async fn check_version(&self) -> Result<(), StoreError> {
-        let failed = StoreError::mongo("read the schema version");
-        let meta = self.database.collection::<Document>("meta");
-        let written = meta
-            .find_one_and_update(
-                doc! { "_id": "schema" },
-                doc! { "$setOnInsert": { "version": SCHEMA_VERSION } },
-            )
-            .upsert(true)
-            .return_document(mongodb::options::ReturnDocument::After)
+        self.begin("schema", doc! { "version": SCHEMA_VERSION })
             .await
-            .map_err(failed)?;
+            .map_err(StoreError::mongo("write the schema version"))?;
+        let written = self
+            .meta()
+            .find_one(doc! { "_id": "schema" })
+            .await
+            .map_err(StoreError::mongo("read the schema version"))?;
         let version = written
             .as_ref()
             .and_then(|document| documents::integer(document, "version"));
@@ -131,6 +128,24 @@ impl MongoStore {
                 detail: "the collection `meta` has no schema version".to_owned(),
             }),
         }
+    }
+
+    /// Writes a document of `meta` into a database that does not have it yet. Of several programs that do so at one
+    /// moment the first one wins, and the others find its document.
+    async fn begin(&self, id: &str, fields: Document) -> Result<(), Error> {
+        let written = self
+            .meta()
+            .update_one(doc! { "_id": id }, doc! { "$setOnInsert": fields })
+            .upsert(true)
+            .await;
+        match written {
+            Err(error) if !is_duplicate_key(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn meta(&self) -> Collection<Document> {
+        self.database.collection("meta")
     }
 
     async fn create_indexes(&self) -> Result<(), StoreError> {

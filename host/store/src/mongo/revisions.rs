@@ -180,19 +180,9 @@ impl MongoStore {
 
     /// Makes the ledger of a new database.
     pub(super) async fn create_ledger(&self) -> Result<(), StoreError> {
-        self.meta()
-            .update_one(
-                doc! { "_id": ID },
-                doc! { "$setOnInsert": { "last": 0_i64, "batch": [] } },
-            )
-            .upsert(true)
+        self.begin(ID, doc! { "last": 0_i64, "batch": [] })
             .await
-            .map(drop)
             .map_err(StoreError::mongo("begin the order of changes"))
-    }
-
-    fn meta(&self) -> Collection<Document> {
-        self.database.collection("meta")
     }
 
     /// A collection to read what no failover takes back.

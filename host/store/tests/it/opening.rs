@@ -89,6 +89,25 @@ async fn a_database_of_another_version_is_refused() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stderr)]
+async fn programs_that_make_a_database_at_one_moment_all_open_it() {
+    for _ in 0..4 {
+        let place = match mongodb() {
+            Ok(place) => place,
+            Err(reason) => return eprintln!("skipped: {reason}"),
+        };
+        let mut openings = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let url = place.url.clone();
+            openings.spawn(async move { open(&url).await.map(drop) });
+        }
+        while let Some(opened) = openings.join_next().await {
+            opened.expect("no panic").expect("the store opens");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_silent_server_is_given_up_and_no_password_is_shown() {
     // Bound and dropped: nothing listens there.
