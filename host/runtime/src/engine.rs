@@ -135,7 +135,7 @@ pub(crate) struct LimitReached {
     wanted: usize,
     what: &'static str,
     limit: usize,
-    /// The setting that says how much it may have.
+    /// What says how much it may have.
     pub(crate) setting: &'static str,
 }
 
@@ -168,7 +168,7 @@ impl ResourceLimiter for Usage {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let limit = (self.limits.memory_bytes, "bytes of memory", "memory_limit");
+        let limit = (self.limits.memory_bytes, "bytes of memory", "detector-memory");
         grow(&mut self.memory_bytes, current, desired, limit)
     }
 
@@ -178,7 +178,11 @@ impl ResourceLimiter for Usage {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let limit = (self.limits.table_elements, "elements of tables", "table_limit");
+        let limit = (
+            self.limits.table_elements,
+            "elements of tables",
+            "RuntimeConfig::table_limit",
+        );
         grow(&mut self.table_elements, current, desired, limit)
     }
 

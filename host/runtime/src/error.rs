@@ -67,7 +67,7 @@ pub enum GuestFailure {
     Limit {
         /// The function of the contract.
         call: &'static str,
-        /// The setting that says how much there may be.
+        /// What says how much there may be: a setting of the program, or else a field of [`crate::RuntimeConfig`].
         setting: &'static str,
         /// What it asked for.
         what: String,

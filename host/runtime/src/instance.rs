@@ -23,12 +23,12 @@ const MAX_STATE_BYTES: usize = 16 << 20;
 
 /// What wasmtime says of an answer beyond the limit; its error has no type to ask for.
 const TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
-/// What wasmtime says, likewise without a type, of more instances, memories or tables than there may be, with the
-/// setting that says how many.
+/// What wasmtime says, likewise without a type, of more instances, memories or tables than there may be, with what
+/// says how many.
 const TOO_MANY: [(&str, &str); 3] = [
-    ("instance count too high", "core_instance_limit"),
-    ("memory count too high", "memory_count_limit"),
-    ("table count too high", "table_count_limit"),
+    ("instance count too high", "detector-core-instances"),
+    ("memory count too high", "RuntimeConfig::memory_count_limit"),
+    ("table count too high", "RuntimeConfig::table_count_limit"),
 ];
 
 /// How long calls may take.

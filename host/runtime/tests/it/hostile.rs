@@ -220,7 +220,7 @@ fn detectors_that_do_not_start() {
             ..Recipe::default()
         },
         "it met a limit in `instantiate`: it wanted to grow to 67108864 bytes of memory; 16777216 are allowed; use less, \
-         or raise memory_limit",
+         or raise detector-memory",
     );
     check(
         Recipe {

@@ -3,7 +3,11 @@
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
+use netsage_package::{Package, pack};
 use netsage_runtime::{CodeLimits, Compiler, LoadError, RuntimeConfig, ScoreError};
+
+use wasm_encoder::{ComponentSection as _, InstanceSection, Module, ModuleArg, ModuleSection};
+use wasmparser::{Instance, Parser, Payload};
 
 use crate::recipe::Recipe;
 use crate::{config, load, load_within, rows};
@@ -89,6 +93,58 @@ fn stack() {
 }
 
 #[test]
+fn a_component_of_48_core_instances_is_let_in_and_the_limit_can_be_set() {
+    let component = of_core_instances(&Recipe::default().component(), 48);
+    let package = Package::from_bytes(pack(&component, b"model", None, None).unwrap()).unwrap();
+    let check = |config: RuntimeConfig, expected: &str| {
+        let said = load_within(config, &package).map_or_else(|error| error.to_string(), |_| String::new());
+        assert!(
+            said.contains(expected) && said.is_empty() == expected.is_empty(),
+            "{said:?}, not {expected:?}"
+        );
+    };
+    let limited = |core_instance_limit| RuntimeConfig {
+        core_instance_limit,
+        ..config()
+    };
+    check(config(), "");
+    check(limited(48), "");
+    check(
+        limited(47),
+        "it met a limit in `instantiate`: resource limit exceeded: instance count too high at 48; use less, or raise \
+         detector-core-instances",
+    );
+}
+
+/// A component made of more core instances, `count` in all: those that are added have nothing in them.
+fn of_core_instances(component: &[u8], count: usize) -> Vec<u8> {
+    let (mut modules, mut instances, mut depth) = (0, 0, 0);
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.unwrap() {
+            Payload::ModuleSection { .. } => {
+                modules += u32::from(depth == 0);
+                depth += 1;
+            }
+            Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) if depth > 0 => depth -= 1,
+            Payload::InstanceSection(section) if depth == 0 => {
+                let is_made = |instance: &Instance<'_>| matches!(instance, Instance::Instantiate { .. });
+                instances += section.into_iter().map(Result::unwrap).filter(is_made).count();
+            }
+            _ => {}
+        }
+    }
+    let mut bytes = component.to_vec();
+    ModuleSection(&Module::new()).append_to_component(&mut bytes);
+    let mut more = InstanceSection::new();
+    for _ in instances..count {
+        more.instantiate(modules, [("", ModuleArg::Instance(0)); 0]);
+    }
+    more.append_to_component(&mut bytes);
+    bytes
+}
+
+#[test]
 fn instances_of_a_component_and_of_a_detector() {
     let alone = RuntimeConfig {
         core_instance_limit: 0,
@@ -98,14 +154,18 @@ fn instances_of_a_component_and_of_a_detector() {
         &Recipe::default(),
         alone,
         "it met a limit in `instantiate`: resource limit exceeded: instance count too high at 1; use less, or raise \
-         core_instance_limit",
+         detector-core-instances",
     );
     let many = |kind: &str, count: usize| Recipe {
         fields: format!("({kind} 0 {})", if kind == "table" { "funcref" } else { "" }).repeat(count),
         ..Recipe::default()
     };
     check(&many("table", 40), config(), "");
-    check(&many("table", 70), config(), "raise table_count_limit");
+    check(
+        &many("table", 70),
+        config(),
+        "raise RuntimeConfig::table_count_limit",
+    );
 
     let count = |recipe: Recipe| {
         let detector = load(&recipe.package()).unwrap();
