@@ -174,14 +174,16 @@ impl Lifecycle {
             .collect()
     }
 
-    /// Something is received here after a change, at least one for all changes since the last one received.
+    /// Something is received here after a change, at least one for all changes since the last one received. The channel is
+    /// closed by [`shutdown`](Self::shutdown).
     pub fn changed(&self) -> Receiver<()> {
         let (send, receive) = bounded(1);
         lock(&self.listeners).push(send);
         receive
     }
 
-    /// Saves what detectors learned and ends the control thread. What is being compiled ends with the program.
+    /// Saves what detectors learned, ends the control thread and lets go of whoever waits for changes. What is being
+    /// compiled ends with the program.
     pub fn shutdown(&self) {
         let _ = self.stop.try_send(());
         let control = lock(&self.control).take();
@@ -190,6 +192,8 @@ impl Lifecycle {
         {
             tracing::error!("the control thread of detectors ended unexpectedly");
         }
+        // The thread that compiles keeps this life alive, and whoever waits for changes would wait for that thread.
+        lock(&self.listeners).clear();
     }
 
     /// Writes a transaction, takes it over, publishes. The one place where anything changes.
