@@ -228,7 +228,16 @@ impl Golden {
         })
     }
 
-    /// The ways in which the rows are given to a detector, the first of them all in one block and in their order. Every
+    /// The way in which the expected scores were made: all rows in one block and in their order.
+    pub fn in_one_block(&self) -> Pass {
+        let rows = self.scores.len();
+        Pass {
+            order: (0..rows).collect(),
+            blocks: vec![rows],
+        }
+    }
+
+    /// The ways in which the rows are given to a detector, the first of them [in one block](Golden::in_one_block). Every
     /// size of a block from 1 to the number of rows occurs.
     pub fn passes(&self, order: Order) -> Vec<Pass> {
         let rows = self.scores.len();

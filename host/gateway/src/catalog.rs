@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use netsage_lifecycle::{Loaded, NewPackage, Origin};
 use netsage_package::{Package, PackageError};
-use netsage_runtime::{Detector, LoadError, Runtime};
+use netsage_runtime::{Detector, Judging, LoadError, Runtime};
 use netsage_schema::{Schema, UNSW_NB15};
 
 use crate::assets::{self, Bundled};
@@ -179,7 +179,7 @@ pub fn check(
     origin: &str,
     package: &Package,
 ) -> Result<Arc<Loaded>, CatalogError> {
-    loaded(origin, runtime.check(package, schema))
+    loaded(origin, runtime.check(package, schema, Judging::Everything))
 }
 
 fn loaded(origin: &str, outcome: Result<Arc<Detector>, LoadError>) -> Result<Arc<Loaded>, CatalogError> {

@@ -3,10 +3,11 @@
 //! Cheap checks come first: the bytes have the digest; the trust policy accepts them; they are a package within the
 //! limits; its card is one for the schema that runs; the component implements the world, imports nothing and has plain
 //! names; it compiles, opens its artifact and asks for the columns that the card names; its golden vectors give the
-//! expected scores.
+//! expected scores. A package that is part of this program was judged in full when it was packed, so that of its golden
+//! vectors only the bits of this machine are left to be judged.
 
 use netsage_package::{Package, PackageError};
-use netsage_runtime::{LoadError, LoadOptions, Runtime};
+use netsage_runtime::{Judging, LoadError, LoadOptions, Runtime};
 use netsage_schema::Schema;
 
 use crate::config::TrustPolicy;
@@ -47,7 +48,7 @@ pub(crate) struct Kept<'a> {
     /// `None` when the file is not there or is another.
     pub(crate) bytes: Option<Vec<u8>>,
     pub(crate) signature: Option<String>,
-    /// It is part of this program, and trusted like it.
+    /// It is part of this program, and trusted like it: also to have been judged when it was packed.
     pub(crate) built_in: bool,
 }
 
@@ -61,8 +62,13 @@ pub(crate) struct Ready {
 impl Checker<'_> {
     /// Does all checks.
     pub(crate) fn check(&self, kept: Kept<'_>) -> Result<Loaded, CheckFailure> {
+        let judging = if kept.built_in {
+            Judging::Bits
+        } else {
+            Judging::Everything
+        };
         let package = self.package(kept)?;
-        Ok(Loaded::new(self.runtime.check(&package, self.schema)?))
+        Ok(Loaded::new(self.runtime.check(&package, self.schema, judging)?))
     }
 
     /// Loads a package that was checked before. Whether it is trusted is asked again: the policy may be another.

@@ -24,6 +24,17 @@ const EXPLAINED_COLUMNS: u32 = 8;
 /// with it what the instance remembers.
 pub const MOST_FAILED_EXPLANATIONS: u64 = 8;
 
+/// How thoroughly golden vectors are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judging {
+    /// What depends on the machine: the bits of the scores, once, with all rows in one block. Enough for a package that is
+    /// part of this program, since the rest was judged when it was packed.
+    Bits,
+    /// What the package promises besides, on any machine: that scores depend neither on where blocks are cut nor on an
+    /// order that its state key leaves open, and that explanations keep their bounds.
+    Everything,
+}
+
 /// A detector that is ready to score. Calls block the thread; a call that finds every instance busy waits.
 ///
 /// A detector that remembers has one instance, which sees rows in the order of the calls; when that instance fails, the
@@ -326,14 +337,14 @@ impl Detector {
         Ok(saved)
     }
 
-    /// Whether the detector gives the golden rows the scores that are expected of it, to the bit, in every pass over them
-    /// ([`Golden::passes`]), and explains them within the bounds of the contract if it explains. Fresh instances score
-    /// them, so that nothing it has learned counts and nothing is learned. One that keeps no state sees all passes with
-    /// the same instance, so that state it must not keep is found.
+    /// Whether the detector gives the golden rows the scores that are expected of it, to the bit: in one block, and when
+    /// everything is judged also in every other pass over them ([`Golden::passes`]), with explanations within the bounds of
+    /// the contract if it explains. Fresh instances score them, so that nothing it has learned counts and nothing is
+    /// learned. One that keeps no state sees all passes with the same instance, so that state it must not keep is found.
     ///
     /// # Errors
     /// See [`GoldenError`].
-    pub fn check_golden(&self, golden: &Golden) -> Result<(), GoldenError> {
+    pub fn check_golden(&self, golden: &Golden, judging: Judging) -> Result<(), GoldenError> {
         golden.check_inputs(&self.projection.names(), self.projection.context)?;
         let order = match self.description.state_key {
             StateKey::None => Order::Any,
@@ -341,18 +352,30 @@ impl Detector {
             StateKey::All => Order::Fixed,
         };
         let mut instance = self.untaught()?;
-        for row in 0..golden.scores.len() {
-            instance.block.set(golden, std::iter::once(row));
-            instance
-                .explain(&self.sandbox, &self.budgets, &self.projection, EXPLAINED_COLUMNS)
-                .map_err(|failure| self.guest_error(failure))?;
-        }
-        for pass in golden.passes(order) {
+        let passes = match judging {
+            Judging::Bits => vec![golden.in_one_block()],
+            Judging::Everything => {
+                self.explain_golden(&mut instance, golden)?;
+                golden.passes(order)
+            }
+        };
+        for pass in passes {
             if order != Order::Any {
                 instance = self.untaught()?;
             }
             let scores = self.score_pass(&mut instance, golden, &pass)?;
             golden.compare(&pass, &scores)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the explanation of each golden row, whose bounds are checked when the answer is taken.
+    fn explain_golden(&self, instance: &mut Instance, golden: &Golden) -> Result<(), ScoreError> {
+        for row in 0..golden.scores.len() {
+            instance.block.set(golden, std::iter::once(row));
+            instance
+                .explain(&self.sandbox, &self.budgets, &self.projection, EXPLAINED_COLUMNS)
+                .map_err(|failure| self.guest_error(failure))?;
         }
         Ok(())
     }
@@ -365,11 +388,7 @@ impl Detector {
         let Projection { schema, context, .. } = self.projection;
         let names = self.projection.names();
         let mut golden = golden::generate(&names, context, schema, GOLDEN_ROWS, GOLDEN_HOSTS);
-        let in_one_block = Pass {
-            order: (0..GOLDEN_ROWS).collect(),
-            blocks: vec![GOLDEN_ROWS],
-        };
-        golden.scores = self.score_pass(&mut self.untaught()?, &golden, &in_one_block)?;
+        golden.scores = self.score_pass(&mut self.untaught()?, &golden, &golden.in_one_block())?;
         Ok(golden)
     }
 

@@ -45,7 +45,7 @@ pub use check::{CheckError, CodeLimits};
 pub use code::compiler::{self, Compiler};
 pub use columns::{ColumnContribution, InputColumn};
 pub use description::{Description, StateKey};
-pub use detector::{Detector, MOST_FAILED_EXPLANATIONS};
+pub use detector::{Detector, Judging, MOST_FAILED_EXPLANATIONS};
 pub use error::{GoldenError, GuestFailure, LoadError, PackError, RuntimeError, ScoreError};
 pub use runtime::{LoadOptions, Runtime, RuntimeConfig};
 pub use statistics::DetectorStats;

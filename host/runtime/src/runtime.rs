@@ -12,7 +12,7 @@ use wasmtime::component::{Component, Linker};
 use crate::check::{self, CheckError, CodeLimits};
 use crate::code::cache::Cache;
 use crate::code::compiler::Compiler;
-use crate::detector::Detector;
+use crate::detector::{Detector, Judging};
 use crate::engine::Sandbox;
 use crate::error::{LoadError, PackError, RuntimeError};
 use crate::exports::Code;
@@ -174,15 +174,20 @@ impl Runtime {
         Ok(Arc::new(detector))
     }
 
-    /// Loads a package and does everything that it must pass before flows meet it: its golden vectors are judged too
-    /// ([`Detector::check_golden`]), where it has any.
+    /// Loads a package and judges its golden vectors, where it has any, as thoroughly as is asked for: what a package must
+    /// pass before flows meet it.
     ///
     /// # Errors
     /// See [`LoadError`].
-    pub fn check(&self, package: &Package, schema: &'static Schema) -> Result<Arc<Detector>, LoadError> {
+    pub fn check(
+        &self,
+        package: &Package,
+        schema: &'static Schema,
+        judging: Judging,
+    ) -> Result<Arc<Detector>, LoadError> {
         let detector = self.load(package, schema)?;
         if let Some(golden) = package.golden()? {
-            detector.check_golden(&golden)?;
+            detector.check_golden(&golden, judging)?;
         }
         Ok(detector)
     }
@@ -199,7 +204,9 @@ impl Runtime {
             None => self.load_for_any(&bare)?,
         };
         let golden = detector.make_golden()?;
-        detector.check_golden(&golden).map_err(LoadError::from)?;
+        detector
+            .check_golden(&golden, Judging::Everything)
+            .map_err(LoadError::from)?;
         let bytes = netsage_package::pack(component, artifact, card, Some(&golden))?;
         Ok(Package::from_bytes(bytes)?)
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use netsage_api_types::{FailurePolicy, HistoryEntry, HistoryQuery, Stage, Step, StepRequest};
 use netsage_lifecycle::{Lifecycle, LifecycleConfig, LifecycleError, NewPackage, Origin, Start, TrustPolicy};
+use netsage_package::Golden;
 use netsage_schema::UNSW_NB15;
 
 use crate::guests::runtime;
@@ -288,6 +289,56 @@ fn golden_vectors_of_another_model_are_noticed() {
     let bad = bring(&life, pack(&golden), Stage::Staged);
     let error = step(&life, &bad, Step::Check).unwrap_err().to_string();
     assert!(error.contains("golden rows"), "{error}");
+}
+
+#[test]
+fn who_waits_for_changes_is_let_go_at_the_end() {
+    let life = open(LifecycleConfig::default());
+    let changed = life.changed();
+    life.shutdown();
+    // The life is still held, here by the test, else by a thread that compiles.
+    assert!(changed.try_recv().unwrap_err().is_disconnected());
+    drop(life);
+}
+
+/// Whoever packed what is part of this program judged what the package promises; the bits are judged here all the same.
+#[test]
+fn of_a_built_in_package_the_bits_alone_are_judged() {
+    let life = open(LifecycleConfig::default());
+    let counter = Recipe {
+        score: "(f32.store (local.get $values) (f32.convert_i32_u (global.get $calls)))",
+        ..Recipe::default()
+    };
+    let package = counter.package_with(b"model", None);
+    let golden = runtime()
+        .load(&package, &UNSW_NB15)
+        .unwrap()
+        .make_golden()
+        .unwrap();
+    let check = |built_in: bool, golden: &Golden, expected: Option<&str>| {
+        // The artifact makes another package of it, since the outcome of a check is kept with the digest.
+        let artifact = [u8::from(built_in)];
+        let bytes = netsage_package::pack(package.bytes(), &artifact, None, Some(golden)).unwrap();
+        let new = NewPackage {
+            built_in,
+            ..NewPackage::from_api(bytes)
+        };
+        let info = life.stage(&new, &StepRequest::default(), Stage::Staged).unwrap();
+        let outcome = step(&life, &info.detector.digest, Step::Check);
+        match expected {
+            None => assert_eq!(outcome.unwrap(), Stage::Checked),
+            Some(expected) => {
+                let error = outcome.unwrap_err().to_string();
+                assert!(error.contains(expected), "{error}");
+            }
+        }
+    };
+    check(true, &golden, None);
+    check(false, &golden, Some("when they come one by one"));
+    // The last bit of a score.
+    let mut other = golden.clone();
+    other.scores[0] = f32::from_bits(other.scores[0].to_bits() ^ 1);
+    check(true, &other, Some("golden rows the score"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Golden vectors in packages.
 
 use netsage_package::{GoldenMismatch, Package};
-use netsage_runtime::{GoldenError, Runtime};
+use netsage_runtime::{GoldenError, Judging, Runtime};
 use netsage_schema::UNSW_NB15;
 
 use crate::recipe::{CARD, Recipe};
@@ -24,17 +24,20 @@ fn a_packed_detector_gives_the_scores_in_its_package() {
     assert_eq!(golden.rows.len(), 2 * golden.scores.len());
 
     let detector = runtime.load(&packed, &UNSW_NB15).unwrap();
-    assert_eq!(detector.check_golden(&golden), Ok(()));
+    assert_eq!(detector.check_golden(&golden, Judging::Everything), Ok(()));
     let mut other = golden.clone();
     other.scores[7] += 1.0;
-    let error = detector.check_golden(&other).unwrap_err();
+    let error = detector.check_golden(&other, Judging::Everything).unwrap_err();
     assert!(
         matches!(error, GoldenError::Mismatch(GoldenMismatch::Score { row: 7, .. })),
         "{error}"
     );
     let mut other = golden.clone();
     other.columns[1] = "dbytes".to_owned();
-    let message = detector.check_golden(&other).unwrap_err().to_string();
+    let message = detector
+        .check_golden(&other, Judging::Everything)
+        .unwrap_err()
+        .to_string();
     assert!(
         message.contains("`dbytes` where the detector reads `sbytes`"),
         "{message}"
@@ -49,7 +52,10 @@ fn a_packed_detector_gives_the_scores_in_its_package() {
     let detector = runtime
         .load(&Package::from_bytes(bytes).unwrap(), &UNSW_NB15)
         .unwrap();
-    let message = detector.check_golden(&golden).unwrap_err().to_string();
+    let message = detector
+        .check_golden(&golden, Judging::Everything)
+        .unwrap_err()
+        .to_string();
     assert!(
         message.contains("gives row 0 of 48 golden rows the score 1234"),
         "{message}"
@@ -83,7 +89,7 @@ fn what_a_detector_has_learned_does_not_count() {
     let detector = runtime.load(&packed, &UNSW_NB15).unwrap();
     detector.learn(&crate::rows(3), None, &[0, 1, 2]).unwrap();
     let golden = packed.golden().unwrap().unwrap();
-    assert_eq!(detector.check_golden(&golden), Ok(()));
+    assert_eq!(detector.check_golden(&golden, Judging::Everything), Ok(()));
 }
 
 /// For `score`: a row's score is its first value and that of the row before of the same source, where it asks for sources,
@@ -188,12 +194,39 @@ fn what_a_detector_must_not_notice_is_found() {
 }
 
 #[test]
+fn judging_the_bits_alone_looks_at_scores_in_one_block_only() {
+    let runtime = Runtime::new(config()).unwrap();
+    let counter = Recipe {
+        score: "(f32.store (local.get $values) (f32.convert_i32_u (global.get $calls)))",
+        ..Recipe::default()
+    };
+    let detector = runtime.load(&counter.package(), &UNSW_NB15).unwrap();
+    let mut golden = detector.make_golden().unwrap();
+    assert_eq!(detector.check_golden(&golden, Judging::Bits), Ok(()));
+    assert!(detector.check_golden(&golden, Judging::Everything).is_err());
+    golden.scores[47] = f32::from_bits(golden.scores[47].to_bits() ^ 1);
+    let error = detector.check_golden(&golden, Judging::Bits).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            GoldenError::Mismatch(GoldenMismatch::Score { row: 47, .. })
+        ),
+        "{error}"
+    );
+}
+
+#[test]
 fn the_bundled_packages_hold_to_theirs() {
     for (path, package) in bundled::packages() {
         let golden = package.golden().unwrap().expect("packed with golden vectors");
         let runtime = Runtime::new(config()).unwrap();
         let schema = package.known_schema().unwrap().expect("packed with a card");
         let detector = runtime.load(&package, schema).unwrap();
-        assert_eq!(detector.check_golden(&golden), Ok(()), "{}", path.display());
+        assert_eq!(
+            detector.check_golden(&golden, Judging::Everything),
+            Ok(()),
+            "{}",
+            path.display()
+        );
     }
 }
