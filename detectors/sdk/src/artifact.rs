@@ -1,7 +1,7 @@
 //! The envelope of an artifact: eight bytes that name detector and format, then one value in postcard's encoding.
 //!
-//! The format of an artifact is the detector's own business; this one is small, has no padding, and gives an error on
-//! every damage without a panic. A detector that keeps its model otherwise has no use for it.
+//! A detector may have any format of its own. This one is small, has no padding, and reports every damage as an error,
+//! never by a panic.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ pub enum ArtifactError {
     /// The encoding is damaged.
     #[error("it is damaged or cut off ({0}); make it again or fetch it again")]
     Encoding(String),
-    /// The encoding is whole and what it says cannot be.
+    /// The encoding is intact, but its content contradicts itself.
     #[error("the model contradicts itself: {0}; train it again")]
     Content(String),
 }
@@ -30,12 +30,12 @@ pub struct Format {
 }
 
 impl Format {
-    /// The artifact of a value.
+    /// Encodes a value as an artifact.
     pub fn encode(&self, value: &impl Serialize) -> Vec<u8> {
         postcard::to_extend(value, self.magic.to_vec()).expect("a vector grows and every length is known")
     }
 
-    /// The value of an artifact.
+    /// Decodes the value of an artifact.
     ///
     /// # Errors
     /// [`ArtifactError::Format`] and [`ArtifactError::Encoding`].
@@ -43,7 +43,7 @@ impl Format {
         last(self.open(artifact)?)
     }
 
-    /// What follows the magic bytes, for a detector that reads piece by piece.
+    /// The bytes after the magic bytes, for a detector that decodes piece by piece.
     ///
     /// # Errors
     /// [`ArtifactError::Format`].
@@ -54,7 +54,7 @@ impl Format {
     }
 }
 
-/// Reads a value that must be all there is.
+/// Decodes a value that must take up all of `encoded`.
 ///
 /// # Errors
 /// [`ArtifactError::Encoding`].
@@ -66,7 +66,7 @@ pub fn last<T: DeserializeOwned>(encoded: &[u8]) -> Result<T, ArtifactError> {
     }
 }
 
-/// What postcard says, as an error of an artifact.
+/// An error of postcard as an error of an artifact.
 #[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` wants")]
 pub fn damaged(error: postcard::Error) -> ArtifactError {
     ArtifactError::Encoding(error.to_string())

@@ -1,12 +1,12 @@
-//! What a detector is given, and what it gives back beside scores.
+//! Blocks of rows with their context, and explanations.
 
 use crate::Error;
 
 /// Most rows in a block.
 pub const MAX_ROWS: usize = 1_024;
 
-/// Where and when the flows of a block were. A list is absent when the detector did not ask for it and when nobody knows
-/// it; where present it has one entry for each row.
+/// The context of the flows of a block: times and addresses. A list is absent when the detector did not ask for it or
+/// the host does not know it; a list that is present has one entry for each row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Contexts<'a> {
     /// When each flow began, microseconds since the Unix epoch.
@@ -17,8 +17,7 @@ pub struct Contexts<'a> {
     pub destination: Option<&'a [u64]>,
 }
 
-/// A block of feature rows, row-major. Its shape is what the detector asked for and its values are finite;
-/// nothing else can be constructed.
+/// A block of feature rows, row-major. The type guarantees the shape that the detector asked for, and finite values.
 #[derive(Debug, Clone, Copy)]
 pub struct Block<'a> {
     columns: usize,
@@ -68,7 +67,7 @@ impl<'a> Block<'a> {
         })
     }
 
-    /// The same rows, of which it is known where and when they were.
+    /// The same rows with their context.
     ///
     /// # Errors
     /// [`Error::BadInput`] when a list has another number of entries than there are rows.
@@ -109,7 +108,7 @@ impl<'a> Block<'a> {
         self.values
     }
 
-    /// Where and when the flows were, as far as it is known.
+    /// The context of the rows, as far as it is known.
     pub fn contexts(&self) -> Contexts<'a> {
         self.contexts
     }

@@ -1,9 +1,9 @@
-//! What a NetSage detector is built with.
+//! The SDK of NetSage detectors.
 //!
-//! A detector implements [`Detector`], and [`Explain`], [`Remember`] and [`Learn`] where it can do that; it names itself
-//! and them in [`export_detector!`](crate::export_detector), and is compiled for `wasm32-unknown-unknown`; `xtask-wasm
-//! component` or `wasm-tools component new` then makes a component of it. Blocks are checked here, before the detector
-//! sees them, so that a detector only ever gets rows of the shape it asked for with finite values.
+//! A detector is a type that implements [`Detector`], and [`Explain`], [`Remember`] or [`Learn`] if it supports them.
+//! [`export_detector!`](crate::export_detector) exports the type with these traits. The crate is compiled for
+//! `wasm32-unknown-unknown`, and `wasm-tools component new` turns the module into a component. Each block is checked
+//! before the detector sees it: rows have the shape that the detector asked for, and finite values.
 //!
 //! This crate must never import anything into the component (no clock, no file, no random numbers) and
 //! must never let a defect of its input become a trap. On other targets than wasm32 the macro expands to
@@ -53,12 +53,12 @@ pub struct Description {
     pub properties: &'static [(&'static str, &'static str)],
 }
 
-/// What a detector wants to be given for each row.
+/// The inputs of a detector for each row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inputs {
     /// Columns of the schema by name, in the order of the detector's own; 1 to 256.
     pub columns: Vec<String>,
-    /// The context it wants besides.
+    /// The context that the detector needs beside the columns.
     pub context: Context,
 }
 
@@ -72,14 +72,14 @@ impl Inputs {
     }
 }
 
-/// Which context a detector wants; see [`Contexts`].
+/// Which context a detector needs; see [`Contexts`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Context {
     /// When each flow began.
     pub start_time: bool,
-    /// Who sent its first packet.
+    /// The address that sent the first packet of the flow.
     pub source: bool,
-    /// The other side.
+    /// The address of the other side.
     pub destination: bool,
 }
 
@@ -131,49 +131,49 @@ pub trait Detector: Sized + 'static {
     /// Describes the detector. The same at every call.
     fn describe() -> Description;
 
-    /// Opens a session on an artifact, for rows of `schema`. It remembers nothing yet.
+    /// Opens a session on an artifact, for rows of `schema`. The session begins without memory.
     ///
     /// # Errors
     /// [`Error::BadArtifact`] when the artifact cannot be read or is for another schema.
     fn open(artifact: &[u8], schema: &Schema) -> Result<Self, Error>;
 
-    /// What the session wants to be given for each row. The same at every call.
+    /// The inputs of the session for each row. The same at every call.
     fn inputs(&self) -> Inputs;
 
     /// Appends one score per row to `scores`. Higher means more anomalous; all are finite.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when a value is none that the column can have, or context is absent that it needs.
+    /// [`Error::BadInput`] when a value is not one of its column, or when needed context is absent.
     fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error>;
 }
 
 /// A detector that can say why a row has its score.
 pub trait Explain: Detector {
-    /// What contributed most to the score of each row, at most `limit` entries a row. Changes nothing that a later score
-    /// could depend on.
+    /// What contributed most to the score of each row, at most `limit` entries a row. Later scores must not depend on
+    /// this call.
     ///
     /// # Errors
     /// [`Error::BadInput`] as in [`Detector::score`].
     fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error>;
 }
 
-/// A detector that remembers: what it learned, or what it saw while it scored.
+/// A detector with memory: of what it learned, or of the flows that it scored.
 pub trait Remember: Detector {
-    /// What the session remembers, to be handed to [`Remember::restore`] later. At most 16 MiB.
+    /// Encodes the memory of the session for [`Remember::restore`]. At most 16 MiB.
     ///
     /// # Errors
-    /// [`Error::Internal`] when it cannot be told.
+    /// [`Error::Internal`] when the memory cannot be encoded.
     fn save(&self) -> Result<Vec<u8>, Error>;
 
-    /// Goes on where the session that gave `state` stood. That one may have been of an earlier version of the detector,
-    /// or of another artifact. After an error the session is used no more.
+    /// Takes over the memory of the session that saved `state`. That session may have run an earlier version of the
+    /// detector or another artifact. After an error the host drops this session.
     ///
     /// # Errors
     /// [`Error::BadState`] when the state cannot be used.
     fn restore(&mut self, state: &[u8]) -> Result<(), Error>;
 }
 
-/// A detector that learns as it goes. What it learned is part of its memory.
+/// A detector that learns from traffic. What was learned is part of its memory.
 pub trait Learn: Remember {
     /// Learns from a block of rows that the host takes for ordinary.
     ///
@@ -230,8 +230,7 @@ macro_rules! export_detector {
             reason = "the component's exports are generated; they move values over the boundary"
         )]
         const _: () = {
-            // The world that this detector has, for its type and for the list of what is exported; the functions are
-            // those of the SDK.
+            // The world of this detector gives its type and the list of exports; the functions are those of the SDK.
             #[allow(
                 dead_code,
                 unused,

@@ -1,6 +1,6 @@
 //! Why rows cannot be scored.
 
-/// Why a model cannot score rows: what most have to say of a block besides what [`crate::Block`] checks.
+/// Why a model cannot score rows: what most models check beyond [`crate::Block`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RowError {
     /// The number of values does not fit.

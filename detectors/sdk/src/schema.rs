@@ -2,7 +2,7 @@
 
 use crate::Error;
 
-/// The schema that all rows will be of.
+/// The schema of all rows of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
     /// Its name, e.g. `flow-v1`.
@@ -27,7 +27,7 @@ pub struct Column {
 /// What the values of a column are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// The codes of these terms, which rise.
+    /// Codes of these terms, in rising order.
     Nominal(Vec<Term>),
     /// Whole numbers of things, 0 or more.
     Count,

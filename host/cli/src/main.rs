@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command line, with what derived parts cannot say of themselves.
+/// The command line, with adaptations that clap's derive cannot express.
 fn command() -> clap::Command {
     let command = Cli::command();
     #[cfg(feature = "gateway")]

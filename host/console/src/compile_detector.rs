@@ -27,7 +27,7 @@ pub fn run() -> Result<(), Failure> {
     Ok(compiler::serve(io::stdin().lock(), io::stdout().lock())?)
 }
 
-/// The configuration with this program as the one that compiles.
+/// The configuration, with this program as the compiler process.
 pub fn in_child(config: RuntimeConfig) -> RuntimeConfig {
     RuntimeConfig {
         compiler: Compiler::this_program([NAME.into()]),

@@ -64,7 +64,7 @@ impl DetectorArgs {
     /// A runtime whose cache of compiled code lies in the data folder that was named.
     ///
     /// # Errors
-    /// When a limit cannot be, or the runtime does not start.
+    /// When a limit is out of its range, or the runtime does not start.
     pub fn runtime(&self, file: &Settings) -> Result<Arc<Runtime>, Failure> {
         start_runtime(self.data_dir.clone(), file)
     }
@@ -73,7 +73,7 @@ impl DetectorArgs {
 /// Starts a runtime whose cache of compiled code lies in the data folder.
 ///
 /// # Errors
-/// When a limit cannot be, or the runtime does not start.
+/// When a limit is out of its range, or the runtime does not start.
 pub fn start_runtime(data_dir: Option<PathBuf>, file: &Settings) -> Result<Arc<Runtime>, Failure> {
     // Without a home folder there is no cache, and all else works.
     let data_dir = data_dir

@@ -1,4 +1,4 @@
-//! Ctrl-C, and the system's wish that the program end.
+//! Ctrl-C and SIGTERM.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Ends when the user or the system asks the program to.
+/// Completes when Ctrl-C is pressed or the system sends SIGTERM.
 pub async fn interrupted() {
     let terminated = async {
         match signal(SignalKind::terminate()) {
@@ -22,8 +22,8 @@ pub async fn interrupted() {
     }
 }
 
-/// A flag that the same signals set, for commands that have no runtime. It needs no thread, so it can be had before
-/// privileges are given up.
+/// A flag that the same signals set, for commands without a Tokio runtime. No thread is started, so the flag can be
+/// made before privileges are given up.
 ///
 /// # Errors
 /// When the system refuses to pass signals on.

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use netsage_gateway::config::ConfigError;
 
-/// What went wrong, and so which exit status it has.
+/// Why a command failed, and with which exit status.
 #[derive(Debug)]
 pub enum Failure {
     /// Exit status 2.

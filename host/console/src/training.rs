@@ -1,4 +1,4 @@
-//! Progress on the terminal, Ctrl-C, and what an interrupted training needs to go on.
+//! The callbacks of a training on the command line: progress bar, Ctrl-C, checkpoints.
 
 use std::fmt;
 use std::fs;
@@ -14,16 +14,16 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{interrupt, progress};
 
-/// Least time between two savings of a training's state.
+/// Least time between two checkpoints.
 const BETWEEN_SAVINGS: Duration = Duration::from_secs(5);
 
 /// The callbacks of a training on the command line: a progress bar, Ctrl-C, and checkpoints in a file.
 pub struct TrainingProgress {
     bar: ProgressBar,
     interrupted: Arc<AtomicBool>,
-    /// Where the state lies: beside what the training will write.
+    /// File of the checkpoint, beside the package that the training will write.
     path: PathBuf,
-    /// Digest of rows and options: a state of other ones is not taken.
+    /// Digest of rows and options: a checkpoint of others is ignored.
     fingerprint: [u8; 32],
     saved: Instant,
 }
@@ -45,10 +45,10 @@ impl TrainingProgress {
         })
     }
 
-    /// The training is done: nothing is left to go on with.
+    /// The training is done: clears the bar and removes the checkpoint.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
-        // There is none unless a training was long enough.
+        // A short training has no checkpoint.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -74,9 +74,9 @@ impl Callbacks for TrainingProgress {
         let staging = self.path.with_extension("training.part");
         let kept = fs::write(&staging, bytes).and_then(|()| fs::rename(&staging, &self.path));
         if let Err(error) = kept {
-            // The training itself goes on: it could only not be taken up again.
+            // The training goes on; only its resumption is lost.
             self.bar.println(format!(
-                "cannot keep the state of the training in {}: {error}",
+                "cannot write the checkpoint of the training to {}: {error}",
                 self.path.display()
             ));
         }

@@ -32,7 +32,7 @@ pub struct FlowsArgs {
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Tell at the end what was counted, on standard error: packets, those not metered by reason, flows ended early
+    /// Print counters on standard error at the end: packets, packets not metered by reason, flows ended early
     #[arg(long)]
     stats: bool,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub struct FlowsArgs {
 /// When the source cannot be read, or the rows cannot be printed.
 pub fn run(args: &FlowsArgs, file: &Settings) -> Result<(), Failure> {
     let config = args.meter.config(file)?;
-    match (&args.file, args.interfaces.interfaces()?) {
+    match (&args.file, args.interfaces.settings()?) {
         #[cfg(feature = "live")]
         (_, Some(interfaces)) => live::run(args, &interfaces, &config),
         (Some(path), _) => read(args, path, &config),
@@ -69,7 +69,7 @@ fn read(args: &FlowsArgs, path: &Path, config: &MeterConfig) -> Result<(), Failu
             for mut batch in to_print {
                 printer.print(&batch)?;
                 batch.clear();
-                // The meter may have read all there is and want no batch back.
+                // The send fails once the meter has ended, which then needs no batch.
                 let _ = printed.send(batch);
             }
             printer.out.flush()
@@ -82,7 +82,7 @@ fn read(args: &FlowsArgs, path: &Path, config: &MeterConfig) -> Result<(), Failu
         drop(full);
         (metered, printing.join())
     });
-    // What stopped the printing comes first: it is why the metering stopped.
+    // An error of the printer comes first, because it also ends the metering.
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let damage = metered.map_err(|_| anyhow!("the rows could not be printed"))?;
     bar.finish_and_clear();
@@ -139,7 +139,7 @@ mod live {
         source: &InterfaceSettings,
         config: &MeterConfig,
     ) -> Result<(), Failure> {
-        // Before the capture announces itself: who reads that it has begun may end it.
+        // Before the capture announces itself: a caller that waits for the announcement may send the signal at once.
         let stop = interrupt::flag()?;
         let interfaces = open_interfaces(source, args.interfaces.user.as_deref(), capturing)?;
         let mut source = interfaces.metered(config);

@@ -1,4 +1,4 @@
-//! Rows with labels, for whoever measures: from a CSV with a column `label`, or from a capture with a label
+//! Labelled rows, to measure detectors on: from a CSV with a column `label`, or from a capture with a label
 //! file beside it.
 
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
 use crate::labels::CaptureLabels;
 
-/// Rows and what they really were, by position.
+/// Rows with their labels, by position.
 pub(super) struct Labelled {
     pub(super) rows: Rows,
-    /// Who the rows are, where all of them say.
+    /// Identities of the rows, in files where every row has one.
     pub(super) identities: Vec<Identity>,
     pub(super) attack: Vec<bool>,
     /// Name of the kind of traffic; empty where the file does not tell.
@@ -96,7 +96,7 @@ impl Labelled {
         })?;
         bar.finish_and_clear();
         if unknown > 0 {
-            eprintln!("left out {unknown} flows that no label tells about");
+            eprintln!("left out {unknown} flows that have no label");
         }
         damage.map_or(Ok(labelled), |error| Err(error.into()))
     }

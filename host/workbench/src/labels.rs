@@ -1,4 +1,4 @@
-//! What the flows of a capture really were: the label file that a generator or a person put beside it.
+//! The label file of a capture: which flows were attacks, as its generator or a person wrote it down.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ impl CaptureLabels {
         Ok(Self(Labels::new(labels)))
     }
 
-    /// What a flow was.
+    /// The label of a flow; `None` when the file has none for it.
     pub(crate) fn find(&self, flow: &Identity) -> Option<&FlowLabel> {
         self.0.find(flow)
     }

@@ -1,8 +1,8 @@
 //! The workbench: trains detectors, measures them, prints flows and scores, generates traffic, makes packages.
 //!
-//! Each module is one command of `netsage`, its arguments beside its work: what a training can be told and what it does
-//! with that change together, and nothing but a command line calls it. This crate must never be needed by a gateway that
-//! scores traffic, nor judge a detector otherwise than a gateway runs it. Start with [`train`].
+//! Each module is one command of `netsage`, its arguments beside its work: an option and its effect change together,
+//! and only a command line calls them. This crate must never be needed by a gateway that scores traffic, and must never
+//! run a detector in another way than a gateway does. Start with [`train`].
 
 // One of the places that write to the terminal.
 #![allow(clippy::print_stderr)]

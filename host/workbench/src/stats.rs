@@ -3,8 +3,8 @@
 use netsage_capture::MeterStats;
 use netsage_console::output::Format;
 
-/// Every counter; for people by line, with the reasons that occurred for which packets are not metered, for
-/// programs one JSON object with every reason.
+/// Every counter. For people: one line each, and the reasons that occurred for not metering packets. For programs: one
+/// JSON object with every reason.
 pub(super) fn shown(stats: &MeterStats, format: Format) -> String {
     match format {
         Format::Csv => lines(stats),

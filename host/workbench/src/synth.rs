@@ -24,7 +24,7 @@ pub struct SynthArgs {
     /// Least number of flows
     #[arg(long, value_name = "N", default_value_t = SynthConfig::default().flows)]
     flows: u32,
-    /// Decides everything that is drawn
+    /// Seed of every random choice
     #[arg(long, value_name = "N", default_value_t = SynthConfig::default().seed)]
     seed: u64,
     /// Length of the capture in minutes
@@ -39,7 +39,7 @@ pub struct SynthArgs {
     /// Share of the time, from the start, without attacks, 0 to 0.9: what a detector can learn from
     #[arg(long, value_name = "SHARE", default_value_t = SynthConfig::default().clean_share)]
     clean_first: f64,
-    /// Make it another office after that share: other hosts, distances, sizes and rates
+    /// Change hosts, distances, sizes and rates after that share of the time, as in another office
     #[arg(long, requires = "clean_first")]
     changes: bool,
 }

@@ -8,7 +8,7 @@ use netsage_console::output::{print_json, stdout};
 use netsage_gateway::catalog::{check, read_package, schema_of};
 use netsage_gateway::config::Settings;
 
-/// Looks at a package.
+/// The arguments of `netsage detector inspect`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  netsage detector inspect my.wasm\n  netsage detector inspect iforest-generated --json"

@@ -15,17 +15,17 @@ use netsage_models::{Flows, Trained, Training};
 use netsage_schema::FLOW_V1;
 use netsage_sources::Progress;
 
-/// What is trained when nothing is named: one that looks at what flows are, and one that looks at when they come.
+/// Methods that are trained by default: one judges what flows are like, the other when they come.
 const DEFAULT_METHODS: [&str; 2] = ["iforest", "rhythm"];
-/// False alerts that nobody minds; repeats are grouped, so people see fewer.
+/// False alerts a day that a threshold allows by default; repeats are grouped, so people see fewer.
 const ALERTS_PER_DAY: f64 = 5.0;
-/// How long is learned from interfaces when nothing is said.
+/// How long interfaces are learned from by default.
 #[cfg(feature = "live")]
 const DAY: Duration = Duration::from_secs(86_400);
 /// Time between two lines where there is no terminal for a bar.
 const BETWEEN_LINES: Duration = Duration::from_secs(600);
-/// How to undo it.
-const UNDO: &str = "the former detectors stay: `netsage detector rollback NAME` makes that of the same name active again, `netsage detector list` shows the others";
+/// How to return to the former detectors.
+const UNDO: &str = "the former detectors are kept: `netsage detector rollback NAME` makes the previous one of that name active again, `netsage detector list` shows all of them";
 
 /// Learns what is normal on this network, then arms: trains detectors on the traffic it has seen and goes on as
 /// `netsage run` with them.
@@ -44,8 +44,8 @@ pub(crate) struct BaselineArgs {
     /// Begin again; the former baseline of this source is kept beside the new one until the next time
     #[arg(long, help_heading = "Baseline")]
     afresh: bool,
-    /// Ordinary flows a day that each detector may alert; a baseline of less than ten minutes does not tell how many a
-    /// day has, and takes the 0.999 quantile of held-out scores
+    /// Alerts a day on ordinary flows that each threshold allows. Less than ten minutes of learning do not tell how
+    /// many flows a day has; the threshold is then the 0.999 quantile of held-out scores
     #[arg(
         long,
         value_name = "N",
@@ -55,7 +55,7 @@ pub(crate) struct BaselineArgs {
         help_heading = "Baseline"
     )]
     alerts_per_day: f64,
-    /// Quantile of held-out ordinary scores that becomes the threshold instead
+    /// Take this quantile of held-out ordinary scores for the threshold instead
     #[arg(long, value_name = "QUANTILE", help_heading = "Baseline")]
     threshold_quantile: Option<f64>,
     /// Seed of every random choice of the training
@@ -103,7 +103,7 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
 
             if !matches!(resolved.lifecycle.trust, TrustPolicy::Any) {
                 return Err(Failure::Usage(
-                    "`--trust` takes no package that nobody signed, and a baseline's are made here; learn from a capture with --pcap, sign the packages, and give them to `netsage run`"
+                    "`--trust` refuses unsigned packages, and a baseline makes its packages unsigned; learn from a capture with --pcap, sign the packages, and give them to `netsage run`"
                         .to_owned(),
                 ));
             }

@@ -16,8 +16,7 @@ pub(super) enum GatewayCommand {
     Baseline(Box<baseline::BaselineArgs>),
 }
 
-/// Says of a baseline's settings what derived parts cannot: those of `run` hold for it too, except that it makes its
-/// packages itself.
+/// Adapts `baseline`, which takes every setting of `run`: there `--detector` names methods to train, not packages.
 pub(super) fn adapt(command: clap::Command) -> clap::Command {
     command.mut_subcommand("baseline", |baseline| {
         baseline.mut_arg("detector", |detector| {
@@ -47,7 +46,7 @@ pub(super) fn run(command: GatewayCommand, matches: &ArgMatches, file: Settings)
     }
 }
 
-/// Flags and variables arrive together; a flag for one source silences a variable for the other.
+/// Drops an environment variable that names one kind of source when a flag names the other kind.
 fn settle_source(settings: &mut Settings, matches: &ArgMatches) -> Result<(), Failure> {
     if settings.pcap.is_none() || settings.interface.is_none() {
         return Ok(());

@@ -28,12 +28,12 @@ pub(crate) struct RunArgs {
 
 pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     let resolved = Resolved::new(settings)?;
-    // Before there is any other thread: capabilities belong to threads, and these shall have none.
+    // Before any other thread starts: capabilities are per thread, and the other threads must have none.
     let opened = open_source(&resolved, netsage_console::capturing)?;
     serve(resolved, opened)
 }
 
-/// Scores what comes from an opened source, and serves, until somebody asks the program to end.
+/// Scores the flows of an opened source and serves, until a signal ends the program.
 pub(super) fn serve(mut settings: Resolved, opened: Opened) -> Result<(), Failure> {
     settings.runtime = in_child(settings.runtime);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

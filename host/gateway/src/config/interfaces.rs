@@ -35,7 +35,7 @@ impl InterfaceArgs {
     ///
     /// # Errors
     /// When a name is empty or stands twice.
-    pub fn interfaces(&self) -> Result<Option<InterfaceSettings>, ConfigError> {
+    pub fn settings(&self) -> Result<Option<InterfaceSettings>, ConfigError> {
         let flags = Settings {
             interface: self.interface.clone(),
             bpf: self.bpf.clone(),

@@ -13,7 +13,7 @@ use super::models::{Scored, ScoredDetector, Session};
 /// Fewest rows that give percentiles a meaning.
 const FEWEST_HELD_OUT: usize = 100;
 
-/// How surprises become one.
+/// The rules that fuse surprises into one verdict.
 type Fuse = fn(&[f64]) -> f64;
 
 const VERDICTS: [(&str, &str, Fuse); 2] = [
@@ -112,8 +112,8 @@ fn fuse_all(scales: &[&Scale], scores: &[&[f32]], fuse: Fuse) -> Vec<f32> {
 
 /// Percentiles of the verdict on rows that no detector was fitted on; none where such rows are not known.
 ///
-/// Cards hold percentiles, not rows. The recipe in a card tells which of the training rows were held out, and that these
-/// are the right ones is checked: the detector must give them the percentiles of its card.
+/// Cards hold percentiles, not rows. The recipe in a card tells which of the training rows were held out. A check
+/// confirms those rows: the detector must give them the percentiles of its card.
 fn held_out(
     session: &Session<'_>,
     models: &[&Scored],

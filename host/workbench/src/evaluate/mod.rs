@@ -27,8 +27,8 @@ use crate::train::flows::{Ordinary, Taken};
 /// Flows a day of a small office, for tables, which do not say how long they took to collect.
 const FLOWS_PER_DAY: f64 = 100_000.0;
 
-/// Measures detectors on labelled rows or flows: how well they rank, what they find at few false alarms, what their
-/// thresholds do, for each kind of attack, on all and on distinct rows, with intervals.
+/// Measures detectors on labelled rows or flows: how well they rank, how much they find at few false alarms, and what
+/// their thresholds find, for each kind of attack, on all and on distinct rows, with intervals.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  netsage evaluate dev.csv.gz\n  netsage evaluate dev.csv.gz --detector my.wasm --json\n  netsage evaluate dev.csv.gz --detector iforest-unsw-nb15 --detector my.wasm --from train-normal.csv.gz --ablate --report report\n  netsage synth --out demo.pcap && netsage evaluate demo.pcap"
@@ -49,7 +49,7 @@ pub struct EvaluateArgs {
     /// ct_state_ttl), by the recipe in its card, and measure that
     #[arg(long, requires = "from")]
     ablate: bool,
-    /// Samples for the intervals; 0 for none
+    /// Bootstrap samples for the intervals; 0 for no intervals
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     bootstrap: u32,
     /// Ordinary flows a day for which false alerts are stated [default: that of a capture, 100,000 for a table]

@@ -183,13 +183,13 @@ impl Session<'_> {
     }
 }
 
-/// What became of the wish for a model without TTL.
+/// The outcome of training without TTL.
 enum Without {
     /// It was trained.
     Trained(Arc<Loaded>),
-    /// The model is one already.
+    /// The model itself reads no TTL.
     Same(String),
-    /// There is none, and why.
+    /// There is no such model, for this reason.
     Not(String),
 }
 
@@ -199,7 +199,7 @@ fn warn_of_other_rows(name: &str, card: Option<&ModelCard>, training: &mut Train
     if let Some(card) = card.filter(|card| card.rows != fitted as u64) {
         eprintln!(
             "warning: {name} was fitted on {} rows, and --from leaves {fitted} of {given} to fit on: without TTL it \
-             learns from other rows than it did",
+             is trained on other rows than before",
             card.rows
         );
     }

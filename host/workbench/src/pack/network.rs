@@ -30,7 +30,7 @@ pub(super) struct NetworkArgs {
     /// JSON with `mean` and `scale`, or `min` and `max`, of each number that the network reads [default: as they are]
     #[arg(long, value_name = "JSON", requires = "onnx")]
     scaler: Option<PathBuf>,
-    /// The network gives back what it was given, and is wrong about strange flows [default]
+    /// The network reconstructs its input; the error of the reconstruction is the score [default]
     #[arg(long, requires = "onnx")]
     reconstruction: bool,
     /// The network gives one number that is higher for stranger flows
@@ -64,7 +64,7 @@ pub(super) struct Made {
 }
 
 impl NetworkArgs {
-    /// What becomes of the network, if there is one.
+    /// Makes artifact and card of the network; `None` when the command line names no network.
     pub(super) fn make(&self, file: &Settings) -> Result<Option<Made>, Failure> {
         let Some(path) = &self.onnx else {
             return Ok(None);

@@ -18,7 +18,7 @@ pub struct Args {
     /// Width of the layers before and behind the narrowest [default: 64]
     #[arg(long, value_name = "N")]
     hidden: Option<usize>,
-    /// Width of the narrowest layer; with a wider one, strange flows are given back as well [default: 12]
+    /// Width of the narrowest layer; a wider one reconstructs anomalous flows too [default: 12]
     #[arg(long, value_name = "N")]
     bottleneck: Option<usize>,
     /// Most passes over the rows [default: 60]

@@ -1,4 +1,4 @@
-//! What all trainings are told.
+//! The options that all trainings share.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -58,7 +58,7 @@ pub(super) struct CommonArgs {
 }
 
 impl CommonArgs {
-    /// Puts what was said in place of the defaults of the method.
+    /// Replaces the defaults of the method by the options that were given.
     pub(super) fn settle(&self, common: &mut Common) {
         let names = || {
             let names: Vec<_> = self.from.iter().map(|path| file_name(path)).collect();

@@ -14,7 +14,7 @@ pub struct Args {
     /// Which columns are looked at together
     #[arg(long, value_enum, default_value_t = Groups::ByKind)]
     groups: Groups,
-    /// How many standard deviations another protocol, service or state is apart, 0 to 100 [default: 4.25]
+    /// Distance of another protocol, service or state, in standard deviations, 0 to 100 [default: 4.25]
     #[arg(long, value_name = "WEIGHT")]
     context_weight: Option<f32>,
     /// Distances that this share of ordinary flows exceed count as one: less is faster and tells less [default: 1]
@@ -27,9 +27,9 @@ pub struct Args {
 /// Which columns are looked at together.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Groups {
-    /// Those of one kind: volumes, packet sizes, rates, times, ...
+    /// Columns of one kind: volumes, packet sizes, rates, times, ...
     ByKind,
-    /// The few that labelled flows of UNSW-NB15 showed to do best, for its columns alone
+    /// The few columns that do best on labelled flows of UNSW-NB15; for that schema only
     Compact,
 }
 

@@ -10,7 +10,7 @@ use netsage_schema::csv::CsvRow;
 use netsage_schema::{Identity, Rows};
 use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
-/// Which rows of a table are learned from. Rows without labels all are.
+/// Which rows of a table a training learns from; of a table without labels it takes all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// Those with this value of `label`.

@@ -17,10 +17,10 @@ pub struct Args {
     /// Halvings from the root to a leaf, 1 to 16 [default: 12]
     #[arg(long, value_name = "N")]
     height: Option<u8>,
-    /// Flows after which what was learned on the way counts [default: 10000]
+    /// Flows of a window; what a window has learned counts once it is full [default: 10000]
     #[arg(long, value_name = "N")]
     window: Option<u32>,
-    /// Weight of such a window against all before it, above 0 and at most 1 [default: 0.05]
+    /// Weight of a new window against all earlier ones, above 0 and at most 1 [default: 0.05]
     #[arg(long, value_name = "WEIGHT")]
     adaptation: Option<f32>,
     #[command(flatten)]

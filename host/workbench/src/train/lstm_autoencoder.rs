@@ -9,7 +9,7 @@ use netsage_models::lstm_autoencoder::TrainOptions;
 
 use super::common::CommonArgs;
 
-/// Trains an LSTM autoencoder on ordinary flows, each after those that its source had before where sources are known.
+/// Trains an LSTM autoencoder on ordinary flows, each with the flows of its source before it where sources are known.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  netsage train lstm-autoencoder --from train-normal.csv.gz --evaluate dev.csv.gz --out my.wasm --onnx my.onnx\n  netsage run --interface eth0 --detector my.wasm"
@@ -21,13 +21,13 @@ pub struct Args {
     /// Passes without a better loss on rows kept aside after which training ends [default: 10]
     #[arg(long, value_name = "N")]
     patience: Option<u32>,
-    /// Rows learned from at once, 16 to 65536 [default: 256]
+    /// Rows of a batch, 16 to 65536 [default: 256]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Rate of learning at the beginning [default: 0.002]
+    /// Learning rate at the beginning [default: 0.002]
     #[arg(long, value_name = "RATE")]
     rate: Option<f32>,
-    /// Numbers that a flow must pass through, 1 to 256 [default: 12]
+    /// Width of the narrowest layer, 1 to 256 [default: 12]
     #[arg(long, value_name = "N")]
     code: Option<usize>,
     /// Units of the encoder, 1 to 256 [default: 32]
@@ -36,7 +36,7 @@ pub struct Args {
     /// Units of the decoder, 1 to 256 [default: 64]
     #[arg(long, value_name = "N")]
     decoder: Option<usize>,
-    /// Count repeated rows once, where nobody knows their sources; otherwise as often as they occur
+    /// Count repeated rows once, where their sources are unknown; otherwise as often as they occur
     #[arg(long)]
     remove_duplicates: bool,
     /// File to write the network to as ONNX: from windows of raw rows to scores

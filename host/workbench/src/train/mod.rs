@@ -36,19 +36,19 @@ pub(crate) use output::card_path;
 /// Methods that can be trained.
 #[derive(Debug, clap::Subcommand)]
 pub enum TrainCommand {
-    /// Dense autoencoder: flows that a narrow network cannot give back are odd
+    /// Dense autoencoder: anomalous are flows that a narrow network reconstructs badly
     Autoencoder(autoencoder::Args),
-    /// Isolation forest: flows that random splits set apart early are odd
+    /// Isolation forest: anomalous are flows that random splits isolate early
     Iforest(iforest::Args),
-    /// Half-space trees: flows where few were seen are odd; goes on learning from the traffic it scores
+    /// Half-space trees: anomalous are flows in regions of few flows; goes on learning from the traffic it scores
     HalfSpaceTrees(half_space_trees::Args),
-    /// LSTM autoencoder: flows that a network cannot give back after the last ones of their source are odd
+    /// LSTM autoencoder: anomalous are flows that a network reconstructs badly from the last flows of their source
     LstmAutoencoder(lstm_autoencoder::Args),
-    /// Rhythm of visits: hosts that visit another one at regular times, as beacons do, or send it unusually much are odd
+    /// Rhythm of visits: anomalous are hosts that visit another one at regular times or send it unusually much
     Rhythm(rhythm::Args),
-    /// Nearest neighbours: flows unlike any ordinary flow of their protocol, service and state are odd
+    /// Nearest neighbours: anomalous are flows unlike any ordinary flow of their protocol, service and state
     ContextKnn(context_knn::Args),
-    /// DBSCAN: flows far from the places where ordinary flows crowd are odd
+    /// DBSCAN: anomalous are flows far from the dense regions of ordinary flows
     Dbscan(dbscan::Args),
 }
 

@@ -11,7 +11,7 @@ use super::common::CommonArgs;
     after_help = "Example:\n  netsage train rhythm --schema flow-v1 --from week.pcap --out rhythm.wasm\n  netsage run --interface eth0 --schema flow-v1 --detector rhythm.wasm"
 )]
 pub struct Args {
-    /// Seconds after a flow in which another one between the same hosts belongs to the same visit [default: 1]
+    /// Flows between the same hosts that begin within so many seconds belong to one visit [default: 1]
     #[arg(long, value_name = "SECONDS")]
     pause: Option<f32>,
     #[command(flatten)]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
 
-/// Where the running program is.
+/// Address and token of the running program.
 #[derive(Debug, clap::Args)]
 pub(super) struct ClientArgs {
     /// Address of the running program
@@ -20,7 +20,7 @@ pub(super) struct ClientArgs {
         default_value = "http://127.0.0.1:8080"
     )]
     url: String,
-    /// Its token, if it has one
+    /// Token of the running program, if it asks for one
     #[arg(long, value_name = "TOKEN", env = "NETSAGE_TOKEN", hide_env_values = true)]
     token: Option<String>,
 }
@@ -100,8 +100,12 @@ impl Client {
                 Err(_) => anyhow!("{} answered {status}", self.base),
             });
         }
-        serde_json::from_str(&text)
-            .map_err(|error| anyhow!("the answer of {} is not that of a netsage: {error}", self.base))
+        serde_json::from_str(&text).map_err(|error| {
+            anyhow!(
+                "the answer of {} is not one of NetSage's API: {error}; name another address with `--url`",
+                self.base
+            )
+        })
     }
 }
 

@@ -15,7 +15,7 @@ const COLUMNS: usize = 64;
 /// From nothing to the fullest column.
 const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Compares.
+/// The arguments of `netsage detector compare`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  netsage detector shadow 0123abcd --share 1\n  netsage detector compare 0123abcd\n  netsage detector compare 0123abcd --json"
@@ -52,7 +52,7 @@ fn print(out: &mut impl Write, comparison: &Comparison) -> io::Result<()> {
     writeln!(out, "active     {}", called(&comparison.active))?;
     writeln!(
         out,
-        "flows      {} scored by the candidate, {} failed, {} skipped for want of time",
+        "flows      {} scored by the candidate, {} failed, {} skipped to keep up with the traffic",
         comparison.flows, comparison.failed, comparison.skipped
     )?;
     writeln!(out, "agreement         {}", percent(comparison.agreement))?;

@@ -15,11 +15,11 @@ use netsage_gateway::config::Settings;
 use super::client::{Client, ClientArgs, query};
 use super::short;
 
-/// Lists packages.
+/// The arguments of `netsage detector list`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  netsage detector list\n  netsage detector list --bundled")]
 pub(crate) struct ListArgs {
-    /// Those that come with this program, without asking a running one
+    /// List the packages bundled with this program, without asking a running one
     #[arg(long)]
     bundled: bool,
     /// Print JSON
@@ -29,18 +29,18 @@ pub(crate) struct ListArgs {
     client: ClientArgs,
 }
 
-/// Lists the history.
+/// The arguments of `netsage detector history`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  netsage detector history\n  netsage detector history iforest --limit 5\n  netsage detector history 0123abcd --json"
 )]
 pub(crate) struct HistoryArgs {
-    /// Only of this package: its digest, the first 8 or more digits of it, or the name of the detector
+    /// Only the history of this package: its digest, the first 8 or more digits of it, or the name of the detector
     package: Option<String>,
     /// Most entries, newest first, 1 to 500
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
-    /// Go on where the page before ended, as it says
+    /// Continue an earlier page, with the cursor that it printed
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
     /// Print JSON

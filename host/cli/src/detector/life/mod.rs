@@ -20,7 +20,7 @@ pub(crate) enum LifeCommand {
     List(listing::ListArgs),
     /// Bring a package to a running program, which checks it and makes it ready
     Stage(stage::StageArgs),
-    /// Have a staged package checked, which staging does by itself unless told otherwise
+    /// Check a staged package; `stage` does so by itself unless it is told `--until staged`
     #[command(
         after_help = "Example:\n  netsage detector stage my.wasm --until staged\n  netsage detector check 0123abcd"
     )]
@@ -45,13 +45,13 @@ pub(crate) enum LifeCommand {
         after_help = "Example:\n  netsage detector promote 0123abcd\n  netsage detector promote iforest    # its canary"
     )]
     Promote(step::StepArgs),
-    /// Take back a canary, or make the package before the active one active again
+    /// Take back a canary, or make the previous package of a name active again
     #[command(after_help = "Example:\n  netsage detector rollback iforest --why 'too many alerts'")]
     Rollback(step::StepArgs),
     /// Stop scoring with the active package, without another in its place
     #[command(after_help = "Example:\n  netsage detector retire iforest")]
     Retire(step::StepArgs),
-    /// Take a package out, whatever it is doing
+    /// Take a package out of service, whatever its stage
     #[command(after_help = "Example:\n  netsage detector quarantine 0123abcd --why 'not ours'")]
     Quarantine(step::StepArgs),
     /// Let a package out of quarantine; it begins anew as staged
@@ -91,7 +91,7 @@ pub(super) fn run(command: LifeCommand, file: &Settings) -> Result<(), Failure> 
     }
 }
 
-/// As many digits of a digest as people need.
+/// The first digits of a digest, enough for people.
 fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }

@@ -14,7 +14,7 @@ use netsage_gateway::config::Settings;
 use super::client::{Client, encoded, query};
 use super::step::{ReasonArgs, standing, take, tell};
 
-/// How often the program is asked how far it is.
+/// Time between two questions to the program about the stage of the package.
 const POLL: Duration = Duration::from_millis(150);
 /// Compiling and starting take a few seconds at most, whatever the package.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,15 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How far staging goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Until {
-    /// Its bytes are kept, no more
+    /// Keep its bytes, and nothing more
     Staged,
-    /// It is checked
+    /// Check it
     Checked,
-    /// It is ready, and goes on as the running program is set
+    /// Make it ready; the settings of the running program decide about further stages
     Warm,
 }
 
-/// Stages a package.
+/// The arguments of `netsage detector stage`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  netsage detector stage my.wasm\n  netsage detector stage my.wasm --signature my.wasm.minisig --why 'trained on this week'"
@@ -38,7 +38,7 @@ enum Until {
 pub(crate) struct StageArgs {
     /// Package, a file or the name of a bundled one
     package: String,
-    /// How far it goes now
+    /// Stage to bring the package to
     #[arg(long, value_name = "STAGE", default_value = "warm")]
     until: Until,
     #[command(flatten)]
@@ -47,11 +47,11 @@ pub(crate) struct StageArgs {
     reason: ReasonArgs,
 }
 
-/// Activates a package.
+/// The arguments of `netsage detector activate`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  netsage detector activate my.wasm --url http://127.0.0.1:8080")]
 pub(crate) struct ActivateArgs {
-    /// Package, a file or the name of a bundled one; or what the program has: a digest, or the first 8 or more digits of one
+    /// Package: a file, the name of a bundled one, or at least 8 digits of the digest of one that the program has
     package: String,
     #[command(flatten)]
     signature: SignatureArgs,

@@ -38,7 +38,7 @@ impl ReasonArgs {
     }
 }
 
-/// A step.
+/// The arguments of a step.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StepArgs {
     /// Package: its digest, the first 8 or more digits of it, or the name of the detector
@@ -47,7 +47,7 @@ pub(crate) struct StepArgs {
     reason: ReasonArgs,
 }
 
-/// A step to a share of the flows.
+/// The arguments of a step that concerns a share of the flows.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShareArgs {
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub(super) fn run(step: Step, args: &StepArgs, share: Option<f64>, file: &Settin
     tell(&info, args.reason.json)
 }
 
-/// The call.
+/// Calls the API for a step.
 pub(super) fn take(
     client: &Client,
     package: &str,

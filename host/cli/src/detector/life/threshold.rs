@@ -14,7 +14,7 @@ use super::step::ReasonArgs;
 /// Columns of the bar of an index on the terminal; the last one is at twice the index that counts as large.
 const COLUMNS: usize = 40;
 
-/// Shows, tries or sets thresholds.
+/// The arguments of `netsage detector threshold`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  netsage detector threshold\n  netsage detector threshold iforest 10/day --try\n  netsage detector threshold iforest fpr:0.001 --why 'too loud'\n  netsage detector threshold fused p99.99"
@@ -25,14 +25,14 @@ pub(crate) struct ThresholdArgs {
     /// Alerts per day (10/day), false-positive rate (fpr:0.001 or 0.1%), percentile (p99.9), score (0.62), `card` or `off`
     #[arg(allow_hyphen_values = true)]
     rule: Option<String>,
-    /// Only say what the rule would do
+    /// Say what the threshold would have raised, without setting it
     #[arg(long = "try", requires = "rule")]
     only_try: bool,
     #[command(flatten)]
     reason: ReasonArgs,
 }
 
-/// Shows drift.
+/// The arguments of `netsage detector drift`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  netsage detector drift iforest\n  netsage detector drift 0123abcd --json"
@@ -98,7 +98,7 @@ fn row(info: &ThresholdInfo) -> [String; 5] {
     ]
 }
 
-/// A share as people think of it.
+/// A share as `1 in N`.
 fn one_in(share: f64) -> String {
     format!("1 in {:.0}", 1.0 / share.max(f64::MIN_POSITIVE))
 }
