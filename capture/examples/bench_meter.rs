@@ -15,10 +15,8 @@ use netsage_capture::decode::{DecodeOptions, decode};
 use netsage_capture::file::CaptureReader;
 use netsage_capture::{LinkType, Meter, MeterConfig, Packet};
 use netsage_schema::{FLOW_V1, FlowBatch, Schema, UNSW_NB15, csv};
+use netsage_testkit::capture;
 use serde_json::{Value, json};
-
-#[path = "shared/capture.rs"]
-mod capture;
 
 type Failure = Box<dyn std::error::Error>;
 

@@ -14,12 +14,10 @@ use std::time::{Duration, Instant};
 
 use netsage_package::ModelCard;
 use netsage_runtime::{Runtime, RuntimeConfig};
+use netsage_testkit::capture;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-
-#[path = "../../../capture/examples/shared/capture.rs"]
-mod capture;
 
 type Failure = Box<dyn std::error::Error>;
 

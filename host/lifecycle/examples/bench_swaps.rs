@@ -12,21 +12,6 @@
     reason = "an allocator that counts is the only way to see that scoring allocates nothing, and its trait is unsafe"
 )]
 
-#[path = "../tests/it/guests.rs"]
-#[allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "shared with the tests, which need more of it"
-)]
-mod guests;
-#[path = "../../runtime/tests/it/recipe.rs"]
-#[allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "shared with the tests, which need more of it"
-)]
-mod recipe;
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -40,7 +25,7 @@ use netsage_package::Package;
 use netsage_runtime::{LoadOptions, Runtime, RuntimeConfig};
 use netsage_schema::UNSW_NB15;
 
-use guests::Flows;
+use netsage_testkit::guests::{self, Flows};
 
 type Failure = Box<dyn std::error::Error>;
 

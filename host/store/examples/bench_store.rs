@@ -8,10 +8,7 @@ use std::time::Instant;
 
 use netsage_api_types::{AlertQuery, FlowQuery};
 use netsage_store::{FlowBatchRecord, StoreError, open};
-
-#[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/it/sample.rs"]
-mod sample;
+use netsage_testkit::sample;
 
 const BATCH: u64 = 1_024;
 

@@ -6,8 +6,8 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use super::recipe::{CARD, Recipe};
 use super::support::{Home, Server, stderr};
+use netsage_testkit::recipe::{CARD, Recipe};
 
 /// A kind of card that is refused, and what the refusal says.
 struct Refused {

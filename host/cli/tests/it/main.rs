@@ -17,18 +17,10 @@ mod kills;
 mod live;
 mod measures;
 mod networks;
-#[allow(
-    dead_code,
-    reason = "shared with the tests of the runtime, which need more of it"
-)]
-#[path = "../../../runtime/tests/it/recipe.rs"]
-mod recipe;
 mod replay;
 mod schemas;
 mod sources;
 mod support;
 mod swaps;
-#[path = "../../../sources/tests/it/toy.rs"]
-mod toy;
 #[cfg(feature = "live")]
 mod wire;

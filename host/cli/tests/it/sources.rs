@@ -13,7 +13,7 @@ use netsage_schema::{AddressKey, FlowBatch, Schema, UNSW_NB15};
 use netsage_sources::{Pace, Position, Reading, Source, SourceCounters, SourceError};
 
 use crate::swaps::{lifecycle, warm};
-use crate::toy::ToyLog;
+use netsage_testkit::toy::ToyLog;
 
 const FLOWS: u64 = 4_000;
 /// Every so many lines a flow is above the threshold.

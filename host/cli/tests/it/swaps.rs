@@ -17,7 +17,7 @@ use netsage_sources::open_capture;
 use netsage_store::Store;
 
 use crate::counting::{CountingStore, FLOWS_PER_LARGE, LARGE, PATIENCE, wait_until, write_capture};
-use crate::recipe::Recipe;
+use netsage_testkit::recipe::Recipe;
 
 const FLOWS: u64 = 1_000_000;
 const SWAPS: u64 = 200;

@@ -7,8 +7,8 @@ use netsage_api_types::{FailurePolicy, HistoryEntry, HistoryQuery, Stage, Step, 
 use netsage_lifecycle::{Lifecycle, LifecycleConfig, NewPackage, Rollout, Scorer, Start, Verdicts};
 use netsage_schema::UNSW_NB15;
 
-use crate::guests::{Flows, TRAPS, runtime};
-use crate::recipe::Recipe;
+use netsage_testkit::guests::{Flows, TRAPS, runtime};
+use netsage_testkit::recipe::Recipe;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

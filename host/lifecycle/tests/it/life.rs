@@ -10,8 +10,8 @@ use netsage_lifecycle::{Lifecycle, LifecycleConfig, LifecycleError, NewPackage, 
 use netsage_package::Golden;
 use netsage_schema::UNSW_NB15;
 
-use crate::guests::runtime;
-use crate::recipe::{CARD, Recipe};
+use netsage_testkit::guests::runtime;
+use netsage_testkit::recipe::{CARD, Recipe};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

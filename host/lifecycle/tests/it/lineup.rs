@@ -7,8 +7,8 @@ use netsage_api_types::FailurePolicy;
 use netsage_lifecycle::lineup::{BackOff, Canary, Probation, ScoringLimits, Shadow, Slot, is_in_share};
 use netsage_lifecycle::{Generation, Lineup, LineupEvent, RollbackReason, Roster, Scorer, Verdicts};
 
-use crate::guests::{Flows, THRESHOLD, TRAPS, generation, guest};
-use crate::recipe::Recipe;
+use netsage_testkit::guests::{Flows, THRESHOLD, TRAPS, generation, guest};
+use netsage_testkit::recipe::Recipe;
 
 fn active(generation: &Arc<Generation>, on_failure: FailurePolicy) -> Slot {
     Slot {
@@ -44,7 +44,10 @@ fn numbers(verdicts: &Verdicts, slot: usize) -> Vec<u64> {
 
 #[test]
 fn every_slot_scores_every_flow() {
-    let (one, other) = (guest(1, "one", ""), guest(2, "other", crate::guests::SHIFTED));
+    let (one, other) = (
+        guest(1, "one", ""),
+        guest(2, "other", netsage_testkit::guests::SHIFTED),
+    );
     let policy = FailurePolicy::Open;
     let roster = roster(
         ScoringLimits::default(),
@@ -291,7 +294,7 @@ fn a_shadow_that_disagrees_stays_and_one_that_fails_goes() {
             "{event:?}"
         );
     };
-    check(crate::guests::SHIFTED, false);
+    check(netsage_testkit::guests::SHIFTED, false);
     check(TRAPS, true);
 }
 

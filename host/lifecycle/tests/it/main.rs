@@ -4,14 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod alone;
-mod guests;
 mod life;
 mod lineup;
-#[allow(
-    dead_code,
-    reason = "shared with the tests of the runtime, which need more of it"
-)]
-#[path = "../../../runtime/tests/it/recipe.rs"]
-mod recipe;
 mod rollback;
 mod thresholds;

@@ -8,7 +8,7 @@ use netsage_lifecycle::lineup::{Canary, Probation, Slot};
 use netsage_lifecycle::statistics::FailureKind;
 use netsage_lifecycle::{Generation, Lineup, LineupEvent, RollbackReason, Roster, Scorer, Verdicts};
 
-use crate::guests::{Flows, HANGS, NOT_FINITE, SHIFTED, SLOW, TRAPS, TRAPS_ON_ONE_PERCENT, guest};
+use netsage_testkit::guests::{Flows, HANGS, NOT_FINITE, SHIFTED, SLOW, TRAPS, TRAPS_ON_ONE_PERCENT, guest};
 
 /// Far longer than it may take, so that a busy machine fails no test; the figure is printed.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,8 +9,8 @@ use netsage_calibration::Rule;
 use netsage_lifecycle::{Lifecycle, LifecycleConfig, LifecycleError, NewPackage};
 use netsage_schema::UNSW_NB15;
 
-use crate::guests::{THRESHOLD, card, runtime};
-use crate::recipe::Recipe;
+use netsage_testkit::guests::{THRESHOLD, card, runtime};
+use netsage_testkit::recipe::Recipe;
 
 fn open(folder: &Path, thresholds: &[(&str, &str)]) -> Arc<Lifecycle> {
     let thresholds = thresholds

@@ -5,9 +5,9 @@ use netsage_package::{MAX_BLOCK_ROWS, Package};
 use netsage_runtime::{Detector, Runtime, RuntimeConfig};
 use netsage_schema::{Rows, UNSW_NB15};
 
-use crate::recipe::Recipe;
 use crate::rows::rows;
 use crate::{Failure, median, rounded, time};
+use netsage_testkit::recipe::Recipe;
 
 /// Turns, each of every measured thing once.
 const TURNS: usize = 15;

@@ -8,9 +8,9 @@ use netsage_package::Package;
 use netsage_runtime::{Detector, Runtime, RuntimeConfig};
 use netsage_schema::{Rows, UNSW_NB15};
 
-use crate::recipe::Recipe;
 use crate::rows::rows;
 use crate::{Failure, rounded};
+use netsage_testkit::recipe::Recipe;
 
 /// Rows of each call of the good one.
 const BLOCK: usize = 256;

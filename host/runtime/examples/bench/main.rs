@@ -9,9 +9,6 @@ mod call;
 mod hostile;
 mod load;
 mod memory;
-#[path = "../../tests/it/recipe.rs"]
-#[allow(clippy::unwrap_used, dead_code)]
-mod recipe;
 mod rows;
 
 use netsage_package::Package;

@@ -9,7 +9,7 @@ use netsage_runtime::fuel::{self, CountError, Instructions};
 use netsage_schema::UNSW_NB15;
 
 use crate::bundled;
-use crate::recipe::Recipe;
+use netsage_testkit::recipe::Recipe;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/detector-costs.md");
 

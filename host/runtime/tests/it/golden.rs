@@ -4,8 +4,8 @@ use netsage_package::{GoldenMismatch, Package};
 use netsage_runtime::{GoldenError, Judging, Runtime};
 use netsage_schema::UNSW_NB15;
 
-use crate::recipe::{CARD, Recipe};
 use crate::{bundled, config};
+use netsage_testkit::recipe::{CARD, Recipe};
 
 #[test]
 fn a_packed_detector_gives_the_scores_in_its_package() {

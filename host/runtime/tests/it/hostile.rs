@@ -9,9 +9,9 @@ use wasm_encoder::{
     CodeSection, ComponentSection as _, Function, FunctionSection, Module, ModuleSection, TypeSection,
 };
 
-use crate::recipe::Recipe;
 use crate::witness::Witness;
 use crate::{config, expected, load, rows};
+use netsage_testkit::recipe::Recipe;
 
 /// Loads the recipe, lets it fail once, and expects these words; the process lives and the failure is counted.
 fn check_score(recipe: &Recipe, message: &str, replaced: u64) {

@@ -3,8 +3,8 @@
 use netsage_runtime::{GuestFailure, LoadError, LoadOptions, Runtime, ScoreError};
 use netsage_schema::UNSW_NB15;
 
-use crate::recipe::{Recipe, SCORE_LEARNT};
 use crate::{config, load, rows};
+use netsage_testkit::recipe::{Recipe, SCORE_LEARNT};
 
 fn learner() -> Recipe {
     Recipe {

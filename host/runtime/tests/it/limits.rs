@@ -9,8 +9,8 @@ use netsage_runtime::{CodeLimits, Compiler, LoadError, RuntimeConfig, ScoreError
 use wasm_encoder::{ComponentSection as _, InstanceSection, Module, ModuleArg, ModuleSection};
 use wasmparser::{Instance, Parser, Payload};
 
-use crate::recipe::Recipe;
 use crate::{config, load, load_within, rows};
+use netsage_testkit::recipe::Recipe;
 
 /// What loading and scoring ten rows says, `""` when all is well.
 fn said(recipe: &Recipe, config: RuntimeConfig) -> String {

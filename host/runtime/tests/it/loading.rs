@@ -9,9 +9,9 @@ use netsage_package::Package;
 use netsage_runtime::{LoadError, Runtime, RuntimeConfig, check};
 use netsage_schema::UNSW_NB15;
 
-use crate::recipe::Recipe;
 use crate::witness::Witness;
 use crate::{config, expected, load, rows};
+use netsage_testkit::recipe::Recipe;
 
 #[test]
 fn components_that_are_no_detectors() {

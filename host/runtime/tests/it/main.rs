@@ -12,7 +12,6 @@ mod learning;
 mod limits;
 mod loading;
 mod planted;
-mod recipe;
 mod scoring;
 mod witness;
 

@@ -3,8 +3,8 @@
 use netsage_runtime::{MOST_FAILED_EXPLANATIONS, ScoreError, StateKey};
 use netsage_schema::{Contexts, Rows, Schema, UNSW_NB15};
 
-use crate::recipe::{CARD, Recipe};
 use crate::{expected, load, rows};
+use netsage_testkit::recipe::{CARD, Recipe};
 
 #[test]
 fn scores_come_in_the_order_of_the_rows() {

@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use netsage_runtime::{Runtime, RuntimeConfig};
 use netsage_schema::UNSW_NB15;
 
-use crate::recipe::Recipe;
 use crate::{config, expected, rows};
+use netsage_testkit::recipe::Recipe;
 
 /// What another detector does must not change what this one gives.
 pub(crate) struct Witness {

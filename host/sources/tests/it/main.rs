@@ -5,4 +5,3 @@
 
 mod contract;
 mod members;
-mod toy;

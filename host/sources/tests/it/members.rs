@@ -13,7 +13,7 @@ use netsage_sources::{Input, Source, read_all};
 use netsage_synth::{Generator, SynthConfig, pcap};
 
 use crate::contract::Member;
-use crate::toy::ToyLog;
+use netsage_testkit::toy::ToyLog;
 
 /// More flows than one read hands over.
 const FLOWS: u32 = 6_000;

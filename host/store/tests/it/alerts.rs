@@ -2,9 +2,9 @@
 
 use netsage_api_types::{AlertState, Severity, StateChange};
 
-use crate::backends::Place;
-use crate::sample::{Sample, T0, detector, flow, id};
 use crate::suite::{all_flows, record, suite};
+use netsage_testkit::backends::Place;
+use netsage_testkit::sample::{Sample, T0, detector, flow, id};
 
 suite!(
     the_highest_score_gives_the_face,

@@ -8,9 +8,9 @@ use mongodb::bson::{Document, doc};
 use netsage_api_types::{Alert, AlertState, StateChange};
 use netsage_store::{Change, MAX_POSITION_BYTES, SharedStore, StoreError, StoreOptions};
 
-use crate::backends::{Place, mongodb};
-use crate::sample::{T0, flow, traffic};
 use crate::suite::{all_alerts, record, suite};
+use netsage_testkit::backends::{Place, mongodb};
+use netsage_testkit::sample::{T0, flow, traffic};
 
 suite!(
     each_change_has_a_revision_of_its_own,

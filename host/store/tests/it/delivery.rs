@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use netsage_store::SharedStore;
 
-use crate::backends::{Place, sqlite};
-use crate::sample::{Sample, T0, batch, fill, flow, hits, traffic};
 use crate::suite::{all_alerts, everything, record, suite};
+use netsage_testkit::backends::{Place, sqlite};
+use netsage_testkit::sample::{Sample, T0, batch, fill, flow, hits, traffic};
 
 suite!(
     a_repeated_delivery_changes_nothing,

@@ -3,9 +3,9 @@
 use netsage_api_types::{AlertQuery, AlertState, FlowQuery, Severity, StateChange};
 use netsage_store::{FlowBatchRecord, StoreError};
 
-use crate::backends::Place;
-use crate::sample::{T0, batch, flow, id, traffic};
 use crate::suite::{all_alerts, all_flows, deliver, record, suite};
+use netsage_testkit::backends::Place;
+use netsage_testkit::sample::{T0, batch, flow, id, traffic};
 
 /// Sets what a query asks for, or damages a batch.
 type Choose<Query> = fn(&mut Query);

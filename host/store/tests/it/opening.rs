@@ -6,7 +6,7 @@ use mongodb::bson::{Document, doc};
 use netsage_store::{StoreError, open};
 use tempfile::TempDir;
 
-use crate::backends::mongodb;
+use netsage_testkit::backends::mongodb;
 
 async fn refused(url: &str) -> StoreError {
     match open(url).await {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use netsage_store::{StoreOptions, StoreOverview};
 
-use crate::backends::Place;
-use crate::sample::{T0, flow, traffic};
 use crate::suite::{all_alerts, all_flows, record, suite};
+use netsage_testkit::backends::Place;
+use netsage_testkit::sample::{T0, flow, traffic};
 
 suite!(
     the_overview_has_no_gaps,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery};
 use netsage_store::{FlowBatchRecord, SharedStore, StoreError, StoreOverview};
 
-use crate::sample::{Sample, batch};
+use netsage_testkit::sample::{Sample, batch};
 
 /// Makes one test per kind of store of each check.
 macro_rules! suite {
@@ -13,14 +13,14 @@ macro_rules! suite {
         mod on_sqlite {
             $(#[tokio::test]
             async fn $check() {
-                super::$check(crate::backends::sqlite()).await;
+                super::$check(netsage_testkit::backends::sqlite()).await;
             })*
         }
         mod on_mongodb {
             $(#[tokio::test(flavor = "multi_thread")]
             #[allow(clippy::print_stderr)]
             async fn $check() {
-                match crate::backends::mongodb() {
+                match netsage_testkit::backends::mongodb() {
                     Ok(place) => super::$check(place).await,
                     Err(reason) => eprintln!("skipped: {reason}"),
                 }

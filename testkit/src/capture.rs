@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use netsage_synth::{Generator, SynthConfig, pcap};
 
 /// Conversations of the capture; some are two flows or more.
-pub(crate) const CONVERSATIONS: u32 = 200_000;
+pub const CONVERSATIONS: u32 = 200_000;
 
 /// The capture, made in `folder` when it is not there: an office of clients for ten minutes, and attacks whose flows are
 /// short.
-pub(crate) fn generated(folder: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
+///
+/// # Errors
+/// When the folder cannot be written to.
+pub fn generated(folder: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
     let path = folder.join("bench-meter-1.pcap");
     if path.exists() {
         return Ok(path);

@@ -12,7 +12,7 @@ use netsage_sources::{Pace, Position, Reading, Source, SourceCounters, SourceErr
 const LINES: usize = 100;
 
 /// Each line is `SECOND BYTES`: a datagram of as many bytes at that second, from an address made of the second.
-pub(crate) struct ToyLog {
+pub struct ToyLog {
     name: String,
     log: BufReader<File>,
     /// Where the next line begins.
@@ -25,7 +25,8 @@ pub(crate) struct ToyLog {
 }
 
 impl ToyLog {
-    pub(crate) fn open(path: &Path) -> Self {
+    /// Opens the log at its beginning.
+    pub fn open(path: &Path) -> Self {
         Self {
             name: path.display().to_string(),
             log: BufReader::new(File::open(path).unwrap()),

@@ -11,24 +11,31 @@ use netsage_store::{SharedStore, StoreError, StoreOptions, open_with};
 use tempfile::TempDir;
 
 /// A store that can be opened again.
-pub(crate) struct Place {
-    pub(crate) url: String,
+pub struct Place {
+    /// What the store is opened by.
+    pub url: String,
     _folder: TempDir,
 }
 
 impl Place {
-    pub(crate) async fn open(&self) -> SharedStore {
+    /// Opens the store.
+    pub async fn open(&self) -> SharedStore {
         self.open_with(&StoreOptions::default())
             .await
             .expect("the store opens")
     }
 
-    pub(crate) async fn open_with(&self, options: &StoreOptions) -> Result<SharedStore, StoreError> {
+    /// Opens the store with these options.
+    ///
+    /// # Errors
+    /// When the store refuses to open.
+    pub async fn open_with(&self, options: &StoreOptions) -> Result<SharedStore, StoreError> {
         open_with(&self.url, options).await
     }
 }
 
-pub(crate) fn sqlite() -> Place {
+/// A file of its own.
+pub fn sqlite() -> Place {
     let folder = TempDir::new().expect("a temporary folder");
     Place {
         url: format!("sqlite:{}", folder.path().join("store.db").display()),
@@ -36,8 +43,11 @@ pub(crate) fn sqlite() -> Place {
     }
 }
 
-/// A database of its own on the server, or why there is no server.
-pub(crate) fn mongodb() -> Result<Place, String> {
+/// A database of its own on the server.
+///
+/// # Errors
+/// Why there is no server.
+pub fn mongodb() -> Result<Place, String> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let server = server()?;
     let name = format!(

@@ -14,10 +14,10 @@ use netsage_schema::{Contexts, Rows, UNSW_NB15};
 use crate::recipe::Recipe;
 
 /// The score of a flow is its `dur`, 0 to 1,000; above this it is alerted.
-pub(crate) const THRESHOLD: f32 = 990.0;
+pub const THRESHOLD: f32 = 990.0;
 
 /// Adds a number to the first column of every row before it is scored.
-pub(crate) const SHIFTED: &str = "
+pub const SHIFTED: &str = "
     (block $shifted (loop $shift
       (br_if $shifted (i32.ge_u (local.get $row) (local.get $rows)))
       (f32.store
@@ -30,7 +30,7 @@ pub(crate) const SHIFTED: &str = "
     (local.set $row (i32.const 0))";
 
 /// Traps on the flows whose `dur` begins with 7 of each hundred: 1 % of them.
-pub(crate) const TRAPS_ON_ONE_PERCENT: &str = "
+pub const TRAPS_ON_ONE_PERCENT: &str = "
     (block $fine (loop $look
       (br_if $fine (i32.ge_u (local.get $row) (local.get $rows)))
       (if (i32.eq
@@ -45,7 +45,7 @@ pub(crate) const TRAPS_ON_ONE_PERCENT: &str = "
     (local.set $row (i32.const 0))";
 
 /// Turns 50,000 times in a circle for every row.
-pub(crate) const SLOW: &str = "
+pub const SLOW: &str = "
     (local.set $row (i32.mul (local.get $rows) (i32.const 50000)))
     (block $rested (loop $rest
       (br_if $rested (i32.eqz (local.get $row)))
@@ -53,13 +53,16 @@ pub(crate) const SLOW: &str = "
       (br $rest)))";
 
 /// Gives one score that is not a number.
-pub(crate) const NOT_FINITE: &str = "(f32.store (local.get $values) (f32.const nan))";
+pub const NOT_FINITE: &str = "(f32.store (local.get $values) (f32.const nan))";
 
-pub(crate) const TRAPS: &str = "unreachable";
+/// Traps at once.
+pub const TRAPS: &str = "unreachable";
 
-pub(crate) const HANGS: &str = "(loop $forever (br $forever))";
+/// Never returns.
+pub const HANGS: &str = "(loop $forever (br $forever))";
 
-pub(crate) fn runtime() -> Arc<Runtime> {
+/// The runtime of this process: small limits, so that what must end ends soon.
+pub fn runtime() -> Arc<Runtime> {
     static RUNTIME: OnceLock<Arc<Runtime>> = OnceLock::new();
     let start = || {
         Runtime::new(RuntimeConfig {
@@ -76,7 +79,7 @@ pub(crate) fn runtime() -> Arc<Runtime> {
 }
 
 /// A card for scores that are spread evenly from 0 to 1,000.
-pub(crate) fn card() -> ModelCard {
+pub fn card() -> ModelCard {
     ModelCard {
         format: ModelCard::FORMAT,
         detector: None,
@@ -99,7 +102,7 @@ pub(crate) fn card() -> ModelCard {
 }
 
 /// The activation `number` of a detector that does `score` first.
-pub(crate) fn guest(number: u64, name: &str, score: &'static str) -> Arc<Generation> {
+pub fn guest(number: u64, name: &str, score: &'static str) -> Arc<Generation> {
     generation(
         number,
         &Recipe {
@@ -111,7 +114,7 @@ pub(crate) fn guest(number: u64, name: &str, score: &'static str) -> Arc<Generat
 }
 
 /// The activation `number` of a detector. Packages of different numbers differ in their artifacts.
-pub(crate) fn generation(number: u64, recipe: &Recipe) -> Arc<Generation> {
+pub fn generation(number: u64, recipe: &Recipe) -> Arc<Generation> {
     let package = recipe.package_with(&number.to_le_bytes(), None);
     let detector = runtime().load(&package, &UNSW_NB15).unwrap();
     let description = detector.description();
@@ -126,15 +129,18 @@ pub(crate) fn generation(number: u64, recipe: &Recipe) -> Arc<Generation> {
 }
 
 /// A block of flows.
-pub(crate) struct Flows {
-    pub(crate) rows: Rows,
-    pub(crate) contexts: Contexts,
-    pub(crate) keys: Vec<u64>,
+pub struct Flows {
+    /// Their values.
+    pub rows: Rows,
+    /// Their start times and addresses.
+    pub contexts: Contexts,
+    /// By which a canary chooses among them.
+    pub keys: Vec<u64>,
 }
 
 impl Flows {
     /// Flows whose `dur` is spread evenly from 0 to 1,000, other ones for every `seed`.
-    pub(crate) fn spread(count: usize, seed: u64) -> Self {
+    pub fn spread(count: usize, seed: u64) -> Self {
         let mut state = seed;
         let mut next = move || {
             // Steele, Lea, Flood: SplitMix64.
@@ -152,7 +158,7 @@ impl Flows {
     }
 
     /// Flows of these durations.
-    pub(crate) fn of(durations: &[f64]) -> Self {
+    pub fn of(durations: &[f64]) -> Self {
         let mut number = 0_u64;
         Self::new(durations.to_vec(), &mut || {
             number += 1;
@@ -176,7 +182,8 @@ impl Flows {
         flows
     }
 
-    pub(crate) fn to_score(&self) -> FlowsToScore<'_> {
+    /// The block as a scorer takes it.
+    pub fn to_score(&self) -> FlowsToScore<'_> {
         FlowsToScore {
             rows: &self.rows,
             contexts: &self.contexts,
@@ -184,7 +191,8 @@ impl Flows {
         }
     }
 
-    pub(crate) fn duration(&self, row: usize) -> f32 {
+    /// The `dur` of a flow, which is its score.
+    pub fn duration(&self, row: usize) -> f32 {
         self.rows.row(row)[0] as f32
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-const WIT: &str = include_str!("../../../../wit/detector.wit");
+const WIT: &str = include_str!("../../wit/detector.wit");
 
 /// A session and a block, as the functions that take a block get them.
 const BLOCK: &str = "(param $self i32) (param $rows i32) (param $values i32) (param $length i32)
@@ -22,48 +22,48 @@ const TEXTS: u32 = 4096;
 
 /// What the detector is made of. The default scores a row with the value of its first column, and explains
 /// it with that column alone.
-pub(crate) struct Recipe {
-    pub(crate) name: String,
-    pub(crate) state_key: u8,
+pub struct Recipe {
+    /// Its name.
+    pub name: String,
+    /// Its state key, by the number that the contract gives it.
+    pub state_key: u8,
     /// Whether it exports `explainer`.
-    pub(crate) explains: bool,
+    pub explains: bool,
     /// Whether it exports `memory` and `learner`: it counts the rows it was taught in `$learnt`, which is its state.
-    pub(crate) learns: bool,
+    pub learns: bool,
     /// Which context it asks for: start time, source, destination.
-    pub(crate) context: [bool; 3],
-    pub(crate) columns: Vec<String>,
+    pub context: [bool; 3],
+    /// The columns that it asks for.
+    pub columns: Vec<String>,
     /// How many columns it says it wants, if that is not the truth.
-    pub(crate) column_count: Option<u32>,
+    pub column_count: Option<u32>,
     /// Runs first in `open`; returns the place of an answer or falls through.
-    pub(crate) open: &'static str,
+    pub open: &'static str,
     /// Runs first in `score`.
-    pub(crate) score: &'static str,
+    pub score: &'static str,
     /// Runs first in `explain`.
-    pub(crate) explain: &'static str,
+    pub explain: &'static str,
     /// Runs first in `restore`.
-    pub(crate) restore: &'static str,
+    pub restore: &'static str,
     /// Runs when the module is instantiated.
-    pub(crate) start: &'static str,
+    pub start: &'static str,
     /// Fields of the module beside its own.
-    pub(crate) fields: String,
+    pub fields: String,
     /// How long it says its summary is, if that is not the truth.
-    pub(crate) summary_bytes: Option<u32>,
+    pub summary_bytes: Option<u32>,
     /// Pages of 64 KiB.
-    pub(crate) pages: u32,
+    pub pages: u32,
     /// Changes the contract it is built for.
-    pub(crate) wit: fn(&str) -> String,
+    pub wit: fn(&str) -> String,
 }
 
 /// A card for the default detector.
-#[allow(dead_code)]
-pub(crate) const CARD: &str = r#"{"format":1,"schema":"unsw-nb15@1","data":"Made for tests.","rows":0,
+pub const CARD: &str = r#"{"format":1,"schema":"unsw-nb15@1","data":"Made for tests.","rows":0,
     "columns":["dur","sbytes"],"seed":0,"date":"2026-01-01","threshold":990,"threshold_rule":"","calibration":[],
     "figures":{},"notes":[]}"#;
 
 /// For `score` of one that learns: the first row gets the number of rows it has learnt.
-#[allow(dead_code)]
-pub(crate) const SCORE_LEARNT: &str =
-    "(f32.store (local.get $values) (f32.convert_i32_u (global.get $learnt)))";
+pub const SCORE_LEARNT: &str = "(f32.store (local.get $values) (f32.convert_i32_u (global.get $learnt)))";
 
 impl Default for Recipe {
     fn default() -> Self {
@@ -89,15 +89,18 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    pub(crate) fn package(&self) -> Package {
+    /// The package of the component with an artifact and no card.
+    pub fn package(&self) -> Package {
         self.package_with(b"model", None)
     }
 
-    pub(crate) fn package_with(&self, artifact: &[u8], card: Option<&[u8]>) -> Package {
+    /// The package with this artifact and card.
+    pub fn package_with(&self, artifact: &[u8], card: Option<&[u8]>) -> Package {
         Package::from_bytes(netsage_package::pack(&self.component(), artifact, card, None).unwrap()).unwrap()
     }
 
-    pub(crate) fn component(&self) -> Vec<u8> {
+    /// The component.
+    pub fn component(&self) -> Vec<u8> {
         let wit = (self.wit)(WIT);
         let version = if wit.contains("detector@1.1.0") {
             "1.1.0"

@@ -5,13 +5,15 @@ use netsage_api_types::{Contribution, DetectorRef, Flow, FlowScore, FusedScore, 
 use netsage_store::FlowBatchRecord;
 
 /// A full hour, so that windows of an hour start here.
-pub(crate) const T0: i64 = 1_700_002_800_000;
+pub const T0: i64 = 1_700_002_800_000;
 
-pub(crate) fn id(number: u32) -> String {
+/// The id of the flow of this number, as the API shows it.
+pub fn id(number: u32) -> String {
     format!("{number:032x}")
 }
 
-pub(crate) fn detector(version: &str) -> DetectorRef {
+/// A version of the one detector.
+pub fn detector(version: &str) -> DetectorRef {
     DetectorRef {
         name: "iforest".into(),
         version: version.into(),
@@ -22,14 +24,17 @@ pub(crate) fn detector(version: &str) -> DetectorRef {
 
 /// A flow with what was said about it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Sample {
-    pub(crate) flow: FlowRecord,
-    pub(crate) scores: Vec<FlowScore>,
+pub struct Sample {
+    /// The flow.
+    pub flow: FlowRecord,
+    /// What each detector said.
+    pub scores: Vec<FlowScore>,
     /// A score above it makes a hit.
-    pub(crate) threshold: f32,
+    pub threshold: f32,
 }
 
-pub(crate) fn flow(number: u32, source: &str, end: i64, score: f32) -> Sample {
+/// A flow of a source that ends at a time in milliseconds since the epoch, with the score of one detector.
+pub fn flow(number: u32, source: &str, end: i64, score: f32) -> Sample {
     let mut hash = [7; 20];
     hash[..4].copy_from_slice(&number.to_be_bytes());
     Sample {
@@ -61,12 +66,13 @@ pub(crate) fn flow(number: u32, source: &str, end: i64, score: f32) -> Sample {
 }
 
 impl Sample {
-    pub(crate) fn is_hit(&self) -> bool {
+    /// Whether a score is above the threshold.
+    pub fn is_hit(&self) -> bool {
         self.scores.iter().any(|entry| entry.score > self.threshold)
     }
 
     /// What drove a score of this flow.
-    pub(crate) fn contributions(score: f32) -> Vec<Contribution> {
+    pub fn contributions(score: f32) -> Vec<Contribution> {
         vec![Contribution {
             column: "sbytes".into(),
             unit: "B".into(),
@@ -77,7 +83,7 @@ impl Sample {
     }
 
     /// The flow as the API shows it.
-    pub(crate) fn shown(&self) -> Flow {
+    pub fn shown(&self) -> Flow {
         let flow = &self.flow;
         Flow {
             id: format!("{:032x}", u128::from_be_bytes(flow.id)),
@@ -98,7 +104,8 @@ impl Sample {
         }
     }
 
-    pub(crate) fn community_id(&self) -> String {
+    /// The Community ID as text.
+    pub fn community_id(&self) -> String {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(self.flow.community_id);
         format!("1:{text}")
@@ -106,14 +113,14 @@ impl Sample {
 }
 
 /// Flows of which those that score above their threshold are hits.
-pub(crate) fn batch(flows: &[Sample]) -> FlowBatchRecord {
+pub fn batch(flows: &[Sample]) -> FlowBatchRecord {
     let mut batch = FlowBatchRecord::default();
     fill(&mut batch, flows);
     batch
 }
 
 /// Replaces the content of a batch by these flows.
-pub(crate) fn fill(batch: &mut FlowBatchRecord, flows: &[Sample]) {
+pub fn fill(batch: &mut FlowBatchRecord, flows: &[Sample]) {
     batch.clear();
     batch.schema = "unsw-nb15@1".into();
     let columns = flows.iter().map(|sample| sample.scores.len()).max();
@@ -141,7 +148,7 @@ pub(crate) fn fill(batch: &mut FlowBatchRecord, flows: &[Sample]) {
 }
 
 /// A mix of sources, times and scores, the same every time.
-pub(crate) fn traffic(first: u32, count: u32) -> Vec<Sample> {
+pub fn traffic(first: u32, count: u32) -> Vec<Sample> {
     let flows = (first..first + count).map(|number| {
         let mixed = number.wrapping_mul(2_654_435_761);
         let source = match mixed % 5 {
@@ -160,6 +167,6 @@ pub(crate) fn traffic(first: u32, count: u32) -> Vec<Sample> {
 }
 
 /// How many of them are hits.
-pub(crate) fn hits(flows: &[Sample]) -> u64 {
+pub fn hits(flows: &[Sample]) -> u64 {
     flows.iter().filter(|sample| sample.is_hit()).count() as u64
 }

@@ -1,0 +1,26 @@
+//! What tests, examples and benchmarks of several crates share.
+//!
+//! Each module is a feature of its own and brings the crates that it is about. A crate uses this one as a
+//! dev-dependency, from `tests/`, `examples/` and never from its own unit tests: those would meet two copies of its types.
+//!
+//! This crate must never be a dependency of anything that is shipped, and holds no test itself.
+//!
+//! Start with [`recipe::Recipe`], by which nearly every test of a host makes its detectors.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what tests are made of states its expectations by panicking"
+)]
+
+#[cfg(feature = "store")]
+pub mod backends;
+#[cfg(feature = "capture")]
+pub mod capture;
+#[cfg(feature = "guests")]
+pub mod guests;
+#[cfg(feature = "recipe")]
+pub mod recipe;
+#[cfg(feature = "store")]
+pub mod sample;
+#[cfg(feature = "toy")]
+pub mod toy;
