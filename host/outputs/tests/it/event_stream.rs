@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use netsage_outputs::event_stream;
 use netsage_store::Change;
+use netsage_testkit::backends::{mongodb, sqlite};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::contract::{House, Subject, keeps_the_contract};
+use crate::contract::{House, Subject, keeps_the_contract, until};
 
 /// A client that remembers the last event it has read, as a browser does.
 #[derive(Default)]
@@ -65,55 +67,46 @@ impl Subject for Browser {
 }
 
 #[tokio::test]
-async fn the_event_stream_keeps_the_contract() {
-    keeps_the_contract(Browser::default).await;
+async fn the_event_stream_keeps_the_contract_on_sqlite() {
+    keeps_the_contract(Browser::default, || Ok(sqlite())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_event_stream_keeps_the_contract_on_mongodb() {
+    keeps_the_contract(Browser::default, mongodb).await;
+}
+
+/// A client over a store that holds alerts gets what is recorded once it has begun, and nothing of what was there before.
+async fn begins_with_the_next_change(cursor: Option<u64>) {
+    let house = House::new().await;
+    house.record(0, 1..5).await;
+    let mut client = event_stream::open(
+        house.shared(),
+        house.news.clone(),
+        Arc::clone(&house.counters),
+        cursor,
+    );
+    // The client has asked for the newest revision once it counts as caught up.
+    until("a start", || house.counts().receivers == 1).await;
+    let mut next = client.next();
+    let mut first = 100;
+    let change = loop {
+        house.record(first, 9..10).await;
+        first += 1;
+        let soon = tokio::time::timeout(Duration::from_millis(50), &mut next).await;
+        if let Ok(change) = soon {
+            break change.expect("the stream goes on");
+        }
+    };
+    assert_eq!(change.alert.source, "10.0.0.9");
 }
 
 #[tokio::test]
 async fn a_new_client_begins_with_the_next_change() {
-    let house = House::new().await;
-    house.record(0, 1..5).await;
-    let mut client = event_stream::open(
-        house.shared(),
-        house.news.clone(),
-        Arc::clone(&house.counters),
-        None,
-    );
-    // The client has asked for the newest revision once it counts as caught up.
-    crate::contract::until("a start", || house.counts().receivers == 1).await;
-    let mut next = client.next();
-    let mut first = 100;
-    // Whatever is recorded from now on comes; what was there before does not.
-    let change = loop {
-        house.record(first, 9..10).await;
-        first += 1;
-        let soon = tokio::time::timeout(std::time::Duration::from_millis(50), &mut next).await;
-        if let Ok(change) = soon {
-            break change.expect("the stream goes on");
-        }
-    };
-    assert_eq!(change.alert.source, "10.0.0.9");
+    begins_with_the_next_change(None).await;
 }
 
 #[tokio::test]
 async fn a_cursor_from_another_store_begins_with_the_next_change() {
-    let house = House::new().await;
-    house.record(0, 1..5).await;
-    let mut client = event_stream::open(
-        house.shared(),
-        house.news.clone(),
-        Arc::clone(&house.counters),
-        Some(1_000),
-    );
-    let mut next = client.next();
-    let mut first = 100;
-    let change = loop {
-        house.record(first, 9..10).await;
-        first += 1;
-        let soon = tokio::time::timeout(std::time::Duration::from_millis(50), &mut next).await;
-        if let Ok(change) = soon {
-            break change.expect("the stream goes on");
-        }
-    };
-    assert_eq!(change.alert.source, "10.0.0.9");
+    begins_with_the_next_change(Some(1_000)).await;
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use netsage_outputs::{Begin, Cursor, Delivery, Failure, Output, Pauses, Undelivered};
 use netsage_store::{BoxFuture, Change};
+use netsage_testkit::backends::{mongodb, sqlite};
 use tokio::task::JoinHandle;
 
 use crate::contract::{House, Subject, keeps_the_contract, until};
@@ -98,8 +99,13 @@ impl Subject for Toy {
 }
 
 #[tokio::test]
-async fn the_toy_keeps_the_contract() {
-    keeps_the_contract(Toy::default).await;
+async fn the_toy_keeps_the_contract_on_sqlite() {
+    keeps_the_contract(Toy::default, || Ok(sqlite())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_toy_keeps_the_contract_on_mongodb() {
+    keeps_the_contract(Toy::default, mongodb).await;
 }
 
 #[tokio::test]
