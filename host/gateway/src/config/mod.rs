@@ -16,12 +16,11 @@ mod interfaces;
 mod layers;
 mod limits;
 mod meter;
+mod quantity;
 mod resolved;
 mod rollout;
 mod setting;
 mod settings;
-mod size;
-mod time;
 mod trust;
 
 use std::net::SocketAddr;
@@ -31,12 +30,11 @@ use std::{env, io};
 pub use detectors::names_nobody_has;
 pub use interfaces::{InterfaceArgs, InterfaceSettings};
 pub use meter::MeterArgs;
+pub use quantity::{ByteSize, NotASize, NotATime, Time};
 pub use resolved::{Resolved, Source, default_data_dir};
 pub use rollout::RolloutStage;
 pub use setting::{Form, Setting};
 pub use settings::Settings;
-pub use size::{ByteSize, NotASize};
-pub use time::{NotATime, Time};
 pub use trust::Trust;
 
 /// The settings file that is read from the working folder when no other is named.
