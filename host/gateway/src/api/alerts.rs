@@ -1,7 +1,7 @@
 //! `/alerts`: what the detectors found and what people have done about it.
 
 use axum::extract::State;
-use netsage_api_types::{Alert, AlertQuery, Page, Problem, StateChange};
+use netsage_api_types::{Alert, AlertQuery, Page, StateChange};
 
 use super::extract::{Json, Path, Query};
 use super::problem::ApiError;
@@ -13,7 +13,7 @@ use super::state::AppState;
     path = "/alerts",
     tag = "alerts",
     params(AlertQuery),
-    responses((status = 200, body = Page<Alert>), (status = 400, body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = Page<Alert>), (status = 400))
 )]
 pub(crate) async fn list_alerts(
     State(state): State<AppState>,
@@ -28,7 +28,7 @@ pub(crate) async fn list_alerts(
     path = "/alerts/{id}",
     tag = "alerts",
     params(("id" = String, Path, description = "32 hexadecimal digits")),
-    responses((status = 200, body = Alert), (status = 404, body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = Alert), (status = 404))
 )]
 pub(crate) async fn get_alert(
     State(state): State<AppState>,
@@ -51,8 +51,8 @@ pub(crate) async fn get_alert(
     request_body = StateChange,
     responses(
         (status = 200, body = Alert),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json")
+        (status = 404),
+        (status = 422)
     )
 )]
 pub(crate) async fn post_alert_state(

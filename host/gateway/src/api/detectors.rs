@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use netsage_api_types::{DetectorInfo, Problem, Stage, StepRequest};
+use netsage_api_types::{DetectorInfo, Stage, StepRequest};
 use netsage_lifecycle::{LifecycleError, NewPackage};
 use netsage_package::Package;
 
@@ -36,8 +36,8 @@ pub(crate) async fn list_detectors(State(state): State<AppState>) -> Json<Vec<De
     params(("package" = String, Path, description = "Digest, the first 8 or more digits of it, or name")),
     responses(
         (status = 200, body = DetectorInfo),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "More than one package may be meant", body = Problem, content_type = "application/problem+json")
+        (status = 404),
+        (status = 409, description = "More than one package may be meant")
     )
 )]
 pub(crate) async fn get_detector(
@@ -72,9 +72,9 @@ pub(crate) struct StageQuery {
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses(
         (status = 201, body = DetectorInfo),
-        (status = 409, description = "This program holds as many packages as it can", body = Problem, content_type = "application/problem+json"),
-        (status = 413, body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Not a package, or one that this host does not take; `detail` says why", body = Problem, content_type = "application/problem+json")
+        (status = 409, description = "This program holds as many packages as it can"),
+        (status = 413),
+        (status = 422, description = "Not a package, or one that this host does not take; `detail` says why")
     )
 )]
 pub(crate) async fn post_detector(
@@ -124,7 +124,7 @@ pub(crate) async fn post_detector(
     params(("package" = String, Path, description = "Digest, the first 8 or more digits of it, or name")),
     responses(
         (status = 200, content_type = "application/wasm", body = Vec<u8>),
-        (status = 404, body = Problem, content_type = "application/problem+json")
+        (status = 404)
     )
 )]
 pub(crate) async fn get_package(
@@ -150,8 +150,8 @@ pub(crate) async fn get_package(
     ),
     responses(
         (status = 200, body = Vec<u8>, content_type = "text/javascript"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The package has no form for the browser", body = Problem, content_type = "application/problem+json")
+        (status = 404),
+        (status = 422, description = "The package has no form for the browser")
     )
 )]
 pub(crate) async fn get_browser_file(

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use netsage_api_types::Problem;
 
 use super::alerts::unknown;
 use super::extract::Path;
@@ -24,7 +23,7 @@ use crate::evidence::{Search, WantedFlow};
     params(("id" = String, Path, description = "32 hexadecimal digits")),
     responses(
         (status = 200, description = "A pcapng file", content_type = "application/x-pcapng", body = [u8]),
-        (status = 404, body = Problem, content_type = "application/problem+json")
+        (status = 404)
     )
 )]
 pub(crate) async fn get_alert_packets(

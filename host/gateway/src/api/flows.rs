@@ -1,7 +1,7 @@
 //! `GET /flows`.
 
 use axum::extract::State;
-use netsage_api_types::{Flow, FlowQuery, Page, Problem};
+use netsage_api_types::{Flow, FlowQuery, Page};
 
 use super::extract::{Json, Query};
 use super::problem::ApiError;
@@ -13,7 +13,7 @@ use super::state::AppState;
     path = "/flows",
     tag = "flows",
     params(FlowQuery),
-    responses((status = 200, body = Page<Flow>), (status = 400, body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = Page<Flow>), (status = 400))
 )]
 pub(crate) async fn list_flows(
     State(state): State<AppState>,

@@ -1,7 +1,7 @@
 //! `GET /overview`.
 
 use axum::extract::State;
-use netsage_api_types::{Overview, Problem};
+use netsage_api_types::Overview;
 use netsage_store::MAX_OVERVIEW_POINTS;
 use serde::Deserialize;
 
@@ -28,7 +28,7 @@ pub(crate) struct OverviewQuery {
     path = "/overview",
     tag = "system",
     params(OverviewQuery),
-    responses((status = 200, body = Overview), (status = 400, body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = Overview), (status = 400))
 )]
 pub(crate) async fn get_overview(
     State(state): State<AppState>,

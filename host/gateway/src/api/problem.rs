@@ -15,6 +15,9 @@ use netsage_store::StoreError;
 
 use super::request_id;
 
+/// What an error is sent as.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
 /// An error of a handler.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
@@ -128,10 +131,9 @@ pub(crate) async fn write(request: Request, next: Next) -> Response {
     *response.body_mut() = axum::Json(error.document(&request_id))
         .into_response()
         .into_body();
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     response
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`Routes`] is the only way to a route, and takes no route without a [`Permission`]. The same call writes the
 //! permission into `openapi.json` and into the table that [`super::guard`] looks it up in, so that the document, the
-//! check and the route cannot differ.
+//! check and the route cannot differ. A test (`tests/it/access.rs`) finds a route that is added in another file.
 
 use std::collections::HashMap;
 
@@ -13,9 +13,10 @@ use netsage_api_types::Problem;
 use utoipa::ToSchema as _;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, ResponseBuilder};
+use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, Response};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
+use super::problem;
 use super::state::AppState;
 
 /// Where the documented routes are.
@@ -49,18 +50,25 @@ impl Permission {
     fn describe(self, operation: &mut Operation) {
         let needed = self.reason().map(|_| SecurityRequirement::new(TOKEN, [""; 0]));
         if needed.is_some() {
-            let problem = ContentBuilder::new()
-                .schema(Some(Ref::from_schema_name(Problem::name())))
-                .build();
-            let refusal = ResponseBuilder::new()
-                .description("The server has a token, and the call does not bear it")
-                .content("application/problem+json", problem);
-            operation
-                .responses
-                .responses
-                .insert("401".to_owned(), refusal.build().into());
+            let refusal = Response::new("The server has a token, and the call does not bear it");
+            let responses = &mut operation.responses.responses;
+            responses.insert("401".to_owned(), refusal.into());
         }
         operation.security = Some(needed.into_iter().collect());
+    }
+}
+
+/// Gives each error of an operation the body that [`super::problem`] writes for all of them.
+fn describe_errors(operation: &mut Operation) {
+    let body = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(Problem::name())))
+        .build();
+    for (status, response) in &mut operation.responses.responses {
+        if let (true, RefOr::T(response)) = (status.starts_with(['4', '5']), response) {
+            response
+                .content
+                .insert(problem::MEDIA_TYPE.to_owned(), body.clone().into());
+        }
     }
 }
 
@@ -104,6 +112,7 @@ impl Routes {
         for (path, item) in &mut paths.paths {
             for (method, operation) in operations(item) {
                 permission.describe(operation);
+                describe_errors(operation);
                 self.permissions
                     .declare(format!("{PREFIX}{path}"), method, permission);
             }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use netsage_api_types::{Problem, ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
+use netsage_api_types::{ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
 use netsage_runtime::{GuestFailure, ScoreError};
 use netsage_schema::{Rows, Schema, UNSW_NB15};
 
@@ -34,9 +34,9 @@ pub(crate) enum ScoreBody {
     request_body = ScoreBody,
     responses(
         (status = 200, body = Vec<ScoreResponse>),
-        (status = 415, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "A detector failed on these rows; `detail` says which and how", body = Problem, content_type = "application/problem+json")
+        (status = 415),
+        (status = 422),
+        (status = 500, description = "A detector failed on these rows; `detail` says which and how")
     )
 )]
 pub(crate) async fn post_score(

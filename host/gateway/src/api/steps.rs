@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use netsage_api_types::{
-    Comparison, DetectorInfo, HistoryEntry, HistoryQuery, Page, Problem, Stage, Step, StepRequest,
+    Comparison, DetectorInfo, HistoryEntry, HistoryQuery, Page, Stage, Step, StepRequest,
 };
 use netsage_lifecycle::Lifecycle;
 
@@ -28,9 +28,9 @@ const LARGEST_PAGE: u32 = 500;
     request_body(content = Option<StepRequest>, description = "May be empty"),
     responses(
         (status = 200, body = DetectorInfo),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The stage of the package does not allow the step; `detail` names those it allows", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The package was found bad and is quarantined, or the body cannot be used", body = Problem, content_type = "application/problem+json")
+        (status = 404),
+        (status = 409, description = "The stage of the package does not allow the step; `detail` names those it allows"),
+        (status = 422, description = "The package was found bad and is quarantined, or the body cannot be used")
     )
 )]
 pub(crate) async fn post_step(
@@ -80,7 +80,7 @@ fn step_of(name: &str) -> Result<Step, ApiError> {
     params(HistoryQuery),
     responses(
         (status = 200, body = Page<HistoryEntry>),
-        (status = 400, body = Problem, content_type = "application/problem+json")
+        (status = 400)
     )
 )]
 pub(crate) async fn get_history(
@@ -108,8 +108,8 @@ pub(crate) async fn get_history(
     params(("package" = String, Path, description = "Digest, the first 8 or more digits of it, or name: that of its only candidate")),
     responses(
         (status = 200, body = Comparison),
-        (status = 404, description = "There is no such package, or it is not compared with any", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "More than one package may be meant", body = Problem, content_type = "application/problem+json")
+        (status = 404, description = "There is no such package, or it is not compared with any"),
+        (status = 409, description = "More than one package may be meant")
     )
 )]
 pub(crate) async fn get_comparison(

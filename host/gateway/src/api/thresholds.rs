@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use netsage_api_types::{Drift, Problem, ThresholdInfo, ThresholdRequest};
+use netsage_api_types::{Drift, ThresholdInfo, ThresholdRequest};
 use netsage_calibration::Rule;
 use netsage_lifecycle::{LifecycleError, ThresholdQuestion};
 use serde::Deserialize;
@@ -35,8 +35,8 @@ pub(crate) struct ThresholdQuery {
     params(("name" = String, Path, description = "Name of a detector, or `fused`"), ThresholdQuery),
     responses(
         (status = 200, body = ThresholdInfo),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The rule is none, or gives no score here; `detail` says why", body = Problem, content_type = "application/problem+json")
+        (status = 404),
+        (status = 422, description = "The rule is none, or gives no score here; `detail` says why")
     )
 )]
 pub(crate) async fn get_threshold(
@@ -60,8 +60,8 @@ pub(crate) async fn get_threshold(
     request_body = ThresholdRequest,
     responses(
         (status = 200, body = ThresholdInfo),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The rule is none, or gives no score here; `detail` says why", body = Problem, content_type = "application/problem+json")
+        (status = 404),
+        (status = 422, description = "The rule is none, or gives no score here; `detail` says why")
     )
 )]
 pub(crate) async fn post_threshold(
@@ -89,8 +89,8 @@ pub(crate) async fn post_threshold(
     params(("package" = String, Path, description = "Digest, the first 8 or more digits of it, or name")),
     responses(
         (status = 200, body = Drift),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "More than one package may be meant", body = Problem, content_type = "application/problem+json")
+        (status = 404),
+        (status = 409, description = "More than one package may be meant")
     )
 )]
 pub(crate) async fn get_drift(

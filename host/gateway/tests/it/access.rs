@@ -2,7 +2,9 @@
 //! network.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use axum::body::{Body, to_bytes};
@@ -156,6 +158,44 @@ async fn every_route_asks_for_the_token_it_declares_and_every_answer_has_an_id_o
     }
     assert!(!ids.contains("forged"));
     assert_eq!(ids.len(), calls);
+}
+
+/// What makes a router of axum, or adds a route to one.
+const WAYS_TO_A_ROUTE: [&str; 7] = [
+    "Router::new",
+    "Router::default",
+    "Router::with_openapi",
+    ".route(",
+    ".routes(",
+    ".route_service(",
+    ".nest",
+];
+
+/// The files below a folder that hold a way to a route.
+fn with_a_way_to_a_route(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(with_a_way_to_a_route(&path));
+        } else {
+            let source = fs::read_to_string(&path).unwrap();
+            found.extend(
+                WAYS_TO_A_ROUTE
+                    .iter()
+                    .any(|way| source.contains(way))
+                    .then_some(path),
+            );
+        }
+    }
+    found
+}
+
+/// `Routes::with` and `Routes::with_plain` take no route without a permission; nothing else adds one.
+#[test]
+fn no_route_is_added_outside_of_the_table_of_routes() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    assert_eq!(with_a_way_to_a_route(&sources), [sources.join("api/routes.rs")]);
 }
 
 /// `security` of each operation says what the server does.
