@@ -35,9 +35,9 @@ fn facts(schema: &Schema) -> &'static Facts {
     &FACTS[place.expect("every schema is among all of them")]
 }
 
-/// The identity of a flow in the store: the same flow of the same packets always gets the same one, which is
-/// what makes a repeated replay find its flows again. First the time it ended, ms since the epoch, so that flows
-/// recorded together lie together in the store; then 80 bits of a hash.
+/// The id of a flow in the store. The same flow of the same packets always gets the same id, so that a repeated replay
+/// finds its flows again. It begins with the time when the flow ended, ms since the epoch, so that flows recorded
+/// together lie together in the store; 80 bits of a hash follow.
 pub fn flow_id(identity: &Identity) -> Id {
     let mut hash = Sha256::new();
     let mut address = |address: IpAddr| match address {
