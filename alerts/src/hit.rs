@@ -72,8 +72,8 @@ pub struct HitOfFlow<'a> {
     pub schema: &'a str,
 }
 
-/// A claim to be the flow that an alert shows: of several flows the one with the highest score, of equal scores the one
-/// with the smallest id, so that the order in which they come makes no difference.
+/// The rank of a flow as the one that an alert shows: the highest score wins, among equal scores the smallest id, so
+/// that the order of the flows makes no difference.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Best {
     /// Score of the flow; finite.

@@ -33,7 +33,7 @@ impl Default for AlertWindow {
     }
 }
 
-/// What the hits of one detector share when they are one alert.
+/// The key of an alert: hits of one detector with the same key are one alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key<'a> {
     source: IpAddr,

@@ -6,9 +6,9 @@
 //! ([`AlertWindow`]), the flow whose addresses and score an alert shows ([`Best`]), how an alert counts more hits
 //! ([`AlertRecord::extend`]), and how many alerts a threshold would have raised ([`Raised`]).
 //!
-//! Stores keep alerts by this rule, the pipeline explains the hits that an alert can show, and whoever says what a
-//! threshold would raise counts by the same key. An id must never change for the same key: it is what makes a repeated
-//! delivery find the alert again, in stores of earlier runs too.
+//! Stores keep alerts by this rule, the pipeline explains the hits that an alert can show, and previews of thresholds
+//! count by the same key. An id must never change for the same key: it is what makes a repeated delivery find the alert
+//! again, in stores of earlier runs too.
 //!
 //! This crate must never do I/O, know a store, score a flow, or choose a threshold.
 //!

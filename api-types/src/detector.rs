@@ -39,7 +39,7 @@ pub enum Stage {
     Active,
     /// It was active once. The one that was active last stays warm.
     Retired,
-    /// It was taken out because it did something it must not do, or because somebody said so.
+    /// It was taken out of service because it broke a limit or failed a check, or by an operator.
     Quarantined,
 }
 
@@ -88,7 +88,7 @@ pub enum Step {
     Canary,
     /// Make it the active one of its name.
     Promote,
-    /// A canary: give its flows back to the active one. The active one: make the one before it active again.
+    /// A canary: give its flows back to the active one. The active package: make the previous one active again.
     Rollback,
     /// Stop scoring with it, without another in its place.
     Retire,

@@ -41,7 +41,7 @@ pub struct Yesterday {
     pub flows: u64,
     /// Of these, flows above the threshold.
     pub above: u64,
-    /// Alerts that these make: flows of one source, kind and window of time are one.
+    /// Alerts that these flows make: flows of one source, kind and window of time are one alert.
     pub alerts: u64,
     /// Whether all flows of the 24 hours were looked at; with very many, the newest are.
     pub complete: bool,

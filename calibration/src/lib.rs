@@ -1,4 +1,5 @@
-//! What is ordinary, by the card of a model: one scale for the scores of all detectors, and what is judged on it.
+//! The calibrated scale: one scale for the scores of all detectors, by the cards of their models, and the judgements on
+//! that scale.
 //!
 //! * [`Scale`] says of a raw score how rare it is among ordinary flows. Host, evaluation and browser use this one
 //!   definition.

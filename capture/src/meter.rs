@@ -54,10 +54,10 @@ impl Meter {
 
     /// Meters one packet.
     ///
-    /// Packets need not be in order: one that is late by no more than a minute counts for its flow at its own
-    /// time. One that is later still, or more than an hour ahead of all others, is held back until the next one
-    /// says whether its time can be believed. When it cannot, the packet is metered at the latest time that can,
-    /// and counted in [`MeterStats::false_times`]; when time has really begun anew, all flows are ended.
+    /// Packets need not be in order: one that is late by no more than a minute counts for its flow at its own time. A
+    /// packet that is later still, or more than an hour ahead of all others, is held back until the next packet shows
+    /// whether its time can be believed. When it cannot, the packet is metered at the latest time that can, and counted
+    /// in [`MeterStats::false_times`]; when time has really begun anew, all flows are ended.
     pub fn packet(&mut self, packet: &Packet<'_>) {
         if self.timeline.follows(packet.time_ns) {
             with_engine!(mut self, engine => engine.packet(packet));

@@ -1,8 +1,8 @@
-//! What the fuzz targets feed to the packet path, and what has to hold whatever they feed.
+//! The inputs of the fuzz targets for the packet path, and the properties that must hold for every input.
 //!
-//! The engine makes bytes; this crate reads them as a file, a packet, or a sequence of packets with times and
-//! settings. The form is simple on purpose: a change of one byte changes one thing, so that the engine learns
-//! what it did. The corpus in `corpus/` is written in the same form by the program `fuzz-corpus`.
+//! The engine makes bytes; this crate reads them as a file, a packet, or a sequence of packets with times and settings.
+//! The form is simple on purpose: a change of one byte changes one thing, so that the engine can learn from it. The
+//! corpus in `corpus/` is written in the same form by the program `fuzz-corpus`.
 //!
 //! Each check panics when an invariant is broken, which the engine keeps as a finding with its input. This crate must
 //! never hold an input that its generator did not write: what a run finds becomes a test of the crate it is about.

@@ -208,8 +208,8 @@ impl Package {
         Ok(card.map(|card| card.known_schema()).transpose()?)
     }
 
-    /// Everything that can be said of a package for rows of `schema` without running it: its card is one for this schema
-    /// and consistent, its golden vectors can be read. Gives the card.
+    /// The checks of a package for rows of `schema` that do not run it: the card is for this schema and consistent, and
+    /// the golden vectors can be read. Gives the card.
     ///
     /// # Errors
     /// [`PackageError::Card`] or [`PackageError::Golden`].

@@ -1,10 +1,10 @@
 //! Golden vectors: rows with the scores that a package must give to them.
 //!
-//! Whoever packs a detector runs it on rows made here and writes its scores beside them. A host that is about to use the
-//! package scores the rows again and expects the same bits: a package whose parts do not belong together and a host that
-//! computes otherwise are found before the first flow meets them. The rows are scored in several [passes](Golden::passes),
-//! cut into other blocks each time and in every order that the state key of the detector allows, so that a detector is
-//! found that counts calls, or whose scores depend on where its host cuts blocks.
+//! The packer runs a detector on rows made here and writes the scores beside them. A host that is about to use the
+//! package scores the rows again and expects the same bits: a package whose parts do not belong together and a host
+//! that computes otherwise are found before the first flow meets them. The rows are scored in several
+//! [passes](Golden::passes), cut into other blocks each time and in every order that the state key of the detector
+//! allows, which finds a detector that counts calls, or whose scores depend on the cut of blocks.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -20,7 +20,7 @@ struct Arguments {
     /// Captures (pcap or pcapng)
     #[arg(required_unless_present = "generated")]
     files: Vec<PathBuf>,
-    /// Adds the captures that the project generates for what real ones rarely show; they are kept in this folder
+    /// Adds the generated captures of cases that real captures rarely show; they are kept in this folder
     #[arg(long, value_name = "FOLDER")]
     generated: Option<PathBuf>,
     /// Meters what tunnels carry instead of the tunnels, as Argus does with GRE

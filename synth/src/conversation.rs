@@ -1,4 +1,4 @@
-//! A conversation on its way: its packets one after another, and what it is labelled.
+//! A running conversation: its packets, one after another, and its label.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

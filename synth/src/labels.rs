@@ -33,8 +33,8 @@ impl Labels {
         Self { by_conversation }
     }
 
-    /// What a flow was: of the labels with its 5-tuple, in either direction, the one whose time it overlaps for
-    /// longest.
+    /// The label of a flow: among the labels with the 5-tuple of the flow, in either direction, the label whose time
+    /// overlaps the flow for longest.
     pub fn find(&self, flow: &Identity) -> Option<&FlowLabel> {
         // Labels of protocols without ports have port 0, where a meter puts the type and code of ICMP; and ARP, which
         // is no IP protocol, has number 0.

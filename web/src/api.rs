@@ -23,8 +23,8 @@ pub(crate) enum Remote<T> {
     Failed(String),
 }
 
-/// Something asked of the host, perhaps again and again. An old answer stays on view until the new one is there, and
-/// of answers that overtake each other only the one that was asked for last counts.
+/// Something asked of the host, perhaps again and again. The old answer stays on view until the new answer is there.
+/// When answers overtake each other, only the answer to the last request counts.
 pub(crate) struct Asked<T: 'static> {
     answer: RwSignal<Remote<T>>,
     turn: StoredValue<u32>,
@@ -141,7 +141,7 @@ async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, String> {
     Err(problem(response).await)
 }
 
-/// What an answer that is no good one says.
+/// The message of an answer that is an error.
 async fn problem(response: Response) -> String {
     let status = response.status();
     match response.json::<Problem>().await {

@@ -22,7 +22,7 @@ pub struct Group {
 }
 
 /// Packages by name: names with an active package first, then by the alphabet; within a name those that score first,
-/// then the one that moved last.
+/// then by the time of the last move.
 pub fn groups(list: &[DetectorInfo]) -> Vec<Group> {
     let rank = |stage: Stage| match stage {
         Stage::Active => 0,
@@ -82,8 +82,8 @@ pub struct Stop {
     pub reached: Option<(i64, String)>,
 }
 
-/// The track of a package: the stages of a life that goes well, and the one that ended it, if one did. Times and
-/// reasons are those of its history (newest first) since it last began anew.
+/// The track of a package: the stages of the normal life, and the stage that ended the life, if any. Times and reasons
+/// are those of its history (newest first) since it last began anew.
 pub fn track(info: &DetectorInfo, history: &[HistoryEntry]) -> Vec<Stop> {
     let own = || {
         history

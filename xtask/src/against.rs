@@ -9,8 +9,8 @@
 //! * `wall_seconds` is the time from start to end: what somebody waits for. It does.
 //! * `same_output` says whether both wrote the same bytes (for `run`: counted the same), compared once before.
 //!
-//! All times hold the start of the process and the reading of its input. A figure called `start` is little else, so
-//! that one can tell apart what a start costs and what a row costs.
+//! All times hold the start of the process and the reading of its input. A figure called `start` measures little else,
+//! which separates the cost of a start from the cost of a row.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
@@ -116,7 +116,7 @@ struct Bench {
 /// Gives a command the arguments of what is measured; takes the data folder of the side.
 type Arguments<'a> = &'a dyn Fn(&Path, &mut Command);
 
-/// What one run took, in seconds, and what it counted.
+/// The times of one run, in seconds, and its counts.
 #[derive(Debug)]
 struct Took {
     processor: f64,

@@ -1,8 +1,8 @@
 //! `cargo xtask check`: what a change can have broken, before the whole of `cargo xtask test`.
 //!
 //! Format, lints and the architecture test always run. Tests run for the crates that the change touches and for those
-//! that depend on one of them directly: a crate's tests know what it promises, and those of its direct users know what
-//! it is used for. Whoever is farther away is compiled and linted, and tested by `cargo xtask test` or `--all`.
+//! that depend on one of them directly: the tests of a crate check its promises, and the tests of its direct users
+//! check the uses. Whoever is farther away is compiled and linted, and tested by `cargo xtask test` or `--all`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;

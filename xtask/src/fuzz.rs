@@ -126,7 +126,7 @@ pub(crate) fn all(workspace: &Workspace, steps: &Steps, long: bool) -> Result<Ta
 struct Programs {
     /// Where they lie.
     programs: PathBuf,
-    /// Where they keep what they learn, and what they find.
+    /// Folders of the corpora, and of the inputs that fail.
     work: PathBuf,
     /// Where they start from.
     corpus: PathBuf,

@@ -1,4 +1,4 @@
-//! The feature set of `unsw-nb15`: one cell per flow, a second one for those that speak HTTP, and rows that leave in
+//! The feature set of `unsw-nb15`: one cell per flow, a second cell for flows that speak HTTP, and rows that leave in
 //! blocks of 100.
 //!
 //! In a replay a finished record waits until no unfinished one can have an earlier last packet. A live meter cannot

@@ -1,9 +1,9 @@
 //! Loss that the protocol itself tells: data that a connection acknowledges and that was never seen.
 //!
-//! Whoever acknowledges a byte has received it (RFC 9293, section 3.4), so that a byte acknowledged and not seen
-//! was lost between the wire and this program: by a mirror port that is too slow, by the interface, by the kernel.
-//! No other counter sees all three. What is counted is a lower bound: a side of which no segment was seen says
-//! nothing, since a tap may see one direction only, and holes of one side are kept as one region.
+//! A host that acknowledges a byte has received it (RFC 9293, section 3.4), so a byte that was acknowledged and not
+//! captured was lost between the wire and this program: by a mirror port that is too slow, by the interface, by the
+//! kernel. No other counter sees all three. The count is a lower bound: a side without any captured segment counts
+//! nothing, since a tap may see one direction only, and the gaps of one side are kept as one region.
 
 use crate::decode::TcpSegment;
 

@@ -1,4 +1,4 @@
-//! What one flow remembers, and of it what one record tells.
+//! The state of a flow, and the part of that state that one record reports.
 
 use netsage_schema::Identity;
 use netsage_schema::community_id::{self, CommunityId, Ports};

@@ -83,8 +83,8 @@ impl Worker {
         self.control.stop.load(Ordering::Acquire)
     }
 
-    /// Keeps the kernel's buffer empty until somebody takes packets: what comes before is not to be metered, and
-    /// what the kernel drops before is no loss.
+    /// Keeps the kernel's buffer empty until the meter takes packets: earlier packets are not to be metered, and
+    /// earlier kernel drops are no loss.
     fn discard_until_wanted(&self, interface: &mut Interface) -> Result<(), pcap::Error> {
         let mut discarded = Batch::new(0);
         while !self.control.wanted.load(Ordering::Acquire) && !self.stops() {

@@ -69,8 +69,8 @@ impl Scorer {
     }
 
     /// By how much the score falls when one column after the other has a typical value; `blames` then say which. A
-    /// column that several groups read counts in all of them, and one that goes with others only as far as it alone
-    /// explains them.
+    /// column that several groups read counts in each group; of correlated columns each counts only for the part that
+    /// it alone explains.
     ///
     /// The neighbours of a row that is far off in a column are themselves the farthest ones in it. So three values are
     /// tried, and the one with the lowest score counts: that of the neighbours, the mean of training, and that of the

@@ -1,4 +1,4 @@
-//! What is stored: the condensed core points and what they are measured by.
+//! The artifact: the condensed core points and the scale of their distances.
 
 pub use netsage_detector_sdk::artifact::ArtifactError;
 use netsage_detector_sdk::artifact::Format;

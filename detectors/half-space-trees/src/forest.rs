@@ -107,7 +107,7 @@ impl Forest {
         Self::new(&Model::decode(artifact)?)
     }
 
-    /// Goes on with what another forest of this model saved, in place of what this one learned.
+    /// Replaces the learned counts by those that another forest of this model saved.
     ///
     /// # Errors
     /// [`ArtifactError`], whatever the bytes are; nothing panics.

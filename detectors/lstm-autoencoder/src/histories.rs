@@ -5,9 +5,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::artifact::WINDOW;
 
-/// Sources that are remembered at once. When another one comes, the source whose last flow is longest ago is forgotten:
-/// its next flow is a window of one again. So a flood from invented addresses costs others their histories and never
-/// more memory than 7 rows of the encoder's gates for each of these.
+/// Sources that are remembered at once. A further source replaces the source whose last flow is longest ago; the next
+/// flow of the replaced source is a window of one again. So a flood from invented addresses costs others their
+/// histories and never more memory than 7 rows of the encoder's gates for each of these.
 pub(crate) const MOST_SOURCES: usize = 4096;
 
 /// Flows of a source that are remembered: those before the next one.

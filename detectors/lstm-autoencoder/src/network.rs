@@ -333,7 +333,7 @@ impl State {
         }
     }
 
-    /// One step of the rows whose gates hold what their input says.
+    /// One step of the rows whose gates already hold the sums of their inputs.
     fn advance(&mut self, recurrence: &Recurrence, step: usize) {
         let (hidden, width) = (recurrence.hidden, recurrence.recurrent.width());
         let stride = padded(hidden);

@@ -20,7 +20,8 @@ const FORMAT: Format = Format {
 pub struct Model {
     /// Schema of the columns, e.g. `unsw-nb15@1`.
     pub schema: String,
-    /// The columns that rows have, in order; 1 to 256. What they become is what the network is given, in this order.
+    /// The columns that rows have, in order; 1 to 256. The encoded columns are the inputs of the network, in this
+    /// order.
     pub columns: Vec<InputColumn>,
     /// What becomes of what the network gives.
     pub output: Output,

@@ -57,7 +57,7 @@ struct Flow<'a> {
     destination: u64,
 }
 
-/// Scores rows in the order in which they come, and remembers who visited whom.
+/// Scores rows in their order, and remembers the visits of each pair of hosts.
 #[derive(Debug, Clone)]
 pub struct Scorer {
     model: Model,
@@ -98,7 +98,7 @@ impl Scorer {
         self.visits.save()
     }
 
-    /// Remembers what another scorer saved, in place of what it remembered.
+    /// Replaces the memory by the one that another scorer saved.
     ///
     /// # Errors
     /// [`StateError`]; it then remembers what it did before.
@@ -107,9 +107,9 @@ impl Scorer {
         Ok(())
     }
 
-    /// Appends one score per row, the larger one of two: how surprising the rhythm of the visits is that this row is one
-    /// of, less what is usual (a row that is no new visit, or one of too few, is not surprising at all); and the decimal
-    /// logarithm of what its source has sent its destination, over what is usual.
+    /// Appends one score per row, the larger of two. The first is the surprise at the rhythm of the visits that the row
+    /// belongs to, less the usual surprise; it is none for a row that begins no visit or follows too few visits. The
+    /// second is the decimal logarithm of the bytes that the source has sent to the destination, over the usual number.
     ///
     /// # Errors
     /// [`RowError`]; nothing is remembered of the rows.

@@ -118,8 +118,8 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CatalogError> {
         })
 }
 
-/// A package that the command line names: a file, with the signature beside it if there is one, or the name of a
-/// bundled one, which is trusted like this program.
+/// A package that the command line names: a file, with the signature beside the file if there is one, or the name of a
+/// bundled package, which is trusted as this program is.
 ///
 /// # Errors
 /// When it cannot be read.

@@ -114,8 +114,8 @@ mod linux {
         Ok(())
     }
 
-    /// Takes every capability from this thread, and so from those it starts. Root, asked for by who started the
-    /// program without `--user`, stays what it is.
+    /// Takes every capability from this thread, and so from those it starts. A program that root started without
+    /// `--user` stays root.
     ///
     /// # Errors
     /// When the system refuses.

@@ -1,7 +1,7 @@
 //! The journal: what was done with packages, one line each, written to the disk before it takes effect.
 //!
 //! A line is 16 hexadecimal digits (the first 8 bytes of the SHA-256 of what follows), a blank, a [`Transaction`] as
-//! JSON, and a line feed. A program that dies while writing leaves an incomplete line; nobody was told that its step
+//! JSON, and a line feed. A program that dies while writing leaves an incomplete line; no caller was told that its step
 //! succeeded, so the next start cuts that line off. The file is bounded: a journal that has grown enough is rewritten,
 //! under another name that is then renamed, as one line with the state and the younger half of the history.
 
@@ -14,7 +14,7 @@ use crate::directory::{sync_folder, write_whole};
 use crate::state::{Book, FORMAT, MOST_ENTRIES, Transaction};
 
 const NAME: &str = "journal";
-/// Where a journal that is damaged before its last line is kept for those who want to look at it.
+/// Name of the copy of a journal that was damaged before its last line, kept for inspection.
 const DAMAGED: &str = "journal.damaged";
 /// Digits of the checksum.
 const DIGITS: usize = 16;

@@ -37,7 +37,7 @@ pub(crate) struct Move {
     /// What a check found out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) about: Option<About>,
-    /// It becomes active by itself when nobody of its name is.
+    /// The package becomes active by itself when no other package of its name is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) promotes_first: bool,
     /// The package is part of the program.

@@ -46,7 +46,8 @@ impl OutputCounters {
     }
 }
 
-/// The counters as one delivery sees them: what it has added to the gauges it takes away when it ends, however it ends.
+/// The counters as one delivery sees them. A delivery that ends, for whatever reason, takes its part of the gauges
+/// away.
 #[derive(Debug)]
 pub(crate) struct Share {
     counters: Arc<OutputCounters>,

@@ -24,7 +24,7 @@ pub trait Output: Send {
 pub struct Undelivered {
     /// How many of the changes, from the first on, the receiver has taken. They are acknowledged.
     pub taken: usize,
-    /// What happened to the one after these.
+    /// Why the change after these was not taken.
     pub failure: Failure,
 }
 

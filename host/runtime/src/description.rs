@@ -32,7 +32,7 @@ impl From<WitStateKey> for StateKey {
     }
 }
 
-/// What a detector says about itself, checked against the limits of the contract, and what it exports.
+/// The description of a detector, checked against the limits of the contract, and its exports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// Short name, e.g. `iforest`.

@@ -30,15 +30,15 @@ pub enum Judging {
     /// What depends on the machine: the bits of the scores, once, with all rows in one block. Enough for a package that is
     /// part of this program, since the rest was judged when it was packed.
     Bits,
-    /// What the package promises besides, on any machine: that scores depend neither on where blocks are cut nor on an
-    /// order that its state key leaves open, and that explanations keep their bounds.
+    /// Also the promises of the package that hold on every machine: scores depend neither on the cut of blocks nor on
+    /// an order that the state key leaves open, and explanations keep their bounds.
     Everything,
 }
 
 /// A detector that is ready to score. Calls block the thread; a call that finds every instance busy waits.
 ///
 /// A detector that remembers has one instance, which sees rows in the order of the calls; when that instance fails, the
-/// next one begins with what was saved last.
+/// next instance begins with the last saved memory.
 pub struct Detector {
     package: Package,
     card: Option<ModelCard>,
@@ -456,8 +456,8 @@ impl Detector {
             .map_err(|error| self.not_started(error))
     }
 
-    /// An instance in place of another. One that does not take what was saved last begins without: the flows that wait
-    /// must not go without their scores for it.
+    /// An instance in place of another. An instance that refuses the last saved memory begins without memory: the
+    /// waiting flows must get their scores.
     fn make_instance(&self) -> Result<Instance, LoadError> {
         let mut instance = self.fresh_instance()?;
         let Some(state) = self.state().clone() else {

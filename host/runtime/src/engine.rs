@@ -12,7 +12,7 @@ use crate::runtime::RuntimeConfig;
 /// Fuel of an instance whose instructions are counted: more than it can use.
 pub(crate) const MUCH_FUEL: u64 = u64::MAX / 2;
 
-/// An engine whose epoch advances for as long as anybody holds it.
+/// An engine whose epoch advances until the last handle is dropped.
 ///
 /// Detectors hold it too: a deadline must not stop working because the [`crate::Runtime`] was dropped first.
 pub(crate) struct Sandbox {
@@ -33,8 +33,8 @@ struct Limits {
     core_instances: usize,
     memories: usize,
     tables: usize,
-    /// What one call may hand to the host, bytes: lists and strings are checked after they were copied, so the copy
-    /// itself needs a bound. A guest can otherwise return a million strings that share one megabyte.
+    /// Most bytes that one call may return: lists and strings are checked after the copy, so the copy itself needs a
+    /// bound. A guest can otherwise return a million strings that share one megabyte.
     return_bytes: usize,
 }
 
@@ -120,8 +120,8 @@ impl Drop for Sandbox {
     }
 }
 
-/// What an instance has taken, and what it may. All memories together and all tables together have one limit each.
-/// What exceeds it ends the call with words, where wasm would only be told that there is no more.
+/// Resources that an instance has taken, and its limits. All memories together and all tables together have one limit
+/// each. What exceeds it ends the call with words, where wasm would only be told that there is no more.
 pub(crate) struct Usage {
     limits: Limits,
     memory_bytes: usize,
@@ -199,7 +199,7 @@ impl ResourceLimiter for Usage {
     }
 }
 
-/// The same for whoever compiles and whoever runs, or else the one does not take the code of the other.
+/// The same in the process that compiles and in the one that runs; otherwise compiled code is refused.
 pub(crate) fn engine_config(stack_limit: usize) -> Config {
     // Memory is allocated on demand: instances live as long as their detector, so a pool of memory slots would
     // save its 0.2 ms only where an instance is replaced, and would reserve every slot at its largest.

@@ -51,7 +51,7 @@ pub enum PackError {
     Score(#[from] ScoreError),
 }
 
-/// What a detector did that it must not do, or what it said.
+/// How a call into a detector failed: a broken limit, a broken promise, or an error of its own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GuestFailure {
     /// It stopped itself: `unreachable`, a bad memory access, ...

@@ -1,8 +1,8 @@
 //! Runs detector packages in wasmtime: checks them, loads them, pools their instances.
 //!
-//! A detector is foreign code. Nothing it does may end this process, hold a thread for longer than its
-//! budget, use more memory than its limit, or hand back a value that the rest of the program has not been
-//! promised: every call runs under a deadline, and everything returned is checked before anybody sees it.
+//! A detector is foreign code. Nothing it does may end this process, hold a thread for longer than its budget, use more
+//! memory than its limit, or return a value that breaks the contract: every call runs under a deadline, and every
+//! returned value is checked before other code sees it.
 //!
 //! This crate must never give a detector an import, never load compiled code that it did not write itself,
 //! and never read flows or packets: it knows feature rows and bytes.

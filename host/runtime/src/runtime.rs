@@ -18,7 +18,7 @@ use crate::error::{LoadError, PackError, RuntimeError};
 use crate::exports::Code;
 use crate::instance::Budgets;
 
-/// Limits and places. The defaults suit a gateway.
+/// Limits and folders. The defaults suit a gateway.
 #[derive(Debug, Clone)]
 pub struct RuntimeConfig {
     /// Where compiled code is kept; `None` compiles at every start. The directory is made private (0700)
@@ -44,14 +44,14 @@ pub struct RuntimeConfig {
     pub artifact_limit: usize,
     /// Most code that is compiled.
     pub code: CodeLimits,
-    /// Who compiles.
+    /// Where components are compiled.
     pub compiler: Compiler,
-    /// Time to compile a component, by the clock on the wall. It bites where a child process compiles.
+    /// Wall-clock time to compile a component. It holds only where a child process compiles.
     pub compile_budget: Duration,
     /// Time to start an instance and open its artifact.
     pub open_budget: Duration,
-    /// Time for any other call, on top of which comes `row_budget` for each row. By the clock on the wall,
-    /// so it is generous: it ends what hangs, it does not judge what is slow.
+    /// Wall-clock time for any other call, plus `row_budget` for each row. It is generous: it ends calls that hang, and
+    /// does not judge calls that are slow.
     pub call_budget: Duration,
     /// See `call_budget`.
     pub row_budget: Duration,
@@ -139,8 +139,8 @@ impl Runtime {
         }))
     }
 
-    /// Checks a package, compiles its code or takes it from the cache, opens its artifact, and looks up the
-    /// columns it wants in `schema`. Takes milliseconds from the cache and up to seconds without.
+    /// Checks a package, compiles its code or takes it from the cache, opens its artifact, and looks up the columns of
+    /// the detector in `schema`. Takes milliseconds from the cache and up to seconds without.
     ///
     /// # Errors
     /// See [`LoadError`].

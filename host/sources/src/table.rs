@@ -45,7 +45,7 @@ impl<R: Read> Table<R> {
         self.reader.has_label()
     }
 
-    /// Whether its rows say who talked to whom.
+    /// Whether its rows have addresses, ports and times.
     pub fn has_identity(&self) -> bool {
         self.reader.has_identity()
     }

@@ -1,9 +1,9 @@
 //! Alerts and flows at rest, behind one trait with two backends: SQLite inside the process and MongoDB by URL.
 //!
-//! Deliveries repeat: a replay is started again, a process is killed between writing and saying so. So the one
-//! promise everything here is built around is that [`Store::record`] counts each flow once per alert, however often
-//! and in whatever batches it is delivered. The rule that turns hits into alerts is that of `netsage-alerts`; both
-//! backends keep what it gives, so that they cannot disagree.
+//! Deliveries repeat: a replay is started again, a process is killed between writing and saying so. So the one promise
+//! everything here is built around is that [`Store::record`] counts each flow once per alert, however often and in
+//! whatever batches it is delivered. The rule that turns hits into alerts is that of `netsage-alerts`; both backends
+//! store its results, so that they cannot disagree.
 //!
 //! This crate must never score, never decide what is an alert, and never show a database's own types to its callers.
 //!
@@ -113,11 +113,11 @@ pub trait Store: Send + Sync {
 
     /// Alerts that changed after a revision, by rising revision: a bounded page, and the newest revision given.
     ///
-    /// Each change of an alert, by a flow that it counts or by a person, gives the alert the next number of one sequence
-    /// per store; a repeated delivery is no change and gives none. An alert has the number of its last change only, so
-    /// that a reader who goes on from the last revision it was given sees every alert as it is in the end, and none of
-    /// the states that were overtaken. **No change is skipped**: when a page with revision `r` is given out, every change
-    /// up to `r` is in the store, whoever wrote it; none appears below `r` later.
+    /// Each change of an alert, by a flow that it counts or by a person, gives the alert the next number of one
+    /// sequence per store; a repeated delivery is no change and gives none. An alert has the number of its last change
+    /// only. A reader that continues after its last revision therefore sees the final state of every alert, and no
+    /// state that was overtaken. **No change is skipped**: when a page with revision `r` is given out, every change up
+    /// to `r` is in the store, whoever wrote it; none appears below `r` later.
     ///
     /// `after` 0 begins with the first alert there is; `limit` is held between 1 and [`MAX_CHANGES`].
     fn changes(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Changes, StoreError>>;

@@ -37,15 +37,15 @@ const UNSCORED: u16 = u16::MAX;
 /// Detectors remembered from batch to batch.
 const MOST_KNOWN: usize = 256;
 
-/// One score, and who gave it.
+/// One score, and the generation that gave it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Cell {
     score: f32,
     detector: u16,
 }
 
-/// The scores of a batch: a row per flow and a column per detector name. Two generations of one name, the active one and
-/// its canary, share a column, so each cell says who gave it.
+/// The scores of a batch: a row per flow and a column per detector name. The active generation of a name and its canary
+/// share a column, so each cell names the generation that gave the score.
 #[derive(Debug, Clone, Default)]
 pub struct ScoreMatrix {
     detectors: Vec<DetectorRef>,

@@ -47,8 +47,8 @@ const BY_KIND: GroupMethod = GroupMethod::Neighbours {
     references: 3_000,
 };
 
-/// What kinds of columns there are: what one quantity says in several ways belongs together, and nothing else does, so
-/// that a surprise says what is odd.
+/// The kinds of columns. A kind holds the columns that express one quantity in several ways, and no others, so that a
+/// surprise names the anomalous quantity.
 #[rustfmt::skip]
 const KINDS: [(&str, &[&str]); 10] = [
     ("volume", &[

@@ -34,8 +34,9 @@ impl Windows {
     /// Draws the windows of a pass. `rows` are numbers of rows in the order in which they ended; `sources` and `counted`
     /// are of all rows. Rows that do not count are only ever what came before others.
     ///
-    /// Of known sources the rows together are real histories. Rows of nobody are put together as they come: such
-    /// histories say nothing, and teach the network that one may, so that a real one does not surprise it.
+    /// Of known sources the rows together are real histories. Rows without a known source form histories in their
+    /// order: such histories carry no information, and teach the network that histories may, so that a real history is
+    /// no surprise.
     pub(super) fn draw(
         rows: &[usize],
         sources: Option<&[u64]>,

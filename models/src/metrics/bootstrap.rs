@@ -2,8 +2,8 @@
 //!
 //! The percentile bootstrap of Efron (1979), stratified: each sample draws as many attacks among the attacks and as
 //! many ordinary rows among the ordinary ones as there are, with replacement. The interval holds the middle 95 % of
-//! what the samples give. It covers the chance in the choice of rows: neither that of the training nor that of
-//! another network, and rows that depend on each other (flows of one attack) make it narrower than it should be.
+//! what the samples give. The interval covers the chance in the choice of rows. It covers neither the chance of the
+//! training nor another network, and dependent rows (flows of one attack) make it too narrow.
 
 use std::collections::BTreeMap;
 

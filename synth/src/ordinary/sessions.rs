@@ -1,4 +1,4 @@
-//! Sessions: what somebody does, and the conversations that come of it.
+//! Sessions: the activities of people, and the conversations that follow from them.
 
 use std::net::IpAddr;
 

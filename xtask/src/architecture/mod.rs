@@ -1,8 +1,8 @@
 //! The architecture test: `ARCHITECTURE.md` and the other documents against the code.
 //!
 //! It fails on a dependency that the table of crates does not allow, on a part of the workbench in the program for a
-//! gateway alone, on a name between backticks that does not exist, on a link of any document that leads nowhere, and on a
-//! crate that does not say what it is, what it must never do and where to start reading.
+//! gateway alone, on a name between backticks that does not exist, on a link of any document that leads nowhere, and on
+//! a crate whose opening lines lack its purpose, its prohibitions or where to start reading.
 
 use std::fs;
 

@@ -1,7 +1,7 @@
 //! The first packets of a flow as they are, until it is worth a set of measures.
 //!
-//! A flood consists of flows of a packet or two. Keeping these packets takes a third of what measures take, and
-//! gives the same row: they are added up when there is one to compute.
+//! A flood consists of flows of a packet or two. Keeping these packets takes a third of the memory of measures and
+//! gives the same row: they are added up when a row is computed.
 
 use crate::decode::TcpFlags;
 

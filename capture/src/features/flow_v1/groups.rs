@@ -26,9 +26,9 @@ pub(super) struct Groups<K, T> {
 }
 
 impl<K: Copy + Eq + Hash, T: Copy + Default> Groups<K, T> {
-    /// What a key can take at most: its slot, its place in the list of free ones, and its share of the index.
-    /// That has 5 bytes per bucket, and grows only when more than half of 7/8 of its buckets are taken: after
-    /// growing there are at most 32/7 buckets per key.
+    /// Most bytes of a key: its slot, its entry in the free list, and its share of the index. That has 5 bytes per
+    /// bucket, and grows only when more than half of 7/8 of its buckets are taken: after growing there are at most 32/7
+    /// buckets per key.
     pub(super) const MOST_BYTES_PER_KEY: usize = size_of::<Slot<K, T>>() + size_of::<Place>() + 23;
 
     /// A table that takes no memory yet. `most`: keys that there can be at once.

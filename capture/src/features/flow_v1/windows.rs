@@ -1,4 +1,5 @@
-//! Counts over the trailing window: what the flows that began lately have in common with this one.
+//! Counts over the trailing window: how many of the flows that began lately share an address, a port or another
+//! property with this flow.
 //!
 //! [`netsage_schema::flow_v1`] defines the window, the service of a flow and its failure. A flow enters once,
 //! when its first packet is seen, and leaves once, 60 s later: it has seven keys (source, destination, service
@@ -224,7 +225,7 @@ impl Windows {
         self.members.get(self.position(ticket)?)
     }
 
-    /// Moves the time on; flows leave whose time has come, and those fail that nobody has answered.
+    /// Moves the time on; flows leave the window at their time, and attempts without an answer count as failed.
     fn advance(&mut self, time_ns: i64) {
         if self.now_ns.saturating_sub(time_ns) > WINDOW_NS {
             // Time began anew. Tickets of before must not fit members of after: `first` goes on.

@@ -48,9 +48,9 @@ struct Step {
     kernel: Kernel,
     /// Where its inputs are; `None` for an optional one that is absent.
     inputs: Vec<Option<usize>>,
-    /// Where its outputs go; `None` for one that nobody needs.
+    /// Where its outputs go; `None` for an output that no node reads.
     outputs: Vec<Option<usize>>,
-    /// What nobody needs any more after it.
+    /// Values that no later node reads.
     last_uses: Vec<usize>,
 }
 
@@ -202,7 +202,8 @@ impl Program {
         self.outputs
     }
 
-    /// Runs rows that mean nothing: the graph must take one and several, and give each row what it gives it alone.
+    /// Runs meaningless rows: the graph must accept one row and several, and give each row the result that it gives the
+    /// row alone.
     fn try_out(&mut self, inputs: usize) -> Result<(), String> {
         let number = |place: usize| ((place * 7 + place / inputs.max(1) * 3) % 11) as f32 / 5.0 - 1.0;
         let rows: Vec<f32> = (0..3 * inputs).map(number).collect();

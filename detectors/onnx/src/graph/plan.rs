@@ -1,4 +1,4 @@
-//! What a model asks for: its nodes, their operators, the shape of its rows.
+//! The plan of a model: its nodes, their operators, the shape of its rows.
 
 use std::collections::BTreeSet;
 

@@ -142,8 +142,8 @@ pub(crate) async fn admit(
     Ok(next.run(request).await)
 }
 
-/// Reads what a refused caller still sends, and keeps nothing of it: a connection that closes while its caller
-/// writes takes the answer with it, and "broken pipe" tells nobody that the token was wrong.
+/// Reads and drops the rest of a refused request: a connection that closes while the caller writes loses the answer,
+/// and "broken pipe" does not tell the caller that the token was wrong.
 ///
 /// Ends after [`SWALLOWED_BYTES`] or [`SWALLOWED_FOR`].
 async fn swallow(body: Body) {

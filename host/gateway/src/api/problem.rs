@@ -24,7 +24,7 @@ pub(crate) struct ApiError {
     status: StatusCode,
     kind: &'static str,
     title: &'static str,
-    /// What the client reads: what happened and what to do about it.
+    /// The text for the client: what happened, and what to do about it.
     detail: String,
     /// What only the log says.
     internal: Option<String>,

@@ -55,7 +55,7 @@ impl Spool {
         Self::resume(folder, schema, source)
     }
 
-    /// The one that is there, or an empty one.
+    /// Opens the existing spool, or an empty one.
     ///
     /// # Errors
     /// When what is there is damaged, was learned from another source or schema, or cannot be written.

@@ -1,4 +1,4 @@
-//! What one setting is, and the macro that declares all of them.
+//! The declaration of a setting, and the macro that declares all settings.
 //!
 //! The macro is our own. `confique` merges layers and writes an example in TOML, but knows neither flags nor ranges nor
 //! variables in a file; `conf` replaces the derive macros of clap, and with them the help of every command; `figment`

@@ -48,7 +48,7 @@ settings! {
         /// The data folder must be the user's.
         user: String { value: "NAME", example: "netsage" }
 
-        /// End when the replay is through, instead of serving until Ctrl-C
+        /// End when the replay is done, instead of serving until Ctrl-C
         exit_when_done: bool { value: "BOOL", default: "false" }
     }
 
@@ -60,14 +60,14 @@ settings! {
             example: "mongodb://localhost/netsage"
         }
 
-        /// The data folder: the store, the detectors and the cache of compiled ones
+        /// The data folder: the store, the detectors and the cache of compiled detectors
         ///
         /// Without the variable XDG_DATA_HOME the folder is ~/.local/share/netsage.
         data_dir: PathBuf { value: "DIR", otherwise: "$XDG_DATA_HOME/netsage", example: "/var/lib/netsage" }
 
-        /// File with the key by which detectors are shown addresses, 32 hexadecimal digits
+        /// File with the key of the hashes of addresses that detectors get, 32 hexadecimal digits
         ///
-        /// The file is made when it is absent. Scorers that share what their detectors remember share the file.
+        /// The file is made when it is absent. Programs that share the memory of their detectors must share the file.
         address_key: PathBuf {
             value: "FILE",
             otherwise: "address-key in the data folder",
@@ -101,7 +101,7 @@ settings! {
 
         /// Flows in a window of drift, 100 or more
         ///
-        /// So many flows at a time are compared with the rows of the training.
+        /// The flows of each window are compared with the rows of the training.
         drift_flows: u32 { value: "N", default: "5000", range: 100..=10_000_000 }
 
         /// Watch this folder: a package that is put there is staged, checked and warmed
@@ -109,9 +109,9 @@ settings! {
         /// The first package of a name becomes active.
         detectors_dir: PathBuf { value: "DIR", otherwise: "none is watched", example: "/var/lib/netsage/incoming" }
 
-        /// Which packages are taken
+        /// Which packages are accepted
         ///
-        /// `any` relies on the sandbox; `signed` takes those that one of the trusted keys has signed, `pinned` those
+        /// `any` relies on the sandbox; `signed` accepts those that one of the trusted keys has signed, `pinned` those
         /// with one of the pinned digests. docs/detectors.md says how to sign.
         trust: Trust { value: "POLICY", default: "any" }
 
@@ -121,23 +121,23 @@ settings! {
             example: "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"
         }
 
-        /// With `--trust pinned`: the SHA-256 digest of a package that is taken
+        /// With `--trust pinned`: the SHA-256 digest of a package that is accepted
         pinned_digest: Vec<String> {
             value: "DIGEST",
             example: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
         }
 
-        /// What becomes of flows that a detector fails to score: closed, open or reload, for all or by name
+        /// What happens to flows that a detector fails to score: closed, open or reload, for all or by name
         ///
-        /// With `closed` the flows wait, and the run stops if the detector does not recover. With `open` they pass
-        /// without its score and are counted. With `reload` they pass likewise, and the detector is started again, in
-        /// the end quarantined. POLICY is for all detectors, NAME=POLICY for one.
+        /// With `closed` the flows wait, and the run stops if the detector does not recover. With `open` the flows pass
+        /// without a score of the detector and are counted. With `reload` the flows pass too; the detector is
+        /// started again, and quarantined when that does not help. POLICY is for all detectors, NAME=POLICY for one.
         on_failure: Vec<String> { value: "[NAME=]POLICY", default: "reload" }
 
         /// With the policy reload: failures in a row before the detector is quarantined
         failures_before_quarantine: u32 { value: "N", default: "5", range: 1..=1000 }
 
-        /// Time between two savings of what detectors have learned
+        /// Time between two saves of the detectors' memory
         save_interval: Time { value: "TIME", default: "60s", range: SECOND..=MONTH }
     }
 
@@ -145,10 +145,10 @@ settings! {
         /// How far a new version of a detector goes by itself
         rollout: RolloutStage { value: "STAGE", default: "warm" }
 
-        /// Flows that it must have scored as shadow, and again as canary, before it goes on
+        /// Flows that a new version must have scored as shadow, and again as canary, before its next stage
         rollout_flows: u64 { value: "N", default: "1000", range: 1..=1_000_000_000 }
 
-        /// Shortest time as shadow, and again as canary, before it goes on
+        /// Shortest time of a new version as shadow, and again as canary, before its next stage
         rollout_time: Time { value: "TIME", default: "30s", range: NO_TIME..=MONTH }
 
         /// Share of the flows of a shadow, unless a step names another
@@ -161,7 +161,7 @@ settings! {
     "Rollback" {
         /// Calls that a canary must have had before its rates are judged
         ///
-        /// A canary, or a version that was promoted a short while ago, is taken back by itself when it passes one of
+        /// A canary, or a version that was promoted a short while ago, is rolled back by itself when it exceeds one of
         /// these limits (docs/detectors.md).
         canary_calls: u64 { value: "N", default: "5", range: 1..=1_000_000_000 }
 
@@ -183,7 +183,7 @@ settings! {
         /// Largest cost per row of a canary, as a multiple of that of the active detector
         canary_cost_ratio: f64 { value: "RATIO", default: "10", range: 1.0..=1e6 }
 
-        /// Time after a promotion in which these limits still hold
+        /// Time after a promotion in which the limits of a canary hold for the promoted version
         probation: Time { value: "TIME", default: "10min", range: NO_TIME..=MONTH }
     }
 
@@ -191,7 +191,7 @@ settings! {
         /// Address of the dashboard and the API
         listen: SocketAddr { value: "ADDR", default: "127.0.0.1:8080" }
 
-        /// Token that state-changing calls must bear; needed for an address other than loopback
+        /// Token that state-changing calls must carry; needed for an address other than loopback
         token: String { value: "TOKEN", example: "change-me-to-something-random", secret: true }
 
         /// Largest detector package that may be uploaded, in MiB
@@ -201,7 +201,7 @@ settings! {
     "Evidence" {
         /// Keep the latest packets in memory of this size, for the packets of an alert
         ///
-        /// Packets hold what people sent: once there is a token, reading them needs it.
+        /// Packets hold the content of messages: where a token is set, reading packets needs the token.
         // In less memory a busy wire would overwrite a flow before it ends.
         keep_packets: ByteSize { value: "SIZE", otherwise: "none are kept", example: "256MiB", range: MIB.. }
     }
@@ -217,7 +217,7 @@ settings! {
         // Less holds no instance: the program of a small detector and its stack take this much.
         detector_memory: ByteSize { value: "SIZE", default: "256MiB", range: MIB..=MOST_DETECTOR_MEMORY }
 
-        /// Core instances that one instance of a detector is made of at most
+        /// Most core instances that one instance of a detector may consist of
         detector_core_instances: usize { value: "N", default: "64", range: 1..=10_000 }
 
         /// Time of a call into a detector, before the time for its rows is added
@@ -242,7 +242,7 @@ settings! {
         /// docs/features.md has both schemas.
         schema: String { value: "SCHEMA", default: "unsw-nb15", one_of: Schema::ALL.map(|schema| schema.id) }
 
-        /// Memory for flows that are not finished; beyond it half-open and idle ones end early
+        /// Memory for unfinished flows; when it is full, half-open and idle flows end early
         // In less memory the meter could hold a handful of flows, and its fixed parts alone would take most of it.
         flow_memory: ByteSize { value: "SIZE", default: "64MiB", range: MIB.. }
 

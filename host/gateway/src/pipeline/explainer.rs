@@ -10,8 +10,9 @@ const MOST_ALERTS: usize = 1 << 16;
 /// The alert that a hit belongs to: the place of the detector's name among those seen, and the key.
 type AlertKey = (usize, Key<'static>);
 
-/// Chooses the hits to explain. An alert shows the explanation of one flow, that with the highest score, and explaining a
-/// flow costs more than scoring it: hits below one that the same thread has explained for the same alert are left out.
+/// Chooses the hits to explain. An alert shows the explanation of one flow, the flow with the highest score, and an
+/// explanation costs more than a score. So a hit is not explained when the same thread has explained a higher hit for
+/// the same alert.
 ///
 /// A thread meets blocks in their order, so whatever it compares a hit with comes to the store before it.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What is known about packages, for those who ask.
+//! The state of packages, for the API.
 
 use netsage_api_types::{
     Comparison, DetectorInfo, DetectorRef, Drift, HistoryEntry, HistoryQuery, Page, Stage, Step,

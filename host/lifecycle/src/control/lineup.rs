@@ -66,8 +66,8 @@ impl Desk {
         released
     }
 
-    /// Who scores: every name that has somebody, in the order of first activations, names without one behind them.
-    /// Trials that go on are those of the line-up before.
+    /// The slots of the line-up: every name with a package that scores, in the order of first activations; names
+    /// without an activation come last. Running trials are taken over from the line-up before.
     pub(super) fn lineup(&self, config: &LifecycleConfig, before: &Lineup) -> Lineup {
         self.set_thresholds(config);
         let state = &self.book.state;

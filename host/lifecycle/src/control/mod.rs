@@ -6,9 +6,9 @@
 //!
 //! Three kinds of threads meet here. Callers (the API) make the quick moves themselves and wait for the slow ones.
 //! `netsage-warm` does what takes long: checks, compiling (the runtime does that in a child process of low priority),
-//! starting instances ([`background`]). `netsage-control` does what comes by itself ([`watched_folder`] and
-//! [`thread`]): it writes down what the scoring side found out, lets packages go on by themselves, looks into the
-//! watched folder, and saves what detectors learned.
+//! starting instances ([`background`]). `netsage-control` does the periodic work ([`watched_folder`] and [`thread`]):
+//! it writes the events of the scoring side into the journal, advances packages by the rollout, looks into the watched
+//! folder, and saves the memory of detectors.
 
 mod background;
 mod info;
@@ -93,8 +93,8 @@ struct Held {
 
 impl Lifecycle {
     /// Opens the folder, reads the journal, and loads what was warm, shadow, canary and active. Packages whose file is
-    /// missing or damaged, or that the trust policy no longer takes, are quarantined, and whoever was active before
-    /// them is active again. Compiles what is not in the cache, which takes a moment.
+    /// missing or damaged, or that the trust policy no longer takes, are quarantined, and the package that was active
+    /// before becomes active again. Compiles what is not in the cache, which takes a moment.
     ///
     /// The folder of a schema is its own: a package is checked against the columns of one schema.
     ///

@@ -36,8 +36,8 @@ impl Lifecycle {
         self.write_remarks()
     }
 
-    /// Loads the package that becomes active again by this step. One that cannot be loaded is quarantined, and the
-    /// one before it is asked.
+    /// Loads the package that becomes active again by this step. A package that cannot be loaded is quarantined, and
+    /// the package before it is tried.
     fn load_successor(&self, pen: &mut Journal, digest: &str, step: Step) -> Result<(), LifecycleError> {
         loop {
             let next = {
@@ -195,8 +195,9 @@ impl Lifecycle {
         Ok(ready)
     }
 
-    /// Instances to have ready. Who takes over from another needs one for every thread that scores, so that none waits;
-    /// who takes over from nobody gets further ones as threads ask for them, and an idle host keeps the memory.
+    /// Instances to have ready. A package that takes over from another needs an instance for every thread that scores,
+    /// so that no thread waits; a package that takes over from none gets further instances as threads ask for them, so
+    /// that an idle host saves the memory.
     fn instances(&self, digest: &str) -> usize {
         let desk = self.desk();
         let state = &desk.book.state;

@@ -14,7 +14,7 @@ use crate::generation::Generation;
 use crate::lineup::LineupEvent;
 use crate::plan::{Planner, Wish};
 
-/// How often it looks after what nobody tells it.
+/// Time between two rounds of the periodic work.
 const TICK: Duration = Duration::from_millis(250);
 
 /// Starts the thread. It ends when it is told to, or the life of detectors ends.

@@ -25,12 +25,13 @@ struct InForce {
     flows_per_day: Option<f64>,
 }
 
-/// What one needs to know to say what a threshold would raise.
+/// The inputs of a preview of a threshold.
 #[derive(Debug, Clone)]
 pub struct ThresholdQuestion {
     /// The threshold.
     pub info: ThresholdInfo,
-    /// The packages whose scores it judges: that of its name, or of the fused verdict all active ones.
+    /// The packages whose scores the threshold judges: the package of its name, or all active packages for the fused
+    /// verdict.
     pub packages: Vec<std::sync::Arc<Loaded>>,
 }
 

@@ -175,7 +175,7 @@ impl Scorer {
         scored
     }
 
-    /// Scores rows with the active one, and does what its policy says when it fails.
+    /// Scores rows with the active generation, and follows the failure policy when it fails.
     fn score_rest(
         &mut self,
         slot: &Slot,
@@ -263,7 +263,7 @@ impl Scorer {
         failures
     }
 
-    /// Has one generation score rows, and puts down what it said.
+    /// Scores rows with one generation, and stores the verdicts.
     fn call(
         &mut self,
         seat: Seat,

@@ -59,7 +59,7 @@ impl SlotScores {
 pub struct Scored<'a> {
     /// Position of the slot in the line-up.
     pub slot: usize,
-    /// Who gave it: exactly one generation.
+    /// The one generation that gave the score.
     pub generation: &'a Arc<Generation>,
     /// The raw score; finite.
     pub score: f32,

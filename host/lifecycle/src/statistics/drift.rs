@@ -116,8 +116,7 @@ impl DriftMonitor {
             .flatten()
     }
 
-    /// What is known, for those who ask; `monitor` is `None` for a package that does not score or has no reference
-    /// distributions.
+    /// The report for the API; `monitor` is `None` for a package that does not score or has no reference distributions.
     pub fn report(monitor: Option<&Self>, detector: DetectorRef, has_reference: bool, window: u32) -> Drift {
         let mut drift = Drift {
             detector,

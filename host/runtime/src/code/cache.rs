@@ -129,8 +129,8 @@ impl Cache {
     }
 }
 
-/// Makes the directory if need be, and private in any case. Fails where it belongs to somebody else, because
-/// only the owner can change the mode, or where the path is a symbolic link that somebody could turn.
+/// Makes the directory if need be, and private in any case. Fails where another user owns the directory, because only
+/// the owner can change the mode, or where the path is a symbolic link, because a link could be redirected.
 fn make_private(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     if !fs::symlink_metadata(directory)?.is_dir() {

@@ -44,7 +44,7 @@ pub enum Compiler {
     /// A child process at the lowest priority, ended when [`crate::RuntimeConfig::compile_budget`] is over.
     Process {
         /// A program that calls [`serve`] of this crate with its standard input and output. It must be this very
-        /// program, because what it answers is run: see [`Compiler::this_program`].
+        /// program, because its answer is run as code: see [`Compiler::this_program`].
         program: PathBuf,
         /// Its arguments.
         arguments: Vec<OsString>,

@@ -13,10 +13,10 @@
 //! 4. Each alert of the batch that is still pending at that version gets its number and is pending no more.
 //! 5. The batch is taken out of the document, if it is still that one.
 //!
-//! Whoever dies in between leaves a batch that the next one finishes. Finishing twice does no harm: an alert that has its
-//! number is not pending at that version, and a version never comes back. An alert that was changed again between 3 and 4
-//! does not get that number and stays pending for a later batch. So when there is no batch, each number up to the last
-//! is given or will never be; a reader finishes the batch and then reads up to the last number.
+//! A program that dies in between leaves a batch, which the next program finishes. Finishing twice does no harm: an
+//! alert that has its number is not pending at that version, and a version never comes back. An alert that was changed
+//! again between 3 and 4 does not get that number and stays pending for a later batch. So when there is no batch, each
+//! number up to the last is given or will never be; a reader finishes the batch and then reads up to the last number.
 //!
 //! What is read here is what a majority of the servers has, from the primary: a change that a failover takes back must
 //! not have been given out under a number that another change gets later.

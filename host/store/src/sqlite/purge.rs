@@ -79,7 +79,7 @@ fn next_minute(
         .optional()
 }
 
-/// Deletes up to `chunk` alerts that nothing has touched for their time, and what they have counted. Revisions rise with
+/// Deletes up to `chunk` alerts that have not changed for their retention, and their counted flows. Revisions rise with
 /// the time of the last change, so that the first alerts are the oldest; where the clock was set back they may stay a
 /// little longer.
 pub(super) fn purge_alerts(

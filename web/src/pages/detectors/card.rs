@@ -1,4 +1,4 @@
-//! One package: where it stands, what it did, what can be done with it.
+//! The card of one package: its stage, its counters, its possible steps.
 
 use leptos::prelude::*;
 use netsage_api_types::{DetectorInfo, Stage};
