@@ -54,8 +54,8 @@ pub struct AlertHit {
     pub threshold: f32,
     /// How far the score lies above it.
     pub severity: Severity,
-    /// What drove the score, largest first. An alert shows those of one flow, the one with the highest score (of equal
-    /// scores the smallest id), so that the others may come without.
+    /// What drove the score, largest first. An alert shows the contributions of one flow, the flow with the highest
+    /// score (among equal scores the smallest id), so the other hits may have none.
     pub contributions: Vec<Contribution>,
 }
 

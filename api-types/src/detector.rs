@@ -169,7 +169,8 @@ pub struct HistoryEntry {
     pub number: u64,
     /// When, ms since the epoch.
     pub at: i64,
-    /// Who: a name that was given, `command line`, `directory`, or `netsage` when it acted by itself.
+    /// Who made the step: a given name, `command line`, `directory`, or `netsage` for steps that the program made by
+    /// itself.
     pub by: String,
     /// What was done.
     pub step: Step,

@@ -24,7 +24,7 @@ pub struct ThresholdInfo {
     pub flows_per_day: Option<f64>,
     /// Why the rule is not in force yet, in a sentence; the threshold of the model card stands in.
     pub pending: Option<String>,
-    /// What it would have raised in the last 24 hours, when one threshold was asked for.
+    /// What the threshold would have raised in the last 24 hours; only in the answer about one threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yesterday: Option<Yesterday>,
 }
@@ -75,7 +75,8 @@ pub struct Drift {
     pub window: u32,
     /// Flows counted in the window under way.
     pub counting: u32,
-    /// Flows that the indices below are of: the last whole window, or before the first one what was counted so far.
+    /// Flows behind the indices below: those of the last whole window, or before the first whole window those counted
+    /// so far.
     pub flows: u32,
     /// When they were taken, ms since the epoch; absent before there are enough flows.
     pub at: Option<i64>,

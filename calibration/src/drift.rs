@@ -14,7 +14,7 @@ pub const SMALL: f64 = 0.1;
 pub const LARGE: f64 = 0.25;
 /// Bins of the calibrated score, of equal share in the reference distributions.
 pub const SCORE_BINS: usize = 10;
-/// Shares are held at or above it: an empty bin says that it is rare, not that it is impossible.
+/// Least share of a bin: an empty bin is rare, not impossible.
 const LEAST_SHARE: f64 = 1e-4;
 /// Most bins of a column before the one for everything else.
 const MOST_BINS: usize = 10;

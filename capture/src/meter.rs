@@ -54,7 +54,7 @@ impl Meter {
 
     /// Meters one packet.
     ///
-    /// Packets need not be in order: one that is late by no more than a minute counts for its flow at its own time. A
+    /// Packets need not be in order: a packet that is late by at most a minute counts for its flow at its own time. A
     /// packet that is later still, or more than an hour ahead of all others, is held back until the next packet shows
     /// whether its time can be believed. When it cannot, the packet is metered at the latest time that can, and counted
     /// in [`MeterStats::false_times`]; when time has really begun anew, all flows are ended.

@@ -1,9 +1,9 @@
 //! Which times of packets are believed.
 //!
-//! The meter's timers follow the times of packets, so that one packet with a time far in the future would end
-//! every flow, and one from long ago would, too, because time then seems to begin anew. A single packet is
-//! therefore not believed: one whose time is *out of step* with the clock (more than a minute behind the latest
-//! time seen, or more than an hour ahead of it) is held back until the next one arrives.
+//! The meter's timers follow the times of packets, so that one packet with a time far in the future would end every
+//! flow, and so would a packet with a time long ago, because time then seems to begin anew. A single packet is
+//! therefore not believed: one whose time is *out of step* with the clock (more than a minute behind the latest time
+//! seen, or more than an hour ahead of it) is held back until the next one arrives.
 //!
 //! - When that is in step with the clock, the time of the held packet was false. It is metered at the time of
 //!   the clock, and counted.

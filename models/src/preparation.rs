@@ -198,7 +198,7 @@ impl Common {
         Ok(selected)
     }
 
-    /// The numbers of the rows that a training with these options holds out: those that its calibration comes from.
+    /// The numbers of the rows that a training with these options holds out for the calibration.
     pub fn held_out_rows(&self, rows: &Rows) -> Vec<usize> {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         let [held_out, _] = self.split(rows, &mut random);

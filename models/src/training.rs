@@ -15,8 +15,8 @@ use crate::{half_space_trees, iforest, rhythm};
 pub struct Flows<'a> {
     /// Their features.
     pub rows: &'a Rows,
-    /// Who talked to whom and when, row by row; empty where that is unknown, as in UNSW-NB15's partitions. Without it,
-    /// methods that look at the flows of one source treat each row as a source of its own.
+    /// Who talked to whom and when, row by row; empty where that is unknown, as in UNSW-NB15's partitions. Without
+    /// identities, methods that look at the flows of one source treat each row as a source of its own.
     pub identities: &'a [Identity],
 }
 

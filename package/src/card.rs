@@ -161,7 +161,8 @@ impl ModelCard {
         serde_json::to_string_pretty(self).map(|json| on_one_line(&json))
     }
 
-    /// What labelled rows steered, when the card declares it: the note that begins with [`STEERED`], without that word.
+    /// The choices that labelled rows steered, if the card declares any: the note that begins with [`STEERED`], without
+    /// that word.
     pub fn steered(&self) -> Option<&str> {
         self.notes.iter().find_map(|note| note.strip_prefix(STEERED))
     }

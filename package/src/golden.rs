@@ -1,8 +1,8 @@
 //! Golden vectors: rows with the scores that a package must give to them.
 //!
 //! The packer runs a detector on rows made here and writes the scores beside them. A host that is about to use the
-//! package scores the rows again and expects the same bits: a package whose parts do not belong together and a host
-//! that computes otherwise are found before the first flow meets them. The rows are scored in several
+//! package scores the rows again and expects the same bits: this finds a package whose parts do not belong together,
+//! and a host that computes otherwise, before the first flow is scored. The rows are scored in several
 //! [passes](Golden::passes), cut into other blocks each time and in every order that the state key of the detector
 //! allows, which finds a detector that counts calls, or whose scores depend on the cut of blocks.
 
@@ -237,8 +237,8 @@ impl Golden {
         }
     }
 
-    /// The ways in which the rows are given to a detector, the first of them [in one block](Golden::in_one_block). Every
-    /// size of a block from 1 to the number of rows occurs.
+    /// The passes over the rows; the first pass gives all rows [in one block](Golden::in_one_block). Every size of a
+    /// block from 1 to the number of rows occurs.
     pub fn passes(&self, order: Order) -> Vec<Pass> {
         let rows = self.scores.len();
         let alone = vec![1; rows];

@@ -22,7 +22,7 @@ pub use write::{Writer, header, write_fields};
 /// Longest line that is read, in bytes; a row of 42 numbers takes a few hundred.
 pub const LONGEST_LINE: usize = 64 * 1024;
 
-/// The columns that say who talked to whom and when; [`CsvRow::identity`] needs all of them.
+/// The columns of a flow's identity: addresses, ports, protocol and times; [`CsvRow::identity`] needs all of them.
 pub const IDENTITY_COLUMNS: [&str; 6] = ["stime", "ltime", "srcip", "sport", "dstip", "dsport"];
 
 /// Columns that a file may have although they are no features.

@@ -1,8 +1,7 @@
 //! The known name that a mistyped one most likely meant.
 
-/// The candidate that takes the fewest edits to reach from `name`, when it is close enough to be a guess
-/// worth showing: at most one edit per three characters, and one name beginning with the other counts as
-/// close.
+/// The candidate with the fewest edits from `name`, when close enough to be worth showing: at most one edit per three
+/// characters; a name that begins with the other one counts as close.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_ascii_lowercase();
     if wanted.is_empty() || wanted.len() > 64 {

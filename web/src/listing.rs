@@ -57,8 +57,8 @@ impl AlertFilter {
     }
 }
 
-/// Puts an alert that came in where it belongs (newest first, as the host lists them), or takes it away when the
-/// filter no longer wants it.
+/// Inserts an alert at its place (newest first, as the host lists alerts), or removes the alert when the filter
+/// excludes it.
 pub fn put(list: &mut Vec<Alert>, alert: Alert, filter: &AlertFilter) {
     list.retain(|entry| entry.id != alert.id);
     if filter.takes(&alert) {

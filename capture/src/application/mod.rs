@@ -1,4 +1,4 @@
-//! What is spoken in a flow, recognised from its first bytes, and the few facts that the schema asks of it.
+//! The application protocol of a flow, recognised by its first bytes, and the few facts about it that a schema needs.
 //!
 //! The engine knows [`Applications`] and no protocol: it asks for the [`Conversation`] of each new flow, lets each
 //! packet be read, and passes on what a feature set may want to read itself ([`Said`]).

@@ -1,9 +1,9 @@
 //! From the hash of a flow to its place: open addressing with a fixed number of buckets.
 //!
-//! A table of the standard kind doubles when it is half full of entries and of traces of removed ones, which is a
-//! jump in memory and in latency at the worst moment. This one never grows: it is made for the most flows that
-//! there can be, and removal closes the gap instead of leaving a trace (Knuth, volume 3, 6.4, algorithm R). Its
-//! memory is touched only as buckets are used.
+//! A table of the standard kind doubles when it is half full of entries and of traces of removed ones, which is a jump
+//! in memory and in latency at the worst moment. This table never grows: it has room for the largest number of flows,
+//! and deletion closes the gap instead of leaving a tombstone (Knuth, volume 3, 6.4, algorithm R). Its memory is
+//! touched only as buckets are used.
 
 /// Bytes of the index per flow that there can be at once: 8 per bucket, three quarters of them in use at most.
 pub(crate) const BYTES_PER_FLOW: usize = 11;

@@ -11,8 +11,8 @@ const BLOCK_ROWS: usize = MAX_ROWS;
 
 /// An autoencoder, checked, ready to score.
 ///
-/// It remembers the last seven flows of at most 4,096 sources. Nothing of that is ever saved: a new session
-/// knows nobody, and the first flow of every source is a window of one there, the second of two, and so on; the
+/// It remembers the last seven flows of at most 4,096 sources. The windows are never saved: a new session knows no
+/// source, and the first flow of every source is a window of one there, the second a window of two, and so on; the
 /// network learned such windows too.
 #[derive(Debug)]
 pub struct Autoencoder {

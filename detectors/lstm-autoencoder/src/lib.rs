@@ -1,5 +1,5 @@
-//! LSTM autoencoder: a flow is anomalous when a network that learned ordinary flows, each after those that its source
-//! had before, cannot reconstruct it.
+//! LSTM autoencoder: a network learns to reconstruct ordinary flows, each after the flows of its source before it; a
+//! flow that is reconstructed badly is anomalous.
 //!
 //! Encoder and decoder are long short-term memories (Hochreiter and Schmidhuber 1997; as autoencoders Srivastava et
 //! al. 2015, for anomalies Malhotra et al. 2016). Both run along the window of a flow, at most eight flows of one

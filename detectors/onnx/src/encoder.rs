@@ -1,4 +1,4 @@
-//! From values of columns to what the network is given, and back to show what it gave.
+//! Encodes values of columns as inputs of the network, and decodes outputs for explanations.
 
 use crate::artifact::{ArtifactError, Encoding, Function, InputColumn, UNKNOWN};
 use crate::dense::padded;

@@ -9,8 +9,8 @@ const BUFFER: usize = 1024;
 
 /// Where news are said and heard; cheap to clone, and never in the way of who says something.
 ///
-/// Counters and news of detectors are broadcast and gone. Of alerts it says only that some have changed: outputs read
-/// which ones from the store, each from its own cursor.
+/// Counters and news of detectors are broadcast and gone. Of alerts it only says that some have changed: each output
+/// reads the changes from the store, from its own cursor.
 #[derive(Debug, Clone)]
 pub struct Announcer {
     events: broadcast::Sender<StreamEvent>,

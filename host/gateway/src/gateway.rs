@@ -90,7 +90,7 @@ fn advice(error: &io::Error) -> &'static str {
 /// A running gateway: reads its source, scores flows, keeps what is found, serves API and dashboard.
 ///
 /// It runs on the tokio runtime that it is started on, and on threads of its own. A gateway that is dropped without
-/// [`shutdown`](Self::shutdown) loses what its detectors have learned since it was saved last.
+/// [`shutdown`](Self::shutdown) loses the memory of its detectors since the last save.
 pub struct Gateway {
     address: SocketAddr,
     lifecycle: Arc<Lifecycle>,

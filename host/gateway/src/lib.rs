@@ -1,4 +1,4 @@
-//! The gateway: reads packets, runs detectors over their flows, keeps what they find and serves it.
+//! The gateway: reads packets, scores their flows with detectors, stores the alerts and serves them.
 //!
 //! This crate connects the others and holds no knowledge of its own about packets (`netsage-capture`),
 //! features (`netsage-schema`), WebAssembly (`netsage-runtime`) or databases (`netsage-store`). It must never

@@ -1,4 +1,4 @@
-//! What the stored flows tell: how many a day has, and what a threshold would have raised on them.
+//! Figures from the stored flows: flows a day, and the alerts that a threshold would have raised.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};

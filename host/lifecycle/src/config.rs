@@ -33,7 +33,7 @@ pub struct Rollout {
 /// When a canary, or a package that became active a short while ago, is rolled back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GuardLimits {
-    /// Least number of calls that the rates below are shares of: with 5, one failure in two calls counts as one in five.
+    /// Least denominator of the rates below, in calls: with 5, one failure in two calls counts as one in five.
     pub calls: u64,
     /// Largest share of calls that trap or break the contract.
     pub trap_rate: f64,

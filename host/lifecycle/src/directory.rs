@@ -219,8 +219,8 @@ fn failed(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Director
     move |source| DirectoryError::Io { path, what, source }
 }
 
-/// Writes a file under another name, brings it to the disk, and renames it, so that whoever reads finds the old
-/// content or the new, never a part.
+/// Writes a file under another name, syncs the file to the disk, and renames it: a reader finds the old content or the
+/// new, never a part.
 pub(crate) fn write_whole(folder: &Path, name: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;

@@ -1,4 +1,4 @@
-//! The journal: what was done with packages, one line each, written to the disk before it takes effect.
+//! The journal: the transactions of packages, a line each, on the disk before they take effect.
 //!
 //! A line is 16 hexadecimal digits (the first 8 bytes of the SHA-256 of what follows), a blank, a [`Transaction`] as
 //! JSON, and a line feed. A program that dies while writing leaves an incomplete line; no caller was told that its step

@@ -89,7 +89,7 @@ pub(crate) fn possible(state: &State, digest: &str) -> Vec<Step> {
     STEPS.into_iter().filter(can).collect()
 }
 
-/// The package that becomes active again when this step is done with the active one of its name.
+/// The package that becomes active again when this step takes the active package of its name out.
 pub(crate) fn successor<'a>(state: &'a State, digest: &str, step: Step) -> Option<&'a str> {
     let known = state.packages.get(digest)?;
     let goes = known.stage == Stage::Active && matches!(step, Step::Rollback | Step::Quarantine);

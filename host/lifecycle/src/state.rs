@@ -247,7 +247,7 @@ impl State {
         self.at(name, Stage::Canary).next()
     }
 
-    /// To which package a rollback of the active one goes: the one before it.
+    /// The package that a rollback of the active package makes active: the previous one.
     pub(crate) fn previous(&self, name: &str) -> Option<&str> {
         let active = self.active(name)?;
         let is_retired = |digest: &&String| {

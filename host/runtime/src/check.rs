@@ -1,4 +1,4 @@
-//! What can be said about a component before it is compiled.
+//! Checks of a component before it is compiled.
 //!
 //! Compiling costs time, and a person who uploads the wrong file wants to know what is wrong with it, so the
 //! imports and exports are read first. The exact types are compared by wasmtime when the code is loaded.
@@ -183,7 +183,8 @@ pub fn check_code(code: &[u8], limits: &CodeLimits) -> Result<(), CheckError> {
     Ok(())
 }
 
-/// Whether a host takes interfaces of this version: it has the major version of the host and at most its minor one.
+/// Whether a host takes interfaces of this version: the major version must be that of the host, the minor version at
+/// most that of the host.
 fn is_taken(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
     let numbers = [parts.next(), parts.next(), parts.next()].map(Option::flatten);
@@ -193,8 +194,8 @@ fn is_taken(version: &str) -> bool {
     parts.next().is_none() && major == VERSION.0 && minor <= VERSION.1
 }
 
-/// Refuses names that could mean more than a name where they are printed or generated into code. `what` says in the
-/// error whose name it is.
+/// Refuses names that could mean more than a name where they are printed or generated into code. `what` is the kind of
+/// the name, for the error.
 ///
 /// # Errors
 /// [`CheckError::BadName`] unless the name has 1 to 128 bytes, all of them letters, digits or `: / @ . - +`.

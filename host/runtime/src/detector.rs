@@ -173,9 +173,9 @@ impl Detector {
         self.pool.clear();
     }
 
-    /// Scores the rows of `range` and appends one score per row to `scores`, in blocks of at most
-    /// [`MAX_BLOCK_ROWS`]. `contexts` belongs to `rows` row by row; where it is absent, nobody knows where and when the
-    /// flows were, and a detector that cannot do without refuses them.
+    /// Scores the rows of `range` and appends one score per row to `scores`, in blocks of at most [`MAX_BLOCK_ROWS`].
+    /// `contexts` belongs to `rows` row by row; where it is absent the context is unknown, and a detector that needs it
+    /// refuses the rows.
     ///
     /// # Errors
     /// See [`ScoreError`]; `scores` is then as it was before, and the rows are counted as failed.
@@ -337,10 +337,11 @@ impl Detector {
         Ok(saved)
     }
 
-    /// Whether the detector gives the golden rows the scores that are expected of it, to the bit: in one block, and when
-    /// everything is judged also in every other pass over them ([`Golden::passes`]), with explanations within the bounds of
-    /// the contract if it explains. Fresh instances score them, so that nothing it has learned counts and nothing is
-    /// learned. One that keeps no state sees all passes with the same instance, so that state it must not keep is found.
+    /// Whether the detector gives the golden rows the scores that are expected of it, to the bit: in one block, and
+    /// when everything is judged also in every other pass over them ([`Golden::passes`]), with explanations within the
+    /// bounds of the contract if it explains. Fresh instances score them, so that nothing it has learned counts and
+    /// nothing is learned. A detector with state key `none` gets all passes in the same instance, so that forbidden
+    /// state is found.
     ///
     /// # Errors
     /// See [`GoldenError`].

@@ -17,7 +17,7 @@ struct State<T> {
     waiting: usize,
 }
 
-/// The right to use one item: holds its place in the count, so that the limit stands whatever happens.
+/// The right to use one item. It counts towards the limit until it is dropped.
 pub(crate) struct Place<'a, T> {
     pool: &'a Pool<T>,
     /// The item, when there was an idle one.

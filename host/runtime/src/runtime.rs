@@ -174,8 +174,8 @@ impl Runtime {
         Ok(Arc::new(detector))
     }
 
-    /// Loads a package and judges its golden vectors, where it has any, as thoroughly as is asked for: what a package must
-    /// pass before flows meet it.
+    /// Loads a package and judges its golden vectors, if any, as thoroughly as `judging` asks: the checks that a
+    /// package must pass before it scores flows.
     ///
     /// # Errors
     /// See [`LoadError`].

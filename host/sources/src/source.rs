@@ -39,7 +39,7 @@ pub trait Source: Send {
     /// The schema of its rows.
     fn schema(&self) -> &'static Schema;
 
-    /// What happens when nobody has room for its flows.
+    /// What happens when the pipeline has no room for its flows.
     fn pace(&self) -> Pace;
 
     /// Appends up to about [`MOST_FLOWS`] flows to `batch`, which is of the source's schema. A source that waits for

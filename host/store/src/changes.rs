@@ -1,4 +1,4 @@
-//! What an output reads: alerts by the order of their changes, and how far somebody has come.
+//! The changes that an output reads: alerts in the order of their revisions, and saved cursors.
 
 use netsage_api_types::Alert;
 

@@ -1,9 +1,9 @@
 //! Alerts and flows at rest, behind one trait with two backends: SQLite inside the process and MongoDB by URL.
 //!
-//! Deliveries repeat: a replay is started again, a process is killed between writing and saying so. So the one promise
-//! everything here is built around is that [`Store::record`] counts each flow once per alert, however often and in
-//! whatever batches it is delivered. The rule that turns hits into alerts is that of `netsage-alerts`; both backends
-//! store its results, so that they cannot disagree.
+//! Deliveries repeat: a replay is started again, a process is killed between writing and saying so. So the main promise
+//! of a store is that [`Store::record`] counts each flow once per alert, however often the flow is delivered and in
+//! whatever batches. The rule that turns hits into alerts is that of `netsage-alerts`; both backends store its results,
+//! so that they cannot disagree.
 //!
 //! This crate must never score, never decide what is an alert, and never show a database's own types to its callers.
 //!

@@ -9,9 +9,9 @@ use netsage_schema::Rows;
 
 /// The rows that are left when repeated ones are counted once.
 ///
-/// Two rows are the same when all columns of the schema are equal and the label is: a row that occurs both as an
-/// attack and as an ordinary flow stays once on each side, because no detector can be right about both. What stays is
-/// the first of its kind, with the score and the category that it has there.
+/// Two rows are the same when all columns of the schema are equal and the label is: a row that occurs both as an attack
+/// and as an ordinary flow stays once on each side, because no detector can be right about both. The first of equal
+/// rows stays, with its score and its category.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distinct {
     /// Positions of the rows that stay, rising.

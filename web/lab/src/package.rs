@@ -3,7 +3,7 @@
 use netsage_package::Package;
 use netsage_schema::Schema;
 
-/// The schemas whose rows a package may score: that of its card, or, without a card, all that there are.
+/// The schemas whose rows a package may score: the schema of its card, or every schema without a card.
 ///
 /// # Errors
 /// A sentence when the bytes are no package, or this release has no such schema.

@@ -1,4 +1,4 @@
-//! What goes into the window and what comes out of it.
+//! The inputs and outputs of the window.
 
 use std::net::IpAddr;
 

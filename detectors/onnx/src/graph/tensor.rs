@@ -1,4 +1,4 @@
-//! Tensors of any shape, and what operators ask of the ones they are given.
+//! Tensors of any shape, and the checks of operators on their inputs.
 
 use netsage_onnx_format::TensorData;
 

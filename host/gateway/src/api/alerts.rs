@@ -1,4 +1,4 @@
-//! `/alerts`: what the detectors found and what people have done about it.
+//! `/alerts`: the alerts of the detectors, and their states and notes by people.
 
 use axum::extract::State;
 use netsage_api_types::{Alert, AlertQuery, Page, StateChange};

@@ -2,7 +2,7 @@
 //! an error.
 //!
 //! Each request gets an id here, whatever it brings: an id that a caller chooses could stand twice in the log, or look
-//! like something else. A proxy that wants to connect its log with this one notes the id of the answer.
+//! like something else. A proxy can connect its log with this log by the id in the answer.
 
 use axum::Router;
 use axum::extract::Request;

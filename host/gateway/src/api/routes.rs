@@ -28,7 +28,7 @@ const TOKEN: &str = "token";
 /// What a caller needs for a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Permission {
-    /// Nothing: the route changes nothing, and everybody who reaches the server may read what it answers.
+    /// None: the route changes nothing, and its answers are open to everybody who reaches the server.
     Open,
     /// The token, because the route changes something.
     Change,

@@ -38,7 +38,7 @@ impl Settings {
         of_theme.map(Setting::flag)
     }
 
-    /// Fills what this layer does not say from a weaker one.
+    /// Takes the settings that this layer does not have from a weaker layer.
     ///
     /// The source is one choice: a stronger layer that names an interface silences the weaker one's capture file.
     pub fn or(self, weaker: Settings) -> Settings {

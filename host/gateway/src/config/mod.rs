@@ -1,10 +1,10 @@
 //! Settings: a flag wins over an environment variable, that over the settings file, that over the default.
 //!
 //! A setting has one name everywhere: the flag `--flow-memory`, the variable `NETSAGE_FLOW_MEMORY`, the key
-//! `flow-memory`. `settings.rs` declares each setting once, with help, default, range and example; `setting.rs` makes of
-//! that the flags and variables, the struct that serde reads the file into, the merging of layers, and the checks of
-//! ranges; `examples.rs` writes the example files and docs/settings.md. What is left to the files of single themes is to
-//! carry the values to the parts of the program, and to check what depends on more than one setting.
+//! `flow-memory`. `settings.rs` declares each setting once, with help, default, range and example; `setting.rs` makes
+//! of that the flags and variables, the struct that serde reads the file into, the merging of layers, and the checks of
+//! ranges; `examples.rs` writes the example files and docs/settings.md. The files of single themes carry the values to
+//! the parts of the program, and check rules that concern more than one setting.
 //!
 //! To add a setting: write its entry in `settings.rs`, use it, and run
 //! `NETSAGE_BLESS=1 cargo test -p netsage-gateway example`.

@@ -30,7 +30,7 @@ pub struct Counters {
     finished: AtomicBool,
 }
 
-/// What is counted of one source, and how many of its flows the store has.
+/// The counters of one source, and the number of its flows in the store.
 #[derive(Debug, Default)]
 pub struct SourceState {
     name: String,

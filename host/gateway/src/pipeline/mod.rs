@@ -1,16 +1,15 @@
 //! The way of flows: reader -> workers -> sink.
 //!
-//! One thread for each source reads it (and meters, where it gives packets), and packs flows into blocks of at most
-//! 1,024 (or what came together in 20 ms) for the workers. Each worker scores whole blocks, each with the line-up of
-//! detectors of the moment. One thread, the sink, puts the blocks back in order, has detectors with a state score them,
-//! records them in the store and announces them.
+//! One thread for each source reads the source (and meters packets), and packs flows into blocks of at most 1,024
+//! flows, or the flows of 20 ms, for the workers. Each worker scores whole blocks, each with the line-up of detectors
+//! of the moment. One thread, the sink, puts the blocks back in order, has detectors with a state score them, records
+//! them in the store and announces them.
 //!
-//! Memory is bounded by the number of blocks that exist: `queue_blocks` of them circulate. A reader takes
-//! an empty one, the sink gives it back. The reader of a source that can wait waits for one, which is the back-pressure.
-//! Live it does not wait: flows for which there is no block are dropped and counted. Once the store has a block the sink
-//! notes it, and the reader tells its source. The queue to the workers
-//! and the one to the sink, with the blocks there that overtook others, hold no more than these blocks, so that
-//! nothing is dropped in them; how full they are is told by the counters.
+//! Memory is bounded by the number of blocks that exist: `queue_blocks` of them circulate. A reader takes an empty one,
+//! the sink gives it back. The reader of a source that can wait waits for one, which is the back-pressure. Live it does
+//! not wait: flows for which there is no block are dropped and counted. Once the store has a block the sink notes it,
+//! and the reader tells its source. The queues to the workers and to the sink, including blocks that overtook others,
+//! hold no more than these blocks, so that the queues drop nothing; how full they are is told by the counters.
 //!
 //! Start with [`Pipeline::start`], then `reader`, `scoring`, `sink`.
 
@@ -102,7 +101,7 @@ impl Stopper {
     }
 }
 
-/// A source that has ended, what is known of it, and how it ended.
+/// A source that has ended, its counters, and how it ended.
 type HasRead = (Box<dyn Source>, Arc<SourceState>, Result<(), PipelineError>);
 
 /// A running pipeline.

@@ -29,7 +29,8 @@ impl Positions {
         }
     }
 
-    /// Tells a source what the store has taken, where that is news, and keeps the place that it gives.
+    /// Tells a source how many of its flows are stored, when the number has risen, and keeps the position that the
+    /// source gives.
     pub(super) fn acknowledge(&self, state: &SourceState, source: &mut dyn Source) {
         let Some(place) = state.news().and_then(|flows| source.stored(flows)) else {
             return;

@@ -163,7 +163,8 @@ impl Lifecycle {
         }
     }
 
-    /// Where a package stands, how far it shall go, and whether it is to be active since nobody of its name is.
+    /// The stage of a package, the stage it shall reach, and whether it shall become active because no package of its
+    /// name is.
     fn way(&self, digest: &str) -> Option<(Stage, Stage, bool)> {
         let desk = self.desk();
         let state = &desk.book.state;

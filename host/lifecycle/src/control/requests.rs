@@ -74,8 +74,8 @@ impl NewPackage {
 impl Lifecycle {
     /// Keeps a package, as `staged`. It goes on by itself in the background, up to `until` (a stage up to `active`; of
     /// those after `warm`, each takes what [`crate::Rollout`] asks for). A package that is known goes on from where it
-    /// stands. A package that no name has an active one for becomes active by itself when it comes from the command
-    /// line or the watched folder.
+    /// stands. A package from the command line or the watched folder becomes active by itself when its name has no
+    /// active package.
     ///
     /// # Errors
     /// When the bytes are no package or one whose card is not for the schema that runs (nothing is kept then), there is

@@ -175,7 +175,7 @@ impl Lifecycle {
         }
     }
 
-    /// Loads what was kept of a package, with what it learned before or is `handed`.
+    /// Loads the stored package, with its own saved memory or the memory that is `handed` over.
     pub(super) fn load_kept(
         &self,
         digest: &str,

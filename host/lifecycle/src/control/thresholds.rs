@@ -1,8 +1,8 @@
 //! Thresholds: which rule is in force for a name, what score it gives, and how it is set.
 //!
-//! Three places name a rule. What was set in the running program wins, as long as the settings say what they said then;
-//! then come the settings; then the model card. A rule that takes the number of flows a day gets it once and keeps it: a
-//! threshold that followed the traffic would rise with the flood that it should report.
+//! Three places name a rule. A threshold that was set in the running program wins as long as the settings are unchanged
+//! since then; then come the settings; then the model card. A rule that takes the number of flows a day gets it once
+//! and keeps it: a threshold that followed the traffic would rise with the flood that it should report.
 
 use netsage_api_types::{
     DetectorRef, HistoryEntry, Stage, Step, StepRequest, ThresholdInfo, ThresholdRequest,

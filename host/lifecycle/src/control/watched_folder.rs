@@ -1,7 +1,7 @@
 //! The watched folder: a new file goes through the same steps as any other package.
 //!
-//! A file is taken when it did not change between two looks, by size and time, so that one that is still being copied
-//! waits. What was taken or refused is looked at again when it changes, or the signature beside it does.
+//! A file is taken when size and time did not change between two looks, so that a file that is still being copied waits
+//! (debounce). What was taken or refused is looked at again when it changes, or the signature beside it does.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};

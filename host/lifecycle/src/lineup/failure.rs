@@ -76,8 +76,8 @@ impl Failing {
         }
     }
 
-    /// Notes the failure of a call that began at `began`, and says how many there are in a row. Calls of several
-    /// threads that were under way when one failed are one failure.
+    /// Notes the failure of a call that began at `began`, and says how many there are in a row. Failed calls of several
+    /// threads that ran at the same time count as one failure.
     pub(crate) fn failed(&self, began: Instant, now: Instant, back_off: &BackOff) -> u32 {
         let earlier = self.failed_at.fetch_max(self.since(now), Ordering::Relaxed);
         if earlier > 0 && self.since(began) < earlier {

@@ -130,7 +130,7 @@ impl Slot {
         self.active.is_some() || self.canary.is_some()
     }
 
-    /// Whether the blocks of flows must come here in their order: somebody who scores has a state.
+    /// Whether blocks must be scored in their order: true when a scoring generation has a state.
     pub fn is_in_order(&self) -> bool {
         let canary = self.canary.as_ref().map(|canary| &canary.generation);
         let previous = self.probation.as_ref().map(|probation| &probation.previous);
@@ -182,7 +182,7 @@ pub enum LineupEvent {
         /// What, in a sentence.
         notice: String,
     },
-    /// An active one that fails again and again: its flows pass without its score.
+    /// An active generation that fails repeatedly: flows pass without its score.
     Quarantine {
         /// Who.
         generation: Arc<Generation>,
@@ -309,7 +309,7 @@ impl Roster {
     }
 
     /// How a shadow, a canary or a generation on probation compares with the active one; the package is named by its
-    /// digest. `None` for one that is not on trial or has nobody to be compared with.
+    /// digest. `None` for a generation that is not on trial or has no active generation to compare with.
     pub fn comparison(&self, digest: &str) -> Option<netsage_api_types::Comparison> {
         let lineup = self.lineup();
         let trials = lineup.slots.iter().flat_map(|slot| {

@@ -166,7 +166,7 @@ impl Verdicts {
         netsage_calibration::fused::surprise(surprises()).filter(|_| surprises().nth(1).is_some())
     }
 
-    /// Whether a flow lacks a score that it should have: a slot in which somebody scores gave it none.
+    /// Whether a flow lacks a score: a slot with a scoring generation gave none.
     pub fn is_incomplete(&self, row: usize) -> bool {
         let Some(lineup) = &self.lineup else { return true };
         let mut places = lineup.slots.iter().zip(&self.slots);

@@ -182,10 +182,10 @@ fn cost(candidate: &Measured, reference: &Measured, limits: &GuardLimits) -> Opt
     })
 }
 
-/// The time that a call of a candidate may take, nanoseconds, where a call of the active one takes `active`: the part of
-/// that which each call costs, and [`GuardLimits::cost_ratio`] times the part for its flows. How much is which is not
-/// known, so both are taken for all of it, which favours the candidate: `active * (1 + ratio * flows / active's flows)`,
-/// and 50 us.
+/// Most time of a call of a candidate, nanoseconds, where a call of the active generation takes `active`: the fixed
+/// part of `active`, plus [`GuardLimits::cost_ratio`] times the part for the flows. How much is which is not known, so
+/// both are taken for all of it, which favours the candidate: `active * (1 + ratio * flows / active's flows)`, and 50
+/// us.
 fn allowed_call(active: f64, flows: [f64; 2], limits: &GuardLimits) -> f64 {
     let by_flows = limits.cost_ratio * flows[0] / flows[1].max(1.0);
     active * (1.0 + by_flows) + CALL_ALLOWANCE_NANOSECONDS

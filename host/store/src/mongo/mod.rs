@@ -1,8 +1,8 @@
 //! The store on a MongoDB server (8.0 or later).
 //!
-//! Works without transactions, which a single server does not have. Flows are upserts by id. An alert is one
-//! document, replaced only at the version it was read at, and doubles as the log of what it has counted last; see
-//! `alerts`. Its change gets a revision afterwards; see `revisions`.
+//! Works without transactions, which a single server does not have. Flows are upserts by id. An alert is one document,
+//! which is replaced only at the version that was read, and which also logs the flows counted last; see `alerts`. Its
+//! change gets a revision afterwards; see `revisions`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -222,7 +222,7 @@ impl MongoStore {
     }
 }
 
-/// Refuses a server that lacks what this store is built on, by its answer to `hello`.
+/// Refuses a server that lacks a feature this store needs, by the answer to `hello`.
 fn check_server(server: &str, hello: &Document) -> Result<(), StoreError> {
     match documents::integer(hello, "maxWireVersion") {
         Some(version) if version >= LEAST_WIRE_VERSION => Ok(()),

@@ -18,8 +18,8 @@
 //! again between 3 and 4 does not get that number and stays pending for a later batch. So when there is no batch, each
 //! number up to the last is given or will never be; a reader finishes the batch and then reads up to the last number.
 //!
-//! What is read here is what a majority of the servers has, from the primary: a change that a failover takes back must
-//! not have been given out under a number that another change gets later.
+//! Reads here have majority read concern and go to the primary: a change that a failover rolls back must not be visible
+//! under a number that another change gets later.
 
 use futures_util::TryStreamExt;
 use mongodb::Collection;

@@ -193,7 +193,7 @@ fn write_last_revision(connection: &Connection, last: i64) -> rusqlite::Result<(
         .map(drop)
 }
 
-/// Counts the hits of one alert whose flows it does not have yet; `None` when it has them all.
+/// Counts those hits of one alert whose flows the alert has not counted yet; `None` when it has them all.
 fn record_group<'a>(
     transaction: &Transaction<'_>,
     group: &AlertGroup<'a>,

@@ -152,7 +152,7 @@ fn held_out(
     Ok(Thresholds::of_held_out(&fuse_all(scales, &scores, fuse)))
 }
 
-/// The rows that a model held out, when its scores of them are those of its card.
+/// The rows that a model held out, if the scores of these rows confirm its card.
 fn held_out_by(model: &Scored, training: &Rows) -> Result<Option<Vec<usize>>, Failure> {
     let card = model.loaded.card.as_ref();
     let recipe = card.and_then(|card| Some((card, card.training.clone()?)));

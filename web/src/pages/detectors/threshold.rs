@@ -1,4 +1,4 @@
-//! The threshold of a name: what is in force, what another would have raised, and how it is set.
+//! The threshold of a name: the one in force, a preview of another one, and setting it.
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
