@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use netsage_rhythm::{COLUMNS, Ceiling, Contexts as Context, Measured, Model, Scorer};
+use netsage_detector_sdk::{Block, Error};
+use netsage_rhythm::{COLUMNS, Ceiling, Contexts as Context, Measured, Model, Scorer, blocks};
 use netsage_schema::{AddressKey, Contexts, Schema};
 use serde::{Deserialize, Serialize};
 
@@ -143,21 +144,35 @@ fn values(flows: &Flows<'_>, features: &[usize; COLUMNS.len()]) -> Vec<f32> {
 }
 
 fn measure(model: Model, values: &[f32], contexts: &Contexts) -> Result<Vec<Measured>, TrainError> {
-    let mut scorer = Scorer::new(model).map_err(|error| TrainError::Artifact(error.to_string()))?;
     let mut measured = Vec::with_capacity(contexts.len());
-    scorer
-        .measure_block(values, contexts.len(), known(contexts), &mut measured)
-        .map_err(|error| TrainError::Score(error.to_string()))?;
+    run(model, values, contexts, |scorer, block| {
+        scorer.measure_block(block, &mut measured)
+    })?;
     Ok(measured)
 }
 
 fn scores(model: Model, values: &[f32], contexts: &Contexts) -> Result<Vec<f32>, TrainError> {
-    let mut scorer = Scorer::new(model).map_err(|error| TrainError::Artifact(error.to_string()))?;
     let mut scores = Vec::with_capacity(contexts.len());
-    scorer
-        .score_block(values, contexts.len(), known(contexts), &mut scores)
-        .map_err(|error| TrainError::Score(error.to_string()))?;
+    run(model, values, contexts, |scorer, block| {
+        scorer.score_block(block, &mut scores)
+    })?;
     Ok(scores)
+}
+
+/// Gives a new scorer every row, block by block.
+fn run(
+    model: Model,
+    values: &[f32],
+    contexts: &Contexts,
+    mut each: impl FnMut(&mut Scorer, &Block<'_>) -> Result<(), Error>,
+) -> Result<(), TrainError> {
+    let mut scorer = Scorer::new(model).map_err(|error| TrainError::Artifact(error.to_string()))?;
+    for block in blocks(values, known(contexts)) {
+        block
+            .and_then(|block| each(&mut scorer, &block))
+            .map_err(|error| TrainError::Score(error.to_string()))?;
+    }
+    Ok(())
 }
 
 fn known(contexts: &Contexts) -> Context<'_> {

@@ -22,9 +22,9 @@ pub struct Autoencoder {
     histories: Histories,
     windows: Vec<Window>,
     scoring: Scratch,
-    /// The block that was scored last and its sources, for explanations.
+    /// The block that was scored last and its sources (none where nobody knows them), for explanations.
     last: Vec<f32>,
-    last_sources: Option<Vec<u64>>,
+    last_sources: Vec<u64>,
     explaining: Scratch,
     judged: Vec<(f32, f32)>,
 }
@@ -54,7 +54,7 @@ impl Autoencoder {
             windows: Vec::new(),
             scoring: Scratch::default(),
             last: Vec::new(),
-            last_sources: None,
+            last_sources: Vec::new(),
             explaining: Scratch::default(),
             judged: Vec::new(),
         }
@@ -136,10 +136,8 @@ impl Autoencoder {
         scores.extend(pairs.map(|(numbers, reconstructed)| network.score(numbers, reconstructed)));
         histories.keep(&scoring.projected);
         last.extend_from_slice(block);
-        match (sources, last_sources) {
-            (Some(sources), Some(last)) => sources.clone_into(last),
-            (sources, last) => *last = sources.map(<[u64]>::to_vec),
-        }
+        last_sources.clear();
+        last_sources.extend_from_slice(sources.unwrap_or_default());
         Ok(())
     }
 
@@ -162,7 +160,7 @@ impl Autoencoder {
         let mut explanation = Explanation::default();
         for (index, row) in values.chunks_exact(width).enumerate() {
             let source = sources.map(|sources| sources[index]);
-            let of_source = |place: usize| self.last_sources.as_ref().map(|last| last[place]) == source;
+            let of_source = |place: usize| self.last_sources.get(place).copied() == source;
             let mut last = self.last.chunks_exact(width).enumerate().rev();
             let scored = last.find(|&(place, last)| last == row && of_source(place));
             let (scratch, place) = match scored {

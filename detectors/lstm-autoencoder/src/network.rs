@@ -254,6 +254,7 @@ impl Network {
                 break;
             }
             encoder.gates.clear();
+            encoder.gates.reserve(active.len() * self.encoder.bias.len());
             for &row in active {
                 let projected = histories.row(&windows[row as usize], step, block);
                 encoder.gates.extend_from_slice(projected);
@@ -364,6 +365,7 @@ impl State {
 /// `rows` copies of a row.
 fn fill(values: &mut Vec<f32>, row: &[f32], rows: usize) {
     values.clear();
+    values.reserve(rows * row.len());
     for _ in 0..rows {
         values.extend_from_slice(row);
     }

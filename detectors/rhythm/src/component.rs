@@ -36,15 +36,13 @@ impl Detector for Scorer {
     }
 
     fn score(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
-        self.score_block(block.values(), block.rows(), block.contexts(), scores)
-            .map_err(Error::bad_input)
+        self.score_block(block, scores)
     }
 }
 
 impl Explain for Scorer {
     fn explain(&mut self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error> {
-        self.explain_block(block.values(), block.rows(), block.contexts(), limit)
-            .map_err(Error::bad_input)
+        self.explain_block(block, limit)
     }
 }
 

@@ -31,5 +31,5 @@ mod visits;
 
 pub use artifact::{ArtifactError, Ceiling, Model};
 pub use netsage_detector_sdk::Contexts;
-pub use scorer::{COLUMNS, Measured, RowError, Scorer};
+pub use scorer::{COLUMNS, Measured, Scorer, blocks};
 pub use state::StateError;

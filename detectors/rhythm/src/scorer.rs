@@ -1,6 +1,6 @@
 //! From rows to scores.
 
-use netsage_detector_sdk::{Contexts, Contribution, Explanation};
+use netsage_detector_sdk::{Block, Contexts, Contribution, Error, Explanation, MAX_ROWS, RowError};
 
 use crate::artifact::{ArtifactError, Model};
 use crate::chance::surprise;
@@ -15,30 +15,6 @@ const START_TIME: usize = COLUMNS.len();
 /// Gaps before anything is said.
 const FEWEST_GAPS: usize = 5;
 
-/// Why rows cannot be scored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RowError {
-    /// The values are no whole rows.
-    #[error("{rows} rows of {} columns need {} values, and {values} came", COLUMNS.len(), rows.saturating_mul(COLUMNS.len()))]
-    Shape {
-        /// Rows that were announced.
-        rows: usize,
-        /// Values that came.
-        values: usize,
-    },
-    /// Nobody knows where and when the flows were.
-    #[error("the start time, the source and the destination of every flow are needed")]
-    NoContext,
-    /// A value is not finite.
-    #[error("row {row}, column `{}`: not a finite number", COLUMNS[*column])]
-    Value {
-        /// Position of the row, from 0.
-        row: usize,
-        /// Position in [`COLUMNS`].
-        column: usize,
-    },
-}
-
 /// What a row shows together with those before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Measured {
@@ -48,10 +24,13 @@ pub struct Measured {
     pub sent: f32,
 }
 
+/// The values of [`COLUMNS`].
+type Row = [f32; COLUMNS.len()];
+
 /// A flow: the columns of its row, and where and when it was.
 #[derive(Clone, Copy)]
 struct Flow<'a> {
-    row: &'a [f32],
+    row: &'a Row,
     start: u64,
     source: u64,
     destination: u64,
@@ -112,16 +91,10 @@ impl Scorer {
     /// second is the decimal logarithm of the bytes that the source has sent to the destination, over the usual number.
     ///
     /// # Errors
-    /// [`RowError`]; nothing is remembered of the rows.
-    pub fn score_block(
-        &mut self,
-        values: &[f32],
-        rows: usize,
-        contexts: Contexts<'_>,
-        scores: &mut Vec<f32>,
-    ) -> Result<(), RowError> {
-        scores.reserve(rows);
-        for flow in flows(values, rows, contexts)? {
+    /// [`Error::BadInput`] when the rows have other columns than [`COLUMNS`], or a context is absent; nothing is remembered of
+    /// them.
+    pub fn score_block(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
+        for flow in flows(block)? {
             let measured = self.visit(flow);
             let (rhythm, volume) = self.excess(flow.row, measured);
             scores.push(rhythm.max(volume));
@@ -132,15 +105,10 @@ impl Scorer {
     /// Appends for each row what is measured before anything is taken for usual; for training.
     ///
     /// # Errors
-    /// [`RowError`]; nothing is remembered of the rows.
-    pub fn measure_block(
-        &mut self,
-        values: &[f32],
-        rows: usize,
-        contexts: Contexts<'_>,
-        measured: &mut Vec<Measured>,
-    ) -> Result<(), RowError> {
-        for flow in flows(values, rows, contexts)? {
+    /// [`Error::BadInput`] when the rows have other columns than [`COLUMNS`], or a context is absent; nothing is remembered of
+    /// them.
+    pub fn measure_block(&mut self, block: &Block<'_>, measured: &mut Vec<Measured>) -> Result<(), Error> {
+        for flow in flows(block)? {
             measured.push(self.visit(flow));
         }
         Ok(())
@@ -150,16 +118,10 @@ impl Scorer {
     /// of a source that sends as much as is usual; each by its share of the score. Changes no memory.
     ///
     /// # Errors
-    /// [`RowError`].
-    pub fn explain_block(
-        &self,
-        values: &[f32],
-        rows: usize,
-        contexts: Contexts<'_>,
-        limit: usize,
-    ) -> Result<Explanation, RowError> {
+    /// [`Error::BadInput`] as in [`Scorer::score_block`].
+    pub fn explain_block(&self, block: &Block<'_>, limit: usize) -> Result<Explanation, Error> {
         let mut explanation = Explanation::default();
-        for flow in flows(values, rows, contexts)? {
+        for flow in flows(block)? {
             let found = self.visits.find(flow.source, flow.destination);
             let mut entries: Vec<Contribution> = found
                 .into_iter()
@@ -172,7 +134,7 @@ impl Scorer {
     }
 
     /// Both parts of the score.
-    fn excess(&self, row: &[f32], measured: Measured) -> (f32, f32) {
+    fn excess(&self, row: &Row, measured: Measured) -> (f32, f32) {
         let (surprise, sent) = self.model.ceiling(row[0] as u16, row[1] as u16);
         // Nothing sent is a byte sent: its logarithm exists.
         let volume = libm::log10(f64::from(measured.sent.max(1.0)) / f64::from(sent)) as f32;
@@ -218,9 +180,7 @@ impl Scorer {
             source,
             destination,
         } = flow;
-        let &[protocol, _, duration, syns, payload] = row else {
-            return Measured::default();
-        };
+        let &[protocol, _, duration, syns, payload] = row;
         let (pair, is_known) = self.visits.meet(source, destination, start);
         pair.send(start, payload);
         let mut measured = Measured {
@@ -272,43 +232,48 @@ fn expected_later(pair: &Pair, start: u64) -> f32 {
     if later.is_finite() { later as f32 } else { 0.0 }
 }
 
-/// The flows of a block, once it is what was asked for.
-fn flows<'a>(
+/// Cuts a table of flows into blocks, for those that have it whole: training, and tests.
+///
+/// # Errors
+/// Each block [`Error::BadInput`], when its values are not finite, or the lists of `contexts` have another length than
+/// the table.
+pub fn blocks<'a>(
     values: &'a [f32],
-    rows: usize,
     contexts: Contexts<'a>,
-) -> Result<impl Iterator<Item = Flow<'a>>, RowError> {
-    if rows.checked_mul(COLUMNS.len()) != Some(values.len()) {
-        return Err(RowError::Shape {
-            rows,
-            values: values.len(),
-        });
-    }
-    let (Some(starts), Some(sources), Some(destinations)) =
-        (contexts.start_time, contexts.source, contexts.destination)
+) -> impl Iterator<Item = Result<Block<'a>, Error>> {
+    let values = values.chunks(MAX_ROWS * COLUMNS.len());
+    values.enumerate().map(move |(number, values)| {
+        let rows = values.len() / COLUMNS.len();
+        let part = |list: Option<&'a [u64]>| {
+            let rest = list?.get(number * MAX_ROWS..).unwrap_or_default();
+            Some(&rest[..rows.min(rest.len())])
+        };
+        Block::new(rows, COLUMNS.len(), values)?.with_contexts(Contexts {
+            start_time: part(contexts.start_time),
+            source: part(contexts.source),
+            destination: part(contexts.destination),
+        })
+    })
+}
+
+/// The flows of a block, once it is what was asked for.
+fn flows<'a>(block: &Block<'a>) -> Result<impl Iterator<Item = Flow<'a>>, Error> {
+    RowError::check_shape(block.rows(), COLUMNS.len(), block.values())?;
+    let Contexts {
+        start_time: Some(starts),
+        source: Some(sources),
+        destination: Some(destinations),
+    } = block.contexts()
     else {
-        return Err(RowError::NoContext);
+        return Err(Error::bad_input(
+            "the start time, the source and the destination of every flow are needed",
+        ));
     };
-    if [starts, sources, destinations]
-        .iter()
-        .any(|list| list.len() != rows)
-    {
-        return Err(RowError::NoContext);
-    }
-    if let Some(place) = values.iter().position(|value| !value.is_finite()) {
-        return Err(RowError::Value {
-            row: place / COLUMNS.len(),
-            column: place % COLUMNS.len(),
-        });
-    }
-    let contexts = starts.iter().zip(sources).zip(destinations);
-    Ok(values
-        .chunks_exact(COLUMNS.len())
-        .zip(contexts)
-        .map(|(row, ((&start, &source), &destination))| Flow {
-            row,
-            start,
-            source,
-            destination,
-        }))
+    let (rows, _) = block.values().as_chunks();
+    Ok(rows.iter().enumerate().map(move |(place, row)| Flow {
+        row,
+        start: starts[place],
+        source: sources[place],
+        destination: destinations[place],
+    }))
 }

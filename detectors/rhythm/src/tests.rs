@@ -1,10 +1,10 @@
 //! What must hold of the scorer.
 
-use netsage_detector_sdk::{Contexts, Contribution};
+use netsage_detector_sdk::{Block, Contexts, Contribution, Error};
 use proptest::prelude::*;
 
 use crate::artifact::{ArtifactError, Ceiling, Model};
-use crate::{COLUMNS, RowError, Scorer, StateError};
+use crate::{COLUMNS, Scorer, StateError, blocks};
 
 const TCP: u16 = 6;
 
@@ -24,6 +24,14 @@ fn model() -> Model {
     }
 }
 
+fn score(scorer: &mut Scorer, values: &[f32], contexts: Contexts<'_>) -> Result<Vec<f32>, Error> {
+    let mut scores = Vec::new();
+    for block in blocks(values, contexts) {
+        scorer.score_block(&block?, &mut scores)?;
+    }
+    Ok(scores)
+}
+
 /// Flows of one pair of hosts that begin at these times, microseconds since the epoch.
 fn score_pair(scorer: &mut Scorer, values: &[f32], starts: &[u64]) -> Vec<f32> {
     let (source, destination) = (vec![11; starts.len()], vec![22; starts.len()]);
@@ -32,10 +40,7 @@ fn score_pair(scorer: &mut Scorer, values: &[f32], starts: &[u64]) -> Vec<f32> {
         source: Some(&source),
         destination: Some(&destination),
     };
-    let mut scores = Vec::new();
-    scorer
-        .score_block(values, starts.len(), contexts, &mut scores)
-        .unwrap();
+    let scores = score(scorer, values, contexts).unwrap();
     assert_eq!(scores.len(), starts.len());
     scores
 }
@@ -46,7 +51,9 @@ fn explain_pair(scorer: &Scorer, values: &[f32], start: u64) -> Contribution {
         source: Some(&[11]),
         destination: Some(&[22]),
     };
-    scorer.explain_block(values, 1, contexts, 5).unwrap().entries()[0]
+    let block = Block::new(1, COLUMNS.len(), values).unwrap();
+    let block = block.with_contexts(contexts).unwrap();
+    scorer.explain_block(&block, 5).unwrap().entries()[0]
 }
 
 /// Some day.
@@ -114,9 +121,7 @@ fn a_crowd_of_new_pairs_does_not_hide_a_slow_visitor() {
             destination: Some(&vec![1; 5_000]),
         };
         let crowd = [6.0, 2.0, 0.0, 1.0, 0.0].repeat(5_000);
-        scorer
-            .score_block(&crowd, 5_000, contexts, &mut Vec::new())
-            .unwrap();
+        score(&mut scorer, &crowd, contexts).unwrap();
         last = score_pair(&mut scorer, &rows(TCP, 1, 1), &[time]);
     }
     assert!(last[0] > 10.0, "{last:?}");
@@ -171,15 +176,12 @@ fn visits(count: usize, from: u64) -> (Vec<f32>, [Vec<u64>; 3]) {
 
 fn scores_of(scorer: &mut Scorer, (values, contexts): &(Vec<f32>, [Vec<u64>; 3])) -> Vec<u32> {
     let [start_time, source, destination] = contexts;
-    let mut scores = Vec::new();
     let contexts = Contexts {
         start_time: Some(start_time),
         source: Some(source),
         destination: Some(destination),
     };
-    scorer
-        .score_block(values, start_time.len(), contexts, &mut scores)
-        .unwrap();
+    let scores = score(scorer, values, contexts).unwrap();
     scores.into_iter().map(f32::to_bits).collect()
 }
 
@@ -236,22 +238,27 @@ fn what_was_saved_goes_on_to_the_bit() {
 }
 
 #[test]
-fn what_is_no_row_is_refused() {
-    let mut scorer = Scorer::new(model()).unwrap();
+fn rows_of_other_columns_or_without_context_are_refused() {
     let known = Contexts {
         start_time: Some(&[1]),
         source: Some(&[1]),
         destination: Some(&[1]),
     };
-    let mut check = |values: &[f32], rows, contexts, expected| {
-        let scored = scorer.score_block(values, rows, contexts, &mut Vec::new());
-        assert_eq!(scored, Err(expected));
+    let unknown_source = Contexts {
+        source: None,
+        ..known
     };
-    check(&[0.0; 8], 2, known, RowError::Shape { rows: 2, values: 8 });
-    check(&[0.0; 5], 1, Contexts::default(), RowError::NoContext);
-    check(&[0.0; 10], 2, known, RowError::NoContext);
-    let value = RowError::Value { row: 0, column: 3 };
-    check(&[0.0, 0.0, 0.0, f32::NAN, 0.0], 1, known, value);
+    let check = |columns, contexts, expected: &str| {
+        let values = vec![0.0; columns];
+        let block = Block::new(1, columns, &values).unwrap();
+        let block = block.with_contexts(contexts).unwrap();
+        let scored = Scorer::new(model()).unwrap().score_block(&block, &mut Vec::new());
+        let error = scored.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check(4, known, "1 rows of 5 columns are not 4 values");
+    check(5, Contexts::default(), "are needed");
+    check(5, unknown_source, "are needed");
 }
 
 #[test]
@@ -309,11 +316,13 @@ proptest! {
                 source: Some(&hosts[..rows]),
                 destination: Some(&hosts[14..14 + rows]),
             };
-            let mut scores = Vec::new();
-            let values = &values[..rows * COLUMNS.len()];
-            let _ = scorer.score_block(values, rows, contexts, &mut scores);
-            prop_assert!(scores.iter().all(|score| score.is_finite()));
-            let _ = scorer.explain_block(values, rows, contexts, 3);
+            let block = Block::new(rows, COLUMNS.len(), &values[..rows * COLUMNS.len()]);
+            if let Ok(block) = block.and_then(|block| block.with_contexts(contexts)) {
+                let mut scores = Vec::new();
+                let _ = scorer.score_block(&block, &mut scores);
+                prop_assert!(scores.iter().all(|score| score.is_finite()));
+                let _ = scorer.explain_block(&block, 3);
+            }
         }
     }
 }

@@ -165,12 +165,7 @@ impl Visits {
             .iter()
             .position(|pair| pair.used && (pair.source, pair.destination) == (source, destination));
         let place = known.unwrap_or_else(|| {
-            let mut oldest = 0;
-            for way in 1..WAYS {
-                if ways[way].until() < ways[oldest].until() {
-                    oldest = way;
-                }
-            }
+            let oldest = (0..WAYS).min_by_key(|&way| ways[way].until()).unwrap_or_default();
             ways[oldest] = Pair::new(source, destination, now);
             oldest
         });

@@ -11,6 +11,9 @@
 //!
 //! Start with [`Detector`]; [`Block`] is what it is given.
 
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+#[doc(hidden)]
+pub mod allocator;
 #[cfg(feature = "artifact")]
 pub mod artifact;
 mod block;
@@ -182,6 +185,23 @@ pub trait Learn: Remember {
     fn learn(&mut self, block: &Block<'_>) -> Result<(), Error>;
 }
 
+/// What `export_detector!` makes the global allocator of a component; other programs that link this crate keep theirs.
+#[cfg(feature = "allocator")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __allocator {
+    () => {
+        #[global_allocator]
+        static ALLOCATOR: $crate::allocator::FreeLists = $crate::allocator::FreeLists::new();
+    };
+}
+#[cfg(not(feature = "allocator"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __allocator {
+    () => {};
+}
+
 /// Exports a type as the component's detector, with the traits that it implements beside [`Detector`]:
 /// `export_detector!(Plain)`, `export_detector!(Forest: Explain)`. [`Learn`] brings [`Remember`] with it.
 ///
@@ -244,6 +264,7 @@ macro_rules! export_detector {
             }
             type Exported = $crate::guest::Exported<$detector>;
             world::export!(Exported with_types_in $crate::guest::bindings);
+            $crate::__allocator!();
         };
     };
     ($detector:ty) => {

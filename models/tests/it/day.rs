@@ -90,11 +90,11 @@ fn scores(artifact: &[u8], part: &Part) -> Vec<f32> {
         source: Some(known.sources()),
         destination: Some(known.destinations()),
     };
+    let mut scorer = Scorer::new(Model::decode(artifact).unwrap()).unwrap();
     let mut scores = Vec::new();
-    Scorer::new(Model::decode(artifact).unwrap())
-        .unwrap()
-        .score_block(&values, part.rows.len(), contexts, &mut scores)
-        .unwrap();
+    for block in netsage_rhythm::blocks(&values, contexts) {
+        scorer.score_block(&block.unwrap(), &mut scores).unwrap();
+    }
     scores
 }
 
