@@ -16,6 +16,7 @@ mod judgement;
 mod kills;
 mod live;
 mod measures;
+mod memory;
 mod networks;
 mod replay;
 mod schemas;
