@@ -23,7 +23,7 @@
 
 use futures_util::TryStreamExt;
 use mongodb::Collection;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::doc;
 use mongodb::options::{
     CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, UpdateOneModel, WriteModel,
 };
