@@ -105,7 +105,7 @@ impl Rule {
         match self {
             Self::Off => Ok(f32::MAX),
             Self::Score(score) => Ok(score),
-            Self::Card => Ok(card.map_or(f32::MAX, |card| card.threshold)),
+            Self::Card => Ok(card.and_then(|card| card.threshold).unwrap_or(f32::MAX)),
             Self::PerDay(_) | Self::Rate(_) | Self::Percentile(_) => {
                 let scale = scale.ok_or_else(|| RuleError::NoCalibration {
                     rule: self,

@@ -36,7 +36,9 @@ fn main() -> Result<()> {
     windows(
         raw_head,
         &read(Path::new(artifact))?,
-        ModelCard::from_json(&read(&card)?)?.threshold,
+        ModelCard::from_json(&read(&card)?)?
+            .threshold
+            .context("the card has no threshold")?,
     )
 }
 

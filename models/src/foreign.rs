@@ -5,6 +5,7 @@ pub use netsage_onnx::Output;
 use netsage_onnx::artifact::{Network, UNKNOWN};
 use netsage_onnx::{Dense, Encoding, Function, InputColumn, Model, Scorer};
 use netsage_onnx_format::{Model as OnnxModel, OnnxError};
+use netsage_package::ModelCard;
 use netsage_schema::Schema;
 use serde::Deserialize;
 
@@ -117,6 +118,24 @@ pub fn model(
     Ok(model)
 }
 
+/// A model without flows to calibrate it on: its card says what the model is, and has neither threshold nor percentiles.
+pub fn uncalibrated(model: &Model, schema: &'static Schema, common: &Common) -> Trained {
+    let card = ModelCard {
+        detector: Some("onnx".to_owned()),
+        ..common.unmeasured_card(schema, names(model))
+    };
+    Trained {
+        detector: "onnx",
+        artifact: model.encode(),
+        card,
+    }
+}
+
+/// The columns that a model reads.
+fn names(model: &Model) -> Vec<String> {
+    model.columns.iter().map(|column| column.name.clone()).collect()
+}
+
 /// Scores ordinary flows with a model and makes a card from the scores: threshold, calibration and the distributions that
 /// drift is measured against. The typical values and ranges of explanations come from the flows as well.
 ///
@@ -153,8 +172,7 @@ pub fn calibrate(mut model: Model, flows: Flows<'_>, common: &Common) -> Result<
     Scorer::new(&model)?
         .score_block(&values, rows.len(), &mut scores)
         .map_err(|error| TrainError::Score(error.to_string()))?;
-    let names = model.columns.iter().map(|column| column.name.clone()).collect();
-    let mut card = common.card(schema, names, rows.len(), scores);
+    let mut card = common.card(schema, names(&model), rows.len(), scores);
     card.detector = Some("onnx".to_owned());
     card.threshold_rule = format!(
         "the {} quantile of the scores of {} ordinary rows that it was calibrated on",

@@ -227,17 +227,8 @@ impl Common {
         let threshold = quantile(&scores, self.threshold_quantile);
         let above = scores.iter().filter(|&&score| score > threshold).count();
         ModelCard {
-            format: ModelCard::FORMAT,
-            name: self.name.clone(),
-            detector: None,
-            training: None,
-            schema: schema.to_string(),
-            data: self.data.clone(),
             rows: rows as u64,
-            columns,
-            seed: self.seed,
-            date: self.date.clone(),
-            threshold,
+            threshold: Some(threshold),
             threshold_rule: format!(
                 "the {} quantile of the scores of {} held-out ordinary rows, drawn at random",
                 self.threshold_quantile,
@@ -247,9 +238,31 @@ impl Common {
                 .map(|step| quantile(&scores, f64::from(step) / 100.0))
                 .collect(),
             tail: netsage_calibration::fit_tail(&scores),
-            reference: None,
             // The one figure that ordinary rows alone can give.
             figures: BTreeMap::from([("fpr_held_out".to_owned(), above as f64 / scores.len() as f64)]),
+            ..self.unmeasured_card(schema, columns)
+        }
+    }
+
+    /// A card that says what the model is, and nothing that has to be measured.
+    pub(crate) fn unmeasured_card(&self, schema: &Schema, columns: Vec<String>) -> ModelCard {
+        ModelCard {
+            format: ModelCard::FORMAT,
+            name: self.name.clone(),
+            detector: None,
+            training: None,
+            schema: schema.to_string(),
+            data: self.data.clone(),
+            rows: 0,
+            columns,
+            seed: self.seed,
+            date: self.date.clone(),
+            threshold: None,
+            threshold_rule: "nobody measured what ordinary rows score".to_owned(),
+            calibration: Vec::new(),
+            tail: None,
+            reference: None,
+            figures: BTreeMap::new(),
             notes: self.notes.clone(),
         }
     }

@@ -104,8 +104,8 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions) -> Result<Trained, TrainE
     let scores = scores(model.clone(), &values, &contexts)?;
     let names = COLUMNS.map(str::to_owned).to_vec();
     let mut card = common.card(schema, names, fitted, scores[fitted..].to_vec());
-    if card.threshold < LEAST_MARGIN {
-        card.threshold = LEAST_MARGIN;
+    if card.threshold < Some(LEAST_MARGIN) {
+        card.threshold = Some(LEAST_MARGIN);
         card.threshold_rule = format!(
             "thirty times less likely by chance than the most regular visits of {fitted} ordinary flows, or thirty times as much sent; the {} quantile of {held_out} later ones lies below",
             common.threshold_quantile

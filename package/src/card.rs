@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use check::CardError;
+pub(crate) use check::{known_schema, known_schemas};
 
 /// How the names of figures end that are measured on rows of which equal ones count once.
 pub const DISTINCT: &str = "_distinct";
@@ -51,9 +52,10 @@ pub struct ModelCard {
     pub seed: u64,
     /// Day of the training, `YYYY-MM-DD`, of the years 2000 to 2099.
     pub date: String,
-    /// Score above which a flow raises an alert.
-    pub threshold: f32,
-    /// Where the threshold comes from, in words.
+    /// Score above which a flow raises an alert; absent when nobody chose one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f32>,
+    /// Where the threshold comes from, or why there is none, in words.
     pub threshold_rule: String,
     /// Raw scores of held-out ordinary rows at the quantiles 0, 0.01, ..., 1: 101 values, rising; empty when nobody
     /// measured them.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use netsage_schema::Schema;
 use sha2::{Digest as _, Sha256};
 
-use crate::card::{CardError, ModelCard};
+use crate::card::{CardError, ModelCard, known_schema, known_schemas};
 use crate::golden::Golden;
 
 /// Name of the custom section that holds the trained model.
@@ -26,6 +26,10 @@ pub const ARTIFACT_SECTION: &str = "netsage:artifact";
 pub const CARD_SECTION: &str = "netsage:card";
 /// Name of the custom section that holds the golden vectors.
 pub const GOLDEN_SECTION: &str = "netsage:golden";
+
+/// The property of `describe` by which a detector names the schema of the rows that it scores, e.g. `flow-v1@1`. A package
+/// without a model card is taken by it.
+pub const SCHEMA_PROPERTY: &str = "netsage.schema";
 
 /// The largest package, bytes.
 pub const MAX_PACKAGE_BYTES: usize = 128 << 20;
@@ -75,6 +79,33 @@ pub enum PackageError {
     /// The card is not taken.
     #[error(transparent)]
     Card(#[from] CardError),
+    /// Neither a card nor the detector says which rows it scores.
+    #[error(
+        "the package does not say for which schema it is: it has no model card, and its detector does not have the \
+         property `{SCHEMA_PROPERTY}`; pack it with a model card, or build the detector with the property"
+    )]
+    NoSchema,
+    /// The detector names a schema that this program does not have, or not in this version.
+    #[error(
+        "the detector says by its property `{SCHEMA_PROPERTY}` that it is for the schema {found:?}, and this program \
+         knows {}; build the detector for one of these",
+        known_schemas()
+    )]
+    UnknownSchema {
+        /// The schema of the property.
+        found: String,
+    },
+    /// The detector names a schema that is not the one that runs.
+    #[error(
+        "the detector says by its property `{SCHEMA_PROPERTY}` that it is for the schema {found:?}, and {running} runs \
+         here; run with the schema of the detector, or build the detector for {running}"
+    )]
+    OtherSchema {
+        /// The schema of the property.
+        found: String,
+        /// The schema that runs.
+        running: String,
+    },
     /// The golden vectors cannot be read.
     #[error("the golden vectors of the package cannot be read: {0}; pack it again")]
     Golden(String),
@@ -206,6 +237,22 @@ impl Package {
     pub fn known_schema(&self) -> Result<Option<&'static Schema>, PackageError> {
         let card = self.model_card()?;
         Ok(card.map(|card| card.known_schema()).transpose()?)
+    }
+
+    /// The schema of the rows that the package scores: that of its card, and without a card the one that its detector
+    /// names. `property` is what the detector gives as [`SCHEMA_PROPERTY`].
+    ///
+    /// # Errors
+    /// [`PackageError::Card`] as [`known_schema`](Self::known_schema); without a card [`PackageError::NoSchema`] or
+    /// [`PackageError::UnknownSchema`].
+    pub fn schema(&self, property: Option<&str>) -> Result<&'static Schema, PackageError> {
+        if let Some(schema) = self.known_schema()? {
+            return Ok(schema);
+        }
+        let found = property.ok_or(PackageError::NoSchema)?;
+        known_schema(found).ok_or_else(|| PackageError::UnknownSchema {
+            found: found.chars().take(64).collect(),
+        })
     }
 
     /// The checks of a package for rows of `schema` that do not run it: the card is for this schema and consistent, and

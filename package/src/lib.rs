@@ -15,7 +15,7 @@ mod name;
 pub use card::{
     CalibrationTail, CardError, ColumnDistribution, ModelCard, ReferenceDistributions, TailPoint,
 };
-pub use file::{Digest, Package, PackageError, pack, strip};
+pub use file::{Digest, Package, PackageError, SCHEMA_PROPERTY, pack, strip};
 pub use golden::{Golden, GoldenMismatch};
 pub use name::{is_detector_name, is_semantic_version};
 

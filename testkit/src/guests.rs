@@ -91,7 +91,7 @@ pub fn card() -> ModelCard {
         columns: vec!["dur".to_owned(), "sbytes".to_owned()],
         seed: 0,
         date: "2026-01-01".to_owned(),
-        threshold: THRESHOLD,
+        threshold: Some(THRESHOLD),
         threshold_rule: String::new(),
         calibration: (0..=100_u16).map(|step| f32::from(step) * 10.0).collect(),
         tail: None,

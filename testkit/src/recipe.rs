@@ -17,6 +17,7 @@ const BLOCK: &str = "(param $self i32) (param $rows i32) (param $values i32) (pa
 /// Where things lie in the memory of the detector.
 const DESCRIPTION: u32 = 0;
 const INPUTS: u32 = 64;
+const PROPERTIES: u32 = 96;
 const COLUMN_NAMES: u32 = 128;
 const TEXTS: u32 = 4096;
 
@@ -25,6 +26,8 @@ const TEXTS: u32 = 4096;
 pub struct Recipe {
     /// Its name.
     pub name: String,
+    /// The schema that it names by its property, if any.
+    pub schema: Option<&'static str>,
     /// Its state key, by the number that the contract gives it.
     pub state_key: u8,
     /// Whether it exports `explainer`.
@@ -69,6 +72,7 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             name: "recipe".to_owned(),
+            schema: Some("unsw-nb15@1"),
             state_key: 0,
             explains: true,
             learns: false,
@@ -269,9 +273,17 @@ impl Recipe {
             // The third text: its length is the sixth word.
             description[20..24].copy_from_slice(&bytes.to_le_bytes());
         }
-        // No properties.
         description.extend([self.state_key, 0, 0, 0]);
-        description.extend([0; 8]);
+        let properties: Vec<u8> = self
+            .schema
+            .iter()
+            .flat_map(|schema| [pair("netsage.schema"), pair(schema)].concat())
+            .flat_map(u32::to_le_bytes)
+            .collect();
+        // A property is two texts, of two words each.
+        for word in [PROPERTIES, properties.len() as u32 / 16] {
+            description.extend(word.to_le_bytes());
+        }
         let names: Vec<u8> = self
             .columns
             .iter()
@@ -287,6 +299,7 @@ impl Recipe {
         [
             (DESCRIPTION, description),
             (INPUTS, inputs),
+            (PROPERTIES, properties),
             (COLUMN_NAMES, names),
             (TEXTS, texts),
         ]

@@ -7,7 +7,7 @@
 //      {type: "result", scores: Float32Array, labels: Uint8Array, times: Float64Array, summary: JSON, seconds}
 //      {type: "rows", json}   {type: "explained", row, json}   {type: "error", message}
 
-import init, { Lab, artifact, schemas } from "./lab.js";
+import init, { Lab, artifact, schema as schemaOf } from "./lab.js";
 
 const ROWS_PER_BLOCK = 1024;
 const CONTRIBUTIONS = 6;
@@ -57,15 +57,12 @@ async function run({ source, digest, api }) {
   self.postMessage({ type: "result", ...result }, [scores.buffer, result.labels.buffer, result.times.buffer]);
 }
 
-// Opens a session for the first schema that has all columns which the detector asks for.
+// Opens a session for the schema that the package names.
 function openSession(detector) {
-  for (const schema of schemas(detector.package).map((json) => JSON.parse(json))) {
-    session = detector.Session.open(artifact(detector.package), schema);
-    const { columns, context } = session.inputs();
-    const names = new Set(schema.columns.map(({ name }) => name));
-    if (columns.every((name) => names.has(name))) return { rowsOf: schema.id, columns, context };
-  }
-  throw new Error("no schema of this release has the columns that the detector asks for; it was made for another one");
+  const schema = JSON.parse(schemaOf(detector.package, detector.describe().properties.flat()));
+  session = detector.Session.open(artifact(detector.package), schema);
+  const { columns, context } = session.inputs();
+  return { rowsOf: schema.id, columns, context };
 }
 
 // Rows from `start` on, as the detector asked for them.
@@ -85,7 +82,7 @@ async function open(base) {
   };
   const world = await module.instantiate(core, {});
   const { detector, explainer } = world;
-  return { Session: detector.Session, explainer, package: new Uint8Array(await response.arrayBuffer()) };
+  return { Session: detector.Session, describe: detector.describe, explainer, package: new Uint8Array(await response.arrayBuffer()) };
 }
 
 function explain(row) {

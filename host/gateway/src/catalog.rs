@@ -8,7 +8,7 @@ use std::{fs, io};
 use netsage_lifecycle::{Loaded, NewPackage, Origin};
 use netsage_package::{Package, PackageError};
 use netsage_runtime::{Detector, Judging, LoadError, Runtime};
-use netsage_schema::{Schema, UNSW_NB15};
+use netsage_schema::Schema;
 
 use crate::assets::{self, Bundled};
 
@@ -144,16 +144,19 @@ pub fn bundled_package(bundled: &Bundled) -> NewPackage {
     }
 }
 
-/// The schema that a package was trained for by its card, `unsw-nb15` where it has none.
+/// The schema of the rows that a package scores. `origin` is for messages.
 ///
 /// # Errors
-/// When the card cannot be read, or names a schema that this program does not know.
-pub fn schema_of(origin: &str, package: &Package) -> Result<&'static Schema, CatalogError> {
-    let schema = package.known_schema().map_err(|source| CatalogError::Package {
+/// When the package does not say so, or names a schema that this program does not know.
+pub fn schema_of(
+    runtime: &Runtime,
+    origin: &str,
+    package: &Package,
+) -> Result<&'static Schema, CatalogError> {
+    runtime.schema_of(package).map_err(|source| CatalogError::Load {
         origin: origin.to_owned(),
         source,
-    })?;
-    Ok(schema.unwrap_or(&UNSW_NB15))
+    })
 }
 
 /// Loads a package on its own, for rows of `schema`. `origin` is for messages. This compiles code and may take a second.

@@ -43,7 +43,7 @@ impl Loaded {
 
     /// A loaded detector under a name, with a card and its threshold.
     pub fn with_card(detector: Arc<Detector>, reference: DetectorRef, card: Option<ModelCard>) -> Self {
-        let threshold = card.as_ref().map_or(f32::MAX, |card| card.threshold);
+        let threshold = card.as_ref().and_then(|card| card.threshold).unwrap_or(f32::MAX);
         Self {
             detector,
             reference,

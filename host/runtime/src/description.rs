@@ -56,6 +56,12 @@ pub struct Description {
 }
 
 impl Description {
+    /// The value of a property; `None` when the detector does not have the property.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        let found = self.properties.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// Whether one instance must see all rows, in the order of the calls.
     pub fn keeps_order(&self) -> bool {
         self.remembers || self.state_key != StateKey::None

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use netsage_package::golden::{self, GOLDEN_HOSTS, GOLDEN_ROWS, Golden, Order, Pass};
-use netsage_package::{Digest, MAX_BLOCK_ROWS, ModelCard, Package, PackageError};
+use netsage_package::{Digest, MAX_BLOCK_ROWS, ModelCard, Package, PackageError, SCHEMA_PROPERTY};
 use netsage_schema::{Contexts, Rows, Schema, WantedContext};
 
 use crate::columns::{ColumnContribution, InputColumn, Projection};
@@ -67,6 +67,15 @@ impl Detector {
         let budgets = runtime.config.budgets();
         let mut started = Started::new(&sandbox, &code, &budgets)?;
         let description = started.describe(&sandbox, &budgets, &code)?;
+        if card.is_none() {
+            let named = package.schema(description.property(SCHEMA_PROPERTY))?;
+            if named != schema {
+                return Err(LoadError::from(PackageError::OtherSchema {
+                    found: named.to_string(),
+                    running: schema.to_string(),
+                }));
+            }
+        }
         let state = state.filter(|_| description.remembers);
         let mut instance = started.open(&sandbox, &budgets, package.artifact(), schema)?;
         let projection = Projection::new(instance.inputs(&sandbox, &budgets)?, schema)?;

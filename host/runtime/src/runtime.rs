@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netsage_package::Package;
 use netsage_package::file::MAX_ARTIFACT_BYTES;
+use netsage_package::{Package, SCHEMA_PROPERTY};
 use netsage_schema::Schema;
 use wasmtime::component::{Component, Linker};
 
@@ -16,7 +16,7 @@ use crate::detector::{Detector, Judging};
 use crate::engine::Sandbox;
 use crate::error::{LoadError, PackError, RuntimeError};
 use crate::exports::Code;
-use crate::instance::Budgets;
+use crate::instance::{Budgets, Started};
 
 /// Limits and folders. The defaults suit a gateway.
 #[derive(Debug, Clone)]
@@ -164,12 +164,7 @@ impl Runtime {
             return Err(CheckError::TooLarge { what, found, limit }.into());
         }
         let card = package.check(schema)?;
-        let component = self.component(package)?;
-        // A linker with nothing in it: whatever slipped through the check finds no import here.
-        let code = Linker::new(&self.sandbox.engine)
-            .instantiate_pre(&component)
-            .map_err(|error| LoadError::OtherWorld(format!("{error:#}")))?;
-        let detector = Detector::start(self, Code::new(code)?, package, card, schema, options.state)?;
+        let detector = Detector::start(self, self.code(package)?, package, card, schema, options.state)?;
         detector.warm(options.instances)?;
         Ok(Arc::new(detector))
     }
@@ -192,17 +187,28 @@ impl Runtime {
         Ok(detector)
     }
 
-    /// Makes a package with golden vectors, and checks it. The schema is that of the card, and without a card the first
-    /// that has the columns of the detector.
+    /// The schema of the rows that a package scores: that of its card, and without a card the one that its detector names,
+    /// which is started to be asked.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn schema_of(&self, package: &Package) -> Result<&'static Schema, LoadError> {
+        if let Some(schema) = package.known_schema()? {
+            return Ok(schema);
+        }
+        let (code, budgets) = (self.code(package)?, self.config.budgets());
+        let description =
+            Started::new(&self.sandbox, &code, &budgets)?.describe(&self.sandbox, &budgets, &code)?;
+        Ok(package.schema(description.property(SCHEMA_PROPERTY))?)
+    }
+
+    /// Makes a package with golden vectors for its own schema ([`schema_of`](Self::schema_of)), and checks it.
     ///
     /// # Errors
     /// When the parts make no package, or one that this runtime does not take.
     pub fn pack(&self, component: &[u8], artifact: &[u8], card: Option<&[u8]>) -> Result<Package, PackError> {
         let bare = Package::from_bytes(netsage_package::pack(component, artifact, card, None)?)?;
-        let detector = match bare.known_schema()? {
-            Some(schema) => self.load(&bare, schema)?,
-            None => self.load_for_any(&bare)?,
-        };
+        let detector = self.load(&bare, self.schema_of(&bare)?)?;
         let golden = detector.make_golden()?;
         detector
             .check_golden(&golden, Judging::Everything)
@@ -211,15 +217,14 @@ impl Runtime {
         Ok(Package::from_bytes(bytes)?)
     }
 
-    /// Loads a package for the first schema that has the columns of its detector.
-    fn load_for_any(&self, package: &Package) -> Result<Arc<Detector>, LoadError> {
-        let [first, others @ ..] = Schema::ALL;
-        others
-            .into_iter()
-            .fold(self.load(package, first), |loaded, schema| match loaded {
-                Err(LoadError::UnknownColumn { .. }) => self.load(package, schema),
-                loaded => loaded,
-            })
+    /// The compiled code of a package, with its exports looked up.
+    fn code(&self, package: &Package) -> Result<Code, LoadError> {
+        let component = self.component(package)?;
+        // A linker with nothing in it: whatever slipped through the check finds no import here.
+        let code = Linker::new(&self.sandbox.engine)
+            .instantiate_pre(&component)
+            .map_err(|error| LoadError::OtherWorld(format!("{error:#}")))?;
+        Code::new(code)
     }
 
     fn component(&self, package: &Package) -> Result<Component, LoadError> {

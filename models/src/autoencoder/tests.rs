@@ -155,7 +155,7 @@ fn what_it_never_saw_scores_higher() {
         .score_block(&[usual, strange.clone()].concat(), 2, &mut scores)
         .unwrap();
     assert!(
-        scores[1] > 3.0 * scores[0].max(trained.card.threshold),
+        scores[1] > 3.0 * scores[0].max(trained.card.threshold.unwrap()),
         "{scores:?}"
     );
     let explanation = scorer.explain_block(&strange, 1, 3).unwrap();

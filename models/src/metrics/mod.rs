@@ -64,7 +64,7 @@ impl Thresholds {
         Self {
             p95: percentile(95),
             p99: percentile(99),
-            model: Some(card.threshold),
+            model: card.threshold,
         }
     }
 

@@ -117,7 +117,7 @@ fn a_mixed_up_flow_is_odd_though_each_value_is_ordinary() {
         let mut scorer = scorer(&trained);
         let mut random = ChaCha8Rng::seed_from_u64(77);
         let above = (0..300)
-            .filter(|_| score(&mut scorer, &ordinary(&mut random)) > trained.card.threshold)
+            .filter(|_| score(&mut scorer, &ordinary(&mut random)) > trained.card.threshold.unwrap())
             .count();
         assert!(above <= 15, "{above} of 300 ordinary flows are alerted");
         // Large by udp.
@@ -127,7 +127,7 @@ fn a_mixed_up_flow_is_odd_though_each_value_is_ordinary() {
         mixed[index("smean")] = 500.0;
         mixed[index("dur")] = 15.0;
         mixed[index("rate")] = 0.4;
-        assert!(score(&mut scorer, &mixed) > trained.card.threshold);
+        assert!(score(&mut scorer, &mixed) > trained.card.threshold.unwrap());
     }
 }
 

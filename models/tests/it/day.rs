@@ -128,7 +128,7 @@ fn every_planted_behaviour_is_alerted_and_little_else() {
             .zip(&after.identities)
             .zip(scores(&trained.artifact, &after))
         {
-            if score <= trained.card.threshold {
+            if score <= trained.card.threshold.unwrap() {
                 continue;
             }
             match labels.find(flow).filter(|label| label.attack) {

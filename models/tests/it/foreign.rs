@@ -192,7 +192,7 @@ fn ordinary_flows_make_the_card() {
     let made = calibrate(sum(&UNSW_NB15), given, &common).unwrap();
     let (card, model) = (&made.card, netsage_onnx::Model::decode(&made.artifact).unwrap());
     // The scores are 0, 3, 2, 5, 4, ...: all whole numbers to 201 but 1.
-    assert_eq!(card.threshold, 181.0);
+    assert_eq!(card.threshold, Some(181.0));
     assert!(
         card.threshold_rule.contains("201 ordinary rows"),
         "{}",

@@ -219,7 +219,7 @@ fn a_planted_anomaly_scores_high_and_is_explained() {
         let mut planted = Rows::new(&UNSW_NB15);
         planted.push(&row);
         let score = scores(&mut model, &planted, None)[0];
-        assert!(score > trained.card.threshold, "{column}: {score}");
+        assert!(score > trained.card.threshold.unwrap(), "{column}: {score}");
         let explanation = model
             .explain_block(&values(&model, &planted), 1, None, 3)
             .unwrap();

@@ -77,8 +77,14 @@ pub enum CardError {
     OtherModel(String),
 }
 
-fn known_schemas() -> String {
+/// The schemas that this program knows, for messages.
+pub(crate) fn known_schemas() -> String {
     Schema::ALL.map(|schema| schema.to_string()).join(", ")
+}
+
+/// The schema of this name and version, e.g. `flow-v1@1`.
+pub(crate) fn known_schema(named: &str) -> Option<&'static Schema> {
+    Schema::ALL.into_iter().find(|schema| schema.to_string() == named)
 }
 
 /// The outcome of the check of one field.
@@ -106,12 +112,9 @@ impl ModelCard {
     /// # Errors
     /// [`CardError::UnknownSchema`] when there is none of this name and version.
     pub fn known_schema(&self) -> Result<&'static Schema, CardError> {
-        Schema::ALL
-            .into_iter()
-            .find(|schema| schema.to_string() == self.schema)
-            .ok_or_else(|| CardError::UnknownSchema {
-                found: self.schema.chars().take(64).collect(),
-            })
+        known_schema(&self.schema).ok_or_else(|| CardError::UnknownSchema {
+            found: self.schema.chars().take(64).collect(),
+        })
     }
 
     /// Whether the card is one for rows of `schema`, and consistent in itself.
@@ -197,7 +200,8 @@ impl ModelCard {
     }
 
     fn check_scores(&self) -> Checked {
-        ensure(self.threshold.is_finite(), "threshold", "is not a finite number")?;
+        let is_finite = self.threshold.is_none_or(f32::is_finite);
+        ensure(is_finite, "threshold", "is not a finite number")?;
         // Without a calibration scores have no percentiles, and alerts no severity but the lowest.
         if self.calibration.is_empty() {
             return ensure(

@@ -20,9 +20,12 @@ impl ModelCard {
         line(format_args!("| Training rows | {} |", self.rows));
         line(format_args!("| Seed | {} |", self.seed));
         line(format_args!("| Date | {} |", self.date));
+        let threshold = self
+            .threshold
+            .map_or_else(|| "none".to_owned(), |threshold| threshold.to_string());
         line(format_args!(
-            "| Threshold | {}: {} |",
-            self.threshold, self.threshold_rule
+            "| Threshold | {threshold}: {} |",
+            self.threshold_rule
         ));
         line(format_args!(
             "\nColumns ({}): {}\n",

@@ -136,7 +136,6 @@ fn fields_that_are_absent_unknown_or_of_another_kind() {
         "columns",
         "seed",
         "date",
-        "threshold",
         "calibration",
         "figures",
         "notes",
@@ -147,7 +146,7 @@ fn fields_that_are_absent_unknown_or_of_another_kind() {
             &format!("missing field `{field}`"),
         );
     }
-    for field in ["name", "detector", "training", "tail", "baseline"] {
+    for field in ["name", "detector", "training", "threshold", "tail", "baseline"] {
         taken(&format!("/{field}"), &Value::Null);
     }
 }

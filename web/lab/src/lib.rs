@@ -39,14 +39,14 @@ pub fn artifact(package: Vec<u8>) -> Result<Vec<u8>, String> {
     Ok(package.artifact().to_vec())
 }
 
-/// The schemas whose rows a package may score, for a detector's `open`: JSON of one [`columns::SchemaView`] each.
+/// The schema of the rows that a package scores, for a detector's `open`: JSON of a [`columns::SchemaView`]. `properties`
+/// are those of the detector: name, value, name, value, ...
 ///
 /// # Errors
-/// A sentence when the bytes are no package, or this release has no such schema.
+/// A sentence when the bytes are no package, the package does not say its schema, or this release has no such schema.
 #[wasm_bindgen]
-pub fn schemas(package: Vec<u8>) -> Result<Vec<String>, String> {
-    let view = |schema: &&'static Schema| json(&columns::SchemaView::of(schema));
-    package::schemas(package).map(|schemas| schemas.iter().map(view).collect())
+pub fn schema(package: Vec<u8>, properties: Vec<String>) -> Result<String, String> {
+    package::schema(package, &properties).map(|schema| json(&columns::SchemaView::of(schema)))
 }
 
 /// The flows of a capture (pcap or pcapng, also gzipped) as CSV, byte by byte what `netsage flows` prints.

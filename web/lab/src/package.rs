@@ -1,14 +1,17 @@
 //! What the Lab reads of a detector package beside its artifact: which rows it scores.
 
-use netsage_package::Package;
+use netsage_package::{Package, SCHEMA_PROPERTY};
 use netsage_schema::Schema;
 
-/// The schemas whose rows a package may score: the schema of its card, or every schema without a card.
+/// The schema of the rows that a package scores, as a host finds it ([`Package::schema`]). `properties` are those of its
+/// detector: name, value, name, value, ...
 ///
 /// # Errors
-/// A sentence when the bytes are no package, or this release has no such schema.
-pub fn schemas(package: Vec<u8>) -> Result<Vec<&'static Schema>, String> {
+/// A sentence when the bytes are no package, the package does not say its schema, or this release has no such schema.
+pub fn schema(package: Vec<u8>, properties: &[String]) -> Result<&'static Schema, String> {
     let package = Package::from_bytes(package).map_err(|error| error.to_string())?;
-    let known = package.known_schema().map_err(|error| error.to_string())?;
-    Ok(known.map_or_else(|| Schema::ALL.to_vec(), |schema| vec![schema]))
+    let property = properties.chunks_exact(2).find(|pair| pair[0] == SCHEMA_PROPERTY);
+    package
+        .schema(property.map(|pair| pair[1].as_str()))
+        .map_err(|error| error.to_string())
 }

@@ -73,7 +73,7 @@ impl State {
         self.explained.set(None);
         self.trouble.set(None);
         self.stage.set(Stage::Running("Starting".to_owned(), 0.0));
-        let given = detector.card.as_ref().map(|card| card.threshold);
+        let given = detector.card.as_ref().and_then(|card| card.threshold);
         let take = move |message| {
             // The page may have been left: then its signals are gone and nobody waits for the message.
             if self.run.try_get_value() == Some(this_run) {

@@ -24,7 +24,7 @@ pub(crate) struct InspectArgs {
 pub(super) fn inspect(args: &InspectArgs, file: &Settings) -> Result<(), Failure> {
     let package = read_package(&args.package)?;
     let runtime = start_runtime(None, file)?;
-    let schema = schema_of(&args.package, &package)?;
+    let schema = schema_of(&runtime, &args.package, &package)?;
     let loaded = check(&runtime, schema, &args.package, &package)?;
     let info = loaded.info();
     let mut out = stdout();
@@ -59,7 +59,10 @@ pub(super) fn inspect(args: &InspectArgs, file: &Settings) -> Result<(), Failure
                     "  trained    {} on {} rows of {}",
                     card.date, card.rows, card.data
                 )?;
-                writeln!(out, "  threshold  {} ({})", card.threshold, card.threshold_rule)?;
+                match card.threshold {
+                    Some(threshold) => writeln!(out, "  threshold  {threshold} ({})", card.threshold_rule)?,
+                    None => writeln!(out, "  threshold  none ({})", card.threshold_rule)?,
+                }
                 for (name, figure) in &card.figures {
                     writeln!(out, "  {name:<10} {figure:.4}")?;
                 }

@@ -1,5 +1,5 @@
-//! Packages whose card is not for this program, at every door: `pack`, `inspect`, staging by API, command line and
-//! watched folder, and `run`.
+//! Packages whose card is not for this program, or that have no card and do not name a schema of this program either, at
+//! every door: `pack`, `inspect`, staging by API, command line and watched folder, and `run`.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -9,15 +9,20 @@ use serde_json::{Value, json};
 use super::support::{Home, Server, stderr};
 use netsage_testkit::recipe::{CARD, Recipe};
 
-/// A kind of card that is refused, and what the refusal says.
+/// A kind of package that is refused, and what the refusal says.
 struct Refused {
     kind: &'static str,
-    card: String,
+    /// The schema that the detector names by its property.
+    schema: Option<&'static str>,
+    card: Option<String>,
     /// By `pack` and `inspect`, which know every schema.
     alone: &'static str,
     /// By what runs with `unsw-nb15`.
     running: &'static str,
 }
+
+const NAMELESS: &str = "it has no model card, and its detector does not have the property `netsage.schema`; pack it with a model card";
+const UNKNOWN: &str = "by its property `netsage.schema` that it is for the schema";
 
 fn kinds() -> Vec<Refused> {
     let card: Value = serde_json::from_str(CARD).unwrap();
@@ -29,12 +34,20 @@ fn kinds() -> Vec<Refused> {
         }
         Refused {
             kind,
-            card: card.to_string(),
+            schema: None,
+            card: Some(card.to_string()),
             alone,
             running,
         }
     };
     let both = |kind, field: &str, value, expected| with(kind, field, value, expected, expected);
+    let cardless = |kind, schema, alone, running| Refused {
+        kind,
+        schema,
+        card: None,
+        alone,
+        running,
+    };
     let mut falling: Vec<f64> = (0..=100).map(f64::from).collect();
     falling[50] = 0.0;
     let known = "and this program knows unsw-nb15@1, flow-v1@1; train the model for one of these";
@@ -91,22 +104,42 @@ fn kinds() -> Vec<Refused> {
         ),
         Refused {
             kind: "nonsense",
-            card: "{\"format\":1,".to_owned(),
+            schema: None,
+            card: Some("{\"format\":1,".to_owned()),
             alone: "the model card cannot be read",
             running: "the model card cannot be read",
         },
         Refused {
             kind: "not-a-number",
-            card: CARD.replace("990", "NaN"),
+            schema: None,
+            card: Some(CARD.replace("990", "NaN")),
             alone: "the model card cannot be read",
             running: "the model card cannot be read",
         },
+        cardless("nameless", None, NAMELESS, NAMELESS),
+        cardless("names-unknown", Some("nope@9"), UNKNOWN, UNKNOWN),
+        cardless("names-version", Some("unsw-nb15@2"), UNKNOWN, UNKNOWN),
+        cardless(
+            "names-other",
+            Some("flow-v1@1"),
+            "the detector wants the column \"dur\", which schema flow-v1@1 does not have",
+            "is for the schema \"flow-v1@1\", and unsw-nb15@1 runs here; run with the schema of the detector",
+        ),
     ]
+}
+
+/// A detector of the kind.
+fn recipe(refused: &Refused) -> Recipe {
+    Recipe {
+        schema: refused.schema,
+        ..Recipe::default()
+    }
 }
 
 /// Writes a package of the kind.
 fn package(home: &Home, refused: &Refused) -> PathBuf {
-    let package = Recipe::default().package_with(b"model", Some(refused.card.as_bytes()));
+    let card = refused.card.as_ref().map(String::as_bytes);
+    let package = recipe(refused).package_with(b"model", card);
     home.file(&format!("{}.wasm", refused.kind), package.bytes())
 }
 
@@ -132,12 +165,16 @@ fn check(refused: &Refused, output: &Output, place: &str, expected: &str) {
 }
 
 #[test]
-fn pack_and_inspect_refuse_cards_that_no_schema_takes() {
+fn pack_and_inspect_refuse_packages_that_no_schema_takes() {
     let home = Home::new();
-    let component = home.file("component.wasm", &Recipe::default().component());
     let artifact = home.file("my.artifact", b"model");
     for refused in kinds() {
-        let card = home.file("my.card.json", refused.card.as_bytes());
+        let component = home.file("component.wasm", &recipe(&refused).component());
+        let card = home.path().join("my.card.json");
+        match &refused.card {
+            Some(text) => drop(home.file("my.card.json", text.as_bytes())),
+            None => drop(std::fs::remove_file(&card)),
+        }
         let packed = home.run(&[
             "detector",
             "pack",
@@ -148,7 +185,8 @@ fn pack_and_inspect_refuse_cards_that_no_schema_takes() {
             "--out",
             "my.wasm",
         ]);
-        check(&refused, &packed, text(&card), refused.alone);
+        let place = if refused.card.is_some() { &card } else { &component };
+        check(&refused, &packed, text(place), refused.alone);
         assert!(!home.path().join("my.wasm").exists(), "{}", refused.kind);
         let package = package(&home, &refused);
         let inspected = home.run(&["detector", "inspect", text(&package)]);
@@ -157,7 +195,7 @@ fn pack_and_inspect_refuse_cards_that_no_schema_takes() {
 }
 
 #[test]
-fn stage_and_run_refuse_cards_that_are_not_for_the_schema_that_runs() {
+fn stage_and_run_refuse_packages_that_are_not_for_the_schema_that_runs() {
     let home = Home::new();
     let folder = home.path().join("incoming");
     std::fs::create_dir(&folder).unwrap();
@@ -168,7 +206,14 @@ fn stage_and_run_refuse_cards_that_are_not_for_the_schema_that_runs() {
         let (status, problem) = server.post("/api/v1/detectors", &bytes, &[]);
         assert_eq!(
             (status, &problem["type"]),
-            (422, &json!("urn:netsage:problem:bad-package"))
+            (
+                422,
+                &json!(match refused.card {
+                    Some(_) => "urn:netsage:problem:bad-package",
+                    // The detector has to be asked.
+                    None => "urn:netsage:problem:refused-package",
+                })
+            )
         );
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains(refused.running), "{}: {detail:?}", refused.kind);
@@ -187,6 +232,10 @@ fn stage_and_run_refuse_cards_that_are_not_for_the_schema_that_runs() {
         ]);
         check(&refused, &run, text(&path), refused.running);
 
+        if refused.card.is_none() {
+            // It is quarantined, and not looked at again.
+            continue;
+        }
         std::fs::copy(&path, folder.join(format!("{}.wasm", refused.kind))).unwrap();
         server.wait_for_log(&format!("{}.wasm", refused.kind));
         let log = server.log.lock().unwrap().clone();

@@ -119,8 +119,15 @@ fn what_is_missing_or_wrong_is_said() {
     assert!(check(&["--columns", "dur,sbytes"], "no threshold"));
     assert!(check(
         &["--columns", "dur,sbytes"],
-        "`--calibrate FILE` makes a card"
+        "`--calibrate FILE` measures one"
     ));
+    let inspected = home.run(&["detector", "inspect", "sum.wasm", "--json"]);
+    let info: Value = serde_json::from_str(&stdout(&inspected)).unwrap();
+    assert_eq!(info["card"]["schema"], "unsw-nb15@1", "{info}");
+    assert!(
+        info["card"]["threshold"].is_null() && info["threshold"].is_null(),
+        "{info}"
+    );
     assert!(!check(&[], "--columns"));
     assert!(!check(&["--columns", "dur"], "makes 1 numbers of 2"));
     assert!(!check(&["--columns", "dur,packets"], "no column packets"));

@@ -147,8 +147,8 @@ fn raise_threshold(card: &mut ModelCard, name: &str, alerts: f64) -> anyhow::Res
     }
     let rule = Rule::PerDay(alerts);
     let threshold = rule.threshold(name, Some(card), scale.as_ref(), flows)?;
-    if threshold > card.threshold {
-        card.threshold = threshold;
+    if Some(threshold) > card.threshold {
+        card.threshold = Some(threshold);
         card.threshold_rule = format!(
             "{rule}: so many of {:.0} ordinary flows a day score higher, by the tail of the held-out rows",
             flows.unwrap_or_default()
@@ -170,7 +170,7 @@ fn raised(
     let loaded = load(runtime, spool.schema(), package, &read_package(package)?)?;
     let contexts = Contexts::of(&learned.identities, &AddressKey::OF_FILES);
     let scores = score_rows(&loaded.detector, &learned.rows, Some(&contexts))?;
-    let threshold = trained.card.threshold;
+    let threshold = trained.card.threshold.unwrap_or(f32::MAX);
     let name = &loaded.reference.name;
     let mut raised = Raised::new(name, threshold);
     for ((row, identity), score) in learned.rows.iter().zip(&learned.identities).zip(&scores) {

@@ -183,7 +183,8 @@ impl Desk {
             .map(|loaded| loaded.detector.stats())
             .unwrap_or_default();
         let [scored, failed, replaced, unexplained] = held.before;
-        let threshold = held.card.as_ref().map_or(f32::MAX, |card| card.threshold);
+        let of_card = held.card.as_ref().and_then(|card| card.threshold);
+        let threshold = of_card.unwrap_or(f32::MAX);
         let threshold = held
             .loaded
             .as_ref()

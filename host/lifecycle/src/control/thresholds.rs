@@ -87,7 +87,7 @@ impl Lifecycle {
             }
             Err(pending) => {
                 let card = loaded.and_then(|loaded| loaded.card.as_ref());
-                (card.map(|card| card.threshold), Some(pending.to_string()))
+                (card.and_then(|card| card.threshold), Some(pending.to_string()))
             }
         };
         let exceedance = score.and_then(|score| match name {
@@ -277,8 +277,8 @@ impl Desk {
         for loaded in self.held.values().filter_map(|held| held.loaded.as_ref()) {
             let DetectorRef { name, .. } = &loaded.reference;
             let score = self.in_force(config, name).score(name, Some(loaded));
-            let of_card = || loaded.card.as_ref().map_or(f32::MAX, |card| card.threshold);
-            let score = score.map_or_else(|_| of_card(), |score| score.unwrap_or(f32::MAX));
+            let of_card = || loaded.card.as_ref().and_then(|card| card.threshold);
+            let score = score.unwrap_or_else(|_| of_card()).unwrap_or(f32::MAX);
             if score.to_bits() != loaded.threshold().to_bits() {
                 loaded.set_threshold(score);
             }

@@ -4,6 +4,7 @@
 use netsage_package::{Package, pack};
 use netsage_runtime::{LoadOptions, Runtime};
 use netsage_schema::UNSW_NB15;
+use netsage_testkit::recipe::CARD;
 
 use crate::{config, rows};
 
@@ -13,7 +14,8 @@ const DETECTOR_1_0_0: &[u8] = include_bytes!("../../../../wit/released/detector-
 
 #[test]
 fn the_component_of_1_0_0_runs() {
-    let package = Package::from_bytes(pack(DETECTOR_1_0_0, b"model", None, None).unwrap()).unwrap();
+    let package =
+        Package::from_bytes(pack(DETECTOR_1_0_0, b"model", Some(CARD.as_bytes()), None).unwrap()).unwrap();
     let runtime = Runtime::new(config()).unwrap();
     let detector = runtime.load(&package, &UNSW_NB15).unwrap();
     let description = detector.description();

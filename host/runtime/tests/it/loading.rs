@@ -11,7 +11,39 @@ use netsage_schema::UNSW_NB15;
 
 use crate::witness::Witness;
 use crate::{config, expected, load, rows};
-use netsage_testkit::recipe::Recipe;
+use netsage_testkit::recipe::{CARD, Recipe};
+
+#[test]
+fn a_package_without_a_card_is_taken_for_the_schema_that_its_detector_names() {
+    let runtime = Runtime::new(config()).unwrap();
+    let check = |schema: Option<&'static str>, expected: &str| {
+        let recipe = Recipe {
+            schema,
+            columns: vec!["proto".to_owned()],
+            ..Recipe::default()
+        };
+        let loaded = runtime.load(&recipe.package(), &UNSW_NB15);
+        let said = loaded.map_or_else(|error| error.to_string(), |_| String::new());
+        assert!(
+            said.contains(expected) && said.is_empty() == expected.is_empty(),
+            "{said:?}, not {expected:?}"
+        );
+        runtime.schema_of(&recipe.package()).map(|schema| schema.id)
+    };
+    assert_eq!(check(Some("unsw-nb15@1"), ""), Ok("unsw-nb15"));
+    // It would be loaded, since both schemas have the column.
+    let other = "is for the schema \"flow-v1@1\", and unsw-nb15@1 runs here";
+    assert_eq!(check(Some("flow-v1@1"), other), Ok("flow-v1"));
+    check(Some("unsw-nb15@2"), "this program knows unsw-nb15@1, flow-v1@1").unwrap_err();
+    check(None, "it has no model card").unwrap_err();
+    // A card decides where there is one.
+    let nameless = Recipe {
+        schema: None,
+        ..Recipe::default()
+    };
+    let package = nameless.package_with(b"model", Some(CARD.as_bytes()));
+    assert!(runtime.load(&package, &UNSW_NB15).is_ok());
+}
 
 #[test]
 fn components_that_are_no_detectors() {

@@ -26,7 +26,7 @@ fn scores_come_in_the_order_of_the_rows() {
             .collect::<Vec<_>>(),
         ["dur", "sbytes"]
     );
-    assert_eq!(detector.card().map(|card| card.threshold), Some(990.0));
+    assert_eq!(detector.card().and_then(|card| card.threshold), Some(990.0));
 
     let rows = rows(5000);
     let mut scores = Vec::new();

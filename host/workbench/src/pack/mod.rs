@@ -52,7 +52,7 @@ pub fn run(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
     let made = args.network.make(file)?;
     let is_network = made.is_some();
     let (artifact, made_card) = match (made, &args.artifact) {
-        (Some(made), _) => (made.artifact, made.card),
+        (Some(made), _) => (made.artifact, Some(made.card)),
         (None, Some(path)) => (read(path)?, None),
         // The command line asks for one of the two.
         (None, None) => return Err(Failure::Usage("give `--artifact` or `--onnx`".to_owned())),
@@ -62,11 +62,12 @@ pub fn run(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
         .card
         .clone()
         .or_else(|| args.artifact.as_ref().and_then(beside));
-    let card = match made_card {
-        Some(card) => Some(card),
-        None => card_file.as_deref().map(read).transpose()?,
+    let card = match &card_file {
+        Some(path) => Some(read(path)?),
+        None => made_card,
     };
     let mut detector = is_network.then(|| "onnx".to_owned());
+    let mut threshold = None;
     if let Some(card) = &card {
         let checked = ModelCard::from_json(card).and_then(|card| {
             card.check(card.known_schema()?)?;
@@ -77,11 +78,13 @@ pub fn run(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
             anyhow!("{}: {error}", path.display())
         })?;
         detector = card.detector.or(detector);
-    } else {
+        threshold = card.threshold;
+    }
+    if threshold.is_none() {
         eprintln!(
-            "without a model card the package has no threshold, so it raises no alert unless `run` gets one{}",
+            "the package has no threshold, so it raises no alert unless `run` gets one{}",
             if is_network {
-                "; `--calibrate FILE` makes a card"
+                "; `--calibrate FILE` measures one"
             } else {
                 ""
             }
@@ -100,7 +103,12 @@ pub fn run(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
             bytes.to_vec()
         }
     };
-    let packed = start_runtime(None, file)?.pack(&component, &artifact, card.as_deref())?;
+    let packed = start_runtime(None, file)?
+        .pack(&component, &artifact, card.as_deref())
+        .map_err(|error| match &args.component {
+            Some(path) => anyhow!("{}: {error}", path.display()),
+            None => anyhow!(error),
+        })?;
     write_whole(&args.out, packed.bytes())?;
     eprintln!("wrote {} ({} bytes)", args.out.display(), packed.bytes().len());
     let mut out = stdout();

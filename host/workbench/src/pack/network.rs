@@ -41,17 +41,17 @@ pub(super) struct NetworkArgs {
     negated_score: bool,
     /// Ordinary flows that the network was not trained on, CSV or capture, also gzipped: they give threshold,
     /// percentiles and what drift is measured against; may be repeated. Rows labelled as attacks are left out. Without
-    /// them the package has no model card and raises no alert unless `run` gets a threshold
+    /// them the package has no threshold and raises no alert unless `run` gets one
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "onnx", conflicts_with = "card")]
     calibrate: Vec<PathBuf>,
     /// Quantile of the calibration's scores that becomes the threshold [default: 0.99]
     #[arg(long, value_name = "QUANTILE", requires = "calibrate")]
     threshold_quantile: Option<f64>,
     /// Name under which the package scores, so that several networks can be active [default: onnx]
-    #[arg(long, value_name = "NAME", requires = "calibrate")]
+    #[arg(long, value_name = "NAME", requires = "onnx", conflicts_with = "card")]
     name: Option<String>,
     /// What the network was trained on and under which licence, for the model card
-    #[arg(long, value_name = "TEXT", requires = "calibrate")]
+    #[arg(long, value_name = "TEXT", requires = "onnx", conflicts_with = "card")]
     data: Option<String>,
     #[command(flatten)]
     meter: MeterArgs,
@@ -60,7 +60,7 @@ pub(super) struct NetworkArgs {
 /// An artifact, and its card as JSON.
 pub(super) struct Made {
     pub(super) artifact: Vec<u8>,
-    pub(super) card: Option<Vec<u8>>,
+    pub(super) card: Vec<u8>,
 }
 
 impl NetworkArgs {
@@ -78,36 +78,45 @@ impl NetworkArgs {
         let (schema, named) = (config.schema, self.output.as_deref());
         let model = foreign::model(read(path)?, schema, &self.columns, scaler.as_ref(), output, named)
             .map_err(|error| anyhow!("{}: {error}", path.display()))?;
-        if self.calibrate.is_empty() {
-            let artifact = model.encode();
-            return Ok(Some(Made { artifact, card: None }));
-        }
-        let mut bad = BadRows::default();
-        let ordinary = Ordinary::read(&self.calibrate, &config, &Taken::Label(false), &mut bad)?;
-        let trained = foreign::calibrate(model, ordinary.flows(), &self.common(path))
-            .map_err(|error| anyhow!("{}: {error}", path.display()))?;
-        bad.finish(ordinary.rows.len() as u64)?;
+        let trained = if self.calibrate.is_empty() {
+            foreign::uncalibrated(&model, schema, &self.common(path))
+        } else {
+            let mut bad = BadRows::default();
+            let ordinary = Ordinary::read(&self.calibrate, &config, &Taken::Label(false), &mut bad)?;
+            let trained = foreign::calibrate(model, ordinary.flows(), &self.common(path))
+                .map_err(|error| anyhow!("{}: {error}", path.display()))?;
+            bad.finish(ordinary.rows.len() as u64)?;
+            trained
+        };
         let json = trained.card.to_json().map_err(std::io::Error::from)?;
         Ok(Some(Made {
             artifact: trained.artifact,
-            card: Some(json.into_bytes()),
+            card: json.into_bytes(),
         }))
     }
 
     fn common(&self, network: &Path) -> Common {
-        let names: Vec<String> = self.calibrate.iter().map(|path| file_name(path)).collect();
-        let (network, rows) = (file_name(network), names.join(", "));
+        let network = file_name(network);
+        let (data, note) = if self.calibrate.is_empty() {
+            let note = format!("The network {network} was trained elsewhere, and nothing was measured here.");
+            ("data that only its maker knows".to_owned(), note)
+        } else {
+            let names: Vec<String> = self.calibrate.iter().map(|path| file_name(path)).collect();
+            let rows = names.join(", ");
+            let note = format!(
+                "The network {network} was trained elsewhere. Number of rows, threshold, percentiles and the distributions for drift are those of {rows}, taken for ordinary; if it was trained on them, new flows score higher."
+            );
+            (
+                format!("data that only its maker knows; calibrated on {rows}"),
+                note,
+            )
+        };
         let default = Common::default();
         Common {
             name: self.name.clone(),
-            data: self
-                .data
-                .clone()
-                .unwrap_or_else(|| format!("data that only its maker knows; calibrated on {rows}")),
+            data: self.data.clone().unwrap_or(data),
             date: Zoned::now().strftime("%Y-%m-%d").to_string(),
-            notes: vec![format!(
-                "The network {network} was trained elsewhere. Number of rows, threshold, percentiles and the distributions for drift are those of {rows}, taken for ordinary; if it was trained on them, new flows score higher."
-            )],
+            notes: vec![note],
             threshold_quantile: self.threshold_quantile.unwrap_or(default.threshold_quantile),
             ..default
         }

@@ -142,7 +142,9 @@ fn add_figures(card: &mut ModelCard, [all, distinct]: &[Evaluation; 2], suffix: 
 
 /// Measures a model the way a host runs it, on all rows and on distinct ones.
 fn measure(trained: &Trained, labelled: &Labelled, file: &Settings) -> Result<[Evaluation; 2], Failure> {
-    let package = netsage_package::pack(component(trained.detector)?, &trained.artifact, None, None)?;
+    let card = trained.card.to_json().map_err(std::io::Error::from)?;
+    let component = component(trained.detector)?;
+    let package = netsage_package::pack(component, &trained.artifact, Some(card.as_bytes()), None)?;
     let runtime = start_runtime(None, file)?;
     let loaded = load(
         &runtime,

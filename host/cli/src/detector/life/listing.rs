@@ -59,7 +59,7 @@ pub(super) fn list(args: &ListArgs, file: &Settings) -> Result<(), Failure> {
             packages.push(
                 load(
                     &runtime,
-                    schema_of(bundled.name, &package)?,
+                    schema_of(&runtime, bundled.name, &package)?,
                     bundled.name,
                     &package,
                 )?
