@@ -235,8 +235,8 @@ fn expected_later(pair: &Pair, start: u64) -> f32 {
 /// Cuts a table of flows into blocks, for those that have it whole: training, and tests.
 ///
 /// # Errors
-/// Each block [`Error::BadInput`], when its values are not finite, or the lists of `contexts` have another length than
-/// the table.
+/// [`Error::BadInput`] for a block whose values are no whole rows or not finite, or for which a list of `contexts` is too
+/// short.
 pub fn blocks<'a>(
     values: &'a [f32],
     contexts: Contexts<'a>,
