@@ -52,8 +52,8 @@ const SUBJECTS: [Subject; 3] = [
         page: "detection-flow-v1.html",
         schema: Some("flow-v1"),
         data: "Traffic of `netsage synth`, with another seed than that of the training. `rhythm` judges visits and not \
-               flows, and learned from a day that is less busy than this half hour: the count of attacks and false alerts \
-               of a day in [its page](detectors/rhythm.md) says what it does.",
+               flows, and learned from a day that is less busy than this half hour; [its page](detectors/rhythm.md) counts \
+               the attacks and false alerts of whole days.",
     },
     Subject {
         suffix: "-generated",
@@ -150,7 +150,7 @@ fn measure(
         .collect();
     let mut document = String::from(
         "# Figures of the bundled detectors\n\n<!-- Made by `cargo xtask figures`; edit xtask/src/figures.rs instead. \
-         -->\n\nMade by `cargo xtask figures`. What the figures mean and how they are made is in \
+         -->\n\nWhat the figures mean and how they are measured is in \
          [evaluation.md](evaluation.md). A cell reads: all columns / without sttl, dttl and ct_state_ttl, where the model \
          was trained again without them. ± is half of the 95 % interval; p95 and p99 are percentiles of held-out ordinary \
          training rows.\n",
