@@ -115,8 +115,8 @@ impl AlertRecord {
         self.best_flow = flow.id;
     }
 
-    /// Counts hits of flows that the alert has not counted yet, and makes the alert when there is none; `None` when
-    /// there is neither. The state stays: an alert that a person closed is not opened again by more of the same.
+    /// Counts hits of flows that the alert has not counted yet; without a `record` a new alert is made. `None` when
+    /// there is neither a record nor a hit. The state is kept: further hits do not open an alert that a person closed.
     pub fn extend(record: Option<Self>, id: &Id, hits: &[HitOfFlow<'_>]) -> Option<Self> {
         let best = hits.iter().reduce(|best, hit| {
             if hit.claim().beats(&best.claim()) {

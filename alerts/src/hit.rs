@@ -7,7 +7,7 @@ use netsage_api_types::{Contribution, DetectorRef, FusedScore, Severity};
 /// The id of a flow or an alert.
 pub type Id = [u8; 16];
 
-/// A flow as it is recorded; [`netsage_api_types::Flow`] is what is read.
+/// A flow as the pipeline hands it to a store; [`netsage_api_types::Flow`] is a flow as a store gives it back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FlowRecord {
     /// Its id, derived from its identity: the same id always comes with the same end, addresses and ports. Ids that begin
@@ -52,21 +52,21 @@ pub struct AlertHit {
     pub score: f32,
     /// The threshold in force; finite.
     pub threshold: f32,
-    /// How far the score lies above it.
+    /// How serious the hit is.
     pub severity: Severity,
     /// What drove the score, largest first. An alert shows the contributions of one flow, the flow with the highest
     /// score (among equal scores the smallest id), so the other hits may have none.
     pub contributions: Vec<Contribution>,
 }
 
-/// A hit with all that belongs to it.
+/// A hit with its flow, detector and schema.
 #[derive(Debug, Clone, Copy)]
 pub struct HitOfFlow<'a> {
     /// The hit.
     pub hit: &'a AlertHit,
     /// The flow it is of.
     pub flow: &'a FlowRecord,
-    /// Who gave the score.
+    /// The detector that gave the score.
     pub detector: &'a DetectorRef,
     /// The schema in which the flow was scored, e.g. `unsw-nb15@1`.
     pub schema: &'a str,

@@ -45,7 +45,7 @@ impl<'a> Raised<'a> {
         self.above
     }
 
-    /// Alerts that these would have been.
+    /// Alerts that these flows would have raised.
     pub fn alerts(&self) -> u64 {
         self.alerts.len() as u64
     }

@@ -8,13 +8,13 @@
 use netsage_package::{ColumnDistribution, ReferenceDistributions};
 use netsage_schema::{Column, Rows, Schema};
 
-/// Below it a distribution counts as the same.
+/// Stability index below which a distribution counts as unchanged.
 pub const SMALL: f64 = 0.1;
-/// Above it a distribution counts as another.
+/// Stability index above which a distribution counts as changed.
 pub const LARGE: f64 = 0.25;
 /// Bins of the calibrated score, of equal share in the reference distributions.
 pub const SCORE_BINS: usize = 10;
-/// Least share of a bin: an empty bin is rare, not impossible.
+/// Least share of a bin, since an empty bin means rare and not impossible.
 const LEAST_SHARE: f64 = 1e-4;
 /// Most bins of a column before the one for everything else.
 const MOST_BINS: usize = 10;

@@ -27,7 +27,7 @@ pub enum Rule {
     Percentile(f64),
 }
 
-/// Why a threshold is none, or has no score.
+/// Why a text is not a threshold, or why a threshold gives no score.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RuleError {
     /// No such form.
@@ -45,10 +45,10 @@ pub enum RuleError {
         given: String,
         /// Which number.
         what: &'static str,
-        /// What it may be.
+        /// The range that is allowed.
         range: &'static str,
     },
-    /// There is no scale.
+    /// The card has no calibration.
     #[error(
         "`{rule}` needs the scores of ordinary flows, and the card of {name} has none; give a score instead"
     )]
@@ -74,7 +74,8 @@ impl Rule {
     /// The share of ordinary flows that may lie above the threshold; `None` where the rule names a score and no share.
     ///
     /// # Errors
-    /// When it takes the number of flows a day, and that is not known. `name` is that of the detector, for the message.
+    /// When the rule needs the number of flows a day and nobody knows the number. `name` is the name of the detector,
+    /// for the message.
     pub fn share(self, flows_per_day: Option<f64>, name: &str) -> Result<Option<f64>, RuleError> {
         match self {
             Self::Card | Self::Off | Self::Score(_) => Ok(None),
@@ -94,7 +95,7 @@ impl Rule {
     /// The score above which a flow is alerted; `f32::MAX` for none.
     ///
     /// # Errors
-    /// When the card does not tell.
+    /// When the card lacks what the rule needs.
     pub fn threshold(
         self,
         name: &str,

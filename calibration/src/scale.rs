@@ -1,10 +1,10 @@
 //! The calibrated scale: how rare a raw score is among ordinary flows.
 //!
 //! A card holds quantiles of the scores of held-out ordinary rows. Between two quantiles the share of rows above a
-//! score is linear. Beyond the last one it follows a generalised Pareto distribution (J. Pickands, "Statistical inference
-//! using extreme order statistics", Annals of Statistics 3, 1975): what exceeds a high threshold is distributed so,
-//! whatever the scores are, as the threshold rises. So the share falls strictly, beyond every score that was seen too,
-//! and 1 in 10,000 can be told from 1 in 1,000,000.
+//! score is linear. Beyond the last one it follows a generalised Pareto distribution (J. Pickands, "Statistical
+//! inference using extreme order statistics", Annals of Statistics 3, 1975): what exceeds a high threshold is
+//! distributed so, whatever the scores are, as the threshold rises. So the share falls strictly, even beyond the
+//! largest score seen, and 1 in 10,000 can be told from 1 in 1,000,000.
 
 use netsage_package::{CalibrationTail, ModelCard, TailPoint};
 use std::f64::consts::LN_10;
@@ -14,12 +14,12 @@ const TAIL_SHARES: [f64; 12] = [
     0.005, 0.002, 0.001, 0.000_5, 0.000_2, 0.000_1, 0.000_05, 0.000_02, 0.000_01, 0.000_005, 0.000_002,
     0.000_001,
 ];
-/// Rows that must lie beyond a quantile: with fewer, it says more about those rows than about the traffic.
+/// Rows that must lie beyond a quantile: with fewer rows, a quantile says more about these rows than about the traffic.
 const FEWEST_BEYOND: f64 = 5.0;
 /// Share of the rows whose excess gives the distribution beyond the last quantile.
 const EXCESS_SHARE: f64 = 0.05;
-/// Bounds of the shape. Scores that have a greatest value are no reason to take larger ones for impossible, and above
-/// the upper bound the distribution has hardly a mean.
+/// Bounds of the shape. The lower bound keeps scores above the largest one seen possible; above the upper bound the
+/// distribution has hardly a mean.
 const SHAPE: [f64; 2] = [0.05, 0.9];
 
 /// The calibrated scale of one model.
@@ -34,15 +34,15 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The scale of a card; `None` when it has no calibration, or one that does not rise.
+    /// The scale of a card; `None` when the card has no calibration or its quantiles do not rise.
     ///
-    /// Cards without a tail are read as if the largest score were exceeded by a tenth of the last step's share (1 in
-    /// 1,000 of 101 quantiles), and the excess beyond were exponential but for the smallest shape.
+    /// For a card without a tail, the share above its largest score is taken to be a tenth of the last step's share (1
+    /// in 1,000 with 101 quantiles), and the excess beyond to have the smallest shape, which is nearly exponential.
     pub fn of(card: &ModelCard) -> Option<Self> {
         Self::new(&card.calibration, card.tail.as_ref())
     }
 
-    /// The scale of these quantiles, in steps of equal share, and what lies beyond.
+    /// The scale of these quantiles, in steps of equal share, and of the tail beyond the last one.
     pub fn new(calibration: &[f32], tail: Option<&CalibrationTail>) -> Option<Self> {
         let steps = calibration.len().checked_sub(1).filter(|steps| *steps > 0)?;
         if !calibration.iter().all(|score| score.is_finite()) || !calibration.is_sorted() {
@@ -77,8 +77,8 @@ impl Scale {
         })
     }
 
-    /// The share of ordinary flows with a higher score, as far as the held-out rows tell: from 1, below all of them,
-    /// falling strictly from the smallest of their scores on, and never 0.
+    /// The share of ordinary flows with a higher score, as far as the held-out rows tell: 1 below all of their scores,
+    /// falling strictly from the smallest one on, never 0.
     pub fn exceedance(&self, score: f32) -> f64 {
         match self.place(score) {
             Place::Below => 1.0,
@@ -87,8 +87,8 @@ impl Scale {
         }
     }
 
-    /// The same as a number that rises: the negative decimal logarithm of [`Self::exceedance`]. 0 is what every flow
-    /// has, 3 what 1 in 1,000 exceeds.
+    /// The negative decimal logarithm of [`Self::exceedance`], which rises with the score: every flow has at least 0,
+    /// and 1 in 1,000 ordinary flows exceeds 3.
     pub fn surprise(&self, score: f32) -> f64 {
         match self.place(score) {
             Place::Below => 0.0,
@@ -105,8 +105,8 @@ impl Scale {
         (1.0 - self.exceedance(score)) as f32
     }
 
-    /// The score that this share of ordinary flows exceeds: the inverse of [`Self::exceedance`]. Of several it is the
-    /// smallest; shares outside of 0 to 1 are taken for the nearest inside.
+    /// The score that this share of ordinary flows exceeds: the inverse of [`Self::exceedance`]. Of several such scores
+    /// it is the smallest; a share outside of 0 to 1 is clamped to that range.
     pub fn score_exceeded_by(&self, share: f64) -> f32 {
         let share = share.clamp(f64::MIN_POSITIVE, 1.0);
         let (first, last) = (self.scores[0], self.shares.len() - 1);

@@ -8,8 +8,8 @@ const HIGH: f64 = 4.0;
 const CRITICAL: f64 = 5.0;
 
 /// The severity of an alert by its surprise ([`crate::Scale::surprise`]), independent of the detector and the
-/// threshold: `medium` for what at most 1 in 1,000 ordinary flows exceed, `high` for 1 in 10,000, `critical` for 1 in
-/// 100,000. Otherwise, and without a scale, it is `low`.
+/// threshold: `medium` where at most 1 in 1,000 ordinary flows exceed the score, `high` for 1 in 10,000, `critical` for
+/// 1 in 100,000. Otherwise, and without a scale, the severity is `low`.
 pub fn severity(surprise: Option<f64>) -> Severity {
     match surprise {
         Some(surprise) if surprise >= CRITICAL => Severity::Critical,

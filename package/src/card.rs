@@ -1,7 +1,7 @@
 //! The model card: how a model was made and how good it is, as JSON inside a package.
 //!
-//! A card is a file format, with a number of its own. People and other programs write cards too, so nothing relies on
-//! one before [`ModelCard::check`] has compared its fields with each other and with the schema; the messages of the HTTP
+//! A card is a file format with its own version number. People and other programs write cards too, so no code relies on
+//! a card before [`ModelCard::check`] has compared its fields with each other and with the schema. Messages of the HTTP
 //! API show cards as they are.
 
 mod check;
@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 pub use check::CardError;
 pub(crate) use check::{known_schema, known_schemas};
 
-/// How the names of figures end that are measured on rows of which equal ones count once.
+/// Suffix of the names of figures measured on distinct rows, where equal rows count once.
 pub const DISTINCT: &str = "_distinct";
-/// How the names of figures end that belong to a model trained without the columns that give the label away.
+/// Suffix of the names of figures of a model trained without the columns that give the label away.
 pub const WITHOUT_TTL: &str = "_without_ttl";
 
-/// How a note begins that says that labelled rows steered a choice, e.g. that of the columns.
+/// Prefix of a note about a choice that labelled rows steered, e.g. the choice of the columns.
 pub const STEERED: &str = "Steered: ";
 
 /// How a model was made and how good it is: the `card` of a package.
@@ -29,8 +29,8 @@ pub const STEERED: &str = "Steered: ";
 pub struct ModelCard {
     /// The number of the card's format: 1.
     pub format: u32,
-    /// The name under which the package scores, in place of that of its component: several models of one method can
-    /// then score side by side. Lower-case ASCII letters, digits and hyphens; 1 to 64 bytes.
+    /// The name under which the package scores, in place of the component's name, so that several models of one method
+    /// can score side by side. Lower-case ASCII letters, digits and hyphens; 1 to 64 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The component that reads the artifact, e.g. `onnx`; the isolation forest when absent.
@@ -38,13 +38,13 @@ pub struct ModelCard {
     pub detector: Option<String>,
     /// Schema the model was trained in, e.g. `unsw-nb15@1`.
     pub schema: String,
-    /// What it was trained on, in words, with the licence of the data.
+    /// The training data in words, with its licence.
     pub data: String,
     /// Number of training rows.
     pub rows: u64,
-    /// Features that it reads, in its order; columns of the context are not among them.
+    /// Features that the model reads, in its order; the context is not among them.
     pub columns: Vec<String>,
-    /// The method and all its options, from which the same rows give the same model again.
+    /// The method with all its options; with the same rows and seed they give the same model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub training: Option<serde_json::Value>,
@@ -60,10 +60,10 @@ pub struct ModelCard {
     /// Raw scores of held-out ordinary rows at the quantiles 0, 0.01, ..., 1: 101 values, rising; empty when nobody
     /// measured them.
     pub calibration: Vec<f32>,
-    /// How the calibration goes on beyond the 99th percentile; absent when nobody measured it.
+    /// The calibration beyond the 99th percentile; absent when nobody measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail: Option<CalibrationTail>,
-    /// How ordinary rows are distributed, for drift; absent when nobody measured it. In the file it is `baseline`.
+    /// Distributions of ordinary rows, for drift; absent when nobody measured them. The key in the file is `baseline`.
     #[serde(rename = "baseline", default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<ReferenceDistributions>,
     /// Measured figures by name (e.g. `auroc`, `auroc_without_ttl`).
@@ -121,26 +121,27 @@ pub struct ReferenceDistributions {
 pub struct ColumnDistribution {
     /// Name of the column.
     pub column: String,
-    /// Upper ends of the bins of a numeric column, rising: a value falls into the first bin whose end is not below it,
-    /// and into one more bin when it is above all. Empty for a nominal column.
+    /// Upper ends of the bins of a numeric column, rising: a value falls into the first bin whose end is not below the
+    /// value. One more bin takes the values above all ends. Empty for a nominal column.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edges: Vec<f32>,
     /// Terms of a nominal column, the commonest first, a bin each, and one more bin for all others. Empty for a numeric
     /// column.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub terms: Vec<String>,
-    /// Share of the rows in each bin, rounded to 0.0001: one more than edges or terms.
+    /// Share of the rows in each bin, rounded to 0.0001: one number more than there are edges or terms.
     pub shares: Vec<f32>,
 }
 
 impl ModelCard {
-    /// The format that this crate reads and writes. A field that is added, dropped or changes its meaning makes another.
+    /// The format that this crate reads and writes. Adding or dropping a field, or changing its meaning, makes a new
+    /// format.
     pub const FORMAT: u32 = 1;
 
-    /// Reads a card from JSON. Whether what it says holds together is found by [`ModelCard::check`].
+    /// Reads a card from JSON. [`ModelCard::check`] finds out whether the card is consistent.
     ///
     /// # Errors
-    /// [`CardError::Unreadable`] when the text is no card, [`CardError::Format`] when it is one of another format.
+    /// [`CardError::Unreadable`] when the text is not a card, [`CardError::Format`] when the card has another format.
     pub fn from_json(json: &[u8]) -> Result<Self, CardError> {
         /// What every format has.
         #[derive(Deserialize)]

@@ -7,8 +7,8 @@
 //! The digest of the whole file is the identity of a package. The digest of the code, the file without these
 //! sections, is the key under which compiled code is cached: new weights need no new compilation.
 //!
-//! This module reads structure only. Whether the code is valid and of the right world is found when the runtime
-//! compiles it.
+//! This module reads structure only. The runtime finds out whether the code is valid and of the right world when it
+//! compiles the code.
 
 use std::fmt;
 use std::ops::Range;
@@ -27,8 +27,8 @@ pub const CARD_SECTION: &str = "netsage:card";
 /// Name of the custom section that holds the golden vectors.
 pub const GOLDEN_SECTION: &str = "netsage:golden";
 
-/// The property of `describe` by which a detector names the schema of the rows that it scores, e.g. `flow-v1@1`. A package
-/// without a model card is taken by it.
+/// The property of `describe` by which a detector names the schema of the rows that it scores, e.g. `flow-v1@1`. The
+/// schema of a package without a model card is known by this property.
 pub const SCHEMA_PROPERTY: &str = "netsage.schema";
 
 /// The largest package, bytes.
@@ -76,7 +76,7 @@ pub enum PackageError {
     /// A section that may occur once occurs again.
     #[error("the package has more than one section `{0}`; pack it again")]
     Duplicate(&'static str),
-    /// The card is not taken.
+    /// The card is refused.
     #[error(transparent)]
     Card(#[from] CardError),
     /// Neither a card nor the detector says which rows it scores.
@@ -116,7 +116,7 @@ pub enum PackageError {
         part: &'static str,
         /// Its size.
         bytes: usize,
-        /// The most it may have.
+        /// The largest size that is allowed.
         limit: usize,
     },
 }
@@ -240,7 +240,7 @@ impl Package {
     }
 
     /// The schema of the rows that the package scores: that of its card, and without a card the one that its detector
-    /// names. `property` is what the detector gives as [`SCHEMA_PROPERTY`].
+    /// names. `property` is the value of the detector's [`SCHEMA_PROPERTY`].
     ///
     /// # Errors
     /// [`PackageError::Card`] as [`known_schema`](Self::known_schema); without a card [`PackageError::NoSchema`] or
@@ -255,8 +255,8 @@ impl Package {
         })
     }
 
-    /// The checks of a package for rows of `schema` that do not run it: the card is for this schema and consistent, and
-    /// the golden vectors can be read. Gives the card.
+    /// Checks a package for rows of `schema` without running the package: the card is for this schema and consistent,
+    /// and the golden vectors can be read. Returns the card.
     ///
     /// # Errors
     /// [`PackageError::Card`] or [`PackageError::Golden`].

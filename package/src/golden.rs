@@ -32,7 +32,7 @@ const MAX_NAME_BYTES: usize = 64;
 /// How golden vectors differ from what a detector reads and gives.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GoldenMismatch {
-    /// They are of other columns, or of another context.
+    /// The golden rows have other columns, or another context.
     #[error("the golden vectors are of other columns: {0}; pack the package again")]
     Columns(String),
     /// A score differs when all rows come in one block.
@@ -78,7 +78,7 @@ pub struct Golden {
     pub context: WantedContext,
     /// The rows, row-major, as the detector gets them.
     pub rows: Vec<f32>,
-    /// Where and when they were, one entry for each row; 0 where the detector does not ask.
+    /// The context of the rows, one entry for each row; 0 where the detector does not ask for it.
     pub contexts: Contexts,
     /// One score for each row, exact to the bit.
     pub scores: Vec<f32>,
@@ -89,9 +89,9 @@ pub struct Golden {
 pub enum Order {
     /// In every order: every row is scored on its own.
     Any,
-    /// In those that keep the order of the rows of each source.
+    /// In every order that keeps the rows of each source in their order.
     BySource,
-    /// In this one only.
+    /// In the given order only.
     Fixed,
 }
 

@@ -52,8 +52,8 @@ impl CommunityId {
         Self(hash.finalize().into())
     }
 
-    /// The ID of a flow by its identity alone, as far as that tells it: the ports of ICMP are the type and code of the
-    /// message, and only TCP, UDP and ICMP have ports.
+    /// The ID of a flow by its identity alone: the ports of ICMP stand for the type and code of the message, and only
+    /// TCP, UDP and ICMP have ports.
     pub fn of(identity: &Identity) -> Self {
         let &Identity {
             source,
@@ -87,9 +87,9 @@ impl CommunityId {
 /// The two port numbers of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
-    /// Of the source.
+    /// Port of the source.
     pub source: u16,
-    /// Of the destination.
+    /// Port of the destination.
     pub destination: u16,
     /// An ICMP message that has no answer is not put in canonical order.
     pub one_way: bool,

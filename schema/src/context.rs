@@ -1,4 +1,4 @@
-//! Where and when flows were: what a detector may ask for besides the columns of a schema.
+//! The context of flows, where and when they were: what a detector may ask for besides the columns of a schema.
 
 use std::net::IpAddr;
 
@@ -6,14 +6,14 @@ use siphasher::sip::SipHasher24;
 
 use crate::Identity;
 
-/// The secret by which addresses are hashed (SipHash-2-4), so that a detector can tell addresses apart and never learns
-/// one. Scorers with the same key give an address the same hash, on every machine.
+/// The secret key by which addresses are hashed (SipHash-2-4), so that a detector can tell addresses apart without
+/// learning them. Programs with the same key give an address the same hash, on every machine.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AddressKey([u8; 16]);
 
 impl AddressKey {
-    /// The key where nothing is to be kept secret and every run is to agree: what a file holds, on the command line and
-    /// in the browser.
+    /// The fixed key for rows of files, on the command line and in the browser, where no address is secret and every
+    /// run must give the same scores.
     pub const OF_FILES: Self = Self(*b"netsage of files");
 
     /// This key.
@@ -37,7 +37,7 @@ impl std::fmt::Debug for AddressKey {
     }
 }
 
-/// Which of where and when flows were a detector asks for.
+/// The context that a detector asks for: start times, sources, destinations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WantedContext {
     /// When each flow began.
@@ -49,12 +49,12 @@ pub struct WantedContext {
 }
 
 impl WantedContext {
-    /// Whether it asks for anything.
+    /// Whether the detector asks for any context.
     pub fn any(self) -> bool {
         self.start_time || self.source || self.destination
     }
 
-    /// What it asks for, by name.
+    /// The context asked for, by name.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         let all = [
             (self.start_time, "start-time"),
@@ -66,7 +66,7 @@ impl WantedContext {
     }
 }
 
-/// Where and when flows were, by row, as detectors get it.
+/// The context of flows, by row, as detectors get it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contexts {
     starts: Vec<u64>,
@@ -75,19 +75,19 @@ pub struct Contexts {
 }
 
 impl Contexts {
-    /// Of no flow yet.
+    /// The context of no flow.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Of these flows, one for each row.
+    /// The context of these flows, one entry for each row.
     pub fn of(identities: &[Identity], key: &AddressKey) -> Self {
         let mut contexts = Self::new();
         contexts.extend(identities, key);
         contexts
     }
 
-    /// Appends those of these flows.
+    /// Appends the context of these flows.
     pub fn extend(&mut self, identities: &[Identity], key: &AddressKey) {
         for flow in identities {
             let start = u64::try_from(flow.start_ns / 1_000).unwrap_or(0);
@@ -95,15 +95,15 @@ impl Contexts {
         }
     }
 
-    /// Appends that of the next row: when the flow began, microseconds since the Unix epoch, and keyed hashes of the
-    /// addresses.
+    /// Appends the context of the next row: when the flow began, microseconds since the Unix epoch, and keyed hashes of
+    /// the addresses.
     pub fn push(&mut self, start: u64, source: u64, destination: u64) {
         self.starts.push(start);
         self.sources.push(source);
         self.destinations.push(destination);
     }
 
-    /// Appends that of a row of `other`; says whether there is one.
+    /// Appends the context of a row of `other`; returns whether that row exists.
     pub fn push_row_of(&mut self, other: &Self, row: usize) -> bool {
         let is_there = row < other.len();
         if is_there {

@@ -9,23 +9,22 @@
 //! record; the state, the service, the handshake and the first packets are those of the flow so far.
 //!
 //! # The window
-//! The window of a record are the flows whose first packet lies in the 60 s up to the first packet of the
-//! record: later than 60 s before it, and no later than it. Time is that of the latest packet so far, so that a
-//! packet out of order does not turn it back; a step back of more than 60 s empties the window. A flow is
-//! counted once, at its first packet, because a scan shows in what is begun: when a flow is over depends on
-//! timeouts, which differ by protocol and state and would tear one burst apart. The record's own flow is in
-//! its window unless it began more than 60 s ago.
+//! The window of a record holds the flows whose first packet lies in the 60 s up to and including the first packet of
+//! the record. Time is the time of the latest packet so far, so that a packet out of order does not turn time back; a
+//! step back of more than 60 s empties the window. A flow is counted once, at its first packet, because a scan shows in
+//! the flows that begin: their ends depend on timeouts, which differ by protocol and state and would tear one burst
+//! apart. The record's own flow is in its window unless it began more than 60 s ago.
 //!
 //! The *service* of a flow is its protocol and destination port; for ICMP and ICMPv6 the type stands for the
 //! port, for protocols without ports 0.
 //!
-//! A flow has *failed* when the destination answered a SYN by a reset and nothing else, or when it has not
-//! answered at all 1 s after the first packet (1 s is the first retransmission timeout of RFC 6298). An answer
-//! that comes later takes that back. Flows that are younger and not answered yet count as not failed.
+//! A flow has *failed* when the destination answered a SYN by a reset and nothing else, or when it has not answered at
+//! all 1 s after the first packet (1 s is the first retransmission timeout of RFC 6298). A later answer makes the flow
+//! count as not failed again. Younger flows without an answer count as not failed.
 //!
-//! All of these are exact, unless more flows begin within 60 s than the window has memory for, which is a quarter
-//! of the meter's: 40,000 flows for 64 MiB. Then the oldest leave early and the meter counts them. The window is
-//! then shorter, and still exact for what it covers.
+//! All of these are exact, unless more flows begin within 60 s than fit into the window's memory, a quarter of the
+//! meter's: 40,000 flows for 64 MiB. Then the oldest flows leave early and the meter counts them. The window is shorter
+//! then, and still exact for the time that it covers.
 
 use crate::reference::{
     ARGUS, BERNAILLE, CIC, JIANG, JUNG, LEE, MOORE, NMAP, RFC_5103, RFC_7012, RFC_9293, ZEEK,
@@ -33,7 +32,7 @@ use crate::reference::{
 use crate::unsw_nb15::{PROTO, SERVICE};
 use crate::{Column, Kind, Schema, Vocabulary};
 
-/// What a flow has come to. TCP first: what is asked first decides.
+/// State of a flow. For TCP the first state of this list that applies is taken.
 ///
 /// - `refused`: a SYN that was answered by RST and nothing else
 /// - `aborted`: the source reset the connection after the SYN-ACK instead of completing it

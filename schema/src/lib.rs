@@ -62,9 +62,9 @@ pub struct Column {
     pub kind: Kind,
     /// How the value is computed, exactly enough to compute it again.
     pub definition: &'static str,
-    /// What it is for: which behaviour it sets apart.
+    /// Purpose of the column: which behaviour it tells apart.
     pub purpose: &'static str,
-    /// Where it, or what it is computed by, comes from; never empty.
+    /// Sources of the column or of its definition; never empty.
     pub citation: &'static [&'static Reference],
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::Schema;
 
-/// The identity of a flow: addresses, ports, protocol and times, beside its features.
+/// The identity of a flow: addresses, ports, protocol and times. Features are kept in [`Rows`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     /// First packet, nanoseconds since the Unix epoch.

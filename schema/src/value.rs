@@ -1,6 +1,6 @@
-//! From what a file or a request says to the number that a row holds.
+//! From values in files and requests to the numbers in rows.
 //!
-//! Every way into a row (CSV, API) goes through here, so that all of them accept and refuse the same.
+//! Values from a CSV and from the API are converted here, so that both accept and refuse the same values.
 
 use crate::nearest::nearest;
 use crate::{Column, Kind};
@@ -57,7 +57,7 @@ impl Column {
     /// The value of a text as it stands in a CSV: a term of a nominal column, a decimal number of any other.
     ///
     /// # Errors
-    /// When the term is unknown, or the number is none, not finite or negative.
+    /// When the term is unknown, or the text is not a finite number of 0 or more.
     pub fn value_from_text(&self, text: &str) -> Result<f64, ValueError> {
         match self.kind {
             Kind::Nominal(vocabulary) => match vocabulary.code_of(text) {

@@ -3,8 +3,8 @@
 //! Cheap checks come first: the bytes have the digest; the trust policy accepts them; they are a package within the
 //! limits; its card is one for the schema that runs; the component implements the world, imports nothing and has plain
 //! names; it compiles, opens its artifact and asks for the columns that the card names; its golden vectors give the
-//! expected scores. A package that is part of this program was judged in full when it was packed, so that of its golden
-//! vectors only the bits of this machine are left to be judged.
+//! expected scores. The golden vectors of a bundled package were judged in full when the package was packed; here only
+//! their bits on this machine are judged.
 
 use netsage_package::{Package, PackageError};
 use netsage_runtime::{Judging, LoadError, LoadOptions, Runtime};
@@ -18,16 +18,16 @@ use crate::trust::{self, TrustError};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckFailure {
-    /// Its bytes are gone or changed.
+    /// The file is gone or changed.
     #[error("the file that was kept of this package is missing or damaged; stage it again")]
     Lost,
-    /// The trust policy.
+    /// The trust policy refuses the package.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// Its structure.
+    /// The structure of the file is bad.
     #[error(transparent)]
     Package(#[from] PackageError),
-    /// Its card, its code, its artifact, its columns or its golden vectors.
+    /// Card, code, artifact, columns or golden vectors are bad.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// An earlier failure, as the history tells it.
@@ -45,17 +45,17 @@ pub(crate) struct Checker<'a> {
 /// A package as it was kept.
 pub(crate) struct Kept<'a> {
     pub(crate) digest: &'a str,
-    /// `None` when the file is not there or is another.
+    /// `None` when the file is missing or has another digest.
     pub(crate) bytes: Option<Vec<u8>>,
     pub(crate) signature: Option<String>,
-    /// It is part of this program, and trusted like it: also to have been judged when it was packed.
+    /// The package is bundled: trusted like the program, and judged when it was packed.
     pub(crate) built_in: bool,
 }
 
 /// A package that is loaded.
 pub(crate) struct Ready {
     pub(crate) loaded: Loaded,
-    /// Why it did not take the learned state that it was given.
+    /// Why the detector refused the saved memory that it was given.
     pub(crate) refused_state: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl Checker<'_> {
         Ok(Loaded::new(self.runtime.check(&package, self.schema, judging)?))
     }
 
-    /// Loads a package that was checked before. Whether it is trusted is asked again: the policy may be another.
+    /// Loads a package that was checked before. Trust is checked again, since the policy may have changed.
     pub(crate) fn load(
         &self,
         kept: Kept<'_>,

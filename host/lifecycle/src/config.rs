@@ -10,21 +10,21 @@ use netsage_calibration::Rule;
 /// Which packages are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrustPolicy {
-    /// Any: the sandbox is the protection.
+    /// All packages: the sandbox is the protection.
     Any,
-    /// Those with a minisign signature by one of these keys (each the base64 line of a `.pub` file), given beside the
-    /// package or in a file `PACKAGE.minisig`.
+    /// Packages with a minisign signature by one of these keys (each the base64 line of a `.pub` file), given beside
+    /// the package or in a file `PACKAGE.minisig`.
     Signed(Vec<String>),
-    /// Those with one of these SHA-256 digests, 64 hexadecimal digits.
+    /// Packages with one of these SHA-256 digests, 64 hexadecimal digits.
     Pinned(Vec<String>),
 }
 
-/// How far a package that is not the first of its name goes by itself.
+/// Automatic rollout of a package that is not the first of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rollout {
-    /// The last stage it reaches by itself: `warm`, `shadow`, `canary` or `active`.
+    /// The last stage that the package reaches by itself: `warm`, `shadow`, `canary` or `active`.
     pub until: Stage,
-    /// Flows that it must have scored as shadow, and again as canary, before it goes on.
+    /// Flows that the package must have scored as shadow, and again as canary, before its next stage.
     pub flows: u64,
     /// Shortest time in each of the two stages.
     pub time: Duration,
@@ -47,8 +47,8 @@ pub struct GuardLimits {
     /// any number of scores. D is also allowed what chance explains at a level of 0.001:
     /// `1.95 * sqrt((n + m) / (n * m))`.
     pub distance: f64,
-    /// Largest cost per row, as a multiple of that of the active one; judged by the medians of 16 calls or more, or when
-    /// calls took 0.25 s together, with an allowance for what each call costs.
+    /// Largest cost per row, as a multiple of the active detector's; judged by the medians of 16 calls or more, or when
+    /// calls took 0.25 s together, with an allowance for the fixed cost of a call.
     pub cost_ratio: f64,
     /// How long a promoted package is held to these limits. The distance does not count: the package and its predecessor
     /// score flows of different times.
@@ -79,28 +79,28 @@ pub struct LifecycleConfig {
     pub watched_folder: Option<PathBuf>,
     /// Which packages are taken.
     pub trust: TrustPolicy,
-    /// Thresholds by name of detector, in place of the model card's. With one under the name `fused`, the fused verdict
-    /// raises alerts.
+    /// Thresholds by name of detector, in place of the thresholds of model cards. The fused verdict raises alerts when
+    /// there is a threshold for the name `fused`.
     pub thresholds: BTreeMap<String, Rule>,
-    /// Flows per day of the traffic, where the stored flows tell.
+    /// Flows per day of the traffic, where enough flows are stored to tell.
     pub flows_per_day: Option<f64>,
     /// Flows in a window of drift.
     pub drift_flows: u32,
-    /// What becomes of flows that a detector fails to score, by its name.
+    /// Failure policy by name of detector: what happens to flows that the detector fails to score.
     pub on_failure: BTreeMap<String, FailurePolicy>,
-    /// The same for the others.
+    /// Failure policy of all other detectors.
     pub on_failure_default: FailurePolicy,
     /// Consecutive failures of a detector with [`FailurePolicy::Reload`] before it is quarantined.
     pub failures_before_quarantine: u32,
-    /// How far packages go by themselves.
+    /// The automatic rollout.
     pub rollout: Rollout,
     /// When a canary is rolled back.
     pub guard: GuardLimits,
-    /// Share of flows of a shadow, unless a step names another.
+    /// Share of flows that a shadow scores, unless a step names another share.
     pub shadow_share: f64,
-    /// Share of flows of a canary, unless a step names another.
+    /// Share of flows that a canary scores, unless a step names another share.
     pub canary_share: f64,
-    /// Time between two savings of learned state.
+    /// Time between two saves of the detectors' memory.
     pub save_interval: Duration,
     /// Number of scoring threads, and so of the instances that a package has ready when it takes over from another one.
     pub workers: usize,
@@ -109,7 +109,7 @@ pub struct LifecycleConfig {
 }
 
 impl LifecycleConfig {
-    /// What becomes of flows that the detector of this name fails to score.
+    /// The failure policy of the detector of this name.
     pub fn on_failure_of(&self, name: &str) -> FailurePolicy {
         self.on_failure
             .get(name)

@@ -17,17 +17,17 @@ const CHECKSUM_BYTES: usize = 32;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirectoryError {
-    /// The system does not let us.
+    /// The system refuses.
     #[error("{} cannot be {what}: {source}; see to the disk, or name another data folder", path.display())]
     Io {
         /// File or folder.
         path: PathBuf,
-        /// What was tried: `made`, `read`, `written`.
+        /// The action that failed: `made`, `read`, `written`.
         what: &'static str,
         /// What the system says.
         source: io::Error,
     },
-    /// Another program works with it.
+    /// Another program uses the folder.
     #[error("another netsage keeps its detectors in {}; end it, or name another data folder with `--data-dir`", path.display())]
     InUse {
         /// The folder.
@@ -68,12 +68,12 @@ enum Place {
 }
 
 impl Directory {
-    /// One that ends with the program.
+    /// A folder in memory, which ends with the program.
     pub(crate) fn memory() -> Self {
         Self(Place::Memory(Mutex::default()))
     }
 
-    /// Makes the folder if need be, and private; takes it for this program alone.
+    /// Makes the folder where it is missing, makes it private, and locks it for this program.
     pub(crate) fn open(root: &Path) -> Result<Self, DirectoryError> {
         for folder in [root.to_path_buf(), root.join(PACKAGES), root.join(STATES)] {
             make_private(&folder).map_err(failed(&folder, "made"))?;
@@ -109,7 +109,7 @@ impl Directory {
         self.write(Kind::Package, digest, bytes.to_vec())
     }
 
-    /// The bytes of a package; `None` when they are not there or are others than were kept.
+    /// The file of a package; `None` when it is missing or its digest differs.
     pub(crate) fn package(&self, digest: &str) -> Result<Option<Vec<u8>>, DirectoryError> {
         let bytes = self.read(Kind::Package, digest)?;
         Ok(bytes.filter(|bytes| Digest::of(bytes).to_string() == digest))
@@ -128,7 +128,7 @@ impl Directory {
         self.write(Kind::State, digest, bytes)
     }
 
-    /// What a detector learned, if it is there and whole.
+    /// The saved memory of a detector, if it is there and whole.
     pub(crate) fn state(&self, digest: &str) -> Result<Option<Vec<u8>>, DirectoryError> {
         let bytes = self.read(Kind::State, digest)?;
         Ok(bytes.and_then(|bytes| {
@@ -137,7 +137,7 @@ impl Directory {
         }))
     }
 
-    /// Forgets a package and all that belongs to it. What cannot be deleted now goes at the next start.
+    /// Deletes a package and its files. Files that cannot be deleted now are deleted at the next start.
     pub(crate) fn forget(&self, digest: &str) {
         for kind in [Kind::Package, Kind::Signature, Kind::State] {
             match &self.0 {
@@ -163,7 +163,8 @@ impl Directory {
         }
     }
 
-    /// Deletes every file that belongs to none of these packages: what was being written when the program ended.
+    /// Deletes every file that belongs to none of these packages: leftovers of writes that the end of the program cut
+    /// short.
     pub(crate) fn sweep(&self, digests: &BTreeSet<&str>) {
         let Place::Disk { root, .. } = &self.0 else { return };
         for folder in [PACKAGES, STATES] {

@@ -15,7 +15,7 @@ pub enum LifecycleError {
     /// There is no such package.
     #[error("there is no detector package `{given}`; the list of detectors has their digests and names")]
     NotFound {
-        /// What was asked for, cut to 64 characters.
+        /// The name or digest in the request, cut to 64 characters.
         given: String,
     },
     /// More than one package is meant.
@@ -26,18 +26,18 @@ pub enum LifecycleError {
         /// Digests, each with its stage.
         candidates: Vec<String>,
     },
-    /// A cursor that no page of the history gave out.
+    /// The cursor was not given out by a page of the history.
     #[error("the cursor is not one of the history; take `next` of a page as it is")]
     BadCursor,
-    /// What was asked for has no meaning.
+    /// The request is invalid.
     #[error("{what}: {reason}")]
     Request {
         /// Which part of the request.
         what: &'static str,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and what to send instead.
         reason: String,
     },
-    /// The bytes are not a package, or one with a card that is not taken; nothing was kept.
+    /// The bytes are not a package, or the card is refused; nothing was stored.
     #[error("{origin}: {source}")]
     Package {
         /// Where they come from.
@@ -45,7 +45,7 @@ pub enum LifecycleError {
         /// What is wrong.
         source: PackageError,
     },
-    /// The package is not taken: it is quarantined.
+    /// The package is refused and quarantined.
     #[error("{origin}: {source}")]
     Refused {
         /// Where it comes from, or its digest.
@@ -53,7 +53,7 @@ pub enum LifecycleError {
         /// Why not.
         source: CheckFailure,
     },
-    /// Its stage, or the others of its name, do not allow it.
+    /// The stage of the package, or other packages of its name, do not allow the step.
     #[error("{digest}: {source}")]
     Impossible {
         /// Of the package, in short.
@@ -61,7 +61,7 @@ pub enum LifecycleError {
         /// Why.
         source: Impossible,
     },
-    /// Something else is being done with it.
+    /// Another step of the package is under way.
     #[error("the step `{}` of {digest} is still under way; ask again when it is done", step.name())]
     Busy {
         /// Of the package, in short.
@@ -69,7 +69,7 @@ pub enum LifecycleError {
         /// What is being done.
         step: Step,
     },
-    /// It did not get there in time.
+    /// The package did not reach the stage in time.
     #[error("{digest} is {stage} and not yet {until}; it goes on in the background")]
     NotYet {
         /// Of the package, in short.
@@ -79,7 +79,7 @@ pub enum LifecycleError {
         /// What was waited for.
         until: &'static str,
     },
-    /// Two packages that shall score have one name.
+    /// Two packages that are to score have the same name.
     #[error(
         "{origin}: a detector called `{name}` was named before it; only one of a name can score, so leave one out"
     )]

@@ -22,7 +22,7 @@ pub struct Loaded {
     pub card: Option<ModelCard>,
     /// The calibrated scale of its scores, where the card has one.
     pub scale: Option<Scale>,
-    /// Bits of the threshold: it may change while others score.
+    /// Bits of the threshold, which may change while other threads score.
     threshold: AtomicU32,
 }
 
@@ -63,7 +63,7 @@ impl Loaded {
         f32::from_bits(self.threshold.load(Ordering::Relaxed))
     }
 
-    /// Gives it another threshold; blocks under way may still be judged by the one before.
+    /// Changes the threshold; blocks under way may still be judged by the former one.
     pub fn set_threshold(&self, threshold: f32) {
         self.threshold.store(threshold.to_bits(), Ordering::Relaxed);
     }
@@ -88,9 +88,9 @@ pub struct Generation {
     pub loaded: Arc<Loaded>,
     /// Name, version, digest and number: what scores and alerts carry.
     pub reference: DetectorRef,
-    /// What it did since it began.
+    /// Counters since the activation.
     pub tally: Tally,
-    /// How far its flows are from the reference distributions of its card, where it has some.
+    /// Drift from the reference distributions of the card, where the card has them.
     pub drift: Option<DriftMonitor>,
     pub(crate) failing: Failing,
     suspended: AtomicBool,
@@ -114,17 +114,18 @@ impl Generation {
         }
     }
 
-    /// Whether it was taken out of use. That is for good: a package that scores again does so as another generation.
+    /// Whether the generation was taken out of use, for good: a package that scores again has a new generation.
     pub fn is_suspended(&self) -> bool {
         self.suspended.load(Ordering::Acquire)
     }
 
-    /// Takes it out of use from the next call on; blocks under way finish. Says whether it was in use until now.
+    /// Takes the generation out of use from the next call on; blocks under way finish. Returns whether it was in use
+    /// until now.
     pub fn suspend(&self) -> bool {
         !self.suspended.swap(true, Ordering::AcqRel)
     }
 
-    /// Whether it must see the blocks of flows in their order: it has a state.
+    /// Whether the generation must see the blocks of flows in their order, because its detector has a state.
     pub fn is_in_order(&self) -> bool {
         self.loaded.detector.description().keeps_order()
     }

@@ -8,7 +8,7 @@ use crate::transition::{STEPS, after};
 /// Shadows of one name at the same time; each costs the time of a detector.
 pub(crate) const MOST_SHADOWS: usize = 4;
 
-/// Who wants something, when, and why.
+/// The author, time and reason of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Wish {
     pub(crate) by: String,
@@ -25,11 +25,11 @@ pub enum Impossible {
     /// The stage does not allow it.
     #[error("a package that is {} cannot be {}; what can be done with it now: {}", stage.name(), past(*step), list(possible))]
     Stage {
-        /// Where it stands.
+        /// Present stage.
         stage: Stage,
-        /// What was asked for.
+        /// The step in question.
         step: Step,
-        /// What is possible.
+        /// Steps that are possible.
         possible: Vec<Step>,
     },
     /// There is nothing to roll back to.
@@ -225,7 +225,7 @@ impl Planner {
     }
 }
 
-/// Whether a package that did this shall not go on by itself any more.
+/// Whether this step ends the automatic rollout of its package.
 fn stays(from: Option<Stage>, step: Step, to: Stage) -> bool {
     match to {
         Stage::Retired | Stage::Quarantined => true,

@@ -49,7 +49,7 @@ pub(crate) struct Move {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Transaction {
-    /// Everything before this transaction in short; what came before it no longer counts.
+    /// A snapshot of everything before this transaction; earlier transactions no longer count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) snapshot: Option<Box<Snapshot>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -83,7 +83,7 @@ pub(crate) struct Threshold {
     /// the threshold that shall report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) flows_per_day: Option<f64>,
-    /// What the settings said then. When they say something else later, that is newer.
+    /// The rule of the settings at that time; when the settings change later, their rule is the newer one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) instead_of: Option<String>,
 }
@@ -109,9 +109,9 @@ pub(crate) struct Known {
     pub(crate) share: Option<f64>,
     /// Number of its last activation.
     pub(crate) generation: Option<u64>,
-    /// How far it shall go by itself.
+    /// Stage up to which the package advances by itself.
     pub(crate) until: Stage,
-    /// It becomes active by itself when nobody of its name is.
+    /// The package becomes active by itself when no package of its name is.
     pub(crate) promotes_first: bool,
     /// The last reason of its history.
     pub(crate) why: String,

@@ -1,4 +1,4 @@
-//! Which stage follows which: the states of a package as a table, without any effect.
+//! The transitions between the stages of a package, as a pure table.
 
 use netsage_api_types::{Stage, Step};
 
@@ -19,7 +19,7 @@ pub const STEPS: [Step; 10] = [
 /// Where a step leads from a stage, or `None` where it cannot be done.
 ///
 /// A rollback of the active package leads to [`Stage::Retired`]. The caller makes the former package active in the same
-/// move, as it retires the active one at a promotion. Steps may be skipped forwards from `warm` on (an operator may
+/// move, just as a promotion retires the active one. Steps may be skipped forwards from `warm` on (an operator may
 /// promote without a shadow), but a package scores only after it was checked and warm.
 pub fn after(stage: Stage, step: Step) -> Option<Stage> {
     use Stage as S;

@@ -1,4 +1,4 @@
-//! Who may bring packages.
+//! Which packages are trusted.
 
 use minisign_verify::{PublicKey, Signature};
 
@@ -12,7 +12,7 @@ pub enum TrustError {
         "the package is not signed, and this host takes signed packages only; sign it with `minisign -Sm PACKAGE` and give PACKAGE.minisig with it"
     )]
     NotSigned,
-    /// What was given is no signature.
+    /// The given signature cannot be read.
     #[error(
         "the signature given with the package is not one of minisign ({reason}); give the whole content of PACKAGE.minisig"
     )]
@@ -20,7 +20,7 @@ pub enum TrustError {
         /// What is wrong.
         reason: String,
     },
-    /// The signature is by another key, or for other bytes.
+    /// The signature was made with another key, or for other bytes.
     #[error(
         "the signature is not that of a trusted key for these bytes; sign this very file with a key that this host trusts"
     )]

@@ -6,7 +6,7 @@
 use netsage_package::Package;
 use wasmparser::{ComponentExternalKind, Parser, Payload};
 
-/// The namespace of which a host must know every export: what is exported there is a promise to it.
+/// The namespace of the contract. The host must know every export in it, since such an export is a promise to the host.
 const NAMESPACE: &str = "netsage:";
 /// The package of the contract, and the interface in it that every detector exports.
 const PACKAGE: &str = "netsage:detector/";
@@ -15,13 +15,13 @@ const DETECTOR: &str = "detector";
 const OPTIONAL: [&str; 3] = ["explainer", MEMORY, LEARNER];
 const MEMORY: &str = "memory";
 const LEARNER: &str = "learner";
-/// The version of the contract, of which a host takes this minor version and all before it.
+/// The version of the contract. A host accepts this minor version and all earlier ones.
 const VERSION: (u32, u32) = (1, 0);
 /// Names are quoted in messages and in generated JavaScript; nothing longer is a name.
 const MAX_NAME_BYTES: usize = 128;
 
-/// How much code is compiled at most. Compiling takes time and memory in proportion to it, and more than that for one
-/// very long function.
+/// Limits on the code that is compiled. Compiling takes time and memory in proportion to the code, and more than that
+/// for one very long function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CodeLimits {
     /// The component without artifact, card and golden vectors, bytes.
@@ -56,7 +56,7 @@ pub enum CheckError {
         /// What is wrong there.
         reason: String,
     },
-    /// There is too much of it.
+    /// The component exceeds a limit on code.
     #[error(
         "the component has {found} {what}, and {limit} are allowed; build it with less code, or raise the limit"
     )]
@@ -68,10 +68,10 @@ pub enum CheckError {
         /// The most there may be.
         limit: usize,
     },
-    /// It wants something from the host.
+    /// The component has imports.
     #[error("a detector may import nothing, but this one imports {}; build it for wasm32-unknown-unknown", list(.0))]
     Imports(Vec<RefusedImport>),
-    /// A name holds characters that no name of ours holds.
+    /// A name holds characters that are not allowed.
     #[error(
         "the {what} name {name:?} holds other characters than a-z A-Z 0-9 : / @ . - + or is longer than 128 bytes"
     )]
@@ -81,7 +81,7 @@ pub enum CheckError {
         /// The name, cut to 128 characters.
         name: String,
     },
-    /// It does not export the interface.
+    /// The component does not export the interface.
     #[error(
         "the component is built for another world: it exports {exports}, not `netsage:detector/detector@{}.{}`; build \
          it against wit/detector.wit", VERSION.0, VERSION.1
@@ -90,7 +90,7 @@ pub enum CheckError {
         /// What it exports, in words.
         exports: String,
     },
-    /// It exports a version that this host does not speak.
+    /// The component exports a version that this host does not support.
     #[error(
         "the component is built for `netsage:detector` version {found}, and this host speaks {}.0 to {}.{}; build it \
          against the wit/detector.wit of this version, or use a newer host", VERSION.0, VERSION.0, VERSION.1
@@ -99,7 +99,7 @@ pub enum CheckError {
         /// The version it exports.
         found: String,
     },
-    /// It exports something of our namespace that this host does not know.
+    /// The component exports a name in the namespace `netsage:` that this host does not know.
     #[error(
         "the component exports `{name}`, which `netsage:detector` {}.{} does not have; build it against wit/detector.wit",
         VERSION.0, VERSION.1
@@ -108,7 +108,7 @@ pub enum CheckError {
         /// The export.
         name: String,
     },
-    /// It learns and cannot save what it learned.
+    /// The detector learns and has no `memory` to save.
     #[error("the component exports `learner` without `memory`, so that what it learns is lost; export both")]
     LearnerWithoutMemory,
 }
@@ -148,7 +148,7 @@ pub fn check_component(code: &[u8]) -> Result<(), CheckError> {
     check_code(code, &CodeLimits::default())
 }
 
-/// As [`check_component`], with limits of one's own.
+/// As [`check_component`], with the given limits.
 ///
 /// # Errors
 /// See [`CheckError`].
@@ -183,7 +183,7 @@ pub fn check_code(code: &[u8], limits: &CodeLimits) -> Result<(), CheckError> {
     Ok(())
 }
 
-/// Whether a host takes interfaces of this version: the major version must be that of the host, the minor version at
+/// Whether a host accepts interfaces of this version: the major version must be that of the host, the minor version at
 /// most that of the host.
 fn is_taken(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
@@ -194,8 +194,8 @@ fn is_taken(version: &str) -> bool {
     parts.next().is_none() && major == VERSION.0 && minor <= VERSION.1
 }
 
-/// Refuses names that could mean more than a name where they are printed or generated into code. `what` is the kind of
-/// the name, for the error.
+/// Refuses names with characters that have a meaning on a terminal or in generated code. `what` is the kind of the
+/// name, for the error.
 ///
 /// # Errors
 /// [`CheckError::BadName`] unless the name has 1 to 128 bytes, all of them letters, digits or `: / @ . - +`.

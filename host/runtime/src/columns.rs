@@ -6,7 +6,7 @@ use netsage_schema::{Contexts, Rows, Schema, Vocabulary, WantedContext};
 use crate::bindings::exports::netsage::detector::detector::{Block, Context, Inputs};
 use crate::error::{GuestFailure, LoadError, ScoreError};
 
-/// An input of a detector: a column of the schema, or what an explanation names besides.
+/// An input of a detector: a column of the schema, or a context that an explanation can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InputColumn {
     /// Name in the schema, or of the context.
@@ -20,10 +20,10 @@ pub struct InputColumn {
 }
 
 impl InputColumn {
-    /// When a flow began. In an explanation its value is 0 and its typical value how many seconds later it was to be
-    /// expected.
+    /// When a flow began. In an explanation its value is 0, and its typical value is the number of seconds by which the
+    /// flow was expected later.
     pub const START_TIME: Self = Self::context("start-time", "s");
-    /// Who sent the first packet; no value says anything to people.
+    /// The sender of the first packet; explanations show no value, since it is a hash.
     pub const SOURCE: Self = Self::context("source", "");
     /// The other side.
     pub const DESTINATION: Self = Self::context("destination", "");
@@ -83,7 +83,7 @@ pub struct ColumnContribution {
     pub weight: f32,
     /// The value of the row, as the detector saw it; 0 for context.
     pub value: f32,
-    /// The value that would have been typical; for the start time how many seconds later it would have been.
+    /// The typical value; for the start time the number of seconds by which the flow was expected later.
     pub typical: f32,
 }
 
@@ -95,7 +95,7 @@ fn wanted(context: Context) -> WantedContext {
     }
 }
 
-/// A block as a detector gets it; the memory is kept from block to block.
+/// A block as a detector gets it; buffers are reused from block to block.
 #[derive(Debug, Default)]
 pub(crate) struct InputBlock {
     rows: u32,
@@ -135,7 +135,7 @@ impl InputBlock {
     }
 }
 
-/// What a detector asked for, found once when it was loaded.
+/// The inputs of a detector, looked up once when the detector is loaded.
 #[derive(Debug)]
 pub(crate) struct Projection {
     pub(crate) schema: &'static Schema,
@@ -185,7 +185,7 @@ impl Projection {
 
     /// Writes the block of these rows.
     ///
-    /// Values beyond `f32` become its largest: the contract promises finite values.
+    /// Values beyond the range of `f32` become its largest value, since the contract promises finite values.
     pub(crate) fn fill(
         &self,
         rows: &Rows,

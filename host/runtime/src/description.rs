@@ -14,7 +14,7 @@ const MAX_PROPERTIES: usize = 64;
 /// Which flows must reach the same instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StateKey {
-    /// Every row stands alone; any number of instances.
+    /// Rows are scored independently; any number of instances.
     None,
     /// Earlier rows of the same source address count; exactly one instance, see `wit/README.md`.
     Source,
@@ -47,11 +47,11 @@ pub struct Description {
     pub state_key: StateKey,
     /// Further properties, by name.
     pub properties: Vec<(String, String)>,
-    /// Whether it exports `explainer`: it says what drove a score.
+    /// Whether the detector exports `explainer`: it explains scores.
     pub explains: bool,
-    /// Whether it exports `memory`: what it remembers can be saved.
+    /// Whether the detector exports `memory`: its state can be saved.
     pub remembers: bool,
-    /// Whether it exports `learner`: it learns as it goes.
+    /// Whether the detector exports `learner`: it learns while it scores.
     pub learns: bool,
 }
 

@@ -20,15 +20,15 @@ use crate::statistics::{Counters, DetectorStats};
 
 /// Columns that an explanation of a golden row may name.
 const EXPLAINED_COLUMNS: u32 = 8;
-/// Failures to explain after which a detector is asked no more until it is loaded again: each may cost an instance, and
-/// with it what the instance remembers.
+/// Failed explanations after which a detector is not asked for more until it is loaded again: each failure may cost an
+/// instance and the instance's memory.
 pub const MOST_FAILED_EXPLANATIONS: u64 = 8;
 
 /// How thoroughly golden vectors are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judging {
-    /// What depends on the machine: the bits of the scores, once, with all rows in one block. Enough for a package that is
-    /// part of this program, since the rest was judged when it was packed.
+    /// What depends on the machine: the bits of the scores, once, with all rows in one block. Enough for a bundled
+    /// package, which was judged in full when it was packed.
     Bits,
     /// Also the promises of the package that hold on every machine: scores depend neither on the cut of blocks nor on
     /// an order that the state key leaves open, and explanations keep their bounds.
@@ -54,7 +54,7 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// Starts the first instance and asks it what it is.
+    /// Starts the first instance and asks for its description.
     pub(crate) fn start(
         runtime: &Runtime,
         code: Code,
@@ -108,27 +108,28 @@ impl Detector {
         })
     }
 
-    /// What it says about itself.
+    /// The description that the detector gives.
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// The columns it reads, in its order.
+    /// The columns that the detector reads, in its order.
     pub fn columns(&self) -> &[InputColumn] {
         &self.projection.columns
     }
 
-    /// The context it reads besides.
+    /// The context that the detector reads.
     pub fn context(&self) -> WantedContext {
         self.projection.context
     }
 
-    /// Whether it says what drove a score: it exports `explainer`, and has not failed so often that it is asked no more.
+    /// Whether the detector explains scores: it exports `explainer`, and has failed fewer than
+    /// [`MOST_FAILED_EXPLANATIONS`] times.
     pub fn explains(&self) -> bool {
         self.description.explains && self.counters.failed_explanations() < MOST_FAILED_EXPLANATIONS
     }
 
-    /// The schema it was loaded for.
+    /// The schema that the detector was loaded for.
     pub fn schema(&self) -> &'static Schema {
         self.projection.schema
     }
@@ -143,12 +144,12 @@ impl Detector {
         self.card.as_ref()
     }
 
-    /// The package it was loaded from.
+    /// The package that the detector was loaded from.
     pub fn package(&self) -> &Package {
         &self.package
     }
 
-    /// What it has done since it was loaded.
+    /// Counters since the detector was loaded.
     pub fn stats(&self) -> DetectorStats {
         self.counters.read()
     }
@@ -158,11 +159,11 @@ impl Detector {
         self.pool.idle()
     }
 
-    /// Makes instances ready, so that the first calls need not: as many as asked for, counting those that are idle
-    /// already, and no more than the runtime allows (one for a detector with state).
+    /// Starts instances ahead of the first calls: as many as asked for, idle ones included, and no more than the
+    /// runtime allows (one for a detector with state).
     ///
     /// # Errors
-    /// When one does not start.
+    /// When an instance does not start.
     pub fn warm(&self, instances: usize) -> Result<(), LoadError> {
         // All are held until the last is made: an idle one would be lent again.
         let mut held = Vec::new();
@@ -176,8 +177,8 @@ impl Detector {
         Ok(())
     }
 
-    /// Gives the memory of idle instances back. The next call starts one again; a detector that remembers begins with
-    /// what was saved last.
+    /// Frees the memory of idle instances. The next call starts an instance again; a detector with a memory begins with
+    /// the last saved state.
     pub fn release_instances(&self) {
         self.pool.clear();
     }
@@ -257,7 +258,7 @@ impl Detector {
     }
 
     /// What contributed most to the score of one row, at most `limit` inputs, largest first. Empty for a detector that
-    /// does not explain, and for one that has failed to so often that it is asked no more.
+    /// does not explain, or has failed to do so [`MOST_FAILED_EXPLANATIONS`] times.
     ///
     /// # Errors
     /// See [`ScoreError`]; a failure is counted.
@@ -300,8 +301,8 @@ impl Detector {
         Ok(contributions)
     }
 
-    /// Lets the detector learn from the rows whose numbers are in `selection`, in that order. Does nothing for one that
-    /// does not learn.
+    /// Lets the detector learn from the rows whose numbers are in `selection`, in that order. Does nothing for a
+    /// detector that does not learn.
     ///
     /// # Errors
     /// See [`ScoreError`].
@@ -328,8 +329,8 @@ impl Detector {
         Ok(())
     }
 
-    /// What it remembers, to be handed to [`crate::Runtime::load_with`] later; `None` for a detector without a memory. An
-    /// instance that is started in place of a failed one begins with it.
+    /// The detector's memory, for [`crate::Runtime::load_with`] later; `None` for a detector without a memory. An
+    /// instance that replaces a failed one begins with the memory saved last.
     ///
     /// # Errors
     /// See [`ScoreError`].
@@ -348,9 +349,9 @@ impl Detector {
 
     /// Whether the detector gives the golden rows the scores that are expected of it, to the bit: in one block, and
     /// when everything is judged also in every other pass over them ([`Golden::passes`]), with explanations within the
-    /// bounds of the contract if it explains. Fresh instances score them, so that nothing it has learned counts and
-    /// nothing is learned. A detector with state key `none` gets all passes in the same instance, so that forbidden
-    /// state is found.
+    /// bounds of the contract if it explains. Fresh instances score them, so that the result depends on nothing learned
+    /// and the detector learns nothing. A detector with state key `none` gets all passes in the same instance, so that
+    /// forbidden state is found.
     ///
     /// # Errors
     /// See [`GoldenError`].
@@ -402,7 +403,7 @@ impl Detector {
         Ok(golden)
     }
 
-    /// An instance of its own, which has learned nothing and is thrown away.
+    /// A separate instance, which has learned nothing and is discarded.
     fn untaught(&self) -> Result<Instance, ScoreError> {
         self.fresh_instance().map_err(|error| self.not_started(error))
     }
@@ -509,7 +510,7 @@ impl Detector {
         }
     }
 
-    /// Throws the instance away where it can no longer be trusted.
+    /// Discards the instance where it can no longer be trusted.
     fn failed(&self, place: &mut Place<'_, Instance>, failure: GuestFailure) -> ScoreError {
         if failure.costs_instance() && place.discard() {
             self.counters.replaced_instance();

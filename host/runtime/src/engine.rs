@@ -57,7 +57,7 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// A sandbox that counts instructions and has no clock.
+    /// A sandbox that counts instructions in place of time.
     pub(crate) fn counting(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
         let mut engine = engine_config(config.stack_limit);
         engine.epoch_interruption(false).consume_fuel(true);
@@ -121,7 +121,8 @@ impl Drop for Sandbox {
 }
 
 /// Resources that an instance has taken, and its limits. All memories together and all tables together have one limit
-/// each. What exceeds it ends the call with words, where wasm would only be told that there is no more.
+/// each. A request beyond a limit ends the call with a message; WebAssembly itself would only report that an allocation
+/// failed.
 pub(crate) struct Usage {
     limits: Limits,
     memory_bytes: usize,
@@ -135,7 +136,7 @@ pub(crate) struct LimitReached {
     wanted: usize,
     what: &'static str,
     limit: usize,
-    /// What says how much it may have.
+    /// The setting or field that sets the limit.
     pub(crate) setting: &'static str,
 }
 
@@ -199,7 +200,7 @@ impl ResourceLimiter for Usage {
     }
 }
 
-/// The same in the process that compiles and in the one that runs; otherwise compiled code is refused.
+/// Must be equal in the process that compiles and in the process that runs; otherwise compiled code is refused.
 pub(crate) fn engine_config(stack_limit: usize) -> Config {
     // Memory is allocated on demand: instances live as long as their detector, so a pool of memory slots would
     // save its 0.2 ms only where an instance is replaced, and would reserve every slot at its largest.

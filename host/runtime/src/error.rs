@@ -26,13 +26,13 @@ pub enum RuntimeError {
     },
 }
 
-/// Why golden vectors do not vouch for a detector.
+/// Why a detector fails its golden vectors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GoldenError {
-    /// They are of other columns, or a score differs.
+    /// The golden rows have other columns, or a score differs.
     #[error(transparent)]
     Mismatch(#[from] GoldenMismatch),
-    /// The detector does not score them at all.
+    /// The detector does not score the golden rows at all.
     #[error("the golden rows cannot be scored or explained: {0}")]
     Failed(#[from] ScoreError),
 }
@@ -54,7 +54,7 @@ pub enum PackError {
 /// How a call into a detector failed: a broken limit, a broken promise, or an error of its own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GuestFailure {
-    /// It stopped itself: `unreachable`, a bad memory access, ...
+    /// The guest trapped: `unreachable`, a bad memory access, ...
     #[error("it trapped in `{call}`: {reason}")]
     Trap {
         /// The function of the contract.
@@ -62,17 +62,17 @@ pub enum GuestFailure {
         /// What wasmtime says.
         reason: String,
     },
-    /// It asked for more than an instance may have.
+    /// The guest asked for more than an instance may have.
     #[error("it met a limit in `{call}`: {what}; use less, or raise {setting}")]
     Limit {
         /// The function of the contract.
         call: &'static str,
-        /// What says how much there may be: a setting of the program, or else a field of [`crate::RuntimeConfig`].
+        /// What sets the limit: a setting of the program, or else a field of [`crate::RuntimeConfig`].
         setting: &'static str,
         /// What it asked for.
         what: String,
     },
-    /// It did not come back in time.
+    /// The call exceeded its deadline.
     #[error("it was interrupted in `{call}` after {budget:?}, the time it has for this call")]
     Overrun {
         /// The function of the contract.
@@ -80,17 +80,17 @@ pub enum GuestFailure {
         /// The time it had.
         budget: Duration,
     },
-    /// It answered with an error of the contract.
+    /// The guest answered with an error of the contract.
     #[error("it answered `{call}` with {kind}: {text}")]
     Refused {
         /// The function of the contract.
         call: &'static str,
         /// `bad-artifact`, `bad-state`, `bad-input` or `internal`.
         kind: &'static str,
-        /// Its own words, cut and without control characters.
+        /// The message of the guest, cut and without control characters.
         text: String,
     },
-    /// It returned a score that is not finite.
+    /// The guest returned a score that is not finite.
     #[error("it broke the contract in `{call}`: the score of row {row} is {value}")]
     NotFinite {
         /// The function of the contract.
@@ -100,17 +100,17 @@ pub enum GuestFailure {
         /// `NaN`, `inf` or `-inf`.
         value: String,
     },
-    /// It returned another number of scores than there were rows.
+    /// The guest returned another number of scores than there were rows.
     #[error("it broke the contract in `{call}`: {scores} scores for {rows} rows")]
     WrongCount {
         /// The function of the contract.
         call: &'static str,
-        /// Scores that came.
+        /// Scores returned.
         scores: usize,
-        /// Rows that were given.
+        /// Rows given.
         rows: usize,
     },
-    /// It returned something else that the contract rules out.
+    /// The guest returned something else that the contract forbids.
     #[error("it broke the contract in `{call}`: {what}")]
     BadReturn {
         /// The function of the contract.
@@ -130,10 +130,10 @@ impl GuestFailure {
 /// Why a package cannot be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// Its card or its golden vectors, before anything runs.
+    /// The card or the golden vectors, before anything runs.
     #[error(transparent)]
     Package(#[from] PackageError),
-    /// Its code, before it is compiled.
+    /// The code, before it is compiled.
     #[error(transparent)]
     Check(#[from] CheckError),
     /// The code is not valid WebAssembly for this host.
@@ -154,16 +154,16 @@ pub enum LoadError {
     /// The exported functions do not have the types of the contract.
     #[error("the component is built for another world: {0}; build it against wit/detector.wit")]
     OtherWorld(String),
-    /// It was built for the contract as it was before its release.
+    /// The component was built for the contract as it was before its release.
     #[error(
         "the component was built for `netsage:detector@1.0.0` as it was before its release, when sessions had `columns`; \
          build it again against wit/detector.wit and pack it again"
     )]
     BeforeRelease,
-    /// It failed when it was started.
+    /// The component failed when it was started.
     #[error("the detector cannot be loaded: {0}")]
     Guest(#[from] GuestFailure),
-    /// It wants a column that does not exist.
+    /// The detector asks for a column that does not exist.
     #[error(
         "the detector wants the column {column:?}, which schema {schema} does not have; it was built for another schema"
     )]
@@ -173,7 +173,7 @@ pub enum LoadError {
         /// The schema, e.g. `unsw-nb15@1`.
         schema: String,
     },
-    /// Its golden vectors do not vouch for it.
+    /// The detector fails its golden vectors.
     #[error(transparent)]
     Golden(#[from] GoldenError),
 }
@@ -186,15 +186,15 @@ pub enum ScoreError {
     Guest {
         /// Its name and version.
         detector: String,
-        /// What it did.
+        /// How the detector failed.
         failure: GuestFailure,
     },
     /// The rows are of another schema than the detector was loaded for.
     #[error("the rows are of schema {rows}, the detector was loaded for {detector}")]
     OtherSchema {
-        /// Of the rows.
+        /// Schema of the rows.
         rows: &'static str,
-        /// Of the detector.
+        /// Schema of the detector.
         detector: &'static str,
     },
     /// A row is not there.
@@ -207,12 +207,12 @@ pub enum ScoreError {
         /// How many there are.
         rows: usize,
     },
-    /// Context came for fewer rows than there are.
+    /// The context covers fewer rows than there are.
     #[error("where and when flows were is told for {contexts} of {rows} rows")]
     NoContext {
         /// Rows that there are.
         rows: usize,
-        /// Rows of which it is told.
+        /// Rows with context.
         contexts: usize,
     },
     /// A value is not a number.

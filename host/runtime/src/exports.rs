@@ -30,8 +30,8 @@ impl Code {
     /// Looks up the interfaces of the contract.
     ///
     /// # Errors
-    /// [`LoadError::OtherWorld`] when one that is exported has other functions or types than the contract, and
-    /// [`LoadError::BeforeRelease`] when they are those of the contract before it was released.
+    /// [`LoadError::OtherWorld`] when an exported interface has other functions or types than the contract, and
+    /// [`LoadError::BeforeRelease`] when its functions are those of the contract before its release.
     pub(crate) fn new(component: InstancePre<Usage>) -> Result<Self, LoadError> {
         let exported = |name: &str| {
             let name = format!("netsage:detector/{name}@1.0.0");

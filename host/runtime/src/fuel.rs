@@ -1,7 +1,7 @@
 //! What a detector's rows cost in instructions: the same number on every machine.
 //!
-//! Time depends on the processor and on who else uses it; the number of WebAssembly instructions does not. They are
-//! counted in an engine of its own, because counting makes code two to three times as slow.
+//! Time depends on the processor and on who else uses it; the number of WebAssembly instructions does not. Instructions
+//! are counted in a separate engine, because counting makes code two to three times as slow.
 
 use netsage_package::{MAX_BLOCK_ROWS, Package, golden};
 use netsage_schema::Schema;
@@ -47,8 +47,8 @@ impl From<GuestFailure> for CountError {
     }
 }
 
-/// Counts the instructions of a package on generated rows, which are always the same ones. There is no deadline, so a
-/// package that never comes back is not for this function.
+/// Counts the instructions of a package on generated rows, which are always the same ones. There is no deadline: with a
+/// detector that never returns, this function does not return either.
 ///
 /// # Errors
 /// See [`CountError`].

@@ -1,4 +1,4 @@
-//! A bounded set of things that are expensive to make and used by one thread at a time.
+//! A bounded pool of items that are expensive to make and used by one thread at a time.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,7 @@ struct State<T> {
     idle: Vec<T>,
     /// Idle and lent ones, and those being made.
     count: usize,
-    /// Threads that wait. Waking costs a system call, which a call into a detector should not pay for nobody.
+    /// Threads that wait. Waking costs a system call, which is saved when no thread waits.
     waiting: usize,
 }
 
@@ -105,7 +105,7 @@ impl<T> Place<'_, T> {
         Ok(self.item.insert(item))
     }
 
-    /// Throws the item away; the next one to take the place makes a new one. Says whether there was one.
+    /// Discards the item; the next user of the place makes a new one. Returns whether there was an item.
     pub(crate) fn discard(&mut self) -> bool {
         self.item.take().is_some()
     }

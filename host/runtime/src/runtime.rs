@@ -38,7 +38,7 @@ pub struct RuntimeConfig {
     pub memory_count_limit: usize,
     /// Most tables of one instance.
     pub table_count_limit: usize,
-    /// Most that one answer hands to the host, bytes; a saved state has a limit of its own, 16 MiB.
+    /// Largest answer of a call, bytes; a saved state has a separate limit of 16 MiB.
     pub return_limit: usize,
     /// Largest artifact, bytes; none is larger than [`MAX_ARTIFACT_BYTES`].
     pub artifact_limit: usize,
@@ -50,8 +50,8 @@ pub struct RuntimeConfig {
     pub compile_budget: Duration,
     /// Time to start an instance and open its artifact.
     pub open_budget: Duration,
-    /// Wall-clock time for any other call, plus `row_budget` for each row. It is generous: it ends calls that hang, and
-    /// does not judge calls that are slow.
+    /// Wall-clock time for any other call, plus `row_budget` for each row. The time is generous: the deadline ends
+    /// calls that hang and does not judge slow ones.
     pub call_budget: Duration,
     /// See `call_budget`.
     pub row_budget: Duration,
@@ -96,10 +96,10 @@ impl RuntimeConfig {
 /// How a package is loaded.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadOptions<'a> {
-    /// What [`Detector::save`] gave earlier. It is not given to a detector without a memory; one that cannot use it
-    /// refuses `restore` with `bad-state`.
+    /// Memory that [`Detector::save`] gave earlier. A detector without a memory does not get it; a detector that cannot
+    /// use it refuses `restore` with `bad-state`.
     pub state: Option<&'a [u8]>,
-    /// Instances that are ready when loading is done, at least one and no more than [`RuntimeConfig::workers`].
+    /// Instances to start while loading, at least one and no more than [`RuntimeConfig::workers`].
     pub instances: usize,
 }
 
@@ -120,8 +120,8 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Starts the engine and its one thread. The thread ends when the runtime and the last detector that was
-    /// loaded by it are gone.
+    /// Starts the engine and its one thread. The thread ends when the runtime and the last of its detectors are
+    /// dropped.
     ///
     /// # Errors
     /// When wasmtime does not run here, the thread cannot start, or the cache directory cannot be used.
@@ -187,8 +187,8 @@ impl Runtime {
         Ok(detector)
     }
 
-    /// The schema of the rows that a package scores: that of its card, and without a card the one that its detector names,
-    /// which is started to be asked.
+    /// The schema of the rows that a package scores: the schema of its card, or without a card the schema that its
+    /// detector names. The detector is started to ask for it.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -205,7 +205,7 @@ impl Runtime {
     /// Makes a package with golden vectors for its own schema ([`schema_of`](Self::schema_of)), and checks it.
     ///
     /// # Errors
-    /// When the parts make no package, or one that this runtime does not take.
+    /// When the parts do not make a package, or the runtime refuses the package.
     pub fn pack(&self, component: &[u8], artifact: &[u8], card: Option<&[u8]>) -> Result<Package, PackError> {
         let bare = Package::from_bytes(netsage_package::pack(component, artifact, card, None)?)?;
         let detector = self.load(&bare, self.schema_of(&bare)?)?;

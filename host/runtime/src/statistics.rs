@@ -1,9 +1,9 @@
-//! What a detector has done, in counters that threads share.
+//! Counters of a detector, shared by threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What a detector has done since it was loaded.
+/// Counters of a detector since it was loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DetectorStats {
     /// Rows that got a score.

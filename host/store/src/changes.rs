@@ -13,7 +13,7 @@ pub const MAX_POSITION_BYTES: usize = 64 << 10;
 /// Most bytes of the name of a position.
 const MAX_NAME_BYTES: usize = 128;
 
-/// An alert as its last change left it.
+/// An alert after its last change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// The number of that change. It rises with each change of any alert, and no two alerts have the same.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The URL names a kind of store that there is none of.
+    /// The URL names an unknown kind of store.
     #[error("no store is called `{scheme}`: give `sqlite:PATH`, a path, or `mongodb://HOST/DATABASE`")]
     UnknownScheme {
         /// What stands before the colon.
@@ -28,7 +28,7 @@ pub enum StoreError {
         /// What the driver saw.
         reason: String,
     },
-    /// The server lacks what the store is built on.
+    /// The server lacks a feature that the store needs.
     #[error("the MongoDB server at {server} is older than 8.0: use MongoDB 8.0 or later, or another --store")]
     OldServer {
         /// Host and port.
@@ -78,16 +78,16 @@ pub enum StoreError {
         /// Earliest version that is read.
         oldest: i64,
     },
-    /// What was read makes no sense.
+    /// Stored data is damaged.
     #[error("the store is damaged ({detail}): restore it from a copy or start a new one")]
     Damaged {
         /// What was found.
         detail: String,
     },
-    /// A cursor that no page of this listing gave out.
+    /// The cursor was not given out by a page of this listing.
     #[error("the cursor is not one that this listing gave out: start again without a cursor")]
     BadCursor,
-    /// A flow or hit that cannot be stored; nothing of its batch was.
+    /// A flow or hit cannot be stored; nothing of its batch was stored.
     #[error("flow `{flow}` cannot be recorded: {problem}")]
     InvalidRecord {
         /// Id of the flow.
@@ -112,7 +112,7 @@ pub enum StoreError {
     /// Another process holds the store.
     #[error("the store is busy: another process has been writing to it for more than 5 seconds; try again")]
     Busy,
-    /// Other writers kept changing the same thing.
+    /// Other writers kept changing the same document.
     #[error("{what} was changed by others at every attempt: try again")]
     Contended {
         /// What they changed, e.g. an alert.
@@ -140,7 +140,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Sorts a failure of SQLite by what the caller can do about it.
+    /// Maps a failure of SQLite to the error that says what the caller can do.
     pub(crate) fn sqlite(action: &'static str) -> impl Fn(rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
         move |source| match source.sqlite_error_code() {

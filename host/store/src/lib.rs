@@ -1,9 +1,9 @@
 //! Alerts and flows at rest, behind one trait with two backends: SQLite inside the process and MongoDB by URL.
 //!
-//! Deliveries repeat: a replay is started again, a process is killed between writing and saying so. So the main promise
-//! of a store is that [`Store::record`] counts each flow once per alert, however often the flow is delivered and in
-//! whatever batches. The rule that turns hits into alerts is that of `netsage-alerts`; both backends store its results,
-//! so that they cannot disagree.
+//! Deliveries repeat: a replay is started again, or a process is killed between writing and acknowledging. So the main
+//! promise of a store is that [`Store::record`] counts each flow once per alert, however often the flow is delivered
+//! and in whatever batches. The rule that turns hits into alerts is that of `netsage-alerts`; both backends store its
+//! results, so that they cannot disagree.
 //!
 //! This crate must never score, never decide what is an alert, and never show a database's own types to its callers.
 //!
@@ -37,8 +37,8 @@ pub type SharedStore = Arc<dyn Store>;
 /// What may be chosen when a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// The windows in which hits become one alert. Changing their length leaves the alerts there are as they are; hits
-    /// from then on fall into windows of the new length.
+    /// The windows in which hits become one alert. Changing their length leaves existing alerts unchanged; later hits
+    /// fall into windows of the new length.
     pub alert_window: AlertWindow,
     /// How long flows are kept, counted by the clock from the moment they were first recorded.
     pub flow_retention: Duration,
@@ -61,8 +61,8 @@ impl Default for StoreOptions {
 
 /// Where alerts and flows are kept.
 ///
-/// Errors are those of [`StoreError`]; after any of them the store holds what it held before, or part of the batch,
-/// and the same call may be made again.
+/// Errors are those of [`StoreError`]; after an error the store is unchanged or holds part of the batch, and the same
+/// call may be made again.
 pub trait Store: Send + Sync {
     /// Kind of store: `sqlite` or `mongodb`.
     fn kind(&self) -> &'static str;
@@ -76,7 +76,7 @@ pub trait Store: Send + Sync {
     /// Records flows and the hits among them, and returns the alerts that are new or have changed, each once. Several
     /// batches at once cost less than one after the other.
     ///
-    /// - A flow that is there already keeps its identity and time, and takes over the measurements and scores. Its id
+    /// - A flow that is stored already keeps its identity and time; its measurements and scores are replaced. Its id
     ///   must come with the same identity as before; see [`netsage_alerts::FlowRecord::id`].
     /// - Hits of the same detector name, source and kind whose flows start in the same window are one alert.
     ///   Each flow is counted in it once; a second hit of the same flow changes nothing, whatever it says.
@@ -84,8 +84,8 @@ pub trait Store: Send + Sync {
     ///   with the smallest flow id, so that the order of delivery makes no difference.
     /// - An alert that was closed stays closed and goes on counting.
     ///
-    /// The batches are only lent: once the future is ready nothing but the caller's own references is left, so that their
-    /// memory can be used again.
+    /// The batches are borrowed: once the future is ready the store holds no references to them, so that the caller can
+    /// reuse their memory.
     ///
     /// A batch that was delivered in full returns no alerts when it is delivered again. What is recorded lasts
     /// [`StoreOptions::flow_retention`]: a flow delivered again after that is a new flow, yet still not counted again in an
@@ -102,7 +102,7 @@ pub trait Store: Send + Sync {
     /// The alert with this id, if there is one.
     fn alert<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Alert>, StoreError>>;
 
-    /// Gives an alert a state and notes who did it and when; `None` when there is no such alert.
+    /// Changes the state of an alert and notes author and time; `None` when there is no such alert.
     ///
     /// Errors with [`StoreError::InvalidChange`] when the name is empty or longer than 128 characters.
     fn change_state<'a>(
@@ -122,12 +122,13 @@ pub trait Store: Send + Sync {
     /// `after` 0 begins with the first alert there is; `limit` is held between 1 and [`MAX_CHANGES`].
     fn changes(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Changes, StoreError>>;
 
-    /// How far the source or output of this name has come, as it last saved it.
+    /// The position that the source or output of this name saved last.
     fn position<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StoreError>>;
 
-    /// Saves how far a source or an output has come, in its own words: at most [`MAX_POSITION_BYTES`].
+    /// Saves the position of a source or an output, opaque bytes of its own format: at most [`MAX_POSITION_BYTES`].
     ///
-    /// Errors with [`StoreError::InvalidPosition`] when it is longer, or its name is empty or longer than 128 bytes.
+    /// Errors with [`StoreError::InvalidPosition`] when the position is longer, or the name is empty or longer than 128
+    /// bytes.
     fn save_position<'a>(
         &'a self,
         name: &'a str,
@@ -143,7 +144,7 @@ pub trait Store: Send + Sync {
     /// [`MAX_OVERVIEW_POINTS`]. The axis counts the flows that are kept, and no others.
     fn overview(&self, step_ms: i64, max_points: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>>;
 
-    /// Deletes flows and alerts that are past their time and returns how many flows went. Stores do this by themselves
-    /// as they record; a call makes it happen now.
+    /// Deletes flows and alerts that are past their time and returns how many flows went. Stores purge by themselves as
+    /// they record; a call purges now.
     fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>>;
 }

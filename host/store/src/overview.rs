@@ -39,7 +39,7 @@ impl StoreOverview {
     }
 }
 
-/// The steps to read: what was asked for, made sensible.
+/// The steps to read: the request, held to the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Axis {
     pub(crate) step: i64,

@@ -1,5 +1,5 @@
-//! What the pipeline hands over. Its memory circulates with the blocks of flows: cleared and filled again, it allocates
-//! for alerts only.
+//! What the pipeline hands to a store. Batches are cleared and reused with the blocks of flows, so that only alerts
+//! allocate.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ pub struct FlowBatchRecord {
     pub schema: Arc<str>,
     /// The flows.
     pub flows: Vec<FlowRecord>,
-    /// What the detectors said; as many rows as there are flows.
+    /// The scores of the detectors; as many rows as there are flows.
     pub scores: ScoreMatrix,
     /// The hits among the flows.
     pub hits: Vec<AlertHit>,
 }
 
 impl FlowBatchRecord {
-    /// Forgets flows, scores and hits, and keeps the memory.
+    /// Clears flows, scores and hits, and keeps the memory.
     pub fn clear(&mut self) {
         self.flows.clear();
         self.scores.reset(0, 0);
@@ -73,7 +73,7 @@ impl ScoreMatrix {
     /// The number that stands for a detector in this matrix until the next reset. Allocates when it is new.
     ///
     /// # Panics
-    /// With 65,535 detectors in one batch, of which there is one per column and canary.
+    /// With 65,535 detectors in one batch, which has one per column and one per canary.
     pub fn detector(&mut self, detector: &DetectorRef) -> u16 {
         let known = self.detectors.iter().position(|known| {
             // The generation differs most often, the texts are long.
@@ -120,7 +120,7 @@ impl ScoreMatrix {
     }
 }
 
-/// Equal when the same detectors gave the same scores; what is remembered beside them does not count.
+/// Equal when the same detectors gave the same scores; detectors remembered from earlier batches do not count.
 impl PartialEq for ScoreMatrix {
     fn eq(&self, other: &Self) -> bool {
         let by_name = |matrix: &Self, cell: &Cell| {

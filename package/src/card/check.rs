@@ -1,7 +1,7 @@
 //! What a model card must hold before anything relies on it.
 //!
 //! A card comes from a file that anybody can write. Thresholds, percentiles, severities and drift are computed from it,
-//! so a card that contradicts itself, or that tells of another schema, would raise false alerts or none.
+//! so a card that contradicts itself, or belongs to another schema, would raise false alerts or none.
 
 use std::collections::BTreeSet;
 
@@ -18,10 +18,10 @@ const QUANTILES: usize = 101;
 const YEARS: std::ops::RangeInclusive<u32> = 2000..=2099;
 /// Bounds of the shape of a tail, as [`CalibrationTail::shape`] states them.
 const SHAPE: std::ops::RangeInclusive<f32> = 0.05..=0.9;
-/// By how much the sum of shares may miss 1, for each share: they are rounded to 0.0001.
+/// Tolerance of the sum of shares, per share, since each share is rounded to 0.0001.
 const ROUNDING: f64 = 1e-4;
 
-/// Why a model card is not taken.
+/// Why a model card is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CardError {
     /// Not the JSON of a card.
@@ -117,7 +117,7 @@ impl ModelCard {
         })
     }
 
-    /// Whether the card is one for rows of `schema`, and consistent in itself.
+    /// Checks that the card is for rows of `schema`, and consistent in itself.
     ///
     /// # Errors
     /// See [`CardError`].
@@ -145,7 +145,7 @@ impl ModelCard {
         }
     }
 
-    /// Whether the card is of a model that reads these columns, in this order, with this component.
+    /// Checks that the card is of a model that reads these columns, in this order, with this component.
     ///
     /// # Errors
     /// [`CardError::OtherModel`] when it is not.
@@ -295,7 +295,7 @@ fn check_columns(columns: &[String], schema: &Schema) -> Checked {
 }
 
 impl CalibrationTail {
-    /// Whether the tail goes on from a quantile with this score and this share of rows above it, and falls.
+    /// Checks that the tail continues a quantile with this score and this share of rows above it, and falls.
     ///
     /// # Errors
     /// [`CardError::Damaged`] when it does not.

@@ -54,7 +54,7 @@ struct Layout {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads the header of plain text; whoever has it compressed unpacks it first.
+    /// Reads the header of plain text; the caller decompresses the input.
     ///
     /// # Errors
     /// When there is no header, or it lacks, repeats or adds a column.
@@ -62,8 +62,8 @@ impl<R: Read> Reader<R> {
         Self::open(input, |_| schema)
     }
 
-    /// As [`Reader::new`] with the schema that the header speaks of: the one with the most columns in it, of
-    /// equals the first of [`Schema::ALL`].
+    /// As [`Reader::new`] with the schema that the header suggests: the schema with the most columns in the header,
+    /// among equals the first of [`Schema::ALL`].
     ///
     /// # Errors
     /// As [`Reader::new`], for that schema.
@@ -135,9 +135,8 @@ impl<R: Read> Reader<R> {
     /// Reads the next row into `row`; `None` at the end of the input.
     ///
     /// # Errors
-    /// When the row does not fit; the next call goes on with the next line. Only after
-    /// [`CsvError::Read`] there is nothing more. After an error the content of `row` is undefined but
-    /// for its line.
+    /// When the row does not fit; the next call continues with the next line. After [`CsvError::Read`] there are no
+    /// more rows. After an error only the line of `row` is defined.
     pub fn read_row(&mut self, row: &mut CsvRow) -> Option<Result<(), CsvError>> {
         Some(match self.lines.next()? {
             Ok((line, text)) => {

@@ -58,10 +58,10 @@ impl Lifecycle {
         Ok(desk.info(&self.config, &digest, known))
     }
 
-    /// A page of the history, the latest entry first. There is no largest page here.
+    /// A page of the history, the latest entry first. The size of a page has no upper bound here.
     ///
     /// # Errors
-    /// When the cursor is not one that a page of the history gave out.
+    /// When the cursor was not given out by a page of the history.
     pub fn history(&self, query: &HistoryQuery) -> Result<Page<HistoryEntry>, LifecycleError> {
         let before = query.cursor.as_ref().map(|cursor| cursor.parse::<u64>());
         let before = before.transpose().map_err(|_| LifecycleError::BadCursor)?;
@@ -85,7 +85,7 @@ impl Lifecycle {
         Ok(Page { items, next })
     }
 
-    /// How a shadow, a canary, or an active package on probation compares with the other one.
+    /// How a shadow, a canary, or an active package on probation compares with the package that it is on trial against.
     pub fn comparison(&self, given: &str) -> Option<Comparison> {
         self.roster.comparison(&self.find(given, None).ok()?)
     }
@@ -236,7 +236,7 @@ fn reference(state: &State, digest: &str) -> DetectorRef {
 }
 
 impl Loaded {
-    /// What is known about a package that was loaded on its own, outside of any life.
+    /// What is known about a package that was loaded by itself, without a [`Lifecycle`].
     pub fn info(&self) -> DetectorInfo {
         let description = self.detector.description();
         let stats = self.detector.stats();

@@ -12,8 +12,8 @@ use crate::state::Transaction;
 use crate::transition::is_warm;
 
 impl Desk {
-    /// Takes over into what is loaded what a transaction moved. Gives back what is no longer needed, to be freed
-    /// outside of the lock.
+    /// Applies the moves of a transaction to the loaded packages. Returns packages that are no longer needed, for the
+    /// caller to free outside of the lock.
     pub(super) fn follow(&mut self, transaction: &Transaction) -> Vec<Arc<Loaded>> {
         for a_move in &transaction.moves {
             let entry = &a_move.entry;
@@ -38,7 +38,7 @@ impl Desk {
         self.release()
     }
 
-    /// Takes from memory what is neither warm nor the one to roll back to nor being worked on.
+    /// Unloads packages that are neither warm, nor the target of a rollback, nor being worked on.
     pub(super) fn release(&mut self) -> Vec<Arc<Loaded>> {
         let Self { book, held, .. } = self;
         let mut released = Vec::new();

@@ -51,9 +51,9 @@ pub struct Lifecycle {
     schema: &'static Schema,
     directory: Directory,
     roster: Arc<Roster>,
-    /// Whoever makes a move holds it from planning to publishing.
+    /// Held by the maker of a move from planning to publishing.
     pen: Mutex<Journal>,
-    /// Held for moments only, never while something is read, written or compiled.
+    /// Held for moments only, never during reads, writes or compilation.
     desk: Mutex<Desk>,
     /// Something on the desk has changed.
     moved: Condvar,
@@ -61,7 +61,7 @@ pub struct Lifecycle {
     jobs: Sender<Job>,
     stop: Sender<()>,
     control: Mutex<Option<JoinHandle<()>>>,
-    /// The start is through: packages may go on by themselves.
+    /// The start is done: automatic rollouts may continue.
     begun: AtomicBool,
 }
 
@@ -71,7 +71,7 @@ struct Desk {
     book: Book,
     /// By digest.
     held: BTreeMap<String, Held>,
-    /// Flows per day, as far as the stored flows told when this was last asked.
+    /// Flows per day by the stored flows, as of the last question; `None` where too few are stored.
     flows_per_day: Option<f64>,
 }
 
@@ -84,17 +84,16 @@ struct Held {
     under_way: Option<Step>,
     size: u64,
     card: Option<ModelCard>,
-    /// Something about it that the history has yet to tell.
+    /// A remark about the package that is not in the history yet.
     remark: Option<String>,
-    /// What it did when it was loaded before: rows scored, rows failed, instances replaced, explanations
-    /// failed.
+    /// Counters of earlier loads of the package: rows scored, rows failed, instances replaced, explanations failed.
     before: [u64; 4],
 }
 
 impl Lifecycle {
     /// Opens the folder, reads the journal, and loads what was warm, shadow, canary and active. Packages whose file is
-    /// missing or damaged, or that the trust policy no longer takes, are quarantined, and the package that was active
-    /// before becomes active again. Compiles what is not in the cache, which takes a moment.
+    /// missing or damaged, or that the trust policy no longer accepts, are quarantined, and the previously active
+    /// package becomes active again. Code that is not in the cache is compiled, which takes up to seconds.
     ///
     /// The folder of a schema is its own: a package is checked against the columns of one schema.
     ///
@@ -143,12 +142,12 @@ impl Lifecycle {
         Ok(lifecycle)
     }
 
-    /// Who scores right now, for the scoring side.
+    /// The roster with the current line-up, for the scoring side.
     pub fn roster(&self) -> &Arc<Roster> {
         &self.roster
     }
 
-    /// The bytes of a package; `None` when there is none of that digest or name, or its file is gone.
+    /// The file of a package; `None` when no package has that digest or name, or the file is gone.
     pub fn package(&self, given: &str) -> Option<Package> {
         let digest = self.find(given, None).ok()?;
         if let Some(loaded) = self.loaded(&digest) {
@@ -174,16 +173,16 @@ impl Lifecycle {
             .collect()
     }
 
-    /// Something is received here after a change, at least one for all changes since the last one received. The channel is
-    /// closed by [`shutdown`](Self::shutdown).
+    /// A channel of changes: one message may stand for all changes since the message before it.
+    /// [`shutdown`](Self::shutdown) closes the channel.
     pub fn changed(&self) -> Receiver<()> {
         let (send, receive) = bounded(1);
         lock(&self.listeners).push(send);
         receive
     }
 
-    /// Saves what detectors learned, ends the control thread and lets go of whoever waits for changes. What is being
-    /// compiled ends with the program.
+    /// Saves the memory of detectors, ends the control thread and closes the channel of changes. A compilation under
+    /// way ends with the program.
     pub fn shutdown(&self) {
         let _ = self.stop.try_send(());
         let control = lock(&self.control).take();
@@ -196,7 +195,8 @@ impl Lifecycle {
         lock(&self.listeners).clear();
     }
 
-    /// Writes a transaction, takes it over, publishes. The one place where anything changes.
+    /// Writes a transaction into the journal, applies it to the state and publishes the line-up. All changes are made
+    /// here.
     fn commit(&self, pen: &mut Journal, transaction: &Transaction) -> Result<(), LifecycleError> {
         if *transaction == Transaction::default() {
             return Ok(());
@@ -272,7 +272,7 @@ impl std::fmt::Debug for Lifecycle {
     }
 }
 
-/// What is behind these locks is changed by code that does not panic half way.
+/// No code that holds these locks panics half way through a change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What can be asked for: new packages and steps.
+//! Requests: new packages and steps.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use crate::transition::{after, is_warm};
 /// Longest texts of a request, characters.
 const MOST_BY: usize = 128;
 const MOST_WHY: usize = 1024;
-/// How long a step waits for what is being done with the package already.
+/// How long a step waits for an earlier step of the same package.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Who brings a package.
+/// Where a package comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// A call of the API.
@@ -32,7 +32,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// As the history names it.
+    /// The word for it in the history.
     pub fn word(self) -> &'static str {
         match self {
             Self::Api => "api",
@@ -43,18 +43,18 @@ impl Origin {
     }
 }
 
-/// A package that is brought.
+/// A package to stage, with its origin.
 #[derive(Debug, Clone)]
 pub struct NewPackage {
     /// The file.
     pub bytes: Vec<u8>,
     /// The content of its `.minisig` file.
     pub signature: Option<String>,
-    /// Who brings it.
+    /// Where the package comes from.
     pub origin: Origin,
-    /// It is part of this program, and trusted like it.
+    /// The package is bundled, and trusted like the program.
     pub built_in: bool,
-    /// What it is called where it comes from, for messages: a file name, a bundled name.
+    /// The name of the package at its origin, for messages: a file name or the name of a bundled package.
     pub label: String,
 }
 
@@ -72,13 +72,13 @@ impl NewPackage {
 }
 
 impl Lifecycle {
-    /// Keeps a package, as `staged`. It goes on by itself in the background, up to `until` (a stage up to `active`; of
-    /// those after `warm`, each takes what [`crate::Rollout`] asks for). A package that is known goes on from where it
-    /// stands. A package from the command line or the watched folder becomes active by itself when its name has no
-    /// active package.
+    /// Stores a package as `staged`. Its rollout continues in the background up to the stage `until`, at most `active`;
+    /// stages after `warm` ask for the flows and times of [`crate::Rollout`]. A known package continues from its
+    /// present stage. A package from the command line or the watched folder becomes active by itself when its name has
+    /// no active package.
     ///
     /// # Errors
-    /// When the bytes are no package or one whose card is not for the schema that runs (nothing is kept then), there is
+    /// When the bytes are not a package or its card is not for the schema that runs (nothing is stored then), there is
     /// no room, or the disk fails.
     pub fn stage(
         &self,
@@ -192,8 +192,8 @@ impl Lifecycle {
             .collect())
     }
 
-    /// Does a step and returns when it is done. `given` is a digest, 8 or more of its first digits, or a name, which
-    /// stands for the canary (of a rollback or a promotion) or the active package, or for the only package of that
+    /// Does a step and returns when it is done. `given` is a digest, 8 or more of its first digits, or a name. For a
+    /// rollback or a promotion a name means the canary, otherwise the active package, or else the only package of that
     /// name with which the step can be done.
     ///
     /// # Errors
@@ -244,8 +244,8 @@ impl Lifecycle {
     /// Waits until a package has reached a stage, or one after it.
     ///
     /// # Errors
-    /// [`LifecycleError::Refused`] with the reason when it was quarantined; [`LifecycleError::NotYet`] when the time is
-    /// over.
+    /// [`LifecycleError::Refused`] with the reason when the package was quarantined; [`LifecycleError::NotYet`] when
+    /// the time is over.
     pub fn wait(&self, given: &str, until: Stage, time: Duration) -> Result<DetectorInfo, LifecycleError> {
         let digest = self.find(given, None)?;
         let deadline = Instant::now() + time;
@@ -300,7 +300,7 @@ impl Lifecycle {
         waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
     }
 
-    /// Who asks, why and when; checked.
+    /// The author, the reason and the time of a request, checked.
     pub(super) fn wish(
         &self,
         request: &StepRequest,
@@ -326,7 +326,7 @@ impl Lifecycle {
         })
     }
 
-    /// What the program itself wants.
+    /// A step that the program makes by itself.
     pub(super) fn own_wish(&self, step: Step, why: impl Into<String>) -> Wish {
         Wish {
             by: Origin::Netsage.word().to_owned(),

@@ -17,14 +17,14 @@ use crate::generation::Generation;
 use crate::plan::Wish;
 use crate::transition::is_warm;
 
-/// What a start brings.
+/// The packages of a start.
 #[derive(Debug, Default)]
 pub struct Start {
-    /// What the command line names.
+    /// Packages that the command line names.
     pub named: Vec<NewPackage>,
-    /// What is made active when it names nothing and nothing was active.
+    /// Packages to activate when the command line names none and none was active.
     pub defaults: Vec<NewPackage>,
-    /// What is checked, so that it can be used.
+    /// Packages to check, so that they can be used later.
     pub available: Vec<NewPackage>,
 }
 
@@ -87,7 +87,7 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Has those loaded that are warm without scoring, and lets those go on that were going on.
+    /// Loads packages that are warm without scoring, and continues unfinished rollouts.
     pub(super) fn load_the_others(&self) {
         let others: Vec<(String, JobKind)> = {
             let desk = self.desk();
@@ -113,12 +113,12 @@ impl Lifecycle {
         }
     }
 
-    /// Takes what a start brings. When the command line names the same packages as at the last start, what was done
-    /// since then stays. When it names others, those become active in one move and all others are retired. When it
-    /// names none, what was active stays; when nothing was, the defaults become active.
+    /// Applies the packages of a start. When the command line names the same packages as at the last start, all changes
+    /// since then stay. When it names other packages, these become active in one move and all others are retired. When
+    /// it names none, the active packages stay active; where none was active, the defaults become active.
     ///
     /// # Errors
-    /// When a named package is not taken, or two of one name are named.
+    /// When a named package is refused, or two packages of one name are named.
     pub fn begin(&self, start: Start) -> Result<(), LifecycleError> {
         let Start {
             mut named,
@@ -221,7 +221,7 @@ impl Lifecycle {
         }
     }
 
-    /// Checked and loaded, whatever it was before: to name a package is to want it again.
+    /// Checks and loads a package, whatever its stage: naming a quarantined or retired package asks for it again.
     fn make_ready(&self, digest: &str, wish: &Wish) -> Result<(), LifecycleError> {
         if self.stage_of(digest) == Some(Stage::Quarantined) {
             self.move_to(digest, Step::Release, wish)?;

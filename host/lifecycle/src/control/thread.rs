@@ -1,4 +1,4 @@
-//! What comes by itself: the thread `netsage-control`.
+//! The periodic work: the thread `netsage-control`.
 
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
@@ -77,7 +77,7 @@ enum Woken {
 }
 
 impl Lifecycle {
-    /// Writes down what the scoring side has done already.
+    /// Writes an event of the scoring side, which has already acted, into the journal.
     fn take_event(&self, event: &LineupEvent) {
         let (generation, reason, step) = match event {
             LineupEvent::RollBack { generation, reason } => (generation, reason, Step::Rollback),
@@ -130,7 +130,7 @@ impl Lifecycle {
         }
     }
 
-    /// Lets packages go on by themselves, and ends probations.
+    /// Advances rollouts and ends probations.
     fn look_after(&self) {
         if self.has_begun() {
             for (digest, step, wish) in self.who_goes_on() {
@@ -157,7 +157,7 @@ impl Lifecycle {
         self.roster.sweep();
     }
 
-    /// Shadows and canaries that have shown what they had to show.
+    /// Shadows and canaries that have met the conditions for their next stage.
     fn who_goes_on(&self) -> Vec<(String, Step, Wish)> {
         let rollout = self.config.rollout;
         let on_trial: Vec<(String, Stage, i64)> = {
@@ -195,7 +195,7 @@ impl Lifecycle {
         ready.collect()
     }
 
-    /// Saves what the detectors that score have learned.
+    /// Saves the memory of the detectors that score.
     fn save_all(&self) {
         let lineup = self.roster.lineup();
         for slot in &lineup.slots {

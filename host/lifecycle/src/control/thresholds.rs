@@ -1,8 +1,8 @@
 //! Thresholds: which rule is in force for a name, what score it gives, and how it is set.
 //!
 //! Three places name a rule. A threshold that was set in the running program wins as long as the settings are unchanged
-//! since then; then come the settings; then the model card. A rule that takes the number of flows a day gets it once
-//! and keeps it: a threshold that followed the traffic would rise with the flood that it should report.
+//! since then; then come the settings; then the model card. A rule by flows a day gets that number once and keeps it: a
+//! threshold that followed the traffic would rise with the flood that it should report.
 
 use netsage_api_types::{
     DetectorRef, HistoryEntry, Stage, Step, StepRequest, ThresholdInfo, ThresholdRequest,
@@ -52,7 +52,7 @@ impl Lifecycle {
             .collect()
     }
 
-    /// The threshold of a name, or what it would be by another rule and number of flows a day.
+    /// The threshold of a name, or the threshold that another rule and number of flows a day would give.
     ///
     /// # Errors
     /// When there is no such name, or the rule gives no score.
@@ -108,11 +108,11 @@ impl Lifecycle {
         Ok(ThresholdQuestion { info, packages })
     }
 
-    /// Sets a threshold: it is in force when this returns, over restarts too, and the history says what was before.
-    /// `flows_per_day` is what the stored flows tell, if they do.
+    /// Sets a threshold, which is in force when the call returns, over restarts too; the history has the threshold
+    /// before. `flows_per_day` comes from the stored flows, where there are enough.
     ///
     /// # Errors
-    /// When there is no such name, the rule is none or gives no score, or the journal cannot be written.
+    /// When there is no such name, the text is not a rule, the rule gives no score, or the journal cannot be written.
     pub fn set_threshold(
         &self,
         name: &str,

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 /// Waits that double.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackOff {
-    /// After the first failure.
+    /// Wait after the first failure.
     pub first: Duration,
-    /// No wait is longer.
+    /// Longest wait.
     pub longest: Duration,
 }
 
@@ -38,9 +38,9 @@ impl BackOff {
 pub struct Stopped {
     /// Name and version.
     pub detector: String,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u32,
-    /// What it did the last time.
+    /// Failure of the last attempt.
     pub failure: String,
 }
 
@@ -94,7 +94,7 @@ impl Failing {
     }
 }
 
-/// Half of what fits, so that sums fit too: 292 years.
+/// Half of the range, so that sums do not overflow: 292 years.
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos())
         .unwrap_or(u64::MAX)

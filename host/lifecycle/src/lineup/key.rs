@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use siphasher::sip::SipHasher13;
 
-/// A hash of the 5-tuple of a flow with its ends in order, so that both directions and all records of a flow have the
-/// same one. It has no key: the same flow meets the same version after a restart too.
+/// A hash of the 5-tuple of a flow with its ends in order, equal for both directions and all records of a flow. The
+/// hash is unkeyed, so that a flow meets the same version after a restart too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FlowKey(pub u64);
 
@@ -28,7 +28,7 @@ impl FlowKey {
     }
 }
 
-/// Whether the flow of this key is among a share of the flows. A flow in a share is in every larger one too.
+/// Whether the flow of this key is within a share of the flows. A flow within a share is within every larger share too.
 pub fn is_in_share(key: u64, share: f64) -> bool {
     // 53 bits are what a float holds exactly.
     let place = (key >> 11) as f64 / (1_u64 << 53) as f64;

@@ -32,10 +32,10 @@ pub use key::{FlowKey, is_in_share};
 pub use scorer::{FlowsToScore, Scorer};
 pub use verdicts::{Scored, Verdicts};
 
-/// A share of the flows goes to this generation in place of the active one, by hash of the flow key.
+/// A generation that scores a share of the flows in place of the active one, chosen by hash of the flow key.
 #[derive(Debug, Clone)]
 pub struct Canary {
-    /// Who scores them.
+    /// The generation that scores them.
     pub generation: Arc<Generation>,
     /// The share, above 0 and at most 1.
     pub share: f64,
@@ -55,10 +55,10 @@ impl Canary {
     }
 }
 
-/// A share of the flows is scored by this one too, for comparison only.
+/// A generation that also scores a share of the flows, for comparison only.
 #[derive(Debug, Clone)]
 pub struct Shadow {
-    /// Who scores them; its number is 0, since no alert comes of it.
+    /// The generation that scores them; its number is 0, since it raises no alerts.
     pub generation: Arc<Generation>,
     /// The share, above 0 and at most 1.
     pub share: f64,
@@ -78,7 +78,7 @@ impl Shadow {
     }
 }
 
-/// The generation before the active one, as long as the active one is watched.
+/// The generation before the active one, as long as the active one is on probation.
 #[derive(Debug, Clone)]
 pub struct Probation {
     /// Scores the flows that the active generation fails to score, and all flows once the active one is suspended.
@@ -102,13 +102,13 @@ pub struct Slot {
     pub name: String,
     /// Who scores.
     pub active: Option<Arc<Generation>>,
-    /// Who scored before, while `active` is on probation.
+    /// The previous generation, while `active` is on probation.
     pub probation: Option<Probation>,
-    /// Who scores a share of the flows in place of `active`.
+    /// The canary, which scores a share of the flows in place of `active`.
     pub canary: Option<Canary>,
-    /// Who scores a share of the flows besides.
+    /// Shadows, each of which also scores a share of the flows.
     pub shadows: Vec<Shadow>,
-    /// What becomes of flows that fail.
+    /// Failure policy for flows that are not scored.
     pub on_failure: FailurePolicy,
 }
 
@@ -125,7 +125,7 @@ impl Slot {
         }
     }
 
-    /// Whether anybody's scores count for alerts.
+    /// Whether a generation of this place scores for alerts.
     pub fn scores(&self) -> bool {
         self.active.is_some() || self.canary.is_some()
     }
@@ -149,7 +149,7 @@ pub struct Lineup {
 }
 
 impl Lineup {
-    /// Whether somebody must see the blocks in their order.
+    /// Whether a generation must see the blocks in their order.
     pub fn is_in_order(&self) -> bool {
         let in_order = |shadow: &Shadow| shadow.generation.is_in_order();
         self.slots
@@ -161,25 +161,25 @@ impl Lineup {
 /// What the scoring side found out. Except for drift, the generation is already suspended when the event is sent.
 #[derive(Debug, Clone)]
 pub enum LineupEvent {
-    /// A canary, or an active one on probation: its flows go to the one it was compared with.
+    /// A canary, or an active generation on probation: its flows go to the generation on the other side of the trial.
     RollBack {
         /// Who.
         generation: Arc<Generation>,
         /// Why.
         reason: RollbackReason,
     },
-    /// A shadow: it is compared no more.
+    /// A shadow, whose comparison ends.
     EndShadow {
         /// Who.
         generation: Arc<Generation>,
         /// Why.
         reason: RollbackReason,
     },
-    /// Its flows left the reference distributions of its card, or came back to them.
+    /// The flows of a generation left the reference distributions of its card, or came back to them.
     Drift {
         /// Who.
         generation: Arc<Generation>,
-        /// What, in a sentence.
+        /// The notice, one sentence.
         notice: String,
     },
     /// An active generation that fails repeatedly: flows pass without its score.
@@ -258,7 +258,7 @@ impl Default for Roster {
 }
 
 impl Roster {
-    /// With an empty line-up.
+    /// A roster with an empty line-up.
     pub fn new(limits: ScoringLimits) -> Self {
         // A generation is taken out once, so that there are never more events than generations.
         let (report, events) = unbounded();
@@ -276,7 +276,7 @@ impl Roster {
         self.current.load_full()
     }
 
-    /// Makes this the line-up: one atomic exchange. Blocks under way finish with the one they took.
+    /// Publishes a line-up by one atomic exchange. Blocks under way finish with the line-up that they took.
     pub fn publish(&self, lineup: Lineup) {
         let before = self.current.swap(Arc::new(lineup));
         self.former().push(before);
@@ -298,7 +298,7 @@ impl Roster {
         drop(unused);
     }
 
-    /// What the scoring side found out, in its order. There is one queue: each event is received once.
+    /// The events of the scoring side, in their order. There is one queue: each event is received once.
     pub fn events(&self) -> Receiver<LineupEvent> {
         self.events.clone()
     }

@@ -16,18 +16,18 @@ use crate::generation::Generation;
 use crate::statistics::histogram::{SCORE_BINS, squashed};
 use crate::statistics::{FailureKind, Measured, RollbackReason, Trial};
 
-/// A block of flows: at most as many as one call of a detector takes, 1,024.
+/// A block of at most 1,024 flows, as many as one call of a detector takes.
 #[derive(Debug, Clone, Copy)]
 pub struct FlowsToScore<'a> {
     /// The features.
     pub rows: &'a Rows,
-    /// Where and when each flow was.
+    /// The context of each flow.
     pub contexts: &'a Contexts,
     /// The key of each flow; see [`super::FlowKey`].
     pub keys: &'a [u64],
 }
 
-/// Scores blocks; one for each thread that does. Its memory is kept from block to block.
+/// Scores blocks; each scoring thread has one. Buffers are reused from block to block.
 #[derive(Debug)]
 pub struct Scorer {
     pub(super) roster: Arc<Roster>,
@@ -52,7 +52,7 @@ enum Order {
 }
 
 impl Scorer {
-    /// A scorer that tells `roster` what it finds out.
+    /// A scorer that reports its events to `roster`.
     pub fn new(roster: Arc<Roster>) -> Self {
         Self {
             roster,
@@ -72,7 +72,7 @@ impl Scorer {
     /// has slots with a state, [`Self::score_in_order`] has to follow, for one block after the other.
     ///
     /// # Errors
-    /// When a detector with the policy `closed` gives up; the block is then not scored.
+    /// When a detector with the policy `closed` fails at every attempt; the block is then not scored.
     pub fn score(
         &mut self,
         lineup: &Arc<Lineup>,
@@ -348,7 +348,7 @@ impl Scorer {
         Ok(())
     }
 
-    /// Takes out whom the guard finds wanting.
+    /// Suspends generations that exceed the limits of the guard.
     fn judge_slot(&mut self, slot: &Slot) {
         if let Some(canary) = &slot.canary {
             self.judge(&canary.trial);
@@ -364,7 +364,7 @@ impl Scorer {
         }
     }
 
-    /// Suspends the candidate of a trial when the guard says so; says who and why, once.
+    /// Suspends the candidate of a trial that exceeds the limits of the guard; returns candidate and reason, once.
     pub(super) fn found_wanting(&mut self, trial: &Trial) -> Option<(Arc<Generation>, RollbackReason)> {
         let candidate = trial.candidate();
         if candidate.is_suspended() {

@@ -14,12 +14,12 @@ pub(super) enum Seat {
     Empty,
     Active,
     Canary,
-    /// The one before the active one.
+    /// The generation before the active one.
     Previous,
 }
 
 impl Seat {
-    /// Who sits here.
+    /// The generation in this seat of a slot.
     pub(super) fn of(self, slot: &Slot) -> Option<&Arc<Generation>> {
         match self {
             Self::Empty => None,
@@ -66,14 +66,14 @@ pub struct Scored<'a> {
 }
 
 impl Scored<'_> {
-    /// Whether it is above the threshold of who gave it.
+    /// Whether the score is above the threshold of its generation.
     pub fn is_above(&self) -> bool {
         self.score > self.generation.loaded.threshold()
     }
 }
 
-/// The scores of a block of flows: of each slot at most one per flow, with the generation that gave it. Its memory is
-/// kept from block to block.
+/// The scores of a block of flows: at most one per slot and flow, with the generation that gave the score. Buffers are
+/// reused from block to block.
 #[derive(Debug, Default)]
 pub struct Verdicts {
     lineup: Option<Arc<Lineup>>,
@@ -83,12 +83,12 @@ pub struct Verdicts {
 }
 
 impl Verdicts {
-    /// For no block yet.
+    /// Verdicts on no block.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Forgets everything, lets the line-up go, and keeps the memory.
+    /// Clears the scores and drops the line-up; keeps the buffers.
     pub fn clear(&mut self) {
         self.lineup = None;
         self.rows = 0;
@@ -156,8 +156,8 @@ impl Verdicts {
         })
     }
 
-    /// How rare all detectors together find a flow ([`netsage_calibration::fused`]); `None` where fewer than two with a
-    /// calibration scored it: one alone raises alerts of its own.
+    /// How rare all detectors together find a flow ([`netsage_calibration::fused`]); `None` where fewer than two
+    /// calibrated detectors scored the flow, since a single one raises its own alerts.
     pub fn surprise(&self, row: usize) -> Option<f64> {
         let surprises = || {
             let scored = self.of_row(row);

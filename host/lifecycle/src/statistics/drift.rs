@@ -7,15 +7,15 @@ use netsage_calibration::drift::{LARGE, SMALL, Window};
 use netsage_package::ModelCard;
 use netsage_schema::{Rows, Schema};
 
-/// Flows of a block that are counted at most: a full block has four times as many, and a window needs no more.
+/// Most flows of a block that are counted, a quarter of a full block: a window needs no more.
 const MOST_OF_BLOCK: usize = 256;
 /// Flows before which an unfinished first window says nothing.
 const FEWEST: u32 = 1_000;
 /// Columns that a notice names.
 const MOST_NAMED: usize = 5;
 
-/// Counts flows by the bins of the reference distributions of a card, window by window. Any thread may count and none
-/// waits: a block that finds the counter taken is left out.
+/// Counts flows by the bins of the reference distributions of a card, window by window. Any thread may count and no
+/// thread waits: a block is left out when another thread is counting.
 #[derive(Debug)]
 pub struct DriftMonitor {
     schema: &'static Schema,
@@ -53,7 +53,7 @@ impl Indices {
         }
     }
 
-    /// Names and indices of what lies above a bound, the largest first.
+    /// Names and indices of columns above a bound, the largest first.
     fn above(&self, bound: f64, schema: &Schema) -> Vec<(&'static str, f64)> {
         let columns = self.columns.iter().filter_map(|(index, value)| {
             let column = schema.columns.get(*index)?;
@@ -71,7 +71,7 @@ impl Indices {
 }
 
 impl DriftMonitor {
-    /// For the reference distributions of a card; `None` when it has none or is of no schema that there is.
+    /// A monitor for the reference distributions of a card; `None` when the card has none or names an unknown schema.
     pub fn new(card: &ModelCard) -> Option<Self> {
         let id = card.schema.split('@').next().unwrap_or_default();
         let schema = Schema::by_id(id)?;

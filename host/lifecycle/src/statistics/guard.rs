@@ -7,9 +7,9 @@ use super::histogram::time_quantile;
 use super::tally::{FailureKind, Measured};
 use crate::config::GuardLimits;
 
-/// Calls that must have been made before their cost is judged: the first ones find nothing in the caches.
+/// Calls before the cost is judged: the first calls find cold caches.
 const COST_CALLS: u64 = 16;
-/// Calls that took this long together are judged by their cost, however few they are.
+/// Total time of calls from which their cost is judged, however few they are.
 const DEAR_NANOSECONDS: u64 = 250_000_000;
 /// Allowance of a call over one of the active detector, whatever the call scores: a canary has few flows, so its calls
 /// miss the caches more often.
@@ -29,7 +29,7 @@ pub enum RollbackReason {
         /// Share that is allowed.
         allowed: f64,
     },
-    /// Its scores are spread differently.
+    /// The scores have another distribution.
     Distance {
         /// Kolmogorov-Smirnov statistic.
         distance: f64,
@@ -47,7 +47,7 @@ pub enum RollbackReason {
         /// Median time that is allowed, nanoseconds.
         allowed: f64,
     },
-    /// It failed several times in a row, with a new instance each time.
+    /// The detector failed several times in a row, with a new instance each time.
     InARow {
         /// How often.
         failures: u32,
@@ -117,10 +117,10 @@ impl fmt::Display for Percent {
     }
 }
 
-/// What of it is judged.
+/// Which figures are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judged {
-    /// Failures, cost and scores: where both score flows of the same time.
+    /// Failures, cost and scores, where both generations score flows of the same time.
     All,
     /// Failures and cost.
     Conduct,
@@ -128,9 +128,9 @@ pub enum Judged {
 
 /// Whether a generation with the figures `candidate` must be taken out, compared with the figures of the active one.
 ///
-/// Failures are judged as a share of the calls, of at least [`GuardLimits::calls`] of them: with 5, two failures in three
-/// calls count as two in five. Costs are compared by the medians of the calls, so that a call during which the machine
-/// did something else does not count; see [`allowed_call`]. Distances are compared as [`GuardLimits::distance`] says.
+/// Failures are judged as a share of the calls, of at least [`GuardLimits::calls`] of them: with 5, two failures in
+/// three calls count as two in five. Costs are compared by the medians of the calls, so that a call during which the
+/// machine was busy does not count; see [`allowed_call`]. Distances are compared as [`GuardLimits::distance`] says.
 pub fn judge(
     candidate: &Measured,
     reference: Option<&Measured>,
@@ -183,9 +183,9 @@ fn cost(candidate: &Measured, reference: &Measured, limits: &GuardLimits) -> Opt
 }
 
 /// Most time of a call of a candidate, nanoseconds, where a call of the active generation takes `active`: the fixed
-/// part of `active`, plus [`GuardLimits::cost_ratio`] times the part for the flows. How much is which is not known, so
-/// both are taken for all of it, which favours the candidate: `active * (1 + ratio * flows / active's flows)`, and 50
-/// us.
+/// part of `active`, plus [`GuardLimits::cost_ratio`] times the part for the flows. The size of either part is unknown,
+/// so each is taken to be the whole, which favours the candidate: `active * (1 + ratio * flows / active's flows)`, and
+/// 50 us.
 fn allowed_call(active: f64, flows: [f64; 2], limits: &GuardLimits) -> f64 {
     let by_flows = limits.cost_ratio * flows[0] / flows[1].max(1.0);
     active * (1.0 + by_flows) + CALL_ALLOWANCE_NANOSECONDS

@@ -41,8 +41,8 @@ impl<const BINS: usize> Histogram<BINS> {
         self.counts[bin.min(BINS - 1)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts these scores, each between 0 and 1. `scratch` holds zeros before and after: adding a block there first
-    /// makes one atomic addition of many.
+    /// Counts these scores, each between 0 and 1. `scratch` holds zeros before and after: a block is summed there
+    /// first, so that many atomic additions become one.
     pub fn count_scores(&self, scores: impl Iterator<Item = f32>, scratch: &mut [u32; BINS]) {
         for score in scores {
             scratch[bin(score, BINS)] += 1;
@@ -84,8 +84,8 @@ fn time_of(bin: usize) -> f64 {
     (octave as f64).exp2() * (1.0 + (quarter as f64 + 1.0) / f64::from(TIME_BINS_PER_OCTAVE))
 }
 
-/// The time that a share `quantile` of the counted ones did not exceed, nanoseconds, as the upper end of its bin: too
-/// large by at most 25 %, never too small. `None` when nothing was counted.
+/// The quantile of the counted times, nanoseconds, as the upper end of its bin: too large by at most 25 %, never too
+/// small. `None` when nothing was counted.
 pub fn time_quantile(counts: &[u64; TIME_BINS], quantile: f64) -> Option<f64> {
     let total: u64 = counts.iter().sum();
     let wanted = ((total as f64 * quantile).ceil() as u64).max(1);

@@ -1,8 +1,8 @@
-//! What scores and times say about a detector: counted without locks while it scores, judged by pure functions.
+//! Statistics of scores and times: counted without locks while detectors score, judged by pure functions.
 //!
-//! [`Tally`] is what a generation counts, from any thread. [`Measured`] is a copy of it at one moment; differences of
-//! two copies say what happened in between. [`distance`], [`rank`] and [`guard`] are functions of such copies and do
-//! nothing else, so that each can be checked by hand.
+//! [`Tally`] is what a generation counts, from any thread. [`Measured`] is a snapshot of the counters; the difference
+//! of two snapshots covers the time between them. [`distance`], [`rank`] and [`guard`] are pure functions of snapshots,
+//! so that each can be checked by hand.
 
 pub mod distance;
 mod drift;

@@ -7,7 +7,7 @@ use super::histogram::bin;
 /// Steps of each axis of the grid.
 pub const STEPS: usize = 32;
 
-/// Flows that two detectors scored, by both scores; any thread may add to it.
+/// Joint counts of flows that two detectors scored, by both scores; any thread may add to them.
 #[derive(Debug)]
 pub struct Joint {
     cells: Vec<AtomicU64>,
@@ -26,7 +26,8 @@ impl Default for Joint {
 }
 
 impl Joint {
-    /// Counts a flow: its scores between 0 and 1, and whether both say the same about it.
+    /// Counts a flow: its two scores between 0 and 1, and whether both detectors agree whether it is above their
+    /// thresholds.
     pub fn count(&self, row: f32, column: f32, agreed: bool) {
         let cell = bin(row, STEPS) * STEPS + bin(column, STEPS);
         self.cells[cell].fetch_add(1, Ordering::Relaxed);
@@ -34,7 +35,7 @@ impl Joint {
         self.compared.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Share of the flows on which both say the same; `None` before the first.
+    /// Share of the flows on which both detectors agree; `None` before the first flow.
     pub fn agreement(&self) -> Option<f64> {
         let compared = self.compared.load(Ordering::Relaxed);
         (compared > 0).then(|| self.agreed.load(Ordering::Relaxed) as f64 / compared as f64)

@@ -1,4 +1,4 @@
-//! What a generation did.
+//! Counters of what a generation did.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::histogram::{Histogram, SCORE_BINS, TIME_BINS, time_bin};
 /// Kinds of failure that are judged apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// It trapped, broke the contract, or refused rows that it must take.
+    /// The detector trapped, broke the contract, or refused rows that it must accept.
     Fault,
-    /// It did not come back in time.
+    /// The call exceeded its deadline.
     Overrun,
-    /// It gave a score that is not finite.
+    /// A score was not finite.
     NotFinite,
 }
 
@@ -33,7 +33,7 @@ impl FailureKind {
     }
 }
 
-/// Counters of one generation. Any thread adds and reads, none waits.
+/// Counters of one generation. Any thread may add and read without waiting.
 #[derive(Debug)]
 pub struct Tally {
     calls: AtomicU64,
@@ -71,17 +71,17 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Flows it scored.
+    /// Flows that the generation scored.
     pub fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
     }
 
-    /// Flows that it was to score and that it failed to score.
+    /// Flows that the generation failed to score.
     pub fn failed_rows(&self) -> u64 {
         self.failed_rows.load(Ordering::Relaxed)
     }
 
-    /// Mean time of its calls per row, nanoseconds; `None` before the first.
+    /// Mean time of calls per row, nanoseconds; `None` before the first row.
     pub fn nanoseconds_per_row(&self) -> Option<f64> {
         let rows = self.rows();
         (rows > 0).then(|| self.nanoseconds.load(Ordering::Relaxed) as f64 / rows as f64)
@@ -165,7 +165,7 @@ impl Tally {
     }
 }
 
-/// What a generation did up to a moment, or between two.
+/// A snapshot of the counters of a generation, or the difference of two snapshots.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
     /// Calls that were made.
@@ -176,7 +176,7 @@ pub struct Measured {
     pub above: u64,
     /// Rows that failed to get a score.
     pub failed_rows: u64,
-    /// Rows that were left out for want of time.
+    /// Rows that were skipped for lack of time.
     pub skipped_rows: u64,
     /// Failed calls by [`FailureKind`].
     pub failures: [u64; 3],
@@ -246,7 +246,7 @@ impl Measured {
         self.failures[kind as usize]
     }
 
-    /// The scores of both sides on a scale that they share: calibrated where both have a calibration, else squashed.
+    /// The scores of both sides on a common scale: calibrated where both have a calibration, else squashed.
     pub fn on_one_scale<'a>(left: &'a Self, right: &'a Self) -> [&'a [u64; SCORE_BINS]; 2] {
         if total(&left.calibrated) > 0 && total(&right.calibrated) > 0 {
             [&left.calibrated, &right.calibrated]
@@ -255,7 +255,7 @@ impl Measured {
         }
     }
 
-    /// Rows above the threshold per day of traffic; `None` for less than a second of it.
+    /// Rows above the threshold per day of traffic; `None` for less than a second of traffic.
     pub fn above_per_day(&self) -> Option<f64> {
         let [first, last] = self.flow_times?;
         let seconds = last.saturating_sub(first) as f64 / 1e6;

@@ -1,4 +1,4 @@
-//! A shadow, a canary, or a package that was promoted a short while ago, beside the one it is compared with.
+//! The trial of a shadow, a canary, or a recently promoted package against another package.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,7 +30,7 @@ enum Kind {
 pub struct Trial {
     candidate: Arc<Generation>,
     reference: Option<Arc<Generation>>,
-    /// What both had done before.
+    /// Snapshots of both sides at the beginning of the trial.
     before: Box<[Measured; 2]>,
     joint: Option<Joint>,
     kind: Kind,
@@ -73,22 +73,22 @@ impl Trial {
         }
     }
 
-    /// Who is on trial.
+    /// The generation on trial.
     pub fn candidate(&self) -> &Arc<Generation> {
         &self.candidate
     }
 
-    /// Who it is compared with.
+    /// The generation that the candidate is compared with.
     pub fn reference(&self) -> Option<&Arc<Generation>> {
         self.reference.as_ref()
     }
 
-    /// Since when.
+    /// The beginning of the trial.
     pub fn since(&self) -> SystemTime {
         self.since
     }
 
-    /// Flows that the candidate scored since then.
+    /// Flows that the candidate scored during the trial.
     pub fn flows(&self) -> u64 {
         self.candidate.tally.rows().saturating_sub(self.before[0].rows)
     }
@@ -126,8 +126,8 @@ impl Trial {
         )
     }
 
-    /// What both did since the beginning of the trial. Where the other one did little since then, because all flows
-    /// are the candidate's, all it ever did is taken.
+    /// What both sides did since the beginning of the trial. Where the reference did little since then, because the
+    /// candidate takes all flows, everything that the reference ever did is taken.
     fn measure(&self, limits: &GuardLimits, into: &mut [Measured; 2]) {
         let [candidate, other] = into;
         self.candidate.tally.read(candidate);
@@ -140,7 +140,7 @@ impl Trial {
         }
     }
 
-    /// How both compare, for people; `None` when there is nobody to compare with.
+    /// The comparison for people; `None` when there is no generation to compare with.
     pub fn comparison(&self, limits: &GuardLimits) -> Option<Comparison> {
         let reference = self.reference.as_ref()?;
         let mut both = Box::new([Measured::default(), Measured::default()]);

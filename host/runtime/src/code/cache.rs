@@ -73,7 +73,7 @@ impl Cache {
         }
     }
 
-    /// Stores compiled code. A failure costs time at the next start and nothing else, so it is only logged.
+    /// Stores compiled code. A failure only costs time at the next start, so it is logged and not returned.
     pub(crate) fn store(&self, code: Digest, compiled: &OwnCode<'_>) {
         let path = self.path(code);
         let store = || -> io::Result<()> {
@@ -168,7 +168,7 @@ fn installation_key(directory: &Path) -> io::Result<[u8; KEY_BYTES]> {
     }
 }
 
-/// A key file of another length is not ours: it is deleted, and with it the worth of every file it vouched for.
+/// A key file of another length is foreign and deleted; files that were signed with it no longer verify.
 fn read_key(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
     match fs::read(path) {
         Ok(bytes) => match bytes.try_into() {

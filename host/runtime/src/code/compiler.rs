@@ -1,8 +1,8 @@
 //! Compiling, in this process or in a child of it.
 //!
-//! A compiler cannot be interrupted, and what it has allocated stays with its process. So the program compiles in a
-//! child of itself: at low priority, so that scoring goes on; ended when its time is over; and its memory is gone when
-//! it is done. Library users and tests compile in place.
+//! A compiler cannot be interrupted, and its allocations stay with its process. So the program compiles in a child
+//! process: the child has a low priority, so that scoring continues, is killed at its deadline, and returns its memory
+//! when it ends. Library users and tests compile in place.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -27,9 +27,9 @@ const MAGIC: [u8; 8] = *b"NSCOMP\0\x01";
 const DIGEST_BYTES: usize = 32;
 /// Longest component that a child takes, bytes.
 const MAX_QUESTION_BYTES: u64 = 128 << 20;
-/// Longest answer that is taken, bytes: compiled code is some three times as large as the component.
+/// Longest answer that is accepted, bytes: compiled code is some three times as large as the component.
 const MAX_ANSWER_BYTES: u64 = 1 << 30;
-/// The words of a child that refuses.
+/// Longest reason of a child that refuses, bytes.
 const MAX_REASON_BYTES: usize = 4096;
 /// Answers.
 const COMPILED: u8 = 0;
@@ -123,7 +123,7 @@ fn start(program: &PathBuf, arguments: &[OsString]) -> io::Result<Child> {
     }
 }
 
-/// Gives the child its question and waits for the answer, not longer than `budget`.
+/// Sends the component to the child and waits for the answer, at most `budget`.
 fn ask(
     mut child: Child,
     engine: &Engine,

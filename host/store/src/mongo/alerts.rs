@@ -1,10 +1,10 @@
 //! Alerts, counted exactly once without transactions.
 //!
-//! An alert's `count` has in it the flows of `alert_flows` and those of its own `counted_last`, and no others. To count
-//! more flows: (1) read the alert; (2) write its `counted_last` into `alert_flows`, which holds each pair once; (3) see
+//! An alert's `count` is the number of flows in `alert_flows` and in its own `counted_last` together. To count more
+//! flows: (1) read the alert; (2) write its `counted_last` into `alert_flows`, which holds each pair once; (3) see
 //! which flows of the batch are in neither; (4) replace the alert, at the version read, by one that counts these and
 //! names them in `counted_last`. Step 4 is one write of one document, so a kill anywhere leaves the sentence above
-//! true; and a writer that was overtaken between 1 and 4 fails at 4 and starts again.
+//! true; and a writer that another one overtook between 1 and 4 fails at 4 and starts again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
