@@ -13,6 +13,17 @@ const LANES: usize = 4;
 /// Deepest tree: as many halvings as the number of leaves can have.
 const DEPTH: usize = 32;
 
+/// One column of a leaf. It begins with a line of the processor's cache and fills it, so that wherever the allocator puts
+/// a cloud, no load of it needs two lines.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; LEAF]);
+
+/// Numbers of a box that are compared at once; aligned like [`Line`], for the same reason.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(16))]
+struct Lanes([f32; LANES]);
+
 /// Points of one context with how often each occurs.
 #[derive(Debug, Clone)]
 pub struct Cloud {
@@ -20,12 +31,12 @@ pub struct Cloud {
     points: usize,
     /// Number of the first point, counted over all clouds.
     base: u32,
-    /// Leaf by leaf, column by column, [`LEAF`] values; what is missing in the last leaf is infinitely far.
-    values: Vec<f32>,
+    /// Leaf by leaf, column by column; what is missing in the last leaf is infinitely far.
+    lines: Vec<Line>,
     /// How often each point counts; 0 for what is missing in the last leaf.
     counts: Vec<u32>,
     /// Lows and highs of each node, depth first, the left half before the right.
-    boxes: Vec<f32>,
+    boxes: Vec<Lanes>,
 }
 
 /// The nearest points found so far, by rising distance, until they count `wanted`.
@@ -120,15 +131,15 @@ impl Cloud {
             width,
             points,
             base,
-            values: vec![f32::INFINITY; leaves * LEAF * width],
+            lines: vec![Line([f32::INFINITY; LEAF]); leaves * width],
             counts: vec![0; leaves * LEAF],
-            boxes: vec![0.0; (2 * leaves).saturating_sub(1) * 2 * width.next_multiple_of(LANES)],
+            boxes: vec![Lanes([0.0; LANES]); (2 * leaves).saturating_sub(1) * 2 * width.div_ceil(LANES)],
         };
         cloud.counts[..points].copy_from_slice(counts);
         for (point, row) in values.chunks_exact(width).enumerate() {
-            let leaf = point / LEAF * LEAF * width;
-            for (column, &value) in row.iter().enumerate() {
-                cloud.values[leaf + column * LEAF + point % LEAF] = value;
+            let leaf = &mut cloud.lines[point / LEAF * width..];
+            for (line, &value) in leaf.iter_mut().zip(row) {
+                line.0[point % LEAF] = value;
             }
         }
         if leaves > 0 {
@@ -150,7 +161,7 @@ impl Cloud {
     /// The value of a point, numbered over all clouds, in a column.
     pub fn value(&self, point: u32, column: usize) -> f32 {
         let point = (point - self.base) as usize;
-        self.values[point / LEAF * LEAF * self.width + column * LEAF + point % LEAF]
+        self.lines[point / LEAF * self.width + column].0[point % LEAF]
     }
 
     /// Whether the point of this number is one of this cloud.
@@ -159,17 +170,19 @@ impl Cloud {
     }
 
     fn bound_node(&mut self, node: usize, leaves: Range<usize>, values: &[f32]) {
-        let (padded, width) = (self.width.next_multiple_of(LANES), self.width);
+        let (sides, width) = (self.width.div_ceil(LANES), self.width);
         let points = leaves.start * LEAF..(leaves.end * LEAF).min(self.points);
-        let (lows, highs) = self.boxes[node * 2 * padded..][..2 * padded].split_at_mut(padded);
-        for (column, (low, high)) in lows.iter_mut().zip(highs).enumerate().take(width) {
-            let column = values[points.start * width..points.end * width]
+        let (lows, highs) = self.boxes[node * 2 * sides..][..2 * sides].split_at_mut(sides);
+        for column in 0..width {
+            let values = values[points.start * width..points.end * width]
                 .iter()
                 .skip(column)
                 .step_by(width);
-            (*low, *high) = column.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| {
+            let (low, high) = values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| {
                 (low.min(value), high.max(value))
             });
+            lows[column / LANES].0[column % LANES] = low;
+            highs[column / LANES].0[column % LANES] = high;
         }
         if leaves.len() > 1 {
             let middle = leaves.start + leaves.len() / 2;
@@ -222,9 +235,9 @@ impl Cloud {
     #[inline(always)]
     fn search_leaf(&self, leaf: usize, query: &[f32], offset: f32, nearest: &mut Nearest) {
         let mut squares = [offset; LEAF];
-        let columns = &self.values[leaf * LEAF * self.width..][..LEAF * self.width];
-        for (column, &at) in columns.as_chunks::<LEAF>().0.iter().zip(query) {
-            for (square, &value) in squares.iter_mut().zip(column) {
+        let columns = &self.lines[leaf * self.width..][..self.width];
+        for (column, &at) in columns.iter().zip(query) {
+            for (square, &value) in squares.iter_mut().zip(&column.0) {
                 let difference = value - at;
                 *square += difference * difference;
             }
@@ -244,13 +257,11 @@ impl Cloud {
     /// The squared distance from a point to the nearest side of a node's box; 0 inside.
     #[inline(always)]
     fn distance_to_box(&self, query: &[f32], node: usize) -> f32 {
-        let padded = self.width.next_multiple_of(LANES);
-        let (lows, highs) = self.boxes[node * 2 * padded..][..2 * padded].split_at(padded);
+        let sides = self.width.div_ceil(LANES);
+        let (lows, highs) = self.boxes[node * 2 * sides..][..2 * sides].split_at(sides);
         let mut sums = [0.0f32; LANES];
-        let lows = lows.as_chunks::<LANES>().0;
-        let highs = highs.as_chunks::<LANES>().0;
         let query = query.as_chunks::<LANES>().0;
-        for ((low, high), at) in lows.iter().zip(highs).zip(query) {
+        for ((Lanes(low), Lanes(high)), at) in lows.iter().zip(highs).zip(query) {
             for lane in 0..LANES {
                 let below = low[lane] - at[lane];
                 let above = at[lane] - high[lane];
