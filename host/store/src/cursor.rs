@@ -4,6 +4,7 @@
 use netsage_api_types::Page;
 
 use crate::StoreError;
+use crate::reads::Look;
 use netsage_alerts::Id;
 use netsage_alerts::text::to_hex;
 
@@ -75,21 +76,59 @@ pub(crate) fn page_limit(asked: Option<u32>) -> usize {
     asked.map_or(50, |limit| usize::try_from(limit.clamp(1, 500)).unwrap_or(500))
 }
 
-/// Makes a page of up to `limit + 1` entries read: the one too many only says that there are more.
-pub(crate) fn page<T>(
-    mut items: Vec<T>,
-    limit: usize,
+/// A page under construction: entries in the order of a listing, and how far it has looked for them.
+pub(crate) struct PageBuilder<T> {
     listing: Listing,
-    place: impl Fn(&T) -> Cursor,
-) -> Page<T> {
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = if more {
-        items.last().map(|last| place(last).encode(listing))
-    } else {
-        None
-    };
-    Page { items, next }
+    limit: usize,
+    look: Look,
+    items: Vec<T>,
+    /// The place of the last entry of the page.
+    last: Option<Cursor>,
+    /// Where the look ended before the page was full.
+    stopped: Option<Cursor>,
+    is_full: bool,
+}
+
+impl<T> PageBuilder<T> {
+    /// A page of so many entries, as a query asked for, that looks at so many rows at most.
+    pub(crate) fn new(listing: Listing, asked: Option<u32>, rows: u32) -> Self {
+        Self {
+            listing,
+            limit: page_limit(asked),
+            look: Look::begin(rows),
+            items: Vec::new(),
+            last: None,
+            stopped: None,
+            is_full: false,
+        }
+    }
+
+    /// Looks at the row at a place: `entry` is what stands there when it belongs into the page. Says whether to go on.
+    pub(crate) fn look_at(&mut self, place: Cursor, entry: Option<T>) -> bool {
+        if let Some(entry) = entry {
+            // The one too many only says that there are more.
+            if self.items.len() == self.limit {
+                self.is_full = true;
+                return false;
+            }
+            self.items.push(entry);
+            self.last = Some(place);
+        }
+        let goes_on = self.look.goes_on();
+        if !goes_on {
+            self.stopped = Some(place);
+        }
+        goes_on
+    }
+
+    /// The page, with a cursor when there is, or may be, more.
+    pub(crate) fn finish(self) -> Page<T> {
+        let next = if self.is_full { self.last } else { self.stopped };
+        Page {
+            items: self.items,
+            next: next.map(|place| place.encode(self.listing)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::reads::LONGEST_READ;
+
 /// Why a store could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -110,8 +112,26 @@ pub enum StoreError {
         problem: &'static str,
     },
     /// Another process holds the store.
-    #[error("the store is busy: another process has been writing to it for more than 5 seconds; try again")]
+    #[error("the store is busy: another process has been writing to it for seconds; try again")]
     Busy,
+    /// The file system of the store has no room.
+    #[error("the disk of the store is full: make room")]
+    Full,
+    /// A server that was reached before does not answer in time.
+    #[error("the MongoDB server has not answered for {seconds} seconds")]
+    NoAnswer {
+        /// How long it was waited for, seconds.
+        seconds: u64,
+    },
+    /// More is read at the same time than is served.
+    #[error("the store is read by more callers than it serves at once: try again in a second")]
+    Overloaded,
+    /// A read that was given up.
+    #[error("reading the store took longer than {seconds} seconds: ask for less, or try again")]
+    TooSlow {
+        /// The longest time of a read, seconds.
+        seconds: u64,
+    },
     /// Other writers kept changing the same document.
     #[error("{what} was changed by others at every attempt: try again")]
     Contended {
@@ -145,6 +165,11 @@ impl StoreError {
         use rusqlite::ErrorCode;
         move |source| match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            // Only a read is ever interrupted.
+            Some(ErrorCode::OperationInterrupted) => Self::TooSlow {
+                seconds: LONGEST_READ.as_secs(),
+            },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
                 detail: source.to_string(),
             },
@@ -154,9 +179,68 @@ impl StoreError {
 
     /// Wraps a failure of the MongoDB driver.
     pub(crate) fn mongo(action: &'static str) -> impl Fn(mongodb::error::Error) -> Self {
-        move |source| Self::Mongo {
-            action,
-            source: Box::new(source),
+        move |source| {
+            if is_out_of_time(&source) {
+                return Self::TooSlow {
+                    seconds: LONGEST_READ.as_secs(),
+                };
+            }
+            Self::Mongo {
+                action,
+                source: Box::new(source),
+            }
         }
     }
+
+    /// What is the matter with the store, for people who may not read the log: no host, no path, no user. It goes on
+    /// "the store ...".
+    pub fn state_of_store(&self) -> &'static str {
+        match self {
+            Self::Busy => "is locked by another process",
+            Self::Full => "has no room: its disk is full",
+            Self::Damaged { .. } | Self::NotADatabase { .. } => "is damaged",
+            Self::Overloaded | Self::TooSlow { .. } => "is asked for more than it can answer",
+            _ if self.is_of_absent_server() => "does not answer: its server is away",
+            _ => "fails; the log says why",
+        }
+    }
+
+    fn is_of_absent_server(&self) -> bool {
+        use mongodb::error::ErrorKind;
+        match self {
+            Self::Unreachable { .. } | Self::NoAnswer { .. } => true,
+            Self::Mongo { source, .. } => matches!(
+                *source.kind,
+                ErrorKind::ServerSelection { .. }
+                    | ErrorKind::Io(_)
+                    | ErrorKind::ConnectionPoolCleared { .. }
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody mending this program.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy
+                | Self::Full
+                | Self::Contended { .. }
+                | Self::Overloaded
+                | Self::TooSlow { .. }
+                | Self::ShutDown
+        ) || self.is_of_absent_server()
+    }
+
+    /// Whether the same delivery will be refused however often it is repeated, and others will not.
+    pub fn is_of_record(&self) -> bool {
+        matches!(self, Self::InvalidRecord { .. })
+    }
+}
+
+/// Whether a server has given a read up after the time that it was allowed.
+pub(crate) fn is_out_of_time(error: &mongodb::error::Error) -> bool {
+    /// `MaxTimeMSExpired`.
+    const OUT_OF_TIME: i32 = 50;
+    matches!(error.kind.as_ref(), mongodb::error::ErrorKind::Command(command) if command.code == OUT_OF_TIME)
 }

@@ -22,6 +22,7 @@ mod error;
 mod mongo;
 mod open;
 mod overview;
+mod reads;
 mod record;
 mod sqlite;
 
@@ -45,6 +46,8 @@ pub struct StoreOptions {
     /// How long alerts are kept, counted by the clock from the moment they last counted a flow or changed their state.
     /// Which flows an alert has counted is forgotten with it.
     pub alert_retention: Duration,
+    /// Most alerts or flows that one page of a listing looks at.
+    pub listing_rows: u32,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -55,11 +58,15 @@ impl Default for StoreOptions {
             alert_window: AlertWindow::default(),
             flow_retention: 7 * DAY,
             alert_retention: 365 * DAY,
+            listing_rows: 50_000,
         }
     }
 }
 
 /// Where alerts and flows are kept.
+///
+/// Recording and reading do not wait for each other. Reads are bounded in number and time: beyond these bounds they end
+/// with [`StoreError::Overloaded`] or [`StoreError::TooSlow`], and a read whose future is dropped is given up.
 ///
 /// Errors are those of [`StoreError`]; after an error the store is unchanged or holds part of the batch, and the same
 /// call may be made again.
@@ -97,6 +104,9 @@ pub trait Store: Send + Sync {
 
     /// A page of alerts, by `last_seen` and then id, falling. An alert that grows while a reader turns the pages
     /// moves towards the first page.
+    ///
+    /// A page looks at [`StoreOptions::listing_rows`] alerts or works for 100 ms, whichever is over first. It then has what
+    /// was found so far, perhaps nothing, and a cursor. Only a page without a cursor is the last one.
     fn alerts<'a>(&'a self, query: &'a AlertQuery) -> BoxFuture<'a, Result<Page<Alert>, StoreError>>;
 
     /// The alert with this id, if there is one.
@@ -135,7 +145,7 @@ pub trait Store: Send + Sync {
         position: &'a [u8],
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// A page of flows, by `end` and then id, falling.
+    /// A page of flows, by `end` and then id, falling; bounded as a page of [`Self::alerts`] is.
     fn flows<'a>(&'a self, query: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>>;
 
     /// The latest steps of the time axis up to the newest flow, and the totals.

@@ -12,12 +12,14 @@ use std::sync::Arc;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::ReturnDocument;
-use netsage_api_types::{Alert, AlertQuery, Page, StateChange};
+use netsage_api_types::{Alert, AlertQuery, Page, Severity, StateChange};
 
 use super::documents::{AlertDocument, state_name};
+use super::listing::{Asked, within};
 use super::{MongoStore, is_duplicate_key};
-use crate::cursor::{Cursor, Listing, page, page_limit};
-use crate::record::{hits, severity_rank, to_signed};
+use crate::cursor::{Cursor, Listing};
+use crate::reads::LONGEST_READ;
+use crate::record::{hits, severity_rank};
 use crate::{BoxFuture, FlowBatchRecord, StoreError};
 use netsage_alerts::text::{parse_id, to_hex};
 use netsage_alerts::{AlertGroup, AlertRecord, HitOfFlow, group};
@@ -150,35 +152,29 @@ impl MongoStore {
     }
 
     pub(super) async fn list_alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
-        let failed = StoreError::mongo("list alerts");
-        let limit = page_limit(query.limit);
-        let filter = alert_filter(query)?;
-        let documents: Vec<AlertDocument> = self
-            .alerts
-            .find(filter)
-            .projection(doc! { "counted_last": 0 })
-            .sort(doc! { "last_seen": -1, "_id": -1 })
-            .limit(to_signed(limit as u64 + 1))
-            .await
-            .map_err(&failed)?
-            .try_collect()
-            .await
-            .map_err(&failed)?;
-        let items = documents
-            .into_iter()
-            .map(|document| document.into_record().alert)
-            .collect();
-        Ok(page(items, limit, Listing::Alerts, |alert: &Alert| Cursor {
-            time: alert.last_seen,
-            id: parse_id(&alert.id).unwrap_or_default(),
-        }))
+        let page = asked(query, self.options.listing_rows)?
+            .page(&self.reading.alerts, |document| Cursor {
+                time: document.last_seen,
+                id: parse_id(&document.id).unwrap_or_default(),
+            })
+            .await?;
+        Ok(Page {
+            items: page
+                .items
+                .into_iter()
+                .map(|document| document.into_record().alert)
+                .collect(),
+            next: page.next,
+        })
     }
 
     pub(super) async fn find_alert(&self, id: &str) -> Result<Option<Alert>, StoreError> {
         let found = self
+            .reading
             .alerts
             .find_one(doc! { "_id": id })
             .projection(doc! { "counted_last": 0 })
+            .max_time(LONGEST_READ)
             .await
             .map_err(StoreError::mongo("read an alert"))?;
         Ok(found.map(|document| document.into_record().alert))
@@ -218,46 +214,36 @@ fn pair(alert: &str, flow: &str) -> String {
     format!("{alert}{flow}")
 }
 
-/// The condition of all that stands after a cursor in a listing sorted by `time` and `_id`, falling.
-pub(super) fn after(cursor: Cursor, time: &str) -> Document {
-    doc! { "$or": [
-        { time: { "$lt": cursor.time } },
-        { time: cursor.time, "_id": { "$lt": to_hex(&cursor.id) } },
-    ] }
-}
-
-/// The condition of a time within `since` and `until`.
-pub(super) fn within(since: Option<i64>, until: Option<i64>) -> Option<Document> {
-    let mut range = Document::new();
-    if let Some(since) = since {
-        range.insert("$gte", since);
+/// What a query asks for. The narrowest of its conditions, with an index in the order of the listing, comes first.
+fn asked(query: &AlertQuery, rows: u32) -> Result<Asked, StoreError> {
+    let ranks = query.min_severity.map(|least| {
+        let ranks: Vec<i32> = (severity_rank(least)..=severity_rank(Severity::Critical)).collect();
+        // Each rank lies in the order of the listing, and the server merges them.
+        Bson::from(doc! { "$in": ranks })
+    });
+    let conditions: [(&str, Option<Bson>); 5] = [
+        ("source", query.source.clone().map(Bson::from)),
+        ("kind", query.kind.clone().map(Bson::from)),
+        ("detector.name", query.detector.clone().map(Bson::from)),
+        ("state", query.state.map(|state| state_name(state).into())),
+        ("severity_rank", ranks),
+    ];
+    let mut given = conditions
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    let mut indexed: Document = given.next().into_iter().collect();
+    let others = given.collect();
+    if let Some(range) = within(query.since, query.until) {
+        indexed.insert("last_seen", range);
     }
-    if let Some(until) = until {
-        range.insert("$lt", until);
-    }
-    (!range.is_empty()).then_some(range)
-}
-
-fn alert_filter(query: &AlertQuery) -> Result<Document, StoreError> {
-    let mut filter = match Cursor::of_query(query.cursor.as_ref(), Listing::Alerts)? {
-        Some(cursor) => after(cursor, "last_seen"),
-        None => Document::new(),
-    };
-    let mut add = |key: &str, value: Option<Bson>| {
-        if let Some(value) = value {
-            filter.insert(key, value);
-        }
-    };
-    add("state", query.state.map(|state| state_name(state).into()));
-    add(
-        "severity_rank",
-        query
-            .min_severity
-            .map(|severity| doc! { "$gte": severity_rank(severity) }.into()),
-    );
-    add("source", query.source.clone().map(Bson::from));
-    add("kind", query.kind.clone().map(Bson::from));
-    add("detector.name", query.detector.clone().map(Bson::from));
-    add("last_seen", within(query.since, query.until).map(Bson::from));
-    Ok(filter)
+    Ok(Asked {
+        listing: Listing::Alerts,
+        time: "last_seen",
+        action: "list alerts",
+        limit: query.limit,
+        cursor: Cursor::of_query(query.cursor.as_ref(), Listing::Alerts)?,
+        indexed,
+        others,
+        rows,
+    })
 }

@@ -4,16 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
 use mongodb::bson::{DateTime, Document, doc, serialize_to_document};
 use mongodb::options::{UpdateOneModel, WriteModel};
 use netsage_api_types::{Flow, FlowQuery, Page};
 
 use super::MongoStore;
-use super::alerts::{after, within};
 use super::documents::FlowDocument;
-use crate::cursor::{Cursor, Listing, page, page_limit};
-use crate::record::to_signed;
+use super::listing::{Asked, within};
+use crate::cursor::{Cursor, Listing};
 use crate::{FlowBatchRecord, StoreError};
 use netsage_alerts::text::parse_id;
 
@@ -79,36 +77,36 @@ impl MongoStore {
     }
 
     pub(super) async fn list_flows(&self, query: &FlowQuery) -> Result<Page<Flow>, StoreError> {
-        let failed = StoreError::mongo("list flows");
-        let limit = page_limit(query.limit);
-        let mut filter = match Cursor::of_query(query.cursor.as_ref(), Listing::Flows)? {
-            Some(cursor) => after(cursor, "end"),
-            None => Document::new(),
-        };
+        let (mut indexed, mut others) = (Document::new(), Document::new());
         if let Some(source) = &query.source {
-            filter.insert("source", source);
-        }
-        if let Some(score) = query.min_score {
-            filter.insert("highest_score", doc! { "$gte": f64::from(score) });
+            indexed.insert("source", source);
         }
         if let Some(range) = within(query.since, query.until) {
-            filter.insert("end", range);
+            indexed.insert("end", range);
         }
-        let documents: Vec<FlowDocument> = self
-            .flows
-            .find(filter)
-            .sort(doc! { "end": -1, "_id": -1 })
-            .limit(to_signed(limit as u64 + 1))
-            .await
-            .map_err(&failed)?
-            .try_collect()
-            .await
-            .map_err(&failed)?;
-        let items = documents.into_iter().map(FlowDocument::into_flow).collect();
-        Ok(page(items, limit, Listing::Flows, |flow: &Flow| Cursor {
-            time: flow.end,
-            id: parse_id(&flow.id).unwrap_or_default(),
-        }))
+        if let Some(score) = query.min_score {
+            others.insert("highest_score", doc! { "$gte": f64::from(score) });
+        }
+        let asked = Asked {
+            listing: Listing::Flows,
+            time: "end",
+            action: "list flows",
+            limit: query.limit,
+            cursor: Cursor::of_query(query.cursor.as_ref(), Listing::Flows)?,
+            indexed,
+            others,
+            rows: self.options.listing_rows,
+        };
+        let page = asked
+            .page(&self.reading.flows, |document| Cursor {
+                time: document.end,
+                id: parse_id(&document.id).unwrap_or_default(),
+            })
+            .await?;
+        Ok(Page {
+            items: page.items.into_iter().map(FlowDocument::into_flow).collect(),
+            next: page.next,
+        })
     }
 
     /// Does at once what the server does by itself about once a minute.

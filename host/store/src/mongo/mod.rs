@@ -15,12 +15,14 @@ use netsage_alerts::AlertWindow;
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 
 use crate::changes::check_position;
+use crate::reads::{LONGEST_READ, Reads};
 use crate::record::{check_batch, check_change};
 use crate::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview};
 
 mod alerts;
 mod documents;
 mod flows;
+mod listing;
 mod overview;
 mod positions;
 mod revisions;
@@ -37,6 +39,9 @@ const LEAST_WIRE_VERSION: i64 = 25;
 /// How long to look for a server, unless the URL says otherwise.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Longest time of a write. A server that is there and does not answer must not hold up whoever writes for good.
+const LONGEST_WRITE: Duration = Duration::from_secs(10);
+
 /// A store on a server.
 pub(crate) struct MongoStore {
     client: Client,
@@ -45,7 +50,16 @@ pub(crate) struct MongoStore {
     alerts: Collection<AlertDocument>,
     /// One document per flow counted in an alert; its `_id` is the alert's id and the flow's, so it is there once.
     alert_flows: Collection<Document>,
+    reading: Reading,
     options: StoreOptions,
+}
+
+/// What is read beside recording, over connections of its own.
+struct Reading {
+    reads: Reads,
+    database: Database,
+    flows: Collection<FlowDocument>,
+    alerts: Collection<AlertDocument>,
 }
 
 impl MongoStore {
@@ -71,6 +85,9 @@ impl MongoStore {
             .default_database
             .clone()
             .unwrap_or_else(|| "netsage".to_owned());
+        let reading = Client::with_options(client_options.clone())
+            .map_err(bad_url)?
+            .database(&name);
         let client = Client::with_options(client_options).map_err(bad_url)?;
         let database = client.database(&name);
         let hello =
@@ -91,12 +108,25 @@ impl MongoStore {
             alert_flows: database.collection("alert_flows"),
             client,
             database,
+            reading: Reading {
+                reads: Reads::new(),
+                flows: reading.collection("flows"),
+                alerts: reading.collection("alerts"),
+                database: reading,
+            },
             options,
         };
         store.check_version().await?;
         store.create_ledger().await?;
         store.create_indexes().await?;
         Ok(store)
+    }
+
+    /// Reads once it is this read's turn, for a bounded time.
+    async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let _turn = self.reading.reads.admit().await?;
+        // The server gives a slow read up by itself; this is for one that hangs.
+        in_time(LONGEST_READ + Duration::from_secs(1), read).await
     }
 
     async fn check_version(&self) -> Result<(), StoreError> {
@@ -155,6 +185,9 @@ impl MongoStore {
                 index(doc! { "last_seen": -1, "_id": -1 }),
                 index(doc! { "state": 1, "last_seen": -1, "_id": -1 }),
                 index(doc! { "source": 1, "last_seen": -1, "_id": -1 }),
+                index(doc! { "kind": 1, "last_seen": -1, "_id": -1 }),
+                index(doc! { "detector.name": 1, "last_seen": -1, "_id": -1 }),
+                index(doc! { "severity_rank": 1, "last_seen": -1, "_id": -1 }),
                 index(doc! { "revision": 1 }),
                 // Few alerts have the field at a time.
                 IndexModel::builder()
@@ -222,6 +255,16 @@ impl MongoStore {
     }
 }
 
+/// Gives up what takes longer. Whatever was written until then is whole, and may be written again.
+async fn in_time<T>(
+    longest: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let seconds = longest.as_secs();
+    let done = tokio::time::timeout(longest, work).await;
+    done.unwrap_or(Err(StoreError::NoAnswer { seconds }))
+}
+
 /// Refuses a server that lacks a feature this store needs, by the answer to `hello`.
 fn check_server(server: &str, hello: &Document) -> Result<(), StoreError> {
     match documents::integer(hello, "maxWireVersion") {
@@ -256,13 +299,15 @@ impl Store for MongoStore {
     }
 
     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async {
-            self.database
+        // Not one of the reads: it tells of the server, however much is read from it.
+        Box::pin(in_time(LONGEST_READ, async {
+            self.reading
+                .database
                 .run_command(doc! { "ping": 1 })
                 .await
-                .map_err(StoreError::mongo("reach the server"))?;
-            Ok(())
-        })
+                .map(drop)
+                .map_err(StoreError::mongo("reach the server"))
+        }))
     }
 
     fn alert_window(&self) -> AlertWindow {
@@ -273,7 +318,7 @@ impl Store for MongoStore {
         &'a self,
         batches: &'a [Arc<FlowBatchRecord>],
     ) -> BoxFuture<'a, Result<Vec<Alert>, StoreError>> {
-        Box::pin(async move {
+        Box::pin(in_time(LONGEST_WRITE, async move {
             batches.iter().try_for_each(|batch| check_batch(batch))?;
             // Flows first: an alert never speaks of a flow that is not there yet.
             self.record_flows(batches).await?;
@@ -282,15 +327,15 @@ impl Store for MongoStore {
                 self.number_changes().await?;
             }
             Ok(changed)
-        })
+        }))
     }
 
     fn alerts<'a>(&'a self, query: &'a AlertQuery) -> BoxFuture<'a, Result<Page<Alert>, StoreError>> {
-        Box::pin(self.list_alerts(query))
+        Box::pin(self.read(self.list_alerts(query)))
     }
 
     fn alert<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Alert>, StoreError>> {
-        Box::pin(self.find_alert(id))
+        Box::pin(self.read(self.find_alert(id)))
     }
 
     fn change_state<'a>(
@@ -298,22 +343,22 @@ impl Store for MongoStore {
         id: &'a str,
         change: &'a StateChange,
     ) -> BoxFuture<'a, Result<Option<Alert>, StoreError>> {
-        Box::pin(async move {
+        Box::pin(in_time(LONGEST_WRITE, async move {
             check_change(change)?;
             let changed = self.set_state(id, change).await?;
             if changed.is_some() {
                 self.number_changes().await?;
             }
             Ok(changed)
-        })
+        }))
     }
 
     fn changes(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Changes, StoreError>> {
-        Box::pin(self.read_changes(after, limit))
+        Box::pin(self.read(self.read_changes(after, limit)))
     }
 
     fn position<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
-        Box::pin(self.read_position(name))
+        Box::pin(self.read(self.read_position(name)))
     }
 
     fn save_position<'a>(
@@ -321,18 +366,18 @@ impl Store for MongoStore {
         name: &'a str,
         position: &'a [u8],
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
+        Box::pin(in_time(LONGEST_WRITE, async move {
             check_position(name, position)?;
             self.write_position(name, position).await
-        })
+        }))
     }
 
     fn flows<'a>(&'a self, query: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>> {
-        Box::pin(self.list_flows(query))
+        Box::pin(self.read(self.list_flows(query)))
     }
 
     fn overview(&self, step_ms: i64, max_points: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>> {
-        Box::pin(self.read_overview(step_ms, max_points))
+        Box::pin(self.read(self.read_overview(step_ms, max_points)))
     }
 
     fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>> {

@@ -9,6 +9,7 @@ use netsage_api_types::{OverviewPoint, TopSource};
 use super::MongoStore;
 use super::documents::integer;
 use crate::overview::{Axis, OVERVIEW_GRAIN_MS, round_step, step_start};
+use crate::reads::LONGEST_READ;
 use crate::record::to_unsigned;
 use crate::{StoreError, StoreOverview};
 
@@ -33,22 +34,32 @@ impl MongoStore {
             points,
             top_sources: self.top_sources().await?,
             alerts_new: self
+                .reading
                 .alerts
                 .count_documents(doc! { "state": "new" })
+                .max_time(LONGEST_READ)
                 .await
                 .map_err(&failed)?,
-            alerts_total: self.alerts.count_documents(doc! {}).await.map_err(&failed)?,
+            alerts_total: self
+                .reading
+                .alerts
+                .count_documents(doc! {})
+                .max_time(LONGEST_READ)
+                .await
+                .map_err(&failed)?,
         })
     }
 
     /// The first `end` in a direction of sorting.
     async fn end_of_flows(&self, direction: i32) -> Result<Option<i64>, StoreError> {
         let found = self
+            .reading
             .flows
             .clone_with_type::<Document>()
             .find_one(doc! {})
             .sort(doc! { "end": direction })
             .projection(doc! { "_id": 0, "end": 1 })
+            .max_time(LONGEST_READ)
             .await
             .map_err(StoreError::mongo(ACTION))?;
         Ok(found.and_then(|document| integer(&document, "end")))
@@ -82,8 +93,10 @@ impl MongoStore {
 
     async fn aggregate_flows(&self, pipeline: Vec<Document>) -> Result<Vec<Document>, StoreError> {
         let failed = StoreError::mongo(ACTION);
-        self.flows
+        self.reading
+            .flows
             .aggregate(pipeline)
+            .max_time(LONGEST_READ)
             .await
             .map_err(&failed)?
             .try_collect()
@@ -94,6 +107,7 @@ impl MongoStore {
     async fn top_sources(&self) -> Result<Vec<TopSource>, StoreError> {
         let failed = StoreError::mongo(ACTION);
         let rows: Vec<Document> = self
+            .reading
             .alerts
             .aggregate(vec![
                 doc! { "$group": {
@@ -105,6 +119,7 @@ impl MongoStore {
                 doc! { "$sort": { "flows": -1, "_id": 1 } },
                 doc! { "$limit": 10_i64 },
             ])
+            .max_time(LONGEST_READ)
             .await
             .map_err(&failed)?
             .try_collect()

@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use super::MongoStore;
 use super::documents::AlertDocument;
 use crate::changes::page_of_changes;
+use crate::reads::LONGEST_READ;
 use crate::record::{to_signed, to_unsigned};
 use crate::{Change, Changes, StoreError};
 
@@ -204,6 +205,7 @@ impl MongoStore {
             .projection(doc! { "counted_last": 0 })
             .sort(doc! { "revision": 1 })
             .limit(to_signed(page_of_changes(limit) as u64))
+            .max_time(LONGEST_READ)
             .await
             .map_err(&failed)?
             .try_collect()

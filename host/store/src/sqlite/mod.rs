@@ -1,7 +1,7 @@
-//! The embedded store: one file, one writing connection, one reading connection beside it (WAL).
+//! The embedded store: one file, a thread with the one connection that writes, and a few that read beside it (WAL).
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netsage_alerts::AlertWindow;
@@ -15,9 +15,14 @@ use crate::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOptions
 mod numbers;
 mod purge;
 mod read;
+mod readers;
 mod rows;
 mod schema;
 mod write;
+mod writer;
+
+use readers::Readers;
+use writer::WriterThread;
 
 /// How often a store that records looks for what is past its time.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
@@ -30,96 +35,64 @@ const ALERT_CHUNK: usize = 64;
 
 /// A store in a file.
 pub(crate) struct SqliteStore {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
     options: StoreOptions,
-    writer: Mutex<Writer>,
-    reader: Mutex<Connection>,
+    // Before the writer: the last connection to be closed brings the log into the database, and must be able to write.
+    readers: Readers,
+    writer: WriterThread,
 }
 
+/// What the writing thread has.
 struct Writer {
+    options: StoreOptions,
     connection: Connection,
     memory: write::Memory,
     next_purge: Instant,
 }
 
-/// A panic under the lock rolled its transaction back, so what is behind the lock is sound.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl SqliteStore {
     pub(crate) async fn open(path: PathBuf, options: StoreOptions) -> Result<Self, StoreError> {
         let open = move || {
-            let connection = schema::open_writer(&path)?;
-            let reader = Mutex::new(schema::open_reader(&path)?);
-            let writer = Mutex::new(Writer {
-                connection,
+            let writer = Writer {
+                options,
+                connection: schema::open_writer(&path)?,
                 memory: write::Memory::default(),
                 next_purge: Instant::now(),
-            });
+            };
+            let writer = WriterThread::start(writer, &path)?;
             Ok(Self {
-                shared: Arc::new(Shared {
-                    options,
-                    writer,
-                    reader,
-                }),
+                options,
+                readers: Readers::open(path)?,
+                writer,
             })
         };
         tokio::task::spawn_blocking(open)
             .await
             .map_err(|_| StoreError::ShutDown)?
     }
-
-    /// Runs work on a thread that may block.
-    fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Shared) -> Result<T, StoreError> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, StoreError>> {
-        let shared = Arc::clone(&self.shared);
-        Box::pin(async move {
-            tokio::task::spawn_blocking(move || work(&shared))
-                .await
-                .map_err(|_| StoreError::ShutDown)?
-        })
-    }
 }
 
-impl Shared {
-    fn record(&self, batches: &[Arc<FlowBatchRecord>]) -> Result<Vec<Alert>, StoreError> {
-        let mut writer = lock(&self.writer);
-        let Writer {
-            connection, memory, ..
-        } = &mut *writer;
-        let changed = write::record(connection, memory, batches, self.options.alert_window)?;
-        if Instant::now() >= writer.next_purge {
-            let deleted = self.purge_some(&mut writer.connection)?;
+impl Writer {
+    fn record(&mut self, batches: &[Arc<FlowBatchRecord>]) -> Result<Vec<Alert>, StoreError> {
+        let changed = write::record(
+            &mut self.connection,
+            &mut self.memory,
+            batches,
+            self.options.alert_window,
+        )?;
+        if Instant::now() >= self.next_purge {
+            let deleted = self.purge_some()?;
             // A full chunk means that there may be more: go on at the next batch.
             if !deleted.more {
-                writer.next_purge = Instant::now() + PURGE_EVERY;
+                self.next_purge = Instant::now() + PURGE_EVERY;
             }
         }
         Ok(changed)
     }
 
-    fn purge(&self) -> Result<u64, StoreError> {
-        let mut flows = 0;
-        loop {
-            // The lock is let go between chunks, so that recording goes on.
-            let deleted = self.purge_some(&mut lock(&self.writer).connection)?;
-            flows += deleted.flows as u64;
-            if !deleted.more {
-                return Ok(flows);
-            }
-        }
-    }
-
     /// Deletes a chunk of what is past its time.
-    fn purge_some(&self, connection: &mut Connection) -> Result<Purged, StoreError> {
-        let flows = purge::purge_flows(connection, self.options.flow_retention, FLOW_CHUNK)?;
-        let alerts = purge::purge_alerts(connection, self.options.alert_retention, ALERT_CHUNK)?;
+    fn purge_some(&mut self) -> Result<Purged, StoreError> {
+        let flows = purge::purge_flows(&mut self.connection, self.options.flow_retention, FLOW_CHUNK)?;
+        let alerts = purge::purge_alerts(&mut self.connection, self.options.alert_retention, ALERT_CHUNK)?;
         Ok(Purged {
             flows,
             more: flows == FLOW_CHUNK || alerts == ALERT_CHUNK,
@@ -140,11 +113,11 @@ impl Store for SqliteStore {
     }
 
     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.blocking(|shared| read::health(&lock(&shared.reader)))
+        self.readers.read(|connection| read::health(connection))
     }
 
     fn alert_window(&self) -> AlertWindow {
-        self.shared.options.alert_window
+        self.options.alert_window
     }
 
     fn record<'a>(
@@ -152,20 +125,21 @@ impl Store for SqliteStore {
         batches: &'a [Arc<FlowBatchRecord>],
     ) -> BoxFuture<'a, Result<Vec<Alert>, StoreError>> {
         let batches = batches.to_vec();
-        self.blocking(move |shared| {
+        self.writer.write(move |writer| {
             batches.iter().try_for_each(|batch| check_batch(batch))?;
-            shared.record(&batches)
+            writer.record(&batches)
         })
     }
 
     fn alerts<'a>(&'a self, query: &'a AlertQuery) -> BoxFuture<'a, Result<Page<Alert>, StoreError>> {
-        let query = query.clone();
-        self.blocking(move |shared| read::alerts(&lock(&shared.reader), &query))
+        let (query, rows) = (query.clone(), self.options.listing_rows);
+        self.readers
+            .read(move |connection| read::alerts(connection, &query, rows))
     }
 
     fn alert<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Alert>, StoreError>> {
         let id = id.to_owned();
-        self.blocking(move |shared| read::alert(&lock(&shared.reader), &id))
+        self.readers.read(move |connection| read::alert(connection, &id))
     }
 
     fn change_state<'a>(
@@ -174,19 +148,21 @@ impl Store for SqliteStore {
         change: &'a StateChange,
     ) -> BoxFuture<'a, Result<Option<Alert>, StoreError>> {
         let (id, change) = (id.to_owned(), change.clone());
-        self.blocking(move |shared| {
+        self.writer.write_in_turn(move |writer| {
             check_change(&change)?;
-            write::change_state(&mut lock(&shared.writer).connection, &id, &change)
+            write::change_state(&mut writer.connection, &id, &change)
         })
     }
 
     fn changes(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Changes, StoreError>> {
-        self.blocking(move |shared| read::changes(&mut lock(&shared.reader), after, page_of_changes(limit)))
+        self.readers
+            .read(move |connection| read::changes(connection, after, page_of_changes(limit)))
     }
 
     fn position<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
         let name = name.to_owned();
-        self.blocking(move |shared| read::position(&lock(&shared.reader), &name))
+        self.readers
+            .read(move |connection| read::position(connection, &name))
     }
 
     fn save_position<'a>(
@@ -195,22 +171,34 @@ impl Store for SqliteStore {
         position: &'a [u8],
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let (name, position) = (name.to_owned(), position.to_vec());
-        self.blocking(move |shared| {
+        self.writer.write_in_turn(move |writer| {
             check_position(&name, &position)?;
-            write::save_position(&lock(&shared.writer).connection, &name, &position)
+            write::save_position(&writer.connection, &name, &position)
         })
     }
 
     fn flows<'a>(&'a self, query: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>> {
-        let query = query.clone();
-        self.blocking(move |shared| read::flows(&lock(&shared.reader), &query))
+        let (query, rows) = (query.clone(), self.options.listing_rows);
+        self.readers
+            .read(move |connection| read::flows(connection, &query, rows))
     }
 
     fn overview(&self, step_ms: i64, max_points: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>> {
-        self.blocking(move |shared| read::overview(&mut lock(&shared.reader), step_ms, max_points))
+        self.readers
+            .read(move |connection| read::overview(connection, step_ms, max_points))
     }
 
     fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.blocking(Shared::purge)
+        Box::pin(async {
+            let mut flows = 0;
+            loop {
+                // One chunk at a time, so that recording goes on in between.
+                let deleted = self.writer.write_in_turn(Writer::purge_some).await?;
+                flows += deleted.flows as u64;
+                if !deleted.more {
+                    return Ok(flows);
+                }
+            }
+        })
     }
 }

@@ -12,7 +12,7 @@ use crate::StoreError;
 const APPLICATION_ID: i64 = 0x4E74_5367;
 
 /// How long to wait for another process that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Brings a file from one version to the next.
 type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
@@ -22,7 +22,21 @@ const BASE_VERSION: i64 = 4;
 
 /// Step `n` makes version `BASE_VERSION + n` of the version before; the first one makes the tables of a new file. Steps
 /// are only ever added at the end.
-const MIGRATIONS: &[Migration] = &[|transaction| transaction.execute_batch(BASE)];
+const MIGRATIONS: &[Migration] = &[
+    |transaction| transaction.execute_batch(BASE),
+    |transaction| transaction.execute_batch(INDEX_FILTERS),
+];
+
+/// An index for each condition of a listing of alerts, in the order of the listing. The name of its detector is part of
+/// what an alert is and never changes.
+const INDEX_FILTERS: &str = "
+ALTER TABLE alerts ADD COLUMN detector_name TEXT NOT NULL DEFAULT '';
+UPDATE alerts SET detector_name = (SELECT name FROM detectors WHERE number = alerts.detector);
+CREATE INDEX alerts_by_detector_name ON alerts (detector_name, last_seen_ms, id);
+CREATE INDEX alerts_by_kind ON alerts (kind, last_seen_ms, id);
+CREATE INDEX alerts_by_severity ON alerts (severity, last_seen_ms, id);
+CREATE INDEX alerts_by_source_and_last_seen ON alerts (source, last_seen_ms, id);
+";
 
 const BASE: &str = "
 -- The digest of a package is 64 digits long and the same for millions of scores, so flows refer to it by number.
@@ -297,14 +311,14 @@ mod tests {
         .expect_err("the step fails");
         assert_eq!(
             position(&open_writer(&path).expect("as it was")),
-            (BASE_VERSION, "a".to_owned())
+            (version_after(MIGRATIONS), "a".to_owned())
         );
         let later = migrate_further(&path, |transaction| {
             transaction.execute_batch("UPDATE positions SET name = 'c'")
         });
         assert_eq!(
             position(&later.expect("brought up to date")),
-            (BASE_VERSION + 1, "c".to_owned())
+            (version_after(MIGRATIONS) + 1, "c".to_owned())
         );
         assert!(matches!(open_writer(&path), Err(StoreError::Newer { .. })));
     }

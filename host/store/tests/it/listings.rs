@@ -1,7 +1,7 @@
 //! Pages, filters and what is refused.
 
-use netsage_api_types::{AlertQuery, AlertState, FlowQuery, Severity, StateChange};
-use netsage_store::{FlowBatchRecord, StoreError};
+use netsage_api_types::{Alert, AlertQuery, AlertState, Flow, FlowQuery, Severity, StateChange};
+use netsage_store::{FlowBatchRecord, StoreError, StoreOptions};
 
 use crate::suite::{all_alerts, all_flows, deliver, record, suite};
 use netsage_testkit::backends::Place;
@@ -14,6 +14,7 @@ suite!(
     pages_are_the_whole_list,
     alerts_are_filtered,
     flows_are_filtered,
+    a_page_looks_only_so_far,
     bad_input_is_refused,
 );
 
@@ -183,6 +184,95 @@ async fn flows_are_filtered(place: Place) {
     record(&store, std::slice::from_ref(&again)).await;
     let found = all_flows(&store).await;
     assert_eq!((found.len(), &found[4]), (7, &again.shown()));
+}
+
+async fn a_page_looks_only_so_far(place: Place) {
+    const LOOKED_AT: u32 = 3;
+    let options = StoreOptions {
+        listing_rows: LOOKED_AT,
+        ..StoreOptions::default()
+    };
+    let store = place.open_with(&options).await.expect("the store opens");
+    let mut flows = traffic(0, 120);
+    for (number, flow) in (0_u32..).zip(&mut flows) {
+        flow.flow.source = format!("10.0.0.{}", number % 12).parse().expect("an address");
+        if number.is_multiple_of(7) {
+            (flow.flow.protocol, flow.flow.service) = ("udp", "dns");
+        }
+    }
+    record(&store, &flows).await;
+    let (whole_alerts, whole_flows) = {
+        let unbounded = place.open().await;
+        (all_alerts(&unbounded).await, all_flows(&unbounded).await)
+    };
+    assert!(whole_alerts.len() > 20 && whole_flows.len() == 120);
+    // No index serves two conditions, so that one of them passes over rows.
+    let choices: [(Choose<AlertQuery>, fn(&Alert) -> bool); 4] = [
+        (
+            |query| query.kind = Some("udp/dns".into()),
+            |alert| alert.kind == "udp/dns",
+        ),
+        (
+            |query| (query.kind, query.source) = (Some("udp/dns".into()), Some("10.0.0.1".into())),
+            |alert| alert.kind == "udp/dns" && alert.source == "10.0.0.1",
+        ),
+        (
+            |query| (query.state, query.min_severity) = (Some(AlertState::New), Some(Severity::High)),
+            |alert| alert.severity >= Severity::High,
+        ),
+        (
+            |query| (query.detector, query.min_severity) = (Some("iforest".into()), Some(Severity::Critical)),
+            |alert| alert.severity >= Severity::Critical,
+        ),
+    ];
+    let mut all_found = 0;
+    for (choose, is_wanted) in choices {
+        let mut query = AlertQuery::default();
+        choose(&mut query);
+        let (mut found, mut pages) = (Vec::new(), 0);
+        loop {
+            let page = store.alerts(&query).await.expect("a page");
+            assert!(page.items.len() <= LOOKED_AT as usize || page.next.is_none());
+            found.extend(page.items);
+            pages += 1;
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        let expected: Vec<Alert> = whole_alerts
+            .iter()
+            .filter(|alert| is_wanted(alert))
+            .cloned()
+            .collect();
+        assert_eq!(found, expected, "{query:?} in {pages} pages");
+        all_found += found.len();
+    }
+    assert!(all_found > 0);
+    for source in [None, Some("10.0.0.1"), Some("10.0.0.99")] {
+        let mut query = FlowQuery {
+            source: source.map(str::to_owned),
+            min_score: Some(0.8),
+            ..FlowQuery::default()
+        };
+        let (mut found, mut empty_pages) = (Vec::new(), 0);
+        loop {
+            let page = store.flows(&query).await.expect("a page");
+            empty_pages += usize::from(page.items.is_empty());
+            found.extend(page.items);
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        let is_wanted = |flow: &&Flow| {
+            source.is_none_or(|source| flow.source == source)
+                && flow.scores.iter().any(|score| score.score >= 0.8)
+        };
+        let expected: Vec<Flow> = whole_flows.iter().filter(is_wanted).cloned().collect();
+        assert_eq!(found, expected, "{source:?}");
+        assert!(empty_pages > 0, "{source:?}");
+    }
 }
 
 async fn bad_input_is_refused(place: Place) {

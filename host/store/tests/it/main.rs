@@ -6,4 +6,5 @@ mod delivery;
 mod listings;
 mod opening;
 mod over_time;
+mod side_by_side;
 mod suite;
