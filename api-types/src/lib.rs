@@ -22,7 +22,8 @@ pub use detector::{
 pub use flow::{Flow, FlowQuery, FlowScore, FusedScore};
 pub use judgement::{ColumnDrift, Drift, ThresholdInfo, ThresholdRequest, Yesterday};
 pub use overview::{
-    Health, InterfaceHealth, KeptPackets, Overview, OverviewPoint, PipelineCounters, StreamEvent, TopSource,
+    FlowsDropped, Health, InterfaceHealth, KeptPackets, Overview, OverviewPoint, PipelineCounters,
+    StreamEvent, TopSource,
 };
 pub use score::{ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
 

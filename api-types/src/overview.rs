@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::alert::Alert;
 
 /// What went through the pipeline since the program started. Nothing is dropped without being counted here.
+///
+/// The counters of flows are of one moment: `flows` = `flows_scored` + `flows_failed` + `flows_dropped` +
+/// `flows_waiting` in every answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PipelineCounters {
@@ -14,15 +17,19 @@ pub struct PipelineCounters {
     pub bytes: u64,
     /// Packets that could not be metered (each has a reason in the metrics).
     pub packets_not_metered: u64,
-    /// Flows that the meter finished.
+    /// Flows that the meter finished; one that was read before counts again.
     pub flows: u64,
-    /// Flows scored by every active detector.
+    /// Flows scored by every active detector whose scores are stored.
     pub flows_scored: u64,
-    /// Flows that at least one detector failed to score.
+    /// Stored flows that at least one detector failed to score.
     pub flows_failed: u64,
-    /// Flows dropped on purpose, because a queue was full while live.
+    /// Flows that were dropped and are not stored, whatever the reason.
     pub flows_dropped: u64,
-    /// Flows above a threshold.
+    /// The same by reason.
+    pub flows_dropped_by: FlowsDropped,
+    /// Flows on their way: to be scored, to be put in order, or to be stored.
+    pub flows_waiting: u64,
+    /// Stored flows above a threshold.
     pub flows_alerted: u64,
     /// Packets lost live because the program did not take them out of the kernel's buffer fast enough.
     pub kernel_drops: u64,
@@ -34,14 +41,44 @@ pub struct PipelineCounters {
     pub tcp_gap_bytes: u64,
 }
 
+/// Why flows were dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FlowsDropped {
+    /// Live, more came than could be scored.
+    pub scoring: u64,
+    /// The store took nothing for so long that the memory for what waits was full, or the program was to end.
+    pub store: u64,
+    /// They were on their way when the pipeline ended for another reason.
+    pub ending: u64,
+}
+
+impl FlowsDropped {
+    /// Every reason: its name in metrics, and its count.
+    pub fn named(self) -> [(&'static str, u64); 3] {
+        // Taken apart, so that a new reason cannot be forgotten here.
+        let Self {
+            scoring,
+            store,
+            ending,
+        } = self;
+        [("scoring", scoring), ("store", store), ("ending", ending)]
+    }
+}
+
 /// What is counted on an interface since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InterfaceHealth {
     /// Its name.
     pub name: String,
-    /// Whether packets are captured on it now.
+    /// Whether packets can arrive from it now: it is captured on, it is up, and it has a carrier.
     pub up: bool,
+    /// Why none can arrive, after "the interface"; absent when they can.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub down_because: Option<String>,
+    /// Packets that the kernel has received on it since one arrived here last, once that was more than 10 s ago; else 0.
+    pub unseen: u64,
     /// Packets that passed the filter, those dropped by the kernel included.
     pub received: u64,
     /// Packets dropped by the kernel.
@@ -73,8 +110,10 @@ pub struct KeptPackets {
 pub struct Health {
     /// `ok`, or `degraded` when something needs an operator.
     pub status: String,
-    /// What needs an operator, one sentence each; empty when all is well.
+    /// What needs an operator now, one sentence each; empty when all is well.
     pub problems: Vec<String>,
+    /// What is worth knowing and needs nobody now: what was lost since the start, one sentence each.
+    pub notes: Vec<String>,
     /// Version of the program.
     pub version: String,
     /// Seconds since the start.

@@ -13,6 +13,7 @@
 //! then [`LiveCapture::receive`] again and again. Packets count from its first call on.
 
 mod interface;
+mod link;
 mod ring;
 mod stats;
 mod worker;
@@ -26,6 +27,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::packet::Packet;
 use interface::Interface;
+pub use link::Link;
 use ring::Batch;
 pub use stats::InterfaceStats;
 use stats::Shared;
@@ -106,9 +108,17 @@ pub enum LiveError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// Every capture thread has ended, which they do only when they are asked to.
-    #[error("the capture threads have ended; unless that was asked for, it is a defect of netsage")]
+    /// Every capture thread has ended, as they were asked to.
+    #[error("the capture threads have ended")]
     Ended,
+    /// A capture thread has ended though nobody asked it to.
+    #[error(
+        "the capture thread of interface `{interface}` ended unexpectedly; this is a defect of netsage, its log has the message"
+    )]
+    Died {
+        /// The interface.
+        interface: String,
+    },
 }
 
 /// A change of an interface, told once.
@@ -232,14 +242,15 @@ impl LiveCapture {
     /// Packets of one interface come in the order in which the kernel saw them.
     ///
     /// # Errors
-    /// [`LiveError::Ended`] when no packet can come any more. An interface that goes away is no error: it is
-    /// opened again.
+    /// [`LiveError::Ended`] when no packet can come any more, [`LiveError::Died`] when a thread ended by a defect. An
+    /// interface that goes away is no error: it is opened again.
     pub fn receive(
         &mut self,
         patience: Duration,
         mut each: impl FnMut(&Packet<'_>),
     ) -> Result<bool, LiveError> {
         self.control.wanted.store(true, Ordering::Release);
+        self.check_threads()?;
         let mut batch = match self.full.recv_timeout(patience) {
             Ok(batch) => batch,
             Err(RecvTimeoutError::Timeout) => return Ok(false),
@@ -253,6 +264,19 @@ impl LiveCapture {
         // A thread that has ended needs its batches no more.
         let _ = self.give_back[batch.interface].send(batch);
         Ok(true)
+    }
+
+    /// Fails when a thread has ended and should not have.
+    fn check_threads(&self) -> Result<(), LiveError> {
+        if self.control.stop.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let died = self.threads.iter().position(JoinHandle::is_finished);
+        died.map_or(Ok(()), |place| {
+            Err(LiveError::Died {
+                interface: self.interfaces[place].0.clone(),
+            })
+        })
     }
 
     /// Asks the threads to end. What the kernel holds at this moment is still to be received, for a second at

@@ -1,6 +1,8 @@
 //! What is counted on an interface. Its thread writes, anybody reads.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use super::link::Link;
 
 /// Counters of one interface, over all its restarts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -8,7 +10,11 @@ pub struct InterfaceStats {
     /// Its name.
     pub interface: String,
     /// Whether capture runs now.
-    pub up: bool,
+    pub runs: bool,
+    /// Whether packets can arrive, as the system says at most a second ago.
+    pub link: Link,
+    /// Packets that the kernel has received since one arrived here, once that was more than 10 seconds ago; 0 otherwise.
+    pub unseen: u64,
     /// Packets that passed the filter, those dropped by the kernel included.
     pub received: u64,
     /// Packets lost because the program did not take them out of the kernel's buffer fast enough.
@@ -19,10 +25,30 @@ pub struct InterfaceStats {
     pub failures: u64,
 }
 
+impl InterfaceStats {
+    /// Whether packets can arrive here now.
+    pub fn up(&self) -> bool {
+        self.down_because().is_none()
+    }
+
+    /// Why none can, after "the interface".
+    pub fn down_because(&self) -> Option<&'static str> {
+        match (self.runs, self.link) {
+            (_, Link::Down) => Some("is switched off"),
+            (_, Link::NoCarrier) => Some("has no carrier"),
+            (false, Link::Up) => Some("is away"),
+            (true, Link::Up) => None,
+        }
+    }
+}
+
 /// [`InterfaceStats`] as threads share them.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    pub(super) up: AtomicBool,
+    pub(super) runs: AtomicBool,
+    /// A [`Link`].
+    pub(super) link: AtomicU8,
+    pub(super) unseen: AtomicU64,
     pub(super) failures: AtomicU64,
     received: AtomicU64,
     kernel_drops: AtomicU64,
@@ -30,10 +56,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
     pub(super) fn read(&self, interface: &str) -> InterfaceStats {
         InterfaceStats {
             interface: interface.to_owned(),
-            up: self.up.load(Ordering::Relaxed),
+            runs: self.runs.load(Ordering::Relaxed),
+            link: Link::of_number(self.link.load(Ordering::Relaxed)),
+            unseen: self.unseen.load(Ordering::Relaxed),
             received: self.received.load(Ordering::Relaxed),
             kernel_drops: self.kernel_drops.load(Ordering::Relaxed),
             interface_drops: self.interface_drops.load(Ordering::Relaxed),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::interface::{Interface, KERNEL_HOLD};
+use super::link::{self, Link, Silence};
 use super::ring::Batch;
 use super::stats::{Counted, Shared};
 use super::{Change, Control, LiveConfig, LiveError, Notice};
@@ -18,6 +19,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Time between two readings of the kernel's counters, which is a system call.
 const STATS_INTERVAL: Duration = Duration::from_millis(250);
+/// Time between two looks at what the system says of the interface.
+const LINK_INTERVAL: Duration = Duration::from_secs(1);
 /// Waits before an interface is opened again: the first, doubled each time, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -52,7 +55,7 @@ impl Worker {
             if self.stops() {
                 return;
             }
-            self.shared.up.store(true, Ordering::Relaxed);
+            self.shared.runs.store(true, Ordering::Relaxed);
             (self.notice)(Change::Up {
                 interface: self.name.clone(),
                 again,
@@ -62,7 +65,7 @@ impl Worker {
             if let Some(stats) = interface.stats() {
                 counted.add_to(&self.shared, stats);
             }
-            self.shared.up.store(false, Ordering::Relaxed);
+            self.shared.runs.store(false, Ordering::Relaxed);
             let End::Failed(source) = end else { return };
             drop(interface);
             self.shared.failures.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +101,16 @@ impl Worker {
 
     fn read(&mut self, interface: &mut Interface, counted: &mut Counted) -> End {
         let mut last_stats = Instant::now();
+        let (mut last_link, mut silence) = (None, Silence::default());
         while !self.stops() {
+            if last_link.is_none_or(|last: Instant| last.elapsed() >= LINK_INTERVAL) {
+                let now = Instant::now();
+                last_link = Some(now);
+                self.look_at_link();
+                let (kernel, arrived) = (link::received(&self.name), self.shared.received());
+                let unseen = silence.look(now, kernel, arrived);
+                self.shared.unseen.store(unseen, Ordering::Relaxed);
+            }
             if last_stats.elapsed() >= STATS_INTERVAL {
                 last_stats = Instant::now();
                 if let Some(stats) = interface.stats() {
@@ -128,6 +140,11 @@ impl Worker {
         }
         self.read_rest(interface);
         End::Asked
+    }
+
+    fn look_at_link(&self) {
+        let link = Link::of(&self.name);
+        self.shared.link.store(link as u8, Ordering::Relaxed);
     }
 
     /// Reads what the kernel has when the thread is asked to end.
@@ -160,6 +177,7 @@ impl Worker {
     fn reopen(&self) -> Option<Interface> {
         let mut wait = FIRST_WAIT;
         loop {
+            self.look_at_link();
             let until = Instant::now() + wait;
             while Instant::now() < until {
                 if self.stops() {

@@ -230,8 +230,7 @@ fn processor_times(child: &mut Child) -> Result<BTreeMap<&'static str, f64>, Fai
             "netsage-read" => "read_and_meter",
             name if name.starts_with("netsage-score") => "score_and_make_records",
             "netsage-sink" => "put_in_order",
-            // The store works there; so does the loading of the detectors.
-            "tokio-rt-worker" => "store",
+            "netsage-record" | "netsage-store" => "store",
             _ => "other",
         };
         *stages.entry(stage).or_default() += seconds;

@@ -20,7 +20,8 @@ use crate::address_key::{self, KeyError};
 use crate::api::{self, Service};
 use crate::assets::{self, Bundled};
 use crate::catalog::{CatalogError, bundled_package, named_package};
-use crate::config::{Resolved, names_nobody_has};
+use crate::condition::{Condition, Watch};
+use crate::config::{Resolved, Source, names_nobody_has};
 use crate::evidence::Evidence;
 use crate::opening::Opened;
 use crate::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError, Stopper};
@@ -28,10 +29,18 @@ use crate::traffic;
 
 /// How often the store is asked how many flows a day has, as long as a threshold waits for it.
 const RATE_INTERVAL: Duration = Duration::from_secs(60);
+/// The name of the task that tells how many flows a day has.
+const RATES: &str = "rates";
 /// Time between two `counters` events.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long open connections may take to end.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
+/// How long detectors may take to save what they have learned.
+const SAVE_TIME: Duration = Duration::from_secs(5);
+/// How long a pipeline that is to end may do nothing: a source may hang in the system for ever.
+const HANGING_TIME: Duration = Duration::from_secs(5);
+/// Time between two looks at whether all parts are alive.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +87,38 @@ pub enum StartError {
     Panicked(#[from] tokio::task::JoinError),
 }
 
+/// A part of a gateway that has ended for good. Whoever runs the gateway is to end the program, so that it can be started
+/// again: what is dead must not look alive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PartEnded {
+    /// The pipeline.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// The server of API and dashboard.
+    #[error("the server of API and dashboard has ended: {reason}")]
+    Server {
+        /// Why.
+        reason: String,
+    },
+    /// A thread or task.
+    #[error("the part `{part}` ended unexpectedly; this is a defect of netsage, its log has the message")]
+    Panicked {
+        /// Which one.
+        part: &'static str,
+    },
+    /// The pipeline did not end when it was asked to.
+    #[error("the source does not end: it hangs in the system; what was stored before is whole")]
+    Hanging,
+}
+
+impl PartEnded {
+    /// Whether only the source of a replay was damaged. Everything else is whole then, and can go on serving.
+    pub fn is_of_replay(&self) -> bool {
+        matches!(self, Self::Pipeline(PipelineError::Source(_)))
+    }
+}
+
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
@@ -97,9 +138,11 @@ pub struct Gateway {
     counters: Arc<Counters>,
     names_nobody_has: Vec<String>,
     pipeline: Option<Running>,
-    tellers: Vec<JoinHandle<()>>,
+    /// Tasks that tell something, by what they tell.
+    tellers: Vec<(&'static str, JoinHandle<()>)>,
     stop_server: oneshot::Sender<()>,
-    server: JoinHandle<io::Result<()>>,
+    /// `None` once its end was told.
+    server: Option<JoinHandle<io::Result<()>>>,
 }
 
 struct Running {
@@ -130,6 +173,7 @@ impl Gateway {
         let lifecycle = start_detectors(&settings, flows_per_day).await?;
         let events = Announcer::default();
         let counters = Arc::new(Counters::default());
+        let condition = Arc::new(Condition::default());
         let evidence = settings
             .keep_packets
             .map(|bytes| Arc::new(Evidence::new(bytes, settings.meter.decapsulate)));
@@ -139,6 +183,7 @@ impl Gateway {
             rollout: settings.lifecycle.rollout.until,
             store: Arc::clone(&store),
             counters: Arc::clone(&counters),
+            condition: Arc::clone(&condition),
             events: events.clone(),
             source: opened.name,
             token: settings.token.clone(),
@@ -160,6 +205,7 @@ impl Gateway {
                 queue_blocks: settings.queue_blocks,
                 schema: settings.meter.schema,
                 address_key,
+                storing: settings.storing,
             };
             let handle = tokio::runtime::Handle::current();
             let pipeline = Pipeline::start(
@@ -184,10 +230,28 @@ impl Gateway {
                 })
                 .await
         });
+        let watch = Watch {
+            condition,
+            lifecycle: Arc::clone(&lifecycle),
+            counters: Arc::clone(&counters),
+            store: Arc::clone(&store),
+            is_filtered: is_filtered(&settings.source),
+        };
         let tellers = vec![
-            tokio::spawn(tell_counters(Arc::clone(&counters), events.clone())),
-            tokio::spawn(tell_flows_per_day(Arc::clone(&lifecycle), store)),
-            tokio::spawn(tell_changes(lifecycle.changed(), events)),
+            ("health", tokio::spawn(watch.run())),
+            (
+                "counters",
+                tokio::spawn(tell_counters(Arc::clone(&counters), events.clone())),
+            ),
+            (
+                "detectors",
+                tokio::spawn(tell_changes(lifecycle.changed(), events)),
+            ),
+            // Ends by itself.
+            (
+                RATES,
+                tokio::spawn(tell_flows_per_day(Arc::clone(&lifecycle), store)),
+            ),
         ];
         Ok(Self {
             address,
@@ -197,7 +261,7 @@ impl Gateway {
             pipeline,
             tellers,
             stop_server,
-            server,
+            server: Some(server),
         })
     }
 
@@ -216,39 +280,120 @@ impl Gateway {
         &self.names_nobody_has
     }
 
-    /// Asks the source to end. What has been read still goes all the way; [`join`](Self::join) waits for it.
+    /// Asks the source to end. What has been read still goes all the way; [`end`](Self::end) waits for it.
     pub fn stop(&self) {
         if let Some(pipeline) = &self.pipeline {
             pipeline.stopper.stop();
         }
     }
 
-    /// Waits until everything that the source gave is stored; `None` when there is no source, or its end was told
-    /// already. API and detectors go on. A call that is cancelled can be made again.
+    /// Waits until the source has ended and everything that it gave is stored, or until another part has ended for good,
+    /// which is an error. The end of the source is told once; then, and without a source, only the other parts are
+    /// waited for. A call that is cancelled can be made again.
     ///
     /// # Errors
-    /// When the source was damaged, or the store failed.
-    pub async fn join(&mut self) -> Option<Result<(), PipelineError>> {
-        let ended = (&mut self.pipeline.as_mut()?.ended).await;
-        self.pipeline = None;
-        Some(ended.unwrap_or(Err(PipelineError::Panicked { thread: "pipeline" })))
+    /// When the source was damaged, or a part has ended.
+    pub async fn ended(&mut self) -> Result<(), PartEnded> {
+        loop {
+            if let Some(part) = self.ended_part() {
+                return Err(PartEnded::Panicked { part });
+            }
+            let source = async {
+                match &mut self.pipeline {
+                    Some(pipeline) => (&mut pipeline.ended).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let server = async {
+                match &mut self.server {
+                    Some(server) => server.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                ended = source => {
+                    self.pipeline = None;
+                    let panicked = Err(PipelineError::Panicked { thread: "pipeline" });
+                    return Ok(ended.unwrap_or(panicked)?);
+                }
+                ended = server => {
+                    self.server = None;
+                    let reason = match ended {
+                        Ok(Ok(())) => "nobody asked it to".to_owned(),
+                        Ok(Err(error)) => error.to_string(),
+                        Err(error) => error.to_string(),
+                    };
+                    return Err(PartEnded::Server { reason });
+                }
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
     }
 
-    /// Ends the rest: detectors, whose learned state is saved, and the API. Ends the source too if it still runs.
-    pub async fn shutdown(mut self) {
+    /// A part that only a panic ends.
+    fn ended_part(&self) -> Option<&'static str> {
+        let task = self
+            .tellers
+            .iter()
+            .find(|(part, task)| *part != RATES && task.is_finished());
+        task.map(|(part, _)| *part)
+            .or_else(|| self.lifecycle.ended_thread())
+    }
+
+    /// Asks the source to end, and waits until what it gave is stored, for as long as something happens.
+    ///
+    /// # Errors
+    /// As for [`ended`](Self::ended); also when the source hangs.
+    pub async fn end(&mut self) -> Result<(), PartEnded> {
         self.stop();
-        // How the source ended is told by the `join` of whoever waited for the end.
-        let _ = self.join().await;
-        for teller in &self.tellers {
+        let mut seen = self.counters.snapshot();
+        while self.pipeline.is_some() {
+            match tokio::time::timeout(HANGING_TIME, self.ended()).await {
+                Ok(ended) => return ended,
+                Err(_) => {
+                    let now = self.counters.snapshot();
+                    if now == seen {
+                        self.pipeline = None;
+                        return Err(PartEnded::Hanging);
+                    }
+                    seen = now;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the rest: detectors, whose learned state is saved, and the API. Ends the source too if it still runs. Takes
+    /// some seconds at most.
+    pub async fn shutdown(mut self) {
+        // How the source ended is told by the `ended` or `end` of whoever waited for it.
+        let _ = self.end().await;
+        for (_, teller) in &self.tellers {
             teller.abort();
         }
         let lifecycle = Arc::clone(&self.lifecycle);
+        let saving = tokio::task::spawn_blocking(move || lifecycle.shutdown());
         // A panic there is in the log; the API is to end all the same.
-        let _ = tokio::task::spawn_blocking(move || lifecycle.shutdown()).await;
+        if tokio::time::timeout(SAVE_TIME, saving).await.is_err() {
+            tracing::error!(
+                "what detectors have learned since the last saving is lost: the data folder does not answer"
+            );
+        }
         // A server that has ended already needs no word.
         let _ = self.stop_server.send(());
-        // Event streams never end by themselves.
-        let _ = tokio::time::timeout(SHUTDOWN_TIME, self.server).await;
+        if let Some(server) = self.server {
+            // Event streams never end by themselves.
+            let _ = tokio::time::timeout(SHUTDOWN_TIME, server).await;
+        }
+    }
+}
+
+/// Whether a filter leaves packets of the interfaces out.
+fn is_filtered(source: &Source) -> bool {
+    match source {
+        #[cfg(feature = "live")]
+        Source::Interfaces(settings) => settings.bpf.is_some(),
+        _ => false,
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! Start with [`gateway`], which starts and stops the whole, then [`pipeline`], the way of a flow from the meter to the
 //! store. [`opening`] opens the source, [`baseline`] learns what is normal, [`catalog`] holds the detectors,
-//! [`api`] serves both, [`traffic`] asks the store what thresholds would have raised, [`evidence`] keeps packets where that is
+//! [`api`] serves both, [`condition`] says what is wrong, [`traffic`] asks the store what thresholds would have raised, [`evidence`] keeps packets where that is
 //! asked for, [`privileges`] gives up root, [`config`] says which settings there are.
 
 pub mod address_key;
@@ -15,6 +15,7 @@ pub mod api;
 pub mod assets;
 pub mod baseline;
 pub mod catalog;
+pub mod condition;
 pub mod config;
 pub mod evidence;
 pub mod gateway;

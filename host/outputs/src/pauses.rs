@@ -21,14 +21,14 @@ impl Pauses {
     }
 
     /// The pause to make now; the next one is longer.
-    pub(crate) fn take(&mut self) -> Duration {
+    pub fn take(&mut self) -> Duration {
         let pause = self.next.min(self.longest);
         self.next = pause.saturating_mul(2);
         pause
     }
 
     /// Begins again with the first pause.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.next = self.first;
     }
 }

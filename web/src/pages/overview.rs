@@ -104,6 +104,10 @@ pub(crate) fn Overview() -> impl IntoView {
         Remote::Ready(health) => health.problems,
         _ => Vec::new(),
     });
+    let notes = Memo::new(move |_| match health.get() {
+        Remote::Ready(health) => health.notes,
+        _ => Vec::new(),
+    });
     view! {
         <div class="page-head">
             <h1>"Overview"</h1>
@@ -113,9 +117,13 @@ pub(crate) fn Overview() -> impl IntoView {
             let text = problems.get().join("; ");
             (!text.is_empty()).then(|| view! { <Notice kind="error" title="Something needs you" text/> })
         }}
+        {move || {
+            let text = notes.get().join("; ");
+            (!text.is_empty()).then(|| view! { <p class="muted">"Since the start: "{text}</p> })
+        }}
         <section class="tiles" aria-label="Counters">
             {tile("Flows a second", move || events.flow_rate.get().map_or_else(|| "–".to_owned(), format::short), || "over the last 5 s".to_owned())}
-            {tile("Flows scored", move || format::count(counters.get().flows_scored), move || format!("of {}", format::plural(counters.get().flows, "flow", "flows")))}
+            {tile("Flows scored", move || format::count(counters.get().flows_scored), move || of_all(counters.get()))}
             {tile("Packets", move || format::short(counters.get().packets as f64), move || format::bytes(counters.get().bytes))}
             {tile("New alerts", move || alerts_new().0, move || alerts_new().1)}
             {tile("Not scored", move || format::count(counters.get().flows_failed + counters.get().flows_dropped), move || losses(counters.get()))}
@@ -135,6 +143,14 @@ fn tile(
             <span class="value">{value}</span>
             <span class="note">{note}</span>
         </div>
+    }
+}
+
+fn of_all(counters: PipelineCounters) -> String {
+    let all = format::plural(counters.flows, "flow", "flows");
+    match counters.flows_waiting {
+        0 => format!("of {all}"),
+        waiting => format!("of {all}, {} on their way", format::count(waiting)),
     }
 }
 

@@ -7,9 +7,9 @@ use netsage_console::compile_detector::in_child;
 use netsage_console::interrupt::interrupted;
 use netsage_console::{Failure, progress};
 use netsage_gateway::config::{Resolved, Settings};
-use netsage_gateway::gateway::Gateway;
+use netsage_gateway::gateway::{Gateway, PartEnded};
 use netsage_gateway::opening::{Opened, open_source};
-use netsage_gateway::pipeline::{Counters, PipelineError, gap_summary, interface_summary};
+use netsage_gateway::pipeline::{Counters, gap_summary, interface_summary};
 
 /// How long connections may stay open after the end.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
@@ -44,23 +44,22 @@ pub(super) fn serve(mut settings: Resolved, opened: Opened) -> Result<(), Failur
 }
 
 async fn run_and_serve(settings: Resolved, opened: Opened) -> Result<(), Failure> {
-    let mut keep_serving = !settings.exit_when_done;
+    let serves_on = !settings.exit_when_done;
     let progress = opened.progress.clone();
-    let mut gateway = Gateway::start(settings, opened).await?;
+    let mut interrupted = std::pin::pin!(interrupted());
+    let mut gateway = tokio::select! {
+        started = Gateway::start(settings, opened) => started?,
+        () = &mut interrupted => return Err(anyhow!("interrupted before the start was through").into()),
+    };
     for sentence in gateway.names_nobody_has() {
         eprintln!("netsage: {sentence}");
     }
     eprintln!("serving on http://{}", gateway.address());
     let bar = progress.map(|progress| (progress::reading(&progress, "replaying"), progress));
-    let mut interrupted = std::pin::pin!(interrupted());
-    let ended = loop {
+    let (ended, is_asked) = loop {
         tokio::select! {
-            ended = gateway.join() => break ended,
-            () = &mut interrupted => {
-                keep_serving = false;
-                gateway.stop();
-                break gateway.join().await;
-            }
+            ended = gateway.ended() => break (ended, false),
+            () = &mut interrupted => break (end(&mut gateway).await, true),
             () = tokio::time::sleep(BAR_INTERVAL) => {
                 if let Some((bar, progress)) = &bar {
                     bar.set_position(progress.read());
@@ -71,20 +70,42 @@ async fn run_and_serve(settings: Resolved, opened: Opened) -> Result<(), Failure
     if let Some((bar, _)) = bar {
         bar.finish_and_clear();
     }
-    let outcome = ended.map_or(Ok(()), |ended| report(ended, gateway.counters(), keep_serving));
-    if keep_serving {
-        interrupted.await;
+    let is_whole = ended.as_ref().err().is_none_or(PartEnded::is_of_replay);
+    if !is_whole {
+        // Why is known already. What the other parts still have is stored, if it can be.
+        let _ = gateway.end().await;
+    }
+    report(gateway.counters());
+    let serves_on = serves_on && !is_asked && is_whole;
+    let mut outcome = ended.map_err(Failure::from);
+    if serves_on {
+        match outcome {
+            Ok(()) => eprintln!("the source has ended; serving on until Ctrl-C"),
+            Err(failure) => {
+                failure.exit_code();
+                eprintln!("serving on until Ctrl-C");
+                outcome = Err(anyhow!("the source ended with an error, as said above").into());
+            }
+        }
+        tokio::select! {
+            ended = gateway.ended() => outcome = ended.map_err(Failure::from),
+            () = &mut interrupted => {}
+        }
     }
     gateway.shutdown().await;
     outcome
 }
 
-/// Says how the source ended.
-fn report(
-    finished: Result<(), PipelineError>,
-    counters: &Counters,
-    keep_serving: bool,
-) -> Result<(), Failure> {
+/// Ends the pipeline. Whoever asks a second time does not wait.
+async fn end(gateway: &mut Gateway) -> Result<(), PartEnded> {
+    tokio::select! {
+        ended = gateway.end() => ended,
+        () = interrupted() => Ok(()),
+    }
+}
+
+/// Says what was counted.
+fn report(counters: &Counters) {
     let counted = counters.snapshot();
     eprintln!(
         "{} packets ({} not metered), {} flows: {} scored, {} failed, {} dropped, {} above a threshold",
@@ -101,19 +122,5 @@ fn report(
     }
     if let Some(gaps) = gap_summary(counted.tcp_gaps, counted.tcp_gap_bytes) {
         eprintln!("{gaps}");
-    }
-    match finished {
-        Ok(()) => {
-            if keep_serving {
-                eprintln!("the source has ended; serving on until Ctrl-C");
-            }
-            Ok(())
-        }
-        Err(error) if keep_serving => {
-            eprintln!("netsage: {error}");
-            eprintln!("serving on until Ctrl-C");
-            Err(anyhow!("the source ended with an error, as said above").into())
-        }
-        Err(error) => Err(error.into()),
     }
 }

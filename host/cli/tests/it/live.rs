@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::support::{Home, Server, packages_built, stderr, stdout, wait_for};
-use super::wire::{Wire, retime};
+use super::wire::{End, Wire, retime};
 
 const RATE: u64 = 200_000_000;
 
@@ -309,6 +309,35 @@ fn live_traffic_becomes_an_alert_with_its_packets() {
         super::evidence::check_packets(&server, &alert);
         signal(server.child().id(), Signal::SIGINT);
         server.wait_for_log("0 dropped by the kernel, 0 dropped by the interface");
+    });
+}
+
+#[test]
+fn an_interface_that_nothing_can_come_from_says_so() {
+    if !packages_built() {
+        return;
+    }
+    let Some(wire) = Wire::new() else { return };
+    let home = Home::new();
+    wire.listening(|| {
+        let server = Server::start(&home, &["--interface", Wire::INTERFACE]);
+        capturing(&server);
+        for (end, because) in [
+            (End::Sender, "has no carrier"),
+            (End::Listener, "is switched off"),
+            (End::Sender, "has no carrier"),
+        ] {
+            wire.switch(end, false);
+            server.wait(because, |server| {
+                let health = server.health();
+                let interface = &health["interfaces"][0];
+                let problem = health["problems"][0].as_str().unwrap_or_default();
+                interface["up"] == false && interface["down_because"] == because && problem.contains(because)
+            });
+            wire.switch(end, true);
+            capturing(&server);
+            server.wait("health", |server| server.health()["status"] == "ok");
+        }
     });
 }
 

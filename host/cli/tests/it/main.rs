@@ -18,6 +18,7 @@ mod live;
 mod measures;
 mod memory;
 mod networks;
+mod outages;
 mod replay;
 mod schemas;
 mod sources;

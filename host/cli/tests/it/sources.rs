@@ -8,7 +8,7 @@ use std::sync::Arc;
 use netsage_api_types::{AlertQuery, FailurePolicy, Step, StepRequest};
 use netsage_capture::MeterStats;
 use netsage_gateway::Announcer;
-use netsage_gateway::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError};
+use netsage_gateway::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError, StoringConfig};
 use netsage_schema::{AddressKey, FlowBatch, Schema, UNSW_NB15};
 use netsage_sources::{Pace, Position, Reading, Source, SourceCounters, SourceError};
 
@@ -127,6 +127,7 @@ fn run(folder: &Path, death: Death) -> Result<u64, PipelineError> {
         queue_blocks: 4,
         schema: &UNSW_NB15,
         address_key: AddressKey::OF_FILES,
+        storing: StoringConfig::default(),
     };
     let pipeline = Pipeline::start(
         &config,
@@ -235,6 +236,7 @@ fn one_run_reads_several_sources() {
         queue_blocks: 3,
         schema: &UNSW_NB15,
         address_key: AddressKey::OF_FILES,
+        storing: StoringConfig::default(),
     };
     let pipeline = Pipeline::start(
         &config,

@@ -256,6 +256,20 @@ impl Server {
         nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGKILL).unwrap();
     }
 
+    /// Waits until the program has ended by itself, and gives its exit status; `None` when a signal killed it.
+    pub(crate) fn wait_for_end(&mut self) -> Option<i32> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            let said = self.log.lock().unwrap();
+            assert!(start.elapsed() < PATIENCE, "the program does not end: {said}");
+            drop(said);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Ends the program without a warning (SIGKILL).
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

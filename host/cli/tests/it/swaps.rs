@@ -9,7 +9,7 @@ use netsage_api_types::{FailurePolicy, HistoryQuery, Stage, Step, StepRequest};
 use netsage_calibration::Rule;
 use netsage_capture::MeterConfig;
 use netsage_gateway::Announcer;
-use netsage_gateway::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError};
+use netsage_gateway::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError, StoringConfig};
 use netsage_lifecycle::{GuardLimits, Lifecycle, LifecycleConfig, NewPackage};
 use netsage_runtime::{Runtime, RuntimeConfig};
 use netsage_schema::{AddressKey, UNSW_NB15};
@@ -84,6 +84,7 @@ fn replay(
         queue_blocks: 16,
         schema: &UNSW_NB15,
         address_key: AddressKey::OF_FILES,
+        storing: StoringConfig::default(),
     };
     let (capture, _) = open_capture(&capture).unwrap();
     let source = capture.metered(&MeterConfig::default());

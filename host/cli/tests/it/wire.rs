@@ -14,6 +14,13 @@ use nix::unistd::geteuid;
 /// Larger than any packet of generated traffic.
 const MTU: &str = "9000";
 
+/// An end of a wire.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Sender,
+    Listener,
+}
+
 /// Two namespaces and the wire between them, gone when it is dropped.
 pub(crate) struct Wire {
     sender: String,
@@ -86,6 +93,16 @@ impl Wire {
     pub(crate) fn replace(&self) {
         ip(&["-n", &self.sender, "link", "del", Self::INTERFACE]).unwrap();
         self.lay().unwrap();
+    }
+
+    /// Switches the interface of one end on or off.
+    pub(crate) fn switch(&self, end: End, on: bool) {
+        let namespace = match end {
+            End::Sender => &self.sender,
+            End::Listener => &self.listener,
+        };
+        let state = if on { "up" } else { "down" };
+        ip(&["-n", namespace, "link", "set", Self::INTERFACE, state]).unwrap();
     }
 
     /// Sends the packets of a capture at the times that it states, and gives their number.

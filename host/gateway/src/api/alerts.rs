@@ -7,13 +7,14 @@ use super::extract::{Json, Path, Query};
 use super::problem::ApiError;
 use super::state::AppState;
 
-/// Alerts, newest first. `next` of one page is the `cursor` of the next.
+/// Alerts, newest first. `next` of one page is the `cursor` of the next. A page looks at 50,000 alerts at most: it may have
+/// fewer than asked for, or none, and still a `next`.
 #[utoipa::path(
     get,
     path = "/alerts",
     tag = "alerts",
     params(AlertQuery),
-    responses((status = 200, body = Page<Alert>), (status = 400))
+    responses((status = 200, body = Page<Alert>), (status = 400), (status = 503))
 )]
 pub(crate) async fn list_alerts(
     State(state): State<AppState>,
@@ -28,7 +29,7 @@ pub(crate) async fn list_alerts(
     path = "/alerts/{id}",
     tag = "alerts",
     params(("id" = String, Path, description = "32 hexadecimal digits")),
-    responses((status = 200, body = Alert), (status = 404))
+    responses((status = 200, body = Alert), (status = 404), (status = 503))
 )]
 pub(crate) async fn get_alert(
     State(state): State<AppState>,

@@ -46,6 +46,7 @@ use utoipa_axum::router::UtoipaMethodRouterExt as _;
 use utoipa_axum::routes;
 
 use crate::Announcer;
+use crate::condition::Condition;
 use crate::evidence::Evidence;
 use crate::pipeline::Counters;
 use guard::Guard;
@@ -81,6 +82,8 @@ pub struct Service {
     pub store: Arc<dyn Store>,
     /// The counters of the pipeline.
     pub counters: Arc<Counters>,
+    /// What is wrong now.
+    pub condition: Arc<Condition>,
     /// Where the events of the event stream come from.
     pub events: Announcer,
     /// What the pipeline reads: a file name, an interface, or `none`.
@@ -106,6 +109,7 @@ pub fn router(service: Service) -> Router {
         browser: browser::BrowserModules::default(),
         store: service.store,
         counters: service.counters,
+        condition: service.condition,
         events: service.events,
         event_stream: Arc::default(),
         source: service.source,

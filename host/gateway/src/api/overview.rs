@@ -28,7 +28,7 @@ pub(crate) struct OverviewQuery {
     path = "/overview",
     tag = "system",
     params(OverviewQuery),
-    responses((status = 200, body = Overview), (status = 400))
+    responses((status = 200, body = Overview), (status = 400), (status = 503))
 )]
 pub(crate) async fn get_overview(
     State(state): State<AppState>,

@@ -84,6 +84,16 @@ impl ApiError {
         }
     }
 
+    /// The store cannot answer now, and may later.
+    fn store_busy(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store-busy",
+            "Store not available",
+            detail,
+        )
+    }
+
     /// The same, with a cause for the log.
     pub(crate) fn because(self, internal: &impl ToString) -> Self {
         Self {
@@ -134,6 +144,12 @@ pub(crate) async fn write(request: Request, next: Next) -> Response {
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        // Seconds.
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     response
 }
 
@@ -186,16 +202,11 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::BadCursor => Self::bad_request("bad-cursor", error.to_string()),
             StoreError::InvalidChange { .. } => Self::unprocessable("bad-body", error.to_string()),
-            StoreError::Busy
-            | StoreError::Contended { .. }
-            | StoreError::Unreachable { .. }
-            | StoreError::ShutDown => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "store-busy",
-                "Store not available",
-                "the store does not answer now; try again",
-            )
-            .because(&error),
+            // Not a fault: who asks for less, or later, is answered. The log would fill with it.
+            StoreError::Overloaded | StoreError::TooSlow { .. } => Self::store_busy(error.to_string()),
+            passing if passing.is_passing() => {
+                Self::store_busy("the store does not answer now; try again").because(&passing)
+            }
             other => Self::internal(other),
         }
     }

@@ -12,6 +12,7 @@ use utoipa::openapi::OpenApi;
 use super::browser::BrowserModules;
 use super::guard::Guard;
 use crate::Announcer;
+use crate::condition::Condition;
 use crate::evidence::Evidence;
 use crate::pipeline::Counters;
 
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) browser: BrowserModules,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) condition: Arc<Condition>,
     pub(crate) events: Announcer,
     /// What the alerts of the event stream count.
     pub(crate) event_stream: Arc<OutputCounters>,

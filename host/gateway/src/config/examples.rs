@@ -257,6 +257,9 @@ fn every_setting_reaches_the_program() {
             "rollout" => ("", &["active"]),
             "listen" => ("", &["127.0.0.1:9"]),
             "on-failure" => ("", &["open"]),
+            // Only a replay with an end gives its store up.
+            "store-timeout" => ("pcap = \"capture.pcap\"\nexit-when-done = true\n", &["3h"]),
+            "store-queue" => ("", &["5000"]),
             _ => ("", &["true", "0.5", "7", "700", "3h", "3MiB"]),
         };
         let before_only = resolved(before).map_or_else(|| usual.clone(), |resolved| format!("{resolved:?}"));

@@ -14,6 +14,7 @@ use netsage_store::StoreOptions;
 use super::InterfaceSettings;
 use super::{ConfigError, Settings, home_folder};
 use crate::address_key;
+use crate::pipeline::StoringConfig;
 
 /// Where packets come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct Resolved {
     pub workers: usize,
     /// Blocks under way, at least 2.
     pub queue_blocks: usize,
+    /// How the pipeline deals with its store.
+    pub storing: StoringConfig,
     /// How packets are metered.
     pub meter: MeterConfig,
     /// Whether the program ends with its replay.
@@ -91,6 +94,7 @@ impl Resolved {
             return Err(ConfigError::TokenNeeded { listen });
         }
         Ok(Self {
+            storing: settings.storing(matches!(source, Source::Replay(_)))?,
             source,
             store_options: settings.store_options()?,
             upload_limit: (settings.upload_limit()? as usize) << 20,
@@ -117,6 +121,20 @@ impl Resolved {
 }
 
 impl Settings {
+    /// How the pipeline deals with its store. Only a replay with an end ever gives the store up.
+    ///
+    /// # Errors
+    /// When a value is out of its range.
+    fn storing(&self, is_replay: bool) -> Result<StoringConfig, ConfigError> {
+        let ends = is_replay && self.exit_when_done()?;
+        let timeout = self.store_timeout()?.0;
+        Ok(StoringConfig {
+            queue_flows: self.store_queue()?,
+            patience: ends.then_some(timeout),
+            ..StoringConfig::default()
+        })
+    }
+
     /// How long the store keeps what it has.
     ///
     /// # Errors

@@ -74,6 +74,16 @@ settings! {
             example: "/etc/netsage/address-key"
         }
 
+        /// With --exit-when-done: how long the store may take nothing before the program ends with status 1
+        ///
+        /// Without that flag a replay waits for its store for as long as it takes, as live capture does.
+        store_timeout: Time { value: "TIME", default: "60s", range: SECOND..=MONTH }
+
+        /// Flows of a live capture that wait while the store takes none; beyond that they are dropped and counted
+        ///
+        /// A flow takes about 250 bytes.
+        store_queue: usize { value: "N", default: "100000", range: 1024..=100_000_000 }
+
         /// How long flows are kept after they were recorded
         flow_retention: Time { value: "TIME", default: "7d", range: HOUR..=TEN_YEARS }
 

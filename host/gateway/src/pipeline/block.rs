@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use netsage_lifecycle::Verdicts;
-use netsage_lifecycle::lineup::{FlowsToScore, Stopped};
+use netsage_lifecycle::lineup::FlowsToScore;
 use netsage_schema::{Contexts, FlowBatch, Schema};
+use netsage_sources::Pace;
 use netsage_store::FlowBatchRecord;
 
-use super::SourceState;
+use super::{PipelineError, SourceState};
 
 /// A block of flows and what detectors said about it; its memory circulates.
 pub(super) struct Block {
@@ -15,6 +16,8 @@ pub(super) struct Block {
     pub(super) sequence: u64,
     /// The source of the flows, and how many of its flows have passed up to the end of the block.
     pub(super) source: Option<(Arc<SourceState>, u64)>,
+    /// What happens when the store has no room for the flows.
+    pub(super) pace: Pace,
     pub(super) flows: FlowBatch,
     /// Where and when each flow was, for detectors that ask.
     pub(super) contexts: Contexts,
@@ -32,6 +35,7 @@ impl Block {
         Self {
             sequence: 0,
             source: None,
+            pace: Pace::Waits,
             flows: FlowBatch::new(schema),
             contexts: Contexts::default(),
             keys: Vec::new(),
@@ -53,4 +57,4 @@ impl Block {
 }
 
 /// What a worker hands on: a block, or why it gave up.
-pub(super) type FromWorker = Result<Block, Stopped>;
+pub(super) type FromWorker = Result<Block, PipelineError>;

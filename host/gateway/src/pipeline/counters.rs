@@ -1,24 +1,109 @@
 //! What the pipeline counts. No packet and no flow leaves it without being in one of these numbers.
+//!
+//! Flows are counted under one lock, the [`Ledger`], so that every answer adds up: a flow is scored, failed, dropped for a
+//! reason, or it waits. What waits is what is in none of the other numbers, and so cannot be forgotten.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use netsage_api_types::{InterfaceHealth, PipelineCounters};
+use netsage_api_types::{FlowsDropped, InterfaceHealth, PipelineCounters};
 use netsage_sources::{Source, SourceCounters};
 
 /// Why flows end early: for want of room, by what they were, and by a timeout that was shortened before it came to that.
 const ENDED_EARLY: [&str; 4] = ["half_open", "idle", "active", "short_timeout"];
 
+/// Where flows are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flows {
+    read: u64,
+    scored: u64,
+    failed: u64,
+    dropped: FlowsDropped,
+    alerted: u64,
+}
+
+impl Flows {
+    fn dropped(&self) -> u64 {
+        self.dropped.named().iter().map(|(_, flows)| flows).sum()
+    }
+
+    fn waiting(&self) -> u64 {
+        let settled = self.scored + self.failed + self.dropped();
+        debug_assert!(
+            settled <= self.read,
+            "a flow is read before it is settled: {self:?}"
+        );
+        self.read.saturating_sub(settled)
+    }
+}
+
+/// Why a flow is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DropReason {
+    /// As [`FlowsDropped::scoring`].
+    Scoring,
+    /// As [`FlowsDropped::store`].
+    Store,
+    /// As [`FlowsDropped::ending`].
+    Ending,
+}
+
+/// Where flows are, changed and read as a whole.
+#[derive(Debug, Default)]
+pub(super) struct Ledger(Mutex<Flows>);
+
+impl Ledger {
+    /// Counts flows that a source has finished.
+    fn read(&self, flows: u64) {
+        lock(&self.0).read += flows;
+    }
+
+    /// Counts flows that are stored.
+    pub(super) fn stored(&self, scored: u64, failed: u64, alerted: u64) {
+        let flows = &mut *lock(&self.0);
+        flows.scored += scored;
+        flows.failed += failed;
+        flows.alerted += alerted;
+    }
+
+    pub(super) fn dropped(&self, count: u64, reason: DropReason) {
+        lock(&self.0).add_dropped(count, reason);
+    }
+
+    /// Drops whatever waits: nobody works on it any more.
+    pub(super) fn drop_waiting(&self, reason: DropReason) {
+        let flows = &mut *lock(&self.0);
+        flows.add_dropped(flows.waiting(), reason);
+    }
+}
+
+impl Flows {
+    fn add_dropped(&mut self, count: u64, reason: DropReason) {
+        *match reason {
+            DropReason::Scoring => &mut self.dropped.scoring,
+            DropReason::Store => &mut self.dropped.store,
+            DropReason::Ending => &mut self.dropped.ending,
+        } += count;
+    }
+}
+
+/// How it goes with storing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Storing {
+    /// Since when the store has taken nothing though it was asked to, and what is the matter with it.
+    pub refused: Option<(Instant, &'static str)>,
+    /// Since when a delivery is under way.
+    pub under_way: Option<Instant>,
+}
+
 /// The counters of a run; each has one writer, and any thread may read.
 #[derive(Debug, Default)]
 pub struct Counters {
     sources: Mutex<Vec<Arc<SourceState>>>,
-    pub(super) flows_scored: AtomicU64,
-    pub(super) flows_failed: AtomicU64,
-    pub(super) flows_dropped: AtomicU64,
-    pub(super) flows_alerted: AtomicU64,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) storing: Mutex<Storing>,
     pub(super) blocks_under_way: AtomicU64,
     /// Blocks between the readers and the workers.
     pub(super) blocks_to_score: AtomicU64,
@@ -34,6 +119,7 @@ pub struct Counters {
 #[derive(Debug, Default)]
 pub struct SourceState {
     name: String,
+    ledger: Arc<Ledger>,
     packets: AtomicU64,
     bytes: AtomicU64,
     packets_not_metered: AtomicU64,
@@ -74,8 +160,9 @@ pub struct Details {
 }
 
 impl Counters {
-    /// The counters as the API shows them, of all sources together.
+    /// The counters as the API shows them, of all sources together. Those of flows are of one moment.
     pub fn snapshot(&self) -> PipelineCounters {
+        let flows = *lock(&self.ledger.0);
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let sources = lock(&self.sources);
         let sum = |counter: fn(&SourceState) -> &AtomicU64| {
@@ -89,11 +176,13 @@ impl Counters {
             packets: sum(|source| &source.packets),
             bytes: sum(|source| &source.bytes),
             packets_not_metered: sum(|source| &source.packets_not_metered),
-            flows: sum(|source| &source.flows),
-            flows_scored: read(&self.flows_scored),
-            flows_failed: read(&self.flows_failed),
-            flows_dropped: read(&self.flows_dropped),
-            flows_alerted: read(&self.flows_alerted),
+            flows: flows.read,
+            flows_scored: flows.scored,
+            flows_failed: flows.failed,
+            flows_dropped: flows.dropped(),
+            flows_dropped_by: flows.dropped,
+            flows_waiting: flows.waiting(),
+            flows_alerted: flows.alerted,
             kernel_drops: dropped(|interface| interface.kernel_drops),
             interface_drops: dropped(|interface| interface.interface_drops),
             tcp_gaps: sum(|source| &source.tcp_gaps),
@@ -124,6 +213,11 @@ impl Counters {
         }
     }
 
+    /// How it goes with storing.
+    pub fn storing(&self) -> Storing {
+        *lock(&self.storing)
+    }
+
     /// What was counted on each interface.
     pub fn interfaces(&self) -> Vec<InterfaceHealth> {
         let sources = lock(&self.sources);
@@ -142,6 +236,7 @@ impl Counters {
     pub(super) fn add_source(&self, name: &str) -> Arc<SourceState> {
         let state = Arc::new(SourceState {
             name: name.to_owned(),
+            ledger: Arc::clone(&self.ledger),
             ..SourceState::default()
         });
         lock(&self.sources).push(Arc::clone(&state));
@@ -172,15 +267,18 @@ impl SourceState {
 
     /// Takes over what changes with every few packets.
     pub(super) fn take_meter(&self, source: &dyn Source) {
-        let Some(stats) = source.meter() else {
-            self.flows.store(source.counters().flows, Ordering::Relaxed);
-            return;
-        };
+        let flows = source
+            .meter()
+            .map_or_else(|| source.counters().flows, |stats| stats.flows);
+        let before = self.flows.swap(flows, Ordering::Relaxed);
+        if flows > before {
+            self.ledger.read(flows - before);
+        }
+        let Some(stats) = source.meter() else { return };
         self.packets.store(stats.packets, Ordering::Relaxed);
         self.bytes.store(stats.bytes, Ordering::Relaxed);
         self.packets_not_metered
             .store(stats.not_metered(), Ordering::Relaxed);
-        self.flows.store(stats.flows, Ordering::Relaxed);
         self.active_flows.store(stats.active_flows, Ordering::Relaxed);
         let ended_early = [
             stats.evicted_half_open,
@@ -210,7 +308,7 @@ impl SourceState {
 }
 
 /// Plain values are whole whoever panicked with them in hand.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -218,8 +316,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(feature = "live")]
 pub fn interface_health(stats: netsage_capture::live::InterfaceStats) -> InterfaceHealth {
     InterfaceHealth {
+        up: stats.up(),
+        down_because: stats.down_because().map(str::to_owned),
         name: stats.interface,
-        up: stats.up,
+        unseen: stats.unseen,
         received: stats.received,
         kernel_drops: stats.kernel_drops,
         interface_drops: stats.interface_drops,

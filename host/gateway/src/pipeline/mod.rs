@@ -1,17 +1,21 @@
-//! The way of flows: reader -> workers -> sink.
+//! The way of flows: reader -> workers -> sink -> recorder.
 //!
 //! One thread for each source reads the source (and meters packets), and packs flows into blocks of at most 1,024
 //! flows, or the flows of 20 ms, for the workers. Each worker scores whole blocks, each with the line-up of detectors
-//! of the moment. One thread, the sink, puts the blocks back in order, has detectors with a state score them, records
-//! them in the store and announces them.
+//! of the moment. One thread, the sink, puts the blocks back in order and has detectors with a state score them. Another
+//! thread, the recorder, records the flows in the store and announces them.
 //!
 //! Memory is bounded by the number of blocks that exist: `queue_blocks` of them circulate. A reader takes an empty one,
-//! the sink gives it back. The reader of a source that can wait waits for one, which is the back-pressure. Live it does
-//! not wait: flows for which there is no block are dropped and counted. Once the store has a block the sink notes it,
-//! and the reader tells its source. The queues to the workers and to the sink, including blocks that overtook others,
-//! hold no more than these blocks, so that the queues drop nothing; how full they are is told by the counters.
+//! the recorder gives it back. The reader of a source that can wait waits for one, which is the back-pressure. Live it
+//! does not wait: flows for which there is no block are dropped and counted, and of a scored block only the record waits
+//! for the store, for as many flows as [`StoringConfig`] allows. Once the store has a block the recorder notes it, and
+//! the reader tells its source. The queues to the workers and to the sink, including blocks that overtook others, hold no
+//! more than these blocks, so that the queues drop nothing; how full they are is told by the counters.
 //!
-//! Start with [`Pipeline::start`], then `reader`, `scoring`, `sink`.
+//! A store that fails is tried again for as long as the program runs. A thread that panics ends the pipeline, and the
+//! pipeline ends the program: what is dead must not look alive.
+//!
+//! Start with [`Pipeline::start`], then `reader`, `scoring`, `sink`, `waiting`, `recorder`.
 
 mod block;
 mod context;
@@ -20,14 +24,17 @@ mod explainer;
 mod positions;
 mod reader;
 mod record;
+mod recorder;
 mod scoring;
 mod sink;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{bounded, unbounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
+use netsage_api_types::StreamEvent;
 use netsage_lifecycle::Roster;
 use netsage_lifecycle::lineup::Stopped;
 use netsage_schema::{AddressKey, Schema};
@@ -35,13 +42,16 @@ use netsage_sources::{Source, SourceError};
 use netsage_store::{Store, StoreError};
 
 use crate::Announcer;
-use block::Block;
+use block::{Block, FromWorker};
+use counters::DropReason;
 #[cfg(feature = "live")]
 pub use counters::interface_health;
-pub use counters::{Counters, Details, SourceState, gap_summary, interface_summary};
+pub use counters::{Counters, Details, SourceState, Storing, gap_summary, interface_summary};
 use positions::Positions;
 pub use record::{alert_key, flow_id};
+pub use recorder::StoringConfig;
 pub use scoring::{explained, score_rows};
+use waiting::WaitingRoom;
 
 /// Largest block of flows.
 pub const BLOCK_ROWS: usize = netsage_package::MAX_BLOCK_ROWS;
@@ -57,6 +67,8 @@ pub struct PipelineConfig {
     pub schema: &'static Schema,
     /// The key by which detectors are shown addresses.
     pub address_key: AddressKey,
+    /// How it deals with its store.
+    pub storing: StoringConfig,
 }
 
 /// Why a pipeline ended before its source did.
@@ -66,13 +78,16 @@ pub enum PipelineError {
     /// A source is damaged or failed; what came before is stored.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The store did not take a block, also after several attempts.
+    /// Capture has ended for good, and nobody asked it to.
+    #[error("{0}; what came before is stored")]
+    LiveEnded(SourceError),
+    /// The store took nothing for as long as it was waited for.
     #[error(
         "the store did not take {flows} flows: {source}; what was stored before is whole, run again to fill the gap"
     )]
     Store {
-        /// Flows in the block.
-        flows: usize,
+        /// Flows that waited for it.
+        flows: u64,
         /// Why not.
         source: StoreError,
     },
@@ -104,6 +119,22 @@ impl Stopper {
 /// A source that has ended, its counters, and how it ended.
 type HasRead = (Box<dyn Source>, Arc<SourceState>, Result<(), PipelineError>);
 
+/// Tells the sink when its thread panics. Otherwise the sink would wait for ever for the block that the thread had.
+struct PanicNotice {
+    thread: &'static str,
+    to_sink: Sender<FromWorker>,
+}
+
+impl Drop for PanicNotice {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let thread = self.thread;
+            // A sink that has ended needs no word.
+            let _ = self.to_sink.send(Err(PipelineError::Panicked { thread }));
+        }
+    }
+}
+
 /// A running pipeline.
 pub struct Pipeline {
     stop: Arc<AtomicBool>,
@@ -111,6 +142,9 @@ pub struct Pipeline {
     positions: Positions,
     workers: Vec<JoinHandle<()>>,
     sink: JoinHandle<Result<(), PipelineError>>,
+    recorder: JoinHandle<Result<(), PipelineError>>,
+    counters: Arc<Counters>,
+    events: Announcer,
 }
 
 impl Pipeline {
@@ -141,22 +175,46 @@ impl Pipeline {
         // These two never hold more than the blocks that exist, whatever their own bound.
         let (to_workers, from_reader) = unbounded();
         let (to_sink, from_workers) = unbounded();
+        let room = Arc::new(WaitingRoom::new(config.storing.queue_flows, config.queue_blocks));
 
         let alert_window = store.alert_window();
-        let sink = {
-            let counters = Arc::clone(counters);
-            let sink = sink::Sink::new(roster, store, events, counters, give_back, runtime);
-            thread::Builder::new()
-                .name("netsage-sink".to_owned())
-                .spawn(move || sink.run(&from_workers))?
-        };
+        let recorder = recorder::Recorder::new(
+            config.storing,
+            Arc::clone(&room),
+            store,
+            events.clone(),
+            Arc::clone(counters),
+            give_back.clone(),
+            runtime,
+            Arc::clone(&stop),
+        );
+        let recorder = thread::Builder::new()
+            .name("netsage-record".to_owned())
+            .spawn(move || recorder.run())?;
+        let sink = sink::Sink::new(
+            roster,
+            alert_window,
+            room,
+            Arc::clone(counters),
+            give_back,
+            Arc::clone(&stop),
+        );
+        let sink = thread::Builder::new()
+            .name("netsage-sink".to_owned())
+            .spawn(move || sink.run(&from_workers))?;
         let mut workers = Vec::with_capacity(config.workers);
         for number in 0..config.workers {
             let (from_reader, to_sink) = (from_reader.clone(), to_sink.clone());
             let (roster, counters) = (Arc::clone(roster), Arc::clone(counters));
             let worker = thread::Builder::new()
                 .name(format!("netsage-score-{number}"))
-                .spawn(move || scoring::work(&roster, &from_reader, &to_sink, &counters, alert_window))?;
+                .spawn(move || {
+                    let _notice = PanicNotice {
+                        thread: "scoring",
+                        to_sink: to_sink.clone(),
+                    };
+                    scoring::work(&roster, &from_reader, &to_sink, &counters, alert_window);
+                })?;
             workers.push(worker);
         }
         let shared = reader::Shared {
@@ -172,9 +230,14 @@ impl Pipeline {
         for mut source in sources {
             let state = counters.add_source(source.name());
             let reader = reader::Reader::new(config.schema, shared.clone(), Arc::clone(&state));
+            let notice = PanicNotice {
+                thread: "reader",
+                to_sink: to_sink.clone(),
+            };
             let reader = thread::Builder::new()
                 .name("netsage-read".to_owned())
                 .spawn(move || {
+                    let _notice = notice;
                     let ended = reader.run(&mut *source);
                     (source, state, ended)
                 })?;
@@ -186,6 +249,9 @@ impl Pipeline {
             positions,
             workers,
             sink,
+            recorder,
+            counters: Arc::clone(counters),
+            events,
         })
     }
 
@@ -194,17 +260,17 @@ impl Pipeline {
         Stopper(Arc::clone(&self.stop))
     }
 
-    /// Waits until everything that was read is stored. Blocks the thread.
+    /// Waits until everything that was read is stored. Blocks the thread. Afterwards no flow waits: what can be stored no
+    /// more is counted as dropped.
     ///
     /// # Errors
-    /// When a source was damaged, or the store failed.
+    /// When a source was damaged, the store failed for longer than it may, or a thread panicked.
     pub fn join(self) -> Result<(), PipelineError> {
+        let panicked = |thread| move |_| PipelineError::Panicked { thread };
         let read: Vec<_> = self.readers.into_iter().map(JoinHandle::join).collect();
         let scored: Vec<_> = self.workers.into_iter().map(JoinHandle::join).collect();
-        let stored = self
-            .sink
-            .join()
-            .map_err(|_| PipelineError::Panicked { thread: "sink" });
+        let in_order = self.sink.join().map_err(panicked("sink"));
+        let stored = self.recorder.join().map_err(panicked("recorder"));
         let mut outcome = Ok(());
         for reader in read {
             let Ok((mut source, state, ended)) = reader else {
@@ -215,11 +281,18 @@ impl Pipeline {
             self.positions.acknowledge(&state, &mut *source);
             outcome = outcome.and(ended);
         }
-        // A sink that gives up also ends the readers, so its error tells the cause.
-        stored??;
         if scored.iter().any(Result::is_err) {
-            return Err(PipelineError::Panicked { thread: "scoring" });
+            outcome = Err(PipelineError::Panicked { thread: "scoring" });
         }
+        // A stage that gives up also ends those before it, so the last one's error tells the cause.
+        let outcome = stored.flatten().and(in_order.flatten()).and(outcome);
+        let reason = match outcome {
+            Err(PipelineError::Store { .. }) => DropReason::Store,
+            _ => DropReason::Ending,
+        };
+        self.counters.ledger.drop_waiting(reason);
+        self.counters.set_finished();
+        self.events.say(StreamEvent::Counters(self.counters.snapshot()));
         outcome
     }
 }

@@ -1,16 +1,18 @@
 //! The first stage: the flows of a source, in blocks. Each source has a reader with a thread of its own.
 
 use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use netsage_schema::{AddressKey, FlowBatch, Schema};
-use netsage_sources::{Pace, Reading, Source, SourceError};
+use netsage_sources::{Pace, Reading, Source};
 
 use super::block::Block;
 use super::context::fill_keys;
+use super::counters::DropReason;
 use super::positions::Positions;
 use super::{BLOCK_ROWS, Counters, PipelineError, SourceState};
 
@@ -70,15 +72,17 @@ impl Reader {
             Ok(ended) => {
                 // When the next stage is gone its own error says why.
                 let _ = self.send_off(true, Pace::Waits);
-                ended.map_err(PipelineError::from)
+                ended
             }
             Err(Disconnected) => Ok(()),
         }
     }
 
     /// Why the source has ended, when it is not the next stage that has.
-    fn read(&mut self, source: &mut dyn Source) -> Result<Result<(), SourceError>, Disconnected> {
+    fn read(&mut self, source: &mut dyn Source) -> Result<Result<(), PipelineError>, Disconnected> {
         let mut last_stats = Instant::now();
+        // Once capture has ended, what is left can wait.
+        let is_live = source.pace() == Pace::GoesOn;
         loop {
             if self.shared.stop.load(Ordering::Acquire) {
                 source.stop();
@@ -89,7 +93,9 @@ impl Reader {
             match source.read(&mut self.pending) {
                 Ok(Reading::GoesOn) => {}
                 Ok(Reading::End) => return Ok(Ok(())),
-                Err(error) => return Ok(Err(error)),
+                // A capture that ends though nobody asked it to has ended for good.
+                Err(error) if is_live => return Ok(Err(PipelineError::LiveEnded(error))),
+                Err(error) => return Ok(Err(error.into())),
             }
             if was_empty {
                 self.oldest = Instant::now();
@@ -116,12 +122,10 @@ impl Reader {
             }
             self.passed += (end - next) as u64;
             match self.empty_block(pace)? {
-                Some(block) => self.send(block, next, end)?,
+                Some(block) => self.send(block, next..end, pace)?,
                 None => {
-                    self.shared
-                        .counters
-                        .flows_dropped
-                        .fetch_add((end - next) as u64, Ordering::Relaxed);
+                    let flows = (end - next) as u64;
+                    self.shared.counters.ledger.dropped(flows, DropReason::Scoring);
                 }
             }
             next = end;
@@ -148,11 +152,12 @@ impl Reader {
         }
     }
 
-    fn send(&mut self, mut block: Block, start: usize, end: usize) -> Result<(), Disconnected> {
+    fn send(&mut self, mut block: Block, flows: Range<usize>, pace: Pace) -> Result<(), Disconnected> {
         block.sequence = self.shared.sequence.fetch_add(1, Ordering::Relaxed);
         block.source = Some((Arc::clone(&self.state), self.passed));
+        block.pace = pace;
         block.flows.clear();
-        block.flows.extend_from(&self.pending, start..end);
+        block.flows.extend_from(&self.pending, flows);
         block.contexts.clear();
         block
             .contexts

@@ -13,7 +13,7 @@ use netsage_schema::{Contexts, Rows};
 
 use super::block::{Block, FromWorker};
 use super::explainer::Explainer;
-use super::{BLOCK_ROWS, Counters};
+use super::{BLOCK_ROWS, Counters, PipelineError};
 
 /// Columns in an alert's explanation.
 const MOST_CONTRIBUTIONS: u32 = 5;
@@ -41,7 +41,7 @@ pub(super) fn work(
             }
         };
         let stopped = scored.is_err();
-        let handed_on = to_sink.send(scored.map(|()| {
+        let handed_on = to_sink.send(scored.map_err(PipelineError::from).map(|()| {
             // As much of the record as can be is made here, where there may be many threads, and not in the sink.
             block.begin_record();
             block.record_scores(false, &mut explainer);

@@ -51,6 +51,7 @@ impl Offline {
             rollout: Stage::Staged,
             store: netsage_store::open(&store).await.unwrap(),
             counters: Arc::new(Counters::default()),
+            condition: Arc::default(),
             events: netsage_gateway::Announcer::default(),
             source: "none".to_owned(),
             evidence: None,

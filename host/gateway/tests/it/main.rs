@@ -5,3 +5,4 @@
 
 mod access;
 mod document;
+mod storing;

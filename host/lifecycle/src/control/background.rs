@@ -1,7 +1,7 @@
 //! What takes long, one after another, on the thread `netsage-warm`.
 
 use std::sync::{Arc, Weak};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use netsage_api_types::{Stage, Step};
@@ -30,11 +30,14 @@ pub(super) enum JobKind {
 }
 
 /// Starts the thread. It ends when the life of detectors does.
-pub(super) fn start(lifecycle: &Arc<Lifecycle>, to_do: Receiver<Job>) -> Result<(), LifecycleError> {
+pub(super) fn start(
+    lifecycle: &Arc<Lifecycle>,
+    to_do: Receiver<Job>,
+) -> Result<JoinHandle<()>, LifecycleError> {
     let lifecycle = Arc::downgrade(lifecycle);
     let run = move || run(&lifecycle, &to_do);
     let thread = thread::Builder::new().name("netsage-warm".to_owned()).spawn(run);
-    thread.map(drop).map_err(LifecycleError::Thread)
+    thread.map_err(LifecycleError::Thread)
 }
 
 fn run(lifecycle: &Weak<Lifecycle>, to_do: &Receiver<Job>) {

@@ -61,6 +61,8 @@ pub struct Lifecycle {
     jobs: Sender<Job>,
     stop: Sender<()>,
     control: Mutex<Option<JoinHandle<()>>>,
+    /// The thread that checks and loads, which ends with this.
+    warm: Mutex<Option<JoinHandle<()>>>,
     /// The start is done: automatic rollouts may continue.
     begun: AtomicBool,
 }
@@ -132,10 +134,11 @@ impl Lifecycle {
             jobs,
             stop,
             control: Mutex::default(),
+            warm: Mutex::default(),
             begun: AtomicBool::new(false),
         });
         lifecycle.restore()?;
-        background::start(&lifecycle, to_do)?;
+        *lock(&lifecycle.warm) = Some(background::start(&lifecycle, to_do)?);
         let control = thread::start(&lifecycle, stopped)?;
         *lock(&lifecycle.control) = Some(control);
         lifecycle.load_the_others();
@@ -179,6 +182,16 @@ impl Lifecycle {
         let (send, receive) = bounded(1);
         lock(&self.listeners).push(send);
         receive
+    }
+
+    /// The thread of detectors that has ended though nobody asked it to, which only a panic does.
+    pub fn ended_thread(&self) -> Option<&'static str> {
+        let has_ended = |thread: &Mutex<Option<JoinHandle<()>>>| {
+            lock(thread).as_ref().is_some_and(JoinHandle::is_finished)
+        };
+        [("control", &self.control), ("warm", &self.warm)]
+            .into_iter()
+            .find_map(|(name, thread)| has_ended(thread).then_some(name))
     }
 
     /// Saves the memory of detectors, ends the control thread and closes the channel of changes. A compilation under

@@ -48,15 +48,19 @@ impl Collector for Figures {
             ("flows", "Flows that the meter finished", counters.flows),
             (
                 "flows_scored",
-                "Flows scored by every active detector",
+                "Stored flows that every active detector scored",
                 counters.flows_scored,
             ),
             (
                 "flows_failed",
-                "Flows that a detector failed to score",
+                "Stored flows that a detector failed to score",
                 counters.flows_failed,
             ),
-            ("flows_alerted", "Flows above a threshold", counters.flows_alerted),
+            (
+                "flows_alerted",
+                "Stored flows above a threshold",
+                counters.flows_alerted,
+            ),
             (
                 "tcp_gaps",
                 "Times that TCP acknowledged data that was never seen",
@@ -83,6 +87,11 @@ impl Collector for Figures {
         }
         for (name, help, value) in [
             ("active_flows", "Flows in the meter's table", details.active_flows),
+            (
+                "flows_waiting",
+                "Flows on their way: to be scored, to be put in order, or to be stored",
+                counters.flows_waiting,
+            ),
             (
                 "blocks_under_way",
                 "Blocks of flows between the meter and the store",
@@ -127,17 +136,21 @@ impl Collector for Figures {
                 .iter()
                 .map(|(&reason, &count)| (reason.to_owned(), count)),
         )?;
+        let dropped_flows = counters
+            .flows_dropped_by
+            .named()
+            .map(|(reason, flows)| (format!("{reason}_flows"), flows));
         self.labelled(
             &mut encoder,
             "dropped",
-            "What was lost on purpose or for lack of time: packets by kernel and interface, flows by queue",
+            "What was lost on purpose or for lack of time: packets by kernel and interface, flows by reason",
             "queue",
             [
                 ("kernel_packets".to_owned(), counters.kernel_drops),
                 ("interface_packets".to_owned(), counters.interface_drops),
-                ("scoring_flows".to_owned(), counters.flows_dropped),
             ]
-            .into_iter(),
+            .into_iter()
+            .chain(dropped_flows),
         )?;
         self.sources(&mut encoder)?;
         self.interfaces(&mut encoder)?;

@@ -1,0 +1,300 @@
+//! What is wrong now, in words: looked at every second, so that an answer never waits for what is wrong.
+//!
+//! A problem is what needs an operator now, and is over as soon as its cause is. What was lost stays as a note. The
+//! beginning and the end of each problem go to the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use netsage_api_types::{InterfaceHealth, PipelineCounters};
+use netsage_lifecycle::Lifecycle;
+use netsage_store::Store;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::pipeline::{Counters, Storing};
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long the store may take to say that it is well, and how long a delivery may take before it is told.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a loss is a problem after it last grew.
+const FRESH: Duration = Duration::from_secs(3);
+
+/// What is wrong now, by kind, and what is worth knowing.
+#[derive(Debug, Default)]
+pub struct Condition(Mutex<Told>);
+
+#[derive(Debug, Default, Clone)]
+struct Told {
+    problems: BTreeMap<String, String>,
+    notes: Vec<String>,
+}
+
+impl Condition {
+    /// What needs an operator, one sentence each.
+    pub fn problems(&self) -> Vec<String> {
+        self.told().problems.values().cloned().collect()
+    }
+
+    /// What needs nobody now, one sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        self.told().notes.clone()
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what was seen, and says what has begun and what is over.
+    fn tell(&self, now: Told) {
+        let mut told = self.told();
+        for (kind, problem) in &now.problems {
+            if !told.problems.contains_key(kind) {
+                tracing::warn!(kind, "{problem}");
+            }
+        }
+        for kind in told.problems.keys() {
+            if !now.problems.contains_key(kind) {
+                tracing::info!(kind, "problem is over");
+            }
+        }
+        *told = now;
+    }
+}
+
+/// What the condition is made of.
+pub(crate) struct Watch {
+    pub(crate) condition: Arc<Condition>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) store: Arc<dyn Store>,
+    /// Whether a filter leaves packets to others, so that a silent interface is no fault.
+    pub(crate) is_filtered: bool,
+}
+
+impl Watch {
+    /// Looks every second.
+    pub(crate) async fn run(self) {
+        let mut losses = Losses::default();
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let told = self.look(&mut losses).await;
+            self.condition.tell(told);
+        }
+    }
+
+    async fn look(&self, losses: &mut Losses) -> Told {
+        let counters = self.counters.snapshot();
+        let mut told = losses.sort(&counters, Instant::now());
+        if self.lifecycle.active().is_empty() {
+            let sentence = "no detector is active, so nothing is scored; activate one";
+            told.problems.insert("detectors".to_owned(), sentence.to_owned());
+        }
+        if !self.counters.finished() {
+            for interface in self.counters.interfaces() {
+                tell_interface(&interface, self.is_filtered, &mut told);
+            }
+        }
+        let storing = storing_problem(&self.counters.storing(), counters.flows_waiting);
+        let problem = match storing {
+            Some(problem) => Some(problem),
+            None => self.store_problem().await,
+        };
+        if let Some(problem) = problem {
+            told.problems.insert("store".to_owned(), problem);
+        }
+        told
+    }
+
+    async fn store_problem(&self) -> Option<String> {
+        match timeout(STORE_PATIENCE, self.store.health()).await {
+            Ok(Ok(())) => None,
+            // What a database says belongs in the log: it may name hosts and users.
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the store is not well");
+                Some(format!("the store {}", error.state_of_store()))
+            }
+            Err(_) => Some("the store has not answered for 2 seconds".to_owned()),
+        }
+    }
+}
+
+/// What is wrong with storing.
+fn storing_problem(storing: &Storing, waiting: u64) -> Option<String> {
+    if let Some((since, state)) = storing.refused {
+        let seconds = since.elapsed().as_secs();
+        return Some(format!(
+            "the store {state}: nothing has been stored for {seconds} s, and {waiting} flows wait; storing goes on by itself"
+        ));
+    }
+    let under_way = storing.under_way?.elapsed();
+    (under_way >= STORE_PATIENCE).then(|| {
+        let seconds = under_way.as_secs();
+        format!("the store has not finished a delivery for {seconds} s, and {waiting} flows wait")
+    })
+}
+
+fn tell_interface(interface: &InterfaceHealth, is_filtered: bool, told: &mut Told) {
+    let InterfaceHealth {
+        name,
+        up,
+        down_because,
+        unseen,
+        ..
+    } = interface;
+    if !up {
+        let because = down_because.as_deref().unwrap_or("is away");
+        told.problems.insert(
+            format!("interface {name}"),
+            format!("nothing is captured on `{name}`, which {because}; capture goes on when that is over"),
+        );
+    } else if *unseen > 0 && is_filtered {
+        told.notes.push(format!(
+            "the kernel has received {unseen} packets on `{name}` since one passed the filter last"
+        ));
+    } else if *unseen > 0 {
+        told.problems.insert(
+            format!("interface {name}"),
+            format!(
+                "the kernel has received {unseen} packets on `{name}` for more than 10 s, and none of them arrived here; check what takes them away before capture, such as XDP or hardware offload"
+            ),
+        );
+    }
+}
+
+/// What was lost, and when it last grew.
+#[derive(Debug, Default)]
+struct Losses {
+    seen: BTreeMap<&'static str, (u64, Instant)>,
+}
+
+impl Losses {
+    /// Losses that grow are problems, the others notes.
+    fn sort(&mut self, counters: &PipelineCounters, now: Instant) -> Told {
+        let mut told = Told::default();
+        let mut lost = BTreeSet::new();
+        for (kind, count, sentence) in losses(counters) {
+            lost.insert(kind);
+            let (known, grew) = self.seen.entry(kind).or_insert((0, now));
+            if count > *known {
+                (*known, *grew) = (count, now);
+            }
+            if now.duration_since(*grew) < FRESH {
+                told.problems.insert(kind.to_owned(), sentence);
+            } else {
+                told.notes.push(sentence);
+            }
+        }
+        told
+    }
+}
+
+/// What was lost or not scored since the start: kind, number, and a sentence.
+fn losses(counters: &PipelineCounters) -> impl Iterator<Item = (&'static str, u64, String)> {
+    let dropped = counters.flows_dropped_by;
+    [
+        (
+            "packets lost",
+            counters.kernel_drops,
+            "packets were lost because they came faster than they could be read; capture less, with a filter",
+        ),
+        (
+            "flows dropped by scoring",
+            dropped.scoring,
+            "flows were dropped because scoring could not keep up; give it more `workers` or capture less",
+        ),
+        (
+            "flows dropped by the store",
+            dropped.store,
+            "flows were dropped because the store did not take them; a larger `store-queue` keeps them for longer",
+        ),
+        (
+            "flows dropped at the end",
+            dropped.ending,
+            "flows were on their way when the pipeline ended; run again to fill the gap",
+        ),
+        (
+            "flows failed",
+            counters.flows_failed,
+            "flows were not scored by every detector; the log says what the detector did",
+        ),
+    ]
+    .into_iter()
+    .filter(|(_, count, _)| *count > 0)
+    .map(|(kind, count, sentence)| (kind, count, format!("{count} {sentence}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use netsage_api_types::FlowsDropped;
+
+    use super::*;
+
+    #[test]
+    fn a_loss_is_a_problem_while_it_grows_and_then_a_note() {
+        let start = Instant::now();
+        let mut losses = Losses::default();
+        let mut check = |seconds: u64, dropped: u64, problems: &[&str], notes: &[&str]| {
+            let counters = PipelineCounters {
+                flows_failed: 7,
+                flows_dropped_by: FlowsDropped {
+                    store: dropped,
+                    ..FlowsDropped::default()
+                },
+                ..PipelineCounters::default()
+            };
+            let told = losses.sort(&counters, start + Duration::from_secs(seconds));
+            let said = |all: &[&str], sentences: Vec<&String>| {
+                assert_eq!(all.len(), sentences.len(), "{seconds} s: {sentences:?}");
+                for (begin, sentence) in all.iter().zip(sentences) {
+                    assert!(sentence.starts_with(begin), "{seconds} s: {sentence}");
+                }
+            };
+            said(problems, told.problems.values().collect());
+            said(notes, told.notes.iter().collect());
+        };
+        check(0, 0, &["7 flows were not scored"], &[]);
+        check(2, 3, &["3 flows were dropped", "7 flows were not scored"], &[]);
+        check(4, 3, &["3 flows were dropped"], &["7 flows were not scored"]);
+        check(6, 3, &[], &["3 flows were dropped", "7 flows were not scored"]);
+        check(7, 4, &["4 flows were dropped"], &["7 flows were not scored"]);
+    }
+
+    #[test]
+    fn an_interface_says_why_nothing_arrives() {
+        let check = |up: bool, because: Option<&str>, unseen: u64, is_filtered: bool, said: [&str; 2]| {
+            let interface = InterfaceHealth {
+                name: "eth7".to_owned(),
+                up,
+                down_because: because.map(str::to_owned),
+                unseen,
+                ..InterfaceHealth::default()
+            };
+            let mut told = Told::default();
+            tell_interface(&interface, is_filtered, &mut told);
+            let problems = told.problems.into_values().collect::<Vec<_>>().join("");
+            for (said, text) in said.iter().zip([problems, told.notes.join("")]) {
+                assert!(
+                    text.contains(said) && said.is_empty() == text.is_empty(),
+                    "{text}"
+                );
+            }
+        };
+        check(true, None, 0, false, ["", ""]);
+        check(
+            false,
+            Some("has no carrier"),
+            0,
+            false,
+            ["which has no carrier", ""],
+        );
+        check(false, None, 0, true, ["which is away", ""]);
+        check(true, None, 5, false, ["received 5 packets", ""]);
+        check(true, None, 5, true, ["", "received 5 packets"]);
+    }
+}
