@@ -8,15 +8,18 @@
 //! This crate runs nothing and does no I/O. It must never panic on bytes, whatever they are: what a damaged or hostile
 //! model claims is checked before memory is taken for it.
 //!
-//! Start with [`GraphBuilder`] to write and with [`Model::decode`] to read; [`proto`] is the wire format.
+//! Start with [`GraphBuilder`] to write and with [`Model::decode`] to read; [`embed`] brings weights from other files
+//! into a model; [`proto`] is the wire format.
 
 mod builder;
+mod external;
 pub mod proto;
 mod reader;
 #[cfg(test)]
 mod tests;
 
 pub use builder::{Activation, Dim, Gemm, GraphBuilder, Lstm, LstmOutputs, Value};
+pub use external::{External, embed};
 pub use reader::{Graph, Input, Model, Node, OnnxError, Tensor, TensorData};
 
 /// Version of the operators that [`GraphBuilder`] writes.

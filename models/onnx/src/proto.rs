@@ -149,7 +149,33 @@ pub mod data_type {
     pub const INT32: i32 = 6;
     pub const INT64: i32 = 7;
     pub const BOOL: i32 = 9;
+    pub const FLOAT16: i32 = 10;
     pub const DOUBLE: i32 = 11;
+    pub const BFLOAT16: i32 = 16;
+
+    /// The name of a type, for people to read.
+    pub fn name(kind: i32) -> &'static str {
+        match kind {
+            FLOAT => "float32",
+            2 => "uint8",
+            3 => "int8",
+            4 => "uint16",
+            5 => "int16",
+            INT32 => "int32",
+            INT64 => "int64",
+            8 => "string",
+            BOOL => "bool",
+            FLOAT16 => "float16",
+            DOUBLE => "float64",
+            12 => "uint32",
+            13 => "uint64",
+            14 | 15 => "complex",
+            BFLOAT16 => "bfloat16",
+            17..=20 => "float8",
+            21 | 22 => "4-bit integer",
+            _ => "no number",
+        }
+    }
 }
 
 /// An input or output of a graph.

@@ -59,8 +59,8 @@ pub struct Graph {
 pub struct Input {
     /// Its name.
     pub name: String,
-    /// Whether its values are `f32`.
-    pub is_float: bool,
+    /// Type of its values, one of [`data_type`]; 0 when it is no tensor.
+    pub data_type: i32,
     /// Its lengths; those that are only known when the model runs are absent. None when the shape is not known at all.
     pub shape: Option<Vec<Option<usize>>>,
 }
@@ -108,7 +108,7 @@ pub struct Tensor {
 /// Values of a tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TensorData {
-    /// Of `f32`; values of `f64` are rounded.
+    /// Of `f32`, or of 16 bits; values of `f64` are rounded.
     Float(Vec<f32>),
     /// Whole numbers of 32 or 64 bits.
     Integer(Vec<i64>),
@@ -207,9 +207,10 @@ fn input(value: ValueInfoProto) -> Input {
     let tensor = value.r#type.and_then(|kind| kind.tensor_type);
     Input {
         name: value.name.unwrap_or_default(),
-        is_float: tensor
+        data_type: tensor
             .as_ref()
-            .is_some_and(|tensor| tensor.elem_type == Some(data_type::FLOAT)),
+            .and_then(|tensor| tensor.elem_type)
+            .unwrap_or_default(),
         shape: tensor.and_then(|tensor| tensor.shape).map(|shape| {
             let length = |value: i64| usize::try_from(value).ok().filter(|&length| length > 0);
             shape
@@ -284,7 +285,7 @@ fn read_tensor(tensor: TensorProto) -> Result<Tensor, OnnxError> {
         name: name.clone(),
         problem,
     };
-    if tensor.data_location == Some(1) || !tensor.external_data.is_empty() {
+    if tensor.is_external() {
         return Err(problem("lies in another file".to_owned()));
     }
     let shape = tensor
@@ -311,6 +312,19 @@ fn read_tensor(tensor: TensorProto) -> Result<Tensor, OnnxError> {
                 None => tensor.double_data,
             };
             TensorData::Float(values.into_iter().map(|value| value as f32).collect())
+        }
+        kind @ (data_type::FLOAT16 | data_type::BFLOAT16) => {
+            let bits = match raw {
+                Some(raw) => numbers(raw, u16::from_le_bytes).map_err(problem)?,
+                // One value in the lower half of each.
+                None => tensor.int32_data.iter().map(|&value| value as u16).collect(),
+            };
+            let widen = if kind == data_type::FLOAT16 {
+                from_half
+            } else {
+                |bits| f32::from_bits(u32::from(bits) << 16)
+            };
+            TensorData::Float(bits.into_iter().map(widen).collect())
         }
         data_type::INT64 => TensorData::Integer(match raw {
             Some(raw) => numbers(raw, i64::from_le_bytes).map_err(problem)?,
@@ -341,6 +355,18 @@ fn read_tensor(tensor: TensorProto) -> Result<Tensor, OnnxError> {
         )));
     }
     Ok(Tensor { shape, data })
+}
+
+/// The value of the 16 bits of an IEEE 754 half.
+fn from_half(bits: u16) -> f32 {
+    let sign = u32::from(bits & 0x8000) << 16;
+    let rest = u32::from(bits & 0x7fff);
+    if rest >= 0x7c00 {
+        return f32::from_bits(sign | 0x7f80_0000 | (rest & 0x03ff) << 13);
+    }
+    // By 2^112, the distance of the two biases; exact, also for what has no leading one.
+    let scale = f32::from_bits((127 + 112) << 23);
+    f32::from_bits(sign | (f32::from_bits(rest << 13) * scale).to_bits())
 }
 
 fn numbers<T, const SIZE: usize>(raw: &[u8], read: fn([u8; SIZE]) -> T) -> Result<Vec<T>, String> {

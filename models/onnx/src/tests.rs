@@ -6,8 +6,10 @@ use std::process::{Command, Stdio};
 
 use prost::Message as _;
 
-use crate::proto::{GraphProto, ModelProto, TensorProto, data_type};
-use crate::{Activation, Dim, Gemm, GraphBuilder, Lstm, Model, OnnxError, Tensor, TensorData};
+use crate::proto::{GraphProto, ModelProto, StringStringEntryProto, TensorProto, data_type};
+use crate::{
+    Activation, Dim, External, Gemm, GraphBuilder, Lstm, Model, OnnxError, Tensor, TensorData, embed,
+};
 
 fn example() -> Vec<u8> {
     let mut graph = GraphBuilder::new("example");
@@ -53,7 +55,7 @@ fn what_is_written_is_read() {
     let graph = &model.graph;
     assert_eq!(graph.inputs[0].name, "rows");
     assert_eq!(graph.inputs[0].shape, Some(vec![None, Some(3)]));
-    assert!(graph.outputs[0].is_float);
+    assert_eq!(graph.outputs[0].data_type, data_type::FLOAT);
     assert_eq!(graph.weights("weights", &[2, 3]).unwrap()[5], 6.0);
     let operators: Vec<&str> = graph.nodes.iter().map(|node| node.operator.as_str()).collect();
     let expected = [
@@ -204,6 +206,64 @@ fn tensors_are_read_from_every_field() {
         ..tensor(data_type::FLOAT, &[2])
     };
     check(external, Err("another file"));
+    let halves = [0x3c00u16, 0xc000, 0x0001, 0x03ff, 0x7bff, 0x7c00];
+    let values = [1.0, -2.0, 5.960_464_5e-8, 6.097_555e-5, 65_504.0, f32::INFINITY];
+    let bytes = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
+    check(raw(data_type::FLOAT16, &[6], bytes), Ok(floats(&[6], &values)));
+    let fields = TensorProto {
+        int32_data: halves.iter().map(|&half| i32::from(half)).collect(),
+        ..tensor(data_type::FLOAT16, &[6])
+    };
+    check(fields, Ok(floats(&[6], &values)));
+    check(
+        raw(data_type::BFLOAT16, &[1], vec![0xc0, 0x3f]),
+        Ok(floats(&[1], &[1.5])),
+    );
+}
+
+/// The example with its weights of this name in another file.
+fn external(entries: &[(&str, &str)]) -> Vec<u8> {
+    let mut model = ModelProto::decode(example().as_slice()).unwrap();
+    let tensors = &mut model.graph.as_mut().unwrap().initializer;
+    let tensor = tensors
+        .iter_mut()
+        .find(|tensor| tensor.name() == "weights")
+        .unwrap();
+    tensor.raw_data = None;
+    tensor.data_location = Some(1);
+    tensor.external_data = entries
+        .iter()
+        .map(|&(key, value)| StringStringEntryProto {
+            key: Some(key.to_owned()),
+            value: Some(value.to_owned()),
+        })
+        .collect();
+    model.encode_to_vec()
+}
+
+#[test]
+fn weights_of_another_file_are_brought_in() {
+    let bytes = external(&[("location", "weights.bin"), ("offset", "8"), ("length", "24")]);
+    let read = |external: &External| {
+        assert_eq!((external.location.as_str(), external.offset), ("weights.bin", 8));
+        assert_eq!(external.length, Some(24));
+        Ok([1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0].map(f32::to_le_bytes).concat())
+    };
+    let model = Model::decode(&embed(bytes.clone(), read).unwrap()).unwrap();
+    assert_eq!(model, Model::decode(&example()).unwrap());
+    let error = embed(bytes, |_| Err("is on the moon".to_owned())).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("tensor weights of the ONNX model is on the moon"),
+        "{error}"
+    );
+    let nameless = embed(external(&[]), |_| Ok(Vec::new())).unwrap_err();
+    assert!(nameless.to_string().contains("without a name"), "{nameless}");
+    assert_eq!(
+        embed(example(), |_| Err("not asked".to_owned())).unwrap(),
+        example()
+    );
 }
 
 #[test]
