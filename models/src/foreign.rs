@@ -3,10 +3,11 @@
 
 pub use netsage_onnx::Output;
 use netsage_onnx::artifact::{Network, UNKNOWN};
-use netsage_onnx::{Dense, Encoding, Function, InputColumn, Model, Scorer};
+use netsage_onnx::{Dense, Encoding, Function, InputColumn, Model, Program, Scorer};
+use netsage_onnx_format::proto::data_type::{self, INT32, INT64};
 use netsage_onnx_format::{Model as OnnxModel, OnnxError};
 use netsage_package::ModelCard;
-use netsage_schema::Schema;
+use netsage_schema::{Kind, Schema};
 use serde::Deserialize;
 
 use crate::preparation::{Common, TrainError, Trained, gather, typical};
@@ -46,6 +47,18 @@ pub enum ForeignError {
     /// The file is no ONNX model.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
+    /// The network reads whole numbers, and a column has fractions.
+    #[error(
+        "the input {input} of the network is {kind}, and the column {column} becomes fractions; export the network with an input of float32, or give columns of whole numbers without a scaler"
+    )]
+    Fractions {
+        /// Name of the input.
+        input: String,
+        /// Type of the input.
+        kind: &'static str,
+        /// The first column that has fractions.
+        column: String,
+    },
     /// A column is written in a way that is not known.
     #[error("{0}; give names of columns of {1}, `NAME:log` for a logarithm, `NAME=term|term` for categories")]
     Column(String, &'static str),
@@ -93,14 +106,7 @@ pub fn model(
     output: Output,
     named: Option<&str>,
 ) -> Result<Model, ForeignError> {
-    // Chains of dense layers run faster by themselves; all else is walked operator by operator.
-    let network = match Dense::new(&OnnxModel::decode(&onnx)?) {
-        Ok(_) if named.is_none() => Network::Dense(onnx),
-        _ => Network::Graph {
-            onnx,
-            output: named.map(str::to_owned),
-        },
-    };
+    let decoded = OnnxModel::decode(&onnx)?;
     let mut inputs = columns
         .iter()
         .map(|column| input(schema, column))
@@ -108,6 +114,19 @@ pub fn model(
     if let Some(scaler) = scaler {
         scaler.apply(&mut inputs)?;
     }
+    check_whole(&decoded, schema, &inputs)?;
+    // Chains of dense layers run faster by themselves; all else is walked operator by operator. The loop for the chains
+    // does not look at attributes and opsets, which making the graph ready does.
+    let width = inputs.iter().map(|column| column.encoding.width()).sum();
+    let is_chain = named.is_none() && Dense::new(&decoded).is_ok();
+    let network = if is_chain && Program::new(&decoded, width, None).is_ok() {
+        Network::Dense(onnx)
+    } else {
+        Network::Graph {
+            onnx,
+            output: named.map(str::to_owned),
+        }
+    };
     let model = Model {
         schema: schema.to_string(),
         columns: inputs,
@@ -116,6 +135,81 @@ pub fn model(
     };
     Scorer::new(&model)?;
     Ok(model)
+}
+
+/// What a file is that people take for a network, and what to do about it; none when it may be one.
+pub fn another_kind(bytes: &[u8]) -> Option<&'static str> {
+    let start = bytes.get(..bytes.len().min(512)).unwrap_or_default();
+    let start = start
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(start)
+        .trim_ascii_start();
+    let lower = start.to_ascii_lowercase();
+    let kinds: [(&[u8], &'static str); 10] = [
+        (
+            b"version https://git-lfs",
+            "a Git LFS pointer, which stands for the network; fetch it with `git lfs pull`",
+        ),
+        (
+            b"<!doctype html",
+            "a web page, saved in place of the network; download the raw file",
+        ),
+        (
+            b"<html",
+            "a web page, saved in place of the network; download the raw file",
+        ),
+        (b"<?xml", "XML; export the network as ONNX"),
+        (b"{", "JSON; export the network as ONNX"),
+        (
+            b"pk\x03\x04",
+            "a zip archive, as PyTorch and Keras write; unpack it, or export the network as ONNX",
+        ),
+        (b"\x1f\x8b", "compressed by gzip; unpack it"),
+        (b"\x80", "a pickle of Python; export the network as ONNX"),
+        (b"\x89hdf", "a model of Keras in HDF5; export it as ONNX"),
+        (
+            b"ortm",
+            "a model in the format of onnxruntime; give the ONNX file that it was made of",
+        ),
+    ];
+    // The format of onnxruntime has its name behind four bytes.
+    let named = |kind: &[u8]| lower.starts_with(kind) || (kind == b"ortm" && lower.get(4..8) == Some(kind));
+    kinds.iter().find(|(kind, _)| named(kind)).map(|&(_, what)| what)
+}
+
+/// Whether a network of whole numbers gets whole numbers.
+fn check_whole(model: &OnnxModel, schema: &Schema, columns: &[InputColumn]) -> Result<(), ForeignError> {
+    let whole = |input: &&netsage_onnx_format::Input| [INT32, INT64].contains(&input.data_type);
+    let Some(input) = model.graph.inputs.first().filter(whole) else {
+        return Ok(());
+    };
+    let is_whole = |value: &f32| value.fract() == 0.0;
+    let has_fractions = |column: &&InputColumn| match &column.encoding {
+        Encoding::Number {
+            function,
+            offset,
+            scale,
+            ..
+        } => {
+            let kind = schema
+                .index_of(&column.name)
+                .map(|place| schema.columns[place].kind);
+            *function != Function::Same
+                || !is_whole(offset)
+                || *scale != 1.0
+                || kind == Some(Kind::Continuous)
+        }
+        Encoding::OneHot { values, .. } => !values.iter().flatten().all(is_whole),
+        Encoding::Ordinal { numbers, unknown } => !numbers.iter().chain([unknown]).all(is_whole),
+    };
+    match columns.iter().find(has_fractions) {
+        Some(column) => Err(ForeignError::Fractions {
+            input: input.name.clone(),
+            kind: data_type::name(input.data_type),
+            column: column.name.clone(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// A model without flows to calibrate it on: its card says what the model is, and has neither threshold nor percentiles.

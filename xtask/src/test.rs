@@ -28,8 +28,8 @@ pub(crate) struct TestArguments {
     /// Leaves out the tests that need Chromium and Node.
     #[arg(long)]
     no_browser: bool,
-    /// What takes an hour as well: fuzzing for ten minutes a target, sixteen times as many cases for each property, and
-    /// the figures of docs/detection.md measured again on the whole dataset.
+    /// What takes an hour as well: fuzzing for ten minutes a target, sixteen times as many cases for each property, ten
+    /// thousand random ONNX models, and the figures of docs/detection.md measured again on the whole dataset.
     #[arg(long, conflicts_with = "filter")]
     long: bool,
     /// Only tests with this in their name; formatting, lints and the contract are not checked then.
@@ -38,6 +38,15 @@ pub(crate) struct TestArguments {
 
 /// Cases of a property that names no number itself, where a test may take long; the library's own number is 256.
 const MANY_CASES: &str = "4096";
+
+/// Random models that are compared with onnxruntime, from a seed that is another each time; without these the test has a
+/// number and a seed of its own.
+const MANY_MODELS: &str = "10000";
+
+fn seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
+}
 
 /// The default members of the workspace.
 const NATIVE: &[&str] = &[];
@@ -202,6 +211,8 @@ pub(crate) fn rust_tests(
     name_python(&mut command, python);
     if long {
         command.env("PROPTEST_CASES", MANY_CASES);
+        command.env("NETSAGE_ONNX_MODELS", MANY_MODELS);
+        command.env("NETSAGE_ONNX_SEED", seed().to_string());
     }
     let mut reader = CargoReader::default();
     let ended = line_by_line(command, |line| {

@@ -4,6 +4,7 @@
 //! so a row has the same result in every block and on every machine. The layout is one that compilers turn into
 //! vector instructions by themselves.
 
+use netsage_onnx_format::proto::data_type::{DOUBLE, FLOAT};
 use netsage_onnx_format::{Graph, Model, Node, Tensor};
 
 use crate::kernel::{LANES, ROWS, accumulate};
@@ -61,6 +62,9 @@ impl Dense {
                 graph.outputs.len()
             ));
         };
+        if ![FLOAT, DOUBLE].contains(&input.data_type) {
+            return Err("its input is not of floating-point numbers of 32 or 64 bits".to_owned());
+        }
         let mut layers: Vec<Layer> = Vec::new();
         let mut current = input.name.as_str();
         for node in &graph.nodes {
@@ -152,7 +156,8 @@ fn activate(activation: Activation, values: &mut [f32]) {
     let (lanes, _) = values.as_chunks_mut::<LANES>();
     for lane in lanes {
         *lane = match activation {
-            Activation::Relu => lane.map(|value| value.max(0.0)),
+            // What is no number stays none.
+            Activation::Relu => lane.map(|value| if value < 0.0 { 0.0 } else { value }),
             Activation::Tanh => lane.map(tanh),
             Activation::Sigmoid => lane.map(sigmoid),
         };

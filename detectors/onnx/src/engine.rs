@@ -47,8 +47,13 @@ impl Engine {
             }
         };
         if makes != (inputs, outputs) {
+            let way_out = if outputs == 1 && makes.1 > 1 {
+                " (`--output 'NAME[1]'` takes the second)"
+            } else {
+                ""
+            };
             return Err(ArtifactError::Content(format!(
-                "the network makes {} numbers of {}, and its columns need {outputs} of {inputs}",
+                "the network makes {} numbers of {}, and its columns need {outputs} of {inputs}{way_out}",
                 makes.1, makes.0
             )));
         }

@@ -7,8 +7,10 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import numpy_helper, parser
-from sklearn.ensemble import GradientBoostingRegressor, IsolationForest, RandomForestRegressor
-from sklearn.linear_model import LinearRegression
+from sklearn.ensemble import (
+    GradientBoostingClassifier, GradientBoostingRegressor, IsolationForest, RandomForestClassifier, RandomForestRegressor,
+)
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.mixture import GaussianMixture
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
@@ -31,7 +33,7 @@ def add(name, model, output=None):
     assert result.dtype == np.float32, (name, result.dtype)
     cases.append({
         "name": name, "model": model.SerializeToString().hex(), "output": output,
-        "expected": result.astype(float).reshape(-1).tolist(),
+        "rows": rows.tobytes().hex(), "width": WIDTH, "expected": result.tobytes().hex(),
     })
 
 
@@ -79,7 +81,7 @@ graph("A = Greater(X, B) Y = Where(A, X, B)", B=np.float32(0.5))
 graph("A = Log(X) B = IsNaN(A) Y = Cast<to=1>(B)")
 graph("A = Cast<to=7>(X) B = Add(A, C) D = Div(B, C) E = Mod(D, C) Y = Cast<to=1>(E)", C=np.int64([3]))
 graph("Y = Clip(X, A, B)", A=np.float32(-0.5), B=np.float32(1.5))
-graph("Y = Clip<min=-0.5, max=0.25>(X)", opset=6)
+graph("Y = Clip<min=-0.5, max=0.25>(X)", opset=10)
 for operator in ["ReduceSum"]:
     graph(f"Y = {operator}(X, A)", A=np.array([1]))
     graph(f"Y = {operator}<keepdims=0>(X, A)", A=np.array([-1]))
@@ -164,4 +166,13 @@ for model, output in [
 ]:
     add(str(model).split("(")[0], to_onnx(model, train[:1], target_opset=versions), output)
 
-json.dump({"rows": rows.reshape(-1).tolist(), "width": WIDTH, "cases": cases}, sys.stdout)
+# Classifiers, without the maps that skl2onnx makes of probabilities.
+two, three = (target > 0).astype(int), np.digitize(target, [-1, 1])
+for classifier in [LogisticRegression(), RandomForestClassifier(n_estimators=5, random_state=1),
+                   GradientBoostingClassifier(n_estimators=5, random_state=1)]:
+    for classes in [two, three, np.array(["quiet", "loud"])[two]]:
+        model = classifier.fit(train, classes)
+        options = {id(model): {"zipmap": False}}
+        add(f"{model} of {len(set(classes))}", to_onnx(model, train[:1], target_opset=versions, options=options), "probabilities")
+
+json.dump({"cases": cases}, sys.stdout)

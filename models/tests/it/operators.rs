@@ -1,52 +1,86 @@
-//! Every operator that networks may have computes what onnxruntime computes, and so do models of scikit-learn.
+//! Every operator that networks may have computes what onnxruntime computes: in graphs made for it, in random models, and
+//! in models of scikit-learn.
+
+use std::path::Path;
 
 use netsage_models::onnx::Model;
 use netsage_onnx::Program;
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::peers;
 
 #[derive(Deserialize)]
 struct Given {
-    rows: Vec<f32>,
-    width: usize,
     cases: Vec<Case>,
+    #[serde(default)]
+    operators: Vec<String>,
 }
 
+/// A model and what onnxruntime makes of some rows. Bytes are in hexadecimal digits, numbers are `f32`, little-endian: JSON
+/// knows no infinities.
 #[derive(Deserialize)]
 struct Case {
     name: String,
     model: String,
     output: Option<String>,
-    expected: Vec<Option<f64>>,
+    rows: String,
+    width: usize,
+    expected: String,
 }
 
-/// What is said when a case is wrong.
-fn check(case: &Case, rows: &[f32], width: usize) -> Result<(), String> {
-    let hex = &case.model;
-    let bytes: Vec<u8> = (0..hex.len() / 2)
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len() / 2)
         .map(|place| u8::from_str_radix(&hex[2 * place..][..2], 16).unwrap())
-        .collect();
-    let model = Model::decode(&bytes).map_err(|error| error.to_string())?;
-    let mut program = Program::new(&model, width, case.output.as_deref())?;
-    let found = program.run(rows, rows.len() / width)?;
-    if found.len() != case.expected.len() {
-        return Err(format!(
-            "{} values instead of {}",
-            found.len(),
-            case.expected.len()
-        ));
+        .collect()
+}
+
+fn numbers(hex: &str) -> Vec<f32> {
+    let bytes = bytes(hex);
+    let (numbers, _) = bytes.as_chunks::<4>();
+    numbers.iter().map(|&number| f32::from_le_bytes(number)).collect()
+}
+
+/// What is said when a case is wrong: a value that differs by more than `relative`, or by more than a tenth of that near 0.
+fn check(case: &Case, relative: f64) -> Result<(), String> {
+    let model = Model::decode(&bytes(&case.model)).map_err(|error| error.to_string())?;
+    let mut program = Program::new(&model, case.width, case.output.as_deref())?;
+    let rows = numbers(&case.rows);
+    let found = program.run(&rows, rows.len() / case.width)?;
+    let expected = numbers(&case.expected);
+    if found.len() != expected.len() {
+        return Err(format!("{} values instead of {}", found.len(), expected.len()));
     }
-    for (place, (&found, expected)) in found.iter().zip(&case.expected).enumerate() {
-        // JSON has no other numbers than finite ones.
-        let expected = expected.unwrap_or(f64::NAN);
-        let found = f64::from(found);
-        let close = (found - expected).abs() <= 1e-5 * expected.abs() + 1e-6;
-        if !close && found.is_finite() {
+    for (place, (&found, &expected)) in found.iter().zip(&expected).enumerate() {
+        let difference = (f64::from(found) - f64::from(expected)).abs();
+        let is_close = difference <= relative * (f64::from(expected.abs()) + 0.1);
+        let is_same = found == expected || (found.is_nan() && expected.is_nan());
+        if !is_close && !is_same {
             return Err(format!("value {place} is {found} instead of {expected}"));
         }
     }
     Ok(())
+}
+
+/// Checks all cases; those that are wrong are written into files, to be looked at with any tool.
+fn check_all(cases: &[Case], relative: f64) {
+    let mut wrong = Vec::new();
+    for case in cases {
+        if let Err(error) = check(case, relative) {
+            let name = format!("differs-{}.onnx", wrong.len());
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+            std::fs::write(&path, bytes(&case.model)).unwrap();
+            wrong.push(format!("{}: {error}; the model is {}", case.name, path.display()));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
+    println!("{} graphs agree", cases.len());
 }
 
 #[test]
@@ -55,22 +89,7 @@ fn every_operator_agrees_with_onnxruntime() {
         return;
     };
     let given: Given = serde_json::from_value(given).unwrap();
-    let wrong: Vec<String> = given
-        .cases
-        .iter()
-        .filter_map(|case| {
-            let error = check(case, &given.rows, given.width).err()?;
-            Some(format!("{}: {error}", case.name))
-        })
-        .collect();
-    assert!(
-        wrong.is_empty(),
-        "{} of {}:\n{}",
-        wrong.len(),
-        given.cases.len(),
-        wrong.join("\n")
-    );
-    println!("{} graphs agree", given.cases.len());
+    check_all(&given.cases, 1e-5);
     // Every operator is in a graph, so that none is known that was never compared.
     let names: Vec<&str> = given.cases.iter().map(|case| case.name.as_str()).collect();
     let all = names.join(" ");
@@ -81,4 +100,30 @@ fn every_operator_agrees_with_onnxruntime() {
         .filter(|name| !all.contains(&format!("{name}(")) && !all.contains(&format!("{name}<")))
         .collect();
     assert_eq!(never, [""; 0], "never compared");
+}
+
+/// How many models, and from which seed on; `cargo xtask test --long` asks for 10,000 and another seed each time.
+fn asked(variable: &str, default: u64) -> u64 {
+    let value = std::env::var(variable).ok();
+    value.map_or(default, |value| value.parse().unwrap())
+}
+
+#[test]
+fn random_models_agree_with_onnxruntime() {
+    let (count, seed) = (asked("NETSAGE_ONNX_MODELS", 300), asked("NETSAGE_ONNX_SEED", 14));
+    // To make one again: `NETSAGE_ONNX_FIRST` is its number, `NETSAGE_ONNX_MODELS` is 1.
+    let first = asked("NETSAGE_ONNX_FIRST", 0);
+    println!("{count} models from seed {seed}, the first is {first}");
+    let input = json!({"seed": seed, "first": first, "count": count});
+    let Some(given) = peers::python(include_str!("random_models.py"), &input) else {
+        return;
+    };
+    let given: Given = serde_json::from_value(given).unwrap();
+    check_all(&given.cases, 1e-4);
+    // No operator is claimed that no random model has.
+    let known = netsage_onnx::operators();
+    let mut known: Vec<&str> = known.split([',', ';', ':']).map(str::trim).collect();
+    known.retain(|name| *name != "of ai.onnx.ml");
+    known.sort_unstable();
+    assert_eq!(known, given.operators);
 }

@@ -2,51 +2,121 @@
 
 use std::collections::BTreeMap;
 
-use netsage_onnx_format::Node;
-
 use super::attributes::Attributes;
 use super::select::gather;
 use super::tensor::{Data, Inputs, Tensor, count};
 use super::trees::Trees;
-use super::{Kernel, kernel};
+use super::{Kernel, kernel, many};
 
 /// What is made here.
 pub(super) const OPERATORS: &[&str] = &[
     "ArrayFeatureExtractor",
     "Imputer",
     "LabelEncoder",
+    "LinearClassifier",
     "LinearRegressor",
     "Normalizer",
     "SVMRegressor",
     "Scaler",
+    "TreeEnsembleClassifier",
     "TreeEnsembleRegressor",
 ];
 
 /// The operator, if it is one of these.
-pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
-    let attributes = Attributes(node);
-    let post = attributes.text("post_transform", "NONE");
-    if post != "NONE" {
-        return Some(Err(format!("it ends with {post}; NONE is known")));
+pub(super) fn prepare(attributes: &Attributes<'_>) -> Option<Result<Kernel, String>> {
+    let made = match attributes.node.operator.as_str() {
+        "ArrayFeatureExtractor" => Ok(kernel(features)),
+        "Scaler" => Ok(scaler(attributes)),
+        "Normalizer" => normalizer(attributes),
+        "Imputer" => Ok(imputer(attributes)),
+        "LabelEncoder" => label_encoder(attributes),
+        "LinearClassifier" => linear_classifier(attributes),
+        "LinearRegressor" => linear_regressor(attributes),
+        "SVMRegressor" => support_vectors(attributes),
+        "TreeEnsembleClassifier" => tree_classifier(attributes),
+        "TreeEnsembleRegressor" => tree_regressor(attributes),
+        _ => return None,
+    };
+    Some(made)
+}
+
+/// By column, the last dimension.
+fn features(inputs: Inputs<'_>) -> Result<Tensor, String> {
+    let positions = inputs.tensor(1)?;
+    // Whatever their shape, they are a list.
+    let flat = Tensor::new(&[positions.data.len()], positions.data.clone());
+    let first = inputs.tensor(0)?;
+    let made = gather(Inputs(&[Some(first), Some(&flat)]), -1)?;
+    if made.shape.len() == 1 {
+        return Ok(Tensor::new(&[1, made.shape[0]], made.data));
     }
-    match node.operator.as_str() {
-        // By column, the last dimension.
-        "ArrayFeatureExtractor" => Some(Ok(kernel(|inputs| gather(inputs, -1)))),
-        "Scaler" => Some(Ok(scaler(attributes))),
-        "Normalizer" => Some(normalizer(attributes)),
-        "Imputer" => Some(Ok(imputer(attributes))),
-        "LabelEncoder" => Some(label_encoder(attributes)),
-        "LinearRegressor" => Some(linear(attributes)),
-        "SVMRegressor" => Some(support_vectors(attributes)),
-        "TreeEnsembleRegressor" => Some(Trees::new(attributes).map(|trees| {
-            kernel(move |inputs| {
-                let (shape, values) = numbers(inputs)?;
-                let width = *shape.last().ok_or("it is given a single number")?;
-                trees.run(&values, width)
-            })
-        })),
-        _ => None,
+    Ok(made)
+}
+
+/// What becomes of the numbers of a row at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Nothing,
+    Logistic,
+    Softmax,
+}
+
+impl Last {
+    fn new(attributes: &Attributes<'_>) -> Result<Self, String> {
+        match attributes.text("post_transform", "NONE") {
+            "NONE" => Ok(Self::Nothing),
+            "LOGISTIC" => Ok(Self::Logistic),
+            "SOFTMAX" => Ok(Self::Softmax),
+            other => Err(format!(
+                "it ends with {other}, and NONE, LOGISTIC and SOFTMAX are known; export it with one of these"
+            )),
+        }
     }
+
+    fn apply(self, row: &mut [f64]) {
+        match self {
+            Self::Nothing => {}
+            Self::Logistic => row.iter_mut().for_each(|value| *value = logistic(*value)),
+            Self::Softmax => {
+                let most = row
+                    .iter()
+                    .copied()
+                    .fold(f64::NEG_INFINITY, |a, b| if a > b { a } else { b });
+                row.iter_mut().for_each(|value| *value = libm::exp(*value - most));
+                let sum: f64 = row.iter().sum();
+                row.iter_mut().for_each(|value| *value /= sum);
+            }
+        }
+    }
+
+    /// Both classes of one number, that of the second. `is_share` says whether the two sum to 1 as they are.
+    fn both(self, value: f64, is_share: bool) -> Result<[f64; 2], String> {
+        match self {
+            Self::Nothing if is_share => Ok([1.0 - value, value]),
+            Self::Nothing => Ok([-value, value]),
+            Self::Logistic => Ok([logistic(-value), logistic(value)]),
+            Self::Softmax => Err("it ends with SOFTMAX of one number; export it with LOGISTIC".to_owned()),
+        }
+    }
+}
+
+fn logistic(value: f64) -> f64 {
+    1.0 / (1.0 + libm::exp(-value))
+}
+
+/// The outputs of a classifier: its labels, which nobody may need, and the numbers of each class.
+fn classes(rows: usize, numbers: Vec<f32>) -> Vec<Tensor> {
+    let width = numbers.len().checked_div(rows).unwrap_or(0);
+    vec![
+        Tensor::integers(&[0], Vec::new()),
+        Tensor::floats(&[rows, width], numbers),
+    ]
+}
+
+/// How many classes a classifier tells apart.
+fn labels(attributes: &Attributes<'_>, integers: &str) -> usize {
+    let integers = attributes.ints(integers).map_or(0, |labels| labels.len());
+    attributes.texts("classlabels_strings").len().max(integers)
 }
 
 /// Numbers of any type, which these operators all take.
@@ -82,9 +152,19 @@ fn of_column(values: &[f32], column: usize, default: f32) -> f32 {
     }
 }
 
-fn scaler(attributes: Attributes<'_>) -> Kernel {
+/// Whether there is a value for each column, or one for all of them.
+fn check_columns(inputs: Inputs<'_>, lists: &[&[f32]]) -> Result<(), String> {
+    let width = inputs.tensor(0)?.shape.last().copied().unwrap_or(1);
+    match lists.iter().find(|list| list.len() > 1 && list.len() != width) {
+        Some(list) => Err(format!("it has {} numbers for {width} columns", list.len())),
+        None => Ok(()),
+    }
+}
+
+fn scaler(attributes: &Attributes<'_>) -> Kernel {
     let (offset, scale) = (attributes.floats("offset"), attributes.floats("scale"));
     kernel(move |inputs| {
+        check_columns(inputs, &[&offset, &scale])?;
         by_row(inputs, |row| {
             for (column, value) in row.iter_mut().enumerate() {
                 *value = (*value - of_column(&offset, column, 0.0)) * of_column(&scale, column, 1.0);
@@ -93,7 +173,7 @@ fn scaler(attributes: Attributes<'_>) -> Kernel {
     })
 }
 
-fn normalizer(attributes: Attributes<'_>) -> Result<Kernel, String> {
+fn normalizer(attributes: &Attributes<'_>) -> Result<Kernel, String> {
     let size: fn(&[f32]) -> f64 = match attributes.text("norm", "MAX") {
         "MAX" => |row| {
             row.iter()
@@ -120,12 +200,13 @@ fn normalizer(attributes: Attributes<'_>) -> Result<Kernel, String> {
     }))
 }
 
-fn imputer(attributes: Attributes<'_>) -> Kernel {
+fn imputer(attributes: &Attributes<'_>) -> Kernel {
     let (replaced, imputed) = (
         attributes.float("replaced_value_float", 0.0),
         attributes.floats("imputed_value_floats"),
     );
     kernel(move |inputs| {
+        check_columns(inputs, &[&imputed])?;
         by_row(inputs, |row| {
             for (column, value) in row.iter_mut().enumerate() {
                 if *value == replaced || (replaced.is_nan() && value.is_nan()) {
@@ -137,7 +218,7 @@ fn imputer(attributes: Attributes<'_>) -> Kernel {
 }
 
 /// From whole numbers to numbers.
-fn label_encoder(attributes: Attributes<'_>) -> Result<Kernel, String> {
+fn label_encoder(attributes: &Attributes<'_>) -> Result<Kernel, String> {
     let keys = attributes
         .ints("keys_int64s")
         .ok_or("it does not encode whole numbers")?;
@@ -151,9 +232,11 @@ fn label_encoder(attributes: Attributes<'_>) -> Result<Kernel, String> {
         attributes.float("default_float", -0.0),
         attributes.int("default_int64", -1),
     );
+    attributes.without_effect(&["default_string"]);
     let mut places = BTreeMap::new();
     for (place, &key) in keys.iter().enumerate() {
-        places.insert(key, place);
+        // Of a key that is there twice the first place counts.
+        places.entry(key).or_insert(place);
     }
     Ok(kernel(move |inputs| {
         let (shape, codes) = (&inputs.tensor(0)?.shape, inputs.integers(0)?);
@@ -172,34 +255,138 @@ fn label_encoder(attributes: Attributes<'_>) -> Result<Kernel, String> {
     }))
 }
 
-fn linear(attributes: Attributes<'_>) -> Result<Kernel, String> {
+/// For each row one number for each list of coefficients.
+fn products(
+    inputs: Inputs<'_>,
+    coefficients: &[f32],
+    intercepts: &[f32],
+    lists: usize,
+) -> Result<Vec<f64>, String> {
+    let (shape, values) = numbers(inputs)?;
+    let width = coefficients.len() / lists;
+    if shape.last() != Some(&width) || width == 0 {
+        return Err(format!("{width} coefficients of {shape:?} values"));
+    }
+    let mut made = Vec::with_capacity(count(&[values.len() / width, lists])?);
+    for row in values.chunks_exact(width) {
+        for (list, coefficients) in coefficients.chunks_exact(width).enumerate() {
+            let products = row
+                .iter()
+                .zip(coefficients)
+                .map(|(a, b)| f64::from(*a) * f64::from(*b));
+            let start = intercepts.get(list).copied().unwrap_or(0.0);
+            made.push(f64::from(start) + products.sum::<f64>());
+        }
+    }
+    Ok(made)
+}
+
+/// Coefficients and intercepts, for `lists` numbers of a row.
+fn lines(attributes: &Attributes<'_>, lists: usize) -> Result<(Vec<f32>, Vec<f32>), String> {
     let (coefficients, intercepts) = (attributes.floats("coefficients"), attributes.floats("intercepts"));
-    let targets = usize::try_from(attributes.int("targets", 1)).unwrap_or(0);
-    if targets == 0 || !coefficients.len().is_multiple_of(targets) {
+    if lists == 0 || !coefficients.len().is_multiple_of(lists) || ![0, lists].contains(&intercepts.len()) {
         return Err(format!(
-            "{} coefficients of {targets} targets",
-            coefficients.len()
+            "{} coefficients and {} intercepts for {lists} numbers",
+            coefficients.len(),
+            intercepts.len()
         ));
     }
-    let width = coefficients.len() / targets;
+    Ok((coefficients, intercepts))
+}
+
+fn linear_regressor(attributes: &Attributes<'_>) -> Result<Kernel, String> {
+    let targets = usize::try_from(attributes.int("targets", 1)).unwrap_or(0);
+    let (coefficients, intercepts) = lines(attributes, targets)?;
+    let last = Last::new(attributes)?;
+    if last != Last::Nothing {
+        return Err("it transforms its numbers at the end; export it without".to_owned());
+    }
     Ok(kernel(move |inputs| {
-        let (shape, values) = numbers(inputs)?;
-        if shape.last() != Some(&width) || width == 0 {
-            return Err(format!("{width} coefficients of {shape:?} values"));
-        }
-        let rows = values.len() / width;
-        let mut made = Vec::with_capacity(count(&[rows, targets])?);
-        for row in values.chunks_exact(width) {
-            for (target, coefficients) in coefficients.chunks_exact(width).enumerate() {
-                let products = row
-                    .iter()
-                    .zip(coefficients)
-                    .map(|(a, b)| f64::from(*a) * f64::from(*b));
-                let start = intercepts.get(target).copied().unwrap_or(0.0);
-                made.push((f64::from(start) + products.sum::<f64>()) as f32);
+        let made = products(inputs, &coefficients, &intercepts, targets)?;
+        let made: Vec<f32> = made.into_iter().map(|value| value as f32).collect();
+        Ok(Tensor::floats(&[made.len() / targets, targets], made))
+    }))
+}
+
+fn linear_classifier(attributes: &Attributes<'_>) -> Result<Kernel, String> {
+    // It says how the model was trained.
+    attributes.without_effect(&["multi_class"]);
+    let labels = labels(attributes, "classlabels_ints");
+    // Of two classes one may have no coefficients.
+    let lists = match attributes.floats("intercepts").len() {
+        1 if labels == 2 => 1,
+        _ => labels,
+    };
+    if labels < 2 {
+        return Err(format!("it tells {labels} classes apart"));
+    }
+    let (coefficients, intercepts) = lines(attributes, lists)?;
+    let last = Last::new(attributes)?;
+    Ok(many(move |inputs| {
+        let made = products(inputs, &coefficients, &intercepts, lists)?;
+        let mut numbers = Vec::with_capacity(made.len() / lists * labels);
+        for row in made.chunks_exact(lists) {
+            let mut row = row.to_vec();
+            if let [value] = row[..] {
+                row = last.both(value, true)?.to_vec();
+            } else {
+                last.apply(&mut row);
             }
+            numbers.extend(row.into_iter().map(|value| value as f32));
         }
-        Ok(Tensor::floats(&[rows, targets], made))
+        Ok(classes(made.len() / lists, numbers))
+    }))
+}
+
+/// The trees of an ensemble, and the numbers of its rows.
+fn by_trees(trees: &Trees, inputs: Inputs<'_>) -> Result<Vec<f64>, String> {
+    let (shape, values) = numbers(inputs)?;
+    let width = *shape.last().ok_or("it is given a single number")?;
+    trees.run(&values, width)
+}
+
+fn tree_regressor(attributes: &Attributes<'_>) -> Result<Kernel, String> {
+    if Last::new(attributes)? != Last::Nothing {
+        return Err("it transforms its numbers at the end; export it without".to_owned());
+    }
+    let targets = usize::try_from(attributes.int("n_targets", 1)).unwrap_or(0);
+    let trees = Trees::new(attributes, "target", targets)?;
+    Ok(kernel(move |inputs| {
+        let made = by_trees(&trees, inputs)?;
+        let made: Vec<f32> = made.into_iter().map(|value| value as f32).collect();
+        Ok(Tensor::floats(&[made.len() / targets, targets], made))
+    }))
+}
+
+fn tree_classifier(attributes: &Attributes<'_>) -> Result<Kernel, String> {
+    let labels = labels(attributes, "classlabels_int64s");
+    let last = Last::new(attributes)?;
+    let ids = attributes.ints("class_ids").unwrap_or_default();
+    // Of two classes one number may be all that there is, and stands for the second.
+    let is_one = labels == 2 && ids.iter().all(|&id| id == 0);
+    let is_share = attributes
+        .floats("class_weights")
+        .iter()
+        .all(|&weight| weight >= 0.0);
+    let bases = attributes.floats("base_values").len();
+    if labels < 2 || bases > usize::from(is_one) && (bases != labels || labels == 2) {
+        return Err(format!("it has {bases} base values for {labels} classes"));
+    }
+    let lists = if is_one { 1 } else { labels };
+    let trees = Trees::new(attributes, "class", lists)?;
+    Ok(many(move |inputs| {
+        let mut made = by_trees(&trees, inputs)?;
+        let rows = made.len() / lists;
+        if is_one {
+            let both = made.iter().map(|&value| last.both(value, is_share));
+            made = both.collect::<Result<Vec<_>, _>>()?.concat();
+        } else {
+            made.chunks_exact_mut(lists).for_each(|row| last.apply(row));
+        }
+        Ok(classes(
+            rows,
+            made.into_iter().map(|value| value as f32).collect(),
+        ))
     }))
 }
 
@@ -207,7 +394,10 @@ fn linear(attributes: Attributes<'_>) -> Result<Kernel, String> {
 type Likeness = Box<dyn Fn(&[f32], &[f32]) -> f64 + Send + Sync>;
 
 /// Support vector regression, as which one-class machines are exported.
-fn support_vectors(attributes: Attributes<'_>) -> Result<Kernel, String> {
+fn support_vectors(attributes: &Attributes<'_>) -> Result<Kernel, String> {
+    if Last::new(attributes)? != Last::Nothing {
+        return Err("it transforms its numbers at the end; export it without".to_owned());
+    }
     let (coefficients, vectors) = (
         attributes.floats("coefficients"),
         attributes.floats("support_vectors"),

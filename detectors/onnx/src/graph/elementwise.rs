@@ -1,11 +1,12 @@
 //! Operators that work value by value.
 
-use netsage_onnx_format::Node;
-
 use super::attributes::Attributes;
-use super::pairs::{arithmetic, cast, choose, clip, comparison, folded, logic, power, remainder, truths};
+use super::pairs::{
+    arithmetic, c_remainder, choose, clip, comparison, folded, logic, power, remainder, truths,
+};
 use super::tensor::{Data, Tensor};
-use super::{Kernel, kernel};
+use super::types::cast;
+use super::{Kernel, kernel, many};
 use crate::maths::{sigmoid, tanh};
 
 /// What is made here.
@@ -66,10 +67,9 @@ pub(super) const OPERATORS: &[&str] = &[
 ];
 
 /// The operator, if it is one of these.
-pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
-    let attributes = Attributes(node);
+pub(super) fn prepare(attributes: &Attributes<'_>) -> Option<Result<Kernel, String>> {
     let number = |name: &str, default: f32| attributes.float(name, default);
-    let made = match node.operator.as_str() {
+    let made = match attributes.node.operator.as_str() {
         "Relu" => both(|x| if x < 0.0 { 0.0 } else { x }, |x| x.max(0)),
         "Abs" => both(f32::abs, i64::wrapping_abs),
         "Neg" => both(|x| -x, i64::wrapping_neg),
@@ -137,7 +137,13 @@ pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
             unary(move |x| between(alpha * x + beta, 0.0, 1.0))
         }
         "IsNaN" => test(f32::is_nan),
-        "IsInf" => test(f32::is_infinite),
+        "IsInf" => {
+            let (low, high) = (
+                attributes.flag("detect_negative", true),
+                attributes.flag("detect_positive", true),
+            );
+            test(move |x| (low && x == f32::NEG_INFINITY) || (high && x == f32::INFINITY))
+        }
         "Not" => kernel(|inputs| {
             let tensor = inputs.tensor(0)?;
             let values = truths(tensor)?.iter().map(|value| !value).collect();
@@ -147,7 +153,17 @@ pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
         "Sub" => arithmetic(|a, b| a - b, |a, b| Some(a.wrapping_sub(b))),
         "Mul" => arithmetic(|a, b| a * b, |a, b| Some(a.wrapping_mul(b))),
         "Div" => arithmetic(|a, b| a / b, i64::checked_div),
-        "Mod" => arithmetic(libm::fmodf as fn(f32, f32) -> f32, remainder),
+        "Mod" if attributes.flag("fmod", false) => {
+            arithmetic(libm::fmodf as fn(f32, f32) -> f32, c_remainder)
+        }
+        // Of whole numbers only.
+        "Mod" => {
+            let of_integers = arithmetic(libm::fmodf as fn(f32, f32) -> f32, remainder);
+            many(move |inputs| {
+                inputs.integers(0)?;
+                of_integers(inputs)
+            })
+        }
         "PRelu" => arithmetic(|x, slope| if x < 0.0 { slope * x } else { x }, |_, _| None),
         "Pow" => kernel(power),
         "Max" => folded(larger, |a, b| a.max(b), false),
@@ -167,17 +183,21 @@ pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
             kernel(move |inputs| clip(inputs, ends))
         }
         "Cast" => {
+            attributes.without_effect(&["saturate", "round_mode"]);
             let to = attributes.int("to", 0);
             kernel(move |inputs| cast(inputs.tensor(0)?, to))
         }
-        "CastLike" => kernel(|inputs| {
-            let to = match &inputs.tensor(1)?.data {
-                Data::Float(_) => 1,
-                Data::Integer(_) => 7,
-                Data::Truth(_) => 9,
-            };
-            cast(inputs.tensor(0)?, to)
-        }),
+        "CastLike" => {
+            attributes.without_effect(&["saturate", "round_mode"]);
+            kernel(|inputs| {
+                let to = match &inputs.tensor(1)?.data {
+                    Data::Float(_) => 1,
+                    Data::Integer(_) => 7,
+                    Data::Truth(_) => 9,
+                };
+                cast(inputs.tensor(0)?, to)
+            })
+        }
         "Where" => kernel(choose),
         _ => return None,
     };
@@ -211,7 +231,7 @@ fn both(of_float: impl Fn(f32) -> f32 + Send + Sync + 'static, of_integer: fn(i6
     })
 }
 
-fn test(function: fn(f32) -> bool) -> Kernel {
+fn test(function: impl Fn(f32) -> bool + Send + Sync + 'static) -> Kernel {
     kernel(move |inputs| {
         let (shape, values) = inputs.floats(0)?;
         Ok(Tensor::truths(

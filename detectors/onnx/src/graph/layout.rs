@@ -1,7 +1,5 @@
 //! Operators that move values without changing them, and those that make shapes.
 
-use netsage_onnx_format::Node;
-
 use super::attributes::Attributes;
 use super::select::{concat, gather, gather_elements, slice, split};
 use super::tensor::{Data, Inputs, MOST_DIMENSIONS, Tensor, axis, count, each, stretch, strides, view};
@@ -31,11 +29,15 @@ pub(super) const OPERATORS: &[&str] = &[
 ];
 
 /// The operator, if it is one of these.
-pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
-    let attributes = Attributes(node);
+pub(super) fn prepare(attributes: &Attributes<'_>) -> Option<Result<Kernel, String>> {
     let dimension = |default: i64| attributes.int("axis", default);
-    let made = match node.operator.as_str() {
-        "Identity" | "Dropout" => kernel(|inputs| inputs.tensor(0).cloned()),
+    let made = match attributes.node.operator.as_str() {
+        "Identity" => kernel(|inputs| inputs.tensor(0).cloned()),
+        "Dropout" => {
+            let ratio = attributes.float("ratio", 0.5);
+            attributes.without_effect(&["seed"]);
+            many(move |inputs| dropout(inputs, ratio))
+        }
         "Reshape" => {
             let (fixed, keep_zero) = (attributes.ints("shape"), attributes.flag("allowzero", false));
             kernel(move |inputs| reshape(inputs, fixed.as_deref(), keep_zero))
@@ -61,7 +63,15 @@ pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
             kernel(move |inputs| concat(inputs, along))
         }
         "Split" => {
-            let (along, lengths, parts) = (dimension(0), attributes.ints("split"), node.outputs.len());
+            let (along, lengths, parts) = (
+                dimension(0),
+                attributes.ints("split"),
+                attributes.node.outputs.len(),
+            );
+            let stated = attributes.int("num_outputs", whole(parts));
+            if stated != whole(parts) {
+                return Some(Err(format!("it has {parts} outputs and says {stated}")));
+            }
             many(move |inputs| split(inputs, along, lengths.as_deref(), parts))
         }
         "Slice" => {
@@ -92,7 +102,9 @@ pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
                 attributes.text("mode", "constant").to_owned(),
             );
             if mode != "constant" {
-                return Some(Err(format!("it pads in the mode {mode}; constant is known")));
+                return Some(Err(format!(
+                    "it pads in the mode {mode}, and constant is known; pad before the model, or by Concat"
+                )));
             }
             let value = attributes.float("value", 0.0);
             kernel(move |inputs| pad(inputs, pads.as_deref(), value))
@@ -113,7 +125,7 @@ pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
         }
         "Size" => kernel(|inputs| Ok(Tensor::integers(&[], vec![whole(inputs.tensor(0)?.data.len())]))),
         "ConstantOfShape" => {
-            let value = match node.tensors.get("value").map(Tensor::constant).transpose() {
+            let value = match attributes.tensor("value").map(Tensor::constant).transpose() {
                 Ok(value) => value.map_or(Data::Float(vec![0.0]), |tensor| tensor.data),
                 Err(error) => return Some(Err(error)),
             };
@@ -159,6 +171,29 @@ fn bound(value: i64, length: usize) -> usize {
     };
     usize::try_from(value.clamp(0, length)).unwrap_or(0)
 }
+
+/// What is given: nothing is dropped outside training.
+fn dropout(inputs: Inputs<'_>, ratio: f32) -> Result<Vec<Tensor>, String> {
+    let tensor = inputs.tensor(0)?;
+    let in_training = match inputs.optional(2).map(|training| &training.data) {
+        None => false,
+        Some(Data::Truth(values)) => values.contains(&true),
+        Some(_) => return Err("its input 2 holds no truth".to_owned()),
+    };
+    let ratio = inputs
+        .optional_floats(1)?
+        .and_then(|ratio| ratio.first().copied())
+        .unwrap_or(ratio);
+    if in_training && ratio != 0.0 {
+        return Err(IN_TRAINING.to_owned());
+    }
+    let all_kept = vec![true; tensor.data.len()];
+    Ok(vec![tensor.clone(), Tensor::truths(&tensor.shape, all_kept)])
+}
+
+/// Why an operator that still learns is refused.
+pub(super) const IN_TRAINING: &str =
+    "it is in training mode; export the model in evaluation mode (`model.eval()` in PyTorch)";
 
 fn reshaped(tensor: &Tensor, shape: &[usize]) -> Result<Tensor, String> {
     if count(shape)? != tensor.data.len() {
@@ -306,7 +341,7 @@ fn pad(inputs: Inputs<'_>, fixed: Option<&[i64]>, value: f32) -> Result<Tensor, 
         .unwrap_or(value);
     let pads = lengths(pads)?;
     let rank = shape.len();
-    if pads.len() != 2 * rank || inputs.optional(3).is_some() {
+    if pads.len() != 2 * rank {
         return Err(format!("{} pads of {rank} dimensions", pads.len()));
     }
     let wider: Vec<usize> = (0..rank)

@@ -16,6 +16,7 @@ mod reduce;
 mod select;
 mod tensor;
 mod trees;
+mod types;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use netsage_onnx_format::Model;
+use netsage_onnx_format::proto::data_type::{INT32, INT64};
 
 pub(crate) use plan::operators;
 use plan::{chosen, input_shape, label, needed, prepare};
@@ -39,6 +41,20 @@ fn kernel(function: impl Fn(Inputs<'_>) -> Result<Tensor, String> + Send + Sync 
 /// An operator with several.
 fn many(function: impl Fn(Inputs<'_>) -> Result<Vec<Tensor>, String> + Send + Sync + 'static) -> Kernel {
     Box::new(function)
+}
+
+/// What an operator made, if that is all that is needed of it.
+fn all(made: Vec<Tensor>, outputs: &[Option<usize>]) -> Result<Vec<Tensor>, String> {
+    match outputs
+        .iter()
+        .rposition(Option::is_some)
+        .filter(|&place| place >= made.len())
+    {
+        Some(place) => Err(format!(
+            "its output {place} is not made here, and another node needs it"
+        )),
+        None => Ok(made),
+    }
 }
 
 /// One application of an operator.
@@ -60,7 +76,11 @@ pub struct Program {
     /// Values by place: constants, and while it runs what the steps made.
     values: Vec<Option<Tensor>>,
     input: usize,
+    /// Type of the input, one of [`data_type`](netsage_onnx_format::proto::data_type).
+    input_type: i32,
     output: usize,
+    /// Which of the numbers of a row its output stands for; none for all.
+    column: Option<usize>,
     /// Shape of the input behind the rows.
     input_shape: Vec<usize>,
     /// Whether the graph takes one row at a time.
@@ -101,12 +121,14 @@ impl Program {
         let [input] = graph.inputs.as_slice() else {
             let names: Vec<&str> = graph.inputs.iter().map(|input| input.name.as_str()).collect();
             return Err(format!(
-                "it has the inputs {}, and can have one",
+                "it has the inputs {}, and can have one; export it with one input of all columns",
                 names.join(", ")
             ));
         };
-        let output = chosen(model, output)?;
-        let needed = needed(model, output)?;
+        types::given(input.data_type, &[])
+            .map_err(|_| format!("its input {} is {}", input.name, types::refused(input.data_type)))?;
+        let (output, column) = chosen(model, output)?;
+        let (needed, wanted) = needed(model, output)?;
         let mut places = Places::default();
         let input_place = places.add(&input.name);
         let mut known: BTreeMap<usize, Tensor> = BTreeMap::new();
@@ -118,7 +140,9 @@ impl Program {
                 let place = places.add(name);
                 match graph.initializers.get(name) {
                     Some(tensor) if is_new => {
-                        known.insert(place, Tensor::constant(tensor)?);
+                        let tensor =
+                            Tensor::constant(tensor).map_err(|error| format!("{name} is {error}"))?;
+                        known.insert(place, tensor);
                     }
                     None if is_new => return Err(format!("nothing makes {name}, which a node needs")),
                     _ => {}
@@ -126,12 +150,12 @@ impl Program {
             }
             let place = |name: &String| places.0.get(name).copied();
             let inputs: Vec<Option<usize>> = node.inputs.iter().map(place).collect();
-            let (label, kernel) = (label(node), prepare(node, model)?);
+            let (label, kernel) = (label(node), prepare(node, model, &wanted)?);
             let is_constant = inputs.iter().flatten().all(|place| known.contains_key(place));
             let outputs: Vec<Option<usize>> = node
                 .outputs
                 .iter()
-                .map(|name| (!name.is_empty()).then(|| places.add(name)))
+                .map(|name| wanted.contains(name.as_str()).then(|| places.add(name)))
                 .collect();
             if outputs
                 .iter()
@@ -142,7 +166,8 @@ impl Program {
             }
             if is_constant {
                 let given: Vec<Option<&Tensor>> = inputs.iter().map(|place| known.get(&(*place)?)).collect();
-                let results = kernel(Inputs(&given)).map_err(|error| format!("{label}: {error}"))?;
+                let results = kernel(Inputs(&given)).and_then(|results| all(results, &outputs));
+                let results = results.map_err(|error| format!("{label}: {error}"))?;
                 let results = outputs.iter().zip(results);
                 known.extend(results.filter_map(|(place, result)| Some(((*place)?, result))));
             } else {
@@ -171,7 +196,9 @@ impl Program {
             steps,
             values,
             input: input_place,
+            input_type: input.data_type,
             output,
+            column,
             input_shape,
             one_row,
             outputs: 0,
@@ -205,7 +232,14 @@ impl Program {
     /// Runs meaningless rows: the graph must accept one row and several, and give each row the result that it gives the
     /// row alone.
     fn try_out(&mut self, inputs: usize) -> Result<(), String> {
-        let number = |place: usize| ((place * 7 + place / inputs.max(1) * 3) % 11) as f32 / 5.0 - 1.0;
+        let number = |place: usize| {
+            let number = (place * 7 + place / inputs.max(1) * 3) % 11;
+            match self.input_type {
+                // A whole number may be a position, of which there may be few.
+                INT32 | INT64 => (number % 2) as f32,
+                _ => number as f32 / 5.0 - 1.0,
+            }
+        };
         let rows: Vec<f32> = (0..3 * inputs).map(number).collect();
         let together = self.run(&rows, 3)?;
         if together.is_empty() || !together.len().is_multiple_of(3) {
@@ -246,14 +280,15 @@ impl Program {
         if count(&shape)? != values.len() {
             return Err(format!("{} numbers for the shape {shape:?}", values.len()));
         }
-        self.values[self.input] = Some(Tensor::floats(&shape, values.to_vec()));
+        self.values[self.input] = Some(Tensor::new(&shape, types::given(self.input_type, values)?));
         for step in &self.steps {
             let inputs: Vec<Option<&Tensor>> = step
                 .inputs
                 .iter()
                 .map(|place| self.values[(*place)?].as_ref())
                 .collect();
-            let made = (step.kernel)(Inputs(&inputs)).map_err(|error| format!("{}: {error}", step.label))?;
+            let made = (step.kernel)(Inputs(&inputs)).and_then(|made| all(made, &step.outputs));
+            let made = made.map_err(|error| format!("{}: {error}", step.label))?;
             for (place, tensor) in step.outputs.iter().zip(made) {
                 if let Some(place) = place {
                     self.values[*place] = Some(tensor);
@@ -268,8 +303,22 @@ impl Program {
             Some(Tensor {
                 data: Data::Float(values),
                 ..
-            }) => Ok(values),
-            Some(_) => Err("its output is not of floating-point numbers".to_owned()),
+            }) => match self.column {
+                None => Ok(values),
+                Some(column) => {
+                    let width = values.len() / rows.max(1);
+                    if column >= width {
+                        return Err(format!(
+                            "its output has {width} numbers for a row, and none at {column}"
+                        ));
+                    }
+                    Ok(values.into_iter().skip(column).step_by(width).collect())
+                }
+            },
+            Some(_) => Err(
+                "its output is not of floating-point numbers; cast it to float32 before the export"
+                    .to_owned(),
+            ),
             None => Err("its output was not made".to_owned()),
         }
     }

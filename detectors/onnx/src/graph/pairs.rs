@@ -55,9 +55,14 @@ pub(super) fn arithmetic(
     })
 }
 
-/// The remainder with the sign of the divisor.
+/// The remainder with the sign of the dividend, as in C. (The smallest number by -1 leaves none.)
+pub(super) fn c_remainder(a: i64, b: i64) -> Option<i64> {
+    (b != 0).then(|| a.wrapping_rem(b))
+}
+
+/// The remainder with the sign of the divisor, as in Python.
 pub(super) fn remainder(a: i64, b: i64) -> Option<i64> {
-    let rest = a.checked_rem(b)?;
+    let rest = c_remainder(a, b)?;
     Some(if rest != 0 && (rest < 0) != (b < 0) {
         rest + b
     } else {
@@ -82,6 +87,9 @@ pub(super) fn power(inputs: Inputs<'_>) -> Result<Tensor, String> {
 pub(super) fn folded(of_floats: fn(f32, f32) -> f32, of_integers: fn(i64, i64) -> i64, mean: bool) -> Kernel {
     kernel(move |inputs| {
         let mut made = inputs.tensor(0)?.clone();
+        if mean {
+            made.as_floats()?;
+        }
         for next in inputs.all().skip(1) {
             let (shape, data) = match (&made.data, &next.data) {
                 (Data::Float(a), Data::Float(b)) => {
@@ -162,30 +170,6 @@ pub(super) fn clip(inputs: Inputs<'_>, (low, high): (f32, f32)) -> Result<Tensor
         }
         Data::Truth(_) => Err(types()),
     }
-}
-
-/// To a type by its number in `TensorProto.DataType`.
-pub(super) fn cast(tensor: &Tensor, to: i64) -> Result<Tensor, String> {
-    let data = match (&tensor.data, to) {
-        (Data::Float(_), 1 | 11) | (Data::Integer(_), 6 | 7) | (Data::Truth(_), 9) => tensor.data.clone(),
-        (Data::Integer(values), 1 | 11) => Data::Float(values.iter().map(|&value| value as f32).collect()),
-        (Data::Truth(values), 1 | 11) => Data::Float(
-            values
-                .iter()
-                .map(|&value| if value { 1.0 } else { 0.0 })
-                .collect(),
-        ),
-        (Data::Float(values), 6 | 7) => Data::Integer(values.iter().map(|&value| value as i64).collect()),
-        (Data::Truth(values), 6 | 7) => Data::Integer(values.iter().map(|&value| i64::from(value)).collect()),
-        (Data::Float(values), 9) => Data::Truth(values.iter().map(|&value| value != 0.0).collect()),
-        (Data::Integer(values), 9) => Data::Truth(values.iter().map(|&value| value != 0).collect()),
-        _ => {
-            return Err(format!(
-                "it makes values of the data type {to}; f32, f64, i32, i64 and bool are known"
-            ));
-        }
-    };
-    Ok(Tensor::new(&tensor.shape, data))
 }
 
 pub(super) fn choose(inputs: Inputs<'_>) -> Result<Tensor, String> {

@@ -1,6 +1,7 @@
 //! The plan of a model: its nodes, their operators, the shape of its rows.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use netsage_onnx_format::{Model, Node};
 
@@ -12,6 +13,11 @@ use super::{Kernel, classic, elementwise, kernel, layout, product, recurrent, re
 const MOST_NODES: usize = 20_000;
 /// Domain of the operators of [`classic`].
 const CLASSIC: &str = "ai.onnx.ml";
+/// Versions of ONNX's own operators that mean what is computed here. Before 7 operators were stretched by other rules,
+/// and trained unless told otherwise; what is newer may mean something else.
+const OPSETS: RangeInclusive<i64> = 7..=26;
+/// The same of the operators of [`classic`].
+const CLASSIC_OPSETS: RangeInclusive<i64> = 1..=5;
 
 /// The names of all operators that are known; those of scikit-learn's models follow `ai.onnx.ml`.
 pub(crate) fn operators() -> String {
@@ -34,27 +40,42 @@ pub(crate) fn operators() -> String {
     )
 }
 
-/// The output that is asked for, or the only one.
-pub(super) fn chosen<'a>(model: &'a Model, output: Option<&'a str>) -> Result<&'a str, String> {
+/// The output that is asked for, or the only one, and which of the numbers of a row it stands for; none for all.
+/// `NAME[1]` asks for the second.
+pub(super) fn chosen<'a>(
+    model: &'a Model,
+    output: Option<&'a str>,
+) -> Result<(&'a str, Option<usize>), String> {
     let names: Vec<&str> = model
         .graph
         .outputs
         .iter()
         .map(|output| output.name.as_str())
         .collect();
-    match (output, names.as_slice()) {
-        (Some(name), names) if names.contains(&name) => Ok(name),
-        (Some(name), _) => Err(format!("it has no output {name}; it has {}", names.join(", "))),
-        (None, [name]) => Ok(name),
-        (None, _) => Err(format!(
-            "it has the outputs {}; say which gives the score or the reconstruction",
-            names.join(", ")
-        )),
+    let Some(name) = output else {
+        let [name] = names.as_slice() else {
+            return Err(format!(
+                "it has the outputs {}; say which gives the score or the reconstruction",
+                names.join(", ")
+            ));
+        };
+        return Ok((name, None));
+    };
+    if names.contains(&name) {
+        return Ok((name, None));
+    }
+    let part = name.strip_suffix(']').and_then(|name| name.rsplit_once('['));
+    match part.and_then(|(name, column)| Some((name, column.parse().ok()?))) {
+        Some((name, column)) if names.contains(&name) => Ok((name, Some(column))),
+        _ => Err(format!("it has no output {name}; it has {}", names.join(", "))),
     }
 }
 
-/// The nodes that the output needs, in the order of the model.
-pub(super) fn needed<'a>(model: &'a Model, output: &str) -> Result<Vec<&'a Node>, String> {
+/// The nodes that the output needs, in the order of the model, and the names of all values that they need of each other.
+pub(super) fn needed<'a>(
+    model: &'a Model,
+    output: &'a str,
+) -> Result<(Vec<&'a Node>, BTreeSet<&'a str>), String> {
     if model.graph.nodes.len() > MOST_NODES {
         return Err(format!(
             "it has {} nodes; {MOST_NODES} are allowed",
@@ -73,7 +94,7 @@ pub(super) fn needed<'a>(model: &'a Model, output: &str) -> Result<Vec<&'a Node>
         }
     }
     nodes.reverse();
-    Ok(nodes)
+    Ok((nodes, wanted))
 }
 
 /// The shape of the input behind the rows, and whether there is only ever one row.
@@ -111,7 +132,7 @@ pub(super) fn input_shape(
     }
     if rest.is_empty() || count(&shape)? != inputs {
         return Err(format!(
-            "its input has the shape {rest:?} behind the rows, and the columns become {inputs} numbers"
+            "it reads {stated} numbers of a row, and the columns become {inputs}; give columns that become as many"
         ));
     }
     Ok((shape, one_row))
@@ -131,33 +152,149 @@ pub(super) fn label(node: &Node) -> String {
     }
 }
 
-pub(super) fn prepare(node: &Node, model: &Model) -> Result<Kernel, String> {
-    let opset = model.opsets.get("").copied().unwrap_or(1);
-    let made = match node.domain.as_str() {
-        "" if node.operator == "Constant" => Some(constant(node)),
-        "" => elementwise::prepare(node)
-            .or_else(|| layout::prepare(node))
-            .or_else(|| product::prepare(node))
-            .or_else(|| recurrent::prepare(node))
-            .or_else(|| reduce::prepare(node, opset)),
-        CLASSIC if classic::OPERATORS.contains(&node.operator.as_str()) => classic::prepare(node),
+/// The operator of a node, ready to run; `wanted` are the names of the values that are needed.
+pub(super) fn prepare(node: &Node, model: &Model, wanted: &BTreeSet<&str>) -> Result<Kernel, String> {
+    let problem = |error: String| format!("{}: {error}", label(node));
+    let domain = node.domain.as_str();
+    let opset = opset(model, domain).map_err(problem)?;
+    let attributes = Attributes::new(node);
+    let made = match domain {
+        "" if node.operator == "Constant" => Some(constant(&attributes)),
+        "" => elementwise::prepare(&attributes)
+            .or_else(|| layout::prepare(&attributes))
+            .or_else(|| product::prepare(&attributes))
+            .or_else(|| recurrent::prepare(&attributes))
+            .or_else(|| reduce::prepare(&attributes, opset)),
+        CLASSIC => classic::prepare(&attributes),
         _ => None,
     };
-    match made {
-        Some(made) => made.map_err(|error| format!("{}: {error}", label(node))),
-        None => Err(format!("{} is not known; known are {}", label(node), operators())),
+    let Some(made) = made else {
+        return Err(format!(
+            "{} is not known; {}",
+            label(node),
+            way_out(&node.operator)
+        ));
+    };
+    let made = made.map_err(problem)?;
+    if let Some(name) = attributes.unread() {
+        return Err(problem(format!(
+            "its attribute {name} is not known, and may change what it computes; export it without"
+        )));
+    }
+    let most = most_inputs(&node.operator);
+    if let Some(place) = node
+        .inputs
+        .iter()
+        .rposition(|name| !name.is_empty())
+        .filter(|&place| place >= most)
+    {
+        return Err(problem(format!(
+            "its input {place} ({}) is not known, and may change what it computes; export it without",
+            node.inputs[place]
+        )));
+    }
+    let is_wanted = |name: &String| wanted.contains(name.as_str());
+    if domain == CLASSIC
+        && node.operator.ends_with("Classifier")
+        && node.outputs.first().is_some_and(is_wanted)
+    {
+        return Err(problem(
+            "its labels are no scores; ask for its probabilities, e.g. `--output 'probabilities[1]'`"
+                .to_owned(),
+        ));
+    }
+    Ok(made)
+}
+
+/// Version of the operators of a domain that the model is written for.
+fn opset(model: &Model, domain: &str) -> Result<i64, String> {
+    let known = match domain {
+        "" => OPSETS,
+        CLASSIC => CLASSIC_OPSETS,
+        // Its operators are named as not known.
+        _ => return Ok(0),
+    };
+    match model.opsets.get(domain) {
+        Some(version) if known.contains(version) => Ok(*version),
+        Some(version) => Err(format!(
+            "the model is written for opset {version}, and {} to {} are known; export it for one of them",
+            known.start(),
+            known.end()
+        )),
+        None => Err("the model does not say for which opset it is written; export it again".to_owned()),
+    }
+}
+
+/// What to do about an operator that is not known.
+fn way_out(operator: &str) -> &'static str {
+    match operator {
+        "ZipMap" => {
+            "export it without (`options={'zipmap': False}` for skl2onnx), and ask for its probabilities"
+        }
+        "If" | "Loop" | "Scan" => "export the model without control flow",
+        "DequantizeLinear"
+        | "DynamicQuantizeLinear"
+        | "MatMulInteger"
+        | "QLinearMatMul"
+        | "QuantizeLinear" => "export the model before it is quantised",
+        "OneHotEncoder" | "CategoryMapper" | "DictVectorizer" => {
+            "export the model behind it, and encode with `--columns NAME=term|term`"
+        }
+        "RandomNormal" | "RandomUniform" | "RandomNormalLike" | "RandomUniformLike" | "Bernoulli"
+        | "Multinomial" => "a score must not depend on chance: export the model in evaluation mode",
+        _ => "docs/detectors/onnx.md lists those that are; replace it before the export",
+    }
+}
+
+/// How many inputs of an operator have a meaning here.
+fn most_inputs(operator: &str) -> usize {
+    match operator {
+        "Concat" | "Max" | "Mean" | "Min" | "Sum" => usize::MAX,
+        "LSTM" => 7,
+        "GRU" | "RNN" => 6,
+        "BatchNormalization" | "Slice" => 5,
+        "Clip" | "Conv" | "Dropout" | "Gemm" | "LayerNormalization" | "Pad" | "Range" | "Where" => 3,
+        "Add"
+        | "And"
+        | "ArrayFeatureExtractor"
+        | "CastLike"
+        | "Div"
+        | "Equal"
+        | "Expand"
+        | "Gather"
+        | "GatherElements"
+        | "Greater"
+        | "GreaterOrEqual"
+        | "Less"
+        | "LessOrEqual"
+        | "MatMul"
+        | "Mod"
+        | "Mul"
+        | "Or"
+        | "PRelu"
+        | "Pow"
+        | "Reshape"
+        | "Split"
+        | "Squeeze"
+        | "Sub"
+        | "Tile"
+        | "Unsqueeze"
+        | "Xor" => 2,
+        "Constant" => 0,
+        _ if operator.starts_with("Reduce") => 2,
+        _ => 1,
     }
 }
 
 /// A constant in a node of its own.
-fn constant(node: &Node) -> Result<Kernel, String> {
-    let attributes = Attributes(node);
-    let tensor = if let Some(tensor) = node.tensors.get("value") {
+fn constant(attributes: &Attributes<'_>) -> Result<Kernel, String> {
+    let node = attributes.node;
+    let tensor = if let Some(tensor) = attributes.tensor("value") {
         Tensor::constant(tensor)?
-    } else if let Some(&value) = node.floats.get("value_float") {
+    } else if let Some(value) = attributes.optional_float("value_float") {
         Tensor::floats(&[], vec![value])
-    } else if let Some(&value) = node.ints.get("value_int") {
-        Tensor::integers(&[], vec![value])
+    } else if node.ints.contains_key("value_int") {
+        Tensor::integers(&[], vec![attributes.int("value_int", 0)])
     } else if let Some(values) = attributes.ints("value_ints") {
         Tensor::integers(&[values.len()], values)
     } else {

@@ -1,7 +1,5 @@
 //! Operators that multiply matrices.
 
-use netsage_onnx_format::Node;
-
 use super::attributes::Attributes;
 use super::layout::transpose;
 use super::tensor::{Inputs, Tensor, common_shape, count, stretch};
@@ -14,9 +12,8 @@ pub(super) const OPERATORS: &[&str] = &["Conv", "Gemm", "MatMul"];
 const MOST_PRODUCTS: usize = 1 << 31;
 
 /// The operator, if it is one of these.
-pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
-    let attributes = Attributes(node);
-    match node.operator.as_str() {
+pub(super) fn prepare(attributes: &Attributes<'_>) -> Option<Result<Kernel, String>> {
+    match attributes.node.operator.as_str() {
         "MatMul" => Some(Ok(kernel(matmul))),
         "Gemm" => Some(Ok(gemm(attributes))),
         "Conv" => Some(conv(attributes)),
@@ -121,7 +118,7 @@ fn matmul(inputs: Inputs<'_>) -> Result<Tensor, String> {
     Ok(Tensor::floats(&shape, sums))
 }
 
-fn gemm(attributes: Attributes<'_>) -> Kernel {
+fn gemm(attributes: &Attributes<'_>) -> Kernel {
     let (alpha, beta) = (attributes.float("alpha", 1.0), attributes.float("beta", 1.0));
     let (turn_a, turn_b) = (attributes.flag("transA", false), attributes.flag("transB", false));
     kernel(move |inputs| {
@@ -172,13 +169,14 @@ struct Moves {
 }
 
 /// Over one or two dimensions behind the channels; one is two of which the first has the length 1.
-fn conv(attributes: Attributes<'_>) -> Result<Kernel, String> {
+fn conv(attributes: &Attributes<'_>) -> Result<Kernel, String> {
     let padding = attributes.text("auto_pad", "NOTSET");
     if !matches!(padding, "NOTSET" | "VALID") {
         return Err(format!(
             "it pads by itself ({padding}); NOTSET and VALID are known"
         ));
     }
+    attributes.without_effect(&["kernel_shape"]);
     let groups = usize::try_from(attributes.int("group", 1)).unwrap_or(0).max(1);
     let strides = attributes.lengths("strides")?;
     let dilations = attributes.lengths("dilations")?;

@@ -1,7 +1,5 @@
 //! Recurrent networks: LSTM, GRU and RNN, by the equations of ONNX's operators.
 
-use netsage_onnx_format::Node;
-
 use super::attributes::Attributes;
 use super::layout::transpose;
 use super::product::multiply;
@@ -31,9 +29,8 @@ impl Cell {
 }
 
 /// The operator, if it is one of these.
-pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
-    let attributes = Attributes(node);
-    let (cell, usual) = match node.operator.as_str() {
+pub(super) fn prepare(attributes: &Attributes<'_>) -> Option<Result<Kernel, String>> {
+    let (cell, usual) = match attributes.node.operator.as_str() {
         "LSTM" => (Cell::Lstm, ["Sigmoid", "Tanh", "Tanh"].as_slice()),
         "GRU" => {
             let reset_after = attributes.flag("linear_before_reset", false);
@@ -50,7 +47,7 @@ pub(super) fn prepare(node: &Node) -> Option<Result<Kernel, String>> {
     Some(checked(attributes, cell, usual))
 }
 
-fn checked(attributes: Attributes<'_>, cell: Cell, usual: &[&str]) -> Result<Kernel, String> {
+fn checked(attributes: &Attributes<'_>, cell: Cell, usual: &[&str]) -> Result<Kernel, String> {
     let functions = attributes.texts("activations");
     let is_usual = |(place, name): (usize, &String)| name == usual[place % usual.len()];
     if !functions.iter().enumerate().all(is_usual) {
@@ -61,9 +58,7 @@ fn checked(attributes: Attributes<'_>, cell: Cell, usual: &[&str]) -> Result<Ker
     if attributes.flag("layout", false) || attributes.flag("input_forget", false) {
         return Err("it has another layout, or joined gates".to_owned());
     }
-    if attributes.0.floats.contains_key("clip") {
-        return Err("it clips its sums".to_owned());
-    }
+    attributes.without_effect(&["hidden_size"]);
     let backwards: &'static [bool] = match attributes.text("direction", "forward") {
         "forward" => &[false],
         "reverse" => &[true],
@@ -96,8 +91,8 @@ fn run(inputs: Inputs<'_>, cell: Cell, backwards: &[bool]) -> Result<Vec<Tensor>
         && hidden.checked_mul(gates) == Some(sums)
         && recurrent_shape == [directions, sums, hidden]
         && hidden > 0;
-    if !fits || inputs.optional(7).is_some() {
-        return Err("its weights do not fit each other, or look at cells (peepholes)".to_owned());
+    if !fits {
+        return Err("its weights do not fit each other".to_owned());
     }
     let sizes = Sizes {
         rows,

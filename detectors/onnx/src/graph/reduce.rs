@@ -1,10 +1,8 @@
 //! Operators that sum up along dimensions, and those that normalise by such sums.
 
-use netsage_onnx_format::Node;
-
 use super::attributes::Attributes;
 use super::elementwise::{larger, smaller};
-use super::layout::transpose;
+use super::layout::{IN_TRAINING, transpose};
 use super::tensor::{Tensor, axis, count};
 use super::{Kernel, kernel};
 
@@ -32,9 +30,8 @@ pub(super) const OPERATORS: &[&str] = &[
 ];
 
 /// The operator, if it is one of these.
-pub(super) fn prepare(node: &Node, opset: i64) -> Option<Result<Kernel, String>> {
-    let attributes = Attributes(node);
-    let operator = node.operator.as_str();
+pub(super) fn prepare(attributes: &Attributes<'_>, opset: i64) -> Option<Result<Kernel, String>> {
+    let operator = attributes.node.operator.as_str();
     let made = match operator {
         "ReduceSum" => reduction(attributes, sum),
         "ReduceMean" => reduction(attributes, |values| sum(values) / values.len() as f64),
@@ -59,10 +56,19 @@ pub(super) fn prepare(node: &Node, opset: i64) -> Option<Result<Kernel, String>>
         "Softmax" | "LogSoftmax" => softmax(attributes, opset, operator == "LogSoftmax"),
         "LpNormalization" => lp_normalization(attributes),
         "LayerNormalization" => layer_normalization(attributes),
-        "BatchNormalization" if attributes.flag("training_mode", false) => {
-            return Some(Err("it is in training mode".to_owned()));
+        "BatchNormalization" => {
+            attributes.without_effect(&["momentum"]);
+            // Before opset 14 the number of outputs said whether it was in training.
+            if attributes.flag("training_mode", false) || (opset < 14 && attributes.node.outputs.len() > 1) {
+                return Some(Err(IN_TRAINING.to_owned()));
+            }
+            if !attributes.flag("spatial", true) {
+                return Some(Err(
+                    "it normalises each value by itself; export it for opset 9 or later".to_owned(),
+                ));
+            }
+            batch_normalization(attributes)
         }
-        "BatchNormalization" => batch_normalization(attributes),
         "GlobalAveragePool" => global_pool(|values| sum(values) / values.len() as f64),
         "GlobalMaxPool" => global_pool(|values| f64::from(largest(values))),
         _ => return None,
@@ -143,7 +149,7 @@ fn fold(tensor: &Tensor, axes: &[usize], keep: bool) -> Result<Folded, String> {
 }
 
 /// Axes as an attribute, as they were once, or as an input; all of them when there are none.
-fn reduction(attributes: Attributes<'_>, function: fn(&[f32]) -> f64) -> Kernel {
+fn reduction(attributes: &Attributes<'_>, function: fn(&[f32]) -> f64) -> Kernel {
     let fixed = attributes.ints("axes");
     let (keep, none_is_none) = (
         attributes.flag("keepdims", true),
@@ -157,7 +163,8 @@ fn reduction(attributes: Attributes<'_>, function: fn(&[f32]) -> f64) -> Kernel 
             None => inputs.optional_integers(1)?,
         };
         let axes = match given.unwrap_or_default() {
-            [] if none_is_none => return Ok(tensor.clone()),
+            // Each value by itself.
+            [] if none_is_none => Vec::new(),
             [] => (0..rank).collect(),
             axes => axes
                 .iter()
@@ -174,7 +181,7 @@ fn reduction(attributes: Attributes<'_>, function: fn(&[f32]) -> f64) -> Kernel 
 }
 
 /// The position of the value that no other is better than: of several the first, or the last if that is asked for.
-fn position(attributes: Attributes<'_>, better: fn(f32, f32) -> bool) -> Kernel {
+fn position(attributes: &Attributes<'_>, better: fn(f32, f32) -> bool) -> Kernel {
     let along = attributes.int("axis", 0);
     let (keep, last) = (
         attributes.flag("keepdims", true),
@@ -221,7 +228,7 @@ fn along(tensor: &Tensor, dimension: usize, function: impl Fn(&mut [f32])) -> Re
     }
 }
 
-fn softmax(attributes: Attributes<'_>, opset: i64, logarithm: bool) -> Kernel {
+fn softmax(attributes: &Attributes<'_>, opset: i64, logarithm: bool) -> Kernel {
     // Before opset 13 everything from the dimension on was one.
     let flat = opset < 13;
     let dimension = attributes.int("axis", if flat { 1 } else { -1 });
@@ -255,7 +262,7 @@ fn softmax(attributes: Attributes<'_>, opset: i64, logarithm: bool) -> Kernel {
     })
 }
 
-fn lp_normalization(attributes: Attributes<'_>) -> Kernel {
+fn lp_normalization(attributes: &Attributes<'_>) -> Kernel {
     let (dimension, power) = (attributes.int("axis", -1), attributes.int("p", 2));
     kernel(move |inputs| {
         let tensor = inputs.tensor(0)?;
@@ -273,8 +280,9 @@ fn lp_normalization(attributes: Attributes<'_>) -> Kernel {
     })
 }
 
-fn layer_normalization(attributes: Attributes<'_>) -> Kernel {
+fn layer_normalization(attributes: &Attributes<'_>) -> Kernel {
     let (dimension, epsilon) = (attributes.int("axis", -1), attributes.float("epsilon", 1e-5));
+    attributes.without_effect(&["stash_type"]);
     kernel(move |inputs| {
         let (shape, values) = inputs.floats(0)?;
         let from = axis(dimension, shape.len())?;
@@ -302,7 +310,7 @@ fn layer_normalization(attributes: Attributes<'_>) -> Kernel {
 }
 
 /// By the means and variances of training, one for each channel, the second dimension.
-fn batch_normalization(attributes: Attributes<'_>) -> Kernel {
+fn batch_normalization(attributes: &Attributes<'_>) -> Kernel {
     let epsilon = attributes.float("epsilon", 1e-5);
     kernel(move |inputs| {
         let (shape, values) = inputs.floats(0)?;

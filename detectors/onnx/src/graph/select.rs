@@ -129,8 +129,10 @@ pub(super) fn slice(inputs: Inputs<'_>, fixed: &[Option<Vec<i64>>; 3]) -> Result
                         .div_ceil(step.cast_unsigned()),
                 )
             }
+            ..0 if length == 0 => (0, 0),
             ..0 => {
-                let first = absolute(starts[place]).clamp(-1, length - 1);
+                // Other than in Python, a start before the first value is the first.
+                let first = absolute(starts[place]).clamp(0, length - 1);
                 let last = absolute(ends[place]).clamp(-1, length - 1);
                 (
                     first,

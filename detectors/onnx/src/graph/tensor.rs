@@ -69,7 +69,7 @@ impl Tensor {
             TensorData::Float(values) => Data::Float(values.clone()),
             TensorData::Integer(values) => Data::Integer(values.clone()),
             TensorData::Truth(values) => Data::Truth(values.clone()),
-            TensorData::Other(kind) => return Err(format!("a constant of the data type {kind}")),
+            TensorData::Other(kind) => return Err(super::types::refused(*kind)),
         };
         count(&tensor.shape)?;
         Ok(Self::new(&tensor.shape, data))

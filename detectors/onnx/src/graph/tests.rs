@@ -1,8 +1,10 @@
 //! What the operators compute is compared with onnxruntime by the tests of `netsage-models`; here is what no graph may
 //! do.
 
-use netsage_onnx_format::{Dim, GraphBuilder, Lstm, Model};
+use netsage_onnx_format::proto::{AttributeProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto};
+use netsage_onnx_format::{Dim, GraphBuilder, Lstm, Model, Value};
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::{Program, operators};
 
@@ -95,7 +97,7 @@ fn what_cannot_be_run_is_named() {
         unknown,
         2,
         None,
-        "the operator Scan of the node Scan_0 is not known; known are Abs, Add",
+        "the operator Scan of the node Scan_0 is not known; export the model without control flow",
     );
     let mixing = |graph: &mut GraphBuilder| {
         let value = graph.input("in", &[ROWS, Dim::Fixed(2)]);
@@ -115,7 +117,12 @@ fn what_cannot_be_run_is_named() {
         let made = graph.sqrt(&value);
         graph.output("out", &made, &[]);
     };
-    refused(narrow, 2, None, "the columns become 2 numbers");
+    refused(
+        narrow,
+        2,
+        None,
+        "it reads 3 numbers of a row, and the columns become 2",
+    );
     let shapes = |graph: &mut GraphBuilder| {
         let value = graph.input("in", &[ROWS, Dim::Fixed(2)]);
         let weights = graph.floats("w", &[3, 1], &[1.0; 3]);
@@ -141,6 +148,162 @@ fn what_cannot_be_run_is_named() {
         graph.output("out", &made, &[]);
     };
     refused(large, 2, None, "is too large");
+}
+
+/// A model whose nodes are changed before it is read.
+#[track_caller]
+fn changed_is_refused(change: impl FnOnce(&mut ModelProto), part: &str) {
+    let mut graph = GraphBuilder::new("changed");
+    let value = graph.input("in", &[ROWS, Dim::Fixed(2)]);
+    let columns = [1.0, 2.0];
+    let weights = ["a", "b", "c", "d"].map(|name| graph.floats(name, &[2], &columns));
+    let [a, b, c, d] = weights.each_ref().map(Value::name);
+    let made = graph.node("BatchNormalization", &[value.name(), a, b, c, d], vec![]);
+    let made = graph.node("Dropout", &[made.name()], vec![]);
+    graph.output("out", &made, &[ROWS, Dim::Fixed(2)]);
+    let mut model = ModelProto::decode(graph.encode().as_slice()).unwrap();
+    change(&mut model);
+    let error = program(&model.encode_to_vec(), 2, None).unwrap_err();
+    assert!(error.contains(part), "{error} does not say {part}");
+}
+
+fn node(model: &mut ModelProto, place: usize) -> &mut NodeProto {
+    &mut model.graph.as_mut().unwrap().node[place]
+}
+
+fn attribute(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.to_owned()),
+        i: Some(value),
+        r#type: Some(2),
+        ..AttributeProto::default()
+    }
+}
+
+fn of_type(model: &mut ModelProto, kind: i32) {
+    let input = &mut model.graph.as_mut().unwrap().input[0];
+    let tensor = input.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap();
+    tensor.elem_type = Some(kind);
+}
+
+#[test]
+fn nothing_that_changes_the_meaning_is_ignored() {
+    let training = "BatchNormalization of the node BatchNormalization_0: it is in training mode; export the model in \
+                    evaluation mode";
+    changed_is_refused(
+        |model| node(model, 0).attribute.push(attribute("training_mode", 1)),
+        training,
+    );
+    changed_is_refused(
+        |model| {
+            model.opset_import[0].version = Some(13);
+            node(model, 0).output.push("mean".to_owned());
+        },
+        training,
+    );
+    changed_is_refused(
+        |model| {
+            let flag = TensorProto {
+                name: Some("training".to_owned()),
+                data_type: Some(9),
+                raw_data: Some(vec![1]),
+                ..TensorProto::default()
+            };
+            model.graph.as_mut().unwrap().initializer.push(flag);
+            node(model, 1)
+                .input
+                .extend([String::new(), "training".to_owned()]);
+        },
+        "Dropout of the node Dropout_1: it is in training mode",
+    );
+    changed_is_refused(
+        |model| node(model, 1).attribute.push(attribute("strange", 0)),
+        "Dropout of the node Dropout_1: its attribute strange is not known",
+    );
+    // Of another type than the operator's, or without one, as it could be anything.
+    changed_is_refused(
+        |model| node(model, 0).attribute.push(attribute("epsilon", 1)),
+        "its attribute epsilon is not known",
+    );
+    changed_is_refused(
+        |model| {
+            node(model, 0).attribute.push(AttributeProto {
+                r#type: None,
+                ..attribute("epsilon", 1)
+            });
+        },
+        "its attribute epsilon is not known",
+    );
+    changed_is_refused(
+        |model| node(model, 0).input.push("in".to_owned()),
+        "its input 5 (in) is not known",
+    );
+    changed_is_refused(
+        |model| {
+            node(model, 1).output.extend([String::new(), "more".to_owned()]);
+            node(model, 2).input[0] = "more".to_owned();
+        },
+        "its output 2 is not made here",
+    );
+    for version in [6, 99] {
+        changed_is_refused(
+            |model| model.opset_import[0].version = Some(version),
+            &format!(
+                "the model is written for opset {version}, and 7 to 26 are known; export it for one of them"
+            ),
+        );
+    }
+    changed_is_refused(|model| model.opset_import.clear(), "does not say for which opset");
+    changed_is_refused(
+        |model| of_type(model, 8),
+        "its input in is of the type string, which is not computed; export the part of the model behind its encoders",
+    );
+    changed_is_refused(
+        |model| of_type(model, 2),
+        "its input in is of the type uint8, which is not computed; export it with float32 or int64",
+    );
+    changed_is_refused(
+        |model| {
+            let weights = &mut model.graph.as_mut().unwrap().initializer[1];
+            (weights.data_type, weights.raw_data) = (Some(3), Some(vec![1, 2]));
+        },
+        "b is of the type int8, which is not computed; export it with float32 or int64",
+    );
+    changed_is_refused(
+        |model| {
+            let classifier = node(model, 1);
+            (classifier.op_type, classifier.domain) =
+                (Some("ZipMap".to_owned()), Some("ai.onnx.ml".to_owned()));
+            let opset = OperatorSetIdProto {
+                domain: Some("ai.onnx.ml".to_owned()),
+                version: Some(3),
+            };
+            model.opset_import.push(opset);
+        },
+        "ZipMap of ai.onnx.ml of the node Dropout_1 is not known; export it without (`options={'zipmap': False}`",
+    );
+}
+
+#[test]
+fn one_number_of_several_is_chosen() {
+    let mut all = program(&graph(), 6, Some("all")).unwrap();
+    let mut third = program(&graph(), 6, Some("all[2]")).unwrap();
+    let rows: Vec<f32> = (0..18).map(|index| index as f32 / 7.0 - 1.0).collect();
+    let expected: Vec<f32> = all
+        .run(&rows, 3)
+        .unwrap()
+        .into_iter()
+        .skip(2)
+        .step_by(9)
+        .collect();
+    assert_eq!((third.outputs(), third.run(&rows, 3).unwrap()), (1, expected));
+    let error = program(&graph(), 6, Some("all[9]")).unwrap_err();
+    assert!(error.contains("9 numbers for a row, and none at 9"), "{error}");
+    let error = program(&graph(), 6, Some("none[1]")).unwrap_err();
+    assert!(
+        error.contains("it has no output none[1]; it has score, all"),
+        "{error}"
+    );
 }
 
 #[test]

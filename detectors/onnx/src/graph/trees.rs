@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::attributes::Attributes;
-use super::tensor::{Tensor, count};
+use super::tensor::count;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -38,7 +38,7 @@ enum Aggregate {
     Largest,
 }
 
-/// Trees of a `TreeEnsembleRegressor`.
+/// Trees of a `TreeEnsembleRegressor` or a `TreeEnsembleClassifier`.
 #[derive(Debug)]
 pub(super) struct Trees {
     places: Vec<Place>,
@@ -51,7 +51,9 @@ pub(super) struct Trees {
 }
 
 impl Trees {
-    pub(super) fn new(attributes: Attributes<'_>) -> Result<Self, String> {
+    /// Trees whose leaves give something to `targets` numbers, by the attributes that begin with `prefix`.
+    pub(super) fn new(attributes: &Attributes<'_>, prefix: &str, targets: usize) -> Result<Self, String> {
+        attributes.without_effect(&["nodes_hitrates"]);
         let ints = |name: &str| attributes.ints(name).unwrap_or_default();
         let (trees, nodes) = (ints("nodes_treeids"), ints("nodes_nodeids"));
         let (features, values) = (ints("nodes_featureids"), attributes.floats("nodes_values"));
@@ -109,9 +111,9 @@ impl Trees {
                 gives: Vec::new(),
             });
         }
-        let targets = usize::try_from(attributes.int("n_targets", 1)).unwrap_or(0);
-        let (of_trees, of_nodes) = (ints("target_treeids"), ints("target_nodeids"));
-        let (ids, weights) = (ints("target_ids"), attributes.floats("target_weights"));
+        let leaf = |name: &str| format!("{prefix}_{name}");
+        let (of_trees, of_nodes) = (ints(&leaf("treeids")), ints(&leaf("nodeids")));
+        let (ids, weights) = (ints(&leaf("ids")), attributes.floats(&leaf("weights")));
         if [of_nodes.len(), ids.len(), weights.len()] != [of_trees.len(); 3]
             || !(1..=4_096).contains(&targets)
         {
@@ -149,7 +151,8 @@ impl Trees {
         })
     }
 
-    pub(super) fn run(&self, values: &[f32], width: usize) -> Result<Tensor, String> {
+    /// The numbers that each row of `width` values becomes, row after row.
+    pub(super) fn run(&self, values: &[f32], width: usize) -> Result<Vec<f64>, String> {
         if width < self.width || width == 0 {
             return Err(format!("its trees read {} numbers of {width}", self.width));
         }
@@ -190,10 +193,10 @@ impl Trees {
                     sum /= self.roots.len().max(1) as f64;
                 }
                 let base = self.base.get(target).copied().unwrap_or(0.0);
-                made.push((sum + f64::from(base)) as f32);
+                made.push(sum + f64::from(base));
             }
         }
-        Ok(Tensor::floats(&[rows, self.targets], made))
+        Ok(made)
     }
 
     fn leaf(&self, root: usize, row: &[f32]) -> &Place {

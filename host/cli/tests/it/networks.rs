@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use netsage_models::onnx::proto::{ModelProto, StringStringEntryProto};
 use netsage_models::onnx::{Dim, GraphBuilder};
+use prost::Message as _;
 use serde_json::Value;
 
 use super::support::{Home, packages_built, stderr, stdout};
@@ -129,7 +131,7 @@ fn what_is_missing_or_wrong_is_said() {
         "{info}"
     );
     assert!(!check(&[], "--columns"));
-    assert!(!check(&["--columns", "dur"], "makes 1 numbers of 2"));
+    assert!(!check(&["--columns", "dur"], "reads 2 numbers of a row"));
     assert!(!check(&["--columns", "dur,packets"], "no column packets"));
     let scaler = home.file("scaler.json", b"{}");
     let scaler = scaler.to_str().unwrap();
@@ -143,4 +145,85 @@ fn what_is_missing_or_wrong_is_said() {
         &["--columns", "dur,sbytes", "--calibrate", few],
         "few.csv"
     ));
+}
+
+#[test]
+fn what_is_no_network_is_named() {
+    let home = Home::new();
+    let check = |content: &[u8], parts: &[&str]| {
+        let file = home.file("network.onnx", content);
+        let output = home.run(&[
+            "detector",
+            "pack",
+            "--onnx",
+            file.to_str().unwrap(),
+            "--columns",
+            "dur,sbytes",
+            "--score",
+            "--out",
+            "none.wasm",
+        ]);
+        let said = stderr(&output);
+        assert!(!output.status.success(), "{said}");
+        for part in parts {
+            assert!(said.contains(part), "{said} does not say {part}");
+        }
+    };
+    check(
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+        &["network.onnx", "a Git LFS pointer", "git lfs pull"],
+    );
+    check(
+        b"<!doctype html><title>Not found</title>",
+        &["a web page", "download the raw file"],
+    );
+    check(b"dur,sbytes\n", &["this is no ONNX model"]);
+}
+
+#[test]
+fn weights_in_a_file_beside_are_packed_along() {
+    if !packages_built() {
+        return;
+    }
+    let home = Home::new();
+    let network = |location: &str| {
+        let bytes = std::fs::read(sum(&home)).unwrap();
+        let mut model = ModelProto::decode(bytes.as_slice()).unwrap();
+        let weights = &mut model.graph.as_mut().unwrap().initializer[0];
+        weights.data_location = Some(1);
+        let entries = [("location", location), ("offset", "4"), ("length", "8")];
+        weights.external_data = entries
+            .map(|(key, value)| StringStringEntryProto {
+                key: Some(key.to_owned()),
+                value: Some(value.to_owned()),
+            })
+            .to_vec();
+        home.file(
+            "weights.bin",
+            &[[0; 4], 1f32.to_le_bytes(), 1f32.to_le_bytes()].concat(),
+        );
+        weights.raw_data = None;
+        home.file("beside.onnx", &model.encode_to_vec())
+    };
+    let pack_beside = |file: &Path| {
+        let network = ["detector", "pack", "--onnx", file.to_str().unwrap()];
+        let rest = ["--columns", "spkts,dpkts", "--score", "--out", "beside.wasm"];
+        home.run(&[network.as_slice(), &rest].concat())
+    };
+    let output = pack_beside(&network("weights.bin"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let within = pack(&home, &["--columns", "spkts,dpkts"]);
+    assert!(within.status.success(), "{}", stderr(&within));
+    let flows = home.run(&["flows", home.capture(200).to_str().unwrap()]);
+    let rows = home.file("rows.csv", &flows.stdout);
+    let [found, expected] = ["beside.wasm", "sum.wasm"].map(|package| scores(&home, &rows, package));
+    assert!(found.len() >= 200 && found == expected, "{found:?}");
+    for (location, part) in [
+        ("weights.gone", "copy that file beside the network"),
+        ("../weights.bin", "which is not in the folder of the network"),
+        ("/etc/hostname", "which is not in the folder of the network"),
+    ] {
+        let said = stderr(&pack_beside(&network(location)));
+        assert!(said.contains("tensor w") && said.contains(part), "{said}");
+    }
 }

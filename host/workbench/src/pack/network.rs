@@ -1,6 +1,8 @@
 //! `netsage detector pack --onnx`: packages of networks that were trained elsewhere.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::anyhow;
 use jiff::Zoned;
@@ -9,9 +11,13 @@ use netsage_console::output::BadRows;
 use netsage_gateway::config::{MeterArgs, Settings};
 use netsage_models::Common;
 use netsage_models::foreign::{self, Output, Scaler};
+use netsage_models::onnx::{self, External};
 
 use super::read;
 use crate::train::flows::{Ordinary, Taken};
+
+/// Most bytes of one tensor in another file: as many as a tensor may have.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// A network, and what stands before and behind it.
 #[derive(Debug, clap::Args)]
@@ -24,7 +30,8 @@ pub(super) struct NetworkArgs {
     /// for each term
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', requires = "onnx")]
     columns: Vec<String>,
-    /// Output of the network that gives the score or the reconstruction [default: its only one]
+    /// Output of the network that gives the score or the reconstruction; NAME[1] is the second number of each row, e.g.
+    /// the probability of the second class [default: its only one]
     #[arg(long, value_name = "NAME", requires = "onnx")]
     output: Option<String>,
     /// JSON with `mean` and `scale`, or `min` and `max`, of each number that the network reads [default: as they are]
@@ -76,7 +83,8 @@ impl NetworkArgs {
             (_, negate) => Output::Score { negate },
         };
         let (schema, named) = (config.schema, self.output.as_deref());
-        let model = foreign::model(read(path)?, schema, &self.columns, scaler.as_ref(), output, named)
+        let network = whole(path)?;
+        let model = foreign::model(network, schema, &self.columns, scaler.as_ref(), output, named)
             .map_err(|error| anyhow!("{}: {error}", path.display()))?;
         let trained = if self.calibrate.is_empty() {
             foreign::uncalibrated(&model, schema, &self.common(path))
@@ -120,6 +128,49 @@ impl NetworkArgs {
             threshold_quantile: self.threshold_quantile.unwrap_or(default.threshold_quantile),
             ..default
         }
+    }
+}
+
+/// A network with the weights inside that lie in files beside it.
+fn whole(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let bytes = read(path)?;
+    if let Some(other) = foreign::another_kind(&bytes) {
+        return Err(anyhow!("{}: this is {other}", path.display()));
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    onnx::embed(bytes, |external| beside(folder, external))
+        .map_err(|error| anyhow!("{}: {error}", path.display()))
+}
+
+/// What a network has in a file beside it. A network comes from anywhere, so no other file is read for it.
+fn beside(folder: &Path, external: &External) -> Result<Vec<u8>, String> {
+    let External {
+        location,
+        offset,
+        length,
+    } = external;
+    let name = Path::new(location);
+    if !name.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(format!(
+            "lies in {location:?}, which is not in the folder of the network; put both into one folder and export it again"
+        ));
+    }
+    let path = folder.join(name);
+    let mut bytes = Vec::new();
+    let read = File::open(&path).and_then(|mut file| {
+        if !file.metadata()?.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        file.seek(io::SeekFrom::Start(*offset))?;
+        file.take(length.unwrap_or(MOST_BYTES).min(MOST_BYTES))
+            .read_to_end(&mut bytes)
+    });
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(format!(
+            "lies in {}, which cannot be read ({error}); copy that file beside the network",
+            path.display()
+        )),
     }
 }
 
