@@ -37,6 +37,10 @@ impl Delivery {
     }
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few are dropped, and a box for each of the others would be an allocation per block"
+)]
 pub(super) enum Item {
     Delivery(Delivery),
     /// In the place of flows that were dropped: their source is told in turn.

@@ -10,6 +10,9 @@ use netsage_testkit::sample::{T0, batch, flow, id, traffic};
 /// Sets what a query asks for, or damages a batch.
 type Choose<Query> = fn(&mut Query);
 
+/// What a query asks for, in plain code.
+type IsWanted = fn(&Alert) -> bool;
+
 suite!(
     pages_are_the_whole_list,
     alerts_are_filtered,
@@ -207,7 +210,7 @@ async fn a_page_looks_only_so_far(place: Place) {
     };
     assert!(whole_alerts.len() > 20 && whole_flows.len() == 120);
     // No index serves two conditions, so that one of them passes over rows.
-    let choices: [(Choose<AlertQuery>, fn(&Alert) -> bool); 4] = [
+    let choices: [(Choose<AlertQuery>, IsWanted); 4] = [
         (
             |query| query.kind = Some("udp/dns".into()),
             |alert| alert.kind == "udp/dns",
