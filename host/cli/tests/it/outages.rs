@@ -206,7 +206,12 @@ fn signals_are_obeyed_while_the_source_hangs_and_the_store_is_locked() {
             server.wait("flows", |server| server.counter("flows_waiting") > 0);
         }
         signal(&server, Signal::SIGTERM);
-        assert_eq!(server.wait_for_end(), Some(1));
+        let status = server.wait_for_end();
+        if !with_flows && status == Some(0) {
+            // The source saw the signal before it read again, and had nothing to store: it did not hang.
+            continue;
+        }
+        assert_eq!(status, Some(1));
         let said = server.log.lock().unwrap();
         assert!(said.contains("netsage: "), "{said}");
     }
