@@ -15,8 +15,8 @@ use crate::flow::key::Endpoints;
 use crate::flow::state::Flow;
 use crate::flow::table::{FlowTable, Victim};
 use crate::flow::timeout::{LARGEST_TIMEOUT_NS, RANK_NS, SHORT_TIMEOUT_NS};
-use crate::packet::Packet;
-use crate::stats::{MeterMemory, MeterStats};
+use crate::packet::{LinkType, Packet};
+use crate::stats::{MeterMemory, MeterStats, NotMetered};
 
 /// How often a replay looks at the timers: with the first packet after that time, as Argus does.
 const TIMER_INTERVAL_NS: i64 = 200_000_000;
@@ -72,12 +72,25 @@ impl<F: FeatureSet> Engine<F> {
                 self.stats.closed_tunnels += u64::from(decoded.is_closed_tunnel);
                 self.decoded(packet, &decoded, now_ns);
             }
-            Err(reason) => self.stats.count_not_metered(reason),
+            Err(reason) => {
+                if let (NotMetered::LinkType, LinkType::Other(number)) = (reason, packet.link) {
+                    self.stats.unread_link_type.get_or_insert(number);
+                }
+                self.stats.count_not_metered(reason);
+            }
         }
         // After the packet, so that it goes on with a flow that nothing else has ended in the meantime.
         if self.config.mode == Mode::Replay && self.timers_are_due(now_ns) {
             self.expire(now_ns);
         }
+    }
+
+    /// Counts a record without a byte, whose time says nothing.
+    #[cold]
+    pub(crate) fn empty_packet(&mut self, packet: &Packet<'_>) {
+        self.stats.packets += 1;
+        self.stats.bytes += u64::from(packet.wire_length);
+        self.stats.count_not_metered(NotMetered::LinkHeader);
     }
 
     pub(crate) fn advance(&mut self, now_ns: i64) {

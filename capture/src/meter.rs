@@ -58,8 +58,12 @@ impl Meter {
     /// packet that is later still, or more than an hour ahead of all others, is held back until the next packet shows
     /// whether its time can be believed. When it cannot, the packet is metered at the latest time that can, and counted
     /// in [`MeterStats::false_times`]; when time has really begun anew, all flows are ended.
+    ///
+    /// A packet of which not one byte was captured is counted and moves no clock.
     pub fn packet(&mut self, packet: &Packet<'_>) {
-        if self.timeline.follows(packet.time_ns) {
+        if packet.bytes.is_empty() {
+            with_engine!(mut self, engine => engine.empty_packet(packet));
+        } else if self.timeline.follows(packet.time_ns) {
             with_engine!(mut self, engine => engine.packet(packet));
         } else {
             self.packet_out_of_step(packet);

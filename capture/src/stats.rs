@@ -135,6 +135,8 @@ pub struct MeterStats {
     pub decapsulated: u64,
     /// Packets of tunnels that could not be opened, where that was asked for; the tunnel's flow has them.
     pub closed_tunnels: u64,
+    /// Number of the first link type that was met and is not read.
+    pub unread_link_type: Option<u16>,
     pub(crate) not_metered: [u64; NotMetered::ALL.len()],
 }
 
@@ -159,6 +161,7 @@ impl MeterStats {
             tcp_gap_bytes,
             decapsulated,
             closed_tunnels,
+            unread_link_type: _,
             not_metered: _,
         } = *self;
         [
@@ -202,6 +205,32 @@ impl MeterStats {
     /// Packets that are in no flow.
     pub fn not_metered(&self) -> u64 {
         self.not_metered.iter().sum()
+    }
+
+    /// How many packets are in no flow and why, in one line; `None` when all are in one.
+    pub fn unused(&self) -> Option<String> {
+        if self.not_metered() == 0 {
+            return None;
+        }
+        let mut reasons: Vec<_> = self
+            .not_metered_by_reason()
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        reasons.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+        let reasons = reasons
+            .into_iter()
+            .map(|(reason, count)| match (reason, self.unread_link_type) {
+                (NotMetered::LinkType, Some(number)) => {
+                    format!("{count} {} (link type {number})", reason.meaning())
+                }
+                _ => format!("{count} {}", reason.meaning()),
+            });
+        Some(format!(
+            "{} of {} packets are in no flow: {}",
+            self.not_metered(),
+            self.packets,
+            reasons.collect::<Vec<_>>().join(", ")
+        ))
     }
 
     /// Counts data that was acknowledged and never seen; 0 bytes are no gap.

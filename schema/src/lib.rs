@@ -35,7 +35,7 @@ pub use reference::Reference;
 pub use rows::{Identity, Rows};
 pub use summary::Summary;
 pub use unsw_nb15::UNSW_NB15;
-pub use value::ValueError;
+pub use value::{ValueError, narrow};
 pub use vocabulary::Vocabulary;
 
 /// What the values of a column are.

@@ -21,7 +21,7 @@ pub enum ValueError {
         value: String,
     },
     /// Features are counts, sizes and times: none is below zero.
-    #[error("{value} is negative")]
+    #[error("{} is negative", shown(*.value))]
     Negative {
         /// The number.
         value: f64,
@@ -37,7 +37,7 @@ pub enum ValueError {
         nearest: Option<&'static str>,
     },
     /// A nominal column got a number that is no code of its vocabulary.
-    #[error("{value} is not a code of {vocabulary}, which has the codes 0 to {last}")]
+    #[error("{} is not a code of {vocabulary}, which has the codes 0 to {last}", shown(*.value))]
     UnknownCode {
         /// The number.
         value: f64,
@@ -51,6 +51,16 @@ pub enum ValueError {
 /// The end of a message that suggests a name.
 pub(crate) fn hint(nearest: &Option<&'static str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}
+
+/// A row's value as a detector gets it: the nearest `f32`, and the largest one of either sign for what lies beyond. `None`
+/// for what is not a finite number, which costs the row.
+///
+#[inline]
+pub fn narrow(value: f64) -> Option<f32> {
+    value
+        .is_finite()
+        .then(|| (value as f32).clamp(f32::MIN, f32::MAX))
 }
 
 impl Column {
@@ -69,9 +79,13 @@ impl Column {
                 }),
             },
             Kind::Count | Kind::Continuous | Kind::Flag => {
-                let number = text
-                    .parse()
-                    .map_err(|_| ValueError::NotANumber { value: shorten(text) })?;
+                let number = match text.parse::<f64>() {
+                    Ok(number) if number.is_finite() => number,
+                    Ok(_) => return Err(ValueError::NotFinite { value: shorten(text) }),
+                    Err(_) if self.kind != Kind::Continuous && text.eq_ignore_ascii_case("true") => 1.0,
+                    Err(_) if self.kind != Kind::Continuous && text.eq_ignore_ascii_case("false") => 0.0,
+                    Err(_) => return Err(ValueError::NotANumber { value: shorten(text) }),
+                };
                 self.value_from_number(number)
             }
         }
@@ -115,6 +129,15 @@ impl Column {
         (f64::from(code) == value)
             .then(|| vocabulary.term(code))
             .flatten()
+    }
+}
+
+/// A number without hundreds of digits.
+fn shown(number: f64) -> String {
+    if number.abs() < 1e15 {
+        number.to_string()
+    } else {
+        format!("{number:e}")
     }
 }
 

@@ -47,5 +47,6 @@ pub(super) fn parse(frame: Frame<'_>) -> Result<IpPayload<'_>, NotMetered> {
         header,
         length,
         captured,
+        is_cut: frame.wire > frame.bytes.len(),
     })
 }

@@ -40,6 +40,7 @@ pub(super) fn parse(frame: Frame<'_>) -> Result<IpPayload<'_>, NotMetered> {
         // Not below 0: the extensions lie within the captured part of what is stated.
         length: stated.saturating_sub(extensions.length),
         captured: extensions.rest,
+        is_cut: frame.wire > frame.bytes.len(),
     })
 }
 

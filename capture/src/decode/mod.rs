@@ -160,6 +160,8 @@ struct IpPayload<'a> {
     /// Bytes of the payload as the header states them; `captured` may hold fewer.
     length: usize,
     captured: &'a [u8],
+    /// Whether the capture kept less of the packet than was on the wire.
+    is_cut: bool,
 }
 
 /// Decodes a packet.
@@ -208,11 +210,11 @@ fn decode_transport<'a>(ip: &IpPayload<'a>, link_header: usize) -> Result<Decode
     let (transport, payload_length) = match (ip.fragment, ip.protocol) {
         (Some(Fragment { first: false, .. }), _) => (Transport::Other, length),
         (_, protocol::TCP) => {
-            let segment = TcpSegment::parse(ip.captured, ip.length)?;
+            let segment = TcpSegment::parse(ip.captured, ip.length, ip.is_cut)?;
             (Transport::Tcp(segment), segment.length)
         }
         (_, protocol::UDP) => {
-            let datagram = UdpDatagram::parse(ip.captured, ip.length)?;
+            let datagram = UdpDatagram::parse(ip.captured, ip.length, ip.is_cut)?;
             (Transport::Udp(datagram), datagram.length)
         }
         (_, protocol::ICMP) => (Transport::Icmp(IcmpMessage::parse(ip.captured, false)?), length),

@@ -4,6 +4,8 @@ use super::{u16_at, u32_at};
 use crate::stats::NotMetered;
 
 const MIN_HEADER: usize = 20;
+/// The bytes of both ports.
+const PORTS: usize = 4;
 
 /// The control bits of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,10 +67,16 @@ pub struct TcpSegment<'a> {
 }
 
 impl<'a> TcpSegment<'a> {
-    /// `wire_length`: bytes of the segment as the IP header states them.
+    /// `wire_length`: bytes of the segment as the IP header states them; `is_cut`: whether the capture lacks some.
     #[inline]
-    pub(super) fn parse(bytes: &'a [u8], wire_length: usize) -> Result<Self, NotMetered> {
-        let fixed = bytes.first_chunk::<MIN_HEADER>().ok_or(NotMetered::TcpHeader)?;
+    pub(super) fn parse(bytes: &'a [u8], wire_length: usize, is_cut: bool) -> Result<Self, NotMetered> {
+        let Some(fixed) = bytes.first_chunk::<MIN_HEADER>() else {
+            return if is_cut {
+                Self::cut(bytes, wire_length)
+            } else {
+                Err(NotMetered::TcpHeader)
+            };
+        };
         let header = usize::from(fixed[12] >> 4) * 4;
         if header < MIN_HEADER || header > wire_length {
             return Err(NotMetered::TcpHeader);
@@ -84,6 +92,39 @@ impl<'a> TcpSegment<'a> {
             window_scale: window_scale(options),
             length: u32::try_from(wire_length - header).unwrap_or(u32::MAX),
             payload: bytes.get(header..).unwrap_or(&[]),
+        })
+    }
+}
+
+impl TcpSegment<'_> {
+    /// A segment of which the capture kept the ports and not the whole header: what was cut off counts as 0, and the header
+    /// as one without options.
+    #[cold]
+    fn cut(bytes: &[u8], wire_length: usize) -> Result<Self, NotMetered> {
+        if bytes.len() < PORTS || wire_length < MIN_HEADER {
+            return Err(NotMetered::TcpHeader);
+        }
+        let mut fixed = [0; MIN_HEADER];
+        // Half a number is none.
+        let whole = bytes.len() / 4 * 4;
+        fixed[..whole].copy_from_slice(&bytes[..whole]);
+        let header = match usize::from(fixed[12] >> 4) * 4 {
+            0 => MIN_HEADER,
+            header => header,
+        };
+        if header < MIN_HEADER || header > wire_length {
+            return Err(NotMetered::TcpHeader);
+        }
+        Ok(Self {
+            source_port: u16_at(&fixed, 0),
+            destination_port: u16_at(&fixed, 2),
+            sequence: u32_at(&fixed, 4),
+            acknowledgement: u32_at(&fixed, 8),
+            flags: TcpFlags(fixed[13]),
+            window: u16_at(&fixed, 14),
+            window_scale: None,
+            length: u32::try_from(wire_length - header).unwrap_or(u32::MAX),
+            payload: &[],
         })
     }
 }

@@ -20,11 +20,15 @@ pub struct UdpDatagram<'a> {
 }
 
 impl<'a> UdpDatagram<'a> {
-    /// `wire_length`: bytes of the datagram as the IP header states them.
+    /// `wire_length`: bytes of the datagram as the IP header states them; `is_cut`: whether the capture lacks some.
     #[inline]
-    pub(super) fn parse(bytes: &'a [u8], wire_length: usize) -> Result<Self, NotMetered> {
+    pub(super) fn parse(bytes: &'a [u8], wire_length: usize, is_cut: bool) -> Result<Self, NotMetered> {
         let Some((header, data)) = bytes.split_first_chunk::<HEADER>() else {
-            return Err(NotMetered::UdpHeader);
+            return if is_cut {
+                Self::cut(bytes, wire_length)
+            } else {
+                Err(NotMetered::UdpHeader)
+            };
         };
         let carried = wire_length.saturating_sub(HEADER);
         // A wrong length harms only the reading of the payload: the flow is known by then.
@@ -37,6 +41,22 @@ impl<'a> UdpDatagram<'a> {
             destination_port: u16_at(header, 2),
             length: u32::try_from(length).unwrap_or(u32::MAX),
             payload: &data[..data.len().min(length)],
+        })
+    }
+}
+
+impl UdpDatagram<'_> {
+    /// A datagram of which the capture kept the ports and not the whole header.
+    #[cold]
+    fn cut(bytes: &[u8], wire_length: usize) -> Result<Self, NotMetered> {
+        let (Some(ports), true) = (bytes.first_chunk::<4>(), wire_length >= HEADER) else {
+            return Err(NotMetered::UdpHeader);
+        };
+        Ok(Self {
+            source_port: u16_at(ports, 0),
+            destination_port: u16_at(ports, 2),
+            length: u32::try_from(wire_length - HEADER).unwrap_or(u32::MAX),
+            payload: &[],
         })
     }
 }

@@ -1,7 +1,8 @@
 //! Capture files: pcap (micro- and nanoseconds, both byte orders) and pcapng, from any [`Read`].
 //!
 //! A file is read as a stream: one record lies in memory at a time, and a record that claims more than
-//! [`MAX_RECORD_BYTES`] is an error and not an allocation. Every error names the packet it happened at, and
+//! [`MAX_RECORD_BYTES`] is an error and not an allocation. A block of pcapng without packets may be of any size and is
+//! passed over, as are zeros in place of records. Every error names the packet it happened at, and
 //! every whole packet before it has been given.
 
 mod pcap;
@@ -66,6 +67,12 @@ pub enum FileError {
         /// What the system says.
         source: io::Error,
     },
+}
+
+/// Whether bytes that start with `head` are a capture that [`CaptureReader`] reads.
+pub fn is_capture(head: &[u8]) -> bool {
+    let magic = head.first_chunk::<4>();
+    magic.is_some_and(|&magic| magic == pcapng::MAGIC || pcap::variant(magic).is_some())
 }
 
 enum Format {
@@ -137,6 +144,11 @@ impl<R: Read> CaptureReader<R> {
     /// Packets given so far.
     pub fn packets_read(&self) -> u64 {
         self.source.packets_read
+    }
+
+    /// Bytes of zeros so far that stood in place of records and were passed over.
+    pub fn padding(&self) -> u64 {
+        self.source.padding
     }
 
     /// Bytes of the file consumed so far, for a progress bar.

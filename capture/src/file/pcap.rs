@@ -19,22 +19,25 @@ pub(super) struct Header {
     record_extra: u32,
 }
 
+/// What a magic number says: the byte order, the nanoseconds per unit of the fraction, and the extra bytes of a record.
+pub(super) const fn variant(magic: [u8; 4]) -> Option<(ByteOrder, i64, u32)> {
+    Some(match magic {
+        [0xd4, 0xc3, 0xb2, 0xa1] => (ByteOrder::Little, 1_000, 0),
+        [0xa1, 0xb2, 0xc3, 0xd4] => (ByteOrder::Big, 1_000, 0),
+        [0x4d, 0x3c, 0xb2, 0xa1] => (ByteOrder::Little, 1, 0),
+        [0xa1, 0xb2, 0x3c, 0x4d] => (ByteOrder::Big, 1, 0),
+        // Alexey Kuznetzov's variant, written by old Linux tools.
+        [0x34, 0xcd, 0xb2, 0xa1] => (ByteOrder::Little, 1_000, 8),
+        [0xa1, 0xb2, 0xcd, 0x34] => (ByteOrder::Big, 1_000, 8),
+        _ => return None,
+    })
+}
+
 impl Header {
     pub(super) fn read<R: Read>(source: &mut Source<R>, magic: [u8; 4]) -> Result<Self, FileError> {
-        let (order, fraction_ns, record_extra) = match magic {
-            [0xd4, 0xc3, 0xb2, 0xa1] => (ByteOrder::Little, 1_000, 0),
-            [0xa1, 0xb2, 0xc3, 0xd4] => (ByteOrder::Big, 1_000, 0),
-            [0x4d, 0x3c, 0xb2, 0xa1] => (ByteOrder::Little, 1, 0),
-            [0xa1, 0xb2, 0x3c, 0x4d] => (ByteOrder::Big, 1, 0),
-            // Alexey Kuznetzov's variant, written by old Linux tools.
-            [0x34, 0xcd, 0xb2, 0xa1] => (ByteOrder::Little, 1_000, 8),
-            [0xa1, 0xb2, 0xcd, 0x34] => (ByteOrder::Big, 1_000, 8),
-            _ => {
-                return Err(FileError::NotACapture {
-                    magic: magic.to_vec(),
-                });
-            }
-        };
+        let (order, fraction_ns, record_extra) = variant(magic).ok_or_else(|| FileError::NotACapture {
+            magic: magic.to_vec(),
+        })?;
         let place = match source.take(FILE_HEADER_BYTES) {
             Ok(Some(place)) => place,
             Ok(None) | Err(FileError::Truncated { .. }) => return Err(FileError::TruncatedHeader),
@@ -54,7 +57,7 @@ impl Header {
         &self,
         source: &mut Source<R>,
     ) -> Result<Option<PacketRecord>, FileError> {
-        let Some(place) = source.take(RECORD_HEADER_BYTES)? else {
+        let Some(place) = source.take_head(RECORD_HEADER_BYTES)? else {
             return Ok(None);
         };
         let header = source.record(place);

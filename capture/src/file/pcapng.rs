@@ -16,6 +16,17 @@ const OBSOLETE_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
 
+/// Blocks whose content is looked at.
+const HOLDS_WHAT_IS_READ: [u32; 4] = [
+    INTERFACE_DESCRIPTION,
+    OBSOLETE_PACKET,
+    SIMPLE_PACKET,
+    ENHANCED_PACKET,
+];
+
+const ODD_LENGTH: &str = "a block has a length that is no multiple of 4 or below 12";
+const LENGTHS_DIFFER: &str = "the two lengths of a block differ";
+
 /// More interfaces in one section than any capture has; more are an attempt to fill memory.
 const MAX_INTERFACES: usize = 4096;
 
@@ -48,7 +59,7 @@ impl Section {
         source: &mut Source<R>,
     ) -> Result<Option<PacketRecord>, FileError> {
         loop {
-            let Some(place) = source.take(8)? else {
+            let Some(place) = source.take_head(8)? else {
                 return Ok(None);
             };
             let header = source.record(place);
@@ -59,6 +70,10 @@ impl Section {
                 continue;
             }
             let length = self.order.u32(&raw_length, 0);
+            if !HOLDS_WHAT_IS_READ.contains(&kind) && length > MAX_RECORD_BYTES {
+                self.pass_over(source, length)?;
+                continue;
+            }
             let body = self.body(source, length)?;
             match kind {
                 INTERFACE_DESCRIPTION => self.add_interface(source, body)?,
@@ -70,13 +85,33 @@ impl Section {
         }
     }
 
+    /// Consumes a block that holds no packet, of any size: names, statistics, secrets.
+    fn pass_over<R: Read>(&self, source: &mut Source<R>, length: u32) -> Result<(), FileError> {
+        let packet = source.packet();
+        if !length.is_multiple_of(4) {
+            return Err(FileError::Malformed {
+                packet,
+                what: ODD_LENGTH,
+            });
+        }
+        source.skip(u64::from(length) - 12)?;
+        let trailer = source.take_rest(4)?;
+        if self.order.u32(source.record(trailer), 0) != length {
+            return Err(FileError::Malformed {
+                packet,
+                what: LENGTHS_DIFFER,
+            });
+        }
+        Ok(())
+    }
+
     /// Consumes the body and the trailing length of a block.
     fn body<R: Read>(&self, source: &mut Source<R>, length: u32) -> Result<Range<usize>, FileError> {
         let packet = source.packet();
         if length < 12 || !length.is_multiple_of(4) {
             return Err(FileError::Malformed {
                 packet,
-                what: "a block has a length that is no multiple of 4 or below 12",
+                what: ODD_LENGTH,
             });
         }
         if length > MAX_RECORD_BYTES {
@@ -87,7 +122,7 @@ impl Section {
         if self.order.u32(source.record(with_trailer), body.len()) != length {
             return Err(FileError::Malformed {
                 packet,
-                what: "the two lengths of a block differ",
+                what: LENGTHS_DIFFER,
             });
         }
         Ok(body)
@@ -111,14 +146,13 @@ impl Section {
         };
         self.interfaces.clear();
         let length = self.order.u32(&raw_length, 0);
-        if length < 28 || !length.is_multiple_of(4) || length > MAX_RECORD_BYTES {
+        if length < 28 || !length.is_multiple_of(4) {
             return Err(FileError::Malformed {
                 packet: source.packet(),
                 what: "a section header has an impossible length",
             });
         }
-        source.take_rest(length - 12).map_err(truncated)?;
-        Ok(())
+        source.skip(u64::from(length) - 12).map_err(truncated)
     }
 
     fn add_interface<R: Read>(&mut self, source: &Source<R>, place: Range<usize>) -> Result<(), FileError> {

@@ -15,6 +15,8 @@ pub(super) struct Source<R> {
     unread: Range<usize>,
     pub(super) packets_read: u64,
     pub(super) bytes_read: u64,
+    /// Bytes of zeros that stood in place of records.
+    pub(super) padding: u64,
 }
 
 impl<R: Read> Source<R> {
@@ -25,6 +27,7 @@ impl<R: Read> Source<R> {
             unread: 0..0,
             packets_read: 0,
             bytes_read: 0,
+            padding: 0,
         }
     }
 
@@ -74,6 +77,35 @@ impl<R: Read> Source<R> {
         self.take(length)?.ok_or(FileError::Truncated {
             packet: self.packet(),
         })
+    }
+
+    /// As [`Self::take`] for the head of a record, past any zeros in its place: a disk that was full, a file that was made
+    /// longer before it was written, or a copy that went wrong leave some. No record starts with that many.
+    pub(super) fn take_head(&mut self, length: u32) -> Result<Option<Range<usize>>, FileError> {
+        loop {
+            let whole = self.fill(length as usize)?;
+            let head = &self.buffer[self.unread.clone()];
+            let head = &head[..head.len().min(length as usize)];
+            let is_padding = !head.is_empty() && head.iter().all(|&byte| byte == 0);
+            if !is_padding || (!whole && self.padding == 0) {
+                return self.take(length);
+            }
+            let zeros = head.len();
+            self.unread.start += zeros;
+            self.padding += zeros as u64;
+            self.bytes_read += zeros as u64;
+        }
+    }
+
+    /// Consumes `length` bytes of any number without keeping them.
+    pub(super) fn skip(&mut self, mut length: u64) -> Result<(), FileError> {
+        const STEP: u32 = 64 * 1024;
+        while length > 0 {
+            let step = length.min(u64::from(STEP)) as u32;
+            self.take_rest(step)?;
+            length -= u64::from(step);
+        }
+        Ok(())
     }
 
     /// The bytes at a place that [`Self::take`] gave.

@@ -123,3 +123,66 @@ fn damaged_files_say_what_and_where() {
         "packet 1: the record claims 2147483647",
     );
 }
+
+#[test]
+fn zeros_in_place_of_records_are_passed_over() {
+    let one = |seconds| pcap(LITTLE_MICRO, &[(seconds, 0, 4, &[1, 2, 3, 4][..])])[24..].to_vec();
+    let header = pcap(LITTLE_MICRO, &[]);
+    // Bytes of zeros before, between and behind two packets; a tail need not be whole records.
+    for zeros in [
+        [0, 0, 0],
+        [0, 0, 64],
+        [0, 0, 4097],
+        [0, 32, 0],
+        [16, 65_536, 65_543],
+    ] {
+        let [before, between, behind] = zeros.map(|zeros| vec![0; zeros]);
+        let file = [&header[..], &before, &one(7), &between, &one(9), &behind].concat();
+        let (times, error) = read(&file);
+        assert_eq!(times, [7_000_000_000, 9_000_000_000], "{zeros:?}");
+        assert!(error.is_none(), "{zeros:?}: {error:?}");
+        let mut reader = CaptureReader::new(file.as_slice()).unwrap();
+        while let Ok(Some(_)) = reader.next_packet() {}
+        assert_eq!(reader.padding(), zeros.iter().sum::<usize>() as u64, "{zeros:?}");
+    }
+}
+
+#[test]
+fn blocks_without_packets_may_have_any_size() {
+    let block = |kind: u32, body: &[u8]| {
+        let length = (body.len() as u32 + 12).to_le_bytes();
+        [&kind.to_le_bytes()[..], &length, body, &length].concat()
+    };
+    let section = [&0x1a2b_3c4d_u32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat();
+    let section = |comment: usize| block(0x0a0d_0d0a, &[&section[..], &vec![0x20; comment]].concat());
+    let interface = block(1, &[1, 0, 0, 0, 0, 0, 0, 0]);
+    let packet = block(3, &[4, 0, 0, 0, 1, 2, 3, 4]);
+    for (kind, bytes) in [(10, 2 << 20), (5, 1 << 20), (0x0bad, (8 << 20) + 4)] {
+        let large = block(kind, &vec![0x55; bytes]);
+        let file = [
+            &section(0)[..],
+            &interface,
+            &large,
+            &packet,
+            &large,
+            &section(3 << 20),
+            &interface,
+            &packet,
+        ]
+        .concat();
+        let (times, error) = read(&file);
+        assert_eq!(
+            (times.len(), error.map(|error| error.to_string())),
+            (2, None),
+            "kind {kind}"
+        );
+        let cut = &file[..file.len() - packet.len() - interface.len() - (2 << 20)];
+        check_error(cut, 1, "truncated");
+    }
+    let large_packet = block(6, &vec![0; 2 << 20]);
+    check_error(
+        &[&section(0)[..], &interface, &large_packet].concat(),
+        0,
+        "record claims",
+    );
+}

@@ -4,6 +4,7 @@ use std::io::{self, Chain, Cursor, Read};
 
 use flate2::read::MultiGzDecoder;
 
+use crate::kind::{Kind, recognise};
 use crate::{Capture, SourceError, Table};
 
 /// Bytes looked at to tell what they are.
@@ -32,15 +33,17 @@ impl<'a> Input<'a> {
                 name: name.to_owned(),
             });
         }
-        if is_capture(&head) {
-            return Capture::new(name, content).map(Self::Capture);
+        let named = || name.to_owned();
+        match recognise(&head) {
+            Kind::Capture => Capture::new(name, content).map(Self::Capture),
+            Kind::Text => Table::new(name, content).map(Self::Table),
+            Kind::Other { what, advice } => Err(SourceError::Other {
+                name: named(),
+                what,
+                advice,
+            }),
+            Kind::Unknown => Err(SourceError::Unknown { name: named() }),
         }
-        if !is_text(&head) {
-            return Err(SourceError::Unknown {
-                name: name.to_owned(),
-            });
-        }
-        Table::new(name, content).map(Self::Table)
     }
 }
 
@@ -50,8 +53,18 @@ impl<'a> Capture<Content<'a>> {
     /// # Errors
     /// When they are no capture.
     pub fn open(name: &str, bytes: impl Read + Send + 'a) -> Result<Self, SourceError> {
-        let (_, content) = unpack(name, bytes)?;
-        Self::new(name, content)
+        let (head, content) = unpack(name, bytes)?;
+        match recognise(&head) {
+            Kind::Text if !head.is_empty() => Err(SourceError::NotACapture {
+                name: name.to_owned(),
+            }),
+            Kind::Other { what, advice } => Err(SourceError::Other {
+                name: name.to_owned(),
+                what,
+                advice,
+            }),
+            _ => Self::new(name, content),
+        }
     }
 }
 
@@ -75,22 +88,4 @@ fn sniff<'a>(mut bytes: Box<dyn Read + Send + 'a>) -> io::Result<(Vec<u8>, Conte
     (&mut bytes).take(SNIFFED_BYTES as u64).read_to_end(&mut head)?;
     let whole = Cursor::new(head.clone()).chain(bytes);
     Ok((head, whole))
-}
-
-fn is_capture(head: &[u8]) -> bool {
-    const MAGICS: [[u8; 4]; 5] = [
-        [0xd4, 0xc3, 0xb2, 0xa1],
-        [0xa1, 0xb2, 0xc3, 0xd4],
-        [0x4d, 0x3c, 0xb2, 0xa1],
-        [0xa1, 0xb2, 0x3c, 0x4d],
-        [0x0a, 0x0d, 0x0d, 0x0a],
-    ];
-    MAGICS.iter().any(|magic| head.starts_with(magic))
-}
-
-/// Text has no control characters but blanks and line breaks. Bytes of 128 and more are left to the reader
-/// of the CSV, which can say in which line the text stops being UTF-8.
-fn is_text(head: &[u8]) -> bool {
-    head.iter()
-        .all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r'))
 }

@@ -31,6 +31,24 @@ pub enum SourceError {
         /// The source.
         name: String,
     },
+    /// Something known that is neither a capture nor text.
+    #[error("{name}: {what}; {advice}")]
+    Other {
+        /// The source.
+        name: String,
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Text where a capture is needed.
+    #[error(
+        "{name}: text, where a capture (pcap, pcapng) is needed; `netsage score` and `netsage run --pcap` read tables"
+    )]
+    NotACapture {
+        /// The source.
+        name: String,
+    },
     /// The capture is damaged.
     #[error("{name}: {source}{}", cause(.source))]
     Capture {

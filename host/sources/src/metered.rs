@@ -1,10 +1,12 @@
 //! The one loop from packets to batches of flows.
 
+use std::io::Read;
+
 use netsage_capture::{Meter, MeterConfig, MeterStats, Mode, Packet};
 use netsage_schema::{FlowBatch, Schema};
 
-use crate::SourceError;
 use crate::source::{MOST_FLOWS, Pace, Reading, Source, SourceCounters};
+use crate::{Capture, SourceError};
 
 /// Where packets come from.
 pub trait Packets: Send {
@@ -103,6 +105,20 @@ impl<P: Packets> Metered<P> {
         };
         meter.finish();
         self.stage = Stage::Flows(end);
+    }
+}
+
+impl<R: Read + Send> Metered<Capture<R>> {
+    /// How much of the capture was not used and why, in one line; `None` when all was. Complete at its end.
+    pub fn unused(&self) -> Option<String> {
+        let padding = match self.packets.padding() {
+            0 => None,
+            bytes => Some(format!(
+                "{bytes} bytes of zeros in place of packets were passed over"
+            )),
+        };
+        let said: Vec<String> = padding.into_iter().chain(self.meter.stats().unused()).collect();
+        (!said.is_empty()).then(|| format!("{}: {}", self.name, said.join("; ")))
     }
 }
 

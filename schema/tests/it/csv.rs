@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netsage_schema::csv::{CsvRow, Reader, Writer, header};
-use netsage_schema::{FLOW_V1, Identity, Kind, Schema, UNSW_NB15, ValueError, json_lines};
+use netsage_schema::{FLOW_V1, Identity, Kind, Schema, UNSW_NB15, ValueError, json_lines, narrow};
 use proptest::prelude::*;
 
 const ROW: &str = "0.121501,tcp,-,FIN,6,4,258,172,74.08749,252,254,14158.94238,8495.365234,0,0,24.2956,8.375,\
@@ -124,8 +124,9 @@ fn a_bad_field_costs_its_row_only() {
     check_field(
         "rate",
         "1e999",
-        "line 3, column `rate`: `inf` is not a finite number",
+        "line 3, column `rate`: `1e999` is not a finite number",
     );
+    check_field("rate", "-1e300", "line 3, column `rate`: -1e300 is negative");
     check_field(
         "proto",
         "tpc",
@@ -342,5 +343,19 @@ proptest! {
         outcomes(&bytes);
         outcomes(format!("{good}\n{text}\n"));
         outcomes([good.as_bytes(), b"\n", &bytes].concat());
+    }
+}
+
+#[test]
+fn one_rule_narrows_numbers() {
+    for (value, expected) in [
+        (0.1, Some(0.1)),
+        (1e300, Some(f32::MAX)),
+        (-1e300, Some(f32::MIN)),
+        (f64::INFINITY, None),
+        (f64::NEG_INFINITY, None),
+        (f64::NAN, None),
+    ] {
+        assert_eq!(narrow(value), expected, "{value}");
     }
 }

@@ -1,6 +1,6 @@
 //! What a detector is given for each row: columns of the schema, and where and when the flow was.
 
-use netsage_schema::{AddressKey, Contexts, Kind, Schema, WantedContext};
+use netsage_schema::{AddressKey, Contexts, Kind, Schema, WantedContext, narrow};
 use serde::Serialize;
 
 use crate::dataset::{DataError, Dataset};
@@ -58,8 +58,9 @@ impl Chosen {
         let mut values = Vec::with_capacity(self.columns.len() * end.saturating_sub(start));
         for row in start..end {
             let features = data.rows.row(row);
-            // The same rounding as on the host: to the nearest f32.
-            values.extend(self.columns.iter().map(|&position| features[position] as f32));
+            // The same rule as on the host. Rows of files and captures hold finite numbers.
+            let narrowed = |&position: &usize| narrow(features[position]).unwrap_or(f32::NAN);
+            values.extend(self.columns.iter().map(narrowed));
         }
         values
     }

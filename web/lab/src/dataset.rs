@@ -120,7 +120,8 @@ impl Dataset {
                     schema,
                     ..MeterConfig::default()
                 };
-                let (data, _) = Self::meter("capture", capture.metered(&config))?;
+                let (mut data, source) = Self::meter("capture", capture.metered(&config))?;
+                data.notes.extend(source.unused());
                 data
             }
             Input::Table(table) => Self::table(table, schema)?,
@@ -286,7 +287,8 @@ pub(crate) mod tests {
     #[test]
     fn says_what_is_wrong_with_a_file() {
         check(b"", "empty");
-        check(b"\x89PNG\0\0", "neither a capture");
+        check(b"\x89PNG\0\0", "a picture");
+        check(b"\x01\x02\x03", "neither a capture");
         check(b"\x1f\x8b\x08garbage", "cannot open");
         check(b"a,b,c\n1,2,3\n", "line 1");
         check(&csv(&[]), "no flow");

@@ -1,0 +1,156 @@
+//! What bytes are, by the first of them: the one place that answers this for commands, gateway and Lab.
+
+use netsage_capture::file::is_capture;
+
+/// What bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A capture: pcap of any kind, or pcapng.
+    Capture,
+    /// Text, which may be a table.
+    Text,
+    /// Something known that is neither.
+    Other {
+        /// What it is, with an article.
+        what: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Nobody knows what.
+    Unknown,
+}
+
+/// Bytes at a place that tell a format.
+struct Signature {
+    at: usize,
+    bytes: &'static [u8],
+    what: &'static str,
+    advice: &'static str,
+}
+
+const fn signature(bytes: &'static [u8], what: &'static str, advice: &'static str) -> Signature {
+    Signature {
+        at: 0,
+        bytes,
+        what,
+        advice,
+    }
+}
+
+const POINTER: &str =
+    "fetch the file itself: `git lfs pull` in its repository, or download it again by its raw link";
+const EXTRACT: &str = "extract the capture or table that it holds, and give that";
+const TO_CSV: &str = "export it as CSV, comma-separated and with a header, and give that";
+const TO_PCAP: &str = "convert it first: `editcap -F pcap FILE NEW`";
+const NOT_THIS: &str = "give a capture (pcap, pcapng) or a CSV with the columns of a schema";
+const DOWNLOAD: &str = "a server sent this in place of the file; download the file itself";
+
+#[rustfmt::skip]
+const SIGNATURES: &[Signature] = &[
+    signature(b"BZh", "compressed by bzip2", "unpack it on the way: `bzip2 -dc FILE | netsage score -`"),
+    signature(b"\xfd7zXZ\0", "compressed by xz", "unpack it on the way: `xz -dc FILE | netsage score -`"),
+    signature(b"\x28\xb5\x2f\xfd", "compressed by zstd", "unpack it on the way: `zstd -dc FILE | netsage score -`"),
+    signature(b"\x04\x22\x4d\x18", "compressed by lz4", "unpack it on the way: `lz4 -dc FILE | netsage score -`"),
+    signature(b"LZIP", "compressed by lzip", "unpack it on the way: `lzip -dc FILE | netsage score -`"),
+    signature(b"\x1f\x9d", "compressed by compress", "unpack it on the way: `zcat FILE | netsage score -`"),
+    signature(b"PAR1", "a Parquet table", TO_CSV),
+    signature(b"ARROW1", "an Arrow table", TO_CSV),
+    signature(b"FEA1", "a Feather table", TO_CSV),
+    signature(b"ORC", "an ORC table", TO_CSV),
+    signature(b"Obj\x01", "an Avro table", TO_CSV),
+    signature(b"\x89HDF\r\n\x1a\n", "an HDF5 file", TO_CSV),
+    signature(b"\x93NUMPY", "a NumPy array", TO_CSV),
+    signature(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of an office program", TO_CSV),
+    signature(b"SQLite format 3\0", "an SQLite database", TO_CSV),
+    signature(b"PK\x03\x04", "a zip archive, or a document of an office program", EXTRACT),
+    signature(b"PK\x05\x06", "an empty zip archive", EXTRACT),
+    signature(b"7z\xbc\xaf\x27\x1c", "a 7z archive", EXTRACT),
+    signature(b"Rar!\x1a\x07", "a RAR archive", EXTRACT),
+    Signature { at: 257, bytes: b"ustar", what: "a tar archive", advice: EXTRACT },
+    signature(b"snoop\0\0\0", "a capture of snoop", TO_PCAP),
+    signature(b"GMBU", "a capture of Microsoft Network Monitor", TO_PCAP),
+    signature(b"RTSS", "a capture of Microsoft Network Monitor", TO_PCAP),
+    signature(b"XCP\0", "a capture of a Sniffer", TO_PCAP),
+    signature(b"TRSNIFF data", "a capture of a Sniffer", TO_PCAP),
+    signature(b"\0asm", "a WebAssembly component", "give it as --detector, and a capture or table as the file"),
+    signature(b"%PDF", "a PDF document", NOT_THIS),
+    signature(b"\x89PNG", "a picture", NOT_THIS),
+    signature(b"\x7fELF", "a program", NOT_THIS),
+    signature(b"version https://git-lfs", "a Git LFS pointer, not the file", POINTER),
+    signature(b"/annex/objects/", "a git-annex pointer, not the file", "fetch the file itself: `git annex get FILE`"),
+];
+
+/// What bytes are, by their first 512, unpacked, or fewer when there are no more.
+pub fn recognise(head: &[u8]) -> Kind {
+    if is_capture(head) {
+        return Kind::Capture;
+    }
+    let is_at = |signature: &&Signature| {
+        head.get(signature.at..)
+            .is_some_and(|rest| rest.starts_with(signature.bytes))
+    };
+    if let Some(&Signature { what, advice, .. }) = SIGNATURES.iter().find(is_at) {
+        return Kind::Other { what, advice };
+    }
+    if is_utf_16(head) {
+        return Kind::Other {
+            what: "text in UTF-16, as PowerShell and spreadsheets write it",
+            advice: "save it as UTF-8: `iconv -f UTF-16 -t UTF-8 FILE > NEW`",
+        };
+    }
+    if is_text(head) {
+        of_text(head)
+    } else {
+        Kind::Unknown
+    }
+}
+
+/// A page or records in place of a table.
+fn of_text(head: &[u8]) -> Kind {
+    let start = head.trim_ascii_start();
+    let start = start
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(start)
+        .trim_ascii_start();
+    let lower = start[..start.len().min(16)].to_ascii_lowercase();
+    let starts = |with: &[u8]| lower.starts_with(with);
+    if starts(b"<!doctype") || starts(b"<html") || starts(b"<head") {
+        return Kind::Other {
+            what: "a web page",
+            advice: DOWNLOAD,
+        };
+    }
+    if starts(b"<?xml") || starts(b"<error") {
+        return Kind::Other {
+            what: "an XML document",
+            advice: DOWNLOAD,
+        };
+    }
+    if starts(b"{") || starts(b"[{") || start == b"[" || starts(b"[\n") || starts(b"[\r") {
+        return Kind::Other {
+            what: "JSON",
+            advice: "there is no reader for it; give the capture that it was made from, or a CSV with the columns of a schema",
+        };
+    }
+    Kind::Text
+}
+
+/// Text in two bytes for each character: by its mark, or because every other byte is 0.
+fn is_utf_16(head: &[u8]) -> bool {
+    let zeros = |from: usize| head.len() >= 8 && head.iter().skip(from).step_by(2).all(|&byte| byte == 0);
+    let printable = |from: usize| {
+        let mut bytes = head.iter().skip(from).step_by(2);
+        bytes.all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r'))
+    };
+    head.starts_with(&[0xff, 0xfe])
+        || head.starts_with(&[0xfe, 0xff])
+        || (zeros(1) && printable(0))
+        || (zeros(0) && printable(1))
+}
+
+/// Text has no control characters but blanks and line breaks. Bytes of 128 and more are left to the reader
+/// of the CSV, which can say in which line the text stops being UTF-8.
+fn is_text(head: &[u8]) -> bool {
+    head.iter()
+        .all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r'))
+}
