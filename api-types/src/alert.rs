@@ -117,8 +117,10 @@ pub struct AlertQuery {
     /// Only alerts last seen before, ms since the epoch.
     pub until: Option<i64>,
     /// How many, 1 to 500; 50 when not given.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64))]
     pub limit: Option<u32>,
     /// Where the previous page ended.
+    #[cfg_attr(feature = "openapi", param(pattern = "^01[0-9A-Fa-f]{48}$"))]
     pub cursor: Option<String>,
 }
 
@@ -129,5 +131,6 @@ pub struct StateChange {
     /// The state it shall have.
     pub state: AlertState,
     /// Who asks; at most 128 characters.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128))]
     pub by: String,
 }

@@ -154,11 +154,16 @@ impl Step {
 #[serde(default, deny_unknown_fields)]
 pub struct StepRequest {
     /// Who asks, for the history; at most 128 characters.
+    #[cfg_attr(feature = "openapi", schema(max_length = 128))]
     pub by: Option<String>,
     /// Why, for the history; at most 1,024 characters.
+    #[cfg_attr(feature = "openapi", schema(max_length = 1024))]
     pub why: Option<String>,
     /// Shadow and canary: share of the flows, above 0 and at most 1.
+    #[cfg_attr(feature = "openapi", schema(exclusive_minimum = 0.0, maximum = 1.0))]
     pub share: Option<f64>,
+    /// Canary and promote, where packages must be signed: take the place of a package that was signed later.
+    pub downgrade: bool,
 }
 
 /// One entry of the history: something was done with a package, or was refused.
@@ -198,8 +203,10 @@ pub struct HistoryQuery {
     /// Only of packages with this name.
     pub name: Option<String>,
     /// How many, 1 to 500; 50 when not given.
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
     pub limit: Option<u32>,
     /// Where the previous page ended.
+    #[cfg_attr(feature = "openapi", param(pattern = "^[0-9]{1,19}$"))]
     pub cursor: Option<String>,
 }
 

@@ -76,7 +76,9 @@ pub struct FlowQuery {
     /// Only flows that ended before, ms since the epoch.
     pub until: Option<i64>,
     /// How many, 1 to 500; 50 when not given.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64))]
     pub limit: Option<u32>,
     /// Where the previous page ended.
+    #[cfg_attr(feature = "openapi", param(pattern = "^02[0-9A-Fa-f]{48}$"))]
     pub cursor: Option<String>,
 }

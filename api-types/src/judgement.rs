@@ -53,12 +53,20 @@ pub struct Yesterday {
 #[serde(deny_unknown_fields)]
 pub struct ThresholdRequest {
     /// The rule: `10/day`, `fpr:0.001` or `0.1%`, `p99.9`, a score, `card`, or `off`.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            pattern = "^(card|off|[1-9][0-9]{0,8}/day|fpr:0\\.[0-4][0-9]{0,8}[1-9]|0?\\.[0-9]{0,8}[1-9]%|p[5-9][0-9](\\.[0-9]{1,8})?|[0-9]{1,9}(\\.[0-9]{1,9})?)$"
+        )
+    )]
     pub rule: String,
     /// Who asks, for the history; at most 128 characters.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_length = 128))]
     pub by: Option<String>,
     /// Why, for the history; at most 1,024 characters.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_length = 1024))]
     pub why: Option<String>,
 }
 

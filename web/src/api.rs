@@ -1,6 +1,8 @@
 //! Calls to the host's API.
 
-use gloo_net::http::{Request, RequestBuilder, Response};
+use std::sync::LazyLock;
+
+use gloo_net::http::{Request, Response};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use netsage_api_types::Problem;
@@ -10,7 +12,11 @@ use wasm_bindgen::JsValue;
 
 /// Where the API is.
 pub(crate) const BASE: &str = "/api/v1";
-const TOKEN_KEY: &str = "netsage-token";
+/// The status of a call that bears neither token nor session.
+const UNAUTHORIZED: u16 = 401;
+
+/// Of all pages: there is one host, and one session with it.
+static LOCKED: LazyLock<ArcRwSignal<bool>> = LazyLock::new(|| ArcRwSignal::new(false));
 
 /// What a page knows of something it asked for.
 #[derive(Clone, PartialEq)]
@@ -86,9 +92,9 @@ pub(crate) async fn get<T: DeserializeOwned>(path: &str) -> Result<T, String> {
     answer(response).await
 }
 
-/// Reads a file, with the token if there is one.
+/// Reads a file.
 pub(crate) async fn get_bytes(path: &str) -> Result<Vec<u8>, String> {
-    let request = with_token(Request::get(&format!("{BASE}{path}")));
+    let request = Request::get(&format!("{BASE}{path}"));
     let response = request.send().await.map_err(unreachable)?;
     if !response.ok() {
         return Err(problem(response).await);
@@ -98,7 +104,7 @@ pub(crate) async fn get_bytes(path: &str) -> Result<Vec<u8>, String> {
 
 /// Posts JSON.
 pub(crate) async fn post_json<T: DeserializeOwned>(path: &str, body: &impl Serialize) -> Result<T, String> {
-    let request = with_token(Request::post(&format!("{BASE}{path}")));
+    let request = Request::post(&format!("{BASE}{path}"));
     let request = request.json(body).map_err(|error| error.to_string())?;
     answer(request.send().await.map_err(unreachable)?).await
 }
@@ -108,7 +114,7 @@ pub(crate) async fn post_raw<T: DeserializeOwned>(
     path: &str,
     body: Option<&web_sys::File>,
 ) -> Result<T, String> {
-    let request = with_token(Request::post(&format!("{BASE}{path}")));
+    let request = Request::post(&format!("{BASE}{path}"));
     let response = match body {
         Some(file) => {
             let request = request.header("content-type", "application/wasm");
@@ -144,6 +150,9 @@ async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, String> {
 /// The message of an answer that is an error.
 async fn problem(response: Response) -> String {
     let status = response.status();
+    if status == UNAUTHORIZED {
+        LOCKED.set(true);
+    }
     match response.json::<Problem>().await {
         Ok(problem) => problem.detail,
         Err(_) => format!("the host answered with HTTP status {status}"),
@@ -154,31 +163,26 @@ fn unreachable(_error: gloo_net::Error) -> String {
     "The host does not answer; is `netsage run` still running?".to_owned()
 }
 
-fn with_token(request: RequestBuilder) -> RequestBuilder {
-    match token() {
-        Some(token) => request.header("authorization", &format!("Bearer {token}")),
-        None => request,
+/// Exchanges the host's token for a session, which the browser keeps as a cookie that no script can read.
+pub(crate) async fn sign_in(token: &str) -> Result<(), String> {
+    let request = Request::post(&format!("{BASE}/session"));
+    let request = request.header("authorization", &format!("Bearer {}", token.trim()));
+    let response = request.send().await.map_err(unreachable)?;
+    if response.ok() {
+        return Ok(());
     }
+    Err(problem(response).await)
 }
 
-/// The token that the user gave in this tab.
-pub(crate) fn token() -> Option<String> {
-    session_storage()?
-        .get_item(TOKEN_KEY)
-        .ok()?
-        .filter(|token| !token.is_empty())
+/// Ends the session.
+pub(crate) async fn sign_out() -> Result<(), String> {
+    let request = Request::delete(&format!("{BASE}/session"));
+    request.send().await.map(drop).map_err(unreachable)
 }
 
-/// Keeps the token until the tab is closed.
-pub(crate) fn set_token(token: &str) {
-    if let Some(storage) = session_storage() {
-        // Without storage the token is asked for again; nothing is lost.
-        let _ = storage.set_item(TOKEN_KEY, token.trim());
-    }
-}
-
-fn session_storage() -> Option<web_sys::Storage> {
-    window().session_storage().ok().flatten()
+/// Whether the host has refused a call for want of a session: the pages then wait for its token.
+pub(crate) fn is_locked() -> bool {
+    LOCKED.get()
 }
 
 /// `?name=value&...` of the values that are there.

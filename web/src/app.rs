@@ -4,9 +4,11 @@ use leptos::prelude::*;
 use leptos_router::components::{A, Route, Router, Routes};
 use leptos_router::path;
 
+use crate::api;
 use crate::common::Notice;
 use crate::events::Events;
 use crate::pages::{alerts::Alerts, detectors::Detectors, lab::Lab, overview::Overview};
+use crate::session::{SignIn, SignOut};
 
 const THEME_KEY: &str = "netsage-theme";
 
@@ -44,17 +46,20 @@ pub(crate) fn App() -> impl IntoView {
                     <A href="/lab">"Lab"</A>
                 </nav>
                 <span class=connection role="status"><i></i>{words}</span>
+                <SignOut/>
                 <ThemeButton/>
             </header>
             <main id="content" tabindex="-1">
-                <Routes fallback=|| view! {
-                    <Notice kind="empty" title="There is no such page" text="Use the navigation above to get back."/>
-                }>
-                    <Route path=path!("/") view=Overview/>
-                    <Route path=path!("/alerts") view=Alerts/>
-                    <Route path=path!("/detectors") view=Detectors/>
-                    <Route path=path!("/lab") view=Lab/>
-                </Routes>
+                <Show when=|| !api::is_locked() fallback=|| view! { <SignIn/> }>
+                    <Routes fallback=|| view! {
+                        <Notice kind="empty" title="There is no such page" text="Use the navigation above to get back."/>
+                    }>
+                        <Route path=path!("/") view=Overview/>
+                        <Route path=path!("/alerts") view=Alerts/>
+                        <Route path=path!("/detectors") view=Detectors/>
+                        <Route path=path!("/lab") view=Lab/>
+                    </Routes>
+                </Show>
             </main>
         </Router>
     }

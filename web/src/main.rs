@@ -1,6 +1,6 @@
 //! NetSage's dashboard: four pages on what the host sees, and a laboratory in the browser.
 //!
-//! It talks to nothing but the host's API, keeps no secret beyond the tab, and works under a content
+//! It talks to nothing but the host's API, keeps no secret (a host with a token gives the browser a cookie that no script can read), and works under a content
 //! security policy without inline scripts. Figures come from the library beside it. Start with `app`.
 
 #![allow(
@@ -22,6 +22,8 @@ mod common;
 mod events;
 #[cfg(target_arch = "wasm32")]
 mod pages;
+#[cfg(target_arch = "wasm32")]
+mod session;
 
 #[cfg(target_arch = "wasm32")]
 fn main() {

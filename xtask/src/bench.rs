@@ -51,6 +51,8 @@ enum Subject {
     Meter,
     /// The built program from a capture file to stored alerts, on one core and on two.
     Pipeline,
+    /// What clients that hold connections, send halves of bodies or guess tokens cost the others.
+    Connections,
     /// All of them.
     All,
 }
@@ -85,6 +87,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         (Subject::Runtime, "bench_swaps", vec![&detector]),
         (Subject::Detectors, "bench_detectors", vec![&packages, &data]),
         (Subject::Store, "bench_store", vec![]),
+        (Subject::Connections, "bench_connections", vec![&program]),
         (Subject::Decode, "bench_decode", vec![]),
         (Subject::Meter, "bench_meter", vec![&program, &folder]),
         (

@@ -24,6 +24,7 @@ mod build;
 mod check;
 mod command;
 mod demo;
+mod deny;
 mod figures;
 mod files;
 mod fuzz;

@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::build;
 use crate::command::{line_by_line, quietly};
+use crate::deny;
 use crate::figures;
 use crate::files;
 use crate::fuzz;
@@ -70,7 +71,11 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
         build::STEPS
             + 3
             + u64::from(browser)
-            + if filter.is_none() { CHECKS + fuzz::STEPS } else { 0 }
+            + if filter.is_none() {
+                CHECKS + DEPENDENCIES + fuzz::STEPS
+            } else {
+                0
+            }
             + if arguments.long { figures::STEPS } else { 0 },
     );
     let program = build::all(&workspace, &steps, Purpose::Test { browser })?;
@@ -78,6 +83,7 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     let mut summary = Summary::default();
     if filter.is_none() {
         checks(&workspace, &steps, &mut summary);
+        dependencies(&workspace, &steps, &mut summary);
     }
     let python = steps.run("Fetching the Python peers", |line| {
         peers::interpreter(&workspace, line)
@@ -192,6 +198,31 @@ pub(crate) fn checks(workspace: &Workspace, steps: &Steps, summary: &mut Summary
     summary.add_check("lints of browser code", linted);
     let contract = steps.run("Comparing the detector contract", |_| wit_check::check(workspace));
     summary.add_check("detector contract", contract);
+}
+
+/// The steps of [`dependencies`].
+const DEPENDENCIES: u64 = 2;
+
+/// Licences, sources and known faults of what the project depends on.
+fn dependencies(workspace: &Workspace, steps: &Steps, summary: &mut Summary) {
+    let program = steps.run("Fetching cargo-deny", |line| deny::program(workspace, line));
+    let program = match program {
+        Ok(program) => program,
+        Err(error) => {
+            summary
+                .lines
+                .push(format!("dependencies: skipped: {}", one_line(&error)));
+            return;
+        }
+    };
+    let allowed = steps.run("Comparing dependencies with deny.toml", |line| {
+        deny::check(workspace, &program, line)
+    });
+    summary.add_check("dependencies", allowed);
+    match deny::advisories(workspace, &program, &mut |_| {}) {
+        Some(outcome) => summary.add_check("advisories", outcome),
+        None => summary.lines.push(deny::WITHOUT_DATABASE.to_owned()),
+    }
 }
 
 /// Runs the Rust tests of some packages, of the default members where none is named.

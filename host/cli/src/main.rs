@@ -15,17 +15,24 @@ mod allocator;
 mod detector;
 #[cfg(feature = "gateway")]
 mod gateway;
+mod variables;
 #[cfg(feature = "workbench")]
 mod workbench;
 
-use std::io;
+use std::env;
+use std::fmt;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use netsage_console::output::printable;
 use netsage_console::{Failure, compile_detector};
 use netsage_gateway::config::Settings;
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 /// The command line of the program.
 #[derive(Debug, Parser)]
@@ -76,7 +83,12 @@ fn main() -> ExitCode {
         eprintln!("netsage: {message}");
         return ExitCode::from(2);
     }
-    match execute(cli, &matches) {
+    if !matches!(cli.command, Command::CompileDetector) {
+        for complaint in variables::complaints(&command()) {
+            eprintln!("netsage: {complaint}");
+        }
+    }
+    match execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.exit_code(),
     }
@@ -90,12 +102,11 @@ fn command() -> clap::Command {
     command
 }
 
-#[cfg_attr(not(feature = "gateway"), expect(unused_variables))]
-fn execute(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
+fn execute(cli: Cli) -> Result<(), Failure> {
     let file = Settings::from_file(cli.config.as_deref())?;
     match cli.command {
         #[cfg(feature = "gateway")]
-        Command::Gateway(command) => gateway::run(command, matches, file),
+        Command::Gateway(command) => gateway::run(command, file),
         #[cfg(feature = "workbench")]
         Command::Workbench(command) => workbench::run(*command, &file),
         Command::Detector(command) => detector::run(*command, &file),
@@ -105,13 +116,32 @@ fn execute(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
 
 fn start_log(filter: Option<&str>) -> Result<(), String> {
     let filter = filter.unwrap_or("warn");
-    let parsed = EnvFilter::try_new(filter)
+    // Lines of the access log are written only where the setting asks for them, and are then to be seen.
+    #[cfg(feature = "gateway")]
+    let directives = format!("{}=info,{filter}", netsage_gateway::api::access_log::TARGET);
+    #[cfg(not(feature = "gateway"))]
+    let directives = filter;
+    let parsed = EnvFilter::try_new(directives)
         .map_err(|error| format!("`{filter}` is not a log filter: {error}; try `info`"))?;
+    // A file, or the journal of a service, is to be searched and not to be looked at in colours.
+    let has_colours =
+        io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(parsed)
+        .with_ansi(has_colours)
+        .fmt_fields(debug_fn(write_field).delimited(" "))
         .with_writer(io::stderr)
         .init();
     Ok(())
+}
+
+/// Writes a field of a log line without the control characters in it: texts that people send, and names of files, could
+/// forge lines, or make a terminal do things.
+fn write_field(line: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    if field.name() != "message" {
+        write!(line, "{}=", field.name())?;
+    }
+    write!(line, "{}", printable(&format!("{value:?}")))
 }
 
 #[cfg(test)]

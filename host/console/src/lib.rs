@@ -19,6 +19,8 @@ use std::process::ExitCode;
 
 use netsage_gateway::config::ConfigError;
 
+use output::printable;
+
 /// Why a command failed, and with which exit status.
 #[derive(Debug)]
 pub enum Failure {
@@ -44,16 +46,22 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(message) => {
-                eprintln!("netsage: {message}");
+                eprintln!("netsage: {}", by_line(message));
                 ExitCode::from(2)
             }
             Self::Failed(error) if is_broken_pipe(error) => ExitCode::SUCCESS,
             Self::Failed(error) => {
-                eprintln!("netsage: {error}");
+                eprintln!("netsage: {}", by_line(&error.to_string()));
                 ExitCode::FAILURE
             }
         }
     }
+}
+
+/// A message that may have several lines, as a terminal may be sent it.
+fn by_line(message: &str) -> String {
+    let lines: Vec<_> = message.lines().map(printable).collect();
+    lines.join("\n")
 }
 
 /// Says that capture has begun on an interface.

@@ -1,5 +1,6 @@
 //! What commands share in writing data.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
 use clap::ValueEnum;
@@ -15,6 +16,73 @@ pub enum Format {
     Csv,
     /// One JSON object per line.
     Jsonl,
+}
+
+/// A text as a terminal may be sent it: each control character is written as `\u001b` is, and so is each that changes the
+/// direction of writing or shows nothing. What people send to the API, call their files or write into a package must not
+/// move a cursor, forge a line or hide a part of itself. JSON stays JSON.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_hidden = |character: char| {
+        character.is_control()
+            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if is_hidden(character) {
+            shown.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Standard output for texts that others wrote: each line is made [`printable`].
+#[derive(Debug)]
+pub struct ForPeople<W: Write> {
+    out: W,
+    line: Vec<u8>,
+}
+
+/// Standard output for what a running program or a package says of itself.
+pub fn for_people() -> ForPeople<BufWriter<StdoutLock<'static>>> {
+    ForPeople {
+        out: stdout(),
+        line: Vec::new(),
+    }
+}
+
+impl<W: Write> ForPeople<W> {
+    fn write_line(&mut self) -> io::Result<()> {
+        let text = String::from_utf8_lossy(&self.line);
+        self.out.write_all(printable(&text).as_bytes())?;
+        self.line.clear();
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for ForPeople<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match piece.strip_suffix(b"\n") {
+                Some(end) => {
+                    self.line.extend_from_slice(end);
+                    self.write_line()?;
+                    self.out.write_all(b"\n")?;
+                }
+                None => self.line.extend_from_slice(piece),
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.write_line()?;
+        self.out.flush()
+    }
 }
 
 /// Standard output, buffered.
@@ -143,5 +211,51 @@ impl BadRows {
             self.count,
             self.count + good
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_sent_no_control_characters() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(printable(text), expected);
+            let mut out = ForPeople {
+                out: Vec::new(),
+                line: Vec::new(),
+            };
+            // In pieces that part characters.
+            text.as_bytes()
+                .chunks(1)
+                .for_each(|byte| out.write_all(byte).unwrap());
+            out.flush().unwrap();
+            assert_eq!(String::from_utf8(out.out).unwrap(), expected);
+        };
+        check("zu früh, 早すぎる", "zu früh, 早すぎる");
+        check("\u{1b}[2Jgone", "\\u001b[2Jgone");
+        check("\u{9b}2J\u{7f}\u{7}\r\t", "\\u009b2J\\u007f\\u0007\\u000d\\u0009");
+        check("good\u{202e}dab\u{200b}", "good\\u202edab\\u200b");
+    }
+
+    #[test]
+    fn json_stays_json() {
+        let value = serde_json::json!({"why": "\u{1b}[2J\u{9b}\u{7f}\u{202e}"});
+        let mut out = ForPeople {
+            out: Vec::new(),
+            line: Vec::new(),
+        };
+        print_json(&mut out, &value).unwrap();
+        out.flush().unwrap();
+        assert!(
+            out.out
+                .iter()
+                .all(|byte| (0x20..0x7f).contains(byte) || *byte == b'\n')
+        );
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(&out.out).unwrap(),
+            value
+        );
     }
 }

@@ -22,9 +22,12 @@ use crate::assets::{self, Bundled};
 use crate::catalog::{CatalogError, bundled_package, named_package};
 use crate::condition::{Condition, Watch};
 use crate::config::{Resolved, Source, names_nobody_has};
+use crate::descriptors;
 use crate::evidence::Evidence;
 use crate::opening::Opened;
 use crate::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError, Stopper};
+use crate::private_files;
+use crate::server::{self, Refusals};
 use crate::traffic;
 
 /// How often the store is asked how many flows a day has, as long as a threshold waits for it.
@@ -142,7 +145,7 @@ pub struct Gateway {
     tellers: Vec<(&'static str, JoinHandle<()>)>,
     stop_server: oneshot::Sender<()>,
     /// `None` once its end was told.
-    server: Option<JoinHandle<io::Result<()>>>,
+    server: Option<JoinHandle<()>>,
 }
 
 struct Running {
@@ -162,11 +165,15 @@ impl Gateway {
         };
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        std::fs::create_dir_all(&settings.data_dir).map_err(|source| StartError::DataFolder {
+        private_files::make_folder(&settings.data_dir).map_err(|source| StartError::DataFolder {
             folder: settings.data_dir.clone(),
             source,
         })?;
         let address_key = address_key::open(&settings.address_key)?;
+        if let Some(file) = netsage_store::file_of(&settings.store) {
+            // What hinders this hinders the store, which says it better.
+            let _ = private_files::make_store(file);
+        }
         let store = netsage_store::open_with(&settings.store, &settings.store_options).await?;
         // A thing nobody knows yet is no reason not to start.
         let flows_per_day = traffic::flows_per_day(&*store).await.unwrap_or_default();
@@ -177,6 +184,7 @@ impl Gateway {
         let evidence = settings
             .keep_packets
             .map(|bytes| Arc::new(Evidence::new(bytes, settings.meter.decapsulate)));
+        let refusals = Arc::new(Refusals::default());
         let service = Service {
             evidence: evidence.clone(),
             lifecycle: Arc::clone(&lifecycle),
@@ -188,6 +196,9 @@ impl Gateway {
             source: opened.name,
             token: settings.token.clone(),
             listen: address,
+            allowed_hosts: settings.allowed_hosts.clone(),
+            refusals: Arc::clone(&refusals),
+            access_log: settings.access_log,
             upload_limit: settings.upload_limit,
         };
         let mut sources = opened.sources;
@@ -223,13 +234,20 @@ impl Gateway {
             })
         };
         let (stop_server, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(async move {
-            axum::serve(listener, api::router(service))
-                .with_graceful_shutdown(async {
-                    let _ = stopped.await;
-                })
-                .await
-        });
+        let limits = server::Limits {
+            connections: descriptors::connections(settings.limits.connections),
+            ..settings.limits.clone()
+        };
+        let stop = async {
+            let _ = stopped.await;
+        };
+        let server = tokio::spawn(server::serve(
+            listener,
+            api::router(service),
+            limits,
+            refusals,
+            stop,
+        ));
         let watch = Watch {
             condition,
             lifecycle: Arc::clone(&lifecycle),
@@ -319,8 +337,7 @@ impl Gateway {
                 ended = server => {
                     self.server = None;
                     let reason = match ended {
-                        Ok(Ok(())) => "nobody asked it to".to_owned(),
-                        Ok(Err(error)) => error.to_string(),
+                        Ok(()) => "nobody asked it to".to_owned(),
                         Err(error) => error.to_string(),
                     };
                     return Err(PartEnded::Server { reason });

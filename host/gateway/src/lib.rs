@@ -6,8 +6,10 @@
 //!
 //! Start with [`gateway`], which starts and stops the whole, then [`pipeline`], the way of a flow from the meter to the
 //! store. [`opening`] opens the source, [`baseline`] learns what is normal, [`catalog`] holds the detectors,
-//! [`api`] serves both, [`condition`] says what is wrong, [`traffic`] asks the store what thresholds would have raised, [`evidence`] keeps packets where that is
-//! asked for, [`privileges`] gives up root, [`config`] says which settings there are.
+//! [`api`] serves both behind the limits of [`server`], [`condition`] says what is wrong, [`traffic`] asks the store what
+//! thresholds would have raised, [`evidence`] keeps packets where that is asked for, [`privileges`] gives up root,
+//! [`private_files`] keeps data from other users, [`descriptors`] makes room for connections, [`config`] says which settings
+//! there are.
 
 pub mod address_key;
 mod announcer;
@@ -17,11 +19,14 @@ pub mod baseline;
 pub mod catalog;
 pub mod condition;
 pub mod config;
+pub mod descriptors;
 pub mod evidence;
 pub mod gateway;
 pub mod opening;
 pub mod pipeline;
+pub mod private_files;
 pub mod privileges;
+pub mod server;
 pub mod traffic;
 
 pub use announcer::Announcer;

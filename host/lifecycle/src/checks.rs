@@ -12,7 +12,7 @@ use netsage_schema::Schema;
 
 use crate::config::TrustPolicy;
 use crate::generation::Loaded;
-use crate::trust::{self, TrustError};
+use crate::trust::{self, Signed, TrustError};
 
 /// Why a package is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,8 +67,9 @@ impl Checker<'_> {
         } else {
             Judging::Everything
         };
-        let package = self.package(kept)?;
-        Ok(Loaded::new(self.runtime.check(&package, self.schema, judging)?))
+        let (package, signed) = self.package(kept)?;
+        let detector = self.runtime.check(&package, self.schema, judging)?;
+        Ok(Loaded::new(detector).signed_by(signed))
     }
 
     /// Loads a package that was checked before. Trust is checked again, since the policy may have changed.
@@ -78,10 +79,15 @@ impl Checker<'_> {
         state: Option<&[u8]>,
         instances: usize,
     ) -> Result<Ready, CheckFailure> {
-        let package = self.package(kept)?;
+        let (package, signed) = self.package(kept)?;
+        let load = |state| {
+            let options = LoadOptions { state, instances };
+            let detector = self.runtime.load_with(&package, self.schema, options)?;
+            Ok::<_, CheckFailure>(Loaded::new(detector).signed_by(signed.clone()))
+        };
         let mut refused_state = None;
         if state.is_some() {
-            match self.loaded(&package, LoadOptions { state, instances }) {
+            match load(state) {
                 Err(CheckFailure::Load(LoadError::Guest(failure))) => {
                     refused_state = Some(failure.to_string());
                 }
@@ -94,24 +100,20 @@ impl Checker<'_> {
             }
         }
         // When it fails without the state too, the state was not the reason.
-        let state = None;
-        let loaded = self.loaded(&package, LoadOptions { state, instances })?;
+        let loaded = load(None)?;
         Ok(Ready {
             loaded,
             refused_state,
         })
     }
 
-    fn package(&self, kept: Kept<'_>) -> Result<Package, CheckFailure> {
+    fn package(&self, kept: Kept<'_>) -> Result<(Package, Option<Signed>), CheckFailure> {
         let bytes = kept.bytes.ok_or(CheckFailure::Lost)?;
-        if !kept.built_in {
-            trust::check(self.trust, kept.digest, &bytes, kept.signature.as_deref())?;
-        }
-        Ok(Package::from_bytes(bytes)?)
-    }
-
-    fn loaded(&self, package: &Package, options: LoadOptions<'_>) -> Result<Loaded, CheckFailure> {
-        let detector = self.runtime.load_with(package, self.schema, options)?;
-        Ok(Loaded::new(detector))
+        let signed = if kept.built_in {
+            None
+        } else {
+            trust::check(self.trust, kept.digest, &bytes, kept.signature.as_deref())?
+        };
+        Ok((Package::from_bytes(bytes)?, signed))
     }
 }

@@ -10,6 +10,7 @@ use netsage_runtime::Detector;
 
 use crate::lineup::Failing;
 use crate::statistics::{DriftMonitor, Tally};
+use crate::trust::Signed;
 
 /// A package, loaded and with its instances ready.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Loaded {
     pub card: Option<ModelCard>,
     /// The calibrated scale of its scores, where the card has one.
     pub scale: Option<Scale>,
+    /// Who signed it, where signatures count.
+    pub(crate) signed: Option<Signed>,
     /// Bits of the threshold, which may change while other threads score.
     threshold: AtomicU32,
 }
@@ -48,9 +51,15 @@ impl Loaded {
             detector,
             reference,
             scale: card.as_ref().and_then(Scale::of),
+            signed: None,
             card,
             threshold: AtomicU32::new(threshold.to_bits()),
         }
+    }
+
+    /// The same, with its signer.
+    pub(crate) fn signed_by(self, signed: Option<Signed>) -> Self {
+        Self { signed, ..self }
     }
 
     /// The package it was loaded from.

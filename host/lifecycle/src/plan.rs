@@ -4,6 +4,7 @@ use netsage_api_types::{HistoryEntry, Stage, Step};
 
 use crate::state::{Move, State};
 use crate::transition::{STEPS, after};
+use crate::trust::Signed;
 
 /// Shadows of one name at the same time; each costs the time of a detector.
 pub(crate) const MOST_SHADOWS: usize = 4;
@@ -17,6 +18,10 @@ pub(crate) struct Wish {
     pub(crate) share: f64,
     /// ms since the epoch.
     pub(crate) at: i64,
+    /// Somebody asked for this very step: a quarantine is then not forgotten.
+    pub(crate) asked: bool,
+    /// An older signed package may take the place of a newer one.
+    pub(crate) downgrade: bool,
 }
 
 /// Why a step cannot be done now.
@@ -39,6 +44,17 @@ pub enum Impossible {
     NoPrevious {
         /// The name.
         name: String,
+    },
+    /// It was signed earlier than a package that was active before.
+    #[error(
+        "a package of the name `{name}` that was active has a later signature by the same key; to go back to an older one on purpose, ask for it with `downgrade` (`netsage detector {step} --downgrade`), or roll back to what ran before",
+        step = step.name()
+    )]
+    Downgrade {
+        /// The name.
+        name: String,
+        /// What was asked for.
+        step: Step,
     },
     /// Too many shadows.
     #[error(
@@ -87,6 +103,29 @@ pub(crate) fn possible(state: &State, digest: &str) -> Vec<Step> {
         after(known.stage, *step).is_some() && (!previous_needed || state.previous(name).is_some())
     };
     STEPS.into_iter().filter(can).collect()
+}
+
+/// Refuses to put a signed package in the place of one that the same key signed later, unless the wish says so. A package
+/// that ran before may always run again.
+pub(crate) fn check_downgrade(
+    state: &State,
+    digest: &str,
+    step: Step,
+    wish: &Wish,
+    signed: Option<&Signed>,
+) -> Result<(), Impossible> {
+    let (Some(known), Some(signed)) = (state.packages.get(digest), signed) else {
+        return Ok(());
+    };
+    let name = known.name.as_deref().unwrap_or_default();
+    let youngest = state.youngest.get(name).and_then(|keys| keys.get(&signed.key));
+    // Who does not say when it was signed does not show that it is not older.
+    let is_older = youngest.is_some_and(|youngest| signed.at.is_none_or(|at| at < *youngest));
+    if is_older && known.generation.is_none() && !wish.downgrade {
+        let name = name.to_owned();
+        return Err(Impossible::Downgrade { name, step });
+    }
+    Ok(())
 }
 
 /// The package that becomes active again when this step takes the active package of its name out.
@@ -214,6 +253,8 @@ impl Planner {
             about: None,
             promotes_first: false,
             built_in: false,
+            kept_out: wish.asked && step == Step::Quarantine,
+            signed: None,
         };
         let transaction = crate::state::Transaction {
             moves: vec![next],

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use netsage_api_types::{HistoryEntry, Stage, Step};
 use serde::{Deserialize, Serialize};
 
+use crate::trust::Signed;
+
 /// Entries of the history that are kept at most; the oldest go first.
 pub(crate) const MOST_ENTRIES: usize = 4096;
 /// Activations that are remembered per name, for rollbacks one after another.
@@ -43,6 +45,12 @@ pub(crate) struct Move {
     /// The package is part of the program.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) built_in: bool,
+    /// Somebody asked for it, where it is a quarantine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) kept_out: bool,
+    /// Who signed the package and when, where it became active and signatures count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signed: Option<Signed>,
 }
 
 /// What takes effect together: one line of the journal, and one exchange of the line-up.
@@ -116,6 +124,16 @@ pub(crate) struct Known {
     /// The last reason of its history.
     pub(crate) why: String,
     pub(crate) built_in: bool,
+    /// It is quarantined because somebody asked for that, and so not forgotten to make room.
+    #[serde(default)]
+    pub(crate) kept_out: bool,
+}
+
+impl Known {
+    /// Whether it was refused before anything was known of it. Anybody can bring such packages in any number.
+    pub(crate) fn is_junk(&self) -> bool {
+        self.stage == Stage::Quarantined && self.about.is_none() && !self.kept_out
+    }
 }
 
 /// Where every package stands.
@@ -134,6 +152,9 @@ pub(crate) struct State {
     pub(crate) named: Option<Vec<String>>,
     /// Thresholds that were set, by name.
     pub(crate) thresholds: BTreeMap<String, Threshold>,
+    /// By name and key: when the youngest signature was made of those whose package was active.
+    #[serde(default)]
+    pub(crate) youngest: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 impl State {
@@ -178,6 +199,7 @@ impl State {
                 promotes_first: false,
                 why: String::new(),
                 built_in: false,
+                kept_out: false,
             });
         if entry.from != Some(entry.to) {
             known.stage = entry.to;
@@ -202,8 +224,14 @@ impl State {
         if let Some(until) = a_move.until {
             known.until = until;
         }
+        known.kept_out = entry.to == Stage::Quarantined && (known.kept_out || a_move.kept_out);
         if let (Stage::Active, Some(name)) = (entry.to, &entry.name) {
             self.remember_activation(name, &entry.digest);
+            if let Some(Signed { key, at: Some(at) }) = &a_move.signed {
+                let youngest = self.youngest.entry(name.clone()).or_default();
+                let youngest = youngest.entry(key.clone()).or_default();
+                *youngest = (*youngest).max(*at);
+            }
         }
         if let (Stage::Quarantined, Some(name)) = (entry.to, &entry.name)
             && let Some(activations) = self.activations.get_mut(name)

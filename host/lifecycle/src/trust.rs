@@ -1,6 +1,7 @@
 //! Which packages are trusted.
 
 use minisign_verify::{PublicKey, Signature};
+use serde::{Deserialize, Serialize};
 
 use crate::config::TrustPolicy;
 
@@ -39,6 +40,15 @@ pub enum TrustError {
     },
 }
 
+/// Who signed a package, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Signed {
+    /// The key, as it is configured.
+    pub(crate) key: String,
+    /// Seconds since the epoch, by the trusted comment of the signature, where that says so.
+    pub(crate) at: Option<u64>,
+}
+
 /// Checks that a key can be used.
 ///
 /// # Errors
@@ -51,18 +61,18 @@ fn public_key(key: &str) -> Result<PublicKey, TrustError> {
     PublicKey::from_base64(key.trim()).map_err(|_| TrustError::BadKey { key: key.to_owned() })
 }
 
-/// Checks a package against the policy.
+/// Checks a package against the policy; tells who signed it where the policy asks for that.
 pub(crate) fn check(
     policy: &TrustPolicy,
     digest: &str,
     bytes: &[u8],
     signature: Option<&str>,
-) -> Result<(), TrustError> {
+) -> Result<Option<Signed>, TrustError> {
     match policy {
-        TrustPolicy::Any => Ok(()),
+        TrustPolicy::Any => Ok(None),
         TrustPolicy::Pinned(digests) => {
             let is_pinned = digests.iter().any(|pinned| pinned.eq_ignore_ascii_case(digest));
-            is_pinned.then_some(()).ok_or_else(|| TrustError::NotPinned {
+            is_pinned.then_some(None).ok_or_else(|| TrustError::NotPinned {
                 digest: digest.to_owned(),
             })
         }
@@ -74,12 +84,21 @@ pub(crate) fn check(
             for key in keys {
                 // Signatures of the whole file (`minisign -l`) are as good as those of its hash.
                 if public_key(key)?.verify(bytes, &signature, true).is_ok() {
-                    return Ok(());
+                    return Ok(Some(Signed {
+                        key: key.trim().to_owned(),
+                        at: signing_time(signature.trusted_comment()),
+                    }));
                 }
             }
             Err(TrustError::OtherKey)
         }
     }
+}
+
+/// The time in a trusted comment as minisign writes it: `timestamp:1555779966`, between tabs.
+fn signing_time(trusted_comment: &str) -> Option<u64> {
+    let mut fields = trusted_comment.split('\t');
+    fields.find_map(|field| field.trim().strip_prefix("timestamp:")?.parse().ok())
 }
 
 #[cfg(test)]
@@ -95,7 +114,9 @@ trusted comment: timestamp:1555779966\tfile:test
 QtKMXWyYcwdpZAlPF7tE2ENJkRd1ujvKjlj1m9RtHTBnZPa5WKU5uWRs5GoP5M/VqE81QFuMKI5k/SfNQUaOAA==";
 
     fn check_policy(policy: &TrustPolicy, bytes: &[u8], signature: Option<&str>, expected: Result<(), &str>) {
-        let found = check(policy, "ab", bytes, signature).map_err(|error| error.to_string());
+        let found = check(policy, "ab", bytes, signature)
+            .map(drop)
+            .map_err(|error| error.to_string());
         match (found, expected) {
             (Ok(()), Ok(())) => {}
             (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
@@ -130,6 +151,28 @@ QtKMXWyYcwdpZAlPF7tE2ENJkRd1ujvKjlj1m9RtHTBnZPa5WKU5uWRs5GoP5M/VqE81QFuMKI5k/SfN
         check_policy(&TrustPolicy::Pinned(vec!["AB".to_owned()]), b"test", None, Ok(()));
         let pinned = TrustPolicy::Pinned(vec!["cd".to_owned()]);
         check_policy(&pinned, b"test", None, Err("not among those"));
+    }
+
+    #[test]
+    fn a_signature_says_by_whom_and_when() {
+        let signed = TrustPolicy::Signed(vec![OTHER_KEY.to_owned(), format!(" {KEY} ")]);
+        let found = check(&signed, "ab", b"test", Some(SIGNATURE)).unwrap();
+        let expected = Signed {
+            key: KEY.to_owned(),
+            at: Some(1_555_779_966),
+        };
+        assert_eq!(found, Some(expected));
+        assert_eq!(check(&TrustPolicy::Any, "ab", b"test", Some(SIGNATURE)), Ok(None));
+        for (comment, expected) in [
+            ("timestamp:7\tfile:a.wasm\tprehashed", Some(7)),
+            ("file:timestamp:8\ttimestamp:9", Some(9)),
+            ("timestamp:-1", None),
+            ("timestamp:", None),
+            ("a comment of one's own", None),
+            ("", None),
+        ] {
+            assert_eq!(signing_time(comment), expected, "{comment}");
+        }
     }
 
     #[test]

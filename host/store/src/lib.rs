@@ -28,7 +28,7 @@ mod sqlite;
 
 pub use changes::{Change, Changes, MAX_CHANGES, MAX_POSITION_BYTES};
 pub use error::StoreError;
-pub use open::{open, open_with};
+pub use open::{file_of, open, open_with};
 pub use overview::{MAX_OVERVIEW_POINTS, OVERVIEW_GRAIN_MS, StoreOverview};
 pub use record::{FlowBatchRecord, ScoreMatrix};
 

@@ -29,6 +29,14 @@ pub async fn open_with(url: &str, options: &StoreOptions) -> Result<Arc<dyn Stor
     }
 }
 
+/// The file of the store that a URL names; `None` for a server, and for a URL that is none.
+pub fn file_of(url: &str) -> Option<&Path> {
+    match Target::parse(url).ok()? {
+        Target::File(path) => Some(path),
+        Target::Server(_) => None,
+    }
+}
+
 /// What a URL means.
 #[derive(Debug, PartialEq)]
 enum Target<'a> {

@@ -4,12 +4,12 @@ use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use netsage_api_types::{Alert, AlertState, Health, StateChange};
+use netsage_api_types::{Alert, AlertState, StateChange};
 use netsage_web::format;
 use netsage_web::listing::{severity_name, state_name};
 use wasm_bindgen::JsCast as _;
 
-use crate::api::{self, Asked, Remote};
+use crate::api;
 use crate::common::{Contributions, moment, store_name, stored_name};
 use crate::pages::alert_flow::AlertFlow;
 use crate::pages::alert_packets::AlertPackets;
@@ -126,7 +126,7 @@ fn details(alert: Alert, changed: Callback<Alert>) -> impl IntoView {
     }
 }
 
-/// Name, token where one is needed, and the buttons.
+/// Name and buttons.
 #[component]
 fn StateForm(id: String, state: AlertState, changed: Callback<Alert>) -> impl IntoView {
     let name = RwSignal::new(stored_name());
@@ -177,26 +177,8 @@ fn StateForm(id: String, state: AlertState, changed: Callback<Alert>) -> impl In
                 <input name="by" maxlength="128" autocomplete="name" prop:value=name
                     on:input=move |event| name.set(event_target_value(&event))/>
             </label>
-            <TokenField/>
             <div class="buttons">{buttons.collect_view()}</div>
             {move || trouble.get().map(|why| view! { <p class="trouble" role="alert">{why}</p> })}
         </div>
-    }
-}
-
-/// A field for the token, shown when the host wants one.
-#[component]
-pub(crate) fn TokenField() -> impl IntoView {
-    let health = Asked::<Health>::new();
-    health.ask("/health".to_owned());
-    let needed = move || matches!(health.get(), Remote::Ready(health) if health.token_required);
-    view! {
-        <Show when=needed>
-            <label>"Token"
-                <input name="token" type="password" autocomplete="off" placeholder="as configured on the host"
-                    prop:value=api::token().unwrap_or_default()
-                    on:input=|event| api::set_token(&event_target_value(&event))/>
-            </label>
-        </Show>
     }
 }

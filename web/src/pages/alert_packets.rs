@@ -21,7 +21,7 @@ pub(crate) fn AlertPackets(id: String) -> impl IntoView {
         busy.set(true);
         let id = id.get_value();
         spawn_local(async move {
-            // By a request and not by a link: a link cannot bear the token.
+            // By a request and not by a link: what the host says instead of a file is then shown here.
             let answer = api::get_bytes(&format!("/alerts/{id}/pcap")).await;
             let saved = answer.and_then(|bytes| {
                 save(&bytes, &format!("alert-{id}.pcapng"))

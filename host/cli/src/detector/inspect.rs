@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
-use netsage_console::output::{print_json, stdout};
+use netsage_console::output::{for_people, print_json};
 use netsage_gateway::catalog::{check, read_package, schema_of};
 use netsage_gateway::config::Settings;
 
@@ -27,7 +27,7 @@ pub(super) fn inspect(args: &InspectArgs, file: &Settings) -> Result<(), Failure
     let schema = schema_of(&runtime, &args.package, &package)?;
     let loaded = check(&runtime, schema, &args.package, &package)?;
     let info = loaded.info();
-    let mut out = stdout();
+    let mut out = for_people();
     if args.json {
         print_json(&mut out, &info)?;
     } else {

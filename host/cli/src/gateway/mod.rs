@@ -3,8 +3,6 @@
 mod baseline;
 mod run;
 
-use clap::ArgMatches;
-use clap::parser::ValueSource;
 use netsage_console::Failure;
 use netsage_gateway::config::Settings;
 
@@ -29,37 +27,9 @@ pub(super) fn adapt(command: clap::Command) -> clap::Command {
     })
 }
 
-pub(super) fn run(command: GatewayCommand, matches: &ArgMatches, file: Settings) -> Result<(), Failure> {
-    let settle = |settings: &mut Settings| match matches.subcommand() {
-        Some((_, matches)) => settle_source(settings, matches),
-        None => Ok(()),
-    };
+pub(super) fn run(command: GatewayCommand, file: Settings) -> Result<(), Failure> {
     match command {
-        GatewayCommand::Run(mut args) => {
-            settle(&mut args.settings)?;
-            run::run(args.settings.or(file))
-        }
-        GatewayCommand::Baseline(mut args) => {
-            settle(&mut args.settings)?;
-            baseline::run(*args, file)
-        }
+        GatewayCommand::Run(args) => run::run(args.settings.or(file)),
+        GatewayCommand::Baseline(args) => baseline::run(*args, file),
     }
-}
-
-/// Drops an environment variable that names one kind of source when a flag names the other kind.
-fn settle_source(settings: &mut Settings, matches: &ArgMatches) -> Result<(), Failure> {
-    if settings.pcap.is_none() || settings.interface.is_none() {
-        return Ok(());
-    }
-    let is_flag = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
-    match (is_flag("pcap"), is_flag("interface")) {
-        (true, false) => settings.interface = None,
-        (false, true) => settings.pcap = None,
-        _ => {
-            return Err(Failure::Usage(
-                "traffic comes from --pcap or --interface, not both".to_owned(),
-            ));
-        }
-    }
-    Ok(())
 }

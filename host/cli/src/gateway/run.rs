@@ -7,6 +7,7 @@ use netsage_console::compile_detector::in_child;
 use netsage_console::interrupt::interrupted;
 use netsage_console::{Failure, progress};
 use netsage_gateway::config::{Resolved, Settings};
+use netsage_gateway::descriptors;
 use netsage_gateway::gateway::{Gateway, PartEnded};
 use netsage_gateway::opening::{Opened, open_source};
 use netsage_gateway::pipeline::{Counters, gap_summary, interface_summary};
@@ -35,6 +36,9 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
 
 /// Scores the flows of an opened source and serves, until a signal ends the program.
 pub(super) fn serve(mut settings: Resolved, opened: Opened) -> Result<(), Failure> {
+    if let Ok(Some((before, after))) = descriptors::raise() {
+        eprintln!("descriptor limit raised from {before} to {after}");
+    }
     settings.runtime = in_child(settings.runtime);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(run_and_serve(settings, opened));

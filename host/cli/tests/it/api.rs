@@ -38,7 +38,7 @@ fn errors_are_problem_documents() {
         serde_json::json!({"schema": "flow-v1", "rows": [vec![0; netsage_schema::FLOW_V1.width()]]});
     check(
         server.post("/api/v1/score", foreign.to_string().as_bytes(), &[JSON]),
-        422,
+        409,
         "other-schema",
     );
     check(
@@ -75,7 +75,7 @@ fn errors_are_problem_documents() {
 }
 
 #[test]
-fn a_token_guards_what_changes_something() {
+fn a_token_guards_all_but_health() {
     if !packages_built() {
         return;
     }
@@ -87,7 +87,9 @@ fn a_token_guards_what_changes_something() {
     assert_eq!(post(&[]), 401);
     assert_eq!(post(&[("authorization", "Bearer wrong-horse-battery")]), 401);
     assert_eq!(post(&[("authorization", "Bearer correct-horse-battery")]), 404);
-    assert_eq!(server.get("/api/v1/alerts").0, 200);
+    assert_eq!(server.get("/api/v1/alerts").0, 401);
+    let bearer = ("authorization", "Bearer correct-horse-battery");
+    assert_eq!(server.get_with("/api/v1/alerts", bearer).0, 200);
 }
 
 #[test]

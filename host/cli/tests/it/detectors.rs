@@ -287,7 +287,8 @@ fn a_token_is_needed_for_a_step() {
     let digest = digest_of(IFOREST_UNSW_NB15);
     assert_eq!(stdout(&done).trim(), digest);
     assert!(stderr(&done).contains("is active"), "{}", stderr(&done));
-    let (_, info) = server.get(&format!("/api/v1/detectors/{digest}"));
+    let bearer = ("authorization", "Bearer correct-horse-battery");
+    let (_, info) = server.get_with(&format!("/api/v1/detectors/{digest}"), bearer);
     assert_eq!(info["stage"], "active");
 }
 

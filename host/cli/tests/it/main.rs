@@ -10,6 +10,7 @@ mod captures;
 mod cards;
 mod counting;
 mod detectors;
+mod document;
 mod evidence;
 #[cfg(feature = "live")]
 mod judgement;
@@ -21,6 +22,7 @@ mod networks;
 mod outages;
 mod replay;
 mod schemas;
+mod secrets;
 mod sources;
 mod support;
 mod swaps;

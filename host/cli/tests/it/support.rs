@@ -95,6 +95,8 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) base: String,
     pub(crate) log: Arc<Mutex<String>>,
+    /// As the value of a header, if the program was given a token.
+    authorization: String,
     agent: ureq::Agent,
 }
 
@@ -131,10 +133,15 @@ impl Server {
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
+        let token = arguments
+            .iter()
+            .skip_while(|argument| **argument != "--token")
+            .nth(1);
         Self {
             child,
             base,
             log,
+            authorization: token.map_or_else(String::new, |token| format!("Bearer {token}")),
             agent: config.new_agent(),
         }
     }
@@ -228,7 +235,8 @@ impl Server {
         let mut entries = Vec::new();
         let mut cursor = String::new();
         loop {
-            let (status, page) = self.get(&format!("{path}?limit=500{cursor}"));
+            let path = format!("{path}?limit=500{cursor}");
+            let (status, page) = self.get_with(&path, ("authorization", &self.authorization));
             assert_eq!(status, 200, "{page}");
             entries.extend(page["items"].as_array().unwrap().iter().cloned());
             match page["next"].as_str() {

@@ -61,6 +61,10 @@ pub(crate) async fn post_alert_state(
     Path(id): Path<String>,
     Json(change): Json<StateChange>,
 ) -> Result<Json<Alert>, ApiError> {
+    let change = StateChange {
+        by: change.by.replace(char::is_control, " "),
+        ..change
+    };
     let alert = state
         .store
         .change_state(&id, &change)

@@ -8,6 +8,7 @@ use axum::response::{Html, IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
 
 use super::problem::ApiError;
+use super::routes::is_of_the_api;
 use super::state::AppState;
 use crate::assets;
 
@@ -21,7 +22,7 @@ pub(crate) async fn serve(
     headers: HeaderMap,
 ) -> Response {
     let path = uri.path().trim_start_matches('/');
-    if path == "api" || path.starts_with("api/") {
+    if is_of_the_api(path) {
         return ApiError::not_found(format!(
             "there is no `{}` in this API; /api/v1/openapi.json lists it",
             uri.path()

@@ -15,7 +15,7 @@ use netsage_package::Package;
 use serde::Deserialize;
 
 use super::dashboard::{cacheable, media_type};
-use super::extract::{Bytes, Json, Path, Query};
+use super::extract::{Bytes, Fits, Json, Path, Query};
 use super::problem::ApiError;
 use super::state::AppState;
 
@@ -47,15 +47,31 @@ pub(crate) async fn get_detector(
     Ok(Json(state.lifecycle.info(&package)?))
 }
 
+/// The stages that a package reaches by itself, for `openapi.json`.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes a parameter and is never made")]
+enum Reachable {
+    Staged,
+    Checked,
+    Warm,
+    Shadow,
+    Canary,
+    Active,
+}
+
 /// How far an uploaded package goes by itself, and what the history notes about the upload.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StageQuery {
     /// The last stage that the package reaches by itself; without it the setting `rollout` holds.
+    #[param(inline, value_type = Option<Reachable>)]
     until: Option<Stage>,
     /// Who brings it; at most 128 characters.
+    #[param(max_length = 128)]
     by: Option<String>,
     /// Why; at most 1,024 characters.
+    #[param(max_length = 1_024)]
     why: Option<String>,
     /// The content of its `.minisig` file, where the program takes signed packages only.
     signature: Option<String>,
@@ -79,6 +95,7 @@ pub(crate) struct StageQuery {
 )]
 pub(crate) async fn post_detector(
     State(state): State<AppState>,
+    _: Fits,
     Query(query): Query<StageQuery>,
     Bytes(body): Bytes,
 ) -> Result<(StatusCode, Json<DetectorInfo>), ApiError> {
@@ -95,7 +112,7 @@ pub(crate) async fn post_detector(
     let request = StepRequest {
         by: query.by,
         why: query.why,
-        share: None,
+        ..StepRequest::default()
     };
     let lifecycle = Arc::clone(&state.lifecycle);
     let staging = tokio::task::spawn_blocking(move || {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -15,6 +16,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
+use super::access::Caller;
 use super::state::AppState;
 use crate::Announcer;
 
@@ -34,13 +36,24 @@ use crate::Announcer;
 )]
 pub(crate) async fn get_events(
     State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let seen = headers
         .get("last-event-id")
         .and_then(|id| id.to_str().ok()?.parse().ok());
     let counters = state.counters.snapshot();
-    stream(&state.store, &state.events, &state.event_stream, counters, seen).await
+    let events = stream(&state.store, &state.events, &state.event_stream, counters, seen).await;
+    let events = futures_util::StreamExt::take_until(events, end_of(caller));
+    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+}
+
+/// Ends when a caller may not listen any more.
+async fn end_of(caller: Caller) {
+    match caller {
+        Caller::Session(ends) => tokio::time::sleep_until(ends.into()).await,
+        Caller::Anyone | Caller::Bearer => std::future::pending().await,
+    }
 }
 
 /// The events for a client that has seen everything up to a revision.
@@ -50,7 +63,7 @@ async fn stream(
     counted: &Arc<OutputCounters>,
     counters: PipelineCounters,
     seen: Option<u64>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
+) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
     let after = first_revision(&**store, seen).await;
     let announced = BroadcastStream::new(announcer.subscribe());
     let alerts = event_stream::open(
@@ -70,7 +83,7 @@ async fn stream(
     });
     let first = tokio_stream::iter(cursor.into_iter().chain(counters));
     let events = first.chain(events.merge(alerts.filter_map(encode_change)));
-    Sse::new(events.map(Ok)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+    events.map(Ok)
 }
 
 /// The revision after which a client's stream begins: the one that it has seen, or the newest, also where the last event
@@ -159,7 +172,7 @@ mod tests {
             let counters = PipelineCounters::default();
             let stream = stream(store, announcer, &Arc::default(), counters, seen).await;
             Self {
-                body: stream.into_response().into_body().into_data_stream(),
+                body: Sse::new(stream).into_response().into_body().into_data_stream(),
                 text: String::new(),
             }
         }

@@ -2,10 +2,13 @@
 //! `openapi.json` recognises them.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::problem::ApiError;
+use super::state::AppState;
 
 /// A JSON body.
 #[derive(FromRequest)]
@@ -27,6 +30,23 @@ pub(crate) struct Query<T>(pub(crate) T);
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(ApiError))]
 pub(crate) struct Path<T>(pub(crate) T);
+
+/// That an upload, by its own word, is not larger than it may be: whoever asks first (`Expect: 100-continue`) need not send
+/// it to learn that.
+pub(crate) struct Fits;
+
+impl FromRequestParts<AppState> for Fits {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let declared = parts.headers.get(header::CONTENT_LENGTH);
+        let length = declared.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > state.upload_limit as u64) {
+            return Err(ApiError::too_large());
+        }
+        Ok(Self)
+    }
+}
 
 /// A body as it is.
 pub(crate) struct Bytes(pub(crate) axum::body::Bytes);

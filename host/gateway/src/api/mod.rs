@@ -4,10 +4,12 @@
 //! problem document that says what to do; a client never reads what belongs in the log; nothing here blocks
 //! a thread of the server (scoring and compiling go to threads of their own).
 //!
-//! One file per resource. [`routes`](mod@routes) puts the routes together, each with the permission that it needs, and [`guard`]
+//! One file per resource. [`routes`](mod@routes) puts the routes together, each with the permission that it needs, and [`access`]
 //! holds calls to it. Every answer has the id of its request in the header `x-request-id`; [`problem`] writes it beside
 //! the cause of an error into the log.
 
+pub mod access;
+pub mod access_log;
 mod alerts;
 mod browser;
 mod dashboard;
@@ -16,7 +18,6 @@ mod events;
 mod evidence;
 mod extract;
 mod flows;
-mod guard;
 mod health;
 mod metrics;
 mod overview;
@@ -49,7 +50,8 @@ use crate::Announcer;
 use crate::condition::Condition;
 use crate::evidence::Evidence;
 use crate::pipeline::Counters;
-use guard::Guard;
+use crate::server::Refusals;
+use access::{AllowedHost, Guard};
 use routes::{Permission, Permissions, Routes};
 use state::{AppState, Shared};
 
@@ -65,7 +67,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'wa
 #[openapi(
     info(
         title = "NetSage",
-        description = "Flows, alerts and detectors. Errors are `application/problem+json`. Every answer has the id of its request in the header `x-request-id`. Once the server has a token, calls that change something, and the packets of alerts, must bear it: `Authorization: Bearer TOKEN`.",
+        description = "Flows, alerts and detectors. Errors are `application/problem+json`. Every answer has the id of its request in the header `x-request-id`. Once the server has a token, all calls but `/health` must bear it: `Authorization: Bearer TOKEN`, or the cookie of a session.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     components(schemas(netsage_api_types::Problem))
@@ -90,20 +92,34 @@ pub struct Service {
     pub source: String,
     /// The packets kept, if they are.
     pub evidence: Option<Arc<Evidence>>,
-    /// Token of state-changing calls.
+    /// Token that calls must bear.
     pub token: Option<String>,
     /// The address it is bound to.
     pub listen: SocketAddr,
+    /// What it may be called besides that address and loopback names.
+    pub allowed_hosts: Vec<AllowedHost>,
+    /// Where refused calls are counted.
+    pub refusals: Arc<Refusals>,
+    /// Whether each call is logged.
+    pub access_log: bool,
     /// Largest upload, bytes.
     pub upload_limit: usize,
 }
 
 /// The API and the dashboard.
 pub fn router(service: Service) -> Router {
-    let (router, openapi, permissions) = described(service.upload_limit);
-    let is_loopback = service.listen.ip().is_loopback();
+    let (router, mut openapi, permissions) = described(service.upload_limit);
+    routes::settle_security(&mut openapi, service.token.is_some());
+    let guard = Guard::new(
+        service.token.as_deref(),
+        service.listen,
+        service.allowed_hosts,
+        permissions,
+        service.refusals,
+    );
     let state = AppState::new(Shared {
-        guard: Guard::new(service.token.as_deref(), is_loopback, permissions),
+        guard,
+        access_log: service.access_log,
         lifecycle: service.lifecycle,
         rollout: service.rollout,
         browser: browser::BrowserModules::default(),
@@ -121,8 +137,9 @@ pub fn router(service: Service) -> Router {
     let router = router
         .fallback(dashboard::serve)
         .method_not_allowed_fallback(dashboard::method_not_allowed)
-        .layer(middleware::from_fn_with_state(state.clone(), guard::admit))
+        .layer(middleware::from_fn_with_state(state.clone(), access::admit))
         .layer(middleware::from_fn(problem::write))
+        .layer(middleware::from_fn_with_state(state.clone(), access_log::write))
         .layer(CompressionLayer::new().gzip(true))
         .layer(fixed(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
@@ -149,33 +166,36 @@ pub fn openapi_json() -> Result<String, serde_json::Error> {
 
 /// Every route with its permission.
 fn described(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenApi, Permissions) {
-    use Permission::{Change, Open, Packets};
+    use Permission::{Open, Token};
     let upload = routes!(detectors::post_detector).layer(DefaultBodyLimit::max(upload_limit));
     let (router, openapi, permissions) = Routes::default()
         .with(Open, routes!(health::get_health))
-        .with(Open, routes!(overview::get_overview))
-        .with(Open, routes!(alerts::list_alerts))
-        .with(Open, routes!(alerts::get_alert))
-        .with(Change, routes!(alerts::post_alert_state))
-        .with(Packets, routes!(evidence::get_alert_packets))
-        .with(Open, routes!(flows::list_flows))
-        .with(Open, routes!(detectors::list_detectors))
-        .with(Change, upload)
-        .with(Open, routes!(detectors::get_detector))
-        .with(Change, routes!(steps::post_step))
-        .with(Open, routes!(steps::get_history))
-        .with(Open, routes!(steps::get_comparison))
-        .with(Open, routes!(thresholds::get_drift))
-        .with(Open, routes!(thresholds::list_thresholds))
-        .with(Open, routes!(thresholds::get_threshold))
-        .with(Change, routes!(thresholds::post_threshold))
-        .with(Open, routes!(detectors::get_package))
-        .with(Open, routes!(detectors::get_browser_file))
-        // Scoring rows changes nothing.
-        .with(Open, routes!(score::post_score))
-        .with(Open, routes!(events::get_events))
-        .with_plain(Open, "/api/v1/openapi.json", routing::get(get_openapi))
-        .with_plain(Open, "/metrics", routing::get(metrics::get_metrics))
+        .with(
+            Token,
+            routes!(access::session::post_session, access::session::delete_session),
+        )
+        .with(Token, routes!(overview::get_overview))
+        .with(Token, routes!(alerts::list_alerts))
+        .with(Token, routes!(alerts::get_alert))
+        .with(Token, routes!(alerts::post_alert_state))
+        .with(Token, routes!(evidence::get_alert_packets))
+        .with(Token, routes!(flows::list_flows))
+        .with(Token, routes!(detectors::list_detectors))
+        .with(Token, upload)
+        .with(Token, routes!(detectors::get_detector))
+        .with(Token, routes!(steps::post_step))
+        .with(Token, routes!(steps::get_history))
+        .with(Token, routes!(steps::get_comparison))
+        .with(Token, routes!(thresholds::get_drift))
+        .with(Token, routes!(thresholds::list_thresholds))
+        .with(Token, routes!(thresholds::get_threshold))
+        .with(Token, routes!(thresholds::post_threshold))
+        .with(Token, routes!(detectors::get_package))
+        .with(Token, routes!(detectors::get_browser_file))
+        .with(Token, routes!(score::post_score))
+        .with(Token, routes!(events::get_events))
+        .with_plain(Token, "/api/v1/openapi.json", routing::get(get_openapi))
+        .with_plain(Token, "/metrics", routing::get(metrics::get_metrics))
         .finish(Description::openapi());
     (
         router.layer(DefaultBodyLimit::max(BODY_LIMIT)),

@@ -17,8 +17,10 @@ const LONGEST_STEP: i64 = 24 * 60 * 60 * 1000;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct OverviewQuery {
     /// Length of a step, ms, 1 to 86,400,000; rounded up to 10 s. 60,000 when not given.
+    #[param(minimum = 1, maximum = 86_400_000)]
     step: Option<i64>,
     /// Most steps, 1 to 2,000, up to the newest flow; 120 when not given.
+    #[param(minimum = 1, maximum = 2_000)]
     points: Option<u32>,
 }
 

@@ -4,16 +4,20 @@
 //! [`write`], which knows the request: there the document is written with the request's id, and the cause is logged
 //! beside the same id.
 
+use std::error::Error;
+
 use axum::extract::Request;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use netsage_api_types::Problem;
+use netsage_calibration::RuleError;
 use netsage_lifecycle::LifecycleError;
 use netsage_store::StoreError;
 
 use super::request_id;
+use crate::server::BodyRefused;
 
 /// What an error is sent as.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
@@ -28,6 +32,8 @@ pub(crate) struct ApiError {
     detail: String,
     /// What only the log says.
     internal: Option<String>,
+    /// Headers that the answer has beside the document.
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
@@ -43,6 +49,7 @@ impl ApiError {
             title,
             detail: detail.into(),
             internal: None,
+            headers: Vec::new(),
         }
     }
 
@@ -58,6 +65,16 @@ impl ApiError {
             kind,
             "The content cannot be used",
             detail,
+        )
+    }
+
+    /// The body is too large.
+    pub(crate) fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "Too large",
+            "the body is larger than this server takes",
         )
     }
 
@@ -81,6 +98,7 @@ impl ApiError {
             title: "Internal error",
             detail: "the program could not do this; its log says why".to_owned(),
             internal: Some(internal.to_string()),
+            headers: Vec::new(),
         }
     }
 
@@ -92,6 +110,12 @@ impl ApiError {
             "Store not available",
             detail,
         )
+    }
+
+    /// The same, with a header of its answer.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// The same, with a cause for the log.
@@ -138,6 +162,9 @@ pub(crate) async fn write(request: Request, next: Next) -> Response {
     if let Some(cause) = &error.internal {
         tracing::error!(%cause, "request failed");
     }
+    for (name, value) in &error.headers {
+        response.headers_mut().insert(name, value.clone());
+    }
     *response.body_mut() = axum::Json(error.document(&request_id))
         .into_response()
         .into_body();
@@ -153,14 +180,32 @@ pub(crate) async fn write(request: Request, next: Next) -> Response {
     response
 }
 
-fn of_rejection(status: StatusCode, text: String) -> ApiError {
-    match status {
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
-            status,
-            "too-large",
-            "Too large",
-            "the body is larger than this server takes",
+/// The limits of [`crate::server`] reach a handler as errors of the body that it reads.
+fn of_body(error: &(dyn Error + 'static)) -> Option<ApiError> {
+    let mut cause = error;
+    let refused = loop {
+        match cause.downcast_ref::<BodyRefused>() {
+            Some(refused) => break refused,
+            None => cause = cause.source()?,
+        }
+    };
+    let (status, kind, title) = match refused {
+        BodyRefused::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow", "Too slow"),
+        BodyRefused::NoMemory => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too-many-bodies",
+            "Too many bodies",
         ),
+    };
+    Some(ApiError::new(status, kind, title, refused.to_string()))
+}
+
+fn of_rejection(status: StatusCode, text: String, error: &(dyn Error + 'static)) -> ApiError {
+    if let Some(error) = of_body(error) {
+        return error;
+    }
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => ApiError::new(
             status,
             "media-type",
@@ -175,25 +220,25 @@ fn of_rejection(status: StatusCode, text: String) -> ApiError {
 
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
-        of_rejection(rejection.status(), rejection.body_text())
+        of_rejection(rejection.status(), rejection.body_text(), &rejection)
     }
 }
 
 impl From<QueryRejection> for ApiError {
     fn from(rejection: QueryRejection) -> Self {
-        of_rejection(rejection.status(), rejection.body_text())
+        of_rejection(rejection.status(), rejection.body_text(), &rejection)
     }
 }
 
 impl From<PathRejection> for ApiError {
     fn from(rejection: PathRejection) -> Self {
-        of_rejection(rejection.status(), rejection.body_text())
+        of_rejection(rejection.status(), rejection.body_text(), &rejection)
     }
 }
 
 impl From<BytesRejection> for ApiError {
     fn from(rejection: BytesRejection) -> Self {
-        of_rejection(rejection.status(), rejection.body_text())
+        of_rejection(rejection.status(), rejection.body_text(), &rejection)
     }
 }
 
@@ -227,6 +272,10 @@ impl From<LifecycleError> for ApiError {
             LifecycleError::Package { .. } => Self::unprocessable("bad-package", error.to_string()),
             LifecycleError::Refused { .. } => Self::unprocessable("refused-package", error.to_string()),
             LifecycleError::Request { .. } => Self::unprocessable("bad-body", error.to_string()),
+            LifecycleError::Threshold {
+                source: RuleError::NoRate { .. } | RuleError::NoCalibration { .. },
+                ..
+            } => conflict("no-threshold", "The rule gives no score now"),
             LifecycleError::Threshold { .. } => Self::unprocessable("bad-threshold", error.to_string()),
             LifecycleError::Ending => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -1,7 +1,7 @@
 //! Routes, each defined together with the permission that it needs.
 //!
 //! [`Routes`] is the only way to a route, and takes no route without a [`Permission`]. The same call writes the
-//! permission into `openapi.json` and into the table that [`super::guard`] looks it up in, so that the document, the
+//! permission into `openapi.json` and into the table that [`super::access`] looks it up in, so that the document, the
 //! check and the route cannot differ. A test (`tests/it/access.rs`) finds a route that is added in another file.
 
 use std::collections::HashMap;
@@ -12,7 +12,9 @@ use axum::routing::MethodRouter;
 use netsage_api_types::Problem;
 use utoipa::ToSchema as _;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, Response};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
@@ -22,39 +24,64 @@ use super::state::AppState;
 /// Where the documented routes are.
 const PREFIX: &str = "/api/v1";
 
-/// Name of the token in `openapi.json`.
+/// Names of the token and of a browser's session in `openapi.json`.
 const TOKEN: &str = "token";
+const SESSION: &str = "session";
 
 /// What a caller needs for a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Permission {
-    /// None: the route changes nothing, and its answers are open to everybody who reaches the server.
+    /// Nothing: files of the dashboard, and whether the server is well.
     Open,
-    /// The token, because the route changes something.
-    Change,
-    /// The token, because the route gives away packets, which hold what people sent.
-    Packets,
+    /// The token, once the server has one, or a session that a browser was given for it.
+    Token,
 }
 
 impl Permission {
-    /// Why the token is needed; `None` when it is not.
-    pub(crate) fn reason(self) -> Option<&'static str> {
-        match self {
-            Self::Open => None,
-            Self::Change => Some("this call changes something"),
-            Self::Packets => Some("this call reads what people sent"),
-        }
-    }
-
-    /// Adds to the description of an operation what the permission means to its callers.
+    /// Adds to the description of an operation what its callers may be told before its route sees their call.
     fn describe(self, operation: &mut Operation) {
-        let needed = self.reason().map(|_| SecurityRequirement::new(TOKEN, [""; 0]));
-        if needed.is_some() {
-            let refusal = Response::new("The server has a token, and the call does not bear it");
-            let responses = &mut operation.responses.responses;
-            responses.insert("401".to_owned(), refusal.into());
+        let mut refusals = vec![
+            ("400", "The call is not valid; `detail` says why"),
+            (
+                "403",
+                "The `Host` or `Origin` of the call is not that of this server",
+            ),
+            ("503", "What the call needs does not answer now; try again"),
+        ];
+        if self == Self::Token {
+            refusals.extend([
+                ("401", "The server has a token, and the call does not bear it"),
+                (
+                    "429",
+                    "Wrong tokens came from this address; `retry-after` says for how long none is looked at",
+                ),
+            ]);
         }
-        operation.security = Some(needed.into_iter().collect());
+        if let Some(RefOr::T(body)) = &operation.request_body {
+            if body.content.contains_key("application/json") {
+                refusals.push(("415", "The body is not called JSON by its `Content-Type`"));
+            }
+            refusals.extend([
+                ("408", "The body did not come in time"),
+                ("413", "The body is larger than this server takes"),
+            ]);
+        }
+        for (status, description) in refusals {
+            // What a route itself says of a status is more.
+            let described = &mut operation.responses.responses;
+            described
+                .entry(status.to_owned())
+                .or_insert_with(|| Response::new(description).into());
+        }
+        // The first of these is none at all: a server without a token.
+        let ways = [&[][..], &[TOKEN], &[SESSION]].into_iter().map(|names: &[&str]| {
+            let names = names.iter();
+            names.fold(SecurityRequirement::default(), |needed, name| {
+                needed.add(*name, [""; 0])
+            })
+        });
+        let ways = ways.filter(|_| self == Self::Token);
+        operation.security = Some(ways.collect());
     }
 }
 
@@ -79,14 +106,15 @@ pub(crate) struct Permissions(HashMap<String, HashMap<Method, Permission>>);
 impl Permissions {
     /// The permission for a call; `route` is the path of the route that it came to, if it came to one.
     ///
-    /// HEAD and OPTIONS need what GET does. A call that no route answers needs the token if its method could change
-    /// something: who has none learns nothing about what there is.
-    pub(crate) fn of(&self, method: &Method, route: Option<&str>) -> Permission {
+    /// HEAD and OPTIONS need what GET does. A call that no route answers needs the token unless it reads a file of the
+    /// dashboard: who has none learns nothing about what there is.
+    pub(crate) fn of(&self, method: &Method, route: Option<&str>, path: &str) -> Permission {
         let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-        let (method, undeclared) = if reads {
-            (&Method::GET, Permission::Open)
+        let method = if reads { &Method::GET } else { method };
+        let undeclared = if reads && !is_of_the_api(path) {
+            Permission::Open
         } else {
-            (method, Permission::Change)
+            Permission::Token
         };
         let declared = route.and_then(|route| self.0.get(route)?.get(method));
         declared.copied().unwrap_or(undeclared)
@@ -139,11 +167,31 @@ impl Routes {
             .nest(PREFIX, self.documented)
             .split_for_parts();
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        openapi
-            .components
-            .get_or_insert_with(Components::new)
-            .add_security_scheme(TOKEN, SecurityScheme::Http(bearer));
+        let cookie = ApiKeyValue::with_description(
+            "netsage-session-PORT",
+            "Set by `POST /api/v1/session`, where a browser brings the token once",
+        );
+        let components = openapi.components.get_or_insert_with(Components::new);
+        components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer));
+        components.add_security_scheme(SESSION, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         (router.merge(self.plain), openapi, self.permissions)
+    }
+}
+
+/// Whether a path that no route answers is meant for the API, and not for the dashboard.
+pub(super) fn is_of_the_api(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next();
+    first == Some("api")
+}
+
+/// Says of each operation what a server with a token, or one without, asks for; the document of both leaves it open.
+pub(super) fn settle_security(document: &mut OpenApi, has_token: bool) {
+    for item in document.paths.paths.values_mut() {
+        for (_, operation) in operations(item) {
+            if let Some(ways) = &mut operation.security {
+                ways.retain(|way| has_token && *way != SecurityRequirement::default());
+            }
+        }
     }
 }
 

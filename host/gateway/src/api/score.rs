@@ -4,7 +4,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use netsage_api_types::{ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
 use netsage_runtime::{GuestFailure, ScoreError};
-use netsage_schema::{Rows, Schema, UNSW_NB15};
+use netsage_schema::{Column, Kind, Rows, Schema, UNSW_NB15};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, Schema as JsonSchema, Type};
 
 use super::extract::Json;
 use super::problem::ApiError;
@@ -14,16 +16,66 @@ use crate::pipeline;
 /// Most rows of a request.
 const MOST_ROWS: usize = 10_000;
 
-/// The two forms of a request, for `openapi.json`. `read_rows` tells them apart by hand: its errors then say
-/// what is wrong with the form that was meant.
-#[derive(utoipa::ToSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "describes the body and is never made")]
-pub(crate) enum ScoreBody {
-    /// Rows of a named schema.
-    Rows(ScoreRequest),
-    /// One row of `unsw-nb15`.
-    Single(SingleScoreRequest),
+/// The forms of a request, for `openapi.json`: rows of a named schema, or one row of `unsw-nb15`; what each column takes is
+/// said there. `read_rows` tells the forms apart by hand: its errors then say what is wrong with the form that was meant.
+pub(crate) struct ScoreBody;
+
+impl utoipa::ToSchema for ScoreBody {}
+
+impl utoipa::PartialSchema for ScoreBody {
+    fn schema() -> RefOr<JsonSchema> {
+        let rows = |schema: &'static Schema| {
+            let name = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some([schema.id]));
+            let rows = ArrayBuilder::new()
+                .items(row(schema))
+                .min_items(Some(1))
+                .max_items(Some(MOST_ROWS));
+            ObjectBuilder::new()
+                .title(Some(format!("Rows of {}", schema.id)))
+                .property("schema", name)
+                .property("rows", rows)
+                .required("schema")
+                .required("rows")
+        };
+        let single = ObjectBuilder::new()
+            .title(Some("One row of unsw-nb15"))
+            .property("features", row(&UNSW_NB15))
+            .required("features");
+        let forms = Schema::ALL.into_iter().map(rows).chain([single]);
+        let any = forms.fold(AnyOfBuilder::new(), AnyOfBuilder::item);
+        RefOr::T(JsonSchema::AnyOf(any.build()))
+    }
+}
+
+/// A row: all columns in their order.
+fn row(schema: &'static Schema) -> ArrayBuilder {
+    let columns = schema.columns.iter().map(column);
+    ArrayBuilder::new()
+        .prefix_items(columns)
+        .min_items(Some(schema.width()))
+        .max_items(Some(schema.width()))
+}
+
+/// A number from 0 on; of a nominal column the code of a term, or the term.
+fn column(column: &Column) -> JsonSchema {
+    let number = |kind| {
+        let number = ObjectBuilder::new().schema_type(kind).minimum(Some(0));
+        number.title(Some(column.name))
+    };
+    match column.kind {
+        Kind::Nominal(vocabulary) => {
+            let last = vocabulary.terms.len().saturating_sub(1);
+            let code = number(Type::Integer).maximum(Some(last));
+            let term = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(vocabulary.terms.iter().copied()));
+            let either = AnyOfBuilder::new().item(code).item(term);
+            JsonSchema::AnyOf(either.build())
+        }
+        Kind::Count | Kind::Continuous | Kind::Flag => JsonSchema::Object(number(Type::Number).build()),
+    }
 }
 
 /// Scores rows with every active detector. Nothing is stored.
@@ -34,6 +86,7 @@ pub(crate) enum ScoreBody {
     request_body = ScoreBody,
     responses(
         (status = 200, body = Vec<ScoreResponse>),
+        (status = 409, description = "The program runs on rows of another schema"),
         (status = 415),
         (status = 422),
         (status = 500, description = "A detector failed on these rows; `detail` says which and how")
@@ -67,7 +120,12 @@ pub(crate) async fn post_score(
 /// Why a detector gave no scores. The client reads what the detector did, since the detector may be the client's own.
 fn failed(error: ScoreError) -> ApiError {
     match error {
-        ScoreError::OtherSchema { .. } => ApiError::unprocessable("other-schema", error.to_string()),
+        ScoreError::OtherSchema { .. } => ApiError::new(
+            StatusCode::CONFLICT,
+            "other-schema",
+            "Another schema runs",
+            error.to_string(),
+        ),
         // The rows are no flows: nobody knows where and when they were.
         ScoreError::Guest {
             failure: GuestFailure::Refused {

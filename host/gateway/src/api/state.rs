@@ -9,8 +9,8 @@ use netsage_outputs::OutputCounters;
 use netsage_store::Store;
 use utoipa::openapi::OpenApi;
 
+use super::access::Guard;
 use super::browser::BrowserModules;
-use super::guard::Guard;
 use crate::Announcer;
 use crate::condition::Condition;
 use crate::evidence::Evidence;
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     /// What the alerts of the event stream count.
     pub(crate) event_stream: Arc<OutputCounters>,
     pub(crate) guard: Guard,
+    /// Whether each call is logged.
+    pub(crate) access_log: bool,
     /// A file name, an interface, or `none`.
     pub(crate) source: String,
     pub(crate) evidence: Option<Arc<Evidence>>,

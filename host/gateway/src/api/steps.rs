@@ -15,6 +15,22 @@ use super::state::AppState;
 /// Most entries of a page of the history.
 const LARGEST_PAGE: u32 = 500;
 
+/// The steps that can be asked for, for `openapi.json`.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes a parameter and is never made")]
+enum PackageStep {
+    Check,
+    Warm,
+    Shadow,
+    Canary,
+    Promote,
+    Rollback,
+    Retire,
+    Quarantine,
+    Release,
+}
+
 /// Does a step with a package and answers when the step is done. A step that is not possible from the stage of the
 /// package is refused, and the answer names the possible steps.
 #[utoipa::path(
@@ -23,7 +39,7 @@ const LARGEST_PAGE: u32 = 500;
     tag = "detectors",
     params(
         ("package" = String, Path, description = "Digest, the first 8 or more digits of it, or name: that of a canary for `rollback` and `promote`, else of the active package"),
-        ("step" = Step, Path, description = "What to do, other than `stage`, `threshold` and `drift`")
+        ("step" = inline(PackageStep), Path, description = "What to do")
     ),
     request_body(content = Option<StepRequest>, description = "May be empty"),
     responses(
@@ -42,9 +58,10 @@ pub(crate) async fn post_step(
     let request = if body.iter().all(u8::is_ascii_whitespace) {
         StepRequest::default()
     } else {
-        serde_json::from_slice(&body).map_err(|error| {
+        let request: Option<StepRequest> = serde_json::from_slice(&body).map_err(|error| {
             ApiError::unprocessable("bad-body", format!("the body is not that of a step: {error}"))
-        })?
+        })?;
+        request.unwrap_or_default()
     };
     let lifecycle = Arc::clone(&state.lifecycle);
     // A step that has to compile takes a second or more.

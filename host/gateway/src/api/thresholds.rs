@@ -24,6 +24,9 @@ pub(crate) async fn list_thresholds(State(state): State<AppState>) -> Json<Vec<T
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ThresholdQuery {
     /// A rule to try instead of the one in force: `10/day`, `fpr:0.001` or `0.1%`, `p99.9`, a score.
+    #[param(
+        pattern = "^(card|off|[1-9][0-9]{0,8}/day|fpr:0\\.[0-4][0-9]{0,8}[1-9]|0?\\.[0-9]{0,8}[1-9]%|p[5-9][0-9](\\.[0-9]{1,8})?|[0-9]{1,9}(\\.[0-9]{1,9})?)$"
+    )]
     rule: Option<String>,
 }
 
@@ -36,7 +39,8 @@ pub(crate) struct ThresholdQuery {
     responses(
         (status = 200, body = ThresholdInfo),
         (status = 404),
-        (status = 422, description = "The rule is none, or gives no score here; `detail` says why")
+        (status = 409, description = "The rule gives no score here now; `detail` says why"),
+        (status = 422, description = "The rule is none; `detail` says why")
     )
 )]
 pub(crate) async fn get_threshold(
@@ -61,7 +65,8 @@ pub(crate) async fn get_threshold(
     responses(
         (status = 200, body = ThresholdInfo),
         (status = 404),
-        (status = 422, description = "The rule is none, or gives no score here; `detail` says why")
+        (status = 409, description = "The rule gives no score here now; `detail` says why"),
+        (status = 422, description = "The rule is none; `detail` says why")
     )
 )]
 pub(crate) async fn post_threshold(

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::setting::Setting;
@@ -22,11 +23,12 @@ impl Args for Settings {
 
 impl FromArgMatches for Settings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self::given(matches))
+        let flags = Self::given(matches, ValueSource::CommandLine);
+        Ok(flags.or(Self::given(matches, ValueSource::EnvVariable)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::given(matches);
+        *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
 }
@@ -40,18 +42,20 @@ impl Settings {
 
     /// Takes the settings that this layer does not have from a weaker layer.
     ///
-    /// The source is one choice: a stronger layer that names an interface silences the weaker one's capture file.
+    /// The source is one choice: a stronger layer that names an interface silences the weaker one's capture file. So is
+    /// a secret, whether it stands in a setting or in a file.
     pub fn or(self, weaker: Settings) -> Settings {
-        let names_a_source = self.pcap.is_some() || self.interface.is_some();
-        self.filled_from(if names_a_source {
-            Settings {
-                pcap: None,
-                interface: None,
-                ..weaker
-            }
-        } else {
-            weaker
-        })
+        let mut weaker = weaker;
+        if self.pcap.is_some() || self.interface.is_some() {
+            (weaker.pcap, weaker.interface) = (None, None);
+        }
+        if self.token.is_some() || self.token_file.is_some() {
+            (weaker.token, weaker.token_file) = (None, None);
+        }
+        if self.store.is_some() || self.store_url_file.is_some() {
+            (weaker.store, weaker.store_url_file) = (None, None);
+        }
+        self.filled_from(weaker)
     }
 
     /// Reads a settings file: the one named, otherwise [`DEFAULT_FILE`] in the working folder if it is there.
@@ -77,7 +81,7 @@ impl Settings {
     pub fn from_toml(path: &Path, text: &str) -> Result<Settings, ConfigError> {
         let settings: Settings = toml::from_str(text).map_err(|error| ConfigError::Parse {
             path: path.to_path_buf(),
-            message: error.to_string(),
+            message: complaint(&error, text),
         })?;
         if settings.pcap.is_some() && settings.interface.is_some() {
             return Err(ConfigError::TwoSources {
@@ -85,5 +89,31 @@ impl Settings {
             });
         }
         Ok(settings)
+    }
+}
+
+/// Where and what is wrong, without the line itself: a line may hold a secret, also one whose key is misspelt. What the
+/// parser says of a value is left out where the value is a secret.
+fn complaint(error: &toml::de::Error, text: &str) -> String {
+    let Some(span) = error.span() else {
+        return error.message().to_owned();
+    };
+    let before = text.get(..span.start).unwrap_or(text);
+    let number = before.matches('\n').count() + 1;
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    let key = line
+        .split('=')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .trim_matches(['"', '\'']);
+    let column = before.len() - before.rfind('\n').map_or(0, |end| end + 1) + 1;
+    let place = format!("line {number}, column {column}");
+    match Settings::ALL.iter().find(|setting| setting.name == key) {
+        Some(setting) if setting.is_secret => {
+            format!("{place}: the value of `{key}` cannot be read; write it as text in quotes, on one line")
+        }
+        Some(_) => format!("{place}, `{key}`: {}", error.message()),
+        None => format!("{place}: {}", error.message()),
     }
 }

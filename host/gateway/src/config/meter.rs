@@ -22,7 +22,7 @@ impl Args for MeterArgs {
 
 impl FromArgMatches for MeterArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self(Box::new(Settings::given(matches))))
+        Ok(Self(Box::new(Settings::from_arg_matches(matches)?)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -19,6 +19,7 @@ mod meter;
 mod quantity;
 mod resolved;
 mod rollout;
+mod server;
 mod setting;
 mod settings;
 mod trust;
@@ -138,6 +139,35 @@ mod tests {
         check("listen = 5", "listen");
         check("flow-memory = \"64\"", "a whole number and a unit");
         check("pcap = \"a\"\ninterface = [\"b\"]", "both `pcap` and `interface`");
+    }
+
+    #[test]
+    fn no_mistake_in_the_file_shows_what_may_be_a_secret() {
+        let secret = "5173920";
+        for line in [
+            "token = 5173920",
+            "token = [\"5173920\"]",
+            "token = \"5173920",
+            "token = '5173920\" ",
+            "token = 5173920z",
+            "token \"5173920\"",
+            "token : \"5173920\"",
+            "tokne = \"5173920\"",
+            "token = \"\\5173920\"",
+            "token = \"5173920\"\ntoken = \"5173920\"",
+            "\"token\" = 5173920",
+            "store = 5173920",
+            "store = \"mongodb://user:5173920@host/x\" y",
+            "[token]\nvalue = 5173920",
+        ] {
+            for text in [
+                line.to_owned(),
+                format!("workers = 3\n{line}\nlisten = \"127.0.0.1:1\"\n"),
+            ] {
+                let error = Settings::from_toml(Path::new("netsage.toml"), &text).unwrap_err();
+                assert!(!error.to_string().contains(secret), "{text}: {error}");
+            }
+        }
     }
 
     #[test]

@@ -12,9 +12,12 @@ use netsage_store::StoreOptions;
 
 #[cfg(feature = "live")]
 use super::InterfaceSettings;
+use super::server::check_reach;
 use super::{ConfigError, Settings, home_folder};
 use crate::address_key;
+use crate::api::access::AllowedHost;
 use crate::pipeline::StoringConfig;
+use crate::server::Limits;
 
 /// Where packets come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +55,14 @@ pub struct Resolved {
     pub runtime: RuntimeConfig,
     /// Address of the API.
     pub listen: SocketAddr,
-    /// Token of state-changing calls.
+    /// Token that calls must bear.
     pub token: Option<String>,
+    /// What the server may be called besides its address and loopback names.
+    pub allowed_hosts: Vec<AllowedHost>,
+    /// What callers may take together.
+    pub limits: Limits,
+    /// Whether each call is logged.
+    pub access_log: bool,
     /// Largest upload, bytes.
     pub upload_limit: usize,
     /// Bytes for packets that are kept as evidence.
@@ -77,6 +86,10 @@ impl Resolved {
     /// When a value cannot be, or the address needs a token that is not there.
     pub fn new(settings: Settings) -> Result<Self, ConfigError> {
         let meter = settings.meter()?;
+        if settings.pcap.is_some() && settings.interface.is_some() {
+            let reason = "`interface` is there too; traffic comes from one of them, not both";
+            return Err(ConfigError::value("pcap", reason));
+        }
         let source = match (settings.pcap.clone(), settings.interfaces()?) {
             (Some(file), _) => Source::Replay(file),
             #[cfg(feature = "live")]
@@ -89,22 +102,23 @@ impl Resolved {
         let runtime = settings.runtime(Some(&data_dir), workers)?;
         let lifecycle = settings.lifecycle(&data_dir, runtime.workers)?;
         let listen = settings.listen()?;
-        let token = checked_token(settings.token.clone())?;
-        if !listen.ip().is_loopback() && token.is_none() {
-            return Err(ConfigError::TokenNeeded { listen });
-        }
+        let token = settings.server_token()?;
+        check_reach(listen, token.as_ref())?;
+        let upload_limit = (settings.upload_limit()? as usize) << 20;
+        let store = settings.store_url()?;
         Ok(Self {
             storing: settings.storing(matches!(source, Source::Replay(_)))?,
             source,
             store_options: settings.store_options()?,
-            upload_limit: (settings.upload_limit()? as usize) << 20,
+            upload_limit,
+            allowed_hosts: settings.allowed_hosts()?,
+            limits: settings.limits(upload_limit)?,
+            access_log: settings.access_log()?,
             keep_packets: settings.keep_packets()?.map(|size| size.0),
             queue_blocks: settings.queue_blocks()?,
             exit_when_done: settings.exit_when_done()?,
             user: settings.user,
-            store: settings
-                .store
-                .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("netsage.sqlite").display())),
+            store: store.unwrap_or_else(|| format!("sqlite:{}", data_dir.join("netsage.sqlite").display())),
             address_key: settings
                 .address_key
                 .unwrap_or_else(|| data_dir.join(address_key::FILE)),
@@ -164,18 +178,6 @@ pub fn default_data_dir() -> Result<PathBuf, ConfigError> {
 /// The folder in which compiled detectors are kept.
 pub(super) fn cache_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("compiled")
-}
-
-fn checked_token(token: Option<String>) -> Result<Option<String>, ConfigError> {
-    let Some(token) = token else { return Ok(None) };
-    let printable = token.bytes().all(|byte| byte.is_ascii_graphic());
-    if token.len() < 8 || !printable {
-        return Err(ConfigError::value(
-            "token",
-            "a token has at least 8 printable ASCII characters and no spaces; make one with `openssl rand -hex 16`",
-        ));
-    }
-    Ok(Some(token))
 }
 
 #[cfg(test)]

@@ -341,10 +341,12 @@ macro_rules! settings {
                 },
             },)+)+];
 
-            /// What flags and variables of a command say, as far as it has those of the settings.
-            pub(super) fn given(matches: &clap::ArgMatches) -> Self {
+            /// What the flags or the variables of a command say, as far as it has those of the settings.
+            pub(super) fn given(matches: &clap::ArgMatches, by: clap::parser::ValueSource) -> Self {
                 Self {$($(
-                    $field: Value::given(matches, name!($field)),
+                    // First, since clap does not say where a flag comes from that the command does not have.
+                    $field: Value::given(matches, name!($field))
+                        .filter(|_| matches.value_source(name!($field)) == Some(by)),
                 )+)+}
             }
 

@@ -57,8 +57,12 @@ settings! {
         store: String {
             value: "URL",
             otherwise: "netsage.sqlite in the data folder",
-            example: "mongodb://localhost/netsage"
+            example: "mongodb://localhost/netsage",
+            secret: true
         }
+
+        /// File that holds the URL of the store, so that its password stands in no list of processes
+        store_url_file: PathBuf { value: "FILE", example: "/run/secrets/netsage-store" }
 
         /// The data folder: the store, the detectors and the cache of compiled detectors
         ///
@@ -201,8 +205,38 @@ settings! {
         /// Address of the dashboard and the API
         listen: SocketAddr { value: "ADDR", default: "127.0.0.1:8080" }
 
-        /// Token that state-changing calls must carry; needed for an address other than loopback
+        /// Token that every call but that of the health must carry; needed for an address other than loopback
+        ///
+        /// The dashboard asks for it once. Files of the dashboard need none.
         token: String { value: "TOKEN", example: "change-me-to-something-random", secret: true }
+
+        /// File that holds the token, so that it stands in no list of processes
+        token_file: PathBuf { value: "FILE", example: "/run/secrets/netsage-token" }
+
+        /// Name or address that the server may be called by, as the Host header has it
+        ///
+        /// Loopback names and the address that a call comes to are allowed anyway; calls by any other name are refused,
+        /// since a web page can give any name the address of this machine.
+        allowed_host: Vec<String> { value: "HOST", example: "netsage.example" }
+
+        /// Proxies, as networks, whose header X-Forwarded-For names the peer
+        ///
+        /// The proxy must pass the Host header on.
+        trusted_proxy: Vec<String> { value: "CIDR", example: "192.0.2.0/24" }
+
+        /// Connections to dashboard and API at a time
+        ///
+        /// Fewer where the system allows this program fewer open files.
+        connections: usize { value: "N", default: "1024", range: 16..=65_536 }
+
+        /// Connections of one peer at a time; an IPv6 peer is its /64
+        connections_per_peer: usize { value: "N", default: "256", range: 8..=65_536 }
+
+        /// Memory for the bodies of all calls under way; a largest upload always fits
+        body_memory: ByteSize { value: "SIZE", default: "128MiB", range: MIB.. }
+
+        /// Log every call to dashboard and API
+        access_log: bool { value: "BOOL", default: "false" }
 
         /// Largest detector package that may be uploaded, in MiB
         upload_limit: u32 { value: "MIB", default: "64", range: 1..=1024 }

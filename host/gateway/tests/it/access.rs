@@ -13,13 +13,16 @@ use axum::response::Response;
 use netsage_api_types::Stage;
 use netsage_gateway::api::{self, Service};
 use netsage_gateway::pipeline::Counters;
+use netsage_gateway::server::Refusals;
 use netsage_lifecycle::{Lifecycle, LifecycleConfig};
 use netsage_runtime::{Runtime, RuntimeConfig};
 use netsage_schema::UNSW_NB15;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-const TOKEN: &str = "correct-horse-battery";
+pub(crate) const TOKEN: &str = "correct-horse-battery";
+/// Largest upload that these servers take, bytes.
+pub(crate) const UPLOAD_LIMIT: usize = 64;
 /// Paths beside the documented ones: plain routes, the dashboard, and such that nothing answers.
 const OTHER_PATHS: [&str; 9] = [
     "/",
@@ -35,17 +38,19 @@ const OTHER_PATHS: [&str; 9] = [
 const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
 
 /// A server without detectors, over a store in a file.
-struct Offline {
+pub(crate) struct Offline {
     folder: tempfile::TempDir,
-    router: axum::Router,
+    pub(crate) router: axum::Router,
+    pub(crate) refusals: Arc<Refusals>,
 }
 
 impl Offline {
-    async fn new(token: Option<&str>, listen: &str) -> Self {
+    pub(crate) async fn new(token: Option<&str>, listen: &str) -> Self {
         LazyLock::force(&LOG);
         let folder = tempfile::tempdir().unwrap();
         let store = format!("sqlite:{}", folder.path().join("store").display());
         let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
+        let refusals = Arc::<Refusals>::default();
         let service = Service {
             lifecycle: Lifecycle::open(LifecycleConfig::default(), runtime, &UNSW_NB15).unwrap(),
             rollout: Stage::Staged,
@@ -57,10 +62,17 @@ impl Offline {
             evidence: None,
             token: token.map(str::to_owned),
             listen: listen.parse().unwrap(),
-            upload_limit: 64,
+            allowed_hosts: Vec::new(),
+            refusals: Arc::clone(&refusals),
+            access_log: false,
+            upload_limit: UPLOAD_LIMIT,
         };
         let router = api::router(service);
-        Self { folder, router }
+        Self {
+            folder,
+            router,
+            refusals,
+        }
     }
 
     async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
@@ -108,10 +120,8 @@ fn documented_paths() -> Vec<String> {
 
 /// The rules of access in words of paths and methods, written without a look at the routes.
 fn needs_token(method: &str, path: &str) -> bool {
-    match method {
-        "GET" | "HEAD" | "OPTIONS" => path.starts_with("/api/v1/alerts/") && path.ends_with("/pcap"),
-        _ => path != "/api/v1/score" || method != "POST",
-    }
+    let is_open = path == "/api/v1/health" || !(path.starts_with("/api") || path == "/metrics");
+    !(is_open && matches!(method, "GET" | "HEAD" | "OPTIONS"))
 }
 
 fn request_id(response: &Response) -> String {
@@ -199,7 +209,7 @@ fn no_route_is_added_outside_of_the_table_of_routes() {
     assert_eq!(with_a_way_to_a_route(&sources), [sources.join("api/routes.rs")]);
 }
 
-/// `security` of each operation says what the server does.
+/// `security` of each operation says what the server does: the document in docs leaves open whether it has a token.
 #[test]
 fn the_document_says_which_operations_need_the_token() {
     let document: Value = serde_json::from_str(&api::openapi_json().unwrap()).unwrap();
@@ -210,18 +220,22 @@ fn the_document_says_which_operations_need_the_token() {
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let needed = needs_token(&method.to_uppercase(), path);
-            let schemes: &[&str] = if needed { &["token"] } else { &[] };
+            let schemes: &[&str] = if needed { &["", "token", "session"] } else { &[] };
             let declared = operation["security"].as_array().unwrap();
-            let names: Vec<&str> = declared
-                .iter()
-                .flat_map(|scheme| scheme.as_object().unwrap().keys().map(String::as_str))
-                .collect();
+            let name = |way: &Value| {
+                way.as_object()
+                    .unwrap()
+                    .keys()
+                    .next()
+                    .cloned()
+                    .unwrap_or_default()
+            };
+            let names: Vec<String> = declared.iter().map(name).collect();
             assert_eq!(names, schemes, "{method} {path}");
-            assert_eq!(
-                operation["responses"].get("401").is_some(),
-                needed,
-                "{method} {path}"
-            );
+            for refusal in ["401", "429"] {
+                let is_described = operation["responses"].get(refusal).is_some();
+                assert_eq!(is_described, needed, "{method} {path} {refusal}");
+            }
         }
     }
 }

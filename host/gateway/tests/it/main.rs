@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod attacks;
 mod document;
 mod storing;

@@ -159,6 +159,8 @@ impl Lifecycle {
                 }
                 Stage::Warm if until > stage => {
                     let wish = self.own_wish(Step::Shadow, "goes on by itself");
+                    // It could only be a shadow for ever.
+                    self.check_downgrade(digest, Step::Promote, &wish)?;
                     return self.move_to(digest, Step::Shadow, &wish);
                 }
                 _ => return Ok(()),

@@ -164,20 +164,23 @@ impl Lifecycle {
         Ok(digest)
     }
 
-    /// Which packages must go so that there is room for one more: the one that has been out of use the longest.
+    /// Which packages must go so that there is room for one more. Packages that were refused before anything was known of
+    /// them go first, so that whoever brings many of those pushes out nothing else; then the one that has been out of use
+    /// the longest. A quarantine that somebody asked for is never forgotten, and takes no room.
     fn make_room(&self, desk: &super::Desk) -> Result<Vec<String>, LifecycleError> {
         let state = &desk.book.state;
-        let surplus = (state.packages.len() + 1).saturating_sub(self.config.most_packages.max(2));
+        let counted = state.packages.values().filter(|known| !known.kept_out).count();
+        let surplus = (counted + 1).saturating_sub(self.config.most_packages.max(2));
         let is_idle = |digest: &str, known: &Known| {
             let idle =
                 matches!(known.stage, Stage::Retired | Stage::Quarantined) && !state.is_previous(digest);
-            idle && desk.held.get(digest).is_none_or(|held| held.under_way.is_none())
+            idle && !known.kept_out && desk.held.get(digest).is_none_or(|held| held.under_way.is_none())
         };
-        let mut idle: Vec<(u64, &String)> = state
+        let mut idle: Vec<(bool, u64, &String)> = state
             .packages
             .iter()
             .filter(|(digest, known)| is_idle(digest, known))
-            .map(|(digest, known)| (known.moved, digest))
+            .map(|(digest, known)| (!known.is_junk(), known.moved, digest))
             .collect();
         idle.sort_unstable();
         if idle.len() < surplus {
@@ -188,7 +191,7 @@ impl Lifecycle {
         Ok(idle
             .into_iter()
             .take(surplus)
-            .map(|(_, digest)| digest.clone())
+            .map(|(.., digest)| digest.clone())
             .collect())
     }
 
@@ -206,6 +209,7 @@ impl Lifecycle {
         request: &StepRequest,
     ) -> Result<DetectorInfo, LifecycleError> {
         let mut wish = self.wish(request, Origin::Api, "asked for")?;
+        wish.asked = true;
         let digest = self.find(given, Some(step))?;
         if let Some(share) = request.share {
             if !(share > 0.0 && share <= 1.0) {
@@ -323,6 +327,8 @@ impl Lifecycle {
             why: text("why", &request.why, MOST_WHY, why)?,
             share: self.config.canary_share,
             at: now(),
+            asked: false,
+            downgrade: request.downgrade,
         })
     }
 
@@ -333,6 +339,8 @@ impl Lifecycle {
             why: why.into(),
             share: self.usual_share(step),
             at: now(),
+            asked: false,
+            downgrade: false,
         }
     }
 

@@ -208,6 +208,7 @@ impl Lifecycle {
             },
             set.first().map_or("", String::as_str),
         )?;
+        self.note_signatures(&mut transaction);
         // Defaults are not named: a start without names keeps what is active.
         let by_flags = named.iter().any(|(_, new)| new.origin == Origin::CommandLine);
         transaction.named = by_flags.then_some(set);

@@ -9,7 +9,7 @@ use crate::checks::{CheckFailure, Kept, Ready};
 use crate::error::LifecycleError;
 use crate::generation::Loaded;
 use crate::journal::Journal;
-use crate::plan::{Impossible, Planner, Wish, short, successor};
+use crate::plan::{Impossible, Planner, Wish, check_downgrade, short, successor};
 use crate::state::{About, Transaction};
 use crate::transition::is_warm;
 
@@ -21,7 +21,11 @@ impl Lifecycle {
         if matches!(step, Step::Canary | Step::Promote) {
             self.hand_over(digest)?;
         }
-        let transaction = self.plan(|planner| planner.step(digest, step, wish), digest)?;
+        if matches!(step, Step::Canary | Step::Promote) {
+            self.check_downgrade(digest, step, wish)?;
+        }
+        let mut transaction = self.plan(|planner| planner.step(digest, step, wish), digest)?;
+        self.note_signatures(&mut transaction);
         for a_move in &transaction.moves {
             if is_warm(a_move.entry.to) && self.loaded(&a_move.entry.digest).is_none() {
                 // It was released by another move since it was loaded.
@@ -256,14 +260,33 @@ impl Lifecycle {
         digest: &str,
     ) -> Result<Transaction, LifecycleError> {
         let mut planner = Planner::new(&self.desk().book.state);
-        make(&mut planner).map_err(|source| LifecycleError::Impossible {
-            digest: short(digest).to_owned(),
-            source,
-        })?;
+        make(&mut planner).map_err(|source| impossible(digest, source))?;
         Ok(Transaction {
             moves: planner.finish(),
             ..Transaction::default()
         })
+    }
+
+    /// Refuses to put a package in the place of one that was signed later.
+    pub(super) fn check_downgrade(
+        &self,
+        digest: &str,
+        step: Step,
+        wish: &Wish,
+    ) -> Result<(), LifecycleError> {
+        let loaded = self.loaded(digest);
+        let signed = loaded.as_ref().and_then(|loaded| loaded.signed.as_ref());
+        let state = &self.desk().book.state;
+        check_downgrade(state, digest, step, wish, signed).map_err(|source| impossible(digest, source))
+    }
+
+    /// Notes of the packages that become active by whom and when they were signed.
+    pub(super) fn note_signatures(&self, transaction: &mut Transaction) {
+        let moves = transaction.moves.iter_mut();
+        for a_move in moves.filter(|a_move| a_move.entry.to == Stage::Active) {
+            let loaded = self.loaded(&a_move.entry.digest);
+            a_move.signed = loaded.and_then(|loaded| loaded.signed.clone());
+        }
     }
 
     /// Puts a loaded package on the desk.
@@ -312,6 +335,13 @@ impl Lifecycle {
             .packages
             .get(digest)
             .map(|known| known.stage)
+    }
+}
+
+fn impossible(digest: &str, source: Impossible) -> LifecycleError {
+    LifecycleError::Impossible {
+        digest: short(digest).to_owned(),
+        source,
     }
 }
 

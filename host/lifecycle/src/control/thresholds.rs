@@ -127,7 +127,7 @@ impl Lifecycle {
         let asked = StepRequest {
             by: request.by.clone(),
             why: request.why.clone(),
-            share: None,
+            ..StepRequest::default()
         };
         let wish = self.wish(&asked, Origin::Api, "")?;
         let before = self.threshold(name, None, None)?.info;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -17,7 +18,7 @@ use super::requests::{NewPackage, Origin};
 /// Files that are looked at; the rest, by name, waits until there are fewer.
 const MOST_FILES: usize = 256;
 /// Largest signature file, bytes; one of minisign has some 300.
-const MOST_SIGNATURE: u64 = 4096;
+const MOST_SIGNATURE: usize = 4096;
 
 /// Size and time of a file.
 type Mark = (u64, Option<SystemTime>);
@@ -85,11 +86,20 @@ impl WatchedFolder {
 
 /// The packages in a folder, by name.
 fn packages_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let is_candidate = |entry: &fs::DirEntry| {
+        let is_package = Path::new(&entry.file_name())
+            .extension()
+            .is_some_and(|extension| extension == "wasm");
+        // Links are among them so that it can be said that they are not followed.
+        is_package
+            && entry
+                .file_type()
+                .is_ok_and(|kind| kind.is_file() || kind.is_symlink())
+    };
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)?
         .flatten()
+        .filter(is_candidate)
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
-        .filter(|path| path.is_file())
         .collect();
     paths.sort_unstable();
     paths.truncate(MOST_FILES);
@@ -103,25 +113,49 @@ fn signature_of(path: &Path) -> PathBuf {
 }
 
 fn mark(path: &Path) -> Option<Mark> {
-    let metadata: Metadata = fs::metadata(path).ok()?;
+    let metadata: Metadata = fs::symlink_metadata(path).ok()?;
     Some((metadata.len(), metadata.modified().ok()))
 }
 
-fn take(lifecycle: &Lifecycle, path: &Path) -> Result<(), String> {
-    let read = |error: std::io::Error| format!("it cannot be read: {error}");
-    let size = fs::metadata(path).map_err(read)?.len();
-    if size > MAX_PACKAGE_BYTES as u64 {
-        return Err(format!(
-            "it has {size} bytes, and a package has at most {MAX_PACKAGE_BYTES}"
-        ));
+/// Reads a file that is no link, device or pipe, to at most so many bytes, however it grows meanwhile. Whoever may write
+/// into the folder shall not have this program read what only this program can read.
+fn read_plain(path: &Path, most: usize) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| format!("it cannot be read: {error}");
+    let metadata = fs::symlink_metadata(path).map_err(failed)?;
+    if metadata.is_symlink() {
+        return Err("it is a link, and links are not followed here; put the file itself there".to_owned());
     }
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    // Between the look and the opening it may have become another.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = options.open(path).map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(most as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() > most {
+        return Err(format!("it has more than {most} bytes, which is too much"));
+    }
+    Ok(bytes)
+}
+
+fn take(lifecycle: &Lifecycle, path: &Path) -> Result<(), String> {
     let signature = signature_of(path);
-    let has_signature = fs::metadata(&signature).is_ok_and(|metadata| metadata.len() <= MOST_SIGNATURE);
     let new = NewPackage {
-        bytes: fs::read(path).map_err(read)?,
-        signature: has_signature
-            .then(|| fs::read_to_string(&signature).ok())
-            .flatten(),
+        bytes: read_plain(path, MAX_PACKAGE_BYTES)?,
+        signature: match fs::symlink_metadata(&signature) {
+            Ok(_) => {
+                let bytes = read_plain(&signature, MOST_SIGNATURE)
+                    .map_err(|reason| format!("its signature: {reason}"))?;
+                Some(String::from_utf8_lossy(&bytes).into_owned())
+            }
+            Err(_) => None,
+        },
         origin: Origin::Directory,
         built_in: false,
         label: path
@@ -164,5 +198,31 @@ mod tests {
         fs::write(&path, b"first and second").unwrap();
         assert!(watched.settled().is_empty());
         assert_eq!(watched.settled(), [path], "it came again");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_pipes_and_what_is_too_long_are_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("plain.wasm"), b"12345678").unwrap();
+        std::os::unix::fs::symlink(path("plain.wasm"), path("link.wasm")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path("device.wasm")).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(path("pipe.wasm"))
+            .status();
+        assert!(made.unwrap().success());
+        assert_eq!(read_plain(&path("plain.wasm"), 8).unwrap(), b"12345678");
+        let check = |name: &str, most: usize, expected: &str| {
+            let reason = read_plain(&path(name), most).unwrap_err();
+            assert!(reason.contains(expected), "{reason}");
+        };
+        check("plain.wasm", 7, "more than 7 bytes");
+        check("link.wasm", 8, "is a link");
+        check("device.wasm", 8, "is a link");
+        check("pipe.wasm", 8, "is no file");
+        check("none.wasm", 8, "cannot be read");
+        let found = packages_in(folder.path()).unwrap();
+        assert_eq!(found.len(), 3, "{found:?}");
     }
 }

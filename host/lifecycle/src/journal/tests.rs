@@ -9,6 +9,8 @@ fn wish(why: &str) -> Wish {
         why: why.to_owned(),
         share: 0.5,
         at: 1_700_000_000_000,
+        asked: false,
+        downgrade: false,
     }
 }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::state::{Book, Transaction};
+use crate::trust::Signed;
 
 fn wish() -> Wish {
     Wish {
@@ -11,6 +12,8 @@ fn wish() -> Wish {
         why: "because".to_owned(),
         share: 0.1,
         at: 7,
+        asked: false,
+        downgrade: false,
     }
 }
 
@@ -136,4 +139,46 @@ fn whoever_is_quarantined_while_active_is_followed_by_the_one_before() {
         (digest(2).as_str(), Some(4))
     );
     assert!(last.why.contains("was quarantined: because"), "{}", last.why);
+}
+
+#[test]
+fn a_signed_package_does_not_take_the_place_of_a_younger_one() {
+    let mut book = Book::default();
+    let signed = |key: &str, at: Option<u64>| Signed {
+        key: key.to_owned(),
+        at,
+    };
+    // Package 0 was signed at 100 and runs; 2 and 4 have its name and never ran; 1 has another name.
+    for (package, active_with) in [(0, Some(signed("k", Some(100)))), (2, None), (4, None), (1, None)] {
+        let mut planner = Planner::new(&book.state);
+        planner.push(&digest(package), Step::Stage, Stage::Staged, &wish());
+        if let Some(signed) = active_with {
+            planner
+                .push(&digest(package), Step::Promote, Stage::Active, &wish())
+                .signed = Some(signed);
+        }
+        apply(&mut book, &mut Vec::new(), planner);
+    }
+    let check = |package: usize, signed: Option<Signed>, downgrade: bool, expected: bool| {
+        let wish = Wish { downgrade, ..wish() };
+        let found = check_downgrade(
+            &book.state,
+            &digest(package),
+            Step::Promote,
+            &wish,
+            signed.as_ref(),
+        );
+        assert_eq!(found.is_ok(), expected, "{package} {signed:?} {found:?}");
+    };
+    check(2, Some(signed("k", Some(99))), false, false);
+    check(2, Some(signed("k", None)), false, false);
+    check(2, Some(signed("k", Some(99))), true, true);
+    check(2, Some(signed("k", Some(100))), false, true);
+    check(2, Some(signed("k", Some(101))), false, true);
+    // Another key is another maker; where signatures do not count there is no signer.
+    check(2, Some(signed("other", Some(1))), false, true);
+    check(2, None, false, true);
+    check(1, Some(signed("k", Some(1))), false, true);
+    // What ran before may run again.
+    check(0, Some(signed("k", Some(99))), false, true);
 }

@@ -474,13 +474,66 @@ fn room_is_made_by_those_out_of_use_the_longest() {
         Stage::Staged,
     );
     assert!(matches!(full, Err(LifecycleError::Full { most: 3 })), "{full:?}");
-    step(&life, &digests[1], Step::Quarantine).unwrap();
-    step(&life, &digests[2], Step::Quarantine).unwrap();
+    for digest in &digests {
+        step(&life, digest, Step::Promote).unwrap();
+    }
+    // The third is active, the second what a rollback goes to.
     bring(&life, package("guest", 4), Stage::Staged);
-    assert!(life.info(&digests[1]).is_err(), "quarantined first");
-    assert!(life.package(&digests[1]).is_none());
-    assert_eq!(stage(&life, &digests[2]), Stage::Quarantined);
-    assert!(life.package(&digests[2]).is_some());
+    assert!(life.info(&digests[0]).is_err(), "out of use the longest");
+    assert!(life.package(&digests[0]).is_none());
+    assert_eq!(stage(&life, &digests[1]), Stage::Retired);
+    assert!(life.package(&digests[1]).is_some());
+}
+
+/// A package that does not open its artifact: anybody can make as many as they like.
+fn junk(number: u8) -> Vec<u8> {
+    let recipe = Recipe {
+        open: "unreachable",
+        ..Recipe::default()
+    };
+    recipe.package_with(&[number], None).bytes().to_vec()
+}
+
+#[test]
+fn a_quarantine_that_somebody_asked_for_is_not_pushed_out_by_strangers() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = LifecycleConfig {
+        most_packages: 8,
+        ..config(folder.path())
+    };
+    let life = open(config.clone());
+    let held = warm(&life, "guest", 1);
+    let retired = warm(&life, "other", 1);
+    step(&life, &retired, Step::Promote).unwrap();
+    step(&life, &retired, Step::Retire).unwrap();
+    step(&life, &held, Step::Quarantine).unwrap();
+    for number in 0..100 {
+        let digest = bring(&life, junk(number), Stage::Checked);
+        assert!(life.wait(&digest, Stage::Checked, PATIENCE).is_err());
+    }
+    assert_eq!(life.list().len(), 8 + 1, "a held one takes no room");
+    let is_held = |life: &Lifecycle| {
+        let again = bring(life, package("guest", 1), Stage::Active);
+        assert_eq!(again, held);
+        let refused = life.wait(&held, Stage::Warm, PATIENCE);
+        assert!(
+            matches!(refused, Err(LifecycleError::Refused { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(stage(life, &held), Stage::Quarantined);
+        assert_eq!(stage(life, &retired), Stage::Retired);
+    };
+    is_held(&life);
+    life.shutdown();
+    drop(life);
+    let life = open(config);
+    is_held(&life);
+    step(&life, &held, Step::Release).unwrap();
+    for number in 100..=255 {
+        let digest = bring(&life, junk(number), Stage::Checked);
+        assert!(life.wait(&digest, Stage::Checked, PATIENCE).is_err());
+    }
+    assert_eq!(life.list().len(), 8, "released, it takes room as any other");
 }
 
 #[test]

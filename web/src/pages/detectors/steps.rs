@@ -48,6 +48,7 @@ pub(super) fn Steps(digest: String, info: Memo<Option<DetectorInfo>>) -> impl In
             by: text(name),
             why: text(why),
             share,
+            downgrade: false,
         };
         if let Some(name) = &request.by {
             store_name(name);

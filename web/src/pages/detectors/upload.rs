@@ -7,7 +7,6 @@ use netsage_api_types::DetectorInfo;
 
 use super::Shared;
 use crate::api;
-use crate::pages::alert_detail::TokenField;
 
 /// A field for files, and a place to drop them.
 #[component]
@@ -60,7 +59,6 @@ pub(super) fn Upload() -> impl IntoView {
                 <input type="file" name="package" accept=".wasm,.minisig" multiple class="visually-hidden" node_ref=input on:change=picked/>
             </label>
             <span class="muted">"or drop a file made with "<code>"netsage detector pack"</code>" here, with its "<code>".minisig"</code>" if it is signed"</span>
-            <TokenField/>
         </div>
     }
 }

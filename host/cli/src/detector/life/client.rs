@@ -1,13 +1,15 @@
 //! Calls to the API of a running `netsage run`.
 
+use std::env;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use netsage_api_types::Problem;
-use netsage_gateway::config::Settings;
+use netsage_gateway::config::{ConfigError, Settings};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use ureq::Agent;
+use ureq::{Agent, RequestBuilder};
 
 /// Address and token of the running program.
 #[derive(Debug, clap::Args)]
@@ -21,8 +23,11 @@ pub(super) struct ClientArgs {
     )]
     url: String,
     /// Token of the running program, if it asks for one
-    #[arg(long, value_name = "TOKEN", env = "NETSAGE_TOKEN", hide_env_values = true)]
+    #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
+    /// File that holds its token; without either, the variables NETSAGE_TOKEN and NETSAGE_TOKEN_FILE are read
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 /// A client of the API.
@@ -33,24 +38,37 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(args: &ClientArgs, file: &Settings) -> Self {
+    /// # Errors
+    /// When the token cannot be read.
+    pub(super) fn new(args: &ClientArgs, file: &Settings) -> Result<Self, ConfigError> {
         let config = Agent::config_builder()
             // The body of an error says more than its status.
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
-        let token = args.token.as_ref().or(file.token.as_ref());
-        Self {
+        let layer = |token, token_file| Settings {
+            token,
+            token_file,
+            ..Settings::default()
+        };
+        let flags = layer(args.token.clone(), args.token_file.clone());
+        let variables = layer(
+            env::var("NETSAGE_TOKEN").ok(),
+            env::var_os("NETSAGE_TOKEN_FILE").map(PathBuf::from),
+        );
+        let token = flags.or(variables).or(file.clone()).server_token()?;
+        Ok(Self {
             agent: config.new_agent(),
             base: format!("{}/api/v1", args.url.trim_end_matches('/')),
             authorization: token.map(|token| format!("Bearer {token}")),
-        }
+        })
     }
 
     /// Reads a resource.
     pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        self.read(self.agent.get(format!("{}{path}", self.base)).call())
+        let request = self.agent.get(format!("{}{path}", self.base));
+        self.read(self.authorized(request).call())
     }
 
     /// Posts JSON.
@@ -69,14 +87,18 @@ impl Client {
         media_type: &str,
         body: &[u8],
     ) -> anyhow::Result<T> {
-        let mut request = self
+        let request = self
             .agent
             .post(format!("{}{path}", self.base))
             .header("content-type", media_type);
-        if let Some(authorization) = &self.authorization {
-            request = request.header("authorization", authorization);
+        self.read(self.authorized(request).send(body))
+    }
+
+    fn authorized<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.authorization {
+            Some(authorization) => request.header("authorization", authorization),
+            None => request,
         }
-        self.read(request.send(body))
     }
 
     fn read<T: DeserializeOwned>(

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use netsage_api_types::Comparison;
 use netsage_console::Failure;
-use netsage_console::output::{print_json, stdout, table};
+use netsage_console::output::{for_people, print_json, table};
 use netsage_gateway::config::Settings;
 
 use super::called;
@@ -31,9 +31,9 @@ pub(crate) struct CompareArgs {
 }
 
 pub(super) fn run(args: &CompareArgs, file: &Settings) -> Result<(), Failure> {
-    let client = Client::new(&args.client, file);
+    let client = Client::new(&args.client, file)?;
     let comparison: Comparison = client.get(&format!("/detectors/{}/comparison", encoded(&args.package)))?;
-    let mut out = stdout();
+    let mut out = for_people();
     if args.json {
         print_json(&mut out, &comparison)?;
     } else {

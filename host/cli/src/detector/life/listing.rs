@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use netsage_api_types::{DetectorInfo, HistoryEntry, Page};
 use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
-use netsage_console::output::{print_json, stdout, table};
+use netsage_console::output::{for_people, print_json, table};
 use netsage_gateway::assets::Bundled;
 use netsage_gateway::catalog::{load, read_package, schema_of};
 use netsage_gateway::config::Settings;
@@ -68,9 +68,9 @@ pub(super) fn list(args: &ListArgs, file: &Settings) -> Result<(), Failure> {
         }
         packages
     } else {
-        Client::new(&args.client, file).get::<Vec<DetectorInfo>>("/detectors")?
+        Client::new(&args.client, file)?.get::<Vec<DetectorInfo>>("/detectors")?
     };
-    let mut out = stdout();
+    let mut out = for_people();
     if args.json {
         print_json(&mut out, &packages)?;
     } else {
@@ -110,7 +110,7 @@ fn row(info: &DetectorInfo) -> [String; 10] {
 }
 
 pub(super) fn history(args: &HistoryArgs, file: &Settings) -> Result<(), Failure> {
-    let client = Client::new(&args.client, file);
+    let client = Client::new(&args.client, file)?;
     let package = args.package.as_deref();
     let is_digest = package
         .is_some_and(|package| package.len() >= 8 && package.bytes().all(|byte| byte.is_ascii_hexdigit()));
@@ -122,7 +122,7 @@ pub(super) fn history(args: &HistoryArgs, file: &Settings) -> Result<(), Failure
         ("cursor", args.cursor.as_deref()),
     ]);
     let page: Page<HistoryEntry> = client.get(&format!("/detectors/history{parameters}"))?;
-    let mut out = stdout();
+    let mut out = for_people();
     if args.json {
         print_json(&mut out, &page)?;
         return Ok(out.flush()?);

@@ -13,6 +13,8 @@ use netsage_api_types::{DetectorRef, Step};
 use netsage_console::Failure;
 use netsage_gateway::config::Settings;
 
+use step::How;
+
 /// What to do with the packages of a running program.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum LifeCommand {
@@ -39,12 +41,12 @@ pub(crate) enum LifeCommand {
     #[command(
         after_help = "Example:\n  netsage detector canary 0123abcd --share 0.1 --why 'agrees with the old one'"
     )]
-    Canary(step::ShareArgs),
+    Canary(step::PlaceArgs<step::ShareArgs>),
     /// Make a package the active one of its name; the one before it stays ready for a rollback
     #[command(
         after_help = "Example:\n  netsage detector promote 0123abcd\n  netsage detector promote iforest    # its canary"
     )]
-    Promote(step::StepArgs),
+    Promote(step::PlaceArgs<step::StepArgs>),
     /// Take back a canary, or make the previous package of a name active again
     #[command(after_help = "Example:\n  netsage detector rollback iforest --why 'too many alerts'")]
     Rollback(step::StepArgs),
@@ -66,7 +68,7 @@ pub(crate) enum LifeCommand {
     /// Say how far traffic has moved away from what a package was trained on
     Drift(threshold::DriftArgs),
     /// Stage a package and promote it: it scores from the next block of flows on
-    Activate(stage::ActivateArgs),
+    Activate(step::PlaceArgs<stage::ActivateArgs>),
 }
 
 pub(super) fn run(command: LifeCommand, file: &Settings) -> Result<(), Failure> {
@@ -74,15 +76,33 @@ pub(super) fn run(command: LifeCommand, file: &Settings) -> Result<(), Failure> 
     match command {
         Command::List(args) => listing::list(&args, file),
         Command::Stage(args) => stage::stage(&args, file),
-        Command::Check(args) => step::run(Step::Check, &args, None, file),
-        Command::Warm(args) => step::run(Step::Warm, &args, None, file),
-        Command::Shadow(args) => step::run(Step::Shadow, &args.step, args.share, file),
-        Command::Canary(args) => step::run(Step::Canary, &args.step, args.share, file),
-        Command::Promote(args) => step::run(Step::Promote, &args, None, file),
-        Command::Rollback(args) => step::run(Step::Rollback, &args, None, file),
-        Command::Retire(args) => step::run(Step::Retire, &args, None, file),
-        Command::Quarantine(args) => step::run(Step::Quarantine, &args, None, file),
-        Command::Release(args) => step::run(Step::Release, &args, None, file),
+        Command::Check(args) => step::run(Step::Check, &args, How::default(), file),
+        Command::Warm(args) => step::run(Step::Warm, &args, How::default(), file),
+        Command::Shadow(args) => {
+            let how = How {
+                share: args.share,
+                downgrade: false,
+            };
+            step::run(Step::Shadow, &args.step, how, file)
+        }
+        Command::Canary(args) => {
+            let how = How {
+                share: args.step.share,
+                downgrade: args.downgrade,
+            };
+            step::run(Step::Canary, &args.step.step, how, file)
+        }
+        Command::Promote(args) => {
+            let how = How {
+                share: None,
+                downgrade: args.downgrade,
+            };
+            step::run(Step::Promote, &args.step, how, file)
+        }
+        Command::Rollback(args) => step::run(Step::Rollback, &args, How::default(), file),
+        Command::Retire(args) => step::run(Step::Retire, &args, How::default(), file),
+        Command::Quarantine(args) => step::run(Step::Quarantine, &args, How::default(), file),
+        Command::Release(args) => step::run(Step::Release, &args, How::default(), file),
         Command::History(args) => listing::history(&args, file),
         Command::Compare(args) => compare::run(&args, file),
         Command::Threshold(args) => threshold::threshold(&args, file),

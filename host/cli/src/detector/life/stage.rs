@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{anyhow, bail};
 use netsage_api_types::{DetectorInfo, HistoryEntry, Page, Stage, Step};
 use netsage_console::Failure;
+use netsage_console::output::printable;
 use netsage_gateway::catalog::read_bytes;
 use netsage_gateway::config::Settings;
 
 use super::client::{Client, encoded, query};
-use super::step::{ReasonArgs, standing, take, tell};
+use super::step::{How, PlaceArgs, ReasonArgs, standing, take, tell};
 
 /// Time between two questions to the program about the stage of the package.
 const POLL: Duration = Duration::from_millis(150);
@@ -83,7 +84,7 @@ impl SignatureArgs {
 
 /// Brings a package and follows it to the stage that was asked for.
 pub(super) fn stage(args: &StageArgs, file: &Settings) -> Result<(), Failure> {
-    let client = Client::new(&args.reason.client, file);
+    let client = Client::new(&args.reason.client, file)?;
     let signature = args.signature.read(&args.package)?;
     let until = match args.until {
         Until::Staged => Stage::Staged,
@@ -95,8 +96,13 @@ pub(super) fn stage(args: &StageArgs, file: &Settings) -> Result<(), Failure> {
 }
 
 /// Stages, where the program has not the package yet, and promotes.
-pub(super) fn activate(args: &ActivateArgs, file: &Settings) -> Result<(), Failure> {
-    let client = Client::new(&args.reason.client, file);
+pub(super) fn activate(args: &PlaceArgs<ActivateArgs>, file: &Settings) -> Result<(), Failure> {
+    let how = How {
+        share: None,
+        downgrade: args.downgrade,
+    };
+    let args = &args.step;
+    let client = Client::new(&args.reason.client, file)?;
     let is_digest = (8..=64).contains(&args.package.len())
         && args.package.bytes().all(|byte| byte.is_ascii_hexdigit())
         && !Path::new(&args.package).exists();
@@ -115,7 +121,7 @@ pub(super) fn activate(args: &ActivateArgs, file: &Settings) -> Result<(), Failu
     let info = if info.stage == Stage::Active {
         info
     } else {
-        take(&client, &info.detector.digest, Step::Promote, &args.reason, None)?
+        take(&client, &info.detector.digest, Step::Promote, &args.reason, how)?
     };
     tell(&info, args.reason.json)
 }
@@ -155,7 +161,7 @@ fn follow(client: &Client, digest: &str, until: Stage, mut told: u64) -> anyhow:
         let info: DetectorInfo = client.get(&format!("/detectors/{digest}"))?;
         let page: Page<HistoryEntry> = client.get(&format!("/detectors/history?digest={digest}&limit=20"))?;
         for entry in page.items.iter().rev().filter(|entry| entry.number > told) {
-            eprintln!("{}: {}", entry.to.name(), entry.why);
+            eprintln!("{}: {}", entry.to.name(), printable(&entry.why));
         }
         told = page.items.first().map_or(told, |entry| told.max(entry.number));
         if info.stage == Stage::Quarantined {

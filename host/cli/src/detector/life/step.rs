@@ -5,7 +5,7 @@ use std::io::Write;
 
 use netsage_api_types::{DetectorInfo, Stage, Step, StepRequest};
 use netsage_console::Failure;
-use netsage_console::output::{print_json, stdout};
+use netsage_console::output::{for_people, print_json, printable};
 use netsage_gateway::config::Settings;
 
 use super::called;
@@ -57,10 +57,27 @@ pub(crate) struct ShareArgs {
     pub(super) share: Option<f64>,
 }
 
+/// A step to the place of another package.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlaceArgs<Step: clap::Args> {
+    #[command(flatten)]
+    pub(super) step: Step,
+    /// Where packages must be signed: take the place of a package that was signed later
+    #[arg(long)]
+    pub(super) downgrade: bool,
+}
+
+/// How a step is done, where it can be done in several ways.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct How {
+    pub(super) share: Option<f64>,
+    pub(super) downgrade: bool,
+}
+
 /// Does a step and says where the package stands then.
-pub(super) fn run(step: Step, args: &StepArgs, share: Option<f64>, file: &Settings) -> Result<(), Failure> {
-    let client = Client::new(&args.reason.client, file);
-    let info = take(&client, &args.package, step, &args.reason, share)?;
+pub(super) fn run(step: Step, args: &StepArgs, how: How, file: &Settings) -> Result<(), Failure> {
+    let client = Client::new(&args.reason.client, file)?;
+    let info = take(&client, &args.package, step, &args.reason, how)?;
     tell(&info, args.reason.json)
 }
 
@@ -70,12 +87,13 @@ pub(super) fn take(
     package: &str,
     step: Step,
     reason: &ReasonArgs,
-    share: Option<f64>,
+    how: How,
 ) -> anyhow::Result<DetectorInfo> {
     let request = StepRequest {
         by: reason.by(),
         why: reason.why.clone(),
-        share,
+        share: how.share,
+        downgrade: how.downgrade,
     };
     client.post_json(
         &format!("/detectors/{}/{}", encoded(package), step.name()),
@@ -85,13 +103,13 @@ pub(super) fn take(
 
 /// Prints where a package stands: the digest for programs, a sentence for people.
 pub(super) fn tell(info: &DetectorInfo, json: bool) -> Result<(), Failure> {
-    let mut out = stdout();
+    let mut out = for_people();
     if json {
         print_json(&mut out, info)?;
     } else {
         writeln!(out, "{}", info.detector.digest)?;
         out.flush()?;
-        eprintln!("{}", standing(info));
+        eprintln!("{}", printable(&standing(info)));
     }
     Ok(out.flush()?)
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use netsage_api_types::{Drift, ThresholdInfo, ThresholdRequest};
 use netsage_console::Failure;
-use netsage_console::output::{print_json, stdout, table};
+use netsage_console::output::{for_people, print_json, table};
 use netsage_gateway::config::Settings;
 
 use super::called;
@@ -48,8 +48,8 @@ pub(crate) struct DriftArgs {
 }
 
 pub(super) fn threshold(args: &ThresholdArgs, file: &Settings) -> Result<(), Failure> {
-    let client = Client::new(&args.reason.client, file);
-    let mut out = stdout();
+    let client = Client::new(&args.reason.client, file)?;
+    let mut out = for_people();
     let Some(name) = &args.name else {
         let all: Vec<ThresholdInfo> = client.get("/thresholds")?;
         if args.reason.json {
@@ -136,9 +136,9 @@ fn sentences(info: &ThresholdInfo) -> Vec<String> {
 }
 
 pub(super) fn drift(args: &DriftArgs, file: &Settings) -> Result<(), Failure> {
-    let client = Client::new(&args.client, file);
+    let client = Client::new(&args.client, file)?;
     let drift: Drift = client.get(&format!("/detectors/{}/drift", encoded(&args.package)))?;
-    let mut out = stdout();
+    let mut out = for_people();
     if args.json {
         print_json(&mut out, &drift)?;
         return Ok(out.flush()?);

@@ -152,6 +152,14 @@ impl Collector for Figures {
             .into_iter()
             .chain(dropped_flows),
         )?;
+        let refused = self.state.guard.refusals().counts();
+        self.labelled(
+            &mut encoder,
+            "refused",
+            "Connections and calls that were refused, by reason",
+            "reason",
+            refused.map(|(refusal, count)| (refusal.name().to_owned(), count)),
+        )?;
         self.sources(&mut encoder)?;
         self.interfaces(&mut encoder)?;
         self.outputs(&mut encoder)?;
