@@ -190,7 +190,7 @@ impl Door {
             self.refusals.count(refused.refusal(), ends.peer);
         }
         // A client that was told to wait sends nothing more; any other first sends everything, then reads.
-        if !(waits_for_permission && rest.is_untouched()) && !rest.drain().await {
+        if !(waits_for_permission && rest.is_untouched() || rest.drain().await) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
