@@ -95,6 +95,9 @@ impl Watch {
             let sentence = "no detector is active, so nothing is scored; activate one";
             told.problems.insert("detectors".to_owned(), sentence.to_owned());
         }
+        for (number, sentence) in self.lifecycle.set_aside().into_iter().enumerate() {
+            told.problems.insert(format!("set aside {number}"), sentence);
+        }
         if !self.counters.finished() {
             for interface in self.counters.interfaces() {
                 tell_interface(&interface, self.is_filtered, &mut told);

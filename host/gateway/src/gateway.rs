@@ -439,12 +439,13 @@ async fn start_detectors(
             Package::from_bytes(bundled.bytes())
                 .is_ok_and(|package| package.known_schema() == Ok(Some(schema)))
         };
-        let available = Bundled::all()
+        let available: Vec<NewPackage> = Bundled::all()
             .iter()
             .filter(is_of_schema)
             .map(bundled_package)
             .collect();
-        let lifecycle = Lifecycle::open(config, Runtime::new(runtime)?, schema)?;
+        let spare: Vec<&NewPackage> = named.iter().chain(&defaults).chain(&available).collect();
+        let lifecycle = Lifecycle::open_with(config, Runtime::new(runtime)?, schema, &spare)?;
         if named.is_empty() && defaults.is_empty() && lifecycle.active().is_empty() {
             // Names what there is, or how to get it.
             default_names

@@ -8,10 +8,14 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::set_aside::SetAside;
+
 const LOCK: &str = "lock";
 const PACKAGES: &str = "packages";
 const STATES: &str = "state";
 const CHECKSUM_BYTES: usize = 32;
+/// What `tempfile` names a file that is being written.
+const UNFINISHED: &str = ".tmp";
 
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +26,7 @@ pub enum DirectoryError {
     Io {
         /// File or folder.
         path: PathBuf,
-        /// The action that failed: `made`, `read`, `written`.
+        /// The action that failed: `made`, `read`, `written`, `locked`, `set aside`.
         what: &'static str,
         /// What the system says.
         source: io::Error,
@@ -55,7 +59,10 @@ impl Kind {
 
 /// The folder, or the same in memory.
 #[derive(Debug)]
-pub(crate) struct Directory(Place);
+pub(crate) struct Directory {
+    place: Place,
+    set_aside: SetAside,
+}
 
 #[derive(Debug)]
 enum Place {
@@ -70,7 +77,10 @@ enum Place {
 impl Directory {
     /// A folder in memory, which ends with the program.
     pub(crate) fn memory() -> Self {
-        Self(Place::Memory(Mutex::default()))
+        Self {
+            place: Place::Memory(Mutex::default()),
+            set_aside: SetAside::default(),
+        }
     }
 
     /// Makes the folder where it is missing, makes it private, and locks it for this program.
@@ -89,10 +99,18 @@ impl Directory {
             }
             Err(fs::TryLockError::Error(source)) => return Err(failed(&path, "locked")(source)),
         }
-        Ok(Self(Place::Disk {
-            root: root.to_path_buf(),
-            _lock: lock,
-        }))
+        Ok(Self {
+            place: Place::Disk {
+                root: root.to_path_buf(),
+                _lock: lock,
+            },
+            set_aside: SetAside::new(root),
+        })
+    }
+
+    /// What was set aside, and where it goes.
+    pub(crate) fn set_aside(&self) -> &SetAside {
+        &self.set_aside
     }
 
     /// Keeps a package and its signature; when this returns, they are on the disk.
@@ -109,10 +127,17 @@ impl Directory {
         self.write(Kind::Package, digest, bytes.to_vec())
     }
 
-    /// The file of a package; `None` when it is missing or its digest differs.
+    /// The file of a package; `None` when it is missing. A file with another digest is set aside.
     pub(crate) fn package(&self, digest: &str) -> Result<Option<Vec<u8>>, DirectoryError> {
         let bytes = self.read(Kind::Package, digest)?;
-        Ok(bytes.filter(|bytes| Digest::of(bytes).to_string() == digest))
+        if bytes
+            .as_ref()
+            .is_some_and(|bytes| Digest::of(bytes).to_string() != digest)
+        {
+            self.set_damaged_aside(Kind::Package, digest)?;
+            return Ok(None);
+        }
+        Ok(bytes)
     }
 
     /// The signature that was kept with a package.
@@ -128,19 +153,40 @@ impl Directory {
         self.write(Kind::State, digest, bytes)
     }
 
-    /// The saved memory of a detector, if it is there and whole.
+    /// The learned state of a package; `None` when it is missing. A file that is not whole is set aside.
     pub(crate) fn state(&self, digest: &str) -> Result<Option<Vec<u8>>, DirectoryError> {
-        let bytes = self.read(Kind::State, digest)?;
-        Ok(bytes.and_then(|bytes| {
-            let (sum, state) = bytes.split_first_chunk::<CHECKSUM_BYTES>()?;
-            (Digest::of(state).as_bytes() == sum).then(|| state.to_vec())
-        }))
+        let Some(bytes) = self.read(Kind::State, digest)? else {
+            return Ok(None);
+        };
+        let state = bytes
+            .split_first_chunk::<CHECKSUM_BYTES>()
+            .filter(|(sum, state)| Digest::of(state).as_bytes() == *sum)
+            .map(|(_, state)| state.to_vec());
+        if state.is_none() {
+            self.set_damaged_aside(Kind::State, digest)?;
+        }
+        Ok(state)
+    }
+
+    fn set_damaged_aside(&self, kind: Kind, digest: &str) -> Result<(), DirectoryError> {
+        let Place::Disk { root, .. } = &self.place else {
+            return Ok(());
+        };
+        let path = root.join(kind.path(digest));
+        if let Some(kept) = self.set_aside.take(&path).map_err(failed(&path, "set aside"))? {
+            self.set_aside.tell(format!(
+                "{} was damaged and is now {}; see to the disk",
+                path.display(),
+                kept.display()
+            ));
+        }
+        Ok(())
     }
 
     /// Deletes a package and its files. Files that cannot be deleted now are deleted at the next start.
     pub(crate) fn forget(&self, digest: &str) {
         for kind in [Kind::Package, Kind::Signature, Kind::State] {
-            match &self.0 {
+            match &self.place {
                 Place::Disk { root, .. } => {
                     let _ = fs::remove_file(root.join(kind.path(digest)));
                 }
@@ -153,7 +199,7 @@ impl Directory {
 
     /// Forgets what learned state there is.
     pub(crate) fn forget_state(&self, digest: &str) {
-        match &self.0 {
+        match &self.place {
             Place::Disk { root, .. } => {
                 let _ = fs::remove_file(root.join(Kind::State.path(digest)));
             }
@@ -163,10 +209,12 @@ impl Directory {
         }
     }
 
-    /// Deletes every file that belongs to none of these packages: leftovers of writes that the end of the program cut
-    /// short.
+    /// Sets every file aside that belongs to none of these packages: a package whose line in the journal was lost, or was
+    /// not written yet when the program ended. Deletes leftovers of writes that the end of the program cut short.
     pub(crate) fn sweep(&self, digests: &BTreeSet<&str>) {
-        let Place::Disk { root, .. } = &self.0 else { return };
+        let Place::Disk { root, .. } = &self.place else {
+            return;
+        };
         for folder in [PACKAGES, STATES] {
             let Ok(entries) = fs::read_dir(root.join(folder)) else {
                 continue;
@@ -175,16 +223,26 @@ impl Directory {
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
                 let digest = name.split('.').next().unwrap_or_default();
-                if !digests.contains(digest) {
-                    tracing::info!(file = %entry.path().display(), "a file that belongs to no package is deleted");
-                    let _ = fs::remove_file(entry.path());
+                let path = entry.path();
+                if name.starts_with(UNFINISHED) {
+                    // What cannot be deleted now goes at the next start.
+                    let _ = fs::remove_file(&path);
+                } else if !digests.contains(digest) {
+                    match self.set_aside.take(&path) {
+                        Ok(kept) => {
+                            tracing::warn!(file = %path.display(), ?kept, "a file that belongs to no known package is set aside");
+                        }
+                        Err(error) => {
+                            tracing::warn!(file = %path.display(), %error, "a file that belongs to no known package stays");
+                        }
+                    }
                 }
             }
         }
     }
 
     fn read(&self, kind: Kind, digest: &str) -> Result<Option<Vec<u8>>, DirectoryError> {
-        match &self.0 {
+        match &self.place {
             Place::Disk { root, .. } => {
                 let path = root.join(kind.path(digest));
                 match fs::read(&path) {
@@ -199,7 +257,7 @@ impl Directory {
 
     fn write(&self, kind: Kind, digest: &str, bytes: Vec<u8>) -> Result<(), DirectoryError> {
         let relative = kind.path(digest);
-        match &self.0 {
+        match &self.place {
             Place::Disk { root, .. } => {
                 let path = root.join(&relative);
                 let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
@@ -235,7 +293,7 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn make_private(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     #[cfg(unix)]
     {

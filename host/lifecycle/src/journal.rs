@@ -2,8 +2,9 @@
 //!
 //! A line is 16 hexadecimal digits (the first 8 bytes of the SHA-256 of what follows), a blank, a [`Transaction`] as
 //! JSON, and a line feed. A program that dies while writing leaves an incomplete line; no caller was told that its step
-//! succeeded, so the next start cuts that line off. The file is bounded: a journal that has grown enough is rewritten,
-//! under another name that is then renamed, as one line with the state and the younger half of the history.
+//! succeeded, so the next start cuts that line off. What else is damaged costs the damaged lines and no other: the file is
+//! set aside, and written anew as what its whole lines add up to. The file is bounded: a journal that has grown enough is
+//! rewritten, under another name that is then renamed, as one line with the state and the younger half of the history.
 
 use netsage_package::Digest;
 use std::fs::{File, OpenOptions};
@@ -11,13 +12,14 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::directory::{sync_folder, write_whole};
+use crate::set_aside::SetAside;
 use crate::state::{Book, FORMAT, MOST_ENTRIES, Transaction};
 
 const NAME: &str = "journal";
-/// Name of the copy of a journal that was damaged before its last line, kept for inspection.
-const DAMAGED: &str = "journal.damaged";
 /// Digits of the checksum.
 const DIGITS: usize = 16;
+/// Beginnings of lines that are looked for in a damaged line.
+const MOST_PARTS: usize = 64;
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +30,7 @@ pub enum JournalError {
     Io {
         /// The file.
         path: PathBuf,
-        /// `read` or `written`.
+        /// `read`, `written` or `set aside`.
         what: &'static str,
         /// What the system says.
         source: io::Error,
@@ -51,47 +53,106 @@ pub enum JournalError {
     },
 }
 
-/// The transactions that bytes hold, and how many of the bytes they are.
+/// What bytes hold.
+#[derive(Debug, Default)]
 struct Parsed {
+    /// All transactions that are whole, each once.
     transactions: Vec<Transaction>,
+    /// Bytes of the whole lines at the beginning.
     length: usize,
+    /// Number of the last entry.
+    last_entry: u64,
+    /// More is wrong than a last line that was not written to its end.
+    is_damaged: bool,
 }
 
-/// Reads lines up to the first that is not whole.
+impl Parsed {
+    /// Takes a transaction over, unless it was taken over before: a disk may give out a block twice.
+    fn take(&mut self, transaction: Transaction) {
+        let moves = transaction.moves.iter().map(|a_move| a_move.entry.number);
+        let thresholds = transaction.thresholds.iter().map(|set| set.entry.number);
+        let entries: Vec<u64> = moves.chain(thresholds).collect();
+        let (first, last) = (entries.iter().min().copied(), entries.iter().max().copied());
+        let is_repeated = match &transaction.snapshot {
+            // A snapshot is the beginning of a file.
+            Some(_) => !self.transactions.is_empty(),
+            None => last.is_some_and(|last| last <= self.last_entry),
+        };
+        // Numbers have no gaps, unless lines are missing.
+        let is_behind_a_gap = first.is_some_and(|first| first > self.last_entry + 1);
+        self.is_damaged |= is_repeated || is_behind_a_gap;
+        if is_repeated {
+            return;
+        }
+        let before = transaction
+            .snapshot
+            .as_ref()
+            .map(|snapshot| snapshot.state.last_entry);
+        self.last_entry = self.last_entry.max(last.max(before).unwrap_or(0));
+        self.transactions.push(transaction);
+    }
+}
+
+/// Reads all that is whole. A line that is not does not end the journal: the lines behind it name packages, quarantines
+/// and numbers that were acknowledged, each with a checksum of its own.
 ///
 /// # Errors
 /// The line and the reason, when a line is whole and not understood.
 fn parse(bytes: &[u8]) -> Result<Parsed, (usize, String)> {
-    let mut parsed = Parsed {
-        transactions: Vec::new(),
-        length: 0,
-    };
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let Some(json) = verified(line) else { break };
-        let number = parsed.transactions.len() + 1;
-        let transaction: Transaction =
-            serde_json::from_slice(json).map_err(|error| (number, error.to_string()))?;
-        if let Some(snapshot) = transaction
-            .snapshot
-            .as_ref()
-            .filter(|snapshot| snapshot.format != FORMAT)
-        {
-            return Err((number, format!("format {}", snapshot.format)));
+    let mut parsed = Parsed::default();
+    for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        if let Some(json) = line.strip_suffix(b"\n").and_then(verified) {
+            parsed.take(understood(json).map_err(|reason| (number + 1, reason))?);
+            if !parsed.is_damaged {
+                parsed.length += line.len();
+            }
+            continue;
         }
-        parsed.transactions.push(transaction);
-        parsed.length += line.len();
+        let found: Vec<Transaction> = whole_parts(line)
+            .into_iter()
+            .filter_map(|json| understood(json).ok())
+            .collect();
+        let is_torn = line.last() != Some(&b'\n') && found.is_empty();
+        parsed.is_damaged |= !is_torn;
+        found.into_iter().for_each(|transaction| parsed.take(transaction));
     }
     Ok(parsed)
 }
 
-/// What a whole line holds.
+fn understood(json: &[u8]) -> Result<Transaction, String> {
+    let transaction: Transaction = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    match &transaction.snapshot {
+        Some(snapshot) if snapshot.format != FORMAT => Err(format!("format {}", snapshot.format)),
+        _ => Ok(transaction),
+    }
+}
+
+/// What a line without its line feed holds, if the line is whole.
 fn verified(line: &[u8]) -> Option<&[u8]> {
-    let line = line.strip_suffix(b"\n")?;
     let (sum, rest) = line.split_at_checked(DIGITS)?;
     let json = rest.strip_prefix(b" ")?;
     (checksum(json).as_bytes() == sum).then_some(json)
 }
 
+/// The whole lines within a damaged one: behind a part of another line, or joined by a byte that was a line feed.
+fn whole_parts(line: &[u8]) -> Vec<&[u8]> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let is_begin = |place: &usize| {
+        let sum = &line[*place..*place + DIGITS];
+        line[*place + DIGITS..].starts_with(b" {") && sum.iter().all(u8::is_ascii_hexdigit)
+    };
+    let begins: Vec<usize> = (0..line.len().saturating_sub(DIGITS))
+        .filter(is_begin)
+        .take(MOST_PARTS)
+        .collect();
+    let part = |(index, begin): (usize, &usize)| {
+        let ends = begins[index + 1..].iter().map(|next| next - 1);
+        // The last byte may be a line feed that was damaged.
+        ends.chain([line.len(), line.len().saturating_sub(1)])
+            .find_map(|end| verified(line.get(*begin..end)?))
+    };
+    begins.iter().enumerate().filter_map(part).collect()
+}
 fn checksum(json: &[u8]) -> String {
     let mut sum = Digest::of(json).to_string();
     sum.truncate(DIGITS);
@@ -128,7 +189,7 @@ impl Journal {
     }
 
     /// Opens the journal in a folder, or begins it, and reads what it says.
-    pub(crate) fn open(folder: &Path) -> Result<(Self, Book), JournalError> {
+    pub(crate) fn open(folder: &Path, set_aside: &SetAside) -> Result<(Self, Book), JournalError> {
         let path = folder.join(NAME);
         let failed = |what| {
             let path = path.clone();
@@ -149,13 +210,21 @@ impl Journal {
             .transactions
             .iter()
             .for_each(|transaction| book.apply(transaction));
-        if parsed.length < bytes.len() {
-            let cut = &bytes[parsed.length..];
-            tracing::warn!(path = %path.display(), bytes = cut.len(), "the end of the journal is not whole and is cut off");
-            // A torn line has no end. What has one was damaged later, and somebody may want to see it.
-            if cut.contains(&b'\n') {
-                write_whole(folder, DAMAGED, cut).map_err(failed("written"))?;
-            }
+        let mut length = parsed.length;
+        if parsed.is_damaged {
+            book.state.settle();
+            let kept = set_aside.link(&path).map_err(failed("set aside"))?;
+            let mended = line(&book.snapshot()).map_err(failed("written"))?;
+            write_whole(folder, NAME, &mended).map_err(failed("written"))?;
+            length = mended.len();
+            set_aside.tell(format!(
+                "the journal of detectors was damaged and is now {}; what its {} whole lines say is in effect: look whether the detectors are the right ones",
+                kept.unwrap_or_default().display(),
+                parsed.transactions.len()
+            ));
+        } else if length < bytes.len() {
+            let bytes = bytes.len() - length;
+            tracing::warn!(path = %path.display(), bytes, "the last line of the journal is not whole and is cut off");
         }
         let open = || -> io::Result<File> {
             let mut options = OpenOptions::new();
@@ -163,7 +232,7 @@ impl Journal {
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let file = options.open(&path)?;
-            file.set_len(parsed.length as u64)?;
+            file.set_len(length as u64)?;
             file.sync_all()?;
             sync_folder(folder)?;
             Ok(file)
@@ -171,12 +240,12 @@ impl Journal {
         let open = Open {
             folder: folder.to_path_buf(),
             file: open().map_err(failed("written"))?,
-            length: parsed.length as u64,
+            length: length as u64,
             entries: book.history.len(),
             broken: false,
         };
         let mut journal = Self { open: Some(open) };
-        if parsed.length == 0 {
+        if length == 0 {
             // The first line says which format this is.
             journal.append(&Book::default().snapshot())?;
         }

@@ -29,6 +29,7 @@ mod generation;
 mod journal;
 pub mod lineup;
 mod plan;
+mod set_aside;
 mod state;
 pub mod statistics;
 pub mod transition;

@@ -258,6 +258,25 @@ impl State {
         activations.drain(..surplus);
     }
 
+    /// Restores what no transaction breaks, after transactions are missing: a name has one active package and one canary.
+    /// The last to have become it stays.
+    pub(crate) fn settle(&mut self) {
+        for (stage, instead) in [(Stage::Active, Stage::Retired), (Stage::Canary, Stage::Warm)] {
+            let mut last: BTreeMap<String, u64> = BTreeMap::new();
+            for known in self.packages.values().filter(|known| known.stage == stage) {
+                let last = last.entry(known.name.clone().unwrap_or_default()).or_default();
+                *last = known.moved.max(*last);
+            }
+            for known in self.packages.values_mut().filter(|known| known.stage == stage) {
+                let name = known.name.as_deref().unwrap_or_default();
+                if last.get(name).is_some_and(|last| known.moved < *last) {
+                    known.stage = instead;
+                    known.share = None;
+                }
+            }
+        }
+    }
+
     /// The packages of a name in a stage.
     pub(crate) fn at<'a>(&'a self, name: &'a str, stage: Stage) -> impl Iterator<Item = &'a str> {
         self.packages.iter().filter_map(move |(digest, known)| {

@@ -100,17 +100,31 @@ impl Lifecycle {
     /// The folder of a schema is its own: a package is checked against the columns of one schema.
     ///
     /// # Errors
-    /// When the folder cannot be used or another program uses it, or the journal is of a newer version.
+    /// When the folder cannot be used or another program uses it, or the journal is of a newer version; never because
+    /// something in the folder is damaged.
     pub fn open(
         config: LifecycleConfig,
         runtime: Arc<Runtime>,
         schema: &'static Schema,
     ) -> Result<Arc<Self>, LifecycleError> {
+        Self::open_with(config, runtime, schema, &[])
+    }
+
+    /// The same. A kept file that is missing or damaged is written again when its package is among the `spare` ones.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_with(
+        config: LifecycleConfig,
+        runtime: Arc<Runtime>,
+        schema: &'static Schema,
+        spare: &[&NewPackage],
+    ) -> Result<Arc<Self>, LifecycleError> {
         let (directory, journal, book) = match &config.directory {
             Some(folder) => {
                 let folder = folder.join(schema.id);
                 let directory = Directory::open(&folder)?;
-                let (journal, book) = Journal::open(&folder)?;
+                let (journal, book) = Journal::open(&folder, directory.set_aside())?;
                 (directory, journal, book)
             }
             None => (Directory::memory(), Journal::none(), Book::default()),
@@ -137,12 +151,17 @@ impl Lifecycle {
             warm: Mutex::default(),
             begun: AtomicBool::new(false),
         });
-        lifecycle.restore()?;
+        lifecycle.restore(spare)?;
         *lock(&lifecycle.warm) = Some(background::start(&lifecycle, to_do)?);
         let control = thread::start(&lifecycle, stopped)?;
         *lock(&lifecycle.control) = Some(control);
         lifecycle.load_the_others();
         Ok(lifecycle)
+    }
+
+    /// What was found damaged since the start, and where it was set aside: a sentence each.
+    pub fn set_aside(&self) -> Vec<String> {
+        self.directory.set_aside().told()
     }
 
     /// The roster with the current line-up, for the scoring side.

@@ -224,7 +224,7 @@ impl Lifecycle {
         }
         // What must happen at once does not wait for what takes long.
         if !matches!(step, Step::Quarantine | Step::Rollback) {
-            self.wait_until_idle(&digest)?;
+            self.wait_until_idle(&digest, PATIENCE)?;
         }
         let (stage, is_loaded) = {
             let desk = self.desk();
@@ -280,8 +280,8 @@ impl Lifecycle {
         }
     }
 
-    fn wait_until_idle(&self, digest: &str) -> Result<(), LifecycleError> {
-        let deadline = Instant::now() + PATIENCE;
+    pub(super) fn wait_until_idle(&self, digest: &str, patience: Duration) -> Result<(), LifecycleError> {
+        let deadline = Instant::now() + patience;
         let mut desk = self.desk();
         while let Some(step) = desk.held.get(digest).and_then(|held| held.under_way) {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use netsage_api_types::{Stage, Step, StepRequest};
 
-use netsage_package::Package;
+use netsage_package::{Digest, Package};
 
 use super::background::JobKind;
 use super::requests::{NewPackage, Origin};
@@ -14,8 +15,11 @@ use super::{Held, Lifecycle};
 use crate::checks::{CheckFailure, Ready};
 use crate::error::LifecycleError;
 use crate::generation::Generation;
-use crate::plan::Wish;
+use crate::plan::{Wish, short};
 use crate::transition::is_warm;
+
+/// How long a start waits for what the background does with a package: compiling ends within its budget.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The packages of a start.
 #[derive(Debug, Default)]
@@ -30,7 +34,7 @@ pub struct Start {
 
 impl Lifecycle {
     /// Reads every package that the journal knows, and loads those that score. Nobody else is here yet.
-    pub(super) fn restore(&self) -> Result<(), LifecycleError> {
+    pub(super) fn restore(&self, spare: &[&NewPackage]) -> Result<(), LifecycleError> {
         let known: Vec<(String, Stage, Option<u64>)> = {
             let desk = self.desk();
             let packages = desk.book.state.packages.iter();
@@ -42,8 +46,12 @@ impl Lifecycle {
             .sweep(&known.iter().map(|(digest, ..)| digest.as_str()).collect());
         let mut failed: Vec<(String, Stage, CheckFailure)> = Vec::new();
         for (digest, stage, generation) in known {
-            let Some(bytes) = self.directory.package(&digest)? else {
+            let Some(bytes) = self.whole_or_spare(&digest, spare)? else {
                 if stage != Stage::Quarantined {
+                    let lost = short(&digest);
+                    self.directory.set_aside().tell(format!(
+                        "the file of package {lost} is missing or damaged, so it is quarantined; bring it again, and release it"
+                    ));
                     failed.push((digest, stage, CheckFailure::Lost));
                 }
                 continue;
@@ -77,6 +85,10 @@ impl Lifecycle {
         // Who may be rolled back to comes first, so that no move leads to one that is lost.
         failed.sort_by_key(|(_, stage, _)| *stage == Stage::Active);
         for (digest, _, failure) in failed {
+            if self.stage_of(&digest) == Some(Stage::Quarantined) {
+                // It was to be rolled back to, and failed then.
+                continue;
+            }
             let wish = self.own_wish(Step::Quarantine, failure.to_string());
             self.move_to(&digest, Step::Quarantine, &wish)?;
         }
@@ -85,6 +97,20 @@ impl Lifecycle {
         self.roster
             .publish(desk.lineup(&self.config, &self.roster.lineup()));
         Ok(())
+    }
+
+    /// The bytes of a package; they are written again from the spare ones when they are missing or damaged.
+    fn whole_or_spare(&self, digest: &str, spare: &[&NewPackage]) -> Result<Option<Vec<u8>>, LifecycleError> {
+        if let Some(bytes) = self.directory.package(digest)? {
+            return Ok(Some(bytes));
+        }
+        let is_it = |new: &&&NewPackage| Digest::of(&new.bytes).to_string() == digest;
+        let Some(spare) = spare.iter().find(is_it) else {
+            return Ok(None);
+        };
+        self.directory
+            .keep(digest, &spare.bytes, spare.signature.as_deref())?;
+        Ok(Some(spare.bytes.clone()))
     }
 
     /// Loads packages that are warm without scoring, and continues unfinished rollouts.
@@ -224,6 +250,8 @@ impl Lifecycle {
 
     /// Checks and loads a package, whatever its stage: naming a quarantined or retired package asks for it again.
     fn make_ready(&self, digest: &str, wish: &Wish) -> Result<(), LifecycleError> {
+        // A start that was killed may have left it on its way: it goes on in the background already.
+        self.wait_until_idle(digest, PATIENCE)?;
         if self.stage_of(digest) == Some(Stage::Quarantined) {
             self.move_to(digest, Step::Release, wish)?;
         }

@@ -208,6 +208,17 @@ fn a_damaged_file_is_never_run_and_the_one_before_scores() {
     assert_eq!(info.stage, Stage::Quarantined);
     assert!(info.why.contains("missing or damaged"), "{}", info.why);
     assert!(!stranger.exists() && !file.with_file_name(".tmpAbCdEf").exists());
+    let set_aside = |path: &Path| {
+        let name = path.file_name().unwrap();
+        fs::read(folder.path().join("unsw-nb15/set-aside").join(name)).unwrap()
+    };
+    assert_eq!(set_aside(&stranger), package("guest", 9));
+    assert_eq!(set_aside(&file).len(), package("guest", 2).len());
+    let told = life.set_aside().join(" ");
+    assert!(
+        told.contains("was damaged") && told.contains("bring it again"),
+        "{told}"
+    );
     // Brought again, it may begin anew.
     bring(&life, package("guest", 2), Stage::Staged);
     assert_eq!(step(&life, &second, Step::Release).unwrap(), Stage::Staged);
