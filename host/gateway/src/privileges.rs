@@ -114,7 +114,7 @@ mod linux {
         Ok(())
     }
 
-    /// Takes every capability from this thread, and so from those it starts. A program that root started without
+    /// Takes every capability from this thread, and so from the threads and programs that it starts. A program that root started without
     /// `--user` stays root.
     ///
     /// # Errors
@@ -123,9 +123,12 @@ mod linux {
         if geteuid().is_root() {
             return Ok(());
         }
-        set_capabilities(&CapsHashSet::new()).map_err(|error| PrivilegeError::Capabilities {
-            reason: error.to_string(),
-        })
+        let refused = |reason: &dyn Display| PrivilegeError::Capabilities {
+            reason: reason.to_string(),
+        };
+        set_capabilities(&CapsHashSet::new()).map_err(|error| refused(&error))?;
+        // The child that compiles is this program again, whose file may grant what was just given up.
+        prctl::set_no_new_privs().map_err(|error| refused(&error))
     }
 
     /// The set of this capability, empty when the program does not have it.

@@ -149,7 +149,9 @@ pub enum LoadError {
         budget: Duration,
     },
     /// The process that compiles failed.
-    #[error("the process that compiles detectors failed: {0}; start the program again, or free some memory")]
+    #[error(
+        "the process that compiles detectors failed: {0}; see that memory is free, and that the user of this program may execute its file"
+    )]
     Compiler(String),
     /// The exported functions do not have the types of the contract.
     #[error("the component is built for another world: {0}; build it against wit/detector.wit")]

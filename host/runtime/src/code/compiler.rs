@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -55,8 +55,10 @@ impl Compiler {
     /// A child that is the program which runs now, as the kernel holds it open, started with these arguments.
     /// [`Compiler::InProcess`] where the system does not say what runs.
     pub fn this_program(arguments: impl IntoIterator<Item = OsString>) -> Self {
-        // By number: in the child `/proc/self` would be the program that lowers the priority.
-        let running = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+        // The child looks this path up between `fork` and `exec`, when it still is this very program. Under the number of
+        // the parent it would find nothing once privileges were given up: what `/proc` shows of a process that has
+        // changed its user, or was started with capabilities, is root's.
+        let running = PathBuf::from("/proc/self/exe");
         let program = if running.exists() {
             Ok(running)
         } else {
@@ -107,20 +109,25 @@ fn compile_here(engine: &Engine, component: &[u8]) -> Result<(Component, Vec<u8>
     Ok((component, compiled))
 }
 
-/// Starts the child through `nice`, where there is one.
-fn start(program: &PathBuf, arguments: &[OsString]) -> io::Result<Child> {
-    let piped = |command: &mut Command| {
-        command
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-    };
-    match piped(Command::new("nice").args(["-n", "19"]).arg(program)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => piped(&mut Command::new(program)),
-        started => started,
+/// Starts the child, and lowers its priority where there is `renice`. The threads that compile come later, with the
+/// question, and inherit the priority.
+fn start(program: &Path, arguments: &[OsString]) -> io::Result<Child> {
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let lowered = Command::new("renice")
+        .args(["-n", "19", "-p", &child.id().to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if !lowered.as_ref().is_ok_and(ExitStatus::success) {
+        tracing::debug!(?lowered, "detectors are compiled at the priority of this process");
     }
+    Ok(child)
 }
 
 /// Sends the component to the child and waits for the answer, at most `budget`.
