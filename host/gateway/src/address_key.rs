@@ -4,7 +4,7 @@
 //! detectors are to agree on a host share one file. The key is a secret: with it and a saved memory anybody could find out
 //! which addresses a detector has seen. It is never logged and never served.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -41,25 +41,22 @@ pub fn open(path: &Path) -> Result<AddressKey, KeyError> {
     Ok(AddressKey::new(key))
 }
 
-/// Makes a random key. Where another process was first, its key is the key.
+/// Makes a random key, in a file that is whole or not there. Where another process was first, its key is the key.
 fn make(path: &Path) -> io::Result<String> {
     let mut key = [0_u8; 16];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     let text = key
         .iter()
         .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(mut file) => {
-            writeln!(file, "{text}")?;
-            file.sync_all()?;
-            Ok(text)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read_to_string(path),
-        Err(error) => Err(error),
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    // `tempfile` makes files that only their owner can read.
+    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    writeln!(file, "{text}")?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(text),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => fs::read_to_string(path),
+        Err(error) => Err(error.error),
     }
 }
 

@@ -484,7 +484,7 @@ async fn each_attempt_gets_its_answer() {
                 || answer.contains("smuggled")
                 || answer.contains("\r\nSet-Cookie: a=b")
             {
-                wrong.push(format!("{what}: not {expected}: {:.200}", answer));
+                wrong.push(format!("{what}: not {expected}: {answer:.200}"));
             }
         }
         // Whatever was tried, the next call is answered.
