@@ -7,9 +7,6 @@
 //! Data goes to standard output, everything else to standard error. Exit status: 0 done, 1 failed, 2 wrong
 //! usage. A reader that closes the pipe early ends a command quietly.
 
-// The one place that writes to the terminal.
-#![allow(clippy::print_stderr)]
-
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod allocator;
 mod detector;
@@ -27,7 +24,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use netsage_console::output::printable;
-use netsage_console::{Failure, compile_detector};
+use netsage_console::{Failure, compile_detector, interrupt, stderr};
+use netsage_console::say;
 use netsage_gateway::config::Settings;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
@@ -74,18 +72,21 @@ enum Command {
 fn main() -> ExitCode {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     allocator::fix_mmap_threshold();
+    if let Err(error) = interrupt::survive_hangup() {
+        return Failure::from(error).exit_code();
+    }
     let matches = command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
     if let Err(message) = start_log(cli.log.as_deref()) {
-        eprintln!("netsage: {message}");
+        say!("netsage: {message}");
         return ExitCode::from(2);
     }
     if !matches!(cli.command, Command::CompileDetector) {
         for complaint in variables::complaints(&command()) {
-            eprintln!("netsage: {complaint}");
+            say!("netsage: {complaint}");
         }
     }
     match execute(cli) {
@@ -130,7 +131,7 @@ fn start_log(filter: Option<&str>) -> Result<(), String> {
         .with_env_filter(parsed)
         .with_ansi(has_colours)
         .fmt_fields(debug_fn(write_field).delimited(" "))
-        .with_writer(io::stderr)
+        .with_writer(|| stderr::Log)
         .init();
     Ok(())
 }

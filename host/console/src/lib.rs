@@ -4,14 +4,12 @@
 //! Data goes to standard output, everything else to standard error. This crate must never hold the work of a command.
 //! Start with [`Failure`], which every command returns.
 
-// One of the places that write to the terminal.
-#![allow(clippy::print_stderr)]
-
 pub mod compile_detector;
 pub mod detectors;
 pub mod interrupt;
 pub mod output;
 pub mod progress;
+pub mod stderr;
 pub mod training;
 
 use std::io;
@@ -46,12 +44,12 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(message) => {
-                eprintln!("netsage: {}", by_line(message));
+                crate::say!("netsage: {}", by_line(message));
                 ExitCode::from(2)
             }
             Self::Failed(error) if is_broken_pipe(error) => ExitCode::SUCCESS,
             Self::Failed(error) => {
-                eprintln!("netsage: {}", by_line(&error.to_string()));
+                crate::say!("netsage: {}", by_line(&error.to_string()));
                 ExitCode::FAILURE
             }
         }
@@ -66,7 +64,7 @@ fn by_line(message: &str) -> String {
 
 /// Says that capture has begun on an interface.
 pub fn capturing(interface: &str) {
-    eprintln!("capturing on {interface}");
+    crate::say!("capturing on {interface}");
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
+use crate::say;
 use clap::ValueEnum;
 use netsage_schema::Identity;
 use netsage_sources::SourceError;
@@ -188,7 +189,7 @@ impl BadRows {
     pub fn report(&mut self, error: &SourceError) {
         self.count += 1;
         if self.count <= Self::SHOWN {
-            eprintln!("netsage: {error}");
+            say!("netsage: {error}");
         }
     }
 

@@ -8,6 +8,7 @@ use std::{mem, thread};
 use anyhow::anyhow;
 use netsage_capture::MeterConfig;
 use netsage_console::output::{Format, stdout};
+use netsage_console::say;
 use netsage_console::{Failure, progress};
 use netsage_gateway::config::{InterfaceArgs, MeterArgs, Settings};
 use netsage_schema::{FlowBatch, Schema, csv, json_lines};
@@ -87,7 +88,7 @@ fn read(args: &FlowsArgs, path: &Path, config: &MeterConfig) -> Result<(), Failu
     let damage = metered.map_err(|_| anyhow!("the rows could not be printed"))?;
     bar.finish_and_clear();
     if args.stats {
-        eprint!("{}", stats::shown(source.metered(), args.format));
+        say!("{}", stats::shown(source.metered(), args.format).trim_end());
     }
     damage.map_or(Ok(()), |error| Err(error.into()))
 }
@@ -158,14 +159,14 @@ mod live {
             }
         }
         for interface in source.interfaces() {
-            eprintln!("{}", interface_summary(&interface_health(interface)));
+            say!("{}", interface_summary(&interface_health(interface)));
         }
         let counted = source.metered();
         if let Some(gaps) = gap_summary(counted.tcp_gaps, counted.tcp_gap_bytes) {
-            eprintln!("{gaps}");
+            say!("{gaps}");
         }
         if args.stats {
-            eprint!("{}", stats::shown(counted, args.format));
+            say!("{}", stats::shown(counted, args.format).trim_end());
         }
         Ok(())
     }

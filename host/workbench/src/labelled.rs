@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use netsage_capture::MeterConfig;
 use netsage_console::output::BadRows;
+use netsage_console::say;
 use netsage_console::{Failure, progress};
 use netsage_gateway::pipeline::score_rows;
 use netsage_lifecycle::Loaded;
@@ -96,7 +97,7 @@ impl Labelled {
         })?;
         bar.finish_and_clear();
         if unknown > 0 {
-            eprintln!("left out {unknown} flows that have no label");
+            say!("left out {unknown} flows that have no label");
         }
         damage.map_or(Ok(labelled), |error| Err(error.into()))
     }

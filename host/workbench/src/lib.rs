@@ -4,9 +4,6 @@
 //! and only a command line calls them. This crate must never be needed by a gateway that scores traffic, and must never
 //! run a detector in another way than a gateway does. Start with [`train`].
 
-// One of the places that write to the terminal.
-#![allow(clippy::print_stderr)]
-
 pub mod evaluate;
 pub mod flows;
 mod labelled;

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use netsage_console::say;
 use netsage_console::{Failure, progress};
 use netsage_synth::{Generator, SynthConfig, labels_csv, pcap};
 
@@ -71,7 +72,7 @@ pub fn run(args: &SynthArgs) -> Result<(), Failure> {
     let mut labels_file = create(&labels_path)?;
     labels_csv::write(generator.labels(), &mut labels_file)?;
     labels_file.flush()?;
-    eprintln!(
+    say!(
         "wrote {} ({} packets, {} bytes) and {} ({} conversations)",
         args.out.display(),
         written.packets,

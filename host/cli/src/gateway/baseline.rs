@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use netsage_console::compile_detector::in_child;
+use netsage_console::say;
 use netsage_console::training::TrainingProgress;
 use netsage_console::{Failure, interrupt, progress};
 use netsage_gateway::baseline::{Arming, Observer, Spool, arm, folder, learn_from_capture, shown};
@@ -133,7 +134,7 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
                 progress: None,
             };
             drop(spool);
-            eprintln!("armed; going on as `netsage run`; {UNDO}");
+            say!("armed; going on as `netsage run`; {UNDO}");
             let mut resolved = resolved;
             resolved.detectors = packages;
             super::run::serve(resolved, opened)
@@ -173,7 +174,7 @@ fn tell_usage(packages: &[String], schema: &str) {
         .iter()
         .map(|package| format!("--detector {package}"))
         .collect();
-    eprintln!(
+    say!(
         "arm them with: netsage run --interface IF --schema {schema} {}\n{UNDO}",
         named.join(" ")
     );
@@ -207,7 +208,7 @@ impl Terminal {
 impl Observer for Terminal {
     fn tell(&mut self, sentence: &str) {
         self.remove_bar();
-        eprintln!("{sentence}");
+        say!("{sentence}");
     }
 
     fn learned(&mut self, learned: Duration, goal: Duration, seen: &str) {
@@ -216,7 +217,7 @@ impl Observer for Terminal {
         bar.set_message(seen.to_owned());
         if bar.is_hidden() && self.last_line.elapsed() >= BETWEEN_LINES {
             self.last_line = Instant::now();
-            eprintln!("{} left: {seen}", shown(goal.saturating_sub(learned)));
+            say!("{} left: {seen}", shown(goal.saturating_sub(learned)));
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use netsage_console::compile_detector::in_child;
 use netsage_console::interrupt::interrupted;
-use netsage_console::{Failure, progress};
+use netsage_console::{Failure, progress, say};
 use netsage_gateway::config::{Resolved, Settings};
 use netsage_gateway::descriptors;
 use netsage_gateway::gateway::{Gateway, PartEnded};
@@ -37,7 +37,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
 /// Scores the flows of an opened source and serves, until a signal ends the program.
 pub(super) fn serve(mut settings: Resolved, opened: Opened) -> Result<(), Failure> {
     if let Ok(Some((before, after))) = descriptors::raise() {
-        eprintln!("descriptor limit raised from {before} to {after}");
+        say!("descriptor limit raised from {before} to {after}");
     }
     settings.runtime = in_child(settings.runtime);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -56,9 +56,9 @@ async fn run_and_serve(settings: Resolved, opened: Opened) -> Result<(), Failure
         () = &mut interrupted => return Err(anyhow!("interrupted before the start was through").into()),
     };
     for sentence in gateway.names_nobody_has() {
-        eprintln!("netsage: {sentence}");
+        say!("netsage: {sentence}");
     }
-    eprintln!("serving on http://{}", gateway.address());
+    say!("serving on http://{}", gateway.address());
     let bar = progress.map(|progress| (progress::reading(&progress, "replaying"), progress));
     let (ended, is_asked) = loop {
         tokio::select! {
@@ -84,10 +84,10 @@ async fn run_and_serve(settings: Resolved, opened: Opened) -> Result<(), Failure
     let mut outcome = ended.map_err(Failure::from);
     if serves_on {
         match outcome {
-            Ok(()) => eprintln!("the source has ended; serving on until Ctrl-C"),
+            Ok(()) => say!("the source has ended; serving on until Ctrl-C"),
             Err(failure) => {
                 failure.exit_code();
-                eprintln!("serving on until Ctrl-C");
+                say!("serving on until Ctrl-C");
                 outcome = Err(anyhow!("the source ended with an error, as said above").into());
             }
         }
@@ -111,7 +111,7 @@ async fn end(gateway: &mut Gateway) -> Result<(), PartEnded> {
 /// Says what was counted.
 fn report(counters: &Counters) {
     let counted = counters.snapshot();
-    eprintln!(
+    say!(
         "{} packets ({} not metered), {} flows: {} scored, {} failed, {} dropped, {} above a threshold",
         counted.packets,
         counted.packets_not_metered,
@@ -122,9 +122,9 @@ fn report(counters: &Counters) {
         counted.flows_alerted
     );
     for stats in counters.interfaces() {
-        eprintln!("{}", interface_summary(&stats));
+        say!("{}", interface_summary(&stats));
     }
     if let Some(gaps) = gap_summary(counted.tcp_gaps, counted.tcp_gap_bytes) {
-        eprintln!("{gaps}");
+        say!("{gaps}");
     }
 }

@@ -15,6 +15,7 @@ use jiff::Zoned;
 use netsage_console::Failure;
 use netsage_console::detectors::DetectorArgs;
 use netsage_console::output::{BadRows, stdout};
+use netsage_console::say;
 use netsage_gateway::assets;
 use netsage_gateway::catalog::write_whole;
 use netsage_gateway::config::{MeterArgs, Settings};
@@ -169,7 +170,7 @@ fn write(args: &EvaluateArgs, report: &Report) -> Result<(), Failure> {
     ] {
         write_whole(&folder.join(name), text.as_bytes())?;
     }
-    eprintln!("wrote {}", folder.join("report.html").display());
+    say!("wrote {}", folder.join("report.html").display());
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use indicatif::ProgressBar;
 use netsage_console::detectors::column_names;
+use netsage_console::say;
 use netsage_console::{Failure, interrupt, progress};
 use netsage_gateway::catalog::load;
 use netsage_lifecycle::Loaded;
@@ -197,7 +198,7 @@ fn warn_of_other_rows(name: &str, card: Option<&ModelCard>, training: &mut Train
     let given = ordinary.rows.len();
     let fitted = given - training.common_mut().held_out_rows(&ordinary.rows).len();
     if let Some(card) = card.filter(|card| card.rows != fitted as u64) {
-        eprintln!(
+        say!(
             "warning: {name} was fitted on {} rows, and --from leaves {fitted} of {given} to fit on: without TTL it \
              is trained on other rows than before",
             card.rows

@@ -10,6 +10,7 @@ use anyhow::anyhow;
 use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
 use netsage_console::output::stdout;
+use netsage_console::say;
 use netsage_gateway::assets;
 use netsage_gateway::catalog::write_whole;
 use netsage_gateway::config::Settings;
@@ -81,7 +82,7 @@ pub fn run(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
         threshold = card.threshold;
     }
     if threshold.is_none() {
-        eprintln!(
+        say!(
             "the package has no threshold, so it raises no alert unless `run` gets one{}",
             if is_network {
                 "; `--calibrate FILE` measures one"
@@ -110,7 +111,7 @@ pub fn run(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
             None => anyhow!(error),
         })?;
     write_whole(&args.out, packed.bytes())?;
-    eprintln!("wrote {} ({} bytes)", args.out.display(), packed.bytes().len());
+    say!("wrote {} ({} bytes)", args.out.display(), packed.bytes().len());
     let mut out = stdout();
     writeln!(out, "{}", packed.digest())?;
     Ok(out.flush()?)

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use netsage_console::Failure;
+use netsage_console::say;
 use netsage_gateway::catalog::write_whole;
 use netsage_models::Training;
 use netsage_models::autoencoder::{self, TrainOptions};
@@ -50,7 +51,7 @@ impl Args {
     pub(super) fn also_write(&self, artifact: &[u8]) -> Result<(), Failure> {
         if let Some(path) = &self.onnx {
             write_whole(path, &autoencoder::onnx(artifact)?)?;
-            eprintln!("wrote {}", path.display());
+            say!("wrote {}", path.display());
         }
         Ok(())
     }

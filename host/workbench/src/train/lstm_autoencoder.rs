@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use netsage_console::Failure;
+use netsage_console::say;
 use netsage_gateway::catalog::write_whole;
 use netsage_models::Training;
 use netsage_models::lstm_autoencoder::TrainOptions;
@@ -66,7 +67,7 @@ impl Args {
     pub(super) fn also_write(&self, artifact: &[u8]) -> Result<(), Failure> {
         if let Some(path) = &self.onnx {
             write_whole(path, artifact)?;
-            eprintln!("wrote {}", path.display());
+            say!("wrote {}", path.display());
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use std::fmt;
 use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
 use netsage_console::output::BadRows;
+use netsage_console::say;
 use netsage_console::training::TrainingProgress;
 use netsage_gateway::catalog::{component, load};
 use netsage_gateway::config::Settings;
@@ -87,7 +88,7 @@ fn train(
     let mut bad = BadRows::default();
     let ordinary = Ordinary::read(&args.from, &config, &args.taken, &mut bad)?;
     if ordinary.left_out > 0 {
-        eprintln!("left out {} rows that are not ordinary", ordinary.left_out);
+        say!("left out {} rows that are not ordinary", ordinary.left_out);
     }
     args.settle(training.common_mut());
     let mut progress = TrainingProgress::start(&args.out, &training, &ordinary.rows)?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
+use netsage_console::say;
 use netsage_gateway::catalog::{component, write_whole};
 use netsage_gateway::config::Settings;
 use netsage_models::Trained;
@@ -17,7 +18,7 @@ pub(super) fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(),
         let component = component(trained.detector)?;
         let package = runtime.pack(component, &trained.artifact, Some(json.as_bytes()))?;
         write_whole(out, package.bytes())?;
-        eprintln!(
+        say!(
             "trained on {rows} rows; wrote {} ({} bytes); `netsage detector inspect` shows its card",
             out.display(),
             package.bytes().len()
@@ -29,7 +30,7 @@ pub(super) fn save(out: &Path, trained: &Trained, file: &Settings) -> Result<(),
     write_whole(out, &trained.artifact)?;
     write_whole(&card_path, json.as_bytes())?;
     write_whole(&page_path, trained.card.to_markdown(&title).as_bytes())?;
-    eprintln!(
+    say!(
         "trained on {rows} rows; wrote {} ({} bytes), {} and {}",
         out.display(),
         trained.artifact.len(),

@@ -8,6 +8,7 @@ use netsage_api_types::{DetectorInfo, HistoryEntry, Page};
 use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
 use netsage_console::output::{for_people, print_json, table};
+use netsage_console::say;
 use netsage_gateway::assets::Bundled;
 use netsage_gateway::catalog::{load, read_package, schema_of};
 use netsage_gateway::config::Settings;
@@ -134,7 +135,7 @@ pub(super) fn history(args: &HistoryArgs, file: &Settings) -> Result<(), Failure
     table(&mut out, header, &[0, 7], &rows)?;
     out.flush()?;
     if let Some(next) = page.next {
-        eprintln!("there is more: go on with --cursor {next}");
+        say!("there is more: go on with --cursor {next}");
     }
     Ok(())
 }

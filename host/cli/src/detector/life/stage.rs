@@ -9,6 +9,7 @@ use anyhow::{anyhow, bail};
 use netsage_api_types::{DetectorInfo, HistoryEntry, Page, Stage, Step};
 use netsage_console::Failure;
 use netsage_console::output::printable;
+use netsage_console::say;
 use netsage_gateway::catalog::read_bytes;
 use netsage_gateway::config::Settings;
 
@@ -161,7 +162,7 @@ fn follow(client: &Client, digest: &str, until: Stage, mut told: u64) -> anyhow:
         let info: DetectorInfo = client.get(&format!("/detectors/{digest}"))?;
         let page: Page<HistoryEntry> = client.get(&format!("/detectors/history?digest={digest}&limit=20"))?;
         for entry in page.items.iter().rev().filter(|entry| entry.number > told) {
-            eprintln!("{}: {}", entry.to.name(), printable(&entry.why));
+            say!("{}: {}", entry.to.name(), printable(&entry.why));
         }
         told = page.items.first().map_or(told, |entry| told.max(entry.number));
         if info.stage == Stage::Quarantined {

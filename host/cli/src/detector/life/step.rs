@@ -6,6 +6,7 @@ use std::io::Write;
 use netsage_api_types::{DetectorInfo, Stage, Step, StepRequest};
 use netsage_console::Failure;
 use netsage_console::output::{for_people, print_json, printable};
+use netsage_console::say;
 use netsage_gateway::config::Settings;
 
 use super::called;
@@ -109,7 +110,7 @@ pub(super) fn tell(info: &DetectorInfo, json: bool) -> Result<(), Failure> {
     } else {
         writeln!(out, "{}", info.detector.digest)?;
         out.flush()?;
-        eprintln!("{}", printable(&standing(info)));
+        say!("{}", printable(&standing(info)));
     }
     Ok(out.flush()?)
 }
