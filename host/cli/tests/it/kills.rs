@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use netsage_gateway::catalog::read_package;
 use netsage_package::{Digest, Package};
 use serde_json::Value;
 
-use super::support::{Home, Server, packages_built, stderr};
+use super::support::{Home, Random, Server, packages_built, stderr};
 
 const KILLS: u64 = 50;
 /// The detectors and the bundled packages of which their versions are made: one that learns nothing as it goes, and one
@@ -27,21 +27,9 @@ const MOST_MILLISECONDS: u64 = 60;
 /// When steps take long, the kill does not wait for them.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Steele, Lea, Flood: SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
-
 /// A bundled package with a remark in its card, so that it is another package and gives the same scores; or with one in
 /// its code too, so that it is compiled anew.
-fn version(bundled: &str, number: u64, is_compiled_anew: bool) -> Vec<u8> {
+pub(crate) fn version(bundled: &str, number: u64, is_compiled_anew: bool) -> Vec<u8> {
     let bundled = read_package(bundled).unwrap();
     let remark = format!("remark-{number:016}");
     let mut code = bundled.code();
@@ -173,15 +161,7 @@ fn fifty_kills_lose_no_step_and_no_flow() {
         return;
     }
     let began = Instant::now();
-    let seed = std::env::var("NETSAGE_TEST_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        since.as_secs()
-    });
-    eprintln!("NETSAGE_TEST_SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Random::of_test();
     let home = Home::new();
     let capture = home.capture(20_000);
     let capture = capture.to_str().unwrap();

@@ -24,6 +24,7 @@ mod replay;
 mod schemas;
 mod secrets;
 mod sources;
+mod starts;
 mod support;
 mod swaps;
 #[cfg(feature = "live")]

@@ -168,7 +168,7 @@ fn check_damaged(damaged: &[u8], bytes: &[u8], what: &str) {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
     #[test]
     fn a_journal_flipped_cut_or_doubled_anywhere_opens_and_goes_on(
         kind in 0..4, place in 0.0..1.0_f64, length in 0.0..1.0_f64, bit in 0..8_u8,
