@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a training calls every few milliseconds to seconds.
+/// Functions that a training calls every few milliseconds to seconds.
 pub trait Callbacks {
     /// `done` of `total` steps are done; `figure` is a word for people, e.g. `epoch 3, loss 0.0123`.
     fn step(&mut self, done: u64, total: u64, figure: fmt::Arguments<'_>);

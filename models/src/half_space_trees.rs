@@ -14,7 +14,7 @@ use crate::preparation::{Common, TrainError, Trained, gather, typical};
 pub struct TrainOptions {
     /// Number of trees, 1 to 500.
     pub trees: u16,
-    /// Halvings from the root to a leaf, 1 to 16. Each more doubles the memory.
+    /// Halvings from the root to a leaf, 1 to 16. One more doubles the memory.
     pub height: u8,
     /// Steps to a unit of a column, above 0: smaller differences hardly count.
     pub steps: f32,
@@ -24,7 +24,7 @@ pub struct TrainOptions {
     pub window: u32,
     /// Weight of a window against all before it, above 0 and at most 1.
     pub adaptation: f32,
-    /// What all trainings have.
+    /// Options of every training.
     pub common: Common,
 }
 

@@ -23,17 +23,17 @@ pub struct TrainOptions {
     /// Training rows per tree, 2 to 2^20; fewer when there are fewer.
     pub subsample: usize,
     /// Greatest height of a tree, 1 to 64; five more than the binary logarithm of the rows per tree when absent, since
-    /// ordinary rows crowd, and need more than that to be told apart.
+    /// ordinary rows crowd and take more splits to tell apart.
     pub height_limit: Option<u32>,
     /// Least share of its tree's rows, 0 to 1, with which a node is split. Splits of smaller nodes tell mostly chance apart;
     /// leaving them out lets a tree of the same size be higher where rows crowd.
     pub least_share: f64,
     /// Columns that a split weighs: 1 for plain splits, more for extended ones (Hariri, Kind and Brunner, 2019).
     pub columns_per_split: usize,
-    /// Whether rows that are equal in every column count once. Flood-like repetitions otherwise make their own
-    /// kind of flow ordinary.
+    /// Whether rows that are equal in every column count once. Otherwise a flood of equal rows makes its kind of flow
+    /// ordinary.
     pub remove_duplicates: bool,
-    /// What all trainings have.
+    /// Options of every training.
     pub common: Common,
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// Fewest rows that can be trained on: with fewer, a quantile of the held-out fifth means nothing.
 pub(crate) const FEWEST_ROWS: usize = 100;
 
-/// What trainings have in common.
+/// Options of every training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Common {
@@ -55,14 +55,14 @@ impl Default for Common {
     }
 }
 
-/// What training gives.
+/// The result of a training.
 #[derive(Debug, Clone)]
 pub struct Trained {
     /// The detector component that reads the artifact, e.g. `iforest`.
     pub detector: &'static str,
     /// The model, as its detector reads it.
     pub artifact: Vec<u8>,
-    /// How it was made. Its one figure is the share of held-out ordinary rows above the threshold; an evaluation on
+    /// The model card. Its only figure is the share of held-out ordinary rows above the threshold; an evaluation on
     /// labelled rows adds the others.
     pub card: ModelCard,
 }
@@ -107,7 +107,7 @@ pub enum TrainError {
         /// What it is.
         value: f64,
     },
-    /// Nobody knows who the rows are.
+    /// The rows have no identities.
     #[error(
         "these rows do not say who talked to whom and when, which this method needs; train on captures, or on what `netsage flows` prints of them"
     )]
@@ -244,7 +244,7 @@ impl Common {
         }
     }
 
-    /// A card that says what the model is, and nothing that has to be measured.
+    /// A card that describes the model, without measured figures.
     pub(crate) fn unmeasured_card(&self, schema: &Schema, columns: Vec<String>) -> ModelCard {
         ModelCard {
             format: ModelCard::FORMAT,

@@ -23,7 +23,7 @@ pub struct TrainOptions {
     /// Longest pause within a visit, in seconds, from the end of a flow to the start of the next one between the same two
     /// hosts; above 0 and at most a day.
     pub pause: f32,
-    /// What all trainings have.
+    /// Options of every training.
     pub common: Common,
 }
 

@@ -83,13 +83,13 @@ impl Training {
         serde_json::from_value(serde_json::json!({ "method": name })).ok()
     }
 
-    /// Whether scores spread over ordinary flows, so that a threshold can be a quantile of theirs. The scores of `rhythm` do
-    /// not: a score of `rhythm` is the logarithm of a probability, and nearly all ordinary flows have the same one.
+    /// Whether scores spread over ordinary flows, so that a threshold can be a quantile of theirs. The scores of
+    /// `rhythm` do not: they are logarithms of probabilities, nearly all equal among ordinary flows.
     pub fn judges_single_flows(&self) -> bool {
         !matches!(self, Self::Rhythm(_))
     }
 
-    /// What all methods have.
+    /// Options of every method.
     pub fn common_mut(&mut self) -> &mut Common {
         match self {
             #[cfg(feature = "workbench")]

@@ -26,9 +26,9 @@ pub struct Difference {
     pub distance: f64,
     /// The capture and the record.
     pub place: String,
-    /// What Argus says.
+    /// The value of Argus.
     pub argus: Cell,
-    /// What the meter says.
+    /// The value of the meter.
     pub ours: Cell,
 }
 

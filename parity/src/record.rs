@@ -1,4 +1,4 @@
-//! What is compared: a record of either side in the same form.
+//! The records of both sides in one form, to be compared.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -107,7 +107,7 @@ impl Cell {
     }
 }
 
-/// What a record is found by: who talked, in either direction, and since when.
+/// The key of a record: the two ends, in either direction, and the start time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     start: String,
@@ -139,7 +139,7 @@ impl Record {
         &self.cells[index]
     }
 
-    /// What the record is found by; `None` when it is about no IP address (a flow between stations).
+    /// The key of the record; `None` when the record has no IP address (a flow between stations).
     pub fn key(&self) -> Option<Key> {
         let text = |name: &str| match self.cell(name) {
             Cell::Text(text) => text.clone(),

@@ -137,7 +137,7 @@ impl Generator {
         generator
     }
 
-    /// What each conversation was, in the order in which they began. Complete once every packet was taken.
+    /// The labels of the conversations, in the order in which they began. Complete once every packet was taken.
     pub fn labels(&self) -> &[FlowLabel] {
         &self.labels
     }

@@ -1,4 +1,4 @@
-//! What each flow really was.
+//! Labels: the true behaviour behind each flow.
 
 use std::net::IpAddr;
 
@@ -86,8 +86,8 @@ impl Behaviour {
     }
 }
 
-/// What one conversation was. A flow of a meter belongs to the label with the same 5-tuple, in either
-/// direction, whose time it overlaps; a long conversation gives several flows for one label.
+/// The label of one conversation. A flow of a meter belongs to the label with the same 5-tuple, in either direction,
+/// whose time it overlaps; a long conversation gives several flows for one label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowLabel {
     /// The sender of the first packet.

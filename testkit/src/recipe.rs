@@ -38,7 +38,7 @@ pub struct Recipe {
     pub context: [bool; 3],
     /// The columns that it asks for.
     pub columns: Vec<String>,
-    /// How many columns it says it wants, if that is not the truth.
+    /// The number of columns that it claims to read, where the claim is false.
     pub column_count: Option<u32>,
     /// Runs first in `open`; returns the place of an answer or falls through.
     pub open: &'static str,
@@ -52,7 +52,7 @@ pub struct Recipe {
     pub start: &'static str,
     /// Fields of the module beside its own.
     pub fields: String,
-    /// How long it says its summary is, if that is not the truth.
+    /// The length that it claims for its summary, where the claim is false.
     pub summary_bytes: Option<u32>,
     /// Pages of 64 KiB.
     pub pages: u32,

@@ -1,4 +1,5 @@
-//! A toy source in one file: a followed log, whose lines are flows. It knows how far the store has it, by the byte.
+//! A toy source in one file: a followed log, whose lines are flows. Its checkpoint is the offset of the first line that
+//! is not stored.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
@@ -17,7 +18,7 @@ pub struct ToyLog {
     log: BufReader<File>,
     /// Where the next line begins.
     place: u64,
-    /// Where the line after each flow begins that the store does not have yet.
+    /// For each flow that is not stored yet the offset of the next line.
     ends: std::collections::VecDeque<u64>,
     stored: u64,
     counters: SourceCounters,

@@ -18,7 +18,7 @@ const UNAUTHORIZED: u16 = 401;
 /// Of all pages: there is one host, and one session with it.
 static LOCKED: LazyLock<ArcRwSignal<bool>> = LazyLock::new(|| ArcRwSignal::new(false));
 
-/// What a page knows of something it asked for.
+/// The state of a request of a page.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Remote<T> {
     /// The answer is not there yet.
@@ -69,7 +69,7 @@ where
         });
     }
 
-    /// Forgets the answer, so that the page shows that it waits for the next.
+    /// Drops the answer, so that the page shows that it is loading.
     pub(crate) fn forget(self) {
         self.answer.set(Remote::Loading);
     }

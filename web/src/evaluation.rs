@@ -10,11 +10,11 @@ pub const ATTACK: u8 = 1;
 pub struct Confusion {
     /// Attacks above the threshold.
     pub found: u64,
-    /// Attacks at or below it.
+    /// Attacks at or below the threshold.
     pub missed: u64,
-    /// Ordinary rows above it.
+    /// Ordinary rows above the threshold.
     pub false_alarms: u64,
-    /// Ordinary rows at or below it.
+    /// Ordinary rows at or below the threshold.
     pub quiet: u64,
 }
 

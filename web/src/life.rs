@@ -63,11 +63,11 @@ pub fn groups(list: &[DetectorInfo]) -> Vec<Group> {
 /// How a stage stands to a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// It was there.
+    /// The package has passed the stage.
     Passed,
-    /// It is there.
+    /// The package is in the stage.
     Now,
-    /// It was not there.
+    /// The package has not reached the stage.
     Ahead,
 }
 
@@ -78,7 +78,7 @@ pub struct Stop {
     pub stage: Stage,
     /// How it stands to the package.
     pub place: Place,
-    /// Since when it was there last, ms since the epoch, and why.
+    /// When the package reached the stage last, ms since the epoch, and why.
     pub reached: Option<(i64, String)>,
 }
 
@@ -124,7 +124,7 @@ pub fn track(info: &DetectorInfo, history: &[HistoryEntry]) -> Vec<Stop> {
         .collect()
 }
 
-/// What a button says that does a step with a package in this stage.
+/// The label of the button for a step of a package in this stage.
 pub fn words(stage: Stage, step: Step) -> &'static str {
     match (stage, step) {
         (_, Step::Stage) => "Stage",
@@ -156,7 +156,7 @@ pub fn warning(stage: Stage, step: Step) -> Option<&'static str> {
     }
 }
 
-/// The step that goes on with a life from a stage.
+/// The usual next step after a stage.
 pub fn natural(stage: Stage) -> Option<Step> {
     Some(match stage {
         Stage::Staged => Step::Check,

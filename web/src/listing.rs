@@ -1,4 +1,4 @@
-//! The list of alerts as it is kept up on the page: what a filter takes, and where an alert belongs.
+//! The list of alerts on the page: which alerts a filter shows, and where an alert is inserted.
 
 use netsage_api_types::{Alert, AlertState, Severity};
 
@@ -69,7 +69,7 @@ pub fn put(list: &mut Vec<Alert>, alert: Alert, filter: &AlertFilter) {
     }
 }
 
-/// Appends the next page, as far as there is room; what came in meanwhile is there already.
+/// Appends the next page, as far as there is room; alerts that arrived meanwhile are not repeated.
 pub fn append(list: &mut Vec<Alert>, page: Vec<Alert>) {
     for alert in page {
         if !list.iter().any(|entry| entry.id == alert.id) {

@@ -1,12 +1,13 @@
 //! `cargo xtask bench SUBJECT --against PROGRAM`: this build and another one in turns, as whole processes.
 //!
-//! Both sides are `netsage` programs, told to do the same by the same arguments; each brings its own bundled packages, so
-//! that builds whose packages the other refuses can be compared. A pair is one run of each, in an order that alternates;
-//! what is told is the median of the ratios (this build to the other) with its interval, see [`crate::paired`].
+//! Both sides are `netsage` programs, told to do the same by the same arguments; each brings its own bundled packages,
+//! so that builds whose packages the other refuses can be compared. A pair is one run of each, in an order that
+//! alternates; the result is the median of the ratios (this build to the other) with its interval, see
+//! [`crate::paired`].
 //!
 //! * `processor_seconds` is the time on processors of the process and all that it started and waited for: what work
-//!   costs. It hardly depends on what else the machine does.
-//! * `wall_seconds` is the time from start to end: what somebody waits for. It does.
+//!   costs. This time hardly depends on the load of the machine.
+//! * `wall_seconds` is the time from start to end, which depends on the load.
 //! * `same_output` says whether both wrote the same bytes (for `run`: counted the same), compared once before.
 //!
 //! All times hold the start of the process and the reading of its input. A figure called `start` measures little else,

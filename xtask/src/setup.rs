@@ -1,7 +1,7 @@
 //! What the machine needs before anything is built: checked at once, installed where that is possible.
 //!
-//! Each need is checked by what it is for (a header that compiles, a program that answers) instead of by the
-//! name of a package, so that other distributions and hand-made installations pass as well.
+//! Each need is checked by its use (a header compiles, a program answers) instead of by the name of a package, so that
+//! other distributions and hand-made installations pass as well.
 
 use std::env;
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! What the values of each column become before the network gets them, learned from the training rows.
+//! The encoding of each column for the network, learned from the training rows.
 
 use ndarray::Array2;
 use netsage_onnx::artifact::UNKNOWN;

@@ -1,10 +1,11 @@
-//! Training a dense autoencoder on ordinary flows: a network that is to give back what it was given, through a layer
-//! too narrow for anything but the usual. What it gives back badly is unusual (Hawkins, He, Williams and Baxter, 2002).
+//! Training a dense autoencoder on ordinary flows: a network that reconstructs its input through a layer too narrow for
+//! anything but ordinary flows, so that anomalous flows are reconstructed badly (Hawkins, He, Williams and Baxter,
+//! 2002).
 //!
 //! Numbers are taken as logarithms and standardised, terms become one number each; weights are fitted by Adam on
-//! mini-batches. A tenth of the fitted rows is set aside, and the network that gives them back best is kept. All rows
-//! are taken for ordinary; no label is read. Sums have a fixed order and no maths library is called, so the same rows
-//! and seed give the same network on every machine.
+//! mini-batches. A tenth of the fitted rows is set aside, and the network that reconstructs these best is kept. All
+//! rows are taken for ordinary; no label is read. Sums have a fixed order and no maths library is called, so the same
+//! rows and seed give the same network on every machine.
 
 mod encoding;
 mod matrix;

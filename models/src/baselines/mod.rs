@@ -1,7 +1,7 @@
 //! What a detector has to beat: a single column, and the distance from the mean.
 //!
-//! Both learn from the same ordinary rows as the detectors, hold back the same share of them for their thresholds,
-//! and read the same columns. They are no detectors: nobody should run them.
+//! Both learn from the same ordinary rows as the detectors, hold back the same share of them for their thresholds, and
+//! read the same columns. They are yardsticks, not detectors to run.
 
 use netsage_schema::Rows;
 use rand::SeedableRng as _;

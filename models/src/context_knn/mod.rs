@@ -26,22 +26,23 @@ use crate::preparation::{Common, TrainError, Trained, gather};
 
 /// How to train.
 ///
-/// No label decides over the defaults. The share exponent, the stretches, the tail, the surprise per doubling, the
-/// resolution, that equal rows count as often as they occur and that times to live are names are what
-/// `models/examples/context_knn_settings.rs` chooses by ordinary rows; the others are conventions and costs.
+/// No label decides over the defaults. `models/examples/context_knn_settings.rs` chooses by ordinary rows: the share
+/// exponent, the stretches, the tail, the surprise per doubling, the resolution, that equal rows count as often as they
+/// occur, and that times to live are names. The other defaults are conventions and costs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainOptions {
     /// The groups; those of [`by_kind`] when empty. Groups without a column that is read are left out.
     pub groups: Vec<GroupOptions>,
-    /// How many standard deviations apart rows are that differ in one nominal column and in nothing else; 0 to 100.
+    /// Distance in standard deviations of two rows that differ in one nominal column and in nothing else; 0 to 100.
     pub context_weight: f32,
-    /// Grid steps to a standard deviation, 1 to 4,096. Differences below one are no differences.
+    /// Grid steps to a standard deviation, 1 to 4,096. Differences below one step do not count.
     pub resolution: f32,
     /// Distances that at least this share of ordinary rows exceed count as one, above 0 and at most 1: they are
     /// ordinary and need not be found exactly, which makes scoring faster.
     pub floor: f64,
-    /// Stretches of rows that are measured against each other, 2 to 100; with 0 distances are those of the held-out rows.
+    /// Stretches of rows that are measured against each other, 2 to 100; with 0 the distances of the held-out rows are
+    /// taken.
     pub stretches: usize,
     /// Each context gets reference rows in proportion to this power of its number of rows: 1 divides by rows, 0 equally.
     pub share_exponent: f64,
@@ -51,7 +52,7 @@ pub struct TrainOptions {
     /// How much surprise rises in the tail when a distance doubles, 0 to 10. Hill's estimates of the tails would let one
     /// far group outweigh all others together; 1 is the mean of `-ln p` over ordinary rows.
     pub per_doubling: f32,
-    /// What all trainings have.
+    /// Options of every training.
     pub common: Common,
 }
 

@@ -3,7 +3,7 @@
 //! Crates were looked at: `linfa-clustering` has DBSCAN, on another version of `ndarray` than this workspace, without
 //! weights for repeated rows and without the core points, which are what scoring needs. The algorithm is short.
 
-/// What became of each row.
+/// The outcome of clustering: label and kind of each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clustering {
     /// The number of the cluster of each row, from 0 by the first core point of each; `None` for noise.

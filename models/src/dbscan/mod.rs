@@ -30,23 +30,23 @@ const LEAST_EPS: f32 = 1.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainOptions {
-    /// Rows within `eps` that make a core point of a row, itself included; 2 to 256.
+    /// Rows within `eps` of a row, itself included, that make the row a core point; 2 to 256.
     pub min_samples: u16,
     /// The radius of a neighbourhood in standard deviations; from the rows when absent.
     pub eps: Option<f32>,
     /// Of two columns whose logarithms correlate more than this (Pearson, either sign) only the first is read; above 0
-    /// and at most 1. Many columns say the same, and distances would count it as often.
+    /// and at most 1. Distances would otherwise count the same property several times.
     pub most_correlation: f64,
     /// Rows that are clustered, at even distances; equal ones count once. Clustering takes the square of their number.
     pub rows: u32,
     /// Core points within this part of `eps` of a kept one are left out; 0 to 1. A score is off by this part at most.
     pub condense: f32,
-    /// Grid steps to a standard deviation, 1 to 4,096. Differences below one are no differences.
+    /// Grid steps to a standard deviation, 1 to 4,096. Differences below one step do not count.
     pub resolution: f32,
-    /// How many standard deviations apart rows are that differ in one nominal column and in nothing else; at least `eps`,
-    /// so that each context is clustered on its own.
+    /// Distance in standard deviations of two rows that differ in one nominal column and in nothing else; at least
+    /// `eps`, so that each context is clustered by itself.
     pub context_weight: f32,
-    /// What all trainings have.
+    /// Options of every training.
     pub common: Common,
 }
 

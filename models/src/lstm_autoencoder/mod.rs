@@ -25,7 +25,7 @@ pub struct TrainOptions {
     pub embedding: usize,
     /// Units of the encoder, 1 to 256.
     pub encoder: usize,
-    /// Numbers that a flow must pass through, 1 to 256: with more, strange flows pass as well.
+    /// Width of the bottleneck, 1 to 256: a wider one reconstructs anomalous flows too.
     pub code: usize,
     /// Units of the decoder, 1 to 256.
     pub decoder: usize,
@@ -44,7 +44,7 @@ pub struct TrainOptions {
     pub least_error: f32,
     /// Steps to a unit of a continuous column, above 0: smaller differences hardly count.
     pub steps: f32,
-    /// What all trainings have.
+    /// Options of every training.
     pub common: Common,
 }
 

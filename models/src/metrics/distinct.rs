@@ -1,7 +1,7 @@
 //! Rows that are counted once.
 //!
-//! A dataset that repeats rows gives those rows more say: one flood of equal flows can decide an area. Beside every
-//! figure on all rows stands one on distinct rows.
+//! A dataset that repeats rows gives them more weight: one flood of equal flows can decide an area. Beside every figure
+//! on all rows stands one on distinct rows.
 
 use std::cmp::Ordering;
 

@@ -170,8 +170,8 @@ impl Evaluation {
     }
 }
 
-/// Judges scores by labels. `categories` names the kind of each row (ordinary rows are left out), and
-/// `thresholds` are those that were fixed before; a lone `Some(threshold)` is that of the model.
+/// Judges scores by labels. `categories` names the kind of each row (ordinary rows are left out), and `thresholds` were
+/// fixed before; a lone `Some(threshold)` is the threshold of the model.
 ///
 /// # Errors
 /// [`MetricsError`].

@@ -81,7 +81,7 @@ pub struct CategoryRows {
     pub distinct: usize,
 }
 
-/// What gave the scores.
+/// Origin of the scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -89,7 +89,7 @@ pub enum Kind {
     Detector,
     /// The verdict of several detectors.
     Fused,
-    /// What a detector has to beat.
+    /// A simple method that a detector has to beat.
     Baseline,
 }
 
@@ -118,7 +118,7 @@ pub struct Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Columns {
-    /// Those that it comes with.
+    /// All columns that the model reads.
     All,
     /// Those without `sttl`, `dttl` and `ct_state_ttl`.
     WithoutTtl,
@@ -268,7 +268,7 @@ impl Judge<'_> {
     }
 }
 
-/// What is known to be odd about data of a schema, to be named wherever a figure is quoted.
+/// Known artefacts of data of a schema, to be named wherever a figure is quoted.
 pub fn known_artefacts(schema: &Schema) -> Vec<String> {
     let notes: &[&str] = match schema.id {
         "unsw-nb15" => &[

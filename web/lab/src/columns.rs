@@ -1,18 +1,18 @@
-//! What a detector is given for each row: columns of the schema, and where and when the flow was.
+//! The inputs of a detector for each row: columns of the schema and the context of the flow.
 
 use netsage_schema::{AddressKey, Contexts, Kind, Schema, WantedContext, narrow};
 use serde::Serialize;
 
 use crate::dataset::{DataError, Dataset};
 
-/// What a detector asks for, in its order.
+/// The inputs that a detector asks for, in its order.
 #[derive(Debug, Default)]
 pub struct Chosen {
     /// Positions in the schema.
     columns: Vec<usize>,
     wanted: WantedContext,
-    /// Where and when the flows were, with the key that the command line uses for files; `None` when nobody asks, or the
-    /// file does not say.
+    /// The context of the flows, with the key that the command line uses for files; `None` when the detector does not
+    /// ask for it or the file lacks it.
     contexts: Option<Contexts>,
 }
 
@@ -70,12 +70,12 @@ impl Chosen {
         self.list(self.wanted.start_time, Contexts::starts, start, count)
     }
 
-    /// Their sources, likewise.
+    /// Hashes of the sources of these flows, with the same absence.
     pub fn sources(&self, start: usize, count: usize) -> Option<Vec<u64>> {
         self.list(self.wanted.source, Contexts::sources, start, count)
     }
 
-    /// Their destinations, likewise.
+    /// Hashes of the destinations of these flows, with the same absence.
     pub fn destinations(&self, start: usize, count: usize) -> Option<Vec<u64>> {
         self.list(self.wanted.destination, Contexts::destinations, start, count)
     }

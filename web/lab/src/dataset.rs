@@ -34,10 +34,10 @@ pub enum DataError {
     /// There is no row to score.
     #[error("the file holds no flow that could be scored{}", first(.0))]
     NoRows(Option<String>),
-    /// More rows than the browser shall hold.
+    /// More rows than the browser may hold.
     #[error("the file holds more than {MOST_ROWS} flows; use `netsage score` for files of this size")]
     TooLarge,
-    /// A detector wants what the schema does not have.
+    /// A detector asks for a column that the schema does not have.
     #[error("the detector wants the column `{column}`, which schema {schema} does not have")]
     UnknownColumn {
         /// The column.
@@ -109,7 +109,7 @@ impl Dataset {
 
     /// Reads a capture or a CSV, plain or gzipped, as rows of a schema. `name` says in messages which file it is.
     ///
-    /// Rows that do not fit are counted and left out; what a cut-off capture holds is kept.
+    /// Rows that do not fit are counted and left out; the flows of a cut-off capture are kept.
     ///
     /// # Errors
     /// When nothing in the file can be scored.

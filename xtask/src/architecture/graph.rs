@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::workspace::Workspace;
 
-/// What a crate needs another one for.
+/// Why a crate depends on another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Edge {
     /// To be built: ordinary and build dependencies, optional ones too.
