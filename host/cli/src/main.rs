@@ -24,8 +24,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use netsage_console::output::printable;
-use netsage_console::{Failure, compile_detector, interrupt, stderr};
 use netsage_console::say;
+use netsage_console::{Failure, compile_detector, interrupt, stderr};
 use netsage_gateway::config::Settings;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;

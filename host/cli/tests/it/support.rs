@@ -139,7 +139,12 @@ impl Server {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        Self::of(child)
+        let mut server = Self::of(child);
+        let mut after = arguments.iter().skip_while(|argument| **argument != "--token");
+        if let Some(token) = after.nth(1) {
+            server.authorization = format!("Bearer {token}");
+        }
+        server
     }
 
     /// Waits until a program whose standard error is a pipe serves.
@@ -163,15 +168,11 @@ impl Server {
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
-        let token = arguments
-            .iter()
-            .skip_while(|argument| **argument != "--token")
-            .nth(1);
         Self {
             child,
             base,
             log,
-            authorization: token.map_or_else(String::new, |token| format!("Bearer {token}")),
+            authorization: String::new(),
             agent: config.new_agent(),
         }
     }

@@ -555,6 +555,6 @@ async fn many_half_sent_bodies_take_bounded_memory() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     drop(streams);
-    let answer = server.send(post(DETECTORS, &[], &vec![0; UPLOAD_LIMIT])).await;
+    let answer = server.send(post(DETECTORS, &[], "0".repeat(UPLOAD_LIMIT).as_bytes())).await;
     assert_eq!(status(&answer), 422, "memory is given back: {answer}");
 }
