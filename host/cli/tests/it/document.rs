@@ -1,7 +1,6 @@
 //! The program answers as `openapi.json` says: Schemathesis generates calls from the document, valid ones and others, and
 //! looks at status, headers and body of each answer.
 
-use std::path::Path;
 use std::process::Command;
 
 use super::support::{Home, Server, packages_built};
@@ -25,7 +24,9 @@ fn answers_are_those_of_the_document() {
     let capture = capture.to_str().unwrap();
     let server = Server::start(&home, &["--pcap", capture, "--keep-packets", "16MiB"]);
     server.wait_until_finished();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schemathesis");
+    // Schemathesis keeps what it finds beside its settings.
+    home.file("schemathesis.toml", include_bytes!("../schemathesis/schemathesis.toml"));
+    home.file("hooks.py", include_bytes!("../schemathesis/hooks.py"));
     let output = Command::new(python)
         .args([
             "-m",
@@ -43,8 +44,7 @@ fn answers_are_those_of_the_document() {
             EXAMPLES,
         ])
         .args(["--seed", "1", "--generation-database", "none", "--no-color"])
-        .current_dir(folder)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .current_dir(home.path())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
