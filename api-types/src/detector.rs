@@ -13,8 +13,8 @@ pub struct DetectorRef {
     pub version: String,
     /// SHA-256 of the package, 64 hexadecimal digits: its identity.
     pub digest: String,
-    /// Number of the activation that scored: each time a package begins to score flows for alerts, as canary or as
-    /// active one, it gets the next number of its data folder. 0 where none is meant: a package on its own, a score
+    /// Number of the activation that scored: a package gets the next number of the data folder each time it begins to
+    /// score flows for alerts, as canary or as active package. 0 where none is meant: a package on its own, a score
     /// asked for by hand.
     #[serde(default)]
     pub generation: u64,
@@ -86,7 +86,7 @@ pub enum Step {
     Shadow,
     /// Score a share of flows for real.
     Canary,
-    /// Make it the active one of its name.
+    /// Make the package the active one of its name.
     Promote,
     /// A canary: give its flows back to the active one. The active package: make the previous one active again.
     Rollback,
@@ -210,7 +210,7 @@ pub struct HistoryQuery {
     pub cursor: Option<String>,
 }
 
-/// How a shadow or a canary compares with the active detector of its name, since it became one.
+/// How a shadow or a canary compares with the active detector of its name, since the package became shadow or canary.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Comparison {

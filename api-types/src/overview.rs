@@ -72,9 +72,9 @@ impl FlowsDropped {
 pub struct InterfaceHealth {
     /// Its name.
     pub name: String,
-    /// Whether packets can arrive from it now: it is captured on, it is up, and it has a carrier.
+    /// Whether packets can arrive now: the interface is captured on, is up, and has a carrier.
     pub up: bool,
-    /// Why none can arrive, after "the interface"; absent when they can.
+    /// Why no packet can arrive, to be read after "the interface"; absent when packets can.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub down_because: Option<String>,
     /// Packets that the kernel has received on it since one arrived here last, once that was more than 10 s ago; else 0.

@@ -2,14 +2,14 @@
 //!
 //! `cargo run --release -p netsage-models --example context_knn_settings -- ORDINARY.csv.gz`
 //!
-//! Settings are drawn at random from [`DESIGN`]. Each is trained on three quarters of the rows, in the order of
-//! collection, and has to tell the rows of the fourth from made-up ones: the same rows, in which each column is, with a
-//! probability that is drawn for each row, that of another row of the quarter. They range from rows with one odd column
-//! to rows whose columns have nothing to do with each other (the artificial class of T. Hastie, R. Tibshirani and J.
-//! Friedman, *The Elements of Statistical Learning*, 2nd edition, section 14.2.4). AUROC over the quarters is taken
-//! apart into a part for each value of each setting (additively, by least squares). Of the values that are within one
-//! standard error of the best, the one nearest to the middle of its list is chosen (the rule of one standard error,
-//! section 7.10 there).
+//! Settings are drawn at random from [`DESIGN`]. A model of each is trained on three quarters of the rows, in the order
+//! of collection, and has to tell the rows of the quarter left out from made-up rows. A made-up row is a row of that
+//! quarter in which each column is taken from another row with a probability drawn for the row. Made-up rows range from
+//! rows with one odd column to rows whose columns have nothing to do with each other (the artificial class of T.
+//! Hastie, R. Tibshirani and J. Friedman, *The Elements of Statistical Learning*, 2nd edition, section 14.2.4). AUROC
+//! over the quarters is taken apart into a part for each value of each setting (additively, by least squares). Of the
+//! values within one standard error of the best, the value nearest to the middle of the list is chosen (the rule of one
+//! standard error, section 7.10 there).
 
 #![allow(
     clippy::print_stdout,
@@ -52,10 +52,10 @@ const RESOLUTION: usize = 4;
 const DUPLICATES: usize = 5;
 const AMOUNTS: usize = 6;
 
-/// What is chosen here. The rest is not: five neighbours are a convention, how many reference rows there are is a matter
-/// of cost, which columns form a group one of what they mean, and that the context weighs as much as three columns is what
-/// the method is. A doubling beyond the tail adds at most 1, which is what `-ln p` of an ordinary row is on average, lest
-/// one group speak louder than all others.
+/// The settings that are chosen here. Other settings are not: five neighbours are a convention, the number of reference
+/// rows is a matter of cost, the groups follow the meaning of the columns, and a context that weighs as much as three
+/// columns is part of the method. A doubling beyond the tail adds at most 1, which is what `-ln p` of an ordinary row
+/// is on average, lest one group speak louder than all others.
 #[rustfmt::skip]
 const DESIGN: [Factor; 7] = [
     Factor { name: "share exponent", values: &[0.5, 0.75, 1.0] },

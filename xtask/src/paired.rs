@@ -29,9 +29,9 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 }
 
 /// The median of values drawn independently from one distribution, whatever it is, with the narrowest interval between
-/// two of them that holds the true one in 95 of 100 cases or more: each value lies below it with probability one half,
-/// so that the number of those below is binomial. Fewer than six values cannot promise as much; their interval is from
-/// the least to the largest.
+/// two of the values that holds the true median in 95 of 100 cases or more: each value lies below the true median with
+/// probability one half, so that the number of values below is binomial. Fewer than six values cannot promise as much;
+/// then the interval is from the least to the largest.
 pub(crate) fn middle(values: &[f64]) -> Option<Middle> {
     let sorted = sorted(values);
     let (first, last) = (*sorted.first()?, *sorted.last()?);

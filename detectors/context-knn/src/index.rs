@@ -13,8 +13,8 @@ const LANES: usize = 4;
 /// Deepest tree: as many halvings as the number of leaves can have.
 const DEPTH: usize = 32;
 
-/// One column of a leaf. It begins with a line of the processor's cache and fills it, so that wherever the allocator puts
-/// a cloud, no load of it needs two lines.
+/// One column of a leaf. A column begins with a line of the processor's cache and fills the line, so that no load needs
+/// two lines wherever the allocator puts a cloud.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; LEAF]);

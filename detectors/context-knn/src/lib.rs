@@ -8,8 +8,8 @@
 //! (Fisher's method of combining p-values, 1925, without the claim that the groups are independent).
 //!
 //! It must never panic on an artifact or a row, whatever their bytes, and its scores must not depend on the machine:
-//! sums have a fixed order, and no function of a platform's maths library is called. It trains nothing (that is
-//! `netsage-models`).
+//! sums have a fixed order, and no function of a platform's maths library is called. Training is done by
+//! `netsage-models`.
 //!
 //! Start with [`Scorer`]; [`artifact`] says what is stored, [`index`] finds neighbours, [`component`] makes a NetSage
 //! detector of it.

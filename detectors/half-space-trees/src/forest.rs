@@ -40,11 +40,11 @@ pub struct Forest {
     last_ranks: Vec<f32>,
     /// The rows at hand, scaled.
     scaled: Vec<f32>,
-    /// For each of them the share of columns in which it lies apart from ordinary rows.
+    /// For each row at hand the share of columns in which the row lies apart from ordinary rows.
     hazards: Vec<f32>,
-    /// One that changes nothing, then one for each of them that lies apart.
+    /// One table that changes nothing, then one table for each row at hand that lies apart.
     tables: Vec<Hazard>,
-    /// For each of them the sum of what the trees say.
+    /// For each row at hand the sum of what the trees say.
     sums: Vec<f32>,
 }
 
@@ -241,8 +241,8 @@ impl Forest {
         Ok(())
     }
 
-    /// Lets the full window enter the masses. They go on standing for as many rows as before, so that scores keep
-    /// their scale and a threshold its meaning.
+    /// Lets the full window enter the masses. The masses go on standing for as many rows as before, so that scores keep
+    /// their scale and thresholds their meaning.
     fn take_window(&mut self) {
         let (weight, rows) = if self.rows > 0.0 {
             (self.adaptation, self.rows)

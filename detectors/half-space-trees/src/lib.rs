@@ -1,12 +1,12 @@
 //! Half-space trees (Tan, Ting and Liu, 2011): space is halved at random, without looking at data, and a row is
-//! anomalous where few ordinary rows were seen. It learns as it goes, in one pass and fixed memory.
+//! anomalous where few ordinary rows were seen. The detector learns while scoring, in one pass and fixed memory.
 //!
 //! Of a row that ends in a node at depth `k`, which holds `m` of `n` ordinary rows, a tree says
 //! `-log2((m + 1) / (n + 1) * 2^k)`: by how many halvings the place is emptier than if the rows lay evenly. The score
 //! is the mean over the trees. (The paper adds up `m * 2^k` itself; one crowded node then drowns all others.)
 //!
-//! The halvings know nothing of what lies beyond ordinary rows; a row with values there is emptier by what halvings of
-//! such columns would have shown.
+//! The halvings know nothing of values beyond the range of ordinary rows, so a row with such values is scored as if
+//! halvings had separated the row in those columns (`reach`).
 //!
 //! It must never panic on an artifact, a state or a row, whatever their bytes, and its scores must not depend on the
 //! machine: no function of a platform's maths library is called, and sums have a fixed order.

@@ -88,21 +88,24 @@ impl Reach {
     }
 }
 
-/// What lying apart adds to the emptiness of a place, by the depth at which a row ends.
+/// How the emptiness of a node changes for a row with values beyond the range of ordinary rows, by the depth at which
+/// the row ends.
 ///
-/// The trees are halved without looking at data, and know nothing of what lies beyond. A halving of a column in which
-/// the row lies apart would leave it alone; each halving is one of such a column with a probability of the columns in
-/// which the row lies apart, as a share of all columns.
+/// Halvings are drawn without looking at data and cover the range of ordinary rows alone. A halving of a column in
+/// which the row lies apart would isolate the row. The probability that a halving is of such a column is the share of
+/// those columns among all columns: the *hazard* of a step, as in survival analysis.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hazard {
-    /// Probability that a row at this depth has not been left alone on its way.
+    /// Probability that no step down to this depth has isolated the row.
     stays: [f32; MAX_DEPTH + 1],
-    /// Emptiness of the places where it was, each times its probability.
+    /// Expected emptiness from the steps that isolated the row: the emptiness at each depth, times the probability of
+    /// isolation there.
     alone: [f32; MAX_DEPTH + 1],
 }
 
 impl Hazard {
-    /// `hazard` is the probability of being left alone by a halving; `all` the binary logarithm of all rows.
+    /// `hazard` is the probability that one halving isolates the row, 0 to 1; `all` is the binary logarithm of the
+    /// number of ordinary rows.
     pub(crate) fn new(hazard: f32, all: f32) -> Self {
         let mut table = Self {
             stays: [1.0; MAX_DEPTH + 1],
@@ -117,7 +120,7 @@ impl Hazard {
         table
     }
 
-    /// The emptiness of a place at this depth, given that of the trees alone.
+    /// The emptiness of a node at this depth, given the emptiness by the trees alone; both in halvings.
     #[inline(always)]
     pub(crate) fn applied(&self, depth: usize, emptiness: f32) -> f32 {
         self.alone[depth] + self.stays[depth] * emptiness

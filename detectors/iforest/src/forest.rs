@@ -275,12 +275,13 @@ impl Forest {
             })
     }
 
-    /// Copies a row as the trees compare it: ranks instead of codes in nominal columns, all on one scale for extended
-    /// splits. Gives its hazard.
+    /// Copies a row into the form that the trees compare: nominal columns hold ranks instead of codes, and all columns
+    /// are on one scale for extended splits. Returns the hazard of the row, 0 to 1: the probability that one split
+    /// isolates the row because of a value beyond the range of training.
     ///
-    /// A tree knows nothing of what lies beyond the values that it was grown from; were the row among them, every
-    /// split by a column in which it lies apart could isolate it. Splits choose columns evenly, so each step does so
-    /// with a probability of the columns in which it lies apart, as a share of all columns.
+    /// A tree knows nothing of values beyond the range of training. Had the row been among the rows of training, every
+    /// split by a column in which the row lies apart could have isolated the row. Splits choose columns evenly, so the
+    /// hazard is the share of those columns among all columns.
     fn prepare(&self, index: usize, row: &ArrayView1<'_, f32>, copy: &mut [f32]) -> Result<f64, RowError> {
         for ((column, &value), copy) in self.columns.iter().zip(*row).zip(&mut *copy) {
             *copy = match &column.ranks {

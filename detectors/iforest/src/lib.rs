@@ -1,9 +1,9 @@
 //! Isolation forest (Liu, Ting and Zhou, 2008): rows that random splits set apart early are anomalous.
 //!
-//! The score of a row is `2^(-E[h] / c(psi))`: `E[h]` is the mean depth at which the trees isolate it, and
-//! `c(psi)` the depth expected in a tree over `psi` rows. It lies between 0 and 1, higher meaning more
-//! anomalous. A row with values beyond those of training has a shorter path than the trees alone give it (they know
-//! nothing of what lies there): at every step it may be isolated by a split of such a column.
+//! The score of a row is `2^(-E[h] / c(psi))`: `E[h]` is the mean depth at which the trees isolate it, and `c(psi)` the
+//! depth expected in a tree over `psi` rows. The score lies between 0 and 1; a higher score means more anomalous. Trees
+//! know nothing of values beyond the range of training, so the path of a row with such values is shortened: at every
+//! step a split of such a column may isolate the row.
 //!
 //! Splits are by one column, or by a weighted sum of several (Hariri, Kind and Brunner, 2019). The forest comes from the artifact; this crate grows none (that is `netsage-models`).
 //!

@@ -2,8 +2,8 @@
 
 use crate::artifact::{ArtifactError, LEAF, Planes, Term, TreeShape};
 
-/// Paths that are descended side by side. Each step of one waits for the step before it; eight in turn keep the
-/// processor busy meanwhile. In a block they are eight rows in one tree, for a row alone one row in eight trees.
+/// Paths that are descended side by side. Each step of a path waits for the step before; eight paths in turn keep the
+/// processor busy meanwhile. In a block the lanes are eight rows in one tree, for a single row the row in eight trees.
 pub(crate) const LANES: usize = 8;
 
 /// Values of a row while it descends: the number of columns, rounded up to what [`Trees`] is made for, so that no

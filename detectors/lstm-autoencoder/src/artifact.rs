@@ -9,7 +9,7 @@ use netsage_detector_sdk::maths::ln;
 /// Version of the format, as it stands in the property `netsage.format`; another layout gets another number.
 pub const FORMAT: &str = "lstm-autoencoder/2";
 
-/// Most flows of a window: the one that is scored and those of the same source before it.
+/// Most flows of a window: the flow that is scored, and flows of the same source before it.
 pub const WINDOW: usize = 8;
 
 /// Widest layer.

@@ -42,7 +42,7 @@ struct Layer {
 #[derive(Debug, Clone)]
 pub struct Dense {
     layers: Vec<Layer>,
-    /// What the layer at hand reads and what it writes.
+    /// Input and output of the current layer.
     buffers: [Vec<f32>; 2],
     /// Four rows, number by number.
     packed: Vec<[f32; ROWS]>,

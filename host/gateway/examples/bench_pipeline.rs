@@ -26,8 +26,8 @@ const RUNS: usize = 5;
 /// Between two looks at the processor times of the threads; what a thread does after the last one is not seen.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// The detectors: the isolation forest with the bundled models. A component carries its name in itself, and only one of
-/// a name can score, so that the second and the third get another one of the same length.
+/// The detectors: the isolation forest with the bundled models. The name of a detector stands in its component, and no
+/// two active detectors may share a name, so the second and the third component get other names of the same length.
 const DETECTORS: [(&str, &str); 3] = [
     ("iforest", "iforest-generated"),
     ("forest2", "iforest-unsw-nb15"),

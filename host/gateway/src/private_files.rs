@@ -1,9 +1,9 @@
-//! What is kept is for its owner alone: flows say who talks to whom.
+//! Files of the gateway are for their owner alone, since flows say who talks to whom.
 
 use std::io;
 use std::path::Path;
 
-/// Makes the data folder, or takes from everybody but its owner what they may do with it, and says so.
+/// Makes the data folder with mode 0700. An existing folder gets that mode too, and the log says so.
 ///
 /// A folder for everybody's files (one with the sticky bit, as /tmp) or of another owner is left as it is: there, the
 /// modes of the files themselves protect.
@@ -21,8 +21,8 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// Makes the file of a store, empty, or takes from everybody but its owner what they may do with it and with the files
-/// that SQLite keeps beside it, and says so. SQLite gives the files that it makes the mode of the first.
+/// Makes the file of a store, empty, with mode 0600. An existing store and the files that SQLite keeps beside the store
+/// get that mode too, and the log says so. SQLite gives each file of its own the mode of the store.
 ///
 /// # Errors
 /// When it cannot be made or changed.

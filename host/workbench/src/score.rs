@@ -15,7 +15,7 @@ use netsage_schema::csv::{CsvRow, IDENTITY_COLUMNS};
 use netsage_schema::{AddressKey, Contexts, Identity, Rows};
 use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
-/// Prints one line per flow or row: its addresses (or its number), one score per detector, its label.
+/// Prints one line per flow or row: addresses (or the number of the row), one score per detector, label.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  netsage score capture.pcap\n  netsage score rows.csv.gz --detector my.wasm --format jsonl"

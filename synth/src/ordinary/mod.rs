@@ -11,7 +11,8 @@ use crate::config::SynthConfig;
 use crate::generator::{Actor, Stage};
 use crate::random::{Random, log_normal};
 
-/// A kind of session: what starts it, its share of the ordinary flows, and how many flows one has on average.
+/// A kind of session: the function that starts a session, the share of the ordinary flows, and the mean number of flows
+/// in a session.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     start: fn(i64, &mut Stage<'_>),

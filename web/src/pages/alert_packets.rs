@@ -7,8 +7,8 @@ use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::api::{self, Asked, Remote};
 
-/// A button that saves them as a file, and what the host says when it has them no more. Nothing at all when the
-/// host keeps no packets.
+/// A button that saves the packets of an alert as a file, and what the host says when the packets are gone. Shows
+/// nothing when the host keeps no packets.
 #[component]
 pub(crate) fn AlertPackets(id: String) -> impl IntoView {
     let health = Asked::<Health>::new();

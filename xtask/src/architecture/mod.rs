@@ -26,7 +26,8 @@ const ARCHITECTURE: &str = "ARCHITECTURE.md";
 /// Documents whose names of code are looked up; of all others only links are followed.
 const DOCUMENTS: [&str; 3] = [ARCHITECTURE, "CONTRIBUTING.md", "docs/decisions.md"];
 
-/// What the opening lines of a crate must say beside what the crate is, and what they are told by.
+/// What the opening lines of a crate must say beside what the crate is, with the words by which the test recognises
+/// each statement.
 const OPENING: [(&str, &[&str]); 2] = [
     ("what it must never do", &["must never"]),
     ("where to start reading", &["start with", "start at"]),

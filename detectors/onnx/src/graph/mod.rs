@@ -111,11 +111,11 @@ impl Places {
 }
 
 impl Program {
-    /// Makes the graph of a model ready, as far as its output `output` needs it, or its only one. It takes rows of
-    /// `inputs` numbers.
+    /// Makes ready the part of a model's graph that the output `output` needs; without a name the model must have one
+    /// output. A row has `inputs` numbers.
     ///
     /// # Errors
-    /// Why it cannot be run, in words; an operator that is not known is named, with its node.
+    /// Why the model cannot be run, in words; an unknown operator is named, with its node.
     pub fn new(model: &Model, inputs: usize, output: Option<&str>) -> Result<Self, String> {
         let graph = &model.graph;
         let [input] = graph.inputs.as_slice() else {

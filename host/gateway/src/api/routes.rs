@@ -38,7 +38,7 @@ pub(crate) enum Permission {
 }
 
 impl Permission {
-    /// Adds to the description of an operation what its callers may be told before its route sees their call.
+    /// Adds to the description of an operation the refusals that callers may get before the route sees a call.
     fn describe(self, operation: &mut Operation) {
         let mut refusals = vec![
             ("400", "The call is not valid; `detail` says why"),

@@ -125,8 +125,8 @@ settings! {
 
         /// Which packages are accepted
         ///
-        /// `any` relies on the sandbox; `signed` accepts those that one of the trusted keys has signed, `pinned` those
-        /// with one of the pinned digests. docs/detectors.md says how to sign.
+        /// `any` relies on the sandbox; `signed` accepts packages signed by a trusted key, `pinned` packages with a
+        /// pinned digest. docs/detectors.md says how to sign.
         trust: Trust { value: "POLICY", default: "any" }
 
         /// With `--trust signed`: a minisign key, the second line of its `.pub` file
@@ -175,8 +175,8 @@ settings! {
     "Rollback" {
         /// Calls that a canary must have had before its rates are judged
         ///
-        /// A canary, or a version that was promoted a short while ago, is rolled back by itself when it exceeds one of
-        /// these limits (docs/detectors.md).
+        /// The gateway rolls back a canary, or a version promoted a short while ago, that exceeds one of these limits
+        /// (docs/detectors.md).
         canary_calls: u64 { value: "N", default: "5", range: 1..=1_000_000_000 }
 
         /// Largest share of a canary's calls that trap or break the contract

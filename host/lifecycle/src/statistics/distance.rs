@@ -85,8 +85,8 @@ mod tests {
             }
         }
 
-        /// The statistic of the scores themselves, by its definition, is never below the binned one and equals it when
-        /// every score has a bin of its own.
+        /// The statistic of the unbinned scores, by its definition, is never below the binned statistic; both are equal
+        /// when every score has its own bin.
         #[test]
         fn bins_show_at_most_the_distance_of_the_scores(
             left in prop::collection::vec(0_usize..64, 1..40),

@@ -211,8 +211,8 @@ impl Default for Measured {
 }
 
 impl Measured {
-    /// Subtracts an earlier copy. Counters are read one by one while scoring threads add to them, so one counter may lag
-    /// behind another by a block; no difference goes below zero.
+    /// Subtracts an earlier copy. Scoring threads go on counting while the counters are read one after another, so one
+    /// counter may lag behind another by a block; no difference goes below zero.
     pub fn since(&mut self, before: &Self) {
         let less = |now: &mut u64, before: &u64| *now = now.saturating_sub(*before);
         for (now, before) in [

@@ -1,7 +1,8 @@
 //! `netsage evaluate`: how well detectors do on labelled rows.
 //!
-//! [`models`] scores with detectors and trains them again, [`fused`] combines their scores, [`baselines`] are what they
-//! have to beat; the figures, the table and the page are made by `netsage_models`.
+//! [`models`] scores with detectors and trains them again, [`fused`] combines scores of several detectors,
+//! [`baselines`] are simple methods that a detector has to beat; the figures, the table and the page are made by
+//! `netsage_models`.
 
 mod baselines;
 mod fused;
@@ -28,8 +29,8 @@ use crate::train::flows::{Ordinary, Taken};
 /// Flows a day of a small office, for tables, which do not say how long they took to collect.
 const FLOWS_PER_DAY: f64 = 100_000.0;
 
-/// Measures detectors on labelled rows or flows: how well they rank, how much they find at few false alarms, and what
-/// their thresholds find, for each kind of attack, on all and on distinct rows, with intervals.
+/// Measures detectors on labelled rows or flows, with intervals: ranking, detection at few false alarms, and detection
+/// at the thresholds, for each kind of attack, on all rows and on distinct rows.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  netsage evaluate dev.csv.gz\n  netsage evaluate dev.csv.gz --detector my.wasm --json\n  netsage evaluate dev.csv.gz --detector iforest-unsw-nb15 --detector my.wasm --from train-normal.csv.gz --ablate --report report\n  netsage synth --out demo.pcap && netsage evaluate demo.pcap"
