@@ -25,7 +25,10 @@ fn answers_are_those_of_the_document() {
     let server = Server::start(&home, &["--pcap", capture, "--keep-packets", "16MiB"]);
     server.wait_until_finished();
     // Schemathesis keeps what it finds beside its settings.
-    home.file("schemathesis.toml", include_bytes!("../schemathesis/schemathesis.toml"));
+    home.file(
+        "schemathesis.toml",
+        include_bytes!("../schemathesis/schemathesis.toml"),
+    );
     home.file("hooks.py", include_bytes!("../schemathesis/hooks.py"));
     let output = Command::new(python)
         .args([
