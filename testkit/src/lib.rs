@@ -1,6 +1,6 @@
 //! What tests, examples and benchmarks of several crates share.
 //!
-//! Each module is a feature of its own and brings the crates that it is about. A crate uses this one as a
+//! Each module is of a feature, which brings the crates that the module is about. A crate uses this one as a
 //! dev-dependency, from `tests/`, `examples/` and never from its own unit tests: those would meet two copies of its types.
 //!
 //! This crate must never be a dependency of anything that is shipped, and holds no test itself.
@@ -16,11 +16,16 @@
 pub mod backends;
 #[cfg(feature = "capture")]
 pub mod capture;
+#[cfg(feature = "system")]
+pub mod disk;
 #[cfg(feature = "guests")]
 pub mod guests;
+pub mod random;
 #[cfg(feature = "recipe")]
 pub mod recipe;
 #[cfg(feature = "store")]
 pub mod sample;
 #[cfg(feature = "toy")]
 pub mod toy;
+#[cfg(feature = "system")]
+pub mod wire;

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use netsage_gateway::catalog::read_package;
 use netsage_package::{Digest, Package};
+use netsage_testkit::random::Random;
 use serde_json::Value;
 
-use super::support::{Home, Random, Server, packages_built, stderr};
+use super::support::{Home, Server, packages_built, stderr};
 
 const KILLS: u64 = 50;
 /// The detectors and the bundled packages of which their versions are made: one that learns nothing as it goes, and one

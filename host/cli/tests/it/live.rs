@@ -327,14 +327,14 @@ fn an_interface_that_nothing_can_come_from_says_so() {
             (End::Listener, "is switched off"),
             (End::Sender, "has no carrier"),
         ] {
-            wire.switch(end, false);
+            wire.switch(end, false).unwrap();
             server.wait(because, |server| {
                 let health = server.health();
                 let interface = &health["interfaces"][0];
                 let problem = health["problems"][0].as_str().unwrap_or_default();
                 interface["up"] == false && interface["down_because"] == because && problem.contains(because)
             });
-            wire.switch(end, true);
+            wire.switch(end, true).unwrap();
             capturing(&server);
             server.wait("health", |server| server.health()["status"] == "ok");
         }

@@ -13,8 +13,9 @@ use std::thread;
 use std::time::Duration;
 
 use netsage_testkit::backends;
+use netsage_testkit::disk::SmallDisk;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -217,75 +218,25 @@ fn signals_are_obeyed_while_the_source_hangs_and_the_store_is_locked() {
     }
 }
 
-/// A small file system of its own, which can be filled.
-struct SmallDisk {
-    path: PathBuf,
-}
-
-impl SmallDisk {
-    fn new(home: &Home) -> Option<Self> {
-        if !geteuid().is_root() {
-            eprintln!("skipped: a file system of a test needs root");
-            return None;
-        }
-        let path = home.path().join("disk");
-        std::fs::create_dir(&path).unwrap();
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
-            .arg(&path)
-            .output();
-        match mount {
-            Ok(output) if output.status.success() => Some(Self { path }),
-            Ok(output) => {
-                eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr).trim());
-                None
-            }
-            Err(error) => {
-                eprintln!("skipped: `mount` does not start: {error}");
-                None
-            }
-        }
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.path.join("ballast")
-    }
-
-    fn fill(&self) {
-        let mut ballast = File::create(self.ballast()).unwrap();
-        let block = vec![0; 4096];
-        loop {
-            match ballast.write_all(&block) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => return,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_told_and_waited_for() {
     if !packages_built() {
         return;
     }
     let home = Home::new();
-    let Some(disk) = SmallDisk::new(&home) else { return };
+    let disk = match SmallDisk::new(home.path().join("disk"), 8 << 20) {
+        Ok(disk) => disk,
+        Err(reason) => return eprintln!("skipped: {reason}"),
+    };
     let mut feed = Feed::new(&home);
-    let database = disk.path.join("store").display().to_string();
+    let database = disk.path().join("store").display().to_string();
     let server = Server::start(&home, &["--pcap", feed.path(), "--store", &database]);
     check_outage(
         &server,
         &mut feed,
         "its disk is full",
         || disk.fill(),
-        || std::fs::remove_file(disk.ballast()).unwrap(),
+        || disk.free(),
     );
 }
 

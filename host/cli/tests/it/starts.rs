@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use netsage_package::Digest;
+use netsage_testkit::random::Random;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
 use super::kills::version;
-use super::support::{Home, Random, Server, packages_built, stderr};
+use super::support::{Home, Server, packages_built, stderr};
 
 /// Kills and damages in the ordinary suite; `NETSAGE_TEST_STARTS` asks for others.
 fn turns() -> u64 {

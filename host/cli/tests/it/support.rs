@@ -4,38 +4,13 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use netsage_gateway::assets::Bundled;
 use serde_json::Value;
 
 /// Longest time that anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Steele, Lea, Flood: SplitMix64.
-pub(crate) struct Random(u64);
-
-impl Random {
-    /// From the variable `NETSAGE_TEST_SEED`, or the time; says which seed it is.
-    pub(crate) fn of_test() -> Self {
-        let seed = std::env::var("NETSAGE_TEST_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or_else(|| {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-            since.as_secs()
-        });
-        eprintln!("NETSAGE_TEST_SEED={seed}");
-        Self(seed)
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
 
 /// A folder of its own, and the program run with it as home.
 pub(crate) struct Home(tempfile::TempDir);
