@@ -117,8 +117,8 @@ pub enum StoreError {
     /// The file system of the store has no room.
     #[error("the disk of the store is full: make room")]
     Full,
-    /// A server that was reached before does not answer in time.
-    #[error("the MongoDB server has not answered for {seconds} seconds")]
+    /// A store that was reached before does not answer in time.
+    #[error("the store has not answered for {seconds} seconds")]
     NoAnswer {
         /// How long it was waited for, seconds.
         seconds: u64,

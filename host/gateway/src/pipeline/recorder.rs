@@ -143,6 +143,7 @@ impl Recorder {
         }
         self.progressed = Instant::now();
         self.config.pauses.reset();
+        let mut refusal = None;
         loop {
             let error = match self.attempt() {
                 Ok(alerts) => {
@@ -155,28 +156,41 @@ impl Recorder {
             self.refused(&error);
             // Without its thread no store takes anything again.
             let is_gone = matches!(error, StoreError::ShutDown);
-            if is_gone || !self.pause() {
+            let is_slow = matches!(error, StoreError::NoAnswer { .. });
+            // What it said before tells more than that it says nothing now.
+            refusal = match refusal {
+                Some(said) if is_slow => Some(said),
+                _ => Some(error),
+            };
+            if let Some(source) = refusal.take_if(|_| is_gone || !self.pause()) {
                 return Err(PipelineError::Store {
                     flows: self.counters.snapshot().flows_waiting,
-                    source: error,
+                    source,
                 });
+            }
+            if is_slow && self.under_way.len() > 1 {
+                // A slow store may take in time one of what it does not take together.
+                return self.deliver_one_by_one();
             }
         }
     }
 
     /// Delivers each by itself, and drops the one that no store will ever take.
     fn deliver_each(&mut self, error: &StoreError) -> Result<(), PipelineError> {
-        let mut deliveries = mem::take(&mut self.under_way);
-        if let [_] = &deliveries[..] {
-            for delivery in deliveries.drain(..) {
-                let flows = delivery.flows();
-                tracing::error!(%error, flows, "flows dropped: no store takes them");
-                self.counters.ledger.dropped(flows, DropReason::Store);
-                self.release(delivery);
-            }
-            return Ok(());
+        if self.under_way.len() > 1 {
+            return self.deliver_one_by_one();
         }
-        let mut rest = deliveries.into_iter();
+        for delivery in mem::take(&mut self.under_way) {
+            let flows = delivery.flows();
+            tracing::error!(%error, flows, "flows dropped: no store takes them");
+            self.counters.ledger.dropped(flows, DropReason::Store);
+            self.release(delivery);
+        }
+        Ok(())
+    }
+
+    fn deliver_one_by_one(&mut self) -> Result<(), PipelineError> {
+        let mut rest = mem::take(&mut self.under_way).into_iter();
         while let Some(delivery) = rest.next() {
             self.under_way.push(delivery);
             if let Err(error) = self.deliver() {

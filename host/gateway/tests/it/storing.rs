@@ -34,6 +34,10 @@ enum Fault {
     Away,
     /// Never answers.
     Hangs,
+    /// Says that its disk is full, and then never answers.
+    FullAndHangs,
+    /// Takes one block at a time, and is too slow for more.
+    Slow,
     Panics,
 }
 
@@ -65,7 +69,12 @@ impl Store for Faulty {
         let seed = match self.fault {
             Fault::Random(seed) => mixed(seed.wrapping_add(call)),
             Fault::Away => return Box::pin(async { Err(StoreError::Full) }),
-            Fault::Hangs => return Box::pin(std::future::pending()),
+            Fault::FullAndHangs if call == 0 => return Box::pin(async { Err(StoreError::Full) }),
+            Fault::Hangs | Fault::FullAndHangs => return Box::pin(std::future::pending()),
+            Fault::Slow if batches.len() > 1 => {
+                return Box::pin(async { Err(StoreError::NoAnswer { seconds: 10 }) });
+            }
+            Fault::Slow => return self.inner.record(batches),
             Fault::Panics => panic!("as the test wants it"),
         };
         Box::pin(async move {
@@ -400,6 +409,17 @@ proptest! {
 }
 
 #[test]
+fn a_store_that_is_too_slow_for_many_blocks_gets_one_at_a_time() {
+    let bench = Bench::new();
+    let source = Numbers::new(Pace::Waits, 20_000);
+    let distinct = source.distinct();
+    let pipeline = bench.start(Fault::Slow, vec![Box::new(source)], quick(1_024, None));
+    bench.join(pipeline).unwrap();
+    assert!(bench.counters.details().store_retries > 0);
+    assert_eq!(bench.flows_in_store(), distinct);
+}
+
+#[test]
 fn live_flows_wait_in_bounded_memory_and_are_then_dropped_with_their_reason() {
     let bench = Bench::new();
     let mut source = Numbers::new(Pace::GoesOn, 5_000);
@@ -459,6 +479,12 @@ fn a_part_that_ends_for_good_ends_the_pipeline_with_its_reason() {
         "the disk of the store is full",
     );
     check(Fault::Hangs, &[End::Asked], soon, "has not answered");
+    check(
+        Fault::FullAndHangs,
+        &[End::Through],
+        soon,
+        "the disk of the store is full",
+    );
     check(Fault::Panics, &[End::Asked], None, "recorder thread");
     check(
         Fault::Random(1),
