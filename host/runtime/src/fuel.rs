@@ -58,7 +58,7 @@ pub fn count(package: &Package, schema: &'static Schema) -> Result<Instructions,
     let budgets = config.budgets();
     let code = package.code();
     check::check_code(&code, &config.code).map_err(LoadError::from)?;
-    let (component, _) = Compiler::InProcess.compile(&sandbox.engine, code, config.compile_budget)?;
+    let (component, _) = Compiler::InProcess.compile(&sandbox.engine, code, config.compile_budget, false)?;
     let code = Linker::new(&sandbox.engine)
         .instantiate_pre(&component)
         .map_err(|error| LoadError::OtherWorld(format!("{error:#}")))?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use netsage_package::file::MAX_ARTIFACT_BYTES;
@@ -117,6 +118,7 @@ pub struct Runtime {
     pub(crate) sandbox: Arc<Sandbox>,
     cache: Option<Cache>,
     pub(crate) config: RuntimeConfig,
+    gives_way: AtomicBool,
 }
 
 impl Runtime {
@@ -136,7 +138,14 @@ impl Runtime {
             sandbox: Arc::new(sandbox),
             cache,
             config,
+            gives_way: AtomicBool::new(false),
         }))
+    }
+
+    /// From now on child processes compile at the lowest priority, since flows are scored. Before that, at a start,
+    /// nothing is scored that they could slow down, and on a busy machine the start would wait for them without end.
+    pub fn give_way(&self) {
+        self.gives_way.store(true, Ordering::Relaxed);
     }
 
     /// Checks a package, compiles its code or takes it from the cache, opens its artifact, and looks up the columns of
@@ -244,7 +253,12 @@ impl Runtime {
             compile_budget,
             ..
         } = &self.config;
-        let (component, compiled) = compiler.compile(engine, code, *compile_budget)?;
+        let (component, compiled) = compiler.compile(
+            engine,
+            code,
+            *compile_budget,
+            self.gives_way.load(Ordering::Relaxed),
+        )?;
         if let Some(cache) = &self.cache {
             cache.store(package.code_digest(), &compiled);
         }

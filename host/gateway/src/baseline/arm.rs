@@ -61,6 +61,8 @@ pub fn arm(arming: &Arming, spool: &mut Spool, observer: &mut dyn Observer) -> a
         ));
     }
     let runtime = Runtime::new(arming.runtime.clone())?;
+    // Packets are metered meanwhile.
+    runtime.give_way();
     let mut packages = Vec::with_capacity(arming.methods.len());
     for training in &arming.methods {
         let path = package_path(spool, training);

@@ -170,6 +170,7 @@ impl Lifecycle {
             self.stage(new, &request, Stage::Checked)?;
         }
         self.begun.store(true, Ordering::Release);
+        self.runtime.give_way();
         Ok(())
     }
 

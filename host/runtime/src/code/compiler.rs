@@ -1,8 +1,8 @@
 //! Compiling, in this process or in a child of it.
 //!
 //! A compiler cannot be interrupted, and its allocations stay with its process. So the program compiles in a child
-//! process: the child has a low priority, so that scoring continues, is killed at its deadline, and returns its memory
-//! when it ends. Library users and tests compile in place.
+//! process: the child has a low priority once flows are scored, so that scoring continues, is killed at its deadline, and
+//! returns its memory when it ends. Library users and tests compile in place.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -41,7 +41,8 @@ pub enum Compiler {
     /// This process. It cannot be interrupted: the limits on the code's size are what bounds its time.
     #[default]
     InProcess,
-    /// A child process at the lowest priority, ended when [`crate::RuntimeConfig::compile_budget`] is over.
+    /// A child process, ended when [`crate::RuntimeConfig::compile_budget`] is over. It has the lowest priority once
+    /// [`crate::Runtime::give_way`] was called.
     Process {
         /// A program that calls [`serve`] of this crate with its standard input and output. It must be this very
         /// program, because its answer is run as code: see [`Compiler::this_program`].
@@ -76,12 +77,13 @@ impl Compiler {
         }
     }
 
-    /// Compiles a component that has passed the checks.
+    /// Compiles a component that has passed the checks, at the lowest priority when it `gives_way`.
     pub(crate) fn compile(
         &self,
         engine: &Engine,
         component: Vec<u8>,
         budget: Duration,
+        gives_way: bool,
     ) -> Result<(Component, OwnCode<'static>), LoadError> {
         match self {
             Self::InProcess => {
@@ -89,7 +91,7 @@ impl Compiler {
                 Ok((component, OwnCode(Cow::Owned(compiled))))
             }
             Self::Process { program, arguments } => {
-                let child = start(program, arguments).map_err(|error| {
+                let child = start(program, arguments, gives_way).map_err(|error| {
                     LoadError::Compiler(format!("{} does not start: {error}", program.display()))
                 })?;
                 let answer = ask(child, engine, component, budget)?;
@@ -109,15 +111,18 @@ fn compile_here(engine: &Engine, component: &[u8]) -> Result<(Component, Vec<u8>
     Ok((component, compiled))
 }
 
-/// Starts the child, and lowers its priority where there is `renice`. The threads that compile come later, with the
-/// question, and inherit the priority.
-fn start(program: &Path, arguments: &[OsString]) -> io::Result<Child> {
+/// Starts the child. When it gives way its priority is lowered, where there is `renice`; the threads that compile come
+/// later, with the question, and inherit the priority.
+fn start(program: &Path, arguments: &[OsString], gives_way: bool) -> io::Result<Child> {
     let child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
+    if !gives_way {
+        return Ok(child);
+    }
     let lowered = Command::new("renice")
         .args(["-n", "19", "-p", &child.id().to_string()])
         .stdin(Stdio::null())

@@ -1,10 +1,13 @@
 //! Each limit, shown to bite, and not to bite just below.
 
 use std::ffi::OsString;
+use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use netsage_package::{Package, pack};
-use netsage_runtime::{CodeLimits, Compiler, LoadError, RuntimeConfig, ScoreError};
+use netsage_runtime::{CodeLimits, Compiler, LoadError, Runtime, RuntimeConfig, ScoreError};
+use netsage_schema::UNSW_NB15;
 
 use wasm_encoder::{ComponentSection as _, InstanceSection, Module, ModuleArg, ModuleSection};
 use wasmparser::{Instance, Parser, Payload};
@@ -279,6 +282,31 @@ fn compiling_ends_in_time_and_in_whole_answers() {
         let error = compiled_by(program, arguments, Duration::from_secs(60));
         assert!(matches!(error, LoadError::Compiler(_)), "{program}: {error}");
     }
+}
+
+#[test]
+fn compiling_gives_way_only_once_flows_are_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("niceness");
+    // Behind the question, which comes once the priority is set.
+    let script = format!("cat >/dev/null; nice >{}", file.display());
+    let runtime = Runtime::new(RuntimeConfig {
+        compiler: Compiler::Process {
+            program: "sh".into(),
+            arguments: ["-c", &script].map(OsString::from).to_vec(),
+        },
+        ..config()
+    })
+    .unwrap();
+    let niceness = || {
+        let loaded = runtime.load(&Recipe::default().package(), &UNSW_NB15);
+        assert!(loaded.is_err(), "the child compiles nothing");
+        fs::read_to_string(&file).unwrap().trim().to_owned()
+    };
+    let own = Command::new("nice").output().unwrap().stdout;
+    assert_eq!(niceness(), String::from_utf8(own).unwrap().trim());
+    runtime.give_way();
+    assert_eq!(niceness(), "19");
 }
 
 #[test]
