@@ -75,10 +75,7 @@ fn server() -> Result<String, String> {
 
 fn start_server() -> Result<String, String> {
     let program = installed_server()?;
-    let port = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .map_err(|error| format!("no free port: {error}"))?
-        .port();
+    let port = free_port()?;
     let folder = TempDir::new()
         .map_err(|error| format!("no temporary folder: {error}"))?
         .keep();
@@ -101,6 +98,86 @@ fn start_server() -> Result<String, String> {
     // Held open until the process ends.
     std::mem::forget(pipe);
     Ok(format!("mongodb://127.0.0.1:{port}"))
+}
+
+/// A server of a test's own, which can be killed and started again on what it has kept.
+pub struct MongoServer {
+    program: PathBuf,
+    port: u16,
+    folder: TempDir,
+    child: Child,
+}
+
+impl MongoServer {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn start() -> Result<Self, String> {
+        let program = installed_server()?;
+        let port = free_port()?;
+        let folder = TempDir::new().map_err(|error| format!("no temporary folder: {error}"))?;
+        let child = spawn_server(&program, port, folder.path())?;
+        let mut server = Self {
+            program,
+            port,
+            folder,
+            child,
+        };
+        wait_for_port(port, &mut server.child)?;
+        Ok(server)
+    }
+
+    /// The URL of a database on it.
+    pub fn url(&self, database: &str) -> String {
+        format!("mongodb://127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it without a warning.
+    pub fn kill(&mut self) {
+        // One that has ended already is as dead.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it on the same port, on what it had.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub fn start_again(&mut self) -> Result<(), String> {
+        self.child = spawn_server(&self.program, self.port, self.folder.path())?;
+        wait_for_port(self.port, &mut self.child)
+    }
+}
+
+impl Drop for MongoServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn_server(program: &Path, port: u16, folder: &Path) -> Result<Child, String> {
+    Command::new(program)
+        // What it has acknowledged is to outlive it.
+        .args(["--sync-on-commit", "--port", &port.to_string(), "--storage-path"])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("cannot start {}: {error}", program.display()))
+}
+
+fn free_port() -> Result<u16, String> {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| format!("no free port: {error}"))
 }
 
 fn wait_for_port(port: u16, child: &mut Child) -> Result<(), String> {

@@ -5,12 +5,16 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use netsage_schema::{CommunityId, FlowBatch, Identity, Schema, UNSW_NB15};
 use netsage_sources::{Pace, Position, Reading, Source, SourceCounters, SourceError};
 
 /// Lines of one read.
 const LINES: usize = 100;
+/// How long a read waits for lines.
+const WAIT: Duration = Duration::from_millis(10);
 
 /// Each line is `SECOND BYTES`: a datagram of as many bytes at that second, from an address made of the second.
 pub struct ToyLog {
@@ -22,6 +26,8 @@ pub struct ToyLog {
     ends: std::collections::VecDeque<u64>,
     stored: u64,
     counters: SourceCounters,
+    /// Whether more lines may come.
+    grows: bool,
     stops: bool,
 }
 
@@ -35,7 +41,16 @@ impl ToyLog {
             ends: std::collections::VecDeque::new(),
             stored: 0,
             counters: SourceCounters::default(),
+            grows: false,
             stops: false,
+        }
+    }
+
+    /// Opens a log that somebody writes on, whose end is not that of the source.
+    pub fn follow(path: &Path) -> Self {
+        Self {
+            grows: true,
+            ..Self::open(path)
         }
     }
 
@@ -64,6 +79,14 @@ impl Source for ToyLog {
         while !self.stops && batch.len() < before + LINES {
             line.clear();
             let length = self.log.read_line(&mut line).unwrap() as u64;
+            if self.grows && !line.ends_with('\n') {
+                // The rest of the line is still to be written.
+                self.log.seek(SeekFrom::Start(self.place)).unwrap();
+                if batch.len() == before {
+                    thread::sleep(WAIT);
+                }
+                return Ok(Reading::GoesOn);
+            }
             if length == 0 {
                 self.stops = true;
                 break;

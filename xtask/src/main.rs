@@ -37,6 +37,7 @@ mod setup;
 mod steps;
 mod tally;
 mod test;
+mod torture;
 mod train;
 mod wit_check;
 mod workspace;
@@ -66,6 +67,8 @@ enum Command {
     Bench(bench::BenchArguments),
     /// Fuzzes the file readers, the decoder and the meter.
     Fuzz(fuzz::FuzzArguments),
+    /// Disturbs the built program from a seed while 2,000 flows a second come, and checks that nothing is lost in silence.
+    Torture(torture::TortureArguments),
     /// Takes the screenshots in docs/ with a real browser, against the traffic of the demo.
     #[command(after_help = "Example: cargo xtask screenshots")]
     Screenshots,
@@ -101,6 +104,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Test(arguments) => return test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments)?,
         Command::Fuzz(arguments) => fuzz::run(&arguments)?,
+        Command::Torture(arguments) => torture::run(&arguments)?,
         Command::Screenshots => screenshots::run()?,
         Command::TrainBundled(arguments) => train::run(&arguments)?,
         Command::Figures(arguments) => figures::run(&arguments)?,

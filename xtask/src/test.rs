@@ -18,6 +18,7 @@ use crate::serve::{self, Host};
 use crate::setup::{self, Purpose};
 use crate::steps::Steps;
 use crate::tally::{CargoReader, NodeReader, Tally};
+use crate::torture;
 use crate::wit_check;
 use crate::workspace::Workspace;
 
@@ -29,8 +30,9 @@ pub(crate) struct TestArguments {
     /// Leaves out the tests that need Chromium and Node.
     #[arg(long)]
     no_browser: bool,
-    /// What takes an hour as well: fuzzing for ten minutes a target, sixteen times as many cases for each property, ten
-    /// thousand random ONNX models, and the figures of docs/detection.md measured again on the whole dataset.
+    /// What takes an hour and a half as well: fuzzing for ten minutes a target, half an hour of torture, sixteen times as
+    /// many cases for each property, ten thousand random ONNX models, and the figures of docs/detection.md measured
+    /// again on the whole dataset.
     #[arg(long, conflicts_with = "filter")]
     long: bool,
     /// Only tests with this in their name; formatting, lints and the contract are not checked then.
@@ -72,7 +74,7 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
             + 3
             + u64::from(browser)
             + if filter.is_none() {
-                CHECKS + DEPENDENCIES + fuzz::STEPS
+                CHECKS + DEPENDENCIES + fuzz::STEPS + 1
             } else {
                 0
             }
@@ -119,6 +121,17 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     }
     if filter.is_none() {
         summary.add_tests("fuzz targets", fuzz::all(&workspace, &steps, arguments.long));
+    }
+    if filter.is_none() {
+        let seconds = if arguments.long {
+            torture::LONG
+        } else {
+            torture::SHORT
+        };
+        let outcome = steps.run("Disturbing the program", |line| {
+            torture::test(&workspace, &steps, &program, seconds, line)
+        });
+        summary.add_tests("torture", outcome);
     }
     if arguments.long {
         summary.add_tests("figures", figures::differences(&workspace, &steps, &program));
