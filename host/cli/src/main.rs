@@ -12,6 +12,8 @@ mod allocator;
 mod detector;
 #[cfg(feature = "gateway")]
 mod gateway;
+#[cfg(feature = "gateway")]
+mod store;
 mod variables;
 #[cfg(feature = "workbench")]
 mod workbench;
@@ -64,6 +66,10 @@ enum Command {
     /// Make detector packages, and guide their life in a running program
     #[command(subcommand)]
     Detector(Box<detector::DetectorCommand>),
+    /// Look after the file of a store
+    #[cfg(feature = "gateway")]
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Compile a detector for the process that started this one
     #[command(name = compile_detector::NAME, hide = true)]
     CompileDetector,
@@ -111,6 +117,8 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         #[cfg(feature = "workbench")]
         Command::Workbench(command) => workbench::run(*command, &file),
         Command::Detector(command) => detector::run(*command, &file),
+        #[cfg(feature = "gateway")]
+        Command::Store(command) => store::run(command),
         Command::CompileDetector => compile_detector::run(),
     }
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use netsage_lifecycle::SetAside;
 use netsage_schema::AddressKey;
 
 /// Name of the file in the data folder.
@@ -21,23 +22,32 @@ pub struct KeyError {
     reason: String,
 }
 
-/// Reads the key from a file of 32 hexadecimal digits; makes it, readable by its owner alone, where there is none.
+/// Reads the key from a file of 32 hexadecimal digits; makes it, readable by its owner alone, where there is none. A
+/// damaged file goes to `set_aside`, and a new key is made. Without that, since others may share the file, it is an error.
 ///
 /// # Errors
 /// When the file cannot be read or written, or holds something else.
-pub fn open(path: &Path) -> Result<AddressKey, KeyError> {
+pub fn open(path: &Path, set_aside: Option<&SetAside>) -> Result<AddressKey, KeyError> {
     let failed = |reason: String| KeyError {
         path: path.to_path_buf(),
         reason,
     };
-    let text = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make(path).map_err(|error| failed(error.to_string()))?
-        }
+    let made = || make(path).map_err(|error| failed(error.to_string()));
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => made()?.into_bytes(),
         read => read.map_err(|error| failed(error.to_string()))?,
     };
-    let key =
-        parse(text.trim()).ok_or_else(|| failed("it does not hold 32 hexadecimal digits".to_owned()))?;
+    if let Some(key) = parse(text.trim_ascii()) {
+        return Ok(AddressKey::new(key));
+    }
+    let no_key = || failed("it does not hold 32 hexadecimal digits".to_owned());
+    let set_aside = set_aside.ok_or_else(no_key)?;
+    let kept = set_aside.take(path).map_err(|error| failed(error.to_string()))?;
+    set_aside.tell(format!(
+        "the address key was damaged and is now {}; a new one was made, so that what detectors remember of addresses begins anew",
+        kept.unwrap_or_default().display()
+    ));
+    let key = parse(made()?.trim().as_bytes()).ok_or_else(no_key)?;
     Ok(AddressKey::new(key))
 }
 
@@ -60,13 +70,13 @@ fn make(path: &Path) -> io::Result<String> {
     }
 }
 
-fn parse(text: &str) -> Option<[u8; 16]> {
-    if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+fn parse(text: &[u8]) -> Option<[u8; 16]> {
+    if text.len() != 32 || !text.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
     let mut key = [0; 16];
-    for (place, byte) in key.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
+    for (byte, digits) in key.iter_mut().zip(text.as_chunks::<2>().0) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     }
     Some(key)
 }
@@ -79,22 +89,34 @@ mod tests {
     fn a_key_is_made_once_and_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
-        let made = open(&path).unwrap();
-        assert_eq!(open(&path).unwrap(), made);
+        let made = open(&path, None).unwrap();
+        assert_eq!(open(&path, None).unwrap(), made);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        let other = open(&folder.path().join("other")).unwrap();
+        let other = open(&folder.path().join("other"), None).unwrap();
         assert_ne!(other, made, "keys are random");
         fs::write(&path, "000102030405060708090A0B0C0D0E0F\n").unwrap();
         let key = AddressKey::new([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
-        assert_eq!(open(&path).unwrap(), key);
-        for damaged in ["", "0001", "not the digits of a key at all!!"] {
+        assert_eq!(open(&path, None).unwrap(), key);
+        let set_aside = SetAside::new(folder.path());
+        let damaged: [&[u8]; 4] = [b"", b"0001", b"not the digits of a key at all!!", &[0xff; 32]];
+        for (number, damaged) in (1..).zip(damaged) {
             fs::write(&path, damaged).unwrap();
-            let error = open(&path).unwrap_err().to_string();
+            let error = open(&path, None).unwrap_err().to_string();
             assert!(error.contains("32 hexadecimal digits"), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), damaged, "it may be that of others too");
+            let made = open(&path, Some(&set_aside)).unwrap();
+            assert_eq!(open(&path, None).unwrap(), made);
+            let name = match number {
+                1 => FILE.to_owned(),
+                _ => format!("{FILE}.{number}"),
+            };
+            let kept = folder.path().join("set-aside").join(name);
+            assert_eq!(fs::read(kept).unwrap(), damaged);
+            assert_eq!(set_aside.told().len(), number);
         }
     }
 }

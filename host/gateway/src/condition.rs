@@ -68,6 +68,8 @@ impl Condition {
 /// What the condition is made of.
 pub(crate) struct Watch {
     pub(crate) condition: Arc<Condition>,
+    /// What the start set aside by itself, a sentence each.
+    pub(crate) set_aside: Vec<String>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) store: Arc<dyn Store>,
@@ -95,8 +97,16 @@ impl Watch {
             let sentence = "no detector is active, so nothing is scored; activate one";
             told.problems.insert("detectors".to_owned(), sentence.to_owned());
         }
-        for (number, sentence) in self.lifecycle.set_aside().into_iter().enumerate() {
-            told.problems.insert(format!("set aside {number}"), sentence);
+        let set_aside = [
+            ("start", self.set_aside.clone()),
+            ("detectors", self.lifecycle.set_aside()),
+            ("store", self.store.set_aside()),
+        ];
+        for (part, sentences) in set_aside {
+            for (number, sentence) in sentences.into_iter().enumerate() {
+                told.problems
+                    .insert(format!("set aside: {part} {number}"), sentence);
+            }
         }
         if !self.counters.finished() {
             for interface in self.counters.interfaces() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netsage_api_types::StreamEvent;
-use netsage_lifecycle::{Lifecycle, LifecycleConfig, LifecycleError, NewPackage, Start};
+use netsage_lifecycle::{Lifecycle, LifecycleConfig, LifecycleError, NewPackage, SetAside, Start};
 use netsage_package::Package;
 use netsage_runtime::{Runtime, RuntimeError};
 use netsage_store::{Store, StoreError};
@@ -169,7 +169,9 @@ impl Gateway {
             folder: settings.data_dir.clone(),
             source,
         })?;
-        let address_key = address_key::open(&settings.address_key)?;
+        let set_aside = SetAside::new(&settings.data_dir);
+        let is_own_key = settings.address_key == settings.data_dir.join(address_key::FILE);
+        let address_key = address_key::open(&settings.address_key, is_own_key.then_some(&set_aside))?;
         if let Some(file) = netsage_store::file_of(&settings.store) {
             // What hinders this hinders the store, which says it better.
             let _ = private_files::make_store(file);
@@ -250,6 +252,7 @@ impl Gateway {
         ));
         let watch = Watch {
             condition,
+            set_aside: set_aside.told(),
             lifecycle: Arc::clone(&lifecycle),
             counters: Arc::clone(&counters),
             store: Arc::clone(&store),

@@ -153,6 +153,7 @@ fn whole_parts(line: &[u8]) -> Vec<&[u8]> {
     };
     begins.iter().enumerate().filter_map(part).collect()
 }
+
 fn checksum(json: &[u8]) -> String {
     let mut sum = Digest::of(json).to_string();
     sum.truncate(DIGITS);
@@ -210,42 +211,39 @@ impl Journal {
             .transactions
             .iter()
             .for_each(|transaction| book.apply(transaction));
-        let mut length = parsed.length;
-        if parsed.is_damaged {
-            book.state.settle();
-            let kept = set_aside.link(&path).map_err(failed("set aside"))?;
-            let mended = line(&book.snapshot()).map_err(failed("written"))?;
-            write_whole(folder, NAME, &mended).map_err(failed("written"))?;
-            length = mended.len();
-            set_aside.tell(format!(
-                "the journal of detectors was damaged and is now {}; what its {} whole lines say is in effect: look whether the detectors are the right ones",
-                kept.unwrap_or_default().display(),
-                parsed.transactions.len()
-            ));
-        } else if length < bytes.len() {
-            let bytes = bytes.len() - length;
-            tracing::warn!(path = %path.display(), bytes, "the last line of the journal is not whole and is cut off");
-        }
-        let open = || -> io::Result<File> {
+        let open_file = || -> io::Result<File> {
             let mut options = OpenOptions::new();
             options.create(true).truncate(false).write(true);
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let file = options.open(&path)?;
-            file.set_len(length as u64)?;
-            file.sync_all()?;
             sync_folder(folder)?;
             Ok(file)
         };
-        let open = Open {
+        let mut open = Open {
             folder: folder.to_path_buf(),
-            file: open().map_err(failed("written"))?,
-            length: length as u64,
+            file: open_file().map_err(failed("written"))?,
+            length: parsed.length as u64,
             entries: book.history.len(),
             broken: false,
         };
+        if parsed.is_damaged {
+            book.state.settle();
+            let kept = set_aside.link(&path).map_err(failed("set aside"))?;
+            open.compact(&book.snapshot()).map_err(failed("written"))?;
+            set_aside.tell(format!(
+                "the journal of detectors was damaged and is now {}; what its {} whole lines say is in effect: look whether the detectors are the right ones",
+                kept.unwrap_or_default().display(),
+                parsed.transactions.len()
+            ));
+        } else if parsed.length < bytes.len() {
+            let bytes = bytes.len() - parsed.length;
+            tracing::warn!(path = %path.display(), bytes, "the last line of the journal is not whole and is cut off");
+            open.cut().map_err(failed("written"))?;
+        }
+        let is_new = open.length == 0;
         let mut journal = Self { open: Some(open) };
-        if length == 0 {
+        if is_new {
             // The first line says which format this is.
             journal.append(&Book::default().snapshot())?;
         }
@@ -262,7 +260,7 @@ impl Journal {
             Ok(()) => Ok(()),
             Err(source) => {
                 // What was written of it must not be there when the next line follows.
-                open.broken = open.file.set_len(open.length).is_err() || open.file.sync_all().is_err();
+                open.broken = open.cut().is_err();
                 Err(open.failed(source))
             }
         }
@@ -294,6 +292,12 @@ impl Open {
             what: "written",
             source,
         }
+    }
+
+    /// Cuts off what stands behind the whole lines.
+    fn cut(&self) -> io::Result<()> {
+        self.file.set_len(self.length)?;
+        self.file.sync_all()
     }
 
     fn append(&mut self, transaction: &Transaction) -> io::Result<()> {

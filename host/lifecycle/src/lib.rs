@@ -44,5 +44,6 @@ pub use generation::{Generation, Loaded};
 pub use journal::JournalError;
 pub use lineup::{Lineup, LineupEvent, Roster, Scorer, Verdicts};
 pub use plan::Impossible;
+pub use set_aside::SetAside;
 pub use statistics::RollbackReason;
 pub use trust::{TrustError, check_key};

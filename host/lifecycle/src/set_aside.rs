@@ -12,9 +12,9 @@ use crate::directory::{make_private, sync_folder};
 
 const FOLDER: &str = "set-aside";
 
-/// The folder, and what was set aside since the start.
+/// The folder `set-aside` beside what a part of the program keeps, and what went there since the start.
 #[derive(Debug, Default)]
-pub(crate) struct SetAside {
+pub struct SetAside {
     /// `None` where nothing is kept.
     folder: Option<PathBuf>,
     told: Mutex<Vec<String>>,
@@ -22,15 +22,18 @@ pub(crate) struct SetAside {
 
 impl SetAside {
     /// The folder inside `root`; made when it is needed.
-    pub(crate) fn new(root: &Path) -> Self {
+    pub fn new(root: &Path) -> Self {
         Self {
             folder: Some(root.join(FOLDER)),
             told: Mutex::default(),
         }
     }
 
-    /// Moves a file; gives its new path.
-    pub(crate) fn take(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+    /// Moves a file; gives its new path, `None` where nothing is kept.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or the file cannot be moved.
+    pub fn take(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         let Some(free) = self.free_name(path)? else {
             return Ok(None);
         };
@@ -38,8 +41,12 @@ impl SetAside {
         Ok(Some(free))
     }
 
-    /// Gives a file a second name, until the first name is given to another file.
-    pub(crate) fn link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+    /// Gives a file a second name, until the first name is given to another file. Gives that name, `None` where nothing is
+    /// kept.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or the file cannot be linked or copied.
+    pub fn link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         let Some(free) = self.free_name(path)? else {
             return Ok(None);
         };
@@ -52,13 +59,13 @@ impl SetAside {
     }
 
     /// Says in the log, and for as long as the program runs in its health, what was wrong.
-    pub(crate) fn tell(&self, sentence: String) {
+    pub fn tell(&self, sentence: String) {
         tracing::warn!("{sentence}");
         self.lock().push(sentence);
     }
 
     /// What was wrong, a sentence each.
-    pub(crate) fn told(&self) -> Vec<String> {
+    pub fn told(&self) -> Vec<String> {
         self.lock().clone()
     }
 

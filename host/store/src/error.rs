@@ -86,6 +86,18 @@ pub enum StoreError {
         /// What was found.
         detail: String,
     },
+    /// A store is to be recovered into a file that is there.
+    #[error("{} is there already: name another file to recover into", path.display())]
+    TargetExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that is to be recovered has no row of a store.
+    #[error("nothing of a store was found in {}: name the damaged store, e.g. netsage.sqlite.damaged", path.display())]
+    NothingToRecover {
+        /// The file.
+        path: PathBuf,
+    },
     /// The cursor was not given out by a page of this listing.
     #[error("the cursor is not one that this listing gave out: start again without a cursor")]
     BadCursor,
@@ -173,6 +185,10 @@ impl StoreError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
                 detail: source.to_string(),
             },
+            // What no program of this version wrote.
+            _ if is_of_content(&source) => Self::Damaged {
+                detail: source.to_string(),
+            },
             _ => Self::Sqlite { action, source },
         }
     }
@@ -236,6 +252,18 @@ impl StoreError {
     pub fn is_of_record(&self) -> bool {
         matches!(self, Self::InvalidRecord { .. })
     }
+}
+
+/// Whether a value that was read is none of those that are written there.
+fn is_of_content(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error;
+    matches!(
+        error,
+        Error::FromSqlConversionFailure(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..)
+    )
 }
 
 /// Whether a server has given a read up after the time that it was allowed.

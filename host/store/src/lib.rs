@@ -31,6 +31,7 @@ pub use error::StoreError;
 pub use open::{file_of, open, open_with};
 pub use overview::{MAX_OVERVIEW_POINTS, OVERVIEW_GRAIN_MS, StoreOverview};
 pub use record::{FlowBatchRecord, ScoreMatrix};
+pub use sqlite::{Recovered, recover};
 
 /// A store as the rest of the program holds it.
 pub type SharedStore = Arc<dyn Store>;
@@ -76,6 +77,12 @@ pub trait Store: Send + Sync {
 
     /// Whether the store answers.
     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// What of the store was found damaged since it was opened, and what became of it: a sentence each, for people who may
+    /// not read the log.
+    fn set_aside(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The windows in which hits become one alert; see [`StoreOptions::alert_window`].
     fn alert_window(&self) -> AlertWindow;
@@ -154,7 +161,7 @@ pub trait Store: Send + Sync {
     /// [`MAX_OVERVIEW_POINTS`]. The axis counts the flows that are kept, and no others.
     fn overview(&self, step_ms: i64, max_points: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>>;
 
-    /// Deletes flows and alerts that are past their time and returns how many flows went. Stores purge by themselves as
-    /// they record; a call purges now.
+    /// Deletes flows and alerts that are past their time and returns how many flows went. Stores purge by themselves every
+    /// minute, whether or not something is recorded; a call purges now.
     fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>>;
 }

@@ -2,7 +2,7 @@
 //! meanwhile, and what becomes of flows.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -245,6 +245,7 @@ struct Proxy {
     port: u16,
     server: String,
     is_open: Arc<AtomicBool>,
+    is_stopped: Arc<AtomicBool>,
     streams: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -255,6 +256,7 @@ impl Proxy {
             port: listener.local_addr().unwrap().port(),
             server: server.to_owned(),
             is_open: Arc::new(AtomicBool::new(true)),
+            is_stopped: Arc::default(),
             streams: Arc::default(),
         };
         proxy.serve(listener);
@@ -267,6 +269,7 @@ impl Proxy {
             Arc::clone(&self.is_open),
             Arc::clone(&self.streams),
         );
+        let is_stopped = Arc::clone(&self.is_stopped);
         thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
@@ -277,15 +280,17 @@ impl Proxy {
                 let server = TcpStream::connect(&server).unwrap();
                 let both = [&client, &server].map(|stream| stream.try_clone().unwrap());
                 streams.lock().unwrap().extend(both);
-                let (mut from_client, mut to_client) = (client.try_clone().unwrap(), client);
-                let (mut from_server, mut to_server) = (server.try_clone().unwrap(), server);
-                thread::spawn(move || io::copy(&mut from_client, &mut to_server));
-                thread::spawn(move || io::copy(&mut from_server, &mut to_client));
+                let (from_client, to_client) = (client.try_clone().unwrap(), client);
+                let (from_server, to_server) = (server.try_clone().unwrap(), server);
+                for (from, to) in [(from_client, to_server), (from_server, to_client)] {
+                    let is_stopped = Arc::clone(&is_stopped);
+                    thread::spawn(move || pass_on(from, to, &is_stopped));
+                }
             }
         });
     }
 
-    /// As a server that was stopped: connections break, and none are taken.
+    /// As a server that has ended: connections break, and none are taken.
     fn close(&self) {
         self.is_open.store(false, Ordering::Release);
         // Wakes the listener, which goes.
@@ -302,26 +307,97 @@ impl Proxy {
     }
 }
 
+/// Hands bytes on, unless it is stopped: then they wait, as before a server that was stopped by a signal.
+fn pass_on(mut from: TcpStream, mut to: TcpStream, is_stopped: &AtomicBool) {
+    let mut buffer = [0; 16 << 10];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        while is_stopped.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if to.write_all(&buffer[..length]).is_err() {
+            return;
+        }
+    }
+}
+
+/// A server with something before it, and the URL of a database there.
+fn behind_a_proxy() -> Option<(Proxy, String)> {
+    let place = match backends::mongodb() {
+        Ok(place) => place,
+        Err(reason) => {
+            eprintln!("skipped: {reason}");
+            return None;
+        }
+    };
+    let (server, name) = place.url.strip_prefix("mongodb://")?.split_once('/')?;
+    let proxy = Proxy::new(server);
+    let url = format!("mongodb://127.0.0.1:{}/{name}", proxy.port);
+    Some((proxy, url))
+}
+
 #[test]
 fn a_server_that_is_away_is_told_and_waited_for() {
     if !packages_built() {
         return;
     }
-    let place = match backends::mongodb() {
-        Ok(place) => place,
-        Err(reason) => return eprintln!("skipped: {reason}"),
+    let Some((proxy, url)) = behind_a_proxy() else {
+        return;
     };
-    let (server, name) = place
-        .url
-        .strip_prefix("mongodb://")
-        .and_then(|rest| rest.split_once('/'))
-        .unwrap();
     let home = Home::new();
     let mut feed = Feed::new(&home);
-    let proxy = Proxy::new(server);
-    let url = format!("mongodb://127.0.0.1:{}/{name}", proxy.port);
     let server = Server::start(&home, &["--pcap", feed.path(), "--store", &url]);
     check_outage(&server, &mut feed, "the store", || proxy.close(), || proxy.open());
+}
+
+#[test]
+fn a_server_that_is_stopped_is_told_and_waited_for() {
+    if !packages_built() {
+        return;
+    }
+    let Some((proxy, url)) = behind_a_proxy() else {
+        return;
+    };
+    let home = Home::new();
+    let mut feed = Feed::new(&home);
+    let server = Server::start(&home, &["--pcap", feed.path(), "--store", &url]);
+    let stop = |stopped| proxy.is_stopped.store(stopped, Ordering::Release);
+    check_outage(&server, &mut feed, "the store", || stop(true), || stop(false));
+}
+
+/// Breaks the store of a program to which nothing comes, looks at what is said and how soon, mends the store.
+fn check_idle_outage(server: &Server, says: &str, breaks: impl FnOnce(), mends: impl FnOnce()) {
+    let is_well = |server: &Server| server.health()["problems"] == Value::Array(Vec::new());
+    server.wait("health", is_well);
+    breaks();
+    server.wait(says, |server| has_problem(server, says));
+    mends();
+    server.wait("health", is_well);
+}
+
+#[test]
+fn an_outage_is_told_when_no_flow_comes() {
+    if !packages_built() {
+        return;
+    }
+    let home = Home::new();
+    {
+        let server = Server::start(&home, &[]);
+        let database = home.path().join("netsage/netsage.sqlite");
+        let other = Mutex::new(None);
+        check_idle_outage(
+            &server,
+            "the store is locked by another process",
+            || *other.lock().unwrap() = Some(lock(&database)),
+            || drop(other.lock().unwrap().take()),
+        );
+    }
+    let disk = match SmallDisk::new(home.path().join("disk"), 8 << 20) {
+        Ok(disk) => disk,
+        Err(reason) => return eprintln!("skipped: {reason}"),
+    };
+    let database = disk.path().join("store").display().to_string();
+    let server = Server::start(&home, &["--store", &database]);
+    check_idle_outage(&server, "its disk is full", || disk.fill(), || disk.free());
 }
 
 #[test]

@@ -98,6 +98,7 @@ pub fn arm(arming: &Arming, spool: &mut Spool, observer: &mut dyn Observer) -> a
             Some(json.as_bytes()),
         )?;
         write_whole(&path, package.bytes())?;
+        let package_digest = package.digest();
         observer.packed();
         observer.tell(&format!(
             "trained on {} rows; wrote {} ({} bytes); `netsage detector inspect` shows its card",
@@ -107,7 +108,7 @@ pub fn arm(arming: &Arming, spool: &mut Spool, observer: &mut dyn Observer) -> a
         ));
         let package = text(&path)?;
         observer.tell(&raised(&learned, &trained, &package, spool, (arming, &runtime))?);
-        spool.set_armed(training.method())?;
+        spool.set_armed(training.method(), &package_digest)?;
         packages.push(package);
     }
     Ok(packages)
@@ -124,8 +125,8 @@ fn read(spool: &Spool, every: u64) -> anyhow::Result<Learned> {
     let mut row = CsvRow::default();
     let mut number = 0_u64;
     while let Some(result) = table.read(&mut row) {
-        result?;
-        if let Some(identity) = row.identity
+        // A damaged row costs itself.
+        if let (Ok(()), Some(identity)) = (result, row.identity)
             && number.is_multiple_of(every)
         {
             learned.rows.push(&row.values);

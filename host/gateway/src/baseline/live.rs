@@ -34,6 +34,9 @@ pub fn learn_and_arm(
     observer: &mut dyn Observer,
 ) -> anyhow::Result<(Metered<Interfaces>, Vec<String>)> {
     let mut source = interfaces.metered(config);
+    for sentence in spool.told() {
+        observer.tell(&sentence);
+    }
     if spool.learned() < goal {
         spool.disarm();
         learn(&mut source, goal, spool, observer)?;
@@ -41,7 +44,7 @@ pub fn learn_and_arm(
     let packages = if arming
         .methods
         .iter()
-        .all(|training| spool.is_armed(training.method()) && package_path(spool, training).is_file())
+        .all(|training| spool.is_armed(training.method(), &package_path(spool, training)))
     {
         observer.tell(&format!(
             "the baseline of {} is complete: armed without learning; --afresh begins again",

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mongodb::bson::{DateTime, Document, doc, serialize_to_document};
 use mongodb::options::{UpdateOneModel, WriteModel};
@@ -107,30 +106,5 @@ impl MongoStore {
             items: page.items.into_iter().map(FlowDocument::into_flow).collect(),
             next: page.next,
         })
-    }
-
-    /// Does at once what the server does by itself about once a minute.
-    pub(super) async fn purge_old(&self) -> Result<u64, StoreError> {
-        let failed = StoreError::mongo("delete what is old");
-        let now = DateTime::now().timestamp_millis();
-        let before = |retention: Duration| {
-            let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-            doc! { "$lt": DateTime::from_millis(now.saturating_sub(retention)) }
-        };
-        let old = before(self.options.alert_retention);
-        self.alerts
-            .delete_many(doc! { "touched": old.clone() })
-            .await
-            .map_err(&failed)?;
-        self.alert_flows
-            .delete_many(doc! { "noted": old })
-            .await
-            .map_err(&failed)?;
-        let outcome = self
-            .flows
-            .delete_many(doc! { "recorded": before(self.options.flow_retention) })
-            .await
-            .map_err(&failed)?;
-        Ok(outcome.deleted_count)
     }
 }

@@ -25,9 +25,11 @@ mod flows;
 mod listing;
 mod overview;
 mod positions;
+mod purge;
 mod revisions;
 
 use documents::{AlertDocument, FlowDocument};
+use purge::{Purge, Purging};
 
 /// Version of the documents' form, kept in the collection `meta`. Databases of earlier versions, which no release wrote,
 /// are refused.
@@ -52,6 +54,9 @@ pub(crate) struct MongoStore {
     alert_flows: Collection<Document>,
     reading: Reading,
     options: StoreOptions,
+    purge: Purge,
+    /// `None` until the store is open.
+    purging: Option<Purging>,
 }
 
 /// What is read beside recording, over connections of its own.
@@ -102,7 +107,9 @@ impl MongoStore {
                     },
                 })?;
         check_server(&server, &hello)?;
-        let store = Self {
+        let mut store = Self {
+            purge: Purge::new(&database, options),
+            purging: None,
             flows: database.collection("flows"),
             alerts: database.collection("alerts"),
             alert_flows: database.collection("alert_flows"),
@@ -119,6 +126,7 @@ impl MongoStore {
         store.check_version().await?;
         store.create_ledger().await?;
         store.create_indexes().await?;
+        store.purging = Some(store.purge.clone().begin());
         Ok(store)
     }
 
@@ -381,7 +389,7 @@ impl Store for MongoStore {
     }
 
     fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.purge_old())
+        Box::pin(self.purge.run())
     }
 }
 

@@ -12,20 +12,27 @@ use crate::changes::{check_position, page_of_changes};
 use crate::record::{check_batch, check_change};
 use crate::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview};
 
+mod damage;
 mod numbers;
 mod purge;
 mod read;
 mod readers;
+mod recover;
 mod rows;
 mod schema;
 mod write;
 mod writer;
 
+use damage::StoreFile;
 use readers::Readers;
+pub use recover::{Recovered, recover};
 use writer::WriterThread;
 
-/// How often a store that records looks for what is past its time.
+/// How often a store looks for what is past its time.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// How often an idle store looks whether its file was found damaged.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// Flows deleted at once: more than a batch brings, so that deleting keeps up with recording.
 const FLOW_CHUNK: usize = 4096;
@@ -36,6 +43,7 @@ const ALERT_CHUNK: usize = 64;
 /// A store in a file.
 pub(crate) struct SqliteStore {
     options: StoreOptions,
+    file: Arc<StoreFile>,
     // Before the writer: the last connection to be closed brings the log into the database, and must be able to write.
     readers: Readers,
     writer: WriterThread,
@@ -44,6 +52,7 @@ pub(crate) struct SqliteStore {
 /// What the writing thread has.
 struct Writer {
     options: StoreOptions,
+    file: Arc<StoreFile>,
     connection: Connection,
     memory: write::Memory,
     next_purge: Instant,
@@ -52,17 +61,19 @@ struct Writer {
 impl SqliteStore {
     pub(crate) async fn open(path: PathBuf, options: StoreOptions) -> Result<Self, StoreError> {
         let open = move || {
+            let (file, connection) = StoreFile::open(path)?;
             let writer = Writer {
                 options,
-                connection: schema::open_writer(&path)?,
+                file: Arc::clone(&file),
+                connection,
                 memory: write::Memory::default(),
                 next_purge: Instant::now(),
             };
-            let writer = WriterThread::start(writer, &path)?;
             Ok(Self {
                 options,
-                readers: Readers::open(path)?,
-                writer,
+                readers: Readers::open(Arc::clone(&file))?,
+                writer: WriterThread::start(writer)?,
+                file,
             })
         };
         tokio::task::spawn_blocking(open)
@@ -72,6 +83,27 @@ impl SqliteStore {
 }
 
 impl Writer {
+    /// Does a piece of work, in a new file where the one before was found damaged.
+    fn work<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if self.file.is_damaged() {
+            self.begin_anew()?;
+        }
+        let done = work(self);
+        if let Err(error) = &done {
+            self.file.heed(error, self.file.number());
+        }
+        done
+    }
+
+    fn begin_anew(&mut self) -> Result<(), StoreError> {
+        // Its log is part of what is set aside, and must not be brought into a damaged file. Where this cannot be said,
+        // closing does so, which is no loss.
+        let _ = schema::keep_log_at_close(&self.connection, true);
+        self.connection = self.file.begin_anew()?;
+        self.memory = write::Memory::default();
+        Ok(())
+    }
+
     fn record(&mut self, batches: &[Arc<FlowBatchRecord>]) -> Result<Vec<Alert>, StoreError> {
         let changed = write::record(
             &mut self.connection,
@@ -79,14 +111,43 @@ impl Writer {
             batches,
             self.options.alert_window,
         )?;
-        if Instant::now() >= self.next_purge {
-            let deleted = self.purge_some()?;
-            // A full chunk means that there may be more: go on at the next batch.
-            if !deleted.more {
-                self.next_purge = Instant::now() + PURGE_EVERY;
-            }
-        }
+        self.purge_when_due();
         Ok(changed)
+    }
+
+    /// Whether something could be recorded now.
+    fn probe(&mut self) -> Result<(), StoreError> {
+        schema::probe(&mut self.connection)?;
+        match damage::has_room(self.file.path()) {
+            true => Ok(()),
+            false => Err(StoreError::Full),
+        }
+    }
+
+    /// What there is to do when nothing is asked for.
+    fn idle(&mut self) {
+        let done = self.work(|writer| {
+            writer.purge_when_due();
+            Ok(())
+        });
+        if let Err(error) = done {
+            tracing::warn!(%error, "damaged store stays in use");
+        }
+    }
+
+    /// Deletes a chunk of what is past its time, every minute, and until there is no more.
+    fn purge_when_due(&mut self) {
+        if Instant::now() < self.next_purge {
+            return;
+        }
+        let purged = self.purge_some();
+        if !matches!(&purged, Ok(Purged { more: true, .. })) {
+            self.next_purge = Instant::now() + PURGE_EVERY;
+        }
+        if let Err(error) = purged {
+            self.file.heed(&error, self.file.number());
+            tracing::warn!(%error, "what is past its time stays in the store for now");
+        }
     }
 
     /// Deletes a chunk of what is past its time.
@@ -98,6 +159,29 @@ impl Writer {
             more: flows == FLOW_CHUNK || alerts == ALERT_CHUNK,
         })
     }
+
+    /// How long until there is something to do without being asked.
+    fn rest(&self) -> Duration {
+        self.next_purge
+            .saturating_duration_since(Instant::now())
+            .min(LONGEST_REST)
+    }
+
+    fn finish(self) {
+        if !bring_in_log(&self.connection) {
+            tracing::warn!(
+                path = %self.file.path().display(),
+                "others read the store, so that its log stays beside it; whoever copies it must copy both"
+            );
+        }
+    }
+}
+
+/// Brings the log into the database, so that whoever copies the database alone has everything. `false` when others that
+/// read the database are in the way.
+fn bring_in_log(connection: &Connection) -> bool {
+    let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    matches!(is_busy, Ok(false))
 }
 
 /// What went in one step of purging.
@@ -113,7 +197,14 @@ impl Store for SqliteStore {
     }
 
     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.readers.read(|connection| read::health(connection))
+        Box::pin(async {
+            self.readers.read(|connection| read::health(connection)).await?;
+            self.writer.write_in_turn(|writer| writer.probe()).await
+        })
+    }
+
+    fn set_aside(&self) -> Vec<String> {
+        self.file.told()
     }
 
     fn alert_window(&self) -> AlertWindow {

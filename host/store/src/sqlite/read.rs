@@ -433,7 +433,7 @@ mod tests {
     #[test]
     fn no_page_is_sorted_or_read_from_its_start() {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
-        let connection = open_writer(&folder.path().join("a.db")).expect("made");
+        let connection = open_writer(&folder.path().join("a.db"), |_| Ok(())).expect("made");
         let cursor = Cursor { time: 7, id: [1; 16] };
         let source = IpAddr::from([10, 0, 0, 1]);
         let within = FlowQuery {

@@ -1,12 +1,12 @@
 //! The connections that read, a few at most.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rusqlite::Connection;
 
+use super::damage::StoreFile;
 use super::schema;
 use crate::reads::{LONGEST_READ, Reads};
 use crate::{BoxFuture, StoreError};
@@ -20,20 +20,20 @@ pub(super) struct Readers {
     idle: Arc<Idle>,
 }
 
-/// Connections that nobody reads on.
+/// Connections that nobody reads on, each with the number of its file.
 struct Idle {
-    path: PathBuf,
-    connections: Mutex<Vec<Connection>>,
+    file: Arc<StoreFile>,
+    connections: Mutex<Vec<(u64, Connection)>>,
 }
 
 impl Readers {
     /// Opens the first connection; the others are opened when they are needed.
-    pub(super) fn open(path: PathBuf) -> Result<Self, StoreError> {
-        let first = schema::open_reader(&path)?;
+    pub(super) fn open(file: Arc<StoreFile>) -> Result<Self, StoreError> {
+        let first = (file.number(), schema::open_reader(file.path())?);
         Ok(Self {
             reads: Reads::new(),
             idle: Arc::new(Idle {
-                path,
+                file,
                 connections: Mutex::new(vec![first]),
             }),
         })
@@ -72,7 +72,7 @@ impl Drop for Wish {
 }
 
 impl Idle {
-    fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(u64, Connection)>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,17 +81,28 @@ impl Idle {
         gives_up: impl FnMut() -> bool + Send + 'static,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let idle = self.lock().pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => schema::open_reader(&self.path)?,
-        };
+        let (number, mut connection) = self.take()?;
         connection
             .progress_handler(STEPS_PER_LOOK, Some(gives_up))
             .map_err(StoreError::sqlite("bound a read"))?;
         let answer = work(&mut connection);
-        self.lock().push(connection);
+        if let Err(error) = &answer {
+            self.file.heed(error, number);
+        }
+        self.lock().push((number, connection));
         answer
+    }
+
+    /// A connection to the file in use. Those to a file that was set aside are closed.
+    fn take(&self) -> Result<(u64, Connection), StoreError> {
+        let number = self.file.number();
+        let mut idle = self.lock();
+        idle.retain(|(of, _)| *of == number);
+        if let Some(connection) = idle.pop() {
+            return Ok(connection);
+        }
+        drop(idle);
+        Ok((number, schema::open_reader(self.file.path())?))
     }
 }
 
@@ -115,8 +126,8 @@ mod tests {
     async fn a_read_ends_with_its_client() {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let path = folder.path().join("a.db");
-        drop(schema::open_writer(&path).expect("made"));
-        let readers = Arc::new(Readers::open(path).expect("opens"));
+        let (file, _writer) = StoreFile::open(path).expect("made");
+        let readers = Arc::new(Readers::open(file).expect("opens"));
         let clients: Vec<_> = (0..MOST_READS)
             .map(|_| {
                 let readers = Arc::clone(&readers);
@@ -139,9 +150,9 @@ mod tests {
     async fn a_read_that_takes_too_long_is_given_up() {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let path = folder.path().join("a.db");
-        drop(schema::open_writer(&path).expect("made"));
+        let (file, _writer) = StoreFile::open(path).expect("made");
         let idle = Idle {
-            path: path.clone(),
+            file,
             connections: Mutex::default(),
         };
         let until = Instant::now();

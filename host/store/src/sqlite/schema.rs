@@ -9,10 +9,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use crate::StoreError;
 
 /// Marks the file as ours (`PRAGMA application_id`): "NtSg".
-const APPLICATION_ID: i64 = 0x4E74_5367;
+pub(super) const APPLICATION_ID: i64 = 0x4E74_5367;
 
 /// How long to wait for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a probe waits for it: less than whoever asks for the health of a store waits for an answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Brings a file from one version to the next.
 type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
@@ -161,12 +164,49 @@ fn version_after(steps: &[Migration]) -> i64 {
     i64::try_from(steps.len()).map_or(i64::MAX, |steps| BASE_VERSION - 1 + steps)
 }
 
-/// Opens the file for writing, makes it when absent, and brings its tables up to date.
-pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
-    let mut connection = Connection::open(path).map_err(|error| opening(path, &error))?;
-    prepare(&connection).map_err(|error| opening(path, &error))?;
+/// Opens the file for writing, makes it when absent, and brings its tables up to date. Before that `check` looks at the
+/// file. A file that is refused is left as it was, with its log.
+pub(super) fn open_writer(
+    path: &Path,
+    check: impl FnOnce(&Connection) -> Result<(), StoreError>,
+) -> Result<Connection, StoreError> {
+    let failed = |error: rusqlite::Error| opening(path, &error);
+    let mut connection = Connection::open(path).map_err(failed)?;
+    keep_log_at_close(&connection, true).map_err(failed)?;
+    prepare(&connection).map_err(failed)?;
+    check(&connection)?;
     migrate(&mut connection, path, MIGRATIONS)?;
+    keep_log_at_close(&connection, false).map_err(failed)?;
     Ok(connection)
+}
+
+/// Takes the right to write, and gives it back without having written.
+pub(super) fn probe(connection: &mut Connection) -> Result<(), StoreError> {
+    let mut take = || -> rusqlite::Result<()> {
+        connection.busy_timeout(PROBE_TIMEOUT)?;
+        let taken = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map(drop);
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        taken
+    };
+    take().map_err(StoreError::sqlite("begin to write"))
+}
+
+/// An empty store in memory, for its tables.
+pub(super) fn in_memory() -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    let transaction = connection.transaction()?;
+    MIGRATIONS.iter().try_for_each(|step| step(&transaction))?;
+    transaction.commit()?;
+    Ok(connection)
+}
+
+/// Whether the last connection that is closed leaves the log beside the database, and does not bring it into it.
+pub(super) fn keep_log_at_close(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
+        .map(|_| ())
 }
 
 /// Opens the file for reading beside the writer.
@@ -241,16 +281,18 @@ fn migrate(connection: &mut Connection, path: &Path, steps: &[Migration]) -> Res
             oldest: BASE_VERSION,
         });
     }
-    let done = if fresh { 0 } else { version - BASE_VERSION + 1 };
-    for step in steps.iter().skip(usize::try_from(done).unwrap_or(usize::MAX)) {
-        step(&transaction).map_err(failed)?;
+    if version < known {
+        let done = if fresh { 0 } else { version - BASE_VERSION + 1 };
+        for step in steps.iter().skip(usize::try_from(done).unwrap_or(usize::MAX)) {
+            step(&transaction).map_err(failed)?;
+        }
+        transaction
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .map_err(failed)?;
+        transaction
+            .pragma_update(None, "user_version", known)
+            .map_err(failed)?;
     }
-    transaction
-        .pragma_update(None, "application_id", APPLICATION_ID)
-        .map_err(failed)?;
-    transaction
-        .pragma_update(None, "user_version", known)
-        .map_err(failed)?;
     transaction.commit().map_err(failed)?;
     // Only now that the file is known to be ours, as this changes it for good.
     connection
@@ -267,6 +309,10 @@ fn opening(path: &Path, error: &rusqlite::Error) -> StoreError {
             path: path.to_owned(),
         },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
+        // A number in the header that no SQLite writes, or tables that are not as their version says.
+        Some(ErrorCode::Unknown) => StoreError::Damaged {
+            detail: error.to_string(),
+        },
         _ => StoreError::CannotOpen {
             path: path.to_owned(),
             reason: error.to_string(),
@@ -299,7 +345,7 @@ mod tests {
     fn a_step_keeps_what_is_there_or_leaves_the_file_as_it_was() {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let path = folder.path().join("a.db");
-        open_writer(&path)
+        open_writer(&path, |_| Ok(()))
             .and_then(|made| {
                 made.execute("INSERT INTO positions VALUES ('a', x'01')", [])
                     .map_err(StoreError::sqlite("write"))
@@ -310,7 +356,7 @@ mod tests {
         })
         .expect_err("the step fails");
         assert_eq!(
-            position(&open_writer(&path).expect("as it was")),
+            position(&open_writer(&path, |_| Ok(())).expect("as it was")),
             (version_after(MIGRATIONS), "a".to_owned())
         );
         let later = migrate_further(&path, |transaction| {
@@ -320,6 +366,9 @@ mod tests {
             position(&later.expect("brought up to date")),
             (version_after(MIGRATIONS) + 1, "c".to_owned())
         );
-        assert!(matches!(open_writer(&path), Err(StoreError::Newer { .. })));
+        assert!(matches!(
+            open_writer(&path, |_| Ok(())),
+            Err(StoreError::Newer { .. })
+        ));
     }
 }

@@ -186,7 +186,7 @@ fn last_revision(connection: &Connection) -> rusqlite::Result<i64> {
         .query_row([], |row| row.get(0))
 }
 
-fn write_last_revision(connection: &Connection, last: i64) -> rusqlite::Result<()> {
+pub(super) fn write_last_revision(connection: &Connection, last: i64) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE revisions SET last = ?1")?
         .execute([last])

@@ -1,8 +1,7 @@
 //! The thread that writes. It has the one writing connection, so that no reader and no other work of the program is in its
 //! way.
 
-use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -30,21 +29,26 @@ pub(super) struct WriterThread {
 }
 
 impl WriterThread {
-    pub(super) fn start(mut writer: Writer, path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn start(mut writer: Writer) -> Result<Self, StoreError> {
+        let path = writer.file.path().to_owned();
         let (jobs, to_do) = channel::<Job>();
         let (end, ended) = channel::<()>();
         thread::Builder::new()
             .name("netsage-store".to_owned())
             .spawn(move || {
-                for job in to_do {
-                    job(&mut writer);
+                loop {
+                    match to_do.recv_timeout(writer.rest()) {
+                        Ok(job) => job(&mut writer),
+                        Err(RecvTimeoutError::Timeout) => writer.idle(),
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    }
                 }
                 // Closed before the end is told.
-                drop(writer);
+                writer.finish();
                 drop(end);
             })
             .map_err(|error| StoreError::CannotOpen {
-                path: path.to_owned(),
+                path,
                 reason: error.to_string(),
             })?;
         Ok(Self {
@@ -65,7 +69,7 @@ impl WriterThread {
             if reply.is_closed() {
                 return;
             }
-            let done = work(writer);
+            let done = writer.work(work);
             // Whoever asked may have left meanwhile.
             let _ = reply.send(done);
         };

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod changes;
+mod damage;
 mod delivery;
 mod listings;
 mod opening;

@@ -13,6 +13,7 @@ suite!(
     the_overview_has_no_gaps,
     old_flows_go_and_alerts_stay,
     untouched_alerts_go_with_what_they_counted,
+    a_store_in_which_nothing_is_recorded_drops_what_is_over,
 );
 
 async fn the_overview_has_no_gaps(place: Place) {
@@ -112,10 +113,30 @@ async fn untouched_alerts_go_with_what_they_counted(place: Place) {
         ..StoreOptions::default()
     };
     let store = place.open_with(&short).await.expect("the store opens");
-    assert_eq!(store.purge().await.expect("purged"), 0, "flows stay");
+    store.purge().await.expect("purged");
     assert_eq!(all_alerts(&store).await, []);
     assert_eq!(all_flows(&store).await.len(), 20);
     // Nothing is left of what they had counted: the same hits make the same alerts again.
     assert_eq!(record(&store, &batch).await.len(), alerts.len());
     assert_eq!(all_alerts(&store).await, alerts);
+}
+
+async fn a_store_in_which_nothing_is_recorded_drops_what_is_over(place: Place) {
+    let store = place.open().await;
+    record(&store, &traffic(0, 20)).await;
+    drop(store);
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let short = StoreOptions {
+        flow_retention: Duration::from_secs(1),
+        alert_retention: Duration::from_secs(1),
+        ..StoreOptions::default()
+    };
+    let store = place.open_with(&short).await.expect("the store opens");
+    for _ in 0..1_000 {
+        if all_flows(&store).await.is_empty() && all_alerts(&store).await.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("what is past its time is still there");
 }
