@@ -18,6 +18,8 @@ pub mod backends;
 pub mod capture;
 #[cfg(feature = "system")]
 pub mod disk;
+#[cfg(feature = "store")]
+pub mod faulty;
 #[cfg(feature = "guests")]
 pub mod guests;
 pub mod random;

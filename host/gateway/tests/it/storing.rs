@@ -1,143 +1,21 @@
 //! What becomes of flows while their store fails at random, and what ends a pipeline.
 
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use netsage_alerts::AlertWindow;
-use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, PipelineCounters, StateChange};
+use netsage_api_types::PipelineCounters;
 use netsage_gateway::Announcer;
 use netsage_gateway::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError, StoringConfig};
 use netsage_lifecycle::Roster;
 use netsage_outputs::Pauses;
 use netsage_schema::{AddressKey, CommunityId, FlowBatch, Identity, Schema, UNSW_NB15};
 use netsage_sources::{Pace, Position, Reading, Source, SourceCounters, SourceError};
-use netsage_store::{BoxFuture, Changes, FlowBatchRecord, SharedStore, Store, StoreError, StoreOverview};
+use netsage_store::{SharedStore, StoreError};
+use netsage_testkit::faulty::{Fault, Faulty};
 use proptest::prelude::*;
-
-/// Steele, Lea, Flood: SplitMix64.
-fn mixed(state: u64) -> u64 {
-    let mixed = state.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
-/// What a store does that does not do what it should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    /// By a seed: refuses, refuses though it has recorded, or takes its time.
-    Random(u64),
-    /// Takes nothing any more.
-    Away,
-    /// Never answers.
-    Hangs,
-    /// Says that its disk is full, and then never answers.
-    FullAndHangs,
-    /// Takes one block at a time, and is too slow for more.
-    Slow,
-    Panics,
-}
-
-/// A store that fails.
-struct Faulty {
-    inner: SharedStore,
-    fault: Fault,
-    calls: AtomicU64,
-}
-
-impl Store for Faulty {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn health(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.inner.health()
-    }
-
-    fn alert_window(&self) -> AlertWindow {
-        self.inner.alert_window()
-    }
-
-    fn record<'a>(
-        &'a self,
-        batches: &'a [Arc<FlowBatchRecord>],
-    ) -> BoxFuture<'a, Result<Vec<Alert>, StoreError>> {
-        let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        let seed = match self.fault {
-            Fault::Random(seed) => mixed(seed.wrapping_add(call)),
-            Fault::Away => return Box::pin(async { Err(StoreError::Full) }),
-            Fault::FullAndHangs if call == 0 => return Box::pin(async { Err(StoreError::Full) }),
-            Fault::Hangs | Fault::FullAndHangs => return Box::pin(std::future::pending()),
-            Fault::Slow if batches.len() > 1 => {
-                return Box::pin(async { Err(StoreError::NoAnswer { seconds: 10 }) });
-            }
-            Fault::Slow => return self.inner.record(batches),
-            Fault::Panics => panic!("as the test wants it"),
-        };
-        Box::pin(async move {
-            match seed % 6 {
-                0 => Err(StoreError::Full),
-                1 => Err(StoreError::Busy),
-                2 => {
-                    self.inner.record(batches).await?;
-                    Err(StoreError::NoAnswer { seconds: 0 })
-                }
-                3 => {
-                    tokio::time::sleep(Duration::from_millis(seed % 20)).await;
-                    self.inner.record(batches).await
-                }
-                _ => self.inner.record(batches).await,
-            }
-        })
-    }
-
-    fn alerts<'a>(&'a self, query: &'a AlertQuery) -> BoxFuture<'a, Result<Page<Alert>, StoreError>> {
-        self.inner.alerts(query)
-    }
-
-    fn alert<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Alert>, StoreError>> {
-        self.inner.alert(id)
-    }
-
-    fn change_state<'a>(
-        &'a self,
-        id: &'a str,
-        change: &'a StateChange,
-    ) -> BoxFuture<'a, Result<Option<Alert>, StoreError>> {
-        self.inner.change_state(id, change)
-    }
-
-    fn changes(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Changes, StoreError>> {
-        self.inner.changes(after, limit)
-    }
-
-    fn position<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
-        self.inner.position(name)
-    }
-
-    fn save_position<'a>(
-        &'a self,
-        name: &'a str,
-        position: &'a [u8],
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.inner.save_position(name, position)
-    }
-
-    fn flows<'a>(&'a self, query: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>> {
-        self.inner.flows(query)
-    }
-
-    fn overview(&self, step_ms: i64, max_points: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>> {
-        self.inner.overview(step_ms, max_points)
-    }
-
-    fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.inner.purge()
-    }
-}
 
 /// How a source ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,11 +170,6 @@ impl Bench {
     }
 
     fn start(&self, fault: Fault, sources: Vec<Box<dyn Source>>, storing: StoringConfig) -> Pipeline {
-        let store = Faulty {
-            inner: Arc::clone(&self.store),
-            fault,
-            calls: AtomicU64::new(0),
-        };
         let config = PipelineConfig {
             workers: 2,
             queue_blocks: 4,
@@ -308,7 +181,7 @@ impl Bench {
             &config,
             sources,
             &Arc::new(Roster::default()),
-            Arc::new(store),
+            Faulty::new(Arc::clone(&self.store), fault),
             &self.counters,
             Announcer::default(),
             self.tokio.handle().clone(),
@@ -424,7 +297,7 @@ fn live_flows_wait_in_bounded_memory_and_are_then_dropped_with_their_reason() {
     let bench = Bench::new();
     let mut source = Numbers::new(Pace::GoesOn, 5_000);
     source.end = End::Asked;
-    let pipeline = bench.start(Fault::Away, vec![Box::new(source)], quick(2_000, None));
+    let pipeline = bench.start(Fault::Full, vec![Box::new(source)], quick(2_000, None));
     let stopper = pipeline.stopper();
     thread::scope(|scope| {
         let joined = scope.spawn(|| bench.join(pipeline));
@@ -473,7 +346,7 @@ fn a_part_that_ends_for_good_ends_the_pipeline_with_its_reason() {
     };
     let soon = Some(Duration::from_millis(100));
     check(
-        Fault::Away,
+        Fault::Full,
         &[End::Through],
         soon,
         "the disk of the store is full",

@@ -8,9 +8,8 @@ use netsage_api_types::{Alert, AlertQuery};
 use netsage_outputs::{News, OutputCounters, OutputCounts};
 use netsage_store::{Change, SharedStore, Store as _};
 use netsage_testkit::backends::{Place, sqlite};
+use netsage_testkit::faulty::{Fault, Faulty};
 use netsage_testkit::sample;
-
-use crate::away::Away;
 
 /// Far longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,7 +34,7 @@ pub(crate) trait Subject {
 
 /// What a program has: a store, a bell, counters.
 pub(crate) struct House {
-    pub(crate) store: Arc<Away>,
+    pub(crate) store: Arc<Faulty>,
     pub(crate) news: News,
     pub(crate) counters: Arc<OutputCounters>,
     _place: Place,
@@ -48,7 +47,7 @@ impl House {
 
     async fn at(place: Place) -> Self {
         Self {
-            store: Away::new(place.open().await),
+            store: Faulty::new(place.open().await, Fault::None),
             news: News::default(),
             counters: Arc::default(),
             _place: place,
@@ -178,7 +177,7 @@ async fn nothing_is_sent_while_the_store_is_away(mut subject: impl Subject, hous
     subject.start(&house);
     house.record(0, 1..3).await;
     until_taken(&mut subject, 2).await;
-    house.store.set(true);
+    house.store.set(Fault::Away);
     house.news.ring();
     let failures = house.counts().store_failures;
     until("attempts to read", || {
@@ -186,7 +185,7 @@ async fn nothing_is_sent_while_the_store_is_away(mut subject: impl Subject, hous
     })
     .await;
     assert_eq!(subject.taken().len(), 2);
-    house.store.set(false);
+    house.store.set(Fault::None);
     house.record(100, 2..9).await;
     until_taken(&mut subject, 8).await;
     assert_eq!(received(&subject.taken(), 1), house.alerts().await);

@@ -3,7 +3,6 @@
 // A test that cannot run says so.
 #![allow(clippy::print_stderr)]
 
-mod away;
 mod contract;
 mod event_stream;
 mod toy;
