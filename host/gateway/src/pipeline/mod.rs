@@ -178,16 +178,16 @@ impl Pipeline {
         let room = Arc::new(WaitingRoom::new(config.storing.queue_flows, config.queue_blocks));
 
         let alert_window = store.alert_window();
-        let recorder = recorder::Recorder::new(
-            config.storing,
-            Arc::clone(&room),
+        let recorder = recorder::Recorder::new(recorder::Parts {
+            config: config.storing,
+            room: Arc::clone(&room),
             store,
-            events.clone(),
-            Arc::clone(counters),
-            give_back.clone(),
+            events: events.clone(),
+            counters: Arc::clone(counters),
+            give_back: give_back.clone(),
             runtime,
-            Arc::clone(&stop),
-        );
+            stop: Arc::clone(&stop),
+        });
         let recorder = thread::Builder::new()
             .name("netsage-record".to_owned())
             .spawn(move || recorder.run())?;

@@ -56,15 +56,20 @@ impl Default for StoringConfig {
     }
 }
 
+/// What a recorder works with.
+pub(super) struct Parts {
+    pub(super) config: StoringConfig,
+    pub(super) room: Arc<WaitingRoom>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) events: Announcer,
+    pub(super) counters: Arc<Counters>,
+    pub(super) give_back: Sender<Block>,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
 pub(super) struct Recorder {
-    config: StoringConfig,
-    room: Arc<WaitingRoom>,
-    store: Arc<dyn Store>,
-    events: Announcer,
-    counters: Arc<Counters>,
-    give_back: Sender<Block>,
-    runtime: tokio::runtime::Handle,
-    stop: Arc<AtomicBool>,
+    parts: Parts,
     /// When the recorder saw that the pipeline is to end.
     stopped: Option<Instant>,
     /// When the store took something last, or was asked first.
@@ -77,26 +82,9 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    #[expect(clippy::too_many_arguments, reason = "each is another part of the pipeline")]
-    pub(super) fn new(
-        config: StoringConfig,
-        room: Arc<WaitingRoom>,
-        store: Arc<dyn Store>,
-        events: Announcer,
-        counters: Arc<Counters>,
-        give_back: Sender<Block>,
-        runtime: tokio::runtime::Handle,
-        stop: Arc<AtomicBool>,
-    ) -> Self {
+    pub(super) fn new(parts: Parts) -> Self {
         Self {
-            config,
-            room,
-            store,
-            events,
-            counters,
-            give_back,
-            runtime,
-            stop,
+            parts,
             stopped: None,
             progressed: Instant::now(),
             last_line: None,
@@ -107,8 +95,8 @@ impl Recorder {
 
     /// Records until nothing more comes.
     pub(super) fn run(mut self) -> Result<(), PipelineError> {
-        let room = Arc::clone(&self.room);
-        let counters = Arc::clone(&self.counters);
+        let room = Arc::clone(&self.parts.room);
+        let counters = Arc::clone(&self.parts.counters);
         let mut items = Vec::with_capacity(MOST_AT_ONCE);
         // While blocks stand in line for a worker more come soon; at a low rate none do, and nothing waits.
         let may_gather = || counters.blocks_to_score.load(Ordering::Relaxed) > 0;
@@ -142,7 +130,7 @@ impl Recorder {
             return Ok(());
         }
         self.progressed = Instant::now();
-        self.config.pauses.reset();
+        self.parts.config.pauses.reset();
         let mut refusal = None;
         loop {
             let error = match self.attempt() {
@@ -164,7 +152,7 @@ impl Recorder {
             };
             if let Some(source) = refusal.take_if(|_| is_gone || !self.pause()) {
                 return Err(PipelineError::Store {
-                    flows: self.counters.snapshot().flows_waiting,
+                    flows: self.parts.counters.snapshot().flows_waiting,
                     source,
                 });
             }
@@ -183,7 +171,7 @@ impl Recorder {
         for delivery in mem::take(&mut self.under_way) {
             let flows = delivery.flows();
             tracing::error!(%error, flows, "flows dropped: no store takes them");
-            self.counters.ledger.dropped(flows, DropReason::Store);
+            self.parts.counters.ledger.dropped(flows, DropReason::Store);
             self.release(delivery);
         }
         Ok(())
@@ -206,9 +194,9 @@ impl Recorder {
         self.tell(|storing| storing.under_way = Some(Instant::now()));
         let mut records = mem::take(&mut self.records);
         records.extend(self.under_way.iter().map(|delivery| Arc::clone(&delivery.record)));
-        let runtime = self.runtime.clone();
+        let runtime = self.parts.runtime.clone();
         let outcome = runtime.block_on(async {
-            let store = Arc::clone(&self.store);
+            let store = Arc::clone(&self.parts.store);
             let mut recording = store.record(&records);
             loop {
                 if let Ok(outcome) = tokio::time::timeout(LOOK, &mut recording).await {
@@ -228,7 +216,7 @@ impl Recorder {
     }
 
     fn tell(&self, change: impl FnOnce(&mut Storing)) {
-        change(&mut lock(&self.counters.storing));
+        change(&mut lock(&self.parts.counters.storing));
     }
 
     fn taken(&mut self, alerts: &[Alert]) {
@@ -239,7 +227,7 @@ impl Recorder {
         let sum = |count: fn(&Delivery) -> u64| self.under_way.iter().map(count).sum::<u64>();
         let (flows, failed) = (sum(Delivery::flows), sum(|delivery| delivery.failed));
         let alerted = sum(|delivery| delivery.alerted);
-        self.counters.ledger.stored(flows - failed, failed, alerted);
+        self.parts.counters.ledger.stored(flows - failed, failed, alerted);
         let mut taken = mem::take(&mut self.under_way);
         for delivery in taken.drain(..) {
             self.release(delivery);
@@ -247,13 +235,16 @@ impl Recorder {
         // Only for its memory.
         self.under_way = taken;
         if !alerts.is_empty() {
-            self.events.alerts_changed();
+            self.parts.events.alerts_changed();
         }
     }
 
     fn release(&self, delivery: Delivery) {
-        self.counters.blocks_under_way.fetch_sub(1, Ordering::Relaxed);
-        self.room.release(delivery, &self.give_back);
+        self.parts
+            .counters
+            .blocks_under_way
+            .fetch_sub(1, Ordering::Relaxed);
+        self.parts.room.release(delivery, &self.parts.give_back);
     }
 
     fn refused(&mut self, error: &StoreError) {
@@ -262,17 +253,17 @@ impl Recorder {
             let since = storing.refused.map_or(since, |(since, _)| since);
             storing.refused = Some((since, error.state_of_store()));
         });
-        self.counters.store_retries.fetch_add(1, Ordering::Relaxed);
+        self.parts.counters.store_retries.fetch_add(1, Ordering::Relaxed);
         if self.last_line.is_none_or(|last| last.elapsed() >= BETWEEN_LINES) {
             self.last_line = Some(Instant::now());
-            let waiting = self.counters.snapshot().flows_waiting;
+            let waiting = self.parts.counters.snapshot().flows_waiting;
             tracing::warn!(%error, waiting, "the store takes no flows, trying again until it does");
         }
     }
 
     /// Waits before the next attempt; `false` when there is to be none.
     fn pause(&mut self) -> bool {
-        let until = Instant::now() + self.config.pauses.take();
+        let until = Instant::now() + self.parts.config.pauses.take();
         loop {
             if self.gives_up() {
                 return false;
@@ -288,12 +279,17 @@ impl Recorder {
     /// Whether a store that takes nothing is to be waited for no longer.
     fn gives_up(&mut self) -> bool {
         let refused = self.progressed.elapsed();
-        if self.config.patience.is_some_and(|patience| refused >= patience) {
+        if self
+            .parts
+            .config
+            .patience
+            .is_some_and(|patience| refused >= patience)
+        {
             return true;
         }
-        if self.stop.load(Ordering::Acquire) {
+        if self.parts.stop.load(Ordering::Acquire) {
             let stopped = *self.stopped.get_or_insert_with(Instant::now);
-            return refused.min(stopped.elapsed()) >= self.config.end_patience;
+            return refused.min(stopped.elapsed()) >= self.parts.config.end_patience;
         }
         false
     }
@@ -305,6 +301,6 @@ impl Drop for Recorder {
         for delivery in mem::take(&mut self.under_way) {
             self.release(delivery);
         }
-        self.room.end(&self.give_back);
+        self.parts.room.end(&self.parts.give_back);
     }
 }
