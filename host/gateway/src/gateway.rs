@@ -199,6 +199,7 @@ impl Gateway {
             token: settings.token.clone(),
             listen: address,
             allowed_hosts: settings.allowed_hosts.clone(),
+            outputs: Vec::new(),
             refusals: Arc::clone(&refusals),
             access_log: settings.access_log,
             upload_limit: settings.upload_limit,

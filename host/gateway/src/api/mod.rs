@@ -39,6 +39,7 @@ use axum::middleware;
 use axum::{Router, routing};
 use netsage_api_types::Stage;
 use netsage_lifecycle::Lifecycle;
+use netsage_outputs::OutputCounters;
 use netsage_store::Store;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -98,6 +99,8 @@ pub struct Service {
     pub listen: SocketAddr,
     /// What it may be called besides that address and loopback names.
     pub allowed_hosts: Vec<AllowedHost>,
+    /// What outputs count, by their names; the event stream, which the API feeds itself, is none of them.
+    pub outputs: Vec<(&'static str, Arc<OutputCounters>)>,
     /// Where refused calls are counted.
     pub refusals: Arc<Refusals>,
     /// Whether each call is logged.
@@ -128,6 +131,7 @@ pub fn router(service: Service) -> Router {
         condition: service.condition,
         events: service.events,
         event_stream: Arc::default(),
+        outputs: service.outputs,
         source: service.source,
         evidence: service.evidence,
         started: Instant::now(),

@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) events: Announcer,
     /// What the alerts of the event stream count.
     pub(crate) event_stream: Arc<OutputCounters>,
+    /// What the other outputs count, by their names.
+    pub(crate) outputs: Vec<(&'static str, Arc<OutputCounters>)>,
     pub(crate) guard: Guard,
     /// Whether each call is logged.
     pub(crate) access_log: bool,

@@ -60,6 +60,7 @@ impl Offline {
             events: netsage_gateway::Announcer::default(),
             source: "none".to_owned(),
             evidence: None,
+            outputs: Vec::new(),
             token: token.map(str::to_owned),
             listen: listen.parse().unwrap(),
             allowed_hosts: Vec::new(),

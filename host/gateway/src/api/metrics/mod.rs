@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use netsage_api_types::InterfaceHealth;
-use netsage_outputs::event_stream;
+use netsage_outputs::{OutputCounts, event_stream};
 use netsage_sources::SourceCounters;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
@@ -193,6 +193,43 @@ const INTERFACE_COUNTERS: [InterfaceCounter; 4] = [
     ),
 ];
 
+/// A figure of an output: name, help, value.
+type OutputFigure = (&'static str, &'static str, fn(&OutputCounts) -> u64);
+
+const OUTPUT_COUNTERS: [OutputFigure; 4] = [
+    (
+        "output_alerts_delivered",
+        "Changes of alerts that receivers have taken, repeats included",
+        |counts| counts.delivered,
+    ),
+    (
+        "output_alerts_refused",
+        "Changes of alerts that a receiver will never take and that were left out",
+        |counts| counts.refused,
+    ),
+    (
+        "output_failures",
+        "Attempts after which a receiver had not taken everything",
+        |counts| counts.failures,
+    ),
+    (
+        "output_store_failures",
+        "Times that an output could not read the store or save its cursor",
+        |counts| counts.store_failures,
+    ),
+];
+
+const OUTPUT_GAUGES: [OutputFigure; 2] = [
+    ("output_receivers", "Receivers that are fed now", |counts| {
+        counts.receivers
+    }),
+    (
+        "output_lag_revisions",
+        "Revisions between the newest and the last one that a receiver has taken, summed over receivers",
+        |counts| counts.lag,
+    ),
+];
+
 impl Figures {
     fn sources(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let sources = self.state.counters.sources();
@@ -228,44 +265,22 @@ impl Figures {
 
     /// What outputs count, in the names of `docs/contracts.md`.
     fn outputs(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let counts = self.state.event_stream.snapshot();
-        let of_output = |count| std::iter::once((event_stream::NAME.to_owned(), count));
-        for (name, help, count) in [
-            (
-                "output_alerts_delivered",
-                "Changes of alerts that receivers have taken, repeats included",
-                counts.delivered,
-            ),
-            (
-                "output_alerts_refused",
-                "Changes of alerts that a receiver will never take and that were left out",
-                counts.refused,
-            ),
-            (
-                "output_failures",
-                "Attempts after which a receiver had not taken everything",
-                counts.failures,
-            ),
-            (
-                "output_store_failures",
-                "Times that an output could not read the store or save its cursor",
-                counts.store_failures,
-            ),
-        ] {
-            self.labelled(encoder, name, help, "output", of_output(count))?;
+        let mut outputs = vec![(event_stream::NAME, self.state.event_stream.snapshot())];
+        let others = self.state.outputs.iter();
+        outputs.extend(others.map(|(name, counters)| (*name, counters.snapshot())));
+        for (name, help, count) in OUTPUT_COUNTERS {
+            let values = outputs
+                .iter()
+                .map(|(output, counts)| ((*output).to_owned(), count(counts)));
+            self.labelled(encoder, name, help, "output", values)?;
         }
-        for (name, help, value) in [
-            ("output_receivers", "Receivers that are fed now", counts.receivers),
-            (
-                "output_lag_revisions",
-                "Revisions between the newest and the last one that a receiver has taken, summed over receivers",
-                counts.lag,
-            ),
-        ] {
+        for (name, help, value) in OUTPUT_GAUGES {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            let labels = [("output", event_stream::NAME)];
-            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
-                .encode(family.encode_family(&labels)?)?;
+            for (output, counts) in &outputs {
+                let labels = [("output", *output)];
+                ConstGauge::new(i64::try_from(value(counts)).unwrap_or(i64::MAX))
+                    .encode(family.encode_family(&labels)?)?;
+            }
         }
         Ok(())
     }
