@@ -5,6 +5,7 @@
 //! check the uses. Whoever is farther away is compiled and linted, and tested by `cargo xtask test` or `--all`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -34,8 +35,10 @@ pub(crate) struct CheckArguments {
     dry_run: bool,
 }
 
+/// Which versions of other people's crates are built.
+const LOCK: &str = "Cargo.lock";
 /// Files that the build of every crate reads.
-const FOR_ALL: [&str; 3] = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
+const FOR_ALL: [&str; 3] = ["Cargo.toml", LOCK, ".cargo/config.toml"];
 /// What the program embeds is made of these folders; tests of the host read it.
 const EMBEDDED: [&str; 4] = ["detectors/", "wit/", "models/artifacts/", "web/"];
 
@@ -161,12 +164,26 @@ fn base(workspace: &Workspace, named: Option<&str>) -> Result<String> {
     bail!("there is no branch `main` to compare with; name a commit with --base")
 }
 
-/// The files that differ from a commit, those that git does not know yet included.
+/// The files that differ from a commit, those that git does not know yet included. `Cargo.lock` is among them only when
+/// a crate of other people is of another version: what it says of the workspace's crates follows from their `Cargo.toml`.
 fn changed(workspace: &Workspace, base: &str) -> Result<Vec<String>> {
     let tracked = git(workspace, &["diff", "--name-only", "--no-renames", base])?;
     let new = git(workspace, &["ls-files", "--others", "--exclude-standard"])?;
-    let files: BTreeSet<&str> = tracked.lines().chain(new.lines()).collect();
+    let mut files: BTreeSet<&str> = tracked.lines().chain(new.lines()).collect();
+    if files.contains(LOCK) {
+        let before = git(workspace, &["show", &format!("{base}:{LOCK}")])?;
+        let now = fs::read_to_string(workspace.root.join(LOCK)).context("cannot read Cargo.lock")?;
+        if foreign(&before) == foreign(&now) {
+            files.remove(LOCK);
+        }
+    }
     Ok(files.into_iter().map(str::to_owned).collect())
+}
+
+/// The entries of a `Cargo.lock` that come from elsewhere.
+fn foreign(lock: &str) -> BTreeSet<&str> {
+    let entries = lock.split("\n\n").map(str::trim_end);
+    entries.filter(|entry| entry.contains("\nsource = ")).collect()
 }
 
 fn git(workspace: &Workspace, arguments: &[&str]) -> Result<String> {
@@ -189,6 +206,27 @@ fn git(workspace: &Workspace, arguments: &[&str]) -> Result<String> {
 mod tests {
     use super::*;
     use crate::architecture::{Crate, Edge};
+
+    #[test]
+    fn a_lock_differs_by_what_comes_from_elsewhere() {
+        let own = |dependency: &str| {
+            format!(
+                "[[package]]\nname = \"own\"\nversion = \"0.1.0\"\ndependencies = [\n \"{dependency}\",\n]\n"
+            )
+        };
+        let other = |version: &str| {
+            format!("[[package]]\nname = \"other\"\nversion = \"{version}\"\nsource = \"registry\"\n")
+        };
+        let lock = |parts: [String; 2]| format!("version = 4\n\n{}", parts.join("\n"));
+        let before = lock([own("one"), other("1.0.0")]);
+        for (now, is_same) in [
+            (lock([own("two"), other("1.0.0")]), true),
+            (lock([other("1.0.0"), own("one")]), true),
+            (lock([own("one"), other("1.0.1")]), false),
+        ] {
+            assert_eq!(foreign(&before) == foreign(&now), is_same, "{now}");
+        }
+    }
 
     #[test]
     fn a_change_reaches_the_crates_that_it_touches_and_their_users() {
