@@ -105,6 +105,8 @@ fn detectors(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> Result<()>
         let mut command = workspace.cargo(&["build", "--profile", "guest", "--package", &package]);
         command.args(["--target", "wasm32-unknown-unknown"]);
         command.env("CARGO_ENCODED_RUSTFLAGS", &flags);
+        // Compiled in pieces, the same source gives another program, with another digest and other costs.
+        command.env("CARGO_INCREMENTAL", "0");
         quietly(command, &mut *on_line)?;
     }
 

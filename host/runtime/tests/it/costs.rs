@@ -35,7 +35,7 @@ fn counting_is_repeatable_and_grows_with_the_work() {
     assert!(busy.block < busy.single / 10, "{busy:?}");
 }
 
-/// `NETSAGE_BLESS=1 cargo test --release --test it costs` writes the document anew.
+/// `NETSAGE_BLESS=1 cargo test --release -p netsage-runtime costs` writes the document anew.
 #[test]
 fn the_document_is_current() {
     let packages = bundled::packages();
@@ -45,8 +45,8 @@ fn the_document_is_current() {
     let mut document = format!(
         "# What a row costs\n\n\
          WebAssembly instructions of the bundled detectors, counted by wasmtime's fuel on rows that are always the same\n\
-         ones: equal on every machine, and only different when code or model are. Written by\n\
-         `NETSAGE_BLESS=1 cargo test --release --test it costs` after `cargo xtask build`; the same test fails when it is\n\
+         ones: equal on every machine, and only different when code or model are. Written after `cargo xtask build` by\n\
+         `NETSAGE_BLESS=1 cargo test --release -p netsage-runtime costs`; the same test fails when the document is\n\
          not current. Time, in relation to the native build, is what `cargo xtask bench runtime` prints.\n\n\
          | package | a row alone | a row in a block of {MAX_BLOCK_ROWS} | start and open |\n|---|---:|---:|---:|\n"
     );
