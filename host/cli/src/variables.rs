@@ -5,12 +5,13 @@ use std::env;
 /// What our variables begin with.
 const PREFIX: &str = "NETSAGE_";
 /// Variables of tests and of `cargo xtask`, which reach programs that they start.
-const OF_DEVELOPMENT: [&str; 9] = [
+const OF_DEVELOPMENT: [&str; 10] = [
     "NETSAGE_BIN",
     "NETSAGE_BLESS",
     "NETSAGE_CAPTURE",
     "NETSAGE_CSV",
     "NETSAGE_DATASET",
+    "NETSAGE_DIST",
     "NETSAGE_PYTHON",
     "NETSAGE_PYTHON_WHY_NOT",
     "NETSAGE_TOOLS",
