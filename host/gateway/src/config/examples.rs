@@ -262,7 +262,7 @@ fn every_setting_reaches_the_program() {
             // Only a replay with an end gives its store up.
             "store-timeout" => ("pcap = \"capture.pcap\"\nexit-when-done = true\n", &["3h"]),
             "store-queue" => ("", &["5000"]),
-            _ => ("", &["true", "0.5", "7", "700", "3h", "3MiB"]),
+            _ => ("", &["true", "0.5", "7", "700", "3h", "2min", "3MiB"]),
         };
         let before_only = resolved(before).map_or_else(|| usual.clone(), |resolved| format!("{resolved:?}"));
         let changes = setting.example.iter().chain(values).any(|value| {
