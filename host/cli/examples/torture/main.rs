@@ -255,7 +255,7 @@ fn interface(
         sending.join().unwrap()
     });
     let sent = json!({"packets": sent.packets, "not_taken_by_the_interface": sent.refused, "conversations": sent.flows});
-    (subject.result(sent), subject.is_sound())
+    (subject.result(&sent), subject.is_sound())
 }
 
 /// The gateway with a log and a file.
@@ -353,5 +353,5 @@ fn run_followed(mut subject: Subject, log: &Log, rate: u64, begin: Instant, seco
         });
     });
     let sent = json!({"lines": log.lines(), "lines_a_second": rate});
-    (subject.result(sent), subject.is_sound())
+    (subject.result(&sent), subject.is_sound())
 }

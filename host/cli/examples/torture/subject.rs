@@ -1,6 +1,6 @@
 //! One program with its store and its source: what is done to the program, and what its answers are held against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -147,7 +147,7 @@ impl Subject {
     }
 
     /// A line of JSON.
-    pub(crate) fn result(&self, sent: Value) -> Value {
+    pub(crate) fn result(&self, sent: &Value) -> Value {
         let found = &self.found;
         let named = |kinds: &BTreeMap<Kind, String>| -> BTreeMap<&str, String> {
             kinds
@@ -191,7 +191,7 @@ impl Subject {
 }
 
 impl Work<'_> {
-    fn fault(&mut self, fault: String) {
+    fn fault(&mut self, fault: &str) {
         let at = self.begin.elapsed().as_secs_f64();
         self.subject.say(self.begin, &format!("FAULT: {fault}"));
         let faults = &mut self.subject.found.faults;
@@ -251,8 +251,7 @@ impl Work<'_> {
             },
             Kind::Descriptors => {
                 let pid = running()?;
-                let open = std::fs::read_dir(format!("/proc/{pid}/fd")).map_err(|error| error.to_string())?;
-                return limit(pid, "nofile", &(open.count() as u64).to_string());
+                return limit(pid, "nofile", &next_descriptor(pid)?.to_string());
             }
             Kind::Memory => {
                 let pid = running()?;
@@ -322,7 +321,7 @@ impl Work<'_> {
         }
         if self.subject.program.is_due() && starts_again {
             self.life = Life {
-                before: self.records().map(|records| records.flows),
+                before: self.records(false).map(|records| records.flows),
                 ..Life::default()
             };
             self.asked_at = None;
@@ -331,7 +330,7 @@ impl Work<'_> {
         }
         let is_late = !self.is_hindered() && self.unhindered.elapsed() > MOVE;
         if is_late && self.subject.program.pid().is_some() && self.subject.program.serves_since().is_none() {
-            self.fault(format!(
+            self.fault(&format!(
                 "the program does not serve {} s after its start",
                 MOVE.as_secs()
             ));
@@ -342,7 +341,7 @@ impl Work<'_> {
             .asked_at
             .filter(|asked_at| asked_at.elapsed() > MOVE && !is_stopped)
         {
-            self.fault(format!(
+            self.fault(&format!(
                 "SIGTERM has not ended it for {} s",
                 asked_at.elapsed().as_secs()
             ));
@@ -363,19 +362,19 @@ impl Work<'_> {
         let was_hindered = self.is_hindered() || self.over.elapsed() < AFTERMATH;
         let may_end = self.is_active(&[Kind::Memory]) || !ended.has_served && was_hindered;
         if !ended.was_asked && !may_end {
-            self.fault(format!("it ended ({how}); it said last: {}", ended.last_lines));
+            self.fault(&format!("it ended ({how}); it said last: {}", ended.last_lines));
         }
         let counters = self.life.counters;
-        if let (Some(records), Some(before)) = (self.records(), self.life.before) {
+        if let (Some(records), Some(before)) = (self.records(true), self.life.before) {
             let stored = records.flows.saturating_sub(before);
             let told = counters.flows_scored + counters.flows_failed;
             if self.subject.log.is_none() {
                 if stored < told {
-                    self.fault(format!("{told} flows were said to be stored, and {stored} are"));
+                    self.fault(&format!("{told} flows were said to be stored, and {stored} are"));
                 }
                 let reported = ended.report.as_deref().and_then(stored_of_report);
                 if let Some(reported) = reported.filter(|reported| *reported != stored) {
-                    self.fault(format!(
+                    self.fault(&format!(
                         "it reported {reported} stored flows at its end, and {stored} are"
                     ));
                 }
@@ -390,11 +389,11 @@ impl Work<'_> {
     }
 
     /// What the store has, where it can be looked at now. What contradicts itself is told.
-    fn records(&mut self) -> Option<Records> {
+    fn records(&mut self, thorough: bool) -> Option<Records> {
         if self.is_active(&[Kind::FullDisk, Kind::ServerAway, Kind::ServerHangs]) {
             return None;
         }
-        match self.subject.store.look() {
+        match self.subject.store.look(thorough) {
             Ok(records) => {
                 self.subject.found.looks += 1;
                 self.subject.found.stored = records.flows;
@@ -402,7 +401,7 @@ impl Work<'_> {
             }
             Err(reason) => {
                 if self.subject.found.stored > 0 {
-                    self.fault(format!("the store cannot be looked at: {reason}"));
+                    self.fault(&format!("the store cannot be looked at: {reason}"));
                 }
                 None
             }
@@ -423,7 +422,7 @@ impl Work<'_> {
             self.subject.found.unanswered += 1;
             let truth = self.truth(false);
             if self.take_told(Told::Silent, truth).is_some() {
-                self.fault("health goes on giving no answer".to_owned());
+                self.fault("health goes on giving no answer");
             }
             return;
         };
@@ -434,7 +433,7 @@ impl Work<'_> {
         }
         let health: Health = match serde_json::from_str(&text) {
             Ok(health) => health,
-            Err(error) => return self.fault(format!("health is no answer ({error}): {text}")),
+            Err(error) => return self.fault(&format!("health is no answer ({error}): {text}")),
         };
         let has_lost = self.take_counters("health", &health.counters);
         let truth = self.truth(has_lost);
@@ -444,9 +443,9 @@ impl Work<'_> {
             Told::Problem
         };
         match self.take_told(told, truth) {
-            Some(Wrong::Fine) => self.fault("health goes on saying that all is well".to_owned()),
+            Some(Wrong::Fine) => self.fault("health goes on saying that all is well"),
             Some(Wrong::Complaint) => {
-                self.fault(format!("health goes on complaining: {:?}", health.problems))
+                self.fault(&format!("health goes on complaining: {:?}", health.problems));
             }
             None => {}
         }
@@ -469,7 +468,7 @@ impl Work<'_> {
                 Ok(overview) => {
                     self.take_counters("overview", &overview.counters);
                 }
-                Err(error) => self.fault(format!("the overview is no answer ({error}): {text}")),
+                Err(error) => self.fault(&format!("the overview is no answer ({error}): {text}")),
             }
         }
         if let Some((200, text)) = self.subject.program.ask("/metrics") {
@@ -482,18 +481,20 @@ impl Work<'_> {
                     };
                     self.take_counters("metrics", &counters);
                 }
-                Err(reason) => self.fault(reason),
+                Err(reason) => self.fault(&reason),
             }
         }
         let memory = self.subject.program.kilobytes("VmRSS:").unwrap_or_default();
         let most = &mut self.subject.found.most_memory_kb;
         *most = memory.max(*most);
-        let Some(records) = self.records() else { return };
+        let Some(records) = self.records(false) else {
+            return;
+        };
         self.check_acknowledged(records);
         if let (None, Some(before)) = (&self.subject.log, self.life.before) {
             let stored = records.flows.saturating_sub(before);
             if stored < told {
-                self.fault(format!("{told} flows are said to be stored, and {stored} are"));
+                self.fault(&format!("{told} flows are said to be stored, and {stored} are"));
             }
         }
     }
@@ -503,7 +504,7 @@ impl Work<'_> {
         let acknowledged = records.place / LINE_BYTES;
         if records.flows < acknowledged {
             let flows = records.flows;
-            self.fault(format!(
+            self.fault(&format!(
                 "{acknowledged} flows are acknowledged, and {flows} are stored"
             ));
         }
@@ -515,7 +516,7 @@ impl Work<'_> {
         let last = self.life.counters;
         let contradictions = [judge::sum(counters), judge::risen(&last, counters)];
         for problem in contradictions.into_iter().filter_map(Result::err) {
-            self.fault(format!("{of}: {problem}"));
+            self.fault(&format!("{of}: {problem}"));
         }
         if counters.flows_scored + counters.flows_failed > last.flows_scored + last.flows_failed {
             self.life.progressed = Some(Instant::now());
@@ -578,14 +579,13 @@ impl Work<'_> {
             self.supervise(false);
             std::thread::sleep(LOOK);
         }
-        let records = self.records();
-        if let (Some(written), Some(records)) = (written, records) {
-            if records.flows != written {
-                let flows = records.flows;
-                self.fault(format!(
-                    "{written} lines were written, and {flows} flows are stored"
-                ));
-            }
+        let records = self.records(true);
+        if let (Some(written), Some(Records { flows, .. })) = (written, records)
+            && flows != written
+        {
+            self.fault(&format!(
+                "{written} lines were written, and {flows} flows are stored"
+            ));
         }
     }
 }
@@ -597,7 +597,7 @@ impl Work<'_> {
             return false;
         }
         let Some(written) = written else { return true };
-        let Some(records) = self.records() else {
+        let Some(records) = self.records(false) else {
             return false;
         };
         let acknowledged = records.place / LINE_BYTES;
@@ -608,7 +608,7 @@ impl Work<'_> {
         );
         self.subject.say(self.begin, &state);
         if acknowledged < written && rest.elapsed() > REST {
-            self.fault(format!("{state} {} s after the last line", REST.as_secs()));
+            self.fault(&format!("{state} {} s after the last line", REST.as_secs()));
             return true;
         }
         acknowledged == written
@@ -641,6 +641,16 @@ fn limit(pid: u32, name: &'static str, value: &str) -> Result<Undo, String> {
     ])?;
     run(&["prlimit", &pid_of, &format!("--{name}={value}:")])?;
     Ok(Undo::Limit(pid, name, before.trim().to_owned()))
+}
+
+/// The number that the next descriptor of a process would have.
+fn next_descriptor(pid: u32) -> Result<u64, String> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).map_err(|error| error.to_string())?;
+    let names = open.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let open: BTreeSet<u64> = names.filter_map(|name| name.parse().ok()).collect();
+    (0..)
+        .find(|number| !open.contains(number))
+        .ok_or_else(|| "every descriptor is open".to_owned())
 }
 
 /// Sets by how many seconds the clock of a program is off.
