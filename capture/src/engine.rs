@@ -214,7 +214,7 @@ impl<F: FeatureSet> Engine<F> {
             Transport::Udp(datagram) => payload = datagram.length,
             Transport::Tcp(segment) => {
                 payload = segment.length;
-                tcp = Some((segment.flags, segment.window));
+                tcp = Some(segment);
                 self.stats
                     .count_tcp_gap(flow.tcp.loss.segment(direction, segment));
             }
@@ -222,10 +222,17 @@ impl<F: FeatureSet> Engine<F> {
         }
         let said = self.applications.read(&mut flow.conversation, direction, decoded);
         self.table.touch(place, is_half_open, now_ns);
+        let link_header = u32::try_from(decoded.link_header).unwrap_or(u32::MAX);
+        let (counted, uncounted) = if self.config.count_link_bytes {
+            (link_header, 0)
+        } else {
+            (0, link_header)
+        };
         let seen = Seen {
             direction,
             time_ns: packet.time_ns,
-            bytes: self.counted_bytes(packet, decoded),
+            wire_bytes: wire_length(packet).saturating_sub(uncounted),
+            ip_bytes: decoded.length.saturating_add(counted),
             payload,
             time_to_live: decoded.time_to_live,
             is_active,
@@ -238,16 +245,6 @@ impl<F: FeatureSet> Engine<F> {
             let far = self.set.said(&mut self.table.cells, place, said);
             self.extend(place, far);
         }
-    }
-
-    fn counted_bytes(&self, packet: &Packet<'_>, decoded: &Decoded<'_>) -> u32 {
-        let captured = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
-        let uncounted = if self.config.count_link_bytes {
-            0
-        } else {
-            u32::try_from(decoded.link_header).unwrap_or(u32::MAX)
-        };
-        packet.wire_length.max(captured).saturating_sub(uncounted)
     }
 
     /// The flow of a packet, made for it if need be.
@@ -383,4 +380,10 @@ impl<F: FeatureSet> Engine<F> {
         self.set.finished(&mut self.table, record, now_ns);
         self.extend(place, far);
     }
+}
+
+/// Bytes of a packet on the wire: a file may state fewer than it holds.
+fn wire_length(packet: &Packet<'_>) -> u32 {
+    let captured = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
+    packet.wire_length.max(captured)
 }

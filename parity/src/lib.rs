@@ -2,12 +2,14 @@
 //!
 //! Argus is the oracle: [`argus::records`] runs it on a capture, [`ours::records`] meters the same packets,
 //! and [`Comparison`] pairs the records by who talked when and compares every cell. [`cases`] builds captures
-//! for what real ones rarely show. `cargo xtask parity FILE...` prints the result for any capture.
+//! for what real ones rarely show. [`Agreement`] compares the rows of `flow-v1`, which no other program makes, with those
+//! of `unsw-nb15` in what both must say. `cargo xtask parity FILE...` prints the result for any capture.
 //!
 //! This crate is for checking only: it must never be a dependency of anything that is shipped.
 //!
 //! Start with [`Comparison`].
 
+mod agreement;
 pub mod argus;
 pub mod cases;
 mod compare;
@@ -18,6 +20,7 @@ mod report;
 
 use std::path::PathBuf;
 
+pub use agreement::Agreement;
 pub use compare::{ColumnTally, Comparison, Difference};
 pub use defect::Defect;
 pub use record::{COLUMNS, Cell, Column, Kind, Record};

@@ -8,9 +8,9 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use netsage_parity::{Comparison, ParityError, Report, argus, cases, ours};
+use netsage_parity::{Agreement, Comparison, ParityError, Report, argus, cases, ours};
 
-/// Compares the rows of the meter with those of Argus, column by column.
+/// Compares the rows of the meter with those of Argus, column by column, and both schemas with each other.
 #[derive(Debug, Parser)]
 #[command(
     name = "netsage-parity",
@@ -33,13 +33,24 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = Arguments::parse();
-    if !argus::is_installed() {
-        println!("skipped: argus-server and argus-client are not installed");
-        return Ok(());
-    }
     if let Some(folder) = &arguments.generated {
         arguments.files.extend(cases::write_all(folder)?);
     }
+    if argus::is_installed() {
+        compare(&arguments)?;
+    } else {
+        println!("skipped: argus-server and argus-client are not installed");
+    }
+    let mut agreement = Agreement::default();
+    for path in &arguments.files {
+        agreement.add(path, arguments.decapsulate)?;
+    }
+    print!("{agreement}");
+    Ok(())
+}
+
+/// Prints the records of the meter beside those of Argus.
+fn compare(arguments: &Arguments) -> anyhow::Result<()> {
     let mut comparison = Comparison::new();
     for path in &arguments.files {
         let theirs = match argus::records(path) {

@@ -8,12 +8,24 @@
 //! A *record* is a flow, or 60 s of a flow that lasts longer. Packets, sizes, gaps and flags are those of the
 //! record; the state, the service, the handshake and the first packets are those of the flow so far.
 //!
+//! # Sources and sessions
+//! The *source* is the side that was seen first, by the rules of Argus, as in `unsw-nb15`. Two kinds of TCP flow are
+//! turned round: one that began with a SYN-ACK and went on, and one of which neither SYN nor SYN-ACK was seen, when the
+//! port of the first sender is that of a service (below 1024 or in the list of services) and the other port is none or a
+//! higher one. A SYN-ACK that nothing but a reset follows was sent by its source, as scans send it.
+//!
+//! A SYN without ACK begins another flow on the same ports when its sequence number differs from the initial sequence
+//! number of its side, or when the connection is over: reset, or FIN seen from either side. The first SYN of a connection
+//! that comes late, after other packets of the connection, begins none. Argus knows no initial sequence numbers: it joins
+//! a connection to one before it that did not end.
+//!
 //! # The window
 //! The window of a record holds the flows whose first packet lies in the 60 s up to and including the first packet of
 //! the record. Time is the time of the latest packet so far, so that a packet out of order does not turn time back; a
 //! step back of more than 60 s empties the window. A flow is counted once, at its first packet, because a scan shows in
 //! the flows that begin: their ends depend on timeouts, which differ by protocol and state and would tear one burst
-//! apart. The record's own flow is in its window unless it began more than 60 s ago.
+//! apart. The record's own flow is in its window unless it began more than 60 s ago. A flow that is turned round changes
+//! its place in the window, and its record counts as of the packet that turned it.
 //!
 //! The *service* of a flow is its protocol and destination port; for ICMP and ICMPv6 the type stands for the
 //! port, for protocols without ports 0.
@@ -81,8 +93,8 @@ pub static FLOW_V1: Schema = Schema {
         Column::new("duration", "s", Kind::Continuous, "Time from the first to the last packet of the record, over both directions.", "Tells single exchanges from sessions.", &[&RFC_7012]),
         Column::new("src_packets", "packets", Kind::Count, "Packets from the source.", "Size of the request side: floods, bulk upload.", &[&RFC_5103, &RFC_7012]),
         Column::new("dst_packets", "packets", Kind::Count, "Packets from the destination.", "Size of the answer; 0 when nobody answered.", &[&RFC_5103, &RFC_7012]),
-        Column::new("src_bytes", "bytes", Kind::Count, "Bytes of the IP packets from the source, true lengths, without link header (with it when the meter is told so).", "Upload: exfiltration, flooding.", &[&RFC_5103, &RFC_7012]),
-        Column::new("dst_bytes", "bytes", Kind::Count, "Bytes of the IP packets from the destination, true lengths, without link header (with it when the meter is told so).", "Download: answers, amplification.", &[&RFC_5103, &RFC_7012]),
+        Column::new("src_bytes", "bytes", Kind::Count, "Bytes of the IP packets from the source, by the lengths in their headers: without link header (with it when the meter is told so), and without padding or whatever else follows the packet.", "Upload: exfiltration, flooding.", &[&RFC_5103, &RFC_7012]),
+        Column::new("dst_bytes", "bytes", Kind::Count, "Bytes of the IP packets from the destination, by the lengths in their headers: without link header (with it when the meter is told so), and without padding or whatever else follows the packet.", "Download: answers, amplification.", &[&RFC_5103, &RFC_7012]),
         Column::new("src_payload", "bytes", Kind::Count, "Bytes that TCP or UDP carried from the source, repeated ones included; 0 for other protocols.", "Content sent, apart from the cost of sending it; 0 for scans.", &[&MOORE]),
         Column::new("dst_payload", "bytes", Kind::Count, "Bytes that TCP or UDP carried from the destination, repeated ones included; 0 for other protocols.", "Content received; 0 for ports that only acknowledge.", &[&MOORE]),
         Column::new("packet_rate", "packets/s", Kind::Continuous, "(src_packets + dst_packets - 1) / duration; 0 for one packet or duration 0.", "Floods and machine-made traffic are fast.", &[&CIC]),

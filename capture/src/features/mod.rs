@@ -17,7 +17,7 @@ use netsage_schema::{FlowBatch, Schema};
 
 use crate::application::Said;
 use crate::config::Mode;
-use crate::decode::{TcpFlags, TcpSegment};
+use crate::decode::TcpSegment;
 use crate::flow::cells::Cells;
 use crate::flow::state::Flow;
 use crate::flow::table::FlowTable;
@@ -47,7 +47,7 @@ pub(crate) trait FeatureSet: Sized {
     fn share_of(memory: usize) -> usize;
 
     /// Adds a packet. Returns the far sums when the flow needs a second cell from now on.
-    fn packet(&mut self, cells: &mut CellsOf<Self>, place: u32, seen: &Seen) -> Option<Self::Far>;
+    fn packet(&mut self, cells: &mut CellsOf<Self>, place: u32, seen: &Seen<'_>) -> Option<Self::Far>;
 
     /// Reads new application data, where the schema asks for it. Returns the far sums when the flow needs a second cell
     /// from now on.
@@ -55,11 +55,7 @@ pub(crate) trait FeatureSet: Sized {
 
     /// Whether a segment of a known flow opens another connection on the same ports: `Some` holds the near sums that the
     /// new connection begins with.
-    fn reopened(flow: &mut Flow<Self::Near>, opening: &Opening<'_>) -> Option<Self::Near> {
-        let flags = opening.segment.flags;
-        let opens = flags.syn() && !flags.ack() && flow.tcp.is_over();
-        opens.then(Self::Near::default)
-    }
+    fn reopened(flow: &mut Flow<Self::Near>, opening: &Opening<'_>) -> Option<Self::Near>;
 
     /// Begins a new record of the same flow. Returns the far sums when the flow needs a second cell from now on.
     fn restart(cells: &mut CellsOf<Self>, place: u32) -> Option<Self::Far>;
@@ -104,12 +100,14 @@ pub(crate) struct Opening<'a> {
 
 /// A packet, as far as the sums need it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen {
+pub(crate) struct Seen<'a> {
     /// 0 when it goes from the source to the destination, 1 when it answers.
     pub(crate) direction: usize,
     pub(crate) time_ns: i64,
-    /// On the wire, with or without the link header.
-    pub(crate) bytes: u32,
+    /// Bytes on the wire, with or without the link header: padding and whatever else follows the IP packet included.
+    pub(crate) wire_bytes: u32,
+    /// Bytes of the IP packet or ARP message as its header states them, with or without the link header.
+    pub(crate) ip_bytes: u32,
     /// Data of TCP or UDP, 0 for other protocols.
     pub(crate) payload: u32,
     pub(crate) time_to_live: u8,
@@ -117,6 +115,6 @@ pub(crate) struct Seen {
     pub(crate) is_active: bool,
     /// Whether it is a later piece of a fragmented packet that counts for the flow of the first.
     pub(crate) is_later_piece: bool,
-    /// Flags and window of a TCP segment.
-    pub(crate) tcp: Option<(TcpFlags, u16)>,
+    /// The TCP segment that the packet carries.
+    pub(crate) tcp: Option<&'a TcpSegment<'a>>,
 }

@@ -98,10 +98,10 @@ impl FeatureSet for UnswNb15 {
         0
     }
 
-    fn packet(&mut self, cells: &mut CellsOf<Self>, place: u32, seen: &Seen) -> Option<Http> {
+    fn packet(&mut self, cells: &mut CellsOf<Self>, place: u32, seen: &Seen<'_>) -> Option<Http> {
         let direction = &mut cells.slot_mut(place).flow.near.directions[seen.direction];
         direction.packets += 1;
-        direction.bytes += u64::from(seen.bytes);
+        direction.bytes += u64::from(seen.wire_bytes);
         // Argus adds later pieces to the flow of the first without looking at them again.
         if !seen.is_later_piece {
             direction.time_to_live = seen.time_to_live;

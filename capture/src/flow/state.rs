@@ -171,11 +171,7 @@ impl<N> Flow<N> {
         self.tcp.restart_record();
     }
 
-    pub(crate) fn identity(&self) -> Identity {
-        self.identity_from(0, self.start_ns())
-    }
-
-    /// The identity as that of a record that begins then and whose source is this side.
+    /// The identity of a record that begins then and whose source is this side.
     pub(crate) fn identity_from(&self, source_side: usize, start_ns: i64) -> Identity {
         let ends = &self.endpoints;
         let mut sides = [

@@ -19,7 +19,7 @@ struct Metered {
 }
 
 /// Argus looks into GRE, and into no other tunnel; the meter does so for all of them or for none.
-fn opens_tunnels(path: &Path) -> bool {
+pub(crate) fn opens_tunnels(path: &Path) -> bool {
     path.to_string_lossy().contains("gre")
 }
 
@@ -75,7 +75,7 @@ fn check(comparison: &Comparison) {
     assert!(comparison.equal_share() >= REQUIRED, "{report}");
 }
 
-fn real() -> Vec<PathBuf> {
+pub(crate) fn real() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/pcaps/good");
     let Ok(entries) = fs::read_dir(&folder) else {
         println!("skipped: there is no folder {}", folder.display());
@@ -86,7 +86,7 @@ fn real() -> Vec<PathBuf> {
     paths
 }
 
-fn generated() -> Vec<PathBuf> {
+pub(crate) fn generated() -> Vec<PathBuf> {
     cases::write_all(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("parity-cases")).unwrap()
 }
 

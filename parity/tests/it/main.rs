@@ -6,5 +6,6 @@
     reason = "a test that skips says so, and the figures are of interest"
 )]
 
+mod agreement;
 mod argus;
 mod cases;

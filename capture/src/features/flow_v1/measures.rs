@@ -15,7 +15,7 @@ pub(crate) const FIRST_GAPS: usize = 2;
 /// A packet as the measures see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Observed {
-    /// 0 when it goes from the source to the destination, 1 when it answers.
+    /// The side that sent it, 0 or 1.
     pub(crate) direction: usize,
     pub(crate) time_ns: i64,
     /// Length of the IP packet.
@@ -95,7 +95,7 @@ pub(crate) struct Beginning {
     seen: u8,
 }
 
-/// What a record adds up. Index 0 of its pairs is the source.
+/// What a record adds up, in pairs of both sides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Measures {
     pub(crate) directions: [Direction; 2],

@@ -9,6 +9,8 @@ use super::state::State;
 
 /// All that a row is computed from.
 pub(crate) struct RowInput<'a> {
+    /// The side of the pairs below that counts as the source, 0 or 1.
+    pub(crate) source: usize,
     /// Code of the protocol in the vocabulary.
     pub(crate) protocol: f64,
     /// Code of the service in the vocabulary.
@@ -24,8 +26,15 @@ pub(crate) struct RowInput<'a> {
 
 /// Computes a row. Every value is finite and 0 or more.
 pub(crate) fn row_of(input: &RowInput<'_>) -> Row {
-    let RowInput { measures, counts, .. } = *input;
-    let [source, destination] = &measures.directions;
+    let RowInput {
+        measures,
+        counts,
+        source: source_side,
+        ..
+    } = *input;
+    let destination_side = 1 - source_side;
+    let source = &measures.directions[source_side];
+    let destination = &measures.directions[destination_side];
     let flags = &measures.flags;
     let beginning = &measures.beginning;
     let duration = measures
@@ -42,10 +51,12 @@ pub(crate) fn row_of(input: &RowInput<'_>) -> Row {
     let source_gaps = source.gaps.summary(u64::from(source.packets));
     let destination_gaps = destination.gaps.summary(u64::from(destination.packets));
     let (source_sizes, destination_sizes) = (source.sizes(), destination.sizes());
-    let [source_first, destination_first] = beginning.sizes.map(|sizes| sizes.map(f64::from));
+    let [source_first, destination_first] =
+        [source_side, destination_side].map(|side| beginning.sizes[side].map(f64::from));
     let first_gaps = beginning.gaps_ns.map(|gap_ns| gap_ns as f64 / 1e9);
     let (syn_ack_time, ack_time) = input.handshake;
-    let [source_retransmissions, destination_retransmissions] = input.retransmissions;
+    let [source_retransmissions, destination_retransmissions] =
+        [source_side, destination_side].map(|side| input.retransmissions[side]);
     let (source_host, destination_host) = (&counts.source, &counts.destination);
     let (service, pair) = (&counts.service, &counts.pair);
     row!(FLOW_V1, {

@@ -6,24 +6,51 @@
 use netsage_schema::{FLOW_V1, FlowBatch, Schema};
 
 use super::super::names::protocol_code;
-use super::super::{CellsOf, FeatureSet, Seen, TableOf};
-use super::{Counts, Early, Measures, Observed, ObservedTcp, Opening, RowInput, Ticket, Windows, row_of};
+use super::super::{self as features, CellsOf, FeatureSet, Seen, TableOf};
+use super::{
+    Counts, Early, InitialNumbers, Measures, Observed, ObservedTcp, Opening, RowInput, Ticket, Windows,
+    row_of,
+};
 use crate::application::Said;
 use crate::config::Mode;
 use crate::flow::cells::NONE;
+use crate::flow::state::Flow;
 
 /// What every flow holds.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Near {
-    /// As of the first packet of the record; `None` before it.
+    /// As of the first packet of the record, or of the packet that turned the flow round; `None` before.
     counts: Option<Counts>,
     ticket: Ticket,
     early: Early,
+    numbers: InitialNumbers,
+    /// The side that counts as the source, 0 or 1.
+    source: u8,
 }
 
 /// The trailing window of the flows.
 pub(crate) struct FlowV1 {
     windows: Windows,
+}
+
+impl FlowV1 {
+    /// Takes the counts of a record whose source is this side: at its first packet, and again when a packet has turned the
+    /// flow round.
+    fn count(&mut self, flow: &mut Flow<Near>, source: usize, time_ns: i64) {
+        let opening = opening(flow, source, time_ns);
+        let near = &mut flow.near;
+        let counts = if near.ticket == Ticket::NONE {
+            let (ticket, counts) = self.windows.began(&opening);
+            near.ticket = ticket;
+            counts
+        } else if usize::from(near.source) == source {
+            self.windows.went_on(near.ticket, &opening)
+        } else {
+            self.windows.turned(near.ticket, &opening)
+        };
+        near.counts = Some(counts);
+        near.source = u8::from(source == 1);
+    }
 }
 
 impl FeatureSet for FlowV1 {
@@ -43,43 +70,29 @@ impl FeatureSet for FlowV1 {
         memory / 4
     }
 
-    fn packet(&mut self, cells: &mut CellsOf<Self>, place: u32, seen: &Seen) -> Option<Measures> {
+    fn packet(&mut self, cells: &mut CellsOf<Self>, place: u32, seen: &Seen<'_>) -> Option<Measures> {
         let packet = Observed {
             direction: seen.direction,
             time_ns: seen.time_ns,
-            bytes: seen.bytes,
-            // A header may claim more than the packet has.
-            payload: seen.payload.min(seen.bytes),
-            tcp: seen.tcp.map(|(flags, window)| ObservedTcp {
-                flags,
-                window: u32::from(window),
+            bytes: seen.ip_bytes,
+            payload: seen.payload,
+            tcp: seen.tcp.map(|segment| ObservedTcp {
+                flags: segment.flags,
+                window: u32::from(segment.window),
             }),
         };
         let flow = &mut cells.slot_mut(place).flow;
-        if flow.near.counts.is_none() {
-            let ends = &flow.endpoints;
-            let opening = Opening {
-                time_ns: seen.time_ns,
-                source: ends.source,
-                destination: ends.destination,
-                protocol: ends.protocol,
-                port: if flow.icmp.is_some() {
-                    // Where the type of the message stands.
-                    ends.source_port
-                } else {
-                    ends.destination_port
-                },
-            };
-            flow.near.counts = Some(if flow.near.ticket == Ticket::NONE {
-                let (ticket, counts) = self.windows.began(&opening);
-                flow.near.ticket = ticket;
-                counts
-            } else {
-                self.windows.went_on(flow.near.ticket, &opening)
-            });
+        let source = flow.source_of_record();
+        if flow.near.counts.is_none() || usize::from(flow.near.source) != source {
+            self.count(flow, source, seen.time_ns);
         }
-        if let Some(answer) = flow.near.early.facts.learn(&packet) {
-            self.windows.answered(flow.near.ticket, answer);
+        let near = &mut flow.near;
+        if let Some(segment) = seen.tcp {
+            let has_opening = near.early.facts.has_opening();
+            near.numbers.learn(seen.direction, segment, has_opening);
+        }
+        if let Some(answer) = near.early.facts.learn(&packet, source) {
+            self.windows.answered(near.ticket, answer);
         }
         let far = flow.far;
         if far == NONE {
@@ -98,6 +111,27 @@ impl FeatureSet for FlowV1 {
 
     fn said(&mut self, _cells: &mut CellsOf<Self>, _place: u32, _said: Said<'_>) -> Option<Measures> {
         None
+    }
+
+    /// A SYN with another initial sequence number opens another connection. Once the connection is over every SYN does,
+    /// unless that SYN is the first one of this connection and comes late.
+    fn reopened(flow: &mut Flow<Near>, opening: &features::Opening<'_>) -> Option<Near> {
+        let segment = opening.segment;
+        let flags = segment.flags;
+        if !flags.syn() || flags.rst() {
+            return None;
+        }
+        let near = &flow.near;
+        let opens = if flags.ack() {
+            flow.tcp.is_reopened_by(flags)
+        } else {
+            match near.numbers.of(opening.direction) {
+                Some(number) if number != segment.sequence => true,
+                Some(_) => flow.tcp.is_over() && near.early.facts.has_syn(opening.direction),
+                None => flow.tcp.is_over(),
+            }
+        };
+        opens.then(Near::default)
     }
 
     fn restart(cells: &mut CellsOf<Self>, place: u32) -> Option<Measures> {
@@ -135,16 +169,22 @@ impl FeatureSet for FlowV1 {
                 &few
             }
         };
+        let source = usize::from(flow.near.source);
         let row = row_of(&RowInput {
+            source,
             protocol: protocol_code(flow.endpoints.protocol),
             service: f64::from(flow.conversation.service_code()),
-            state: flow.near.early.facts.state(),
+            state: flow.near.early.facts.state(source),
             measures,
             counts: &flow.near.counts.unwrap_or_default(),
             handshake: flow.tcp.handshake(),
             retransmissions: [0, 1].map(|side| u64::from(flow.tcp.retransmitted(side))),
         });
-        batch.push(&row, flow.identity(), flow.community_id());
+        batch.push(
+            &row,
+            flow.identity_from(source, flow.start_ns()),
+            flow.community_id(),
+        );
     }
 
     fn order_memory(&self) -> usize {
@@ -157,5 +197,22 @@ impl FeatureSet for FlowV1 {
 
     fn left_early(&self) -> u64 {
         self.windows.left_early()
+    }
+}
+
+/// What the window is told of a flow whose source is this side.
+fn opening(flow: &Flow<Near>, source: usize, time_ns: i64) -> Opening {
+    let ends = flow.identity_from(source, time_ns);
+    Opening {
+        time_ns,
+        source: ends.source,
+        destination: ends.destination,
+        protocol: ends.protocol,
+        port: if flow.icmp.is_some() {
+            // Where the type of the message stands.
+            ends.source_port
+        } else {
+            ends.destination_port
+        },
     }
 }

@@ -182,6 +182,23 @@ impl Windows {
         counts
     }
 
+    /// Moves a flow whose direction was judged wrongly at first to the keys of the other direction, and counts as of the
+    /// packet that showed it. What was its source is the destination now, and has sent: the flow is answered.
+    pub(crate) fn turned(&mut self, ticket: Ticket, opening: &Opening) -> Counts {
+        self.advance(opening.time_ns);
+        if let Some(position) = self.position(ticket) {
+            let before = self.members[position];
+            self.forget(&before);
+            let entered = self.enter(opening);
+            self.members[position] = Member {
+                began_ns: before.began_ns,
+                outcome: Outcome::Answered,
+                ..entered
+            };
+        }
+        self.went_on(ticket, opening)
+    }
+
     /// Notes how the destination of a flow has answered; a flow that has left the window is passed over.
     pub(crate) fn answered(&mut self, ticket: Ticket, answer: Answer) {
         let Some(member) = self.member(ticket).copied() else {
@@ -320,8 +337,13 @@ impl Windows {
         };
         self.first += 1;
         self.undecided = self.undecided.max(self.first);
+        self.forget(&member);
+    }
+
+    /// Takes a flow out of the counts of its keys.
+    fn forget(&mut self, member: &Member) {
         if member.outcome == Outcome::Failed {
-            self.change_failed(&member, |failed| *failed -= 1);
+            self.change_failed(member, |failed| *failed -= 1);
         }
         let random = &self.random;
         // Combinations first: their keys are the places of the others.

@@ -145,6 +145,7 @@ proptest! {
         let times = packets.iter().map(|packet| packet.time_ns);
         prop_assert_eq!(measures.span(), times.clone().min().zip(times.max()));
         let values = row_of(&RowInput {
+            source: 0,
             protocol: 0.0,
             service: 0.0,
             state: State::Midstream,

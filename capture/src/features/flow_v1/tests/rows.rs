@@ -59,6 +59,7 @@ fn measured(packets: &[Observed]) -> Measures {
 
 fn row_by(measures: &Measures, counts: &Counts) -> Row {
     row_of(&RowInput {
+        source: SOURCE,
         protocol: 0.0,
         service: 0.0,
         state: State::Refused,
@@ -92,12 +93,16 @@ fn check_measures(measures: &Measures, expected: &[(&str, f64)]) {
     assert_eq!(found, expected);
 }
 
+/// The state does not depend on which side is called the source.
 pub(super) fn check_state(packets: &[Observed], expected: &str) {
-    let mut facts = Facts::default();
-    for packet in packets {
-        facts.learn(packet);
+    for source in [SOURCE, DESTINATION] {
+        let mut facts = Facts::default();
+        for packet in packets {
+            let direction = packet.direction ^ source;
+            facts.learn(&Observed { direction, ..*packet }, source);
+        }
+        assert_eq!(STATE.term(facts.state(source) as u16), Some(expected));
     }
-    assert_eq!(STATE.term(facts.state() as u16), Some(expected));
 }
 
 #[test]
@@ -312,6 +317,7 @@ fn the_counts_of_the_window() {
 #[test]
 fn what_the_caller_adds_is_in_its_place() {
     let values = row_of(&RowInput {
+        source: SOURCE,
         protocol: 1.0,
         service: 2.0,
         state: State::OneWay,

@@ -38,6 +38,9 @@ fn what_a_flow_comes_to() {
     check(&[(s, ACK), (d, ACK)], "midstream");
     check(&[(s, 0)], "midstream");
     check(&[(d, RST | ACK)], "reset-dst");
+    // A source that begins with a SYN-ACK, as a scanner does.
+    check(&[(s, SYN | ACK)], "half-open");
+    check(&[(s, SYN | ACK), (d, RST)], "reset-dst");
 }
 
 #[test]
@@ -45,7 +48,7 @@ fn answers_are_told_when_they_are_news() {
     let check = |flags: &[(usize, u8)], expected: &[Option<Answer>]| {
         let mut facts = Facts::default();
         let found: Vec<_> = (flags.iter())
-            .map(|&(direction, flags)| facts.learn(&segment(direction, 0, flags, 0)))
+            .map(|&(direction, flags)| facts.learn(&segment(direction, 0, flags, 0), SOURCE))
             .collect();
         assert_eq!(found, expected);
     };

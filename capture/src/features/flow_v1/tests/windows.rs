@@ -139,6 +139,11 @@ enum Step {
         flow: usize,
         wait_ns: i64,
     },
+    Turn {
+        flow: usize,
+        wait_ns: i64,
+        port: u16,
+    },
     Answer {
         flow: usize,
         refused: bool,
@@ -162,6 +167,7 @@ fn step() -> impl Strategy<Value = Step> {
             port,
         }),
         1 => (0..64usize, wait()).prop_map(|(flow, wait_ns)| Step::GoOn { flow, wait_ns }),
+        1 => (0..64usize, wait(), 0..3u16).prop_map(|(flow, wait_ns, port)| Step::Turn { flow, wait_ns, port }),
         4 => (0..64usize, any::<bool>()).prop_map(|(flow, refused)| Step::Answer { flow, refused }),
     ]
 }
@@ -197,7 +203,22 @@ proptest! {
                     windows.answered(tickets[flow], answer);
                     slow.flows[flow].answer = Some(answer);
                 }
-                Step::GoOn { .. } | Step::Answer { .. } => {}
+                Step::Turn { flow, wait_ns, port } if flow < tickets.len() => {
+                    time_ns += wait_ns;
+                    let before = slow.flows[flow].opening;
+                    let opening = Opening {
+                        time_ns,
+                        source: before.destination,
+                        destination: before.source,
+                        port,
+                        ..before
+                    };
+                    slow.advance(time_ns);
+                    slow.flows[flow].opening = opening;
+                    slow.flows[flow].answer = Some(Answer::Given);
+                    prop_assert_eq!(windows.turned(tickets[flow], &opening), slow.count(&opening, flow));
+                }
+                Step::GoOn { .. } | Step::Turn { .. } | Step::Answer { .. } => {}
             }
         }
     }
