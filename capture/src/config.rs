@@ -1,33 +1,36 @@
-//! How a meter works.
+//! The configuration of a meter.
 
 use netsage_schema::{Schema, UNSW_NB15};
 
-/// What drives the timeouts, and when records leave.
+/// Which clock drives the timeouts, and in which order records leave.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// The time of the packets. Records leave ordered by their last packet, the same for the same packets.
+    /// The times of the packets: the same packets give the same records. Records of `unsw-nb15` leave in the order of their
+    /// last packets, records of `flow-v1` in the order in which they end.
     #[default]
     Replay,
-    /// The clock given to [`crate::Meter::advance`]. Records leave in the order in which they end.
+    /// The time given to [`crate::Meter::advance`]. Records leave in the order in which they end.
     Live,
 }
 
-/// How a meter works.
+/// The configuration of a meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeterConfig {
-    /// The columns of the rows, one of [`Schema::ALL`].
+    /// Schema of the rows, one of [`Schema::ALL`].
     pub schema: &'static Schema,
-    /// Bytes for flows, for records that wait to leave, and for trailing windows; 256 KiB at least. Beyond it flows
-    /// end early, half-open ones first.
+    /// Most bytes for flows, for finished records that have not been drained, and for the trailing window of `flow-v1`; at
+    /// least 256 KiB. When this memory is full flows end early, half-open ones first.
     pub flow_memory: usize,
-    /// What drives the timeouts.
+    /// Which clock drives the timeouts.
     pub mode: Mode,
-    /// Whether `sbytes` and `dbytes` include the link header. Off as in the dataset; Argus on Ethernet has it on.
+    /// Whether counts of bytes include the link header. Off by default, as in the dataset UNSW-NB15; Argus includes the
+    /// header on Ethernet.
     pub count_link_bytes: bool,
-    /// Whether packets inside tunnels are metered by the flow inside instead of the outer one.
+    /// Whether a packet inside a tunnel is metered in the flow between its own ends; otherwise the tunnel is one flow.
     pub decapsulate: bool,
-    /// Key of the hash by which flows are found, from a random source. `None` takes one from the standard library,
-    /// which has none in a browser; there give one when the packets come from strangers. No row depends on it.
+    /// Secret key of the hash by which flows are found. `None` takes a random key from the standard library. In a browser
+    /// the standard library has no random source: give a random key there when strangers send the packets. No row depends
+    /// on the key.
     pub hash_key: Option<[u64; 2]>,
 }
 

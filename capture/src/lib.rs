@@ -1,16 +1,16 @@
 //! Packets to flows to feature rows.
 //!
-//! A capture file or an interface gives [`Packet`]s; a [`Meter`] decodes them, keeps a bidirectional flow table with
-//! the semantics of Argus 3.0.8, and gives one record per flow and status interval: the 42 columns of UNSW-NB15, the
-//! addresses and times, and the Community ID.
+//! A capture file or an interface gives [`Packet`]s. A [`Meter`] decodes the packets, keeps a bidirectional flow table
+//! with the semantics of Argus 3.0.8, and gives one record per flow and status interval: the columns of the schema
+//! (`unsw-nb15` or `flow-v1`), addresses and times, and the Community ID.
 //!
-//! The core must never do I/O beyond the [`std::io::Read`] it is handed, ask a clock, start a thread, or panic
-//! on bytes from outside; it compiles to wasm. No input makes it grow beyond its limits: a record of a
-//! file, the flow table and the records that wait to leave are all bounded. Only the module `live` (a
-//! feature) touches the system.
+//! The core must never do I/O beyond the [`std::io::Read`] that a caller hands over, ask a clock, start a thread, or
+//! panic on bytes from outside; the core compiles to wasm. Memory is bounded for every input: the record of a file that
+//! is being read, the flow table, and the finished records that have not been drained. Only the module `live` (a feature)
+//! touches the system.
 //!
-//! Start with [`meter::Meter::packet`]: it is the way of one packet. [`decode`] reads the headers of a packet, `flow`
-//! finds its flow and holds the state of flows, `application` recognises protocols, and `features` turns a finished
+//! Start with [`meter::Meter::packet`], the way of one packet. [`decode`] reads the headers of a packet, `flow` finds the
+//! flow of a packet and holds the state of flows, `application` recognises protocols, and `features` turns a finished
 //! record into a row.
 
 mod application;

@@ -10,7 +10,7 @@ use crate::packet::Packet;
 use crate::stats::{MeterMemory, MeterStats};
 use crate::timeline::{Held, Timeline};
 
-/// Turns packets into flow records with features.
+/// A flow meter: takes packets, and gives finished records of flows as rows of features.
 pub struct Meter {
     timeline: Timeline,
     engine: AnyEngine,
@@ -39,7 +39,7 @@ macro_rules! with_engine {
 }
 
 impl Meter {
-    /// A meter without flows.
+    /// Makes a meter with an empty flow table.
     pub fn new(config: MeterConfig) -> Self {
         let engine = if config.schema.id == FLOW_V1.id {
             AnyEngine::FlowV1(Box::new(Engine::new(config)))
@@ -54,12 +54,12 @@ impl Meter {
 
     /// Meters one packet.
     ///
-    /// Packets need not be in order: a packet that is late by at most a minute counts for its flow at its own time. A
-    /// packet that is later still, or more than an hour ahead of all others, is held back until the next packet shows
-    /// whether its time can be believed. When it cannot, the packet is metered at the latest time that can, and counted
-    /// in [`MeterStats::false_times`]; when time has really begun anew, all flows are ended.
+    /// Packets need not be in order. A packet that is late by at most a minute counts for its flow at the packet's own
+    /// time. A packet that is later still, or more than an hour ahead of all others, is held back until the next packet
+    /// shows whether the time of the held one can be believed. A false time is replaced by the latest time that can be
+    /// believed, and the packet is counted in [`MeterStats::false_times`]. Where time has really begun anew, all flows end.
     ///
-    /// A packet of which not one byte was captured is counted and moves no clock.
+    /// A packet of which not one byte was captured is counted and does not move the clock.
     pub fn packet(&mut self, packet: &Packet<'_>) {
         if packet.bytes.is_empty() {
             with_engine!(mut self, engine => engine.empty_packet(packet));
@@ -91,8 +91,8 @@ impl Meter {
         self.timeline.reuse(held);
     }
 
-    /// Tells the time, in nanoseconds since the Unix epoch, and ends what has been idle for too long.
-    /// A live meter needs it about every 100 ms; in a replay the packets tell the time.
+    /// Sets the meter's clock to `now_ns`, in nanoseconds since the Unix epoch, and ends flows that have been idle for too
+    /// long. A live meter needs this call about every 100 ms; in a replay the packets set the clock.
     pub fn advance(&mut self, now_ns: i64) {
         let settled = self.timeline.settle(now_ns);
         self.meter_held(settled);
@@ -100,7 +100,7 @@ impl Meter {
         with_engine!(mut self, engine => engine.advance(now_ns));
     }
 
-    /// Ends every flow. The meter can be used on.
+    /// Ends every flow, so that every record can be drained. The meter takes further packets afterwards.
     pub fn finish(&mut self) {
         let held = self.timeline.release();
         self.meter_held(held);
@@ -108,30 +108,30 @@ impl Meter {
         with_engine!(mut self, engine => engine.finish());
     }
 
-    /// Appends the records that are ready to `batch`, which is of the meter's schema.
+    /// Appends the records that are ready to `batch`, whose schema must be that of the meter.
     ///
-    /// Records take the memory of flows until they are drained; drain every few hundred packets.
+    /// Finished records occupy memory of the flow table until they are drained: drain every few hundred packets.
     pub fn drain(&mut self, batch: &mut FlowBatch) {
         self.drain_some(usize::MAX, batch);
     }
 
-    /// As [`Self::drain`], but about `most` records; says whether more are ready. At the end of a capture there are
-    /// as many as flows, so that taking them at once needs as much memory again.
+    /// Like [`Self::drain`], but appends about `most` records; returns whether more are ready. At the end of a capture as
+    /// many records are ready as there were flows in the table: draining all at once needs as much memory as the table.
     pub fn drain_some(&mut self, most: usize, batch: &mut FlowBatch) -> bool {
         with_engine!(mut self, engine => engine.drain(most, batch))
     }
 
-    /// What [`MeterConfig::flow_memory`] is used for at the moment.
+    /// Returns how the bytes of [`MeterConfig::flow_memory`] are used at this moment.
     pub fn memory(&self) -> MeterMemory {
         with_engine!(self, engine => engine.memory())
     }
 
-    /// What was counted so far.
+    /// Returns the counters since the meter was made.
     pub fn stats(&self) -> &MeterStats {
         with_engine!(self, engine => &engine.stats)
     }
 
-    /// How the meter works.
+    /// Returns the configuration of the meter.
     pub fn config(&self) -> &MeterConfig {
         with_engine!(self, engine => &engine.config)
     }

@@ -1,37 +1,37 @@
-//! A captured packet, as a file or an interface gives it.
+//! A captured packet of a file or an interface.
 
-/// What a captured packet starts with.
+/// Link type of a captured packet: the header that the bytes of the packet start with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LinkType {
-    /// BSD loopback: the address family in 4 bytes, in the byte order of the capturing machine or of the
-    /// network (link types `NULL` and `LOOP`).
+    /// BSD loopback: the address family in 4 bytes, in the byte order of the capturing machine (`NULL`) or of the network
+    /// (`LOOP`).
     Loopback,
-    /// Ethernet, with VLAN tags where there are some.
+    /// Ethernet, with or without VLAN tags.
     Ethernet,
-    /// An IPv4 or IPv6 header at once.
+    /// No link header: the packet starts with an IPv4 or IPv6 header.
     RawIp,
-    /// Linux "any" interface, version 1: 16 bytes.
+    /// Linux cooked capture, version 1, as of the interface `any`: a header of 16 bytes.
     LinuxCooked,
-    /// Linux "any" interface, version 2: 20 bytes.
+    /// Linux cooked capture, version 2: a header of 20 bytes.
     LinuxCooked2,
     /// PPP, with or without the framing of HDLC or of Cisco.
     Ppp,
-    /// A session of PPP over Ethernet, without the Ethernet header.
+    /// A PPP-over-Ethernet session, without the Ethernet header.
     PppoeSession,
     /// Cisco HDLC.
     CiscoHdlc,
-    /// What netfilter logs.
+    /// The log of Linux netfilter (`NFLOG`): attributes, one of which holds the packet.
     Nflog,
-    /// A frame of 802.11.
+    /// An 802.11 frame.
     Wireless,
-    /// A frame of 802.11 behind a radiotap header.
+    /// An 802.11 frame behind a radiotap header.
     Radiotap,
-    /// A link type that this crate does not read; its packets are counted and not metered.
+    /// Any other link type, by number: the meter counts such packets and puts them in no flow.
     Other(u16),
 }
 
 impl LinkType {
-    /// The link type of a number of the tcpdump registry, as it stands in capture files.
+    /// Returns the link type of a number in tcpdump's registry of link types (`LINKTYPE_*`), which capture files use.
     pub const fn from_number(number: u16) -> Self {
         match number {
             0 | 108 => Self::Loopback,
@@ -50,7 +50,7 @@ impl LinkType {
         }
     }
 
-    /// The number that stands for it in a capture file.
+    /// Returns the number by which capture files name this link type.
     pub const fn number(self) -> u16 {
         match self {
             Self::Loopback => 0,
@@ -72,12 +72,12 @@ impl LinkType {
 /// One captured packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// What `bytes` starts with.
+    /// Link type: the header that `bytes` starts with.
     pub link: LinkType,
-    /// When it was captured, nanoseconds since the Unix epoch.
+    /// Time of capture, in nanoseconds since the Unix epoch.
     pub time_ns: i64,
-    /// Bytes it had on the wire, at least `bytes.len()` in a sound capture.
+    /// Length on the wire, in bytes; in a sound capture at least `bytes.len()`.
     pub wire_length: u32,
-    /// The bytes captured, from the link header on.
+    /// The captured bytes, from the link header on.
     pub bytes: &'a [u8],
 }

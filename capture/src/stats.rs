@@ -1,4 +1,4 @@
-//! What the meter counts about its own work.
+//! The counters of a meter.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ pub enum NotMetered {
     LinkType,
     /// The link header is cut off or malformed.
     LinkHeader,
-    /// More headers below the network header than the decoder follows.
+    /// More headers stand before the network header than the decoder reads ([`crate::decode::MAX_HEADERS`]).
     TooManyHeaders,
-    /// A frame of 802.11 that carries no data: management, control, or empty.
+    /// An 802.11 frame that carries no data: management, control, or empty.
     WirelessNoData,
-    /// A frame of 802.11 whose data is encrypted.
+    /// An 802.11 frame whose data is encrypted.
     WirelessEncrypted,
-    /// A frame of 802.11 that holds several packets.
+    /// An 802.11 frame that holds several packets.
     WirelessAggregate,
-    /// Neither IP nor ARP (for instance spanning tree, LLDP, PPPoE discovery).
+    /// The packet is neither IP nor ARP (for instance spanning tree, LLDP, PPPoE discovery).
     NotIp,
     /// The IPv4 header is cut off or malformed.
     Ipv4Header,
@@ -54,7 +54,7 @@ impl NotMetered {
         Self::IcmpHeader,
     ];
 
-    /// Its name in metrics and logs.
+    /// Returns the name of the reason in metrics and logs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::LinkType => "link_type",
@@ -74,7 +74,7 @@ impl NotMetered {
         }
     }
 
-    /// What it means, for people.
+    /// Returns the reason in a few words, for people.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::LinkType => "the link type is not read",
@@ -101,48 +101,50 @@ impl fmt::Display for NotMetered {
     }
 }
 
-/// Counters of a [`crate::Meter`], from its start.
+/// Counters of a [`crate::Meter`] since the meter was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MeterStats {
     /// Packets given to the meter, metered or not.
     pub packets: u64,
     /// Bytes of these packets on the wire, link headers included.
     pub bytes: u64,
-    /// Records finished: what has been or will be drained.
+    /// Finished records, drained or not.
     pub flows: u64,
-    /// Flows in the table now.
+    /// Flows in the table at this moment.
     pub active_flows: u64,
-    /// Half-open flows ended early because there was no room for a new one.
+    /// Half-open flows that ended early because a new flow needed their room.
     pub evicted_half_open: u64,
-    /// Other flows ended early for want of room, idle for 5 s or more.
+    /// Other flows that ended early for want of room after 5 s or more without a packet.
     pub evicted_idle: u64,
-    /// Other flows ended early for want of room, with traffic in the last 5 s.
+    /// Other flows that ended early for want of room with a packet in the last 5 s.
     pub evicted_active: u64,
-    /// Flows ended by a timeout that was shortened because room was getting scarce.
+    /// Flows that ended by a timeout shortened because room was getting scarce.
     pub shortened_flows: u64,
-    /// Flows that left the trailing window of `flow-v1` before their time because it was full.
+    /// Flows that left the trailing window of `flow-v1` before their time because the window was full.
     pub left_window_early: u64,
-    /// Packets whose time was far from that of the packets before and after, metered at the time of those before.
+    /// Packets whose time was far from the times of the packets before and after, and which were metered at the time of the
+    /// packets before.
     pub false_times: u64,
-    /// Times that all flows were ended because time ran back by more than a minute.
+    /// How often all flows were ended because time ran back by more than a minute.
     pub clock_resets: u64,
-    /// Times that a TCP connection acknowledged data that was never seen: loss before or in the capture, as far
-    /// as the protocol tells it.
+    /// How often a TCP connection acknowledged data that no packet had carried: loss before or in the capture, as far as
+    /// the protocol shows loss.
     pub tcp_gaps: u64,
-    /// Bytes (sequence numbers) in these gaps.
+    /// Bytes (sequence numbers) missing in [`Self::tcp_gaps`].
     pub tcp_gap_bytes: u64,
-    /// Packets metered by what a tunnel held, where that was asked for.
+    /// Packets of tunnels that were metered in the flow inside, where [`crate::MeterConfig::decapsulate`] is set.
     pub decapsulated: u64,
-    /// Packets of tunnels that could not be opened, where that was asked for; the tunnel's flow has them.
+    /// Packets of tunnels that could not be opened where [`crate::MeterConfig::decapsulate`] is set; these packets are
+    /// metered in the flow of the tunnel.
     pub closed_tunnels: u64,
-    /// Number of the first link type that was met and is not read.
+    /// Number of the first link type met that is not read; `None` while all were.
     pub unread_link_type: Option<u16>,
     pub(crate) not_metered: [u64; NotMetered::ALL.len()],
 }
 
 impl MeterStats {
-    /// Every counter but those of packets that are not metered, in an order to read them in, each with a name as
-    /// for metrics and logs.
+    /// Returns every counter but those of packets in no flow, each with its name in metrics and logs, in an order for
+    /// readers.
     pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
         // Taken apart, so that a new counter cannot be forgotten here.
         let Self {
@@ -186,28 +188,28 @@ impl MeterStats {
         .into_iter()
     }
 
-    /// Flows ended early because there was no room for a new one.
+    /// Returns the number of flows that ended early because a new flow needed their room.
     pub fn evicted_flows(&self) -> u64 {
         self.evicted_half_open + self.evicted_idle + self.evicted_active
     }
 
-    /// Packets that are in no flow, by reason; every reason is listed, also with 0.
+    /// Returns the packets that are in no flow by reason, in the order of [`NotMetered::ALL`]; no reason is left out.
     pub fn not_metered_by_reason(&self) -> impl Iterator<Item = (NotMetered, u64)> + use<> {
         NotMetered::ALL.into_iter().zip(self.not_metered)
     }
 
-    /// As [`Self::not_metered_by_reason`], with the names of the reasons.
+    /// Like [`Self::not_metered_by_reason`], with the names of the reasons.
     pub fn not_metered_reasons(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
         self.not_metered_by_reason()
             .map(|(reason, count)| (reason.name(), count))
     }
 
-    /// Packets that are in no flow.
+    /// Returns the number of packets that are in no flow.
     pub fn not_metered(&self) -> u64 {
         self.not_metered.iter().sum()
     }
 
-    /// How many packets are in no flow and why, in one line; `None` when all are in one.
+    /// Says in one line how many packets are in no flow and why; `None` when every packet is in a flow.
     pub fn unused(&self) -> Option<String> {
         if self.not_metered() == 0 {
             return None;
@@ -244,25 +246,25 @@ impl MeterStats {
     }
 }
 
-/// Memory of a [`crate::Meter`], in bytes.
+/// Memory of a [`crate::Meter`], in bytes unless a field says otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MeterMemory {
-    /// Cells for flows and for records that have not been drained, in use or not.
+    /// Cells for flows and for finished records that have not been drained; free cells count too.
     pub cells: usize,
-    /// Number of cells that there can be.
+    /// Largest number of cells, which [`Self::cells`] approaches under load; not a number of bytes.
     pub most_cells: usize,
     /// The index by which flows are found.
     pub index: usize,
-    /// The order of records that wait for others.
+    /// The heap that keeps waiting records of `unsw-nb15` in the order of their last packets.
     pub order: usize,
-    /// Trailing windows of `flow-v1`.
+    /// The trailing window of `flow-v1`.
     pub window: usize,
     /// Fragmented packets whose later pieces are expected.
     pub fragments: usize,
 }
 
 impl MeterMemory {
-    /// All of it; at most [`crate::MeterConfig::flow_memory`].
+    /// Returns the sum of all parts, at most [`crate::MeterConfig::flow_memory`].
     pub fn total(&self) -> usize {
         self.cells + self.index + self.order + self.window + self.fragments
     }

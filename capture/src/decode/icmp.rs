@@ -3,17 +3,17 @@
 use super::{u16_at, u32_at};
 use crate::stats::NotMetered;
 
-/// The head of an ICMP message.
+/// The beginning of an ICMP or ICMPv6 message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IcmpMessage {
-    /// Whether it is ICMPv6.
+    /// Whether the message is one of ICMPv6.
     pub version6: bool,
-    /// Type.
+    /// Type of the message.
     pub kind: u8,
-    /// Code.
+    /// Code of the message.
     pub code: u8,
-    /// What Argus tells messages of the same type and code apart by: identifier and sequence number of an echo,
-    /// or of an error the address, port or protocol that it is about; 0 for all others.
+    /// What distinguishes messages of the same type and code for Argus: identifier and sequence number of an echo; address,
+    /// port or protocol that an error is about; 0 for all others.
     pub detail: u32,
 }
 
@@ -40,7 +40,7 @@ impl IcmpMessage {
         })
     }
 
-    /// The type of the request, for a request or a reply; `None` for messages without answer.
+    /// Returns the type of the request, for a request and for its reply; `None` for messages that have no reply.
     pub fn request_kind(&self) -> Option<u8> {
         match (self.version6, self.kind) {
             (false, 0 | 8) => Some(8),
@@ -54,17 +54,17 @@ impl IcmpMessage {
         }
     }
 
-    /// Whether it answers a request.
+    /// Whether the message answers a request.
     pub fn is_reply(&self) -> bool {
         self.request_kind().is_some_and(|request| request != self.kind)
     }
 
-    /// Whether it asks for a reply of its own type.
+    /// Whether the message is a request of ICMP; requests of ICMPv6 do not count.
     pub fn is_question(&self) -> bool {
         !self.version6 && self.request_kind() == Some(self.kind)
     }
 
-    /// Whether it reports on another packet.
+    /// Whether the message reports an error about another packet.
     pub fn is_error(&self) -> bool {
         if self.version6 {
             self.kind < 128

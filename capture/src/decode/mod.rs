@@ -1,11 +1,11 @@
-//! What is in a packet: from the link header to the transport payload, without copying a byte.
+//! Decodes packets from the link header to the transport payload, without copying a byte.
 //!
-//! Each protocol has a file with a checked view: its `parse` verifies every length once, and what it gives can
-//! be read without a further check. Nothing here panics on any bytes, and a packet that cannot be metered
-//! says why by a [`NotMetered`].
+//! Each protocol has a module with a checked view: `parse` verifies every length once, and the fields of the view can be
+//! read without a further check. No bytes make the decoder panic; a packet that cannot be metered gives the reason as a
+//! [`NotMetered`].
 //!
-//! [`link`] peels headers until the network header is reached, [`decode`] reads that and the transport, and
-//! [`tunnel`] starts again inside a packet where that is asked for.
+//! [`link`] peels headers up to the network header, [`decode`] reads network and transport header, and [`tunnel`] starts
+//! again inside a tunnel where [`DecodeOptions::decapsulate`] is set.
 
 mod arp;
 mod chdlc;
@@ -48,7 +48,7 @@ pub use sctp::SctpPacket;
 pub use tcp::{TcpFlags, TcpSegment};
 pub use udp::UdpDatagram;
 
-/// Numbers of IP protocols that the meter knows by more than their number.
+/// Numbers of the IP protocols that the meter treats in a way of their own.
 pub mod protocol {
     /// Internet Control Message Protocol.
     pub const ICMP: u8 = 1;
@@ -68,28 +68,28 @@ pub mod protocol {
     pub const ICMPV6: u8 = 58;
     /// Stream Control Transmission Protocol.
     pub const SCTP: u8 = 132;
-    /// What stands for ARP, which is no IP protocol; no IP packet carries this number.
+    /// The number that stands for ARP, which is no IP protocol; no IP packet carries this number.
     pub const ARP: u8 = 255;
 }
 
-/// Headers below the network header that are read, those of tunnels included. Real networks stack four or
-/// five; what stacks more was made to keep decoders busy.
+/// Most headers that are read before the network header, headers of tunnels included. Real networks stack four or five;
+/// packets that stack more were made to keep decoders busy.
 pub const MAX_HEADERS: usize = 16;
 
-/// How packets are read.
+/// Options of [`decode`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DecodeOptions {
-    /// Whether a tunnel's inner packet is read instead of the packet that carries it: GRE, IP in IP, VXLAN,
-    /// GENEVE, Teredo and GTP-U. Off: the tunnel is one flow, as for Argus.
+    /// Whether tunnels are opened: of GRE, IP in IP, VXLAN, GENEVE, Teredo and GTP-U the inner packet is decoded instead of
+    /// the outer one. Without this option a tunnel is one flow, as for Argus.
     pub decapsulate: bool,
 }
 
 /// A packet, decoded as far as the meter needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decoded<'a> {
-    /// Sender.
+    /// Address of the sender.
     pub source: IpAddr,
-    /// Receiver.
+    /// Address of the receiver.
     pub destination: IpAddr,
     /// IP protocol number, [`protocol::ARP`] for ARP.
     pub protocol: u8,
@@ -99,35 +99,34 @@ pub struct Decoded<'a> {
     pub identification: u16,
     /// Whether and how the packet is a fragment.
     pub fragment: Option<Fragment>,
-    /// Bytes before the IP header or ARP message: the link header and, of an opened tunnel, all of its.
+    /// Bytes before the IP header or ARP message: the link header and every header of the tunnels that were opened.
     pub link_header: usize,
-    /// Bytes of the IP packet as its own header states them, or of the ARP message, whatever was captured.
+    /// Length of the IP packet as the IP header states it, or of the ARP message, in bytes; the capture may hold fewer.
     pub length: u32,
-    /// Bytes of data in the transport as the headers state them: behind the TCP or UDP header, otherwise behind
-    /// the IP headers; 0 for ARP.
+    /// Bytes of data as the headers state them: behind the TCP or UDP header, for other protocols behind the IP headers;
+    /// 0 for ARP.
     pub payload_length: u32,
-    /// What IP carries.
+    /// The transport header.
     pub transport: Transport<'a>,
-    /// Tunnels that were opened to reach this packet.
+    /// Number of tunnels that were opened to reach this packet.
     pub tunnels: u8,
-    /// Whether it is the packet of a tunnel that should have been opened and could not be: a fragment, cut off
-    /// or malformed, without IP inside, or below more than [`MAX_HEADERS`] headers.
+    /// Whether the packet is of a tunnel that should have been opened and could not be: a fragment, cut off, malformed,
+    /// without IP inside, or behind more than [`MAX_HEADERS`] headers.
     pub is_closed_tunnel: bool,
 }
 
 /// A piece of a fragmented IP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fragment {
-    /// What the pieces of one packet share, together with addresses and `protocol`.
+    /// Identification that all pieces of one packet share, together with the addresses and `protocol`.
     pub identification: u32,
-    /// The protocol that every piece names. With IPv6 this can be an extension header, which only the first
-    /// piece holds.
+    /// Protocol that every piece names. For IPv6 this can be an extension header, which only the first piece holds.
     pub protocol: u8,
-    /// Whether this is the piece that holds the transport header.
+    /// Whether this is the first piece, which holds the transport header.
     pub first: bool,
 }
 
-/// What IP carries.
+/// The transport header of a packet, or what stands in place of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport<'a> {
     /// A TCP segment.
@@ -140,10 +139,10 @@ pub enum Transport<'a> {
     Icmp(IcmpMessage),
     /// An ARP request or reply.
     Arp {
-        /// Whether it is a reply.
+        /// Whether the message is a reply.
         reply: bool,
     },
-    /// Any other protocol, or a fragment without transport header.
+    /// Another protocol, or a fragment without transport header.
     Other,
 }
 
@@ -167,7 +166,7 @@ struct IpPayload<'a> {
 /// Decodes a packet.
 ///
 /// # Errors
-/// The reason for which it cannot be in a flow.
+/// Returns the reason for which the packet can be in no flow.
 pub fn decode<'a>(packet: &Packet<'a>, options: &DecodeOptions) -> Result<Decoded<'a>, NotMetered> {
     let frame = Frame::of(packet);
     let mut headers = MAX_HEADERS;

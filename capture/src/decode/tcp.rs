@@ -7,37 +7,37 @@ const MIN_HEADER: usize = 20;
 /// The bytes of both ports.
 const PORTS: usize = 4;
 
-/// The control bits of a segment.
+/// The control bits of a TCP segment: the byte of the header that holds FIN to CWR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpFlags(pub u8);
 
 impl TcpFlags {
-    /// Whether the sender has no more data.
+    /// FIN: the sender has no more data.
     pub const fn fin(self) -> bool {
         self.0 & 0x01 != 0
     }
 
-    /// Whether the segment opens a connection.
+    /// SYN: the segment opens a connection.
     pub const fn syn(self) -> bool {
         self.0 & 0x02 != 0
     }
 
-    /// Whether the segment ends the connection at once.
+    /// RST: the segment ends the connection at once.
     pub const fn rst(self) -> bool {
         self.0 & 0x04 != 0
     }
 
-    /// Whether the receiver should hand the data on at once.
+    /// PSH: the receiver should hand the data on at once.
     pub const fn psh(self) -> bool {
         self.0 & 0x08 != 0
     }
 
-    /// Whether the urgent pointer counts.
+    /// URG: the urgent pointer is valid.
     pub const fn urg(self) -> bool {
         self.0 & 0x20 != 0
     }
 
-    /// Whether the acknowledgement number counts.
+    /// ACK: the acknowledgement number is valid.
     pub const fn ack(self) -> bool {
         self.0 & 0x10 != 0
     }
@@ -50,19 +50,19 @@ pub struct TcpSegment<'a> {
     pub source_port: u16,
     /// Port of the receiver.
     pub destination_port: u16,
-    /// Number of the first byte of data.
+    /// Sequence number of the first byte of data, or of the SYN.
     pub sequence: u32,
-    /// Number of the next byte expected.
+    /// Sequence number of the next byte that the sender expects; without ACK it means nothing.
     pub acknowledgement: u32,
-    /// Control bits.
+    /// The control bits.
     pub flags: TcpFlags,
-    /// Receive window, not scaled.
+    /// Receive window as the header states it, before scaling.
     pub window: u16,
-    /// Shift of later windows, where the option stands.
+    /// Shift of the sender's later windows, where the segment has the option for window scaling.
     pub window_scale: Option<u8>,
     /// Bytes of data on the wire.
     pub length: u32,
-    /// The data captured.
+    /// The captured data.
     pub payload: &'a [u8],
 }
 

@@ -13,9 +13,9 @@ pub struct UdpDatagram<'a> {
     pub source_port: u16,
     /// Port of the receiver.
     pub destination_port: u16,
-    /// Bytes of data on the wire; of a first fragment, those that it holds itself.
+    /// Bytes of data on the wire; for a first fragment, the bytes in that fragment alone.
     pub length: u32,
-    /// The data captured.
+    /// The captured data.
     pub payload: &'a [u8],
 }
 

@@ -22,7 +22,7 @@ const PROTOCOLS: [&str; 141] = [
     "sctp", "fc", "rsvp-e2e-ignore", "mobile", "udplite", "mpls-in-ip", "manet", "hip", "shim6",
 ];
 
-/// The name of a protocol, as rows and alerts have it: `tcp`, `arp`, ..., `unas` for a number without a name.
+/// Returns the name that rows and alerts use for an IP protocol number: `tcp`, `arp`, ..., `unas` for a number without a name.
 pub fn protocol_name(number: u8) -> &'static str {
     match number {
         protocol::ARP => "arp",

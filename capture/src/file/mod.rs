@@ -2,8 +2,8 @@
 //!
 //! A file is read as a stream: one record lies in memory at a time, and a record that claims more than
 //! [`MAX_RECORD_BYTES`] is an error and not an allocation. A block of pcapng without packets may be of any size and is
-//! passed over, as are zeros in place of records. Every error names the packet it happened at, and
-//! every whole packet before it has been given.
+//! passed over, as are zeros in place of records. Every error names the packet at which reading ended; all packets
+//! before that one have been returned.
 
 mod pcap;
 mod pcapng;
@@ -21,7 +21,7 @@ pub const MAX_RECORD_BYTES: u32 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// There is not one byte.
+    /// The file is empty.
     #[error("the file is empty; expected a pcap or pcapng capture")]
     Empty,
     /// The first bytes are those of no capture format.
@@ -41,14 +41,14 @@ pub enum FileError {
         /// The packet that is not whole.
         packet: u64,
     },
-    /// A record states a length that cannot be.
+    /// A record states a length above [`MAX_RECORD_BYTES`].
     #[error(
         "packet {packet}: the record claims {length} bytes, the most is {MAX_RECORD_BYTES}; the capture is damaged here"
     )]
     RecordTooLarge {
         /// The packet of the record.
         packet: u64,
-        /// What the record states.
+        /// Length that the record states, in bytes.
         length: u32,
     },
     /// A record contradicts the format.
@@ -56,7 +56,7 @@ pub enum FileError {
     Malformed {
         /// The packet of the record.
         packet: u64,
-        /// What is wrong with it.
+        /// What is wrong with the record.
         what: &'static str,
     },
     /// Reading failed.
@@ -80,7 +80,7 @@ enum Format {
     PcapNg(pcapng::Section),
 }
 
-/// Reads the packets of a capture file, one after the other.
+/// Reads the packets of a capture file one after the other.
 pub struct CaptureReader<R> {
     source: Source<R>,
     format: Format,
@@ -107,11 +107,10 @@ impl<R: Read> CaptureReader<R> {
         })
     }
 
-    /// The next packet, `None` at the end of the file.
+    /// Returns the next packet, or `None` at the end of the file.
     ///
     /// # Errors
-    /// When the record is damaged or cut off, or reading fails. The file has then ended: every later call
-    /// gives `None`.
+    /// When the record is damaged or cut off, or reading fails. An error ends the file: every later call returns `None`.
     pub fn next_packet(&mut self) -> Result<Option<Packet<'_>>, FileError> {
         if self.ended {
             return Ok(None);
@@ -141,17 +140,17 @@ impl<R: Read> CaptureReader<R> {
         }
     }
 
-    /// Packets given so far.
+    /// Returns the number of packets returned so far.
     pub fn packets_read(&self) -> u64 {
         self.source.packets_read
     }
 
-    /// Bytes of zeros so far that stood in place of records and were passed over.
+    /// Returns the number of zero bytes that stood in place of records so far and were passed over.
     pub fn padding(&self) -> u64 {
         self.source.padding
     }
 
-    /// Bytes of the file consumed so far, for a progress bar.
+    /// Returns the number of bytes of the file consumed so far, for a progress bar.
     pub fn bytes_read(&self) -> u64 {
         self.source.bytes_read
     }

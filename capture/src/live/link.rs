@@ -13,12 +13,12 @@ const SILENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Link {
-    /// They can, or it is none of the system's interfaces (`any`, a log, a bus).
+    /// Packets can arrive, or the name is none of the system's network interfaces (`any`, a log, a bus).
     #[default]
     Up,
-    /// The cable is out, or the other end is down.
+    /// No carrier: the cable is out, or the other end is down.
     NoCarrier,
-    /// It is switched off.
+    /// The interface is switched off.
     Down,
 }
 

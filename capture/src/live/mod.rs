@@ -1,16 +1,17 @@
 //! Live interfaces through libpcap.
 //!
-//! Every interface has a thread that takes packets out of the kernel's buffer and puts them, in batches, into a
-//! ring of its own with a fixed number of places; whoever meters takes them from there. When the ring is full the
-//! thread waits, so that a packet can be lost at one place only: in the kernel, which counts it. Nothing is
-//! allocated per packet, and nothing is said per packet: [`InterfaceStats`] counts, and a [`Change`] is told once.
+//! Every interface has a capture thread, which moves packets in batches from the kernel's buffer to a ring with a fixed
+//! number of batches; the caller of [`LiveCapture::receive`] empties the ring. A capture thread whose ring is full waits
+//! (back-pressure), so that packets can be lost in one place only: in the kernel, which counts them. No packet costs an
+//! allocation or a log line: [`InterfaceStats`] counts, and each [`Change`] is reported once.
 //!
-//! An interface that goes away is opened again, at first after a quarter of a second, later every 5 seconds. That
-//! needs `CAP_NET_RAW` in the interface's thread, which has the capabilities of the thread that called
+//! An interface that goes away is opened again, at first after a quarter of a second, later every 5 seconds. Opening
+//! again needs `CAP_NET_RAW` in the capture thread, which inherits the capabilities of the thread that called
 //! [`OpenInterfaces::start`]; no other thread needs any.
 //!
-//! The steps are apart so that privileges can be dropped between them: [`open`], then [`OpenInterfaces::start`],
-//! then [`LiveCapture::receive`] again and again. Packets count from its first call on.
+//! Capture begins in three steps, so that privileges can be dropped between two of them: [`open`], then
+//! [`OpenInterfaces::start`], then [`LiveCapture::receive`] again and again. Packets count from the first call of
+//! [`LiveCapture::receive`] on.
 
 mod interface;
 mod link;
@@ -38,18 +39,18 @@ const RING_BATCHES: usize = 64;
 /// How far the clock stays behind: longer than a packet takes from the wire to [`LiveCapture::receive`].
 const CLOCK_LAG_NS: i64 = 200_000_000;
 
-/// Which packets to capture, and with how much memory.
+/// Which packets to capture, and how much memory to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveConfig {
     /// Names of the interfaces, at least one, e.g. `eth0` or `any`.
     pub interfaces: Vec<String>,
-    /// Filter in the language of tcpdump; `None` takes every packet.
+    /// Filter expression of tcpdump (BPF); `None` takes every packet.
     pub bpf: Option<String>,
-    /// Whether to take packets for other machines too. The interface `any` cannot.
+    /// Whether to take packets for other machines too. The interface `any` ignores this.
     pub promiscuous: bool,
-    /// Bytes kept of each packet; the default of 262,144 keeps all.
+    /// Most bytes kept of each packet; the default of 262,144 keeps whole packets.
     pub snap_length: u32,
-    /// Bytes of the kernel's buffer for each interface; 16 MiB by default, 0.6 s at 200 Mbit/s.
+    /// Size of the kernel's buffer for each interface, in bytes; 16 MiB by default, which is 0.6 s at 200 Mbit/s.
     pub kernel_buffer: u32,
 }
 
@@ -82,7 +83,7 @@ pub enum LiveError {
         /// What libpcap says.
         source: pcap::Error,
     },
-    /// The filter is not in the language of tcpdump, or asks for what the interface does not have.
+    /// The filter is no valid expression, or asks for what the link type of the interface does not have.
     #[error("the filter `{filter}` does not fit interface `{interface}`: {source}")]
     Filter {
         /// The filter.
@@ -92,7 +93,7 @@ pub enum LiveError {
         /// What libpcap says.
         source: pcap::Error,
     },
-    /// The interface went away or reading failed; its thread tries again.
+    /// The interface went away or reading failed; the capture thread opens the interface again.
     #[error("capture on interface `{interface}` stopped: {source}")]
     Read {
         /// The interface.
@@ -108,10 +109,10 @@ pub enum LiveError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// Every capture thread has ended, as they were asked to.
+    /// Every capture thread has ended, as [`LiveCapture::stop`] asked.
     #[error("the capture threads have ended")]
     Ended,
-    /// A capture thread has ended though nobody asked it to.
+    /// A capture thread has ended though nobody asked for that.
     #[error(
         "the capture thread of interface `{interface}` ended unexpectedly; this is a defect of netsage, its log has the message"
     )]
@@ -121,21 +122,21 @@ pub enum LiveError {
     },
 }
 
-/// A change of an interface, told once.
+/// A change of the state of an interface.
 #[derive(Debug)]
 pub enum Change {
     /// Capture runs, for the first time or again.
     Up {
         /// The interface.
         interface: String,
-        /// Whether it was down before.
+        /// Whether the interface was down before.
         again: bool,
     },
-    /// Capture stopped; the interface will be tried again.
+    /// Capture stopped; the interface will be opened again.
     Down {
         /// The interface.
         interface: String,
-        /// Why.
+        /// Why capture stopped.
         reason: LiveError,
     },
 }
@@ -143,13 +144,13 @@ pub enum Change {
 /// Who is told of changes, from the threads of the interfaces.
 type Notice = dyn Fn(Change) + Send + Sync;
 
-/// Interfaces that are open and not read yet.
+/// Interfaces that are open and whose packets nobody takes yet.
 pub struct OpenInterfaces {
     config: Arc<LiveConfig>,
     opened: Vec<(String, Interface)>,
 }
 
-/// Opens the interfaces, which is what needs `CAP_NET_RAW`.
+/// Opens the interfaces; the calling thread needs `CAP_NET_RAW`.
 ///
 /// # Errors
 /// When one of them cannot be opened, or the filter is not valid.
@@ -169,7 +170,7 @@ pub fn open(config: LiveConfig) -> Result<OpenInterfaces, LiveError> {
 }
 
 impl OpenInterfaces {
-    /// Starts a thread for each interface. `notice` is told of every change, from those threads.
+    /// Starts a capture thread for each interface. These threads call `notice` with every [`Change`].
     ///
     /// # Errors
     /// When a thread cannot be started.
@@ -225,7 +226,7 @@ struct Control {
     stop: AtomicBool,
 }
 
-/// Interfaces that are being read. Dropping it ends the threads.
+/// Interfaces whose packets are being captured. Dropping this value ends the capture threads.
 pub struct LiveCapture {
     full: Receiver<Batch>,
     /// By interface.
@@ -237,13 +238,13 @@ pub struct LiveCapture {
 }
 
 impl LiveCapture {
-    /// Waits up to `patience` for packets and gives those of one batch to `each`; `false` when none came.
+    /// Waits up to `patience` for packets and hands the packets of one batch to `each`; returns `false` when none came.
     ///
-    /// Packets of one interface come in the order in which the kernel saw them.
+    /// Packets of one interface come in the order of the kernel.
     ///
     /// # Errors
-    /// [`LiveError::Ended`] when no packet can come any more, [`LiveError::Died`] when a thread ended by a defect. An
-    /// interface that goes away is no error: it is opened again.
+    /// [`LiveError::Ended`] when no packet can come any more, [`LiveError::Died`] when a capture thread ended by a defect. An
+    /// interface that goes away is no error: the capture thread opens the interface again.
     pub fn receive(
         &mut self,
         patience: Duration,
@@ -279,15 +280,15 @@ impl LiveCapture {
         })
     }
 
-    /// Asks the threads to end. What the kernel holds at this moment is still to be received, for a second at
-    /// most; then [`Self::receive`] gives [`LiveError::Ended`], and the counters are complete.
+    /// Asks the capture threads to end. Packets that the kernel holds at this moment can still be received, for a second at
+    /// most; then [`Self::receive`] returns [`LiveError::Ended`], and the counters are complete.
     pub fn stop(&self) {
         self.control.stop.store(true, Ordering::Release);
     }
 
-    /// The time up to which every packet has been received, in nanoseconds since the Unix epoch: what a live
-    /// meter may be told. The clock a little while ago, or, with packets waiting, the last one's time.
-    /// `None` before the first packet when others wait.
+    /// Returns a time up to which every packet has been received, in nanoseconds since the Unix epoch, for
+    /// [`crate::Meter::advance`]. While packets wait in a ring this is the time of the last packet received (`None` before the
+    /// first), otherwise the system's clock less 0.2 s.
     pub fn time_ns(&self) -> Option<i64> {
         if !self.full.is_empty() {
             return self.last_packet_ns;
@@ -297,8 +298,7 @@ impl LiveCapture {
         Some(now_ns - CLOCK_LAG_NS)
     }
 
-    /// What was counted on each interface since the first call of [`Self::receive`]; at most a quarter of a
-    /// second old.
+    /// Returns the counters of each interface since the first call of [`Self::receive`], at most a quarter of a second old.
     pub fn stats(&self) -> Vec<InterfaceStats> {
         self.interfaces
             .iter()

@@ -1,19 +1,20 @@
-//! What is counted on an interface. Its thread writes, anybody reads.
+//! The counters of an interface, which the capture thread writes and any thread reads.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use super::link::Link;
 
-/// Counters of one interface, over all its restarts.
+/// Counters of one interface, over all times that the interface was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InterfaceStats {
-    /// Its name.
+    /// Name of the interface.
     pub interface: String,
-    /// Whether capture runs now.
+    /// Whether the interface is open and being read.
     pub runs: bool,
-    /// Whether packets can arrive, as the system says at most a second ago.
+    /// Whether packets can arrive, as the system said at most a second ago.
     pub link: Link,
-    /// Packets that the kernel has received since one arrived here, once that was more than 10 seconds ago; 0 otherwise.
+    /// Packets that the kernel has received since the last one arrived here, once more than 10 s have passed without a
+    /// packet; 0 before.
     pub unseen: u64,
     /// Packets that passed the filter, those dropped by the kernel included.
     pub received: u64,
@@ -21,7 +22,7 @@ pub struct InterfaceStats {
     pub kernel_drops: u64,
     /// Packets that the interface or its driver lost.
     pub interface_drops: u64,
-    /// Times that it went away.
+    /// How often the interface went away.
     pub failures: u64,
 }
 
@@ -31,7 +32,8 @@ impl InterfaceStats {
         self.down_because().is_none()
     }
 
-    /// Why none can, after "the interface".
+    /// Says why no packet can arrive, as the rest of a sentence that begins with "the interface"; `None` when packets can
+    /// arrive.
     pub fn down_because(&self) -> Option<&'static str> {
         match (self.runs, self.link) {
             (_, Link::Down) => Some("is switched off"),
