@@ -236,16 +236,24 @@ impl StoreFile {
 
     /// Whether it is a file of this program: by its marks, of which some bytes may be damaged, or by what it holds.
     fn is_ours(&self) -> bool {
-        let mut header = [0; APPLICATION_ID_AT + 4];
-        let read = File::open(&self.path).and_then(|mut file| file.read_exact(&mut header));
+        let mut header = Vec::new();
+        let length = APPLICATION_ID_AT + 4;
+        let read = File::open(&self.path).and_then(|file| file.take(length as u64).read_to_end(&mut header));
+        if read.is_ok() && header.len() < length {
+            // It was cut within its header.
+            return header
+                .iter()
+                .zip(MAGIC)
+                .all(|(found, expected)| found == expected);
+        }
         let id = schema::APPLICATION_ID.to_be_bytes();
-        let wrong = |found: &[u8], expected: &[u8]| {
-            let pairs = found.iter().zip(expected);
-            pairs.filter(|(found, expected)| found != expected).count()
-        };
-        let has_marks = wrong(&header[..MAGIC.len()], MAGIC) + wrong(&header[APPLICATION_ID_AT..], &id[4..])
-            <= MOST_WRONG;
-        (read.is_ok() && has_marks) || recover::holds_rows(&self.path)
+        let expected = MAGIC.iter().chain(&id[4..]);
+        let found = header
+            .iter()
+            .take(MAGIC.len())
+            .chain(header.iter().skip(APPLICATION_ID_AT));
+        let wrong = found.zip(expected).filter(|(found, expected)| found != expected);
+        (read.is_ok() && wrong.count() <= MOST_WRONG) || recover::holds_rows(&self.path)
     }
 
     fn set_aside(&self) -> io::Result<PathBuf> {

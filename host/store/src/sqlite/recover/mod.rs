@@ -263,6 +263,7 @@ impl<'a> Salvage<'a> {
     fn run(&self, connection: &mut Connection) -> rusqlite::Result<Salvaged> {
         connection.pragma_update(None, "foreign_keys", false)?;
         let mut salvaged = Salvaged::default();
+        let mut expected: BTreeMap<i64, u64> = BTreeMap::new();
         let mut alert_ids: HashSet<[u8; 16]> = HashSet::new();
         let mut detectors: BTreeSet<u32> = BTreeSet::new();
         let mut transaction = connection.transaction()?;
@@ -280,12 +281,12 @@ impl<'a> Salvage<'a> {
                     if let Some(id) = alert_id_of_index(row, &values) {
                         alert_ids.insert(id);
                     }
-                    if let ("timeline", [_, Value::Integer(flows), ..]) =
-                        (owner.unwrap_or_default(), &values[..])
+                    if let ("timeline", Some(time), [_, Value::Integer(flows), ..]) =
+                        (owner.unwrap_or_default(), row, &values[..])
                     {
+                        // The newest version of a page comes first.
                         let flows = u64::try_from(*flows).unwrap_or(0);
-                        let expected = salvaged.flows_expected.get_or_insert(0);
-                        *expected = expected.saturating_add(flows);
+                        expected.entry(time).or_insert(flows);
                         continue;
                     }
                     let Some(shape) = self.shape(owner, row, &values) else {
@@ -302,6 +303,12 @@ impl<'a> Salvage<'a> {
                     }
                 }
             }
+        }
+        if !expected.is_empty() {
+            let sum = expected
+                .values()
+                .fold(0, |sum: u64, flows| sum.saturating_add(*flows));
+            salvaged.flows_expected = Some(sum);
         }
         leave_out_what_cannot_be_shown(&transaction)?;
         fill_in(&transaction, &detectors)?;
