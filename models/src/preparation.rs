@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use netsage_package::ModelCard;
 use netsage_schema::unsw_nb15::SEQUENCE_NUMBERS;
-use netsage_schema::{Column, Identity, Rows, Schema, Vocabulary};
+use netsage_schema::{Column, Identity, Rows, Schema, Vocabulary, narrow};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -164,6 +164,15 @@ impl TrainError {
 impl Common {
     /// Checks what all trainings need.
     pub(crate) fn check(&self, rows: &Rows) -> Result<(), TrainError> {
+        self.check_options(rows.schema())?;
+        if rows.len() < FEWEST_ROWS {
+            return Err(TrainError::TooFewRows { rows: rows.len() });
+        }
+        Ok(())
+    }
+
+    /// The part of it that needs no rows.
+    pub(crate) fn check_options(&self, schema: &Schema) -> Result<(), TrainError> {
         if !(0.01..=0.9).contains(&self.held_out) {
             return Err(TrainError::option("held_out", "0.01 to 0.9", self.held_out));
         }
@@ -171,15 +180,11 @@ impl Common {
             let quantile = self.threshold_quantile;
             return Err(TrainError::option("threshold_quantile", "0.5 to 1", quantile));
         }
-        let schema = rows.schema();
         if let Some(column) = self.exclude.iter().find(|name| schema.index_of(name).is_none()) {
             return Err(TrainError::UnknownColumn {
                 schema: schema.id,
                 column: column.clone(),
             });
-        }
-        if rows.len() < FEWEST_ROWS {
-            return Err(TrainError::TooFewRows { rows: rows.len() });
         }
         Ok(())
     }
@@ -274,15 +279,11 @@ pub(crate) fn gather(rows: &Rows, indices: &[usize], selected: &[usize]) -> Resu
     for (mut copy, &row) in table.rows_mut().into_iter().zip(indices) {
         let values = rows.row(row);
         for (copy, &column) in copy.iter_mut().zip(selected) {
-            *copy = values[column] as f32;
-            if !copy.is_finite() {
-                let name = rows.schema().columns[column].name;
-                return Err(TrainError::Value {
-                    row,
-                    column: name,
-                    value: values[column],
-                });
-            }
+            *copy = narrow(values[column]).ok_or_else(|| TrainError::Value {
+                row,
+                column: rows.schema().columns[column].name,
+                value: values[column],
+            })?;
         }
     }
     Ok(table)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use netsage_detector_sdk::{Block, Error};
 use netsage_rhythm::{COLUMNS, Ceiling, Contexts as Context, Measured, Model, Scorer, blocks};
-use netsage_schema::{AddressKey, Contexts, Schema};
+use netsage_schema::{AddressKey, Contexts, Schema, narrow};
 use serde::{Deserialize, Serialize};
 
 use crate::preparation::{Common, TrainError, Trained};
@@ -118,6 +118,11 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions) -> Result<Trained, TrainE
     })
 }
 
+/// Checks that a schema has the columns.
+pub(crate) fn check(schema: &Schema) -> Result<(), TrainError> {
+    features(schema).map(|_| ())
+}
+
 fn unknown_column(schema: &Schema, column: usize) -> TrainError {
     TrainError::UnknownColumn {
         schema: schema.id,
@@ -139,7 +144,7 @@ fn features(schema: &Schema) -> Result<[usize; COLUMNS.len()], TrainError> {
 /// Rows as the detector gets them.
 fn values(flows: &Flows<'_>, features: &[usize; COLUMNS.len()]) -> Vec<f32> {
     let rows = flows.rows.iter();
-    rows.flat_map(|row| features.map(|place| row[place] as f32))
+    rows.flat_map(|row| features.map(|place| narrow(row[place]).unwrap_or(f32::NAN)))
         .collect()
 }
 

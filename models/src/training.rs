@@ -1,7 +1,7 @@
 //! Every method with its options, as one type: a command trains it, and a model card keeps it, so that the same model
 //! can be trained again.
 
-use netsage_schema::{Identity, Rows};
+use netsage_schema::{Identity, Rows, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::callbacks::Callbacks;
@@ -83,6 +83,17 @@ impl Training {
         serde_json::from_value(serde_json::json!({ "method": name })).ok()
     }
 
+    /// Checks against the schema of the rows to come what can be checked without any, so that nobody learns for days in vain.
+    ///
+    /// # Errors
+    /// When an option is out of its range, or the schema lacks a column that the method reads.
+    pub fn check(&self, schema: &Schema) -> Result<(), TrainError> {
+        if let Self::Rhythm(_) = self {
+            rhythm::check(schema)?;
+        }
+        self.clone().common_mut().check_options(schema)
+    }
+
     /// Whether scores spread over ordinary flows, so that a threshold can be a quantile of theirs. The scores of
     /// `rhythm` do not: they are logarithms of probabilities, nearly all equal among ordinary flows.
     pub fn judges_single_flows(&self) -> bool {
@@ -134,6 +145,21 @@ impl Training {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_schema_without_a_column_is_refused_before_there_are_rows() {
+        use netsage_schema::{FLOW_V1, UNSW_NB15};
+
+        for method in Training::METHODS {
+            let mut training = Training::by_method(method).unwrap();
+            let lacks = *method == "rhythm";
+            assert!(training.check(&FLOW_V1).is_ok(), "{method}");
+            assert_eq!(training.check(&UNSW_NB15).is_err(), lacks, "{method}");
+            training.common_mut().exclude = vec!["colour".to_owned()];
+            let error = training.check(&FLOW_V1).unwrap_err().to_string();
+            assert!(error.contains("colour"), "{error}");
+        }
+    }
 
     #[test]
     fn what_a_card_keeps_is_the_training() {

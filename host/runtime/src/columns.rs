@@ -1,7 +1,7 @@
 //! From rows of the schema to the block a detector asked for.
 
 use netsage_package::{Golden, MAX_COLUMNS};
-use netsage_schema::{Contexts, Rows, Schema, Vocabulary, WantedContext};
+use netsage_schema::{Contexts, Rows, Schema, Vocabulary, WantedContext, narrow};
 
 use crate::bindings::exports::netsage::detector::detector::{Block, Context, Inputs};
 use crate::error::{GuestFailure, LoadError, ScoreError};
@@ -87,6 +87,33 @@ pub struct ColumnContribution {
     pub typical: f32,
 }
 
+/// The first real difference: the first name that the schema with most of these columns does not have. A detector that
+/// says nothing of its schema is tried with the default one, where every name may be strange.
+fn unknown_column(names: &[String], schema: &'static Schema) -> LoadError {
+    let unknown = |schema: &Schema| {
+        names
+            .iter()
+            .filter(|name| schema.index_of(name).is_none())
+            .count()
+    };
+    let closest = Schema::ALL.into_iter().fold(schema, |closest, other| {
+        let fewer = unknown(other) < unknown(closest);
+        // A schema that has them all is no help: this one is what the rows are of.
+        if fewer && unknown(other) > 0 {
+            other
+        } else {
+            closest
+        }
+    });
+    let first = names.iter().find(|name| closest.index_of(name).is_none());
+    let column = first.map_or("", String::as_str);
+    LoadError::UnknownColumn {
+        column: column.chars().take(64).collect(),
+        schema: closest.to_string(),
+        nearest: closest.nearest(column),
+    }
+}
+
 fn wanted(context: Context) -> WantedContext {
     WantedContext {
         start_time: context.start_time,
@@ -153,12 +180,8 @@ impl Projection {
             let what = format!("it named {} columns; 1 to {MAX_COLUMNS} are allowed", names.len());
             return Err(GuestFailure::BadReturn { call: "inputs", what }.into());
         }
-        let find = |name: &String| {
-            InputColumn::find(name, schema).ok_or_else(|| LoadError::UnknownColumn {
-                column: name.chars().take(64).collect(),
-                schema: schema.to_string(),
-            })
-        };
+        let find =
+            |name: &String| InputColumn::find(name, schema).ok_or_else(|| unknown_column(&names, schema));
         Ok(Self {
             schema,
             columns: names.iter().map(find).collect::<Result<_, _>>()?,
@@ -185,7 +208,7 @@ impl Projection {
 
     /// Writes the block of these rows.
     ///
-    /// Values beyond the range of `f32` become its largest value, since the contract promises finite values.
+    /// Values are narrowed by [`narrow`]: the contract promises finite ones.
     pub(crate) fn fill(
         &self,
         rows: &Rows,
@@ -207,14 +230,12 @@ impl Projection {
             let features = rows.row(row);
             for column in &self.columns {
                 // Only columns of the schema are asked for by name.
-                let value = column.index.map_or(f32::NAN, |index| features[index] as f32);
-                if value.is_nan() {
-                    return Err(ScoreError::NotANumber {
-                        row,
-                        column: column.name,
-                    });
-                }
-                block.values.push(value.clamp(f32::MIN, f32::MAX));
+                let value = column.index.and_then(|index| narrow(features[index]));
+                let value = value.ok_or(ScoreError::NotANumber {
+                    row,
+                    column: column.name,
+                })?;
+                block.values.push(value);
             }
             if let Some(contexts) = contexts
                 && !block.contexts.push_row_of(contexts, row)

@@ -167,13 +167,18 @@ pub enum LoadError {
     Guest(#[from] GuestFailure),
     /// The detector asks for a column that does not exist.
     #[error(
-        "the detector wants the column {column:?}, which schema {schema} does not have; it was built for another schema"
+        "the detector wants the column {column:?}, which schema {schema} does not have{}", match .nearest {
+            Some(name) => format!("; did you mean {name:?}?"),
+            None => "; it was built for another schema".to_owned(),
+        }
     )]
     UnknownColumn {
         /// The name it gave, cut to 64 characters.
         column: String,
-        /// The schema, e.g. `unsw-nb15@1`.
+        /// The schema, e.g. `unsw-nb15@1`: the one that has most of the detector's columns.
         schema: String,
+        /// The column that was probably meant.
+        nearest: Option<&'static str>,
     },
     /// The detector fails its golden vectors.
     #[error(transparent)]

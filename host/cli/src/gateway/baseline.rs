@@ -73,6 +73,16 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
     settings.detector = None;
     settings.schema.get_or_insert_with(|| FLOW_V1.id.to_owned());
     let resolved = Resolved::new(settings)?;
+    // Before the learning, which takes hours or days.
+    for method in &methods {
+        method.check(resolved.meter.schema).map_err(|error| {
+            Failure::Usage(format!(
+                "--detector {} cannot learn from rows of schema {}: {error}; leave it out, or name another schema",
+                method.method(),
+                resolved.meter.schema.id
+            ))
+        })?;
+    }
     let arming = Arming {
         methods,
         threshold_quantile: args.threshold_quantile,
