@@ -1,13 +1,17 @@
 //! Feature rows as CSV: the format of UNSW-NB15's partitions and of `netsage flows`.
 //!
 //! Columns are matched by name, in any order. Besides the columns of the schema a file may have those of
-//! [`OPTIONAL_COLUMNS`]. A header that does not fit ends reading at once; a row that does not fit is an
-//! error of that row only, so callers can count it and go on.
+//! [`OPTIONAL_COLUMNS`]; any other is left out and said. A header that lacks a column ends reading at once; a row that
+//! does not fit is an error of that row only, so callers can count it and go on. What no score needs (identity, labels,
+//! row numbers) never costs a row.
 //!
-//! No field of this format holds a comma or a line break, so a line is a row. That keeps memory bounded,
-//! and an unclosed quote costs one row instead of the rest of the file.
+//! The raw files of UNSW-NB15 have no header and other names; they are read too. Tables of other datasets are named.
 
+mod foreign;
+mod header;
+mod labels;
 mod read;
+mod records;
 mod write;
 
 use std::io;
@@ -89,17 +93,21 @@ pub enum CsvError {
         /// What is wrong with it.
         error: ValueError,
     },
-    /// A value of one of the optional columns is not of its form.
-    #[error("line {line}, column `{column}`: `{value}` is not {expected}")]
-    Field {
-        /// Line, from 1.
+    /// The header is not the first line.
+    #[error(
+        "line 1 looks like data, and line {line} is the header; put that line first: `(sed -n {line}p FILE; sed {line}d FILE) > NEW`"
+    )]
+    HeaderElsewhere {
+        /// Line of the header, from 1.
         line: u64,
-        /// Name of the column.
-        column: &'static str,
-        /// The value.
-        value: String,
-        /// What the column holds.
-        expected: &'static str,
+    },
+    /// A table whose columns are not those of a schema here.
+    #[error("this is {what}; {advice}")]
+    Foreign {
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        advice: &'static str,
     },
     /// The text is not UTF-8.
     #[error("line {line}: the text is not UTF-8; this is not a CSV, or one in another encoding")]
@@ -121,6 +129,17 @@ pub enum CsvError {
         /// The failure.
         source: io::Error,
     },
+}
+
+impl CsvError {
+    /// What equal faults of different rows have in common: the words without the line and the value.
+    pub fn fault(&self) -> String {
+        match self {
+            Self::FieldCount { expected, found, .. } => format!("{found} fields in place of {expected}"),
+            Self::Value { column, error, .. } => format!("{column}: {:?}", std::mem::discriminant(error)),
+            other => format!("{:?}", std::mem::discriminant(other)),
+        }
+    }
 }
 
 fn columns(count: usize) -> String {

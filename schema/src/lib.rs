@@ -127,6 +127,11 @@ impl Schema {
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
+
+    /// The column that a name which is none was probably to mean.
+    pub fn nearest(&self, name: &str) -> Option<&'static str> {
+        nearest::nearest(name, self.columns.iter().map(|column| column.name))
+    }
 }
 
 /// Name and version, e.g. `unsw-nb15@1`: what model cards and artifacts call the schema.

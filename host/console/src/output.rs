@@ -1,6 +1,8 @@
 //! What commands share in writing data.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
 use crate::say;
@@ -176,42 +178,51 @@ pub fn identity_json(out: &mut impl Write, identity: &Identity) -> io::Result<()
     )
 }
 
-/// Reports rows that cannot be read: the first ones each, the rest as a number.
+/// Says on standard error, in one line, what of an input was not used or not taken as it stands.
+pub fn note(text: impl fmt::Display) {
+    say!("netsage: {text}");
+}
+
+/// Reports rows that cannot be read: the first one of each fault, the rest as a number.
 #[derive(Debug, Default)]
 pub struct BadRows {
     count: u64,
+    shown: BTreeSet<String>,
 }
 
 impl BadRows {
-    const SHOWN: u64 = 10;
+    const MOST_SHOWN: usize = 10;
 
-    /// Counts a row that cannot be read, and says why on standard error unless ten were shown before.
+    /// Counts a row that cannot be read, and says why on standard error unless another row had the same fault, or ten
+    /// faults were shown before.
     pub fn report(&mut self, error: &SourceError) {
         self.count += 1;
-        if self.count <= Self::SHOWN {
+        if self.shown.len() < Self::MOST_SHOWN && self.shown.insert(error.fault()) {
             say!("netsage: {error}");
         }
     }
 
-    /// Ends the count; `good` is the number of rows that were read.
+    /// Ends the count and says how many rows were not used; `good` is the number of rows that were read.
     ///
     /// # Errors
-    /// When there was a bad row: the good rows were used, and the exit status says that some were not.
+    /// When there were rows and none could be used.
     pub fn finish(&self, good: u64) -> anyhow::Result<()> {
         if self.count == 0 {
             return Ok(());
         }
-        let more = self.count.saturating_sub(Self::SHOWN);
-        let hidden = if more > 0 {
-            format!(" ({more} more than shown)")
-        } else {
-            String::new()
+        let hidden = match self.count - self.shown.len() as u64 {
+            0 => String::new(),
+            more => format!(" ({more} more than shown, with the same faults or others)"),
         };
-        anyhow::bail!(
-            "{} of {} rows could not be read{hidden}; the others were used",
-            self.count,
-            self.count + good
-        )
+        let all = self.count + good;
+        if good == 0 {
+            anyhow::bail!("none of {all} rows could be read{hidden}");
+        }
+        note(format_args!(
+            "{} of {all} rows could not be read{hidden}; the others were used",
+            self.count
+        ));
+        Ok(())
     }
 }
 

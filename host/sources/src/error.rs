@@ -99,3 +99,13 @@ fn cause(error: &FileError) -> String {
         _ => String::new(),
     }
 }
+
+impl SourceError {
+    /// What equal faults of different rows of a table have in common.
+    pub fn fault(&self) -> String {
+        match self {
+            Self::Table { source, .. } => source.fault(),
+            other => format!("{:?}", std::mem::discriminant(other)),
+        }
+    }
+}

@@ -35,6 +35,11 @@ impl<R: Read> Table<R> {
         }
     }
 
+    /// Where it comes from, as messages say it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The schema of its rows, by its header.
     pub fn schema(&self) -> &'static Schema {
         self.reader.schema()
@@ -48,6 +53,16 @@ impl<R: Read> Table<R> {
     /// Whether its rows have addresses, ports and times.
     pub fn has_identity(&self) -> bool {
         self.reader.has_identity()
+    }
+
+    /// What was not taken as it stands; see [`Reader::notes`].
+    pub fn notes(&self) -> Vec<String> {
+        self.reader.notes()
+    }
+
+    /// What is doubtful about the labels; see [`Reader::doubts`].
+    pub fn doubts(&self) -> Vec<String> {
+        self.reader.doubts()
     }
 
     /// Reads the next row; `None` at the end. A row that does not fit is an error of that row only.
@@ -128,7 +143,9 @@ impl<R: Read + Send> Source for TableSource<R> {
                 break;
             }
             self.counters.records += 1;
-            if let (Ok(()), Some(identity)) = (read, self.row.identity) {
+            // Without an address or a time there is no flow to store.
+            let identity = self.row.identity.filter(|_| self.row.has_whole_identity);
+            if let (Ok(()), Some(identity)) = (read, identity) {
                 batch.push(&self.row.values, identity, CommunityId::of(&identity));
                 self.counters.flows += 1;
             } else {

@@ -14,7 +14,7 @@ use netsage_gateway::config::{InterfaceArgs, MeterArgs, Settings};
 use netsage_schema::{FlowBatch, Schema, csv, json_lines};
 use netsage_sources::{open_capture, read_all};
 
-use crate::stats;
+use crate::{stats, unused};
 
 /// Batches of rows that may wait to be printed.
 const BATCHES_TO_PRINT: usize = 4;
@@ -90,7 +90,7 @@ fn read(args: &FlowsArgs, path: &Path, config: &MeterConfig) -> Result<(), Failu
     if args.stats {
         say!("{}", stats::shown(source.metered(), args.format).trim_end());
     }
-    damage.map_or(Ok(()), |error| Err(error.into()))
+    unused::of_capture(&source, damage)
 }
 
 /// Writes rows to standard output.

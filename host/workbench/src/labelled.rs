@@ -16,6 +16,10 @@ use netsage_schema::{AddressKey, Contexts, Identity, Rows, Schema};
 use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
 use crate::labels::CaptureLabels;
+use crate::unused;
+
+/// The kind of attacks whose kind a file does not name.
+const UNNAMED: &str = "(not named)";
 
 /// Rows with their labels, by position.
 pub(super) struct Labelled {
@@ -80,7 +84,8 @@ impl Labelled {
         let bar = progress::reading(read, "metering");
         let mut labelled = Self::empty(config.schema, true);
         let mut unknown = 0_u64;
-        let damage = read_all(&mut capture.metered(config), |batch| {
+        let mut source = capture.metered(config);
+        let damage = read_all(&mut source, |batch| {
             bar.set_position(read.read());
             for (row, identity) in batch.rows.iter().zip(&batch.identities) {
                 match labels.find(identity) {
@@ -99,7 +104,8 @@ impl Labelled {
         if unknown > 0 {
             say!("left out {unknown} flows that have no label");
         }
-        damage.map_or(Ok(labelled), |error| Err(error.into()))
+        unused::of_capture(&source, damage)?;
+        Ok(labelled)
     }
 
     fn table(
@@ -120,9 +126,11 @@ impl Labelled {
         let mut row = CsvRow::default();
         while let Some(result) = table.read(&mut row) {
             match result {
+                // The doubts say how many rows have no label.
                 Ok(()) => {
+                    let Some(attack) = row.label else { continue };
                     labelled.rows.push(&row.values);
-                    labelled.attack.push(row.label.unwrap_or_default());
+                    labelled.attack.push(attack);
                     labelled.categories.push(row.attack_cat.clone());
                     labelled.identities.extend(row.identity);
                 }
@@ -133,7 +141,27 @@ impl Labelled {
             }
         }
         bar.finish_and_clear();
+        unused::of_table(&table);
+        unused::of_labels(&table);
+        labelled.name_unnamed();
         Ok(labelled)
+    }
+
+    /// Gives a name to the kind of attacks that have none, or that of ordinary traffic.
+    fn name_unnamed(&mut self) {
+        if self.named_categories().is_none() {
+            return;
+        }
+        for (category, attack) in self.categories.iter_mut().zip(&self.attack) {
+            if *attack && matches!(category.as_str(), "" | "Normal") {
+                *category = UNNAMED.to_owned();
+            }
+        }
+    }
+
+    /// Whether both attacks and ordinary flows are labelled, without which nothing can be ranked.
+    pub(super) fn has_both_classes(&self) -> bool {
+        self.attack.contains(&true) && self.attack.contains(&false)
     }
 
     /// The kind of each row, where the file tells.

@@ -13,3 +13,4 @@ pub mod score;
 mod stats;
 pub mod synth;
 pub mod train;
+mod unused;

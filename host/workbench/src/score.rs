@@ -15,6 +15,8 @@ use netsage_schema::csv::{CsvRow, IDENTITY_COLUMNS};
 use netsage_schema::{AddressKey, Contexts, Identity, Rows};
 use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
+use crate::unused;
+
 /// Prints one line per flow or row: addresses (or the number of the row), one score per detector, label.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -57,7 +59,8 @@ fn score_capture(
     let bar = progress::reading(read, "scoring");
     let mut printer = Printer::new(args.format, detectors, true, false)?;
     let mut contexts = Contexts::new();
-    let damage = read_all(&mut capture.metered(&config), |batch| {
+    let mut source = capture.metered(&config);
+    let damage = read_all(&mut source, |batch| {
         bar.set_position(read.read());
         contexts.clear();
         contexts.extend(&batch.identities, &AddressKey::OF_FILES);
@@ -69,7 +72,7 @@ fn score_capture(
     })?;
     printer.finish()?;
     bar.finish_and_clear();
-    damage.map_or(Ok(()), |error| Err(error.into()))
+    unused::of_capture(&source, damage)
 }
 
 fn score_table(
@@ -128,6 +131,7 @@ fn score_table(
     }
     printer.finish()?;
     bar.finish_and_clear();
+    unused::of_table(&table);
     Ok(bad.finish(good)?)
 }
 
@@ -202,7 +206,10 @@ impl Printer {
             write!(self.out, ",{}", column[index])?;
         }
         if self.has_label {
-            write!(self.out, ",{}", u8::from(line.label.unwrap_or_default()))?;
+            match line.label {
+                Some(label) => write!(self.out, ",{}", u8::from(label))?,
+                None => write!(self.out, ",")?,
+            }
         }
         writeln!(self.out)
     }

@@ -1,11 +1,17 @@
 //! Text to rows.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr};
 
-use super::{CsvError, IDENTITY_COLUMNS, LONGEST_LINE};
-use crate::nearest::nearest;
-use crate::{Identity, Schema};
+use super::header::{Header, Names, Slot, without_header};
+use super::labels::Labels;
+use super::records::{Fields, Records};
+use super::{CsvError, IDENTITY_COLUMNS, foreign};
+use crate::{Identity, Schema, UNSW_NB15};
+
+/// Lines that are looked through for a header that is not where it should be.
+const LINES_SEARCHED: usize = 4_096;
 
 /// One row of a CSV. Reuse it from row to row: its memory is kept.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,52 +20,51 @@ pub struct CsvRow {
     pub line: u64,
     /// The features in the order of the schema, nominal ones as codes.
     pub values: Vec<f64>,
-    /// Whether the flow was an attack, where the file has a `label` (0 or 1).
+    /// Whether the flow was an attack, where the file has a `label` and the row's can be read.
     pub label: Option<bool>,
-    /// Category of the attack, `Normal` for none; empty when the file does not say.
+    /// Category of the attack, `Normal` for none, each in one spelling; empty when the file does not say.
     pub attack_cat: String,
-    /// Who talked to whom, where the file has all [`IDENTITY_COLUMNS`]. Its protocol number comes from the
-    /// `proto` column and is [`UNKNOWN_PROTOCOL`] for terms without a common number.
+    /// Who talked to whom, where the file has all [`IDENTITY_COLUMNS`]. What cannot be read of it is not specified: the
+    /// address 0.0.0.0, the port 0, the time 0. Its protocol number comes from the `proto` column and is
+    /// [`UNKNOWN_PROTOCOL`] for terms without a common number.
     pub identity: Option<Identity>,
+    /// Whether addresses and times of `identity` could be read. A flow without them can be scored and not be stored.
+    pub has_whole_identity: bool,
 }
 
 /// Protocol number of an identity whose `proto` names none of the common protocols (255 is reserved).
 pub const UNKNOWN_PROTOCOL: u8 = 255;
 
-/// What a position of the header holds.
-#[derive(Debug, Clone, Copy)]
-enum Slot {
-    Feature(usize),
-    Label,
-    AttackCategory,
-    /// Position in [`IDENTITY_COLUMNS`].
-    Identity(usize),
-    Ignored,
-}
-
 /// Reads the rows of one CSV, one at a time.
 #[derive(Debug)]
 pub struct Reader<R> {
-    lines: Lines<R>,
+    records: Records<R>,
     layout: Layout,
+    /// The first row of a file without header.
+    first: Option<(u64, String)>,
+    /// The header, which may stand again where files were put together.
+    header: String,
 }
 
-/// What the header says.
+/// What the header says, and what the rows did.
 #[derive(Debug)]
 struct Layout {
-    schema: &'static Schema,
-    slots: Vec<Slot>,
+    header: Header,
     has_label: bool,
     has_identity: bool,
+    labels: Labels,
+    /// Rows whose identity could not be read, and why the first could not.
+    without_identity: u64,
+    identity_fault: Option<String>,
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads the header of plain text; the caller decompresses the input.
+    /// Reads the header of plain text; the caller decompresses the input. The raw files of UNSW-NB15 have no header.
     ///
     /// # Errors
-    /// When there is no header, or it lacks, repeats or adds a column.
+    /// When there is no header, or it lacks or repeats a column.
     pub fn new(input: R, schema: &'static Schema) -> Result<Self, CsvError> {
-        Self::open(input, |_| schema)
+        Self::open(input, Some(schema))
     }
 
     /// As [`Reader::new`] with the schema that the header suggests: the schema with the most columns in the header,
@@ -68,58 +73,83 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// As [`Reader::new`], for that schema.
     pub fn guess(input: R) -> Result<Self, CsvError> {
-        Self::open(input, |names| {
-            let known = |schema: &Schema| {
-                names
-                    .iter()
-                    .filter(|name| schema.index_of(name).is_some())
-                    .count()
-            };
-            let [first, others @ ..] = Schema::ALL;
-            others.into_iter().fold(
-                first,
-                |best, schema| {
-                    if known(schema) > known(best) { schema } else { best }
-                },
-            )
-        })
+        Self::open(input, None)
     }
 
-    fn open(input: R, choose: impl FnOnce(&[String]) -> &'static Schema) -> Result<Self, CsvError> {
-        let mut lines = Lines {
-            input: BufReader::new(input),
-            line: 0,
-            buffer: Vec::new(),
-            failed: false,
-        };
-        let (_, header) = lines.next().ok_or(CsvError::Empty)??;
-        let names: Vec<String> = header
-            .trim_start_matches('\u{feff}')
-            .split(',')
-            .map(|name| unquote(name).to_ascii_lowercase())
-            .collect();
-        let schema = choose(&names);
-        let slots = match_header(&names, schema)?;
-        let has_label = slots.iter().any(|slot| matches!(slot, Slot::Label));
-        let identity_columns = slots
-            .iter()
-            .filter(|slot| matches!(slot, Slot::Identity(_)))
-            .count();
-        let has_identity = identity_columns == IDENTITY_COLUMNS.len();
-        Ok(Self {
-            lines,
-            layout: Layout {
-                schema,
-                slots,
-                has_label,
-                has_identity,
-            },
-        })
+    fn open(input: R, schema: Option<&'static Schema>) -> Result<Self, CsvError> {
+        let mut records = Records::new(input);
+        let (mut line, mut first) = owned(records.next_line().ok_or(CsvError::Empty)??);
+        // What a spreadsheet writes in front for itself.
+        if first.len() == 5 && first.to_ascii_lowercase().starts_with("sep=") {
+            (line, first) = owned(records.next_line().ok_or(CsvError::Empty)??);
+        }
+        let names = Names::of(&first, schema);
+        if names.is_header() {
+            return Ok(Self {
+                records,
+                layout: Layout::of(names.header()?),
+                first: None,
+                header: first,
+            });
+        }
+        let mut row = CsvRow::default();
+        for header in without_header(&first, schema) {
+            let mut layout = Layout::of(header);
+            row.line = line;
+            if layout.parse(&first, &mut row).is_ok() {
+                let is_header = |line: &str| line.contains("proto") && Names::of(line, schema).is_header();
+                if let Some(line) = records.look_ahead(LINES_SEARCHED, is_header) {
+                    return Err(CsvError::HeaderElsewhere { line });
+                }
+                return Ok(Self {
+                    records,
+                    layout: Layout::of(layout.header),
+                    first: Some((line, first)),
+                    header: String::new(),
+                });
+            }
+        }
+        if let Some((what, advice)) = foreign::recognise(&first, names.separator()) {
+            return Err(CsvError::Foreign { what, advice });
+        }
+        let mut comments_only = is_comment(&first);
+        for _ in 0..LINES_SEARCHED {
+            let Some(Ok(next)) = records.next_line() else {
+                break;
+            };
+            let (line, text) = owned(next);
+            let found = Names::of(&text, schema);
+            if !found.is_header() {
+                comments_only &= is_comment(&text);
+                continue;
+            }
+            if !comments_only {
+                return Err(CsvError::HeaderElsewhere { line });
+            }
+            let mut header = found.header()?;
+            header.notes.push(format!(
+                "the header is line {line}; the lines before it are left out"
+            ));
+            return Ok(Self {
+                records,
+                layout: Layout::of(header),
+                first: None,
+                header: text,
+            });
+        }
+        // What the line lacks says what it is not.
+        match names.header() {
+            Err(error) => Err(error),
+            Ok(header) => Err(CsvError::MissingColumns {
+                schema: header.schema.id,
+                names: Vec::new(),
+            }),
+        }
     }
 
     /// The schema of the rows.
     pub fn schema(&self) -> &'static Schema {
-        self.layout.schema
+        self.layout.header.schema
     }
 
     /// Whether the rows have a label.
@@ -132,241 +162,220 @@ impl<R: Read> Reader<R> {
         self.layout.has_identity
     }
 
+    /// What the table has that was not taken as it stands, one sentence each: columns that were left out, a header that is
+    /// not there, rows whose addresses cannot be read. Complete once all rows were read.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.layout.header.notes.clone();
+        if let Some(fault) = &self.layout.identity_fault {
+            let rows = match self.layout.without_identity {
+                1 => "1 row does".to_owned(),
+                count => format!("{count} rows do"),
+            };
+            notes.push(format!("{rows} not say whose flow it is, first in {fault}"));
+        }
+        notes
+    }
+
+    /// What is doubtful about the labels of the rows read so far, one sentence each.
+    pub fn doubts(&self) -> Vec<String> {
+        self.layout.labels.doubts()
+    }
+
     /// Reads the next row into `row`; `None` at the end of the input.
     ///
     /// # Errors
     /// When the row does not fit; the next call continues with the next line. After [`CsvError::Read`] there are no
     /// more rows. After an error only the line of `row` is defined.
     pub fn read_row(&mut self, row: &mut CsvRow) -> Option<Result<(), CsvError>> {
-        Some(match self.lines.next()? {
-            Ok((line, text)) => {
-                row.line = line;
-                self.layout.parse(text, row)
-            }
-            Err(error) => {
-                row.line = self.lines.line;
-                Err(error)
-            }
-        })
+        if let Some((line, text)) = self.first.take() {
+            row.line = line;
+            return Some(self.layout.parse(&text, row));
+        }
+        let expected = self.layout.header.slots.len();
+        loop {
+            let read = self.records.next_record(self.layout.header.separator, expected)?;
+            return Some(match read {
+                Ok((_, text)) if text == self.header => continue,
+                Ok((line, text)) => {
+                    row.line = line;
+                    self.layout.parse(text, row)
+                }
+                Err(error) => {
+                    row.line = self.records.line();
+                    Err(error)
+                }
+            });
+        }
     }
 }
 
+/// A line of its own, without the mark that some editors put before the first.
+fn owned((line, text): (u64, &str)) -> (u64, String) {
+    (line, text.trim_start_matches('\u{feff}').to_owned())
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().trim_start_matches('"').starts_with('#')
+}
+
 impl Layout {
-    fn parse(&self, text: &str, row: &mut CsvRow) -> Result<(), CsvError> {
+    fn of(header: Header) -> Self {
+        let has_label = header.slots.contains(&Slot::Label);
+        let is_identity = |slot: &&Slot| matches!(slot, Slot::Identity(_));
+        let has_identity = header.slots.iter().filter(is_identity).count() == IDENTITY_COLUMNS.len();
+        Self {
+            header,
+            has_label,
+            has_identity,
+            labels: Labels::default(),
+            without_identity: 0,
+            identity_fault: None,
+        }
+    }
+
+    fn parse(&mut self, text: &str, row: &mut CsvRow) -> Result<(), CsvError> {
         let line = row.line;
-        let found = text.split(',').count();
-        if found != self.slots.len() {
+        let Header {
+            schema,
+            separator,
+            slots,
+            computes_rate,
+            ..
+        } = &self.header;
+        let fields = Fields::of(text, *separator);
+        let found = fields.clone().count();
+        if found != slots.len() {
             return Err(CsvError::FieldCount {
                 line,
-                expected: self.slots.len(),
+                expected: slots.len(),
                 found,
             });
         }
         row.values.clear();
-        row.values.resize(self.schema.width(), 0.0);
+        row.values.resize(schema.width(), 0.0);
         row.label = None;
         row.attack_cat.clear();
-        let mut identity = [""; IDENTITY_COLUMNS.len()];
-        for (slot, field) in self.slots.iter().zip(text.split(',')) {
-            let field = unquote(field);
+        let mut identity = [const { Cow::Borrowed("") }; IDENTITY_COLUMNS.len()];
+        let (mut label, mut category) = (None, None);
+        for (slot, field) in slots.iter().zip(fields) {
             match *slot {
-                Slot::Feature(index) => {
-                    let column = &self.schema.columns[index];
-                    row.values[index] = column.value_from_text(field).map_err(|error| CsvError::Value {
+                Slot::OptionalFeature(_) if field.is_empty() => {}
+                Slot::Feature(index) | Slot::OptionalFeature(index) => {
+                    let column = &schema.columns[index];
+                    row.values[index] = column.value_from_text(&field).map_err(|error| CsvError::Value {
                         line,
                         column: column.name,
                         error,
                     })?;
                 }
-                Slot::Label => row.label = Some(parse_label(line, field)?),
-                Slot::AttackCategory => row.attack_cat.push_str(field),
+                Slot::Label => label = Some(field),
+                Slot::AttackCategory => category = Some(field),
                 Slot::Identity(position) => identity[position] = field,
                 Slot::Ignored => {}
             }
         }
-        row.identity = if self.has_identity {
-            Some(parse_identity(line, &identity, self.protocol(&row.values))?)
-        } else {
-            None
-        };
+        if *computes_rate {
+            compute_rate(&mut row.values);
+        }
+        if let Some(category) = &category {
+            self.labels.category(category, &mut row.attack_cat);
+        }
+        if let Some(label) = &label {
+            row.label = self.labels.label(line, label);
+            if category.is_some() {
+                self.labels.compare(line, row.label, &row.attack_cat);
+            }
+        }
+        row.identity = None;
+        row.has_whole_identity = false;
+        if self.has_identity {
+            let (identity, fault) = parse_identity(&identity, self.protocol(&row.values));
+            row.identity = Some(identity);
+            row.has_whole_identity = fault.is_none();
+            if let Some((column, expected)) = fault {
+                self.without_identity += 1;
+                let fault = || format!("line {line}: `{column}` is not {expected}");
+                self.identity_fault.get_or_insert_with(fault);
+            }
+        }
         Ok(())
     }
 
     fn protocol(&self, values: &[f64]) -> u8 {
-        let proto = self.schema.index_of("proto");
-        let term = proto.and_then(|index| self.schema.columns[index].term(values[index]));
+        let schema = self.header.schema;
+        let proto = schema.index_of("proto");
+        let term = proto.and_then(|index| schema.columns[index].term(values[index]));
         term.map_or(UNKNOWN_PROTOCOL, protocol_number)
     }
 }
 
-/// Lines of UTF-8 text with their numbers; blank lines are skipped.
-#[derive(Debug)]
-struct Lines<R> {
-    input: BufReader<R>,
-    /// Number of the last line that was read.
-    line: u64,
-    buffer: Vec<u8>,
-    failed: bool,
-}
-
-impl<R: Read> Lines<R> {
-    fn next(&mut self) -> Option<Result<(u64, &str), CsvError>> {
-        loop {
-            if self.failed {
-                return None;
-            }
-            self.buffer.clear();
-            let mut limited = (&mut self.input).take(LONGEST_LINE as u64 + 1);
-            let read = limited.read_until(b'\n', &mut self.buffer);
-            self.line += 1;
-            let line = self.line;
-            match read {
-                Ok(0) => return None,
-                Ok(read) if read > LONGEST_LINE => {
-                    return Some(match self.skip_line() {
-                        Ok(()) => Err(CsvError::LongLine { line }),
-                        Err(source) => Err(self.fail(source)),
-                    });
-                }
-                Ok(_) if self.buffer.trim_ascii().is_empty() => {}
-                Ok(_) => break,
-                Err(source) => return Some(Err(self.fail(source))),
-            }
-        }
-        let line = self.line;
-        let text = str::from_utf8(self.buffer.trim_ascii_end());
-        Some(
-            text.map(|text| (line, text))
-                .map_err(|_| CsvError::NotUtf8 { line }),
-        )
-    }
-
-    /// Passes over the rest of a line that is too long to keep.
-    fn skip_line(&mut self) -> io::Result<()> {
-        while self.buffer.last() != Some(&b'\n') {
-            self.buffer.clear();
-            let mut limited = (&mut self.input).take(LONGEST_LINE as u64);
-            if limited.read_until(b'\n', &mut self.buffer)? == 0 {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn fail(&mut self, source: io::Error) -> CsvError {
-        self.failed = true;
-        CsvError::Read {
-            line: self.line,
-            source,
-        }
-    }
-}
-
-/// A field without the blanks and quotes around it.
-fn unquote(field: &str) -> &str {
-    let field = field.trim();
-    field
-        .strip_prefix('"')
-        .and_then(|inner| inner.strip_suffix('"'))
-        .map_or(field, str::trim)
-}
-
-fn match_header(names: &[String], schema: &'static Schema) -> Result<Vec<Slot>, CsvError> {
-    let missing: Vec<&'static str> = (schema.columns.iter().map(|column| column.name))
-        .filter(|&column| !names.iter().any(|name| name == column))
-        .collect();
-    // A file of another kind altogether: what it lacks says more than its first strange column.
-    if missing.len() * 2 > schema.width() {
-        return Err(CsvError::MissingColumns {
-            schema: schema.id,
-            names: missing,
-        });
-    }
-    let mut slots = Vec::with_capacity(names.len());
-    for (position, name) in names.iter().enumerate() {
-        if names[..position].contains(name) {
-            return Err(CsvError::DuplicateColumn { column: name.clone() });
-        }
-        slots.push(match schema.index_of(name) {
-            Some(index) => Slot::Feature(index),
-            None => optional_slot(name).ok_or_else(|| CsvError::UnexpectedColumn {
-                column: name.clone(),
-                schema: schema.id,
-                nearest: nearest(name, missing.iter().copied()),
-            })?,
-        });
-    }
-    if missing.is_empty() {
-        Ok(slots)
+/// The column that the partitions of UNSW-NB15 have and its raw files do not.
+fn compute_rate(values: &mut [f64]) {
+    const RATE: usize = UNSW_NB15.position("rate");
+    const DUR: usize = UNSW_NB15.position("dur");
+    const SPKTS: usize = UNSW_NB15.position("spkts");
+    const DPKTS: usize = UNSW_NB15.position("dpkts");
+    let gaps = values[SPKTS] + values[DPKTS] - 1.0;
+    values[RATE] = if values[DUR] > 0.0 && gaps > 0.0 {
+        gaps / values[DUR]
     } else {
-        Err(CsvError::MissingColumns {
-            schema: schema.id,
-            names: missing,
+        0.0
+    };
+}
+
+/// The identity of a row as far as it can be read, and the first address or time that cannot, with what it should be.
+fn parse_identity(
+    fields: &[Cow<'_, str>; IDENTITY_COLUMNS.len()],
+    protocol: u8,
+) -> (Identity, Option<(&'static str, &'static str)>) {
+    let [stime, ltime, srcip, sport, dstip, dsport] = fields;
+    let mut fault = None;
+    let mut time = |column, field: &str| {
+        parse_seconds(field).unwrap_or_else(|| {
+            fault.get_or_insert((column, "a time in seconds since 1970"));
+            0
         })
-    }
-}
-
-fn optional_slot(name: &str) -> Option<Slot> {
-    match name {
-        "label" => Some(Slot::Label),
-        "attack_cat" => Some(Slot::AttackCategory),
-        "id" | "row" => Some(Slot::Ignored),
-        _ => IDENTITY_COLUMNS
-            .iter()
-            .position(|&known| known == name)
-            .map(Slot::Identity),
-    }
-}
-
-fn parse_label(line: u64, field: &str) -> Result<bool, CsvError> {
-    match field {
-        "0" => Ok(false),
-        "1" => Ok(true),
-        _ => Err(field_error(line, "label", field, "0 or 1")),
-    }
-}
-
-fn parse_identity(line: u64, fields: &[&str; 6], protocol: u8) -> Result<Identity, CsvError> {
-    let [stime, ltime, srcip, sport, dstip, dsport] = *fields;
-    let time = |column, field| {
-        parse_seconds(field).ok_or_else(|| field_error(line, column, field, "a time in seconds since 1970"))
     };
-    let address = |column, field: &str| {
-        field
-            .parse::<IpAddr>()
-            .map_err(|_| field_error(line, column, field, "an IP address"))
+    let (start_ns, end_ns) = (time("stime", stime), time("ltime", ltime));
+    let mut address = |column, field: &str| {
+        field.parse::<IpAddr>().unwrap_or_else(|_| {
+            fault.get_or_insert((column, "an IP address"));
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        })
     };
-    let port = |column, field: &str| {
-        // Argus writes the type and code of ICMP in place of ports, and those in hexadecimal.
-        let number = match field.strip_prefix("0x") {
-            Some(digits) => u16::from_str_radix(digits, 16),
-            None => field.parse(),
-        };
-        number.map_err(|_| field_error(line, column, field, "a port (0 to 65535)"))
-    };
-    Ok(Identity {
-        start_ns: time("stime", stime)?,
-        end_ns: time("ltime", ltime)?,
-        source: address("srcip", srcip)?,
-        source_port: port("sport", sport)?,
-        destination: address("dstip", dstip)?,
-        destination_port: port("dsport", dsport)?,
+    let (source, destination) = (address("srcip", srcip), address("dstip", dstip));
+    let identity = Identity {
+        start_ns,
+        end_ns,
+        source,
+        source_port: parse_port(sport),
+        destination,
+        destination_port: parse_port(dsport),
         protocol,
+    };
+    (identity, fault)
+}
+
+/// A port; 0, as for protocols without ports, when the cell holds none.
+fn parse_port(field: &str) -> u16 {
+    // Argus writes the type and code of ICMP in place of ports, and those in hexadecimal.
+    if let Some(digits) = field.strip_prefix("0x") {
+        return u16::from_str_radix(digits, 16).unwrap_or(0);
+    }
+    field.parse().unwrap_or_else(|_| match field.parse::<f64>() {
+        Ok(number) if number.fract() == 0.0 && (0.0..=65_535.0).contains(&number) => number as u16,
+        _ => 0,
     })
 }
 
-fn field_error(line: u64, column: &'static str, value: &str, expected: &'static str) -> CsvError {
-    let value = value.chars().take(40).collect();
-    CsvError::Field {
-        line,
-        column,
-        value,
-        expected,
-    }
-}
-
-/// Decimal seconds to nanoseconds, exactly; what is finer than a nanosecond is cut off.
+/// Decimal seconds to nanoseconds, exactly; what is finer than a nanosecond is cut off. Seconds with an exponent are as
+/// exact as a double is.
 fn parse_seconds(text: &str) -> Option<i64> {
+    if text.contains(['e', 'E']) {
+        let seconds: f64 = text.parse().ok()?;
+        let nanoseconds = seconds * 1e9;
+        return (nanoseconds.abs() < i64::MAX as f64).then_some(nanoseconds as i64);
+    }
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let (negative, whole) = whole

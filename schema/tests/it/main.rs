@@ -2,4 +2,5 @@
 
 mod csv;
 mod features;
+mod tables;
 mod vocabularies;

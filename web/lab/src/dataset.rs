@@ -161,6 +161,8 @@ impl Dataset {
             data.categories.push(category);
             data.identities.extend(row.identity);
         }
+        data.notes.extend(table.notes());
+        data.notes.extend(table.doubts());
         Ok(data)
     }
 

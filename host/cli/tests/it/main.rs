@@ -12,6 +12,7 @@ mod counting;
 mod detectors;
 mod document;
 mod evidence;
+mod inputs;
 #[cfg(feature = "live")]
 mod judgement;
 mod kills;

@@ -7,6 +7,7 @@
 mod baselines;
 mod fused;
 mod models;
+mod one_class;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -116,6 +117,10 @@ pub fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
     };
     let runtime = args.detectors.runtime(file)?;
     let detectors = args.detectors.load_into(&runtime, bundled, schema)?;
+    if !labelled.has_both_classes() {
+        one_class::print(args.json, &labelled, &detectors)?;
+        return Ok(bad.finish(labelled.rows.len() as u64)?);
+    }
     let session = models::Session {
         runtime: &runtime,
         labelled: &labelled,

@@ -15,6 +15,7 @@ use netsage_gateway::assets;
 use netsage_gateway::catalog::write_whole;
 use netsage_gateway::config::Settings;
 use netsage_package::ModelCard;
+use netsage_sources::{Kind, recognise};
 
 use crate::train::card_path;
 use network::NetworkArgs;
@@ -42,7 +43,14 @@ pub struct PackArgs {
 }
 
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    fs::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
+    let bytes = fs::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+    // A pointer, a page or an archive in place of the file says more than what a parser would make of it.
+    match recognise(&bytes[..bytes.len().min(512)]) {
+        Kind::Other { what, advice } if !bytes.starts_with(b"\0asm") && what != "JSON" => {
+            Err(anyhow!("{}: {what}; {advice}", path.display()))
+        }
+        _ => Ok(bytes),
+    }
 }
 
 /// Writes the package, and prints its digest.

@@ -10,6 +10,8 @@ use netsage_schema::csv::CsvRow;
 use netsage_schema::{Identity, Rows};
 use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
 
+use crate::unused;
+
 /// Which rows of a table a training learns from; of a table without labels it takes all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -20,10 +22,12 @@ pub(crate) enum Taken {
 }
 
 impl Taken {
-    fn takes(&self, row: &CsvRow) -> bool {
+    /// Whether it takes a row of a table with labels or without.
+    fn takes(&self, row: &CsvRow, has_label: bool) -> bool {
         match self {
-            Self::Label(label) => row.label.is_none_or(|found| found == *label),
-            Self::Category(category) => row.attack_cat.trim() == category,
+            Self::Label(label) if has_label => row.label == Some(*label),
+            Self::Label(_) => true,
+            Self::Category(category) => row.attack_cat.eq_ignore_ascii_case(category),
         }
     }
 }
@@ -92,7 +96,8 @@ impl Ordinary {
         config: &MeterConfig,
     ) -> Result<(), Failure> {
         let bar = progress::reading(read, "reading");
-        let Ok(damage) = read_all(&mut capture.metered(config), |batch| {
+        let mut source = capture.metered(config);
+        let Ok(damage) = read_all(&mut source, |batch| {
             bar.set_position(read.read());
             for row in batch.rows.iter() {
                 self.rows.push(row);
@@ -102,7 +107,10 @@ impl Ordinary {
         });
         bar.finish_and_clear();
         // A model of half a capture is a model of something else.
-        damage.map_or(Ok(()), |damage| Err(damage.into()))
+        match damage {
+            Some(damage) => Err(damage.into()),
+            None => unused::of_capture(&source, None),
+        }
     }
 
     fn table(
@@ -113,10 +121,11 @@ impl Ordinary {
         bad: &mut BadRows,
     ) {
         let bar = progress::reading(read, "reading");
+        let has_label = table.has_label();
         let mut row = CsvRow::default();
         while let Some(result) = table.read(&mut row) {
             match result {
-                Ok(()) if taken.takes(&row) => {
+                Ok(()) if taken.takes(&row, has_label) => {
                     self.rows.push(&row.values);
                     self.identities.extend(row.identity);
                 }
@@ -128,5 +137,7 @@ impl Ordinary {
             }
         }
         bar.finish_and_clear();
+        unused::of_table(&table);
+        unused::of_labels(&table);
     }
 }

@@ -16,7 +16,9 @@ mod output;
 mod rhythm;
 
 use std::fmt;
+use std::path::Path;
 
+use netsage_capture::MeterConfig;
 use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
 use netsage_console::output::BadRows;
@@ -27,6 +29,7 @@ use netsage_gateway::config::Settings;
 use netsage_models::metrics::{self, Evaluation, Thresholds};
 use netsage_models::{Callbacks, Trained, Training};
 use netsage_package::{ModelCard, Package, card};
+use netsage_schema::Schema;
 use netsage_schema::unsw_nb15::TTL_TRIO;
 
 use crate::labelled::Labelled;
@@ -91,11 +94,14 @@ fn train(
         say!("left out {} rows that are not ordinary", ordinary.left_out);
     }
     args.settle(training.common_mut());
+    let labelled = match &args.evaluate {
+        Some(path) => Some((path, labelled(path, ordinary.rows.schema(), &config, &mut bad)?)),
+        None => None,
+    };
     let mut progress = TrainingProgress::start(&args.out, &training, &ordinary.rows)?;
     let mut trained = training.run(ordinary.flows(), &mut progress)?;
-    if let Some(path) = &args.evaluate {
-        let labelled = Labelled::read(path, None, &config, &mut bad)?;
-        let evaluations = measure(&trained, &labelled, file)?;
+    if let Some((path, labelled)) = &labelled {
+        let evaluations = measure(&trained, labelled, file)?;
         let [(rows, attacks), (distinct, _)] = evaluations.each_ref().map(|all| (all.rows, all.attacks));
         add_figures(&mut trained.card, &evaluations, "");
         trained.card.notes.push(format!(
@@ -108,7 +114,7 @@ fn train(
             let excluded = &mut training.common_mut().exclude;
             excluded.extend(TTL_TRIO.map(str::to_owned));
             let ablated = training.run(ordinary.flows(), &mut Ablation(&mut progress))?;
-            let evaluations = measure(&ablated, &labelled, file)?;
+            let evaluations = measure(&ablated, labelled, file)?;
             add_figures(&mut trained.card, &evaluations, card::WITHOUT_TTL);
             trained.card.notes.push(format!(
                 "Figures without TTL are those of a model trained in the same way without {}.",
@@ -120,6 +126,32 @@ fn train(
     also_write(&trained.artifact)?;
     progress.finish();
     Ok(bad.finish(ordinary.rows.len() as u64)?)
+}
+
+/// Reads what a model is to be measured on, and refuses before the training what could not be measured after it.
+fn labelled(
+    path: &Path,
+    schema: &'static Schema,
+    config: &MeterConfig,
+    bad: &mut BadRows,
+) -> Result<Labelled, Failure> {
+    let labelled = Labelled::read(path, None, config, bad)?;
+    if labelled.rows.schema() != schema {
+        return Err(Failure::Usage(format!(
+            "--evaluate {}: rows of schema {}, and the model learns from rows of {}; give rows of one schema",
+            path.display(),
+            labelled.rows.schema().id,
+            schema.id
+        )));
+    }
+    if !labelled.has_both_classes() {
+        return Err(Failure::Usage(format!(
+            "--evaluate {}: figures need both attacks and ordinary flows, and all {} rows are of one class",
+            path.display(),
+            labelled.rows.len()
+        )));
+    }
+    Ok(labelled)
 }
 
 /// The callbacks of the training of `--ablate`, which can be interrupted and saves no checkpoint.

@@ -1,0 +1,47 @@
+//! What of an input was not used, said on standard error at the end of a command.
+
+use std::io::Read;
+
+use anyhow::anyhow;
+use netsage_console::Failure;
+use netsage_console::output::note;
+use netsage_sources::{Capture, Metered, Source as _, SourceError, Table};
+
+/// Says how much of a capture was not used and why; `damage` is what ended it early.
+///
+/// # Errors
+/// When there was something and no flow came of it.
+pub(crate) fn of_capture<R: Read + Send>(
+    source: &Metered<Capture<R>>,
+    damage: Option<SourceError>,
+) -> Result<(), Failure> {
+    let unused = source.unused();
+    if source.counters().flows == 0 {
+        return match (damage, unused) {
+            (Some(damage), _) => Err(damage.into()),
+            (None, Some(unused)) => Err(anyhow!("{unused}; nothing could be used").into()),
+            (None, None) => Ok(()),
+        };
+    }
+    if let Some(damage) = damage {
+        note(damage);
+    }
+    if let Some(unused) = unused {
+        note(unused);
+    }
+    Ok(())
+}
+
+/// Says what of a table was not taken as it stands.
+pub(crate) fn of_table<R: Read>(table: &Table<R>) {
+    for text in table.notes() {
+        note(format_args!("{}: {text}", table.name()));
+    }
+}
+
+/// Says what is doubtful about the labels of a table.
+pub(crate) fn of_labels<R: Read>(table: &Table<R>) {
+    for text in table.doubts() {
+        note(format_args!("{}: {text}", table.name()));
+    }
+}
