@@ -223,12 +223,12 @@ impl MeterStats {
             .into_iter()
             .map(|(reason, count)| match (reason, self.unread_link_type) {
                 (NotMetered::LinkType, Some(number)) => {
-                    format!("{count} {} (link type {number})", reason.meaning())
+                    format!("{}, link type {number}: {count}", reason.meaning())
                 }
-                _ => format!("{count} {}", reason.meaning()),
+                _ => format!("{}: {count}", reason.meaning()),
             });
         Some(format!(
-            "{} of {} packets are in no flow: {}",
+            "{} of {} packets are in no flow ({})",
             self.not_metered(),
             self.packets,
             reasons.collect::<Vec<_>>().join(", ")

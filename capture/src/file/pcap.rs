@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::source::{ByteOrder, Source};
-use super::{FileError, PacketRecord};
+use super::{FileError, MAX_RECORD_BYTES, PacketRecord};
 use crate::packet::LinkType;
 
 const FILE_HEADER_BYTES: u32 = 24;
@@ -57,7 +57,15 @@ impl Header {
         &self,
         source: &mut Source<R>,
     ) -> Result<Option<PacketRecord>, FileError> {
-        let Some(place) = source.take_head(RECORD_HEADER_BYTES)? else {
+        let begins = |_, head: &[u8]| {
+            let [seconds, fraction, captured, wire_length] =
+                [0, 4, 8, 12].map(|offset| self.order.u32(head, offset));
+            seconds > 0
+                && i64::from(fraction) * self.fraction_ns < NANOSECONDS
+                && (1..=wire_length).contains(&captured)
+                && wire_length <= MAX_RECORD_BYTES
+        };
+        let Some(place) = source.take_head(RECORD_HEADER_BYTES, begins)? else {
             return Ok(None);
         };
         let header = source.record(place);

@@ -16,13 +16,8 @@ const OBSOLETE_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
 
-/// Blocks whose content is looked at.
-const HOLDS_WHAT_IS_READ: [u32; 4] = [
-    INTERFACE_DESCRIPTION,
-    OBSOLETE_PACKET,
-    SIMPLE_PACKET,
-    ENHANCED_PACKET,
-];
+/// Bytes of a large interface description that are looked at; what is needed comes first.
+const LOOKED_AT: u32 = 64 * 1024;
 
 const ODD_LENGTH: &str = "a block has a length that is no multiple of 4 or below 12";
 const LENGTHS_DIFFER: &str = "the two lengths of a block differ";
@@ -59,7 +54,9 @@ impl Section {
         source: &mut Source<R>,
     ) -> Result<Option<PacketRecord>, FileError> {
         loop {
-            let Some(place) = source.take_head(8)? else {
+            // Blocks are whole words.
+            let begins = |offset: usize, _: &[u8]| offset.is_multiple_of(4);
+            let Some(place) = source.take_head(8, begins)? else {
                 return Ok(None);
             };
             let header = source.record(place);
@@ -70,8 +67,9 @@ impl Section {
                 continue;
             }
             let length = self.order.u32(&raw_length, 0);
-            if !HOLDS_WHAT_IS_READ.contains(&kind) && length > MAX_RECORD_BYTES {
-                self.pass_over(source, length)?;
+            let holds_packet = [OBSOLETE_PACKET, SIMPLE_PACKET, ENHANCED_PACKET].contains(&kind);
+            if !holds_packet && length > MAX_RECORD_BYTES {
+                self.large_block(source, kind, length)?;
                 continue;
             }
             let body = self.body(source, length)?;
@@ -85,8 +83,13 @@ impl Section {
         }
     }
 
-    /// Consumes a block that holds no packet, of any size: names, statistics, secrets.
-    fn pass_over<R: Read>(&self, source: &mut Source<R>, length: u32) -> Result<(), FileError> {
+    /// Consumes a block that holds no packet, of any size: names, statistics, secrets, an interface with its comments.
+    fn large_block<R: Read>(
+        &mut self,
+        source: &mut Source<R>,
+        kind: u32,
+        length: u32,
+    ) -> Result<(), FileError> {
         let packet = source.packet();
         if !length.is_multiple_of(4) {
             return Err(FileError::Malformed {
@@ -94,7 +97,13 @@ impl Section {
                 what: ODD_LENGTH,
             });
         }
-        source.skip(u64::from(length) - 12)?;
+        let mut rest = u64::from(length) - 12;
+        if kind == INTERFACE_DESCRIPTION {
+            let place = source.take_rest(LOOKED_AT)?;
+            self.add_interface(source, place)?;
+            rest -= u64::from(LOOKED_AT);
+        }
+        source.skip(rest)?;
         let trailer = source.take_rest(4)?;
         if self.order.u32(source.record(trailer), 0) != length {
             return Err(FileError::Malformed {

@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use super::{FileError, MAX_RECORD_BYTES};
 
+/// Bytes of the word that a record begins with.
+const WORD: usize = 4;
+
 /// Read in pieces of this size, so that `Read` need not be buffered.
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -80,21 +83,59 @@ impl<R: Read> Source<R> {
     }
 
     /// As [`Self::take`] for the head of a record, past any zeros in its place: a disk that was full, a file that was made
-    /// longer before it was written, or a copy that went wrong leave some. No record starts with that many.
-    pub(super) fn take_head(&mut self, length: u32) -> Result<Option<Range<usize>>, FileError> {
+    /// longer before it was written, or a copy that went wrong leave some. No record starts with that many. `begins` says
+    /// whether a record can begin at an offset behind them, by its head there; up to three zeros may belong to the record.
+    pub(super) fn take_head(
+        &mut self,
+        length: u32,
+        begins: impl Fn(usize, &[u8]) -> bool,
+    ) -> Result<Option<Range<usize>>, FileError> {
+        let mut is_in_padding = false;
         loop {
-            let whole = self.fill(length as usize)?;
-            let head = &self.buffer[self.unread.clone()];
-            let head = &head[..head.len().min(length as usize)];
-            let is_padding = !head.is_empty() && head.iter().all(|&byte| byte == 0);
-            if !is_padding || (!whole && self.padding == 0) {
+            let zeros = self.zeros(length as usize)?;
+            let is_padding = zeros > 0 && zeros == self.unread.len().min(length as usize);
+            if !is_padding {
+                if is_in_padding && zeros > 0 {
+                    let offset = self.beginning(zeros, length as usize, begins)?;
+                    self.pass_padding(offset);
+                }
                 return self.take(length);
             }
-            let zeros = head.len();
-            self.unread.start += zeros;
-            self.padding += zeros as u64;
-            self.bytes_read += zeros as u64;
+            is_in_padding = true;
+            // The last word may belong to a record; at the end of the file there is none.
+            let is_last = self.unread.len() < length as usize;
+            self.pass_padding(if is_last { zeros } else { zeros - WORD });
         }
+    }
+
+    /// The zeros that the next `length` bytes start with.
+    fn zeros(&mut self, length: usize) -> Result<usize, FileError> {
+        self.fill(length)?;
+        let head = self.buffer[self.unread.clone()].iter().take(length);
+        Ok(head.take_while(|&&byte| byte == 0).count())
+    }
+
+    /// Where behind `zeros` bytes of padding a record begins.
+    fn beginning(
+        &mut self,
+        zeros: usize,
+        length: usize,
+        begins: impl Fn(usize, &[u8]) -> bool,
+    ) -> Result<usize, FileError> {
+        self.fill(zeros + length)?;
+        let bytes = &self.buffer[self.unread.clone()];
+        let mut offsets = (zeros.saturating_sub(3)..=zeros).rev();
+        let found = offsets.find(|&offset| {
+            let head = bytes.get(offset..offset + length);
+            head.is_some_and(|head| begins(offset, head))
+        });
+        Ok(found.unwrap_or(zeros))
+    }
+
+    fn pass_padding(&mut self, bytes: usize) {
+        self.unread.start += bytes;
+        self.padding += bytes as u64;
+        self.bytes_read += bytes as u64;
     }
 
     /// Consumes `length` bytes of any number without keeping them.

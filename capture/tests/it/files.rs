@@ -131,9 +131,11 @@ fn zeros_in_place_of_records_are_passed_over() {
     // Bytes of zeros before, between and behind two packets; a tail need not be whole records.
     for zeros in [
         [0, 0, 0],
+        [0, 0, 7],
         [0, 0, 64],
         [0, 0, 4097],
         [0, 32, 0],
+        [0, 1_001, 0],
         [16, 65_536, 65_543],
     ] {
         let [before, between, behind] = zeros.map(|zeros| vec![0; zeros]);
@@ -144,6 +146,19 @@ fn zeros_in_place_of_records_are_passed_over() {
         let mut reader = CaptureReader::new(file.as_slice()).unwrap();
         while let Ok(Some(_)) = reader.next_packet() {}
         assert_eq!(reader.padding(), zeros.iter().sum::<usize>() as u64, "{zeros:?}");
+    }
+    // The seconds of a record may begin with a zero themselves.
+    for seconds in [0x6553_f100, 0x6500_0000] {
+        for zeros in 16..40 {
+            let file = [&header[..], &one(7), &vec![0; zeros], &one(seconds)].concat();
+            let (times, error) = read(&file);
+            assert_eq!(
+                times,
+                [7_000_000_000, i64::from(seconds) * 1_000_000_000],
+                "{zeros}"
+            );
+            assert!(error.is_none(), "{zeros}: {error:?}");
+        }
     }
 }
 
@@ -157,7 +172,7 @@ fn blocks_without_packets_may_have_any_size() {
     let section = |comment: usize| block(0x0a0d_0d0a, &[&section[..], &vec![0x20; comment]].concat());
     let interface = block(1, &[1, 0, 0, 0, 0, 0, 0, 0]);
     let packet = block(3, &[4, 0, 0, 0, 1, 2, 3, 4]);
-    for (kind, bytes) in [(10, 2 << 20), (5, 1 << 20), (0x0bad, (8 << 20) + 4)] {
+    for (kind, bytes) in [(10, 2 << 20), (5, 1 << 20), (0x0bad, (8 << 20) + 4), (1, 2 << 20)] {
         let large = block(kind, &vec![0x55; bytes]);
         let file = [
             &section(0)[..],
