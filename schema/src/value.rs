@@ -9,7 +9,11 @@ use crate::{Column, Kind};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ValueError {
     /// The text is not a decimal number.
-    #[error("`{value}` is not a number")]
+    #[error("`{value}` is not a number{}", if .value.contains(',') {
+        "; write a point before the decimals, and nothing between the thousands"
+    } else {
+        ""
+    })]
     NotANumber {
         /// The text.
         value: String,
@@ -65,13 +69,14 @@ pub fn narrow(value: f64) -> Option<f32> {
 }
 
 impl Column {
-    /// The value of a text as it stands in a CSV: a term of a nominal column, a decimal number of any other.
+    /// The value of a text as it stands in a CSV: a term of a nominal column in any case, a decimal number of any other; of
+    /// flags and counts also `true` and `false`, `yes` and `no`.
     ///
     /// # Errors
     /// When the term is unknown, or the text is not a finite number of 0 or more.
     pub fn value_from_text(&self, text: &str) -> Result<f64, ValueError> {
         match self.kind {
-            Kind::Nominal(vocabulary) => match vocabulary.code_of(text) {
+            Kind::Nominal(vocabulary) => match vocabulary.code_of_any_case(text) {
                 Some(code) => Ok(f64::from(code)),
                 None => Err(ValueError::UnknownTerm {
                     value: shorten(text),
@@ -83,9 +88,10 @@ impl Column {
                 let number = match text.parse::<f64>() {
                     Ok(number) if number.is_finite() => number,
                     Ok(_) => return Err(ValueError::NotFinite { value: shorten(text) }),
-                    Err(_) if self.kind != Kind::Continuous && text.eq_ignore_ascii_case("true") => 1.0,
-                    Err(_) if self.kind != Kind::Continuous && text.eq_ignore_ascii_case("false") => 0.0,
-                    Err(_) => return Err(ValueError::NotANumber { value: shorten(text) }),
+                    Err(_) => match truth(text).filter(|_| self.kind != Kind::Continuous) {
+                        Some(truth) => f64::from(u8::from(truth)),
+                        None => return Err(ValueError::NotANumber { value: shorten(text) }),
+                    },
                 };
                 self.value_from_number(number)
             }
@@ -130,6 +136,16 @@ impl Column {
         (f64::from(code) == value)
             .then(|| vocabulary.term(code))
             .flatten()
+    }
+}
+
+/// What a word says that programs write in place of 1 and 0.
+pub(crate) fn truth(word: &str) -> Option<bool> {
+    let is_one_of = |words: [&str; 2]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
+    match word {
+        _ if is_one_of(["true", "yes"]) => Some(true),
+        _ if is_one_of(["false", "no"]) => Some(false),
+        _ => None,
     }
 }
 

@@ -17,6 +17,15 @@ impl Vocabulary {
         u16::try_from(position).ok()
     }
 
+    /// The code of a term in capital or small letters; no two terms of a vocabulary differ in that alone.
+    pub fn code_of_any_case(&self, term: &str) -> Option<u16> {
+        self.code_of(term).or_else(|| {
+            let mut terms = self.terms.iter();
+            let position = terms.position(|known| known.eq_ignore_ascii_case(term))?;
+            u16::try_from(position).ok()
+        })
+    }
+
     /// The term of a code.
     pub fn term(&self, code: u16) -> Option<&'static str> {
         self.terms.get(usize::from(code)).copied()

@@ -188,14 +188,21 @@ pub fn note(text: impl fmt::Display) {
 pub struct BadRows {
     count: u64,
     shown: BTreeSet<String>,
+    /// Whether a table could not be read to its end.
+    is_cut: bool,
 }
 
 impl BadRows {
     const MOST_SHOWN: usize = 10;
 
-    /// Counts a row that cannot be read, and says why on standard error unless another row had the same fault, or ten
+    /// Says why a table ends early. Counts a row that cannot be read, and says why on standard error unless another row had the same fault, or ten
     /// faults were shown before.
     pub fn report(&mut self, error: &SourceError) {
+        if error.ends_table() {
+            self.is_cut = true;
+            note(format_args!("{error}; the rows behind that line were not read"));
+            return;
+        }
         self.count += 1;
         if self.shown.len() < Self::MOST_SHOWN && self.shown.insert(error.fault()) {
             say!("netsage: {error}");
@@ -207,6 +214,9 @@ impl BadRows {
     /// # Errors
     /// When there were rows and none could be used.
     pub fn finish(&self, good: u64) -> anyhow::Result<()> {
+        if self.is_cut && good == 0 && self.count == 0 {
+            anyhow::bail!("no row could be read");
+        }
         if self.count == 0 {
             return Ok(());
         }

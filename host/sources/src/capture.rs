@@ -49,11 +49,6 @@ impl<R: Read + Send> Capture<R> {
         })
     }
 
-    /// Bytes of zeros in place of records, which were passed over.
-    pub fn padding(&self) -> u64 {
-        self.reader.padding()
-    }
-
     /// The capture as a source of flows.
     pub fn metered(self, config: &MeterConfig) -> Metered<Self> {
         Metered::new(self.name.clone(), self, config)
@@ -78,5 +73,9 @@ impl<R: Read + Send> Packets for Capture<R> {
 
     fn stop(&mut self) {
         self.stops = true;
+    }
+
+    fn padding(&self) -> u64 {
+        self.reader.padding()
     }
 }

@@ -7,6 +7,9 @@ use flate2::read::MultiGzDecoder;
 use crate::kind::{Kind, recognise};
 use crate::{Capture, SourceError, Table};
 
+/// Times that gzip may have been applied.
+const MOST_LAYERS: usize = 3;
+
 /// Bytes looked at to tell what they are.
 const SNIFFED_BYTES: usize = 512;
 
@@ -70,12 +73,15 @@ impl<'a> Capture<Content<'a>> {
 
 /// The first bytes, unpacked, and all of them.
 fn unpack<'a>(name: &str, bytes: impl Read + Send + 'a) -> Result<(Vec<u8>, Content<'a>), SourceError> {
-    let sniffed = sniff(Box::new(bytes)).and_then(|(head, whole)| {
-        if head.starts_with(&[0x1f, 0x8b]) {
-            sniff(Box::new(MultiGzDecoder::new(whole)))
-        } else {
-            Ok((head, whole))
+    let sniffed = sniff(Box::new(bytes)).and_then(|mut found| {
+        // Servers pack files again that are packed already.
+        for _ in 0..MOST_LAYERS {
+            if !found.0.starts_with(&[0x1f, 0x8b]) {
+                break;
+            }
+            found = sniff(Box::new(MultiGzDecoder::new(found.1)))?;
         }
+        Ok(found)
     });
     sniffed.map_err(|source| SourceError::Open {
         name: name.to_owned(),

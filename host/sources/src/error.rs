@@ -101,6 +101,17 @@ fn cause(error: &FileError) -> String {
 }
 
 impl SourceError {
+    /// Whether nothing can be read of a table after this.
+    pub fn ends_table(&self) -> bool {
+        matches!(
+            self,
+            Self::Table {
+                source: CsvError::Read { .. },
+                ..
+            }
+        )
+    }
+
     /// What equal faults of different rows of a table have in common.
     pub fn fault(&self) -> String {
         match self {

@@ -43,7 +43,7 @@ const EXTRACT: &str = "extract the capture or table that it holds, and give that
 const TO_CSV: &str = "export it as CSV, comma-separated and with a header, and give that";
 const TO_PCAP: &str = "convert it first: `editcap -F pcap FILE NEW`";
 const NOT_THIS: &str = "give a capture (pcap, pcapng) or a CSV with the columns of a schema";
-const DOWNLOAD: &str = "a server sent this in place of the file; download the file itself";
+const DOWNLOAD: &str = "a server sent this in place of the file; download the raw file";
 
 #[rustfmt::skip]
 const SIGNATURES: &[Signature] = &[
@@ -68,6 +68,10 @@ const SIGNATURES: &[Signature] = &[
     signature(b"Rar!\x1a\x07", "a RAR archive", EXTRACT),
     Signature { at: 257, bytes: b"ustar", what: "a tar archive", advice: EXTRACT },
     signature(b"snoop\0\0\0", "a capture of snoop", TO_PCAP),
+    signature(b"\x12\xcb\xe2\xa1", "a capture of an Ixia device", TO_PCAP),
+    signature(b"\xac\x01\0\x1c", "a capture of an Ixia device", TO_PCAP),
+    signature(b"\xab\x01\0\x1c", "a capture of an Ixia device", TO_PCAP),
+    signature(b"btsnoop\0", "a Bluetooth log", NOT_THIS),
     signature(b"GMBU", "a capture of Microsoft Network Monitor", TO_PCAP),
     signature(b"RTSS", "a capture of Microsoft Network Monitor", TO_PCAP),
     signature(b"XCP\0", "a capture of a Sniffer", TO_PCAP),
@@ -77,7 +81,7 @@ const SIGNATURES: &[Signature] = &[
     signature(b"\x89PNG", "a picture", NOT_THIS),
     signature(b"\x7fELF", "a program", NOT_THIS),
     signature(b"version https://git-lfs", "a Git LFS pointer, not the file", POINTER),
-    signature(b"/annex/objects/", "a git-annex pointer, not the file", "fetch the file itself: `git annex get FILE`"),
+    signature(b"version https://hawser", "a Git LFS pointer, not the file", POINTER),
 ];
 
 /// What bytes are, by their first 512, unpacked, or fewer when there are no more.
@@ -92,11 +96,14 @@ pub fn recognise(head: &[u8]) -> Kind {
     if let Some(&Signature { what, advice, .. }) = SIGNATURES.iter().find(is_at) {
         return Kind::Other { what, advice };
     }
-    if is_utf_16(head) {
+    if head.len() >= 16 && head.iter().all(|&byte| byte == 0) {
         return Kind::Other {
-            what: "text in UTF-16, as PowerShell and spreadsheets write it",
-            advice: "save it as UTF-8: `iconv -f UTF-16 -t UTF-8 FILE > NEW`",
+            what: "zeros, as a full disk or a copy that went wrong leaves them",
+            advice: "copy or capture it again",
         };
+    }
+    if let Some((what, advice)) = wide_text(head) {
+        return Kind::Other { what, advice };
     }
     if is_text(head) {
         of_text(head)
@@ -114,16 +121,29 @@ fn of_text(head: &[u8]) -> Kind {
         .trim_ascii_start();
     let lower = start[..start.len().min(16)].to_ascii_lowercase();
     let starts = |with: &[u8]| lower.starts_with(with);
-    if starts(b"<!doctype") || starts(b"<html") || starts(b"<head") {
+    if starts(b"<?xml") || starts(b"<error") {
+        return Kind::Other {
+            what: "an XML document",
+            advice: DOWNLOAD,
+        };
+    }
+    if starts(b"<") {
         return Kind::Other {
             what: "a web page",
             advice: DOWNLOAD,
         };
     }
-    if starts(b"<?xml") || starts(b"<error") {
+    if starts(b"404: not found") || starts(b"404 not found") || starts(b"403 forbidden") {
         return Kind::Other {
-            what: "an XML document",
+            what: "the answer of a server that has no such file, or does not give it",
             advice: DOWNLOAD,
+        };
+    }
+    let annex = b"/annex/objects/";
+    if head.windows(annex.len()).any(|window| window == annex) {
+        return Kind::Other {
+            what: "a git-annex pointer, not the file",
+            advice: "fetch the file itself: `git annex get FILE`",
         };
     }
     if starts(b"{") || starts(b"[{") || start == b"[" || starts(b"[\n") || starts(b"[\r") {
@@ -135,22 +155,39 @@ fn of_text(head: &[u8]) -> Kind {
     Kind::Text
 }
 
-/// Text in two bytes for each character: by its mark, or because every other byte is 0.
-fn is_utf_16(head: &[u8]) -> bool {
+/// Text in two or four bytes for each character, by its mark or because every other byte is 0, and how to convert it.
+fn wide_text(head: &[u8]) -> Option<(&'static str, &'static str)> {
+    const UTF_16: &str = "text in UTF-16, as PowerShell and spreadsheets write it";
     let zeros = |from: usize| head.len() >= 8 && head.iter().skip(from).step_by(2).all(|&byte| byte == 0);
-    let printable = |from: usize| {
-        let mut bytes = head.iter().skip(from).step_by(2);
-        bytes.all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r'))
-    };
-    head.starts_with(&[0xff, 0xfe])
-        || head.starts_with(&[0xfe, 0xff])
-        || (zeros(1) && printable(0))
-        || (zeros(0) && printable(1))
+    let printable = |from: usize| is_text_of(head.iter().skip(from).step_by(2));
+    if head.starts_with(b"\xff\xfe\0\0") || head.starts_with(b"\0\0\xfe\xff") {
+        return Some((
+            "text in UTF-32",
+            "save it as UTF-8: `iconv -f UTF-32 -t UTF-8 FILE > NEW`",
+        ));
+    }
+    if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
+        return Some((UTF_16, "save it as UTF-8: `iconv -f UTF-16 -t UTF-8 FILE > NEW`"));
+    }
+    // Without the mark nobody but us can know the order of the bytes.
+    if zeros(1) && printable(0) {
+        return Some((
+            UTF_16,
+            "save it as UTF-8: `iconv -f UTF-16LE -t UTF-8 FILE > NEW`",
+        ));
+    }
+    (zeros(0) && printable(1)).then_some((
+        UTF_16,
+        "save it as UTF-8: `iconv -f UTF-16BE -t UTF-8 FILE > NEW`",
+    ))
 }
 
 /// Text has no control characters but blanks and line breaks. Bytes of 128 and more are left to the reader
 /// of the CSV, which can say in which line the text stops being UTF-8.
 fn is_text(head: &[u8]) -> bool {
-    head.iter()
-        .all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r'))
+    is_text_of(head.iter())
+}
+
+fn is_text_of<'a>(mut bytes: impl Iterator<Item = &'a u8>) -> bool {
+    bytes.all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r'))
 }

@@ -1,12 +1,10 @@
 //! The one loop from packets to batches of flows.
 
-use std::io::Read;
-
 use netsage_capture::{Meter, MeterConfig, MeterStats, Mode, Packet};
 use netsage_schema::{FlowBatch, Schema};
 
+use crate::SourceError;
 use crate::source::{MOST_FLOWS, Pace, Reading, Source, SourceCounters};
-use crate::{Capture, SourceError};
 
 /// Where packets come from.
 pub trait Packets: Send {
@@ -27,6 +25,11 @@ pub trait Packets: Send {
 
     /// Asks for an end.
     fn stop(&mut self);
+
+    /// Bytes of zeros that stood in place of packets and were passed over.
+    fn padding(&self) -> u64 {
+        0
+    }
 
     /// What was counted on each interface.
     #[cfg(feature = "live")]
@@ -108,20 +111,6 @@ impl<P: Packets> Metered<P> {
     }
 }
 
-impl<R: Read + Send> Metered<Capture<R>> {
-    /// How much of the capture was not used and why, in one line; `None` when all was. Complete at its end.
-    pub fn unused(&self) -> Option<String> {
-        let padding = match self.packets.padding() {
-            0 => None,
-            bytes => Some(format!(
-                "{bytes} bytes of zeros in place of packets were passed over"
-            )),
-        };
-        let said: Vec<String> = padding.into_iter().chain(self.meter.stats().unused()).collect();
-        (!said.is_empty()).then(|| format!("{}: {}", self.name, said.join("; ")))
-    }
-}
-
 impl<P: Packets> Source for Metered<P> {
     fn name(&self) -> &str {
         &self.name
@@ -183,6 +172,17 @@ impl<P: Packets> Source for Metered<P> {
             flows: self.flows,
             lost,
         }
+    }
+
+    fn unused(&self) -> Option<String> {
+        let padding = match self.packets.padding() {
+            0 => None,
+            bytes => Some(format!(
+                "{bytes} bytes of zeros in place of packets were passed over"
+            )),
+        };
+        let said: Vec<String> = padding.into_iter().chain(self.meter.stats().unused()).collect();
+        (!said.is_empty()).then(|| format!("{}: {}", self.name, said.join("; ")))
     }
 
     fn tap(&mut self, tap: Tap) {

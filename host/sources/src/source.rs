@@ -73,6 +73,12 @@ pub trait Source: Send {
         Ok(())
     }
 
+    /// How much of what was read is in no flow and why, in one line that begins with the source's name; `None` when all is
+    /// in flows. Complete at the end; a source without an end has only its counters.
+    fn unused(&self) -> Option<String> {
+        None
+    }
+
     /// Lets `tap` see each packet before it is metered; a source without packets has nothing to show.
     fn tap(&mut self, tap: Tap) {
         drop(tap);

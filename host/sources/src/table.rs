@@ -55,6 +55,11 @@ impl<R: Read> Table<R> {
         self.reader.has_identity()
     }
 
+    /// Whether no row was met, at its end or so far.
+    pub fn is_empty(&self) -> bool {
+        self.reader.is_empty()
+    }
+
     /// What was not taken as it stands; see [`Reader::notes`].
     pub fn notes(&self) -> Vec<String> {
         self.reader.notes()
@@ -97,6 +102,8 @@ impl<R: Read> Table<R> {
             table: self,
             row: CsvRow::default(),
             counters: SourceCounters::default(),
+            misfits: 0,
+            first_misfit: None,
             failure: None,
             stops: false,
         })
@@ -108,6 +115,9 @@ pub struct TableSource<R> {
     table: Table<R>,
     row: CsvRow,
     counters: SourceCounters,
+    /// Rows that do not fit, and what is wrong with the first of them.
+    misfits: u64,
+    first_misfit: Option<CsvError>,
     /// Why reading failed.
     failure: Option<SourceError>,
     stops: bool,
@@ -145,12 +155,19 @@ impl<R: Read + Send> Source for TableSource<R> {
             self.counters.records += 1;
             // Without an address or a time there is no flow to store.
             let identity = self.row.identity.filter(|_| self.row.has_whole_identity);
-            if let (Ok(()), Some(identity)) = (read, identity) {
-                batch.push(&self.row.values, identity, CommunityId::of(&identity));
-                self.counters.flows += 1;
-            } else {
-                self.counters.rejected += 1;
+            match (read, identity) {
+                (Ok(()), Some(identity)) => {
+                    batch.push(&self.row.values, identity, CommunityId::of(&identity));
+                    self.counters.flows += 1;
+                    continue;
+                }
+                (Ok(()), None) => {}
+                (Err(error), _) => {
+                    self.misfits += 1;
+                    self.first_misfit.get_or_insert(error);
+                }
             }
+            self.counters.rejected += 1;
         }
         Ok(Reading::GoesOn)
     }
@@ -161,5 +178,16 @@ impl<R: Read + Send> Source for TableSource<R> {
 
     fn counters(&self) -> SourceCounters {
         self.counters
+    }
+
+    fn unused(&self) -> Option<String> {
+        let misfits = self.first_misfit.as_ref().map(|first| {
+            format!(
+                "{} of {} rows could not be read, the first for this: {first}",
+                self.misfits, self.counters.records
+            )
+        });
+        let said: Vec<String> = misfits.into_iter().chain(self.table.notes()).collect();
+        (!said.is_empty()).then(|| format!("{}: {}", self.table.name, said.join("; ")))
     }
 }

@@ -10,7 +10,7 @@ use netsage_sources::{Capture, Metered, Source as _, SourceError, Table};
 /// Says how much of a capture was not used and why; `damage` is what ended it early.
 ///
 /// # Errors
-/// When there was something and no flow came of it.
+/// When there were packets and no flow came of them.
 pub(crate) fn of_capture<R: Read + Send>(
     source: &Metered<Capture<R>>,
     damage: Option<SourceError>,
@@ -20,7 +20,10 @@ pub(crate) fn of_capture<R: Read + Send>(
         return match (damage, unused) {
             (Some(damage), _) => Err(damage.into()),
             (None, Some(unused)) => Err(anyhow!("{unused}; nothing could be used").into()),
-            (None, None) => Ok(()),
+            (None, None) => {
+                note(format_args!("{}: there is no packet in it", source.name()));
+                Ok(())
+            }
         };
     }
     if let Some(damage) = damage {
@@ -32,10 +35,14 @@ pub(crate) fn of_capture<R: Read + Send>(
     Ok(())
 }
 
-/// Says what of a table was not taken as it stands.
+/// Says what of a table was not taken as it stands, and whether it has no row.
 pub(crate) fn of_table<R: Read>(table: &Table<R>) {
-    for text in table.notes() {
-        note(format_args!("{}: {text}", table.name()));
+    let mut notes = table.notes();
+    if table.is_empty() {
+        notes.push("there is no row behind the header".to_owned());
+    }
+    if !notes.is_empty() {
+        note(format_args!("{}: {}", table.name(), notes.join("; ")));
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{FLOW_V1, Schema, UNSW_NB15};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Slot {
     Feature(usize),
-    /// A feature of which an empty cell is 0, as in the raw files of UNSW-NB15.
+    /// A feature of which an empty cell is 0: no such command, no known service.
     OptionalFeature(usize),
     Label,
     AttackCategory,
@@ -37,20 +37,21 @@ const RENAMED: [(&str, &str); 5] = [
     ("dintpkt", "dinpkt"),
 ];
 
-/// Columns of UNSW-NB15 that its raw files leave empty where they do not apply.
-const OPTIONAL_CELLS: [&str; 3] = ["is_ftp_login", "ct_ftp_cmd", "ct_flw_http_mthd"];
+/// Columns that files leave empty where they do not apply: the raw files of UNSW-NB15 the first three, and the service
+/// (whose term `-` has the code 0) those that a library of tables has written again.
+const OPTIONAL_CELLS: [&str; 4] = ["is_ftp_login", "ct_ftp_cmd", "ct_flw_http_mthd", "service"];
 
-/// What separates fields, the usual one first.
-const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
+/// What separates fields, the usual one first; ASCII, so that a byte of a text in UTF-8 is one.
+pub(super) const SEPARATORS: [u8; 4] = *b",;\t|";
 
 /// Names that writers of tables give a column of row numbers, besides none at all.
-const INDEX_NAMES: [&str; 3] = ["index", "level_0", "unnamed: 0"];
+const INDEX_NAMES: [&str; 4] = ["index", "level_0", "unnamed: 0", "unnamed: 0.1"];
 
 /// The columns of a table.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) schema: &'static Schema,
-    pub(super) separator: char,
+    pub(super) separator: u8,
     pub(super) slots: Vec<Slot>,
     /// Whether the column `rate`, which the raw files lack, is computed from `dur`, `spkts` and `dpkts`.
     pub(super) computes_rate: bool,
@@ -61,7 +62,7 @@ pub(super) struct Header {
 /// The names of a header line.
 pub(super) struct Names {
     names: Vec<String>,
-    separator: char,
+    separator: u8,
     /// Columns of the schema that fits best among them.
     known: usize,
     schema: &'static Schema,
@@ -72,7 +73,8 @@ impl Names {
     pub(super) fn of(line: &str, schema: Option<&'static Schema>) -> Self {
         let mut best: Option<Self> = None;
         for separator in SEPARATORS {
-            let names: Vec<String> = Fields::of(line, separator)
+            // Some writers make the header a comment.
+            let names: Vec<String> = Fields::of(line.trim_start_matches(['#', ' ']), separator)
                 .map(|name| name.to_ascii_lowercase())
                 .map(|name| {
                     if name == "ct_src_ ltm" {
@@ -102,13 +104,13 @@ impl Names {
         }
         best.unwrap_or_else(|| Self {
             names: Vec::new(),
-            separator: ',',
+            separator: b',',
             known: 0,
             schema: &UNSW_NB15,
         })
     }
 
-    pub(super) fn separator(&self) -> char {
+    pub(super) fn separator(&self) -> u8 {
         self.separator
     }
 
@@ -192,8 +194,8 @@ impl Names {
                 left_out.join(", ")
             ));
         }
-        if separator != ',' {
-            notes.push(format!("fields are separated by {separator:?}"));
+        if separator != b',' {
+            notes.push(format!("fields are separated by {:?}", char::from(separator)));
         }
         let computes_rate = is_raw && !names.iter().any(|name| name == "rate");
         if computes_rate {
@@ -255,11 +257,14 @@ pub(super) fn without_header(first: &str, schema: Option<&'static Schema>) -> Ve
             continue;
         }
         for separator in SEPARATORS {
-            if Fields::of(first, separator).count() != names.len() {
-                continue;
-            }
+            let index = match Fields::of(first, separator).count().checked_sub(names.len()) {
+                Some(0) => None,
+                // A row number in front.
+                Some(1) => Some(String::new()),
+                _ => continue,
+            };
             let names = Names {
-                names: names.clone(),
+                names: index.into_iter().chain(names.iter().cloned()).collect(),
                 separator,
                 known: of.width(),
                 schema: of,
@@ -277,6 +282,17 @@ pub(super) fn without_header(first: &str, schema: Option<&'static Schema>) -> Ve
     headers
 }
 
+/// Whether a cell holds nothing, in the words that programs have for it.
+pub(super) fn is_missing(cell: &str) -> bool {
+    matches!(cell, "" | "nan" | "NaN" | "NA" | "null" | "None")
+}
+
+/// The number of fields of a line by the separator that gives the most.
+pub(super) fn widest(line: &str) -> usize {
+    let counts = SEPARATORS.map(|separator| Fields::of(line, separator).count());
+    counts.into_iter().max().unwrap_or_default()
+}
+
 /// The schema's name of a column that the raw files call otherwise.
 fn renamed(name: &str) -> &str {
     let known = RENAMED.iter().find(|(raw, _)| *raw == name);
@@ -285,7 +301,7 @@ fn renamed(name: &str) -> &str {
 
 fn slot(schema: &Schema, name: &str) -> Option<Slot> {
     if let Some(index) = schema.index_of(name) {
-        let is_optional = schema == &UNSW_NB15 && OPTIONAL_CELLS.contains(&name);
+        let is_optional = OPTIONAL_CELLS.contains(&name);
         return Some(if is_optional {
             Slot::OptionalFeature(index)
         } else {

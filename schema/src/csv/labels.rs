@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::value::truth;
+
 /// Name of what is no attack.
 const NORMAL: &str = "Normal";
 
@@ -10,15 +12,20 @@ const MOST_SPELLINGS: usize = 256;
 
 /// Whether a cell says attack (1) or not (0); `None` when it says neither.
 pub(super) fn parse(cell: &str) -> Option<bool> {
+    match cell {
+        "0" => return Some(false),
+        "1" => return Some(true),
+        _ => {}
+    }
     match cell.parse::<f64>() {
         Ok(0.0) => return Some(false),
         Ok(1.0) => return Some(true),
         _ => {}
     }
     match &*cell.to_ascii_lowercase() {
-        "false" | "normal" | "benign" => Some(false),
-        "true" | "attack" | "anomaly" | "malicious" => Some(true),
-        _ => None,
+        "normal" | "benign" => Some(false),
+        "attack" | "anomaly" | "malicious" => Some(true),
+        word => truth(word),
     }
 }
 
@@ -34,6 +41,8 @@ pub(super) struct Labels {
     /// Attacks without a kind, where others have one.
     unnamed: u64,
     named: bool,
+    /// Cells and what each was read as; a file has few kinds and many rows.
+    cells: Vec<(String, String)>,
     /// The spelling that stands for all spellings of a kind, and the others.
     spellings: BTreeMap<String, (String, Vec<String>)>,
 }
@@ -59,6 +68,18 @@ impl Labels {
             name.push_str(NORMAL);
             return;
         }
+        if let Some((_, known)) = self.cells.iter().find(|(known, _)| known == cell) {
+            name.push_str(known);
+            return;
+        }
+        self.spell(cell, name);
+        if self.cells.len() < MOST_SPELLINGS {
+            self.cells.push((cell.to_owned(), name.clone()));
+        }
+    }
+
+    /// Writes the name of the kind that a cell has in a spelling that was not met before.
+    fn spell(&mut self, cell: &str, name: &mut String) {
         let folded: String = cell
             .chars()
             .filter(|letter| !letter.is_whitespace())

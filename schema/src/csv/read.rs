@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::header::{Header, Names, Slot, without_header};
+use super::header::{Header, Names, Slot, is_missing, widest, without_header};
 use super::labels::Labels;
-use super::records::{Fields, Records};
+use super::records::{Fields, Records, carriage_returns};
 use super::{CsvError, IDENTITY_COLUMNS, foreign};
 use crate::{Identity, Schema, UNSW_NB15};
 
@@ -42,6 +42,8 @@ pub struct Reader<R> {
     layout: Layout,
     /// The first row of a file without header.
     first: Option<(u64, String)>,
+    /// Whether no row was met yet.
+    is_at_start: bool,
     /// The header, which may stand again where files were put together.
     header: String,
 }
@@ -53,6 +55,8 @@ struct Layout {
     has_label: bool,
     has_identity: bool,
     labels: Labels,
+    /// Rows with text that is not UTF-8.
+    not_utf8: u64,
     /// Rows whose identity could not be read, and why the first could not.
     without_identity: u64,
     identity_fault: Option<String>,
@@ -83,14 +87,12 @@ impl<R: Read> Reader<R> {
         if first.len() == 5 && first.to_ascii_lowercase().starts_with("sep=") {
             (line, first) = owned(records.next_line().ok_or(CsvError::Empty)??);
         }
+        if first.contains('\r') {
+            return Err(carriage_returns());
+        }
         let names = Names::of(&first, schema);
         if names.is_header() {
-            return Ok(Self {
-                records,
-                layout: Layout::of(names.header()?),
-                first: None,
-                header: first,
-            });
+            return Ok(Self::behind(records, names.header()?, first));
         }
         let mut row = CsvRow::default();
         for header in without_header(&first, schema) {
@@ -105,6 +107,7 @@ impl<R: Read> Reader<R> {
                     records,
                     layout: Layout::of(layout.header),
                     first: Some((line, first)),
+                    is_at_start: true,
                     header: String::new(),
                 });
             }
@@ -112,7 +115,8 @@ impl<R: Read> Reader<R> {
         if let Some((what, advice)) = foreign::recognise(&first, names.separator()) {
             return Err(CsvError::Foreign { what, advice });
         }
-        let mut comments_only = is_comment(&first);
+        let fields = |line: &str| if is_comment(line) { 0 } else { widest(line) };
+        let mut most_fields = fields(&first);
         for _ in 0..LINES_SEARCHED {
             let Some(Ok(next)) = records.next_line() else {
                 break;
@@ -120,22 +124,18 @@ impl<R: Read> Reader<R> {
             let (line, text) = owned(next);
             let found = Names::of(&text, schema);
             if !found.is_header() {
-                comments_only &= is_comment(&text);
+                most_fields = most_fields.max(fields(&text));
                 continue;
             }
-            if !comments_only {
+            let mut header = found.header()?;
+            // Comments and titles are narrower than rows.
+            if most_fields >= header.slots.len() {
                 return Err(CsvError::HeaderElsewhere { line });
             }
-            let mut header = found.header()?;
             header.notes.push(format!(
                 "the header is line {line}; the lines before it are left out"
             ));
-            return Ok(Self {
-                records,
-                layout: Layout::of(header),
-                first: None,
-                header: text,
-            });
+            return Ok(Self::behind(records, header, text));
         }
         // What the line lacks says what it is not.
         match names.header() {
@@ -144,6 +144,17 @@ impl<R: Read> Reader<R> {
                 schema: header.schema.id,
                 names: Vec::new(),
             }),
+        }
+    }
+
+    /// Reads the rows behind a header.
+    fn behind(records: Records<R>, header: Header, text: String) -> Self {
+        Self {
+            records,
+            layout: Layout::of(header),
+            first: None,
+            is_at_start: true,
+            header: text,
         }
     }
 
@@ -162,6 +173,11 @@ impl<R: Read> Reader<R> {
         self.layout.has_identity
     }
 
+    /// Whether no row was met yet.
+    pub fn is_empty(&self) -> bool {
+        self.is_at_start
+    }
+
     /// What the table has that was not taken as it stands, one sentence each: columns that were left out, a header that is
     /// not there, rows whose addresses cannot be read. Complete once all rows were read.
     pub fn notes(&self) -> Vec<String> {
@@ -172,6 +188,11 @@ impl<R: Read> Reader<R> {
                 count => format!("{count} rows do"),
             };
             notes.push(format!("{rows} not say whose flow it is, first in {fault}"));
+        }
+        match self.layout.not_utf8 {
+            0 => {}
+            1 => notes.push("1 row holds text that is not UTF-8".to_owned()),
+            count => notes.push(format!("{count} rows hold text that is not UTF-8")),
         }
         notes
     }
@@ -188,6 +209,7 @@ impl<R: Read> Reader<R> {
     /// more rows. After an error only the line of `row` is defined.
     pub fn read_row(&mut self, row: &mut CsvRow) -> Option<Result<(), CsvError>> {
         if let Some((line, text)) = self.first.take() {
+            self.is_at_start = false;
             row.line = line;
             return Some(self.layout.parse(&text, row));
         }
@@ -198,9 +220,21 @@ impl<R: Read> Reader<R> {
                 Ok((_, text)) if text == self.header => continue,
                 Ok((line, text)) => {
                     row.line = line;
-                    self.layout.parse(text, row)
+                    let is_first = std::mem::take(&mut self.is_at_start);
+                    let parsed = match self.layout.parse(text, row) {
+                        Err(error) if is_first => self.layout.widen(text, row).ok_or(error),
+                        parsed => parsed,
+                    };
+                    match parsed {
+                        Err(_) if !self.records.is_utf8() => Err(CsvError::NotUtf8 { line }),
+                        parsed => {
+                            self.layout.not_utf8 += u64::from(!self.records.is_utf8());
+                            parsed
+                        }
+                    }
                 }
                 Err(error) => {
+                    self.is_at_start = false;
                     row.line = self.records.line();
                     Err(error)
                 }
@@ -209,9 +243,9 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// A line of its own, without the mark that some editors put before the first.
+/// A line of its own.
 fn owned((line, text): (u64, &str)) -> (u64, String) {
-    (line, text.trim_start_matches('\u{feff}').to_owned())
+    (line, text.to_owned())
 }
 
 fn is_comment(line: &str) -> bool {
@@ -228,9 +262,33 @@ impl Layout {
             has_label,
             has_identity,
             labels: Labels::default(),
+            not_utf8: 0,
             without_identity: 0,
             identity_fault: None,
         }
+    }
+
+    /// Reads the first row of a file whose rows have one field more than the header names, and the rows behind it likewise:
+    /// a row number in front, as R writes it, or a separator at the end of every row. `None` when it is neither.
+    fn widen(&mut self, text: &str, row: &mut CsvRow) -> Option<()> {
+        let last = self.header.slots.len();
+        let fields = Fields::of(text, self.header.separator);
+        if fields.clone().count() != last + 1 {
+            return None;
+        }
+        let (place, which) = match fields.last() {
+            Some(field) if field.is_empty() => (last, "the last, which is empty,"),
+            _ => (0, "the first"),
+        };
+        self.header.slots.insert(place, Slot::Ignored);
+        if self.parse(text, row).is_err() {
+            self.header.slots.remove(place);
+            return None;
+        }
+        self.header.notes.push(format!(
+            "rows have one field more than the header names columns, and {which} is left out"
+        ));
+        Some(())
     }
 
     fn parse(&mut self, text: &str, row: &mut CsvRow) -> Result<(), CsvError> {
@@ -242,30 +300,39 @@ impl Layout {
             computes_rate,
             ..
         } = &self.header;
-        let fields = Fields::of(text, *separator);
-        let found = fields.clone().count();
-        if found != slots.len() {
-            return Err(CsvError::FieldCount {
-                line,
-                expected: slots.len(),
-                found,
-            });
-        }
+        let mut fields = Fields::of(text, *separator);
+        // A row with too many or too few fields has that fault, whatever it holds.
+        let or_count = |error: Option<CsvError>| {
+            let (expected, found) = (slots.len(), Fields::of(text, *separator).count());
+            match error {
+                Some(error) if found == expected => error,
+                _ => CsvError::FieldCount {
+                    line,
+                    expected,
+                    found,
+                },
+            }
+        };
         row.values.clear();
         row.values.resize(schema.width(), 0.0);
         row.label = None;
         row.attack_cat.clear();
         let mut identity = [const { Cow::Borrowed("") }; IDENTITY_COLUMNS.len()];
         let (mut label, mut category) = (None, None);
-        for (slot, field) in slots.iter().zip(fields) {
+        for slot in slots {
+            let Some(field) = fields.next() else {
+                return Err(or_count(None));
+            };
             match *slot {
-                Slot::OptionalFeature(_) if field.is_empty() => {}
+                Slot::OptionalFeature(_) if is_missing(&field) => {}
                 Slot::Feature(index) | Slot::OptionalFeature(index) => {
                     let column = &schema.columns[index];
-                    row.values[index] = column.value_from_text(&field).map_err(|error| CsvError::Value {
-                        line,
-                        column: column.name,
-                        error,
+                    row.values[index] = column.value_from_text(&field).map_err(|error| {
+                        or_count(Some(CsvError::Value {
+                            line,
+                            column: column.name,
+                            error,
+                        }))
                     })?;
                 }
                 Slot::Label => label = Some(field),
@@ -273,6 +340,9 @@ impl Layout {
                 Slot::Identity(position) => identity[position] = field,
                 Slot::Ignored => {}
             }
+        }
+        if fields.next().is_some() {
+            return Err(or_count(None));
         }
         if *computes_rate {
             compute_rate(&mut row.values);

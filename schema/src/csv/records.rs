@@ -22,6 +22,8 @@ pub(super) struct Records<R> {
     buffer: Vec<u8>,
     /// Lines that were read to see whether they belong to the record before them, and do not.
     pending: VecDeque<Result<(u64, Vec<u8>), CsvError>>,
+    /// Whether the last record was UTF-8 as it stands.
+    is_utf8: bool,
     failed: bool,
 }
 
@@ -32,6 +34,7 @@ impl<R: Read> Records<R> {
             line: 0,
             buffer: Vec::new(),
             pending: VecDeque::new(),
+            is_utf8: true,
             failed: false,
         }
     }
@@ -39,6 +42,11 @@ impl<R: Read> Records<R> {
     /// Number of the last line that was read.
     pub(super) fn line(&self) -> u64 {
         self.line
+    }
+
+    /// Whether the record that was read last is UTF-8 as it stands.
+    pub(super) fn is_utf8(&self) -> bool {
+        self.is_utf8
     }
 
     /// The next line, whatever its fields.
@@ -50,10 +58,11 @@ impl<R: Read> Records<R> {
         Some(self.text(line))
     }
 
-    /// The next record, of `expected` fields where its lines allow that.
+    /// The next record, of `expected` fields where its lines allow that. What is not UTF-8 of it is replaced, since it may
+    /// stand in a field that nobody needs.
     pub(super) fn next_record(
         &mut self,
-        separator: char,
+        separator: u8,
         expected: usize,
     ) -> Option<Result<(u64, &str), CsvError>> {
         let line = match self.fill()? {
@@ -62,6 +71,10 @@ impl<R: Read> Records<R> {
         };
         if self.buffer.contains(&b'"') {
             self.join(line, separator, expected);
+        }
+        self.is_utf8 = self.buffer.is_ascii() || str::from_utf8(&self.buffer).is_ok();
+        if !self.is_utf8 {
+            self.buffer = String::from_utf8_lossy(&self.buffer).into_owned().into_bytes();
         }
         Some(self.text(line))
     }
@@ -92,7 +105,7 @@ impl<R: Read> Records<R> {
 
     /// Appends the lines that follow to one that ends within quotes, where that gives a whole record.
     #[cold]
-    fn join(&mut self, line: u64, separator: char, expected: usize) {
+    fn join(&mut self, line: u64, separator: u8, expected: usize) {
         let fields = |bytes: &[u8]| str::from_utf8(bytes).map(|text| Fields::of(text, separator).measure());
         if !matches!(fields(&self.buffer), Ok((count, true)) if count <= expected) {
             return;
@@ -145,6 +158,9 @@ impl<R: Read> Records<R> {
             match read {
                 Ok(0) => return None,
                 Ok(read) if read > LONGEST_LINE => {
+                    if self.buffer.contains(&b'\r') {
+                        return Some(Err(carriage_returns()));
+                    }
                     return Some(match self.skip_line() {
                         Ok(()) => Err(CsvError::LongLine { line }),
                         Err(source) => Err(self.fail(source)),
@@ -154,6 +170,10 @@ impl<R: Read> Records<R> {
                 Ok(_) => {
                     while let Some(b'\n' | b'\r') = self.buffer.last() {
                         self.buffer.pop();
+                    }
+                    // A mark that some editors put before the text, and so into the middle of joined files.
+                    if self.buffer.starts_with(b"\xef\xbb\xbf") {
+                        self.buffer.drain(..3);
                     }
                     return Some(Ok(line));
                 }
@@ -183,17 +203,26 @@ impl<R: Read> Records<R> {
     }
 }
 
+/// The error of text whose line breaks are not those of any system of this century.
+pub(super) fn carriage_returns() -> CsvError {
+    CsvError::Foreign {
+        what: "text whose lines end in CR alone, as old Macs wrote them",
+        advice: "convert it: `tr '\\r' '\\n' < FILE > NEW`",
+    }
+}
+
 /// The fields of a record, without the blanks and quotes around them.
 #[derive(Debug, Clone)]
 pub(super) struct Fields<'a> {
     rest: Option<&'a str>,
-    separator: char,
+    separator: u8,
     /// Whether a quote was met that nothing closes.
     is_open: bool,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(record: &'a str, separator: char) -> Self {
+    /// The fields of a record with a separator of [`SEPARATORS`](super::header::SEPARATORS).
+    pub(super) fn of(record: &'a str, separator: u8) -> Self {
         Self {
             rest: Some(record),
             separator,
@@ -226,7 +255,7 @@ impl<'a> Fields<'a> {
         let rest = if behind.is_empty() {
             None
         } else {
-            Some(behind.strip_prefix(self.separator)?)
+            Some(behind.strip_prefix(char::from(self.separator))?)
         };
         self.rest = rest;
         let field = inner[..end].trim();
@@ -243,16 +272,23 @@ impl<'a> Iterator for Fields<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let text = self.rest?;
-        if text.trim_start_matches(' ').starts_with('"')
+        let bytes = text.as_bytes();
+        if matches!(bytes.first(), Some(b'"' | b' '))
+            && text.trim_start_matches(' ').starts_with('"')
             && let Some(field) = self.quoted(text)
         {
             return Some(field);
         }
-        let (field, rest) = match text.split_once(self.separator) {
-            Some((field, rest)) => (field, Some(rest)),
+        // Fields are a few bytes long; a search for longer texts would cost more to start than it saves.
+        let end = bytes.iter().position(|&byte| byte == self.separator);
+        let (field, rest) = match end {
+            Some(end) => (&text[..end], Some(&text[end + 1..])),
             None => (text, None),
         };
         self.rest = rest;
-        Some(Cow::Borrowed(field.trim()))
+        let is_blank = |byte: Option<&u8>| byte.is_some_and(|byte| !byte.is_ascii_graphic());
+        let bytes = field.as_bytes();
+        let is_trimmed = !is_blank(bytes.first()) && !is_blank(bytes.last());
+        Some(Cow::Borrowed(if is_trimmed { field } else { field.trim() }))
     }
 }

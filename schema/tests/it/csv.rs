@@ -194,7 +194,8 @@ fn labels_and_identities_cost_no_row() {
         ("0.0", Some(false)),
         ("FALSE", Some(false)),
         ("BENIGN", Some(false)),
-        ("yes", None),
+        ("yes", Some(true)),
+        ("maybe", None),
         ("", None),
         ("2", None),
     ] {

@@ -100,7 +100,42 @@ fn what_is_not_needed_costs_nothing() {
         2,
         "the header is line 3",
     );
+    check(
+        "a title first",
+        &format!("Export of May\nmade by hand, checked\n{plain}"),
+        2,
+        "the header is line 3",
+    );
+    check("header as a comment", &format!("# {plain}"), 2, "");
+    check("files put together", &format!("{plain}\u{feff}{plain}"), 4, "");
+    check(
+        "row numbers of R",
+        &format!("{header}\n1,{ROW}\n2,{ROW}\n"),
+        2,
+        "one field more than the header",
+    );
+    check(
+        "a separator behind every row",
+        &format!("{header}\n{ROW},\n{ROW},\n"),
+        2,
+        "one field more than the header",
+    );
+    check("capitals", &plain.replace(",tcp,-,FIN,", ",TCP,-,fin,"), 2, "");
+    check("no service", &plain.replace(",tcp,-,", ",tcp,,"), 2, "");
+    check("missing service", &plain.replace(",tcp,-,", ",tcp,nan,"), 2, "");
+    check(
+        "flags as words",
+        &with("", ",label", &[("", ",yes"), ("", ",False")]),
+        2,
+        "",
+    );
     check("no header", &format!("{ROW}\n{ROW}\n"), 2, "has no header");
+    check(
+        "no header, row numbers",
+        &format!("0,{ROW}\n1,{ROW}\n"),
+        2,
+        "column 1 has no name",
+    );
     check(
         "partition without header",
         &format!("7,{ROW},Normal,0\n"),
@@ -130,6 +165,19 @@ fn what_is_not_needed_costs_nothing() {
         2,
         "",
     );
+}
+
+#[test]
+fn text_in_another_encoding_costs_no_score() {
+    let mut text = format!("{},attack_cat\n{ROW},Caf\u{e9}\n", header());
+    text += ROW;
+    let latin: Vec<u8> = text.chars().map(|letter| letter as u8).collect();
+    let mut reader = Reader::guess(latin.as_slice()).unwrap();
+    let mut row = CsvRow::default();
+    assert!(matches!(reader.read_row(&mut row), Some(Ok(()))));
+    assert_eq!(row.attack_cat, "Caf\u{fffd}");
+    assert!(matches!(reader.read_row(&mut row), Some(Err(_))));
+    assert_eq!(reader.notes(), ["1 row holds text that is not UTF-8"]);
 }
 
 #[test]
@@ -228,7 +276,17 @@ fn tables_of_others_are_named() {
             "\"No.\",\"Time\",\"Source\",\"Destination\",\"Protocol\"\n",
             "Wireshark",
         ),
-        ("No.,Name,Type ,Description\n", "features of UNSW-NB15"),
+        (
+            "No.,Name,Type ,Description\n",
+            "features of UNSW-NB15, not its rows; give its rows",
+        ),
+        ("ts,te,td,sa,da,sp,dp,pr\n", "nfdump"),
+        ("frame.time,ip.src_host,ip.dst_host\n", "Edge-IIoTset"),
+        (&format!("{}\r{ROW}\r", header()), "lines end in CR alone"),
+        (
+            &format!("{}\r{}", header(), format!("{ROW}\r").repeat(999)),
+            "lines end in CR alone",
+        ),
         ("a,b\n1,2\n", "42 columns of schema unsw-nb15 missing"),
         (
             &late.replacen("0.121501", "zero", 1).replace("x,", ""),

@@ -29,6 +29,12 @@ fn names_and_terms_are_distinct_plain_words() {
                     Some(code),
                     "{term} stands twice"
                 );
+                for spelling in [term.to_ascii_lowercase(), term.to_ascii_uppercase()] {
+                    assert_eq!(
+                        vocabulary.code_of_any_case(&spelling).map(usize::from),
+                        Some(code)
+                    );
+                }
             }
         }
     }

@@ -50,6 +50,7 @@ pub(super) fn serve(mut settings: Resolved, opened: Opened) -> Result<(), Failur
 async fn run_and_serve(settings: Resolved, opened: Opened) -> Result<(), Failure> {
     let serves_on = !settings.exit_when_done;
     let progress = opened.progress.clone();
+    let is_replay = progress.is_some();
     let mut interrupted = std::pin::pin!(interrupted());
     let mut gateway = tokio::select! {
         started = Gateway::start(settings, opened) => started?,
@@ -81,7 +82,11 @@ async fn run_and_serve(settings: Resolved, opened: Opened) -> Result<(), Failure
     }
     report(gateway.counters());
     let serves_on = serves_on && !is_asked && is_whole;
-    let mut outcome = ended.map_err(Failure::from);
+    let mut outcome = if is_replay && !is_asked {
+        judged(ended, gateway.counters())
+    } else {
+        ended.map_err(Failure::from)
+    };
     if serves_on {
         match outcome {
             Ok(()) => say!("the source has ended; serving on until Ctrl-C"),
@@ -108,6 +113,22 @@ async fn end(gateway: &mut Gateway) -> Result<(), PartEnded> {
     }
 }
 
+/// What the end of a replay means: a file that is damaged, or not all of which could be used, is a failure only when no
+/// flow came of it.
+fn judged(ended: Result<(), PartEnded>, counters: &Counters) -> Result<(), Failure> {
+    let is_empty = counters.snapshot().flows == 0;
+    match ended {
+        Err(damage) if damage.is_of_replay() && !is_empty => {
+            say!("netsage: {damage}");
+            Ok(())
+        }
+        Ok(()) if is_empty && !counters.unused().is_empty() => {
+            Err(anyhow!("nothing of the source could be used, as said above").into())
+        }
+        ended => Ok(ended?),
+    }
+}
+
 /// Says what was counted.
 fn report(counters: &Counters) {
     let counted = counters.snapshot();
@@ -121,6 +142,9 @@ fn report(counters: &Counters) {
         counted.flows_dropped,
         counted.flows_alerted
     );
+    for sentence in counters.unused() {
+        say!("netsage: {sentence}");
+    }
     for stats in counters.interfaces() {
         say!("{}", interface_summary(&stats));
     }

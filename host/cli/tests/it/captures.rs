@@ -56,14 +56,19 @@ fn every_good_capture_gives_flows() {
     let home = Home::new();
     for path in captures("good") {
         let output = home.run(&["flows", path.to_str().unwrap()]);
+        let (flows, message) = (stdout(&output), stderr(&output));
+        assert!(flows.starts_with("stime,ltime,srcip,sport,dstip,dsport,"));
+        // Some hold nothing but packets that are neither IP nor ARP.
+        let expected = match flows.lines().count() {
+            1 if message.contains("nothing could be used") => 1,
+            _ => 0,
+        };
         assert_eq!(
             output.status.code(),
-            Some(0),
-            "{}: {}",
-            path.display(),
-            stderr(&output)
+            Some(expected),
+            "{}: {message}",
+            path.display()
         );
-        assert!(stdout(&output).starts_with("stime,ltime,srcip,sport,dstip,dsport,"));
     }
 }
 

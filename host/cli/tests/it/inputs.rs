@@ -136,13 +136,18 @@ fn what_was_not_used_is_said_without_being_asked() {
             "65536 bytes of zeros in place of packets were passed over",
         ),
         ("cut.pcap", 0, "the capture is truncated"),
-        ("bluetooth.pcap", 1, "the link type is not read (link type 201)"),
+        ("bluetooth.pcap", 1, "the link type is not read, link type 201: "),
     ] {
-        for command in ["flows", "score"] {
-            let output = home.run(&[command, file]);
+        let run = ["run", "--listen", "127.0.0.1:0", "--exit-when-done", "--pcap"];
+        for command in [&["flows"][..], &["score"], &run] {
+            let output = home.run(&[command, &[file]].concat());
             let message = stderr(&output);
-            assert_eq!(output.status.code(), Some(status), "{command} {file}: {message}");
-            assert!(message.contains(expected), "{command} {file}: {message}");
+            assert_eq!(
+                output.status.code(),
+                Some(status),
+                "{command:?} {file}: {message}"
+            );
+            assert!(message.contains(expected), "{command:?} {file}: {message}");
         }
         match Dataset::read(file, &std::fs::read(home.path().join(file)).unwrap(), &UNSW_NB15) {
             Ok(data) => assert!(
@@ -178,6 +183,42 @@ fn a_baseline_is_refused_before_it_learns() {
     assert!(!message.contains("empty.pcap"), "{message}");
 }
 
+#[test]
+fn what_cannot_be_written_is_said_before_the_work() {
+    let home = Home::new();
+    home.file("file", b"");
+    for (command, expected) in [
+        (
+            "train iforest --from missing.csv --out nowhere/model.wasm",
+            "nowhere/model.wasm",
+        ),
+        ("train iforest --from missing.csv --out . ", "cannot write ."),
+        (
+            "train autoencoder --from missing.csv --out model.wasm --onnx nowhere/model.onnx",
+            "nowhere/model.onnx",
+        ),
+        (
+            "train iforest --from missing.csv --out model.wasm --exclude colour",
+            "colour",
+        ),
+        (
+            "detector pack --artifact missing --out nowhere/packed.wasm",
+            "nowhere/packed.wasm",
+        ),
+        ("evaluate missing.csv --report file/report", "file/report"),
+    ] {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let output = home.run(&words);
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{command}: {message}");
+        // What is read first was not looked for.
+        assert!(
+            message.contains(expected) && !message.contains("missing"),
+            "{command}: {message}"
+        );
+    }
+}
+
 /// The cases that were reported, read in place where they are.
 #[test]
 fn reported_cases_have_their_answers() {
@@ -206,14 +247,14 @@ fn reported_cases_have_their_answers() {
             "captures/b20_bluetooth_h4.pcap",
             1,
             1,
-            "(link type 201)",
+            "link type 201",
         ),
         (
             &["score"],
             "captures/b20_bluetooth_h4.pcap",
             1,
             1,
-            "(link type 201)",
+            "link type 201",
         ),
         (&["flows"], "captures/b09_modified_le.pcap", 0, 2, ""),
         (&["score"], "captures/b09_modified_le.pcap", 0, 2, ""),
@@ -255,7 +296,7 @@ fn reported_cases_have_their_answers() {
             "tables/a06_header_shuffled_to_row_120.csv",
             1,
             0,
-            "line 120 is the header",
+            "line 121 is the header",
         ),
         (
             &["score"],
@@ -302,7 +343,7 @@ fn reported_cases_have_their_answers() {
             "components/e16_columns_unknown.wasm",
             1,
             0,
-            "Sload",
+            "build it again against wit/detector.wit",
         ),
         (&["score"], "captures/c20_snaplen_40.pcap", 0, 2, ""),
     ];

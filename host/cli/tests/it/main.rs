@@ -12,6 +12,7 @@ mod counting;
 mod detectors;
 mod document;
 mod evidence;
+mod input_page;
 mod inputs;
 #[cfg(feature = "live")]
 mod judgement;

@@ -95,7 +95,8 @@ fn a_damaged_capture_is_stored_up_to_the_damage() {
         cut.to_str().unwrap(),
         "--exit-when-done",
     ]);
-    assert_eq!(output.status.code(), Some(1));
+    // Something could be used.
+    assert_eq!(output.status.code(), Some(0));
     assert!(
         stderr(&output).contains("the file ends inside packet"),
         "{}",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use netsage_capture::MeterConfig;
 use netsage_schema::FlowBatch;
-use netsage_sources::{open_capture, read_all};
+use netsage_sources::{Source as _, open_capture, read_all};
 
 use super::seen::Seen;
 use super::spool::Spool;
@@ -14,7 +14,7 @@ use super::{Observer, enough, shown};
 /// Learns from the flows of a capture that ended within `most` of the begin of its first one.
 ///
 /// # Errors
-/// When the capture cannot be read to its end, has too few flows, or the flows cannot be kept.
+/// When the capture cannot be read, has too few flows before its end or its damage, or the flows cannot be kept.
 pub fn learn_from_capture(
     path: &Path,
     config: &MeterConfig,
@@ -29,7 +29,8 @@ pub fn learn_from_capture(
         i64::try_from(most.as_nanos()).unwrap_or(i64::MAX)
     });
     let mut taken = FlowBatch::new(config.schema);
-    let damage = read_all(&mut capture.metered(config), |batch| {
+    let mut source = capture.metered(config);
+    let damage = read_all(&mut source, |batch| {
         observer.read(&read);
         taken.clear();
         for (row, (identity, community_id)) in batch
@@ -47,9 +48,13 @@ pub fn learn_from_capture(
         seen.add(&taken);
         spool.push(&taken)
     })?;
-    // A baseline of half a capture is one of something else.
-    if let Some(error) = damage {
-        return Err(error.into());
+    match damage {
+        Some(damage) if spool.flows() == 0 => return Err(damage.into()),
+        Some(damage) => observer.tell(&damage.to_string()),
+        None => {}
+    }
+    if let Some(unused) = source.unused() {
+        observer.tell(&unused);
     }
     let [begin, end] = span.unwrap_or_default();
     let length = Duration::from_nanos(u64::try_from(end.saturating_sub(begin)).unwrap_or_default());

@@ -132,6 +132,8 @@ pub struct SourceState {
     counted: Mutex<SourceCounters>,
     not_metered: Mutex<BTreeMap<&'static str, u64>>,
     interfaces: Mutex<Vec<InterfaceHealth>>,
+    /// What of the source was not used, once it has ended.
+    unused: Mutex<Option<String>>,
     /// Flows of the source that are in the store or dropped, counted from its first.
     stored: AtomicU64,
     /// The same as the source was told last.
@@ -232,6 +234,13 @@ impl Counters {
         sources.iter().map(of_source).collect()
     }
 
+    /// What of each source was not used and why, one line each; of sources that have ended.
+    pub fn unused(&self) -> Vec<String> {
+        let sources = lock(&self.sources);
+        let of_source = |source: &Arc<SourceState>| lock(&source.unused).clone();
+        sources.iter().filter_map(of_source).collect()
+    }
+
     /// Adds a source.
     pub(super) fn add_source(&self, name: &str) -> Arc<SourceState> {
         let state = Arc::new(SourceState {
@@ -295,6 +304,11 @@ impl SourceState {
         for (reason, count) in stats.not_metered_reasons() {
             reasons.insert(reason, count);
         }
+    }
+
+    /// Takes over, once the source has ended, what of it was not used.
+    pub(super) fn take_unused(&self, source: &dyn Source) {
+        *lock(&self.unused) = source.unused();
     }
 
     /// Takes over what costs more to read.

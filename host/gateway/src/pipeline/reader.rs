@@ -68,6 +68,7 @@ impl Reader {
         let ended = self.read(source);
         self.state.take_meter(source);
         self.state.take_counters(source);
+        self.state.take_unused(source);
         match ended {
             Ok(ended) => {
                 // When the next stage is gone its own error says why.

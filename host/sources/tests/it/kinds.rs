@@ -62,7 +62,19 @@ fn what_is_not_read_is_named() {
             &b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n"[..],
             "a Git LFS pointer",
         ),
+        (
+            "pointer",
+            b"version https://hawser.github.com/spec/v1\n",
+            "a Git LFS pointer",
+        ),
         ("annex", b"/annex/objects/SHA256-s1--ab\n", "git annex get"),
+        (
+            "annex",
+            b"../.git/annex/objects/aa/SHA256-s1--ab\n",
+            "git annex get",
+        ),
+        ("page", b"<table><tr><td>1</td></tr></table>", "a web page"),
+        ("answer", b"404: Not Found", "the answer of a server"),
         ("page", b"\n<!DOCTYPE html>\n<html>", "a web page"),
         ("page", b"<html><head>", "a web page"),
         ("error", b"<?xml version=\"1.0\"?><Error>", "an XML document"),
@@ -75,9 +87,17 @@ fn what_is_not_read_is_named() {
         ("lz4", b"\x04\x22\x4d\x18\0", "lz4 -dc FILE"),
         ("parquet", b"PAR1\x15\x04", "a Parquet table"),
         ("UTF-16", &[&b"\xff\xfe"[..], &utf_16].concat(), "iconv -f UTF-16"),
-        ("UTF-16", &utf_16, "iconv -f UTF-16"),
+        ("UTF-16", &utf_16, "iconv -f UTF-16LE"),
+        (
+            "UTF-16",
+            &[&b"\0"[..], &utf_16[..22], b"o"].concat(),
+            "iconv -f UTF-16BE",
+        ),
+        ("UTF-32", b"\xff\xfe\0\0i\0\0\0d\0\0\0", "iconv -f UTF-32"),
         ("snoop", b"snoop\0\0\0\0\0\0\x02", "editcap"),
         ("component", b"\0asm\x0d\0\x01\0", "--detector"),
+        ("zeros", &[0; 600], "zeros, as a full disk"),
+        ("ixia", b"\x12\xcb\xe2\xa1\0\0", "a capture of an Ixia"),
         ("noise", b"\x01\x02\x03\x04", "neither a capture"),
     ] {
         check(name, bytes, expected);
