@@ -107,15 +107,36 @@ pub fn component(detector: &str) -> Result<&'static [u8], CatalogError> {
 /// # Errors
 /// When it cannot be written.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CatalogError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let staging = path.with_file_name(name);
+    let staging = staging(path);
     fs::write(&staging, bytes)
         .and_then(|()| fs::rename(&staging, path))
         .map_err(|source| CatalogError::Write {
             path: path.to_path_buf(),
             source,
         })
+}
+
+/// Checks before long work that [`write_whole`] can write its result there; leaves nothing behind.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn check_writable(path: &Path) -> Result<(), CatalogError> {
+    let staging = staging(path);
+    let written = match path.is_dir() {
+        true => Err(io::ErrorKind::IsADirectory.into()),
+        false => fs::write(&staging, []).and_then(|()| fs::remove_file(&staging)),
+    };
+    written.map_err(|source| CatalogError::Write {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// Where a file is written before it takes its name.
+fn staging(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    path.with_file_name(name)
 }
 
 /// A package that the command line names: a file, with the signature beside the file if there is one, or the name of a

@@ -9,6 +9,7 @@ mod fused;
 mod models;
 mod one_class;
 
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,7 @@ use netsage_console::detectors::DetectorArgs;
 use netsage_console::output::{BadRows, stdout};
 use netsage_console::say;
 use netsage_gateway::assets;
-use netsage_gateway::catalog::write_whole;
+use netsage_gateway::catalog::{check_writable, write_whole};
 use netsage_gateway::config::{MeterArgs, Settings};
 use netsage_models::metrics::{Bootstrap, Distinct};
 use netsage_models::report::{DataSummary, Judge, Report, known_artefacts};
@@ -29,6 +30,9 @@ use crate::train::flows::{Ordinary, Taken};
 
 /// Flows a day of a small office, for tables, which do not say how long they took to collect.
 const FLOWS_PER_DAY: f64 = 100_000.0;
+
+/// The page of a report.
+const PAGE: &str = "report.html";
 
 /// Measures detectors on labelled rows or flows, with intervals: ranking, detection at few false alarms, and detection
 /// at the thresholds, for each kind of attack, on all rows and on distinct rows.
@@ -81,6 +85,11 @@ pub fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
             "--flows-per-day takes a number above 0".to_owned(),
         ));
     }
+    if let Some(folder) = &args.report {
+        fs::create_dir_all(folder)
+            .map_err(|error| anyhow!("cannot make the folder {}: {error}", folder.display()))?;
+        check_writable(&folder.join(PAGE))?;
+    }
     let mut bad = BadRows::default();
     let config = args.meter.config(file)?;
     let labelled = Labelled::read(&args.file, args.labels.as_ref(), &config, &mut bad)?;
@@ -117,6 +126,9 @@ pub fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
     };
     let runtime = args.detectors.runtime(file)?;
     let detectors = args.detectors.load_into(&runtime, bundled, schema)?;
+    if labelled.rows.is_empty() {
+        bad.finish(0)?;
+    }
     if !labelled.has_both_classes() {
         one_class::print(args.json, &labelled, &detectors)?;
         return Ok(bad.finish(labelled.rows.len() as u64)?);
@@ -167,16 +179,14 @@ fn write(args: &EvaluateArgs, report: &Report) -> Result<(), Failure> {
     }
     out.flush()?;
     let Some(folder) = &args.report else { return Ok(()) };
-    std::fs::create_dir_all(folder)
-        .map_err(|error| anyhow!("cannot make the folder {}: {error}", folder.display()))?;
     for (name, text) in [
-        ("report.html", report.html()),
+        (PAGE, report.html()),
         ("report.json", json),
         ("report.md", report.markdown()),
     ] {
         write_whole(&folder.join(name), text.as_bytes())?;
     }
-    say!("wrote {}", folder.join("report.html").display());
+    say!("wrote {}", folder.join(PAGE).display());
     Ok(())
 }
 

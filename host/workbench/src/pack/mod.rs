@@ -12,7 +12,7 @@ use netsage_console::detectors::start_runtime;
 use netsage_console::output::stdout;
 use netsage_console::say;
 use netsage_gateway::assets;
-use netsage_gateway::catalog::write_whole;
+use netsage_gateway::catalog::{check_writable, write_whole};
 use netsage_gateway::config::Settings;
 use netsage_package::ModelCard;
 use netsage_sources::{Kind, recognise};
@@ -58,6 +58,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// # Errors
 /// When a file cannot be read or written, or the parts make no package that this host takes.
 pub fn run(args: &PackArgs, file: &Settings) -> Result<(), Failure> {
+    check_writable(&args.out)?;
     let made = args.network.make(file)?;
     let is_network = made.is_some();
     let (artifact, made_card) = match (made, &args.artifact) {

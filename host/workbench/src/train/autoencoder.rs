@@ -30,7 +30,7 @@ pub struct Args {
     patience: Option<u32>,
     /// Write the network as ONNX to this file as well; it maps encoded flows to their reconstruction
     #[arg(long, value_name = "FILE")]
-    onnx: Option<PathBuf>,
+    pub(super) onnx: Option<PathBuf>,
     #[command(flatten)]
     pub(super) common: CommonArgs,
 }

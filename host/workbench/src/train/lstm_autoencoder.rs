@@ -42,7 +42,7 @@ pub struct Args {
     remove_duplicates: bool,
     /// File to write the network to as ONNX: from windows of raw rows to scores
     #[arg(long, value_name = "FILE")]
-    onnx: Option<PathBuf>,
+    pub(super) onnx: Option<PathBuf>,
     #[command(flatten)]
     pub(super) common: CommonArgs,
 }

@@ -24,6 +24,7 @@ use netsage_console::detectors::start_runtime;
 use netsage_console::output::BadRows;
 use netsage_console::say;
 use netsage_console::training::TrainingProgress;
+use netsage_gateway::catalog::check_writable;
 use netsage_gateway::catalog::{component, load};
 use netsage_gateway::config::Settings;
 use netsage_models::metrics::{self, Evaluation, Thresholds};
@@ -62,14 +63,20 @@ pub enum TrainCommand {
 /// When the rows cannot be read, do not suffice, or a file cannot be written.
 pub fn run(command: TrainCommand, file: &Settings) -> Result<(), Failure> {
     match command {
-        TrainCommand::Autoencoder(args) => train(args.training(), &args.common, file, |artifact| {
-            args.also_write(artifact)
-        }),
+        TrainCommand::Autoencoder(args) => {
+            args.onnx.as_deref().map_or(Ok(()), check_writable)?;
+            train(args.training(), &args.common, file, |artifact| {
+                args.also_write(artifact)
+            })
+        }
         TrainCommand::Iforest(args) => train(args.training(), &args.common, file, nothing_else),
         TrainCommand::HalfSpaceTrees(args) => train(args.training(), &args.common, file, nothing_else),
-        TrainCommand::LstmAutoencoder(args) => train(args.training(), &args.common, file, |artifact| {
-            args.also_write(artifact)
-        }),
+        TrainCommand::LstmAutoencoder(args) => {
+            args.onnx.as_deref().map_or(Ok(()), check_writable)?;
+            train(args.training(), &args.common, file, |artifact| {
+                args.also_write(artifact)
+            })
+        }
         TrainCommand::Rhythm(args) => train(args.training(), &args.common, file, nothing_else),
         TrainCommand::ContextKnn(args) => train(args.training(), &args.common, file, nothing_else),
         TrainCommand::Dbscan(args) => train(args.training(), &args.common, file, nothing_else),
@@ -88,12 +95,19 @@ fn train(
     also_write: impl FnOnce(&[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let config = args.meter.config(file)?;
+    check_writable(&args.out)?;
+    args.settle(training.common_mut());
+    // Which schema the rows are of is known when they are read; what no schema allows is wrong already.
+    if let Some(Err(error)) =
+        (Schema::ALL.into_iter().map(|schema| training.check(schema))).reduce(|one, other| other.or(one))
+    {
+        return Err(error.into());
+    }
     let mut bad = BadRows::default();
     let ordinary = Ordinary::read(&args.from, &config, &args.taken, &mut bad)?;
     if ordinary.left_out > 0 {
         say!("left out {} rows that are not ordinary", ordinary.left_out);
     }
-    args.settle(training.common_mut());
     let labelled = match &args.evaluate {
         Some(path) => Some((path, labelled(path, ordinary.rows.schema(), &config, &mut bad)?)),
         None => None,
