@@ -223,7 +223,7 @@ impl Parts {
         for (start_ns, end_ns) in times {
             match ends_ns.last_mut() {
                 Some(last_ns) if start_ns.saturating_sub(*last_ns) <= LONGEST_SILENCE_NS => {
-                    *last_ns = end_ns.max(*last_ns)
+                    *last_ns = end_ns.max(*last_ns);
                 }
                 _ => ends_ns.push(end_ns),
             }

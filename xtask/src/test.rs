@@ -123,13 +123,8 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
         summary.add_tests("fuzz targets", fuzz::all(&workspace, &steps, arguments.long));
     }
     if filter.is_none() {
-        let seconds = if arguments.long {
-            torture::LONG
-        } else {
-            torture::SHORT
-        };
         let outcome = steps.run("Disturbing the program", |line| {
-            torture::test(&workspace, &steps, &program, seconds, line)
+            torture::test(&workspace, &steps, &program, arguments.long, line)
         });
         summary.add_tests("torture", outcome);
     }

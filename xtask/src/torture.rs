@@ -14,8 +14,10 @@ use crate::tally::Tally;
 use crate::workspace::Workspace;
 
 /// Seconds in the tests, and in those of `--long`.
-pub(crate) const SHORT: u64 = 90;
-pub(crate) const LONG: u64 = 30 * 60;
+const SHORT: u64 = 90;
+const LONG: u64 = 30 * 60;
+/// The seed of the tests, which change nothing from run to run; those of `--long` have another one each time.
+const SHORT_SEED: u64 = 3;
 
 #[derive(Debug, Args)]
 #[command(
@@ -36,11 +38,7 @@ pub(crate) fn run(arguments: &TortureArguments) -> Result<()> {
     let steps = Steps::new(build::STEPS);
     let program = build::all(&workspace, &steps, Purpose::Build)?;
     steps.finish();
-    let mut command = command(&workspace, &program, arguments.seconds);
-    if let Some(seed) = arguments.seed {
-        command.arg("--seed").arg(seed.to_string());
-    }
-    openly(command)
+    openly(command(&workspace, &program, arguments.seconds, arguments.seed))
 }
 
 /// Disturbs a program as one of the tests; what was not tried is counted as skipped.
@@ -48,11 +46,16 @@ pub(crate) fn test(
     workspace: &Workspace,
     steps: &Steps,
     program: &Path,
-    seconds: u64,
+    long: bool,
     on_line: &mut dyn FnMut(&str),
 ) -> Result<Tally> {
+    let (seconds, seed) = if long {
+        (LONG, None)
+    } else {
+        (SHORT, Some(SHORT_SEED))
+    };
     let mut skipped = 0;
-    let ended = line_by_line(command(workspace, program, seconds), |line| {
+    let ended = line_by_line(command(workspace, program, seconds, seed), |line| {
         skipped += u64::from(line.contains("skipped: "));
         if line.starts_with('{') || line.contains("--seed") || line.contains("FAULT") {
             steps.print(line);
@@ -70,10 +73,13 @@ pub(crate) fn test(
     })
 }
 
-fn command(workspace: &Workspace, program: &Path, seconds: u64) -> Command {
+fn command(workspace: &Workspace, program: &Path, seconds: u64, seed: Option<u64>) -> Command {
     // No package is named: all default members together share the dependencies of the program.
     let mut command = workspace.cargo(&["run", "--quiet", "--release", "--example", "torture", "--"]);
     command.arg(program).arg("--seconds").arg(seconds.to_string());
+    if let Some(seed) = seed {
+        command.arg("--seed").arg(seed.to_string());
+    }
     // The server of the other store is installed there once.
     command.env("NETSAGE_TOOLS", workspace.cache.join("tools"));
     command

@@ -17,6 +17,10 @@ const SNIFFED_BYTES: usize = 512;
 pub type Content<'a> = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send + 'a>>;
 
 /// What bytes mean.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each file, and it is taken apart at once"
+)]
 pub enum Input<'a> {
     /// A capture.
     Capture(Capture<Content<'a>>),

@@ -65,7 +65,7 @@ pub(super) fn recognise(first: &str, separator: u8) -> Option<(&'static str, &'s
     let has = |wanted: &&str| names.iter().any(|name| name == wanted);
     if let Some(known) = KNOWN
         .iter()
-        .find(|known| known.names.iter().all(|name| has(&name)))
+        .find(|known| known.names.iter().all(&has))
     {
         return Some((known.what, known.advice));
     }

@@ -5,7 +5,8 @@
 //!
 //! * `interface`: the program itself captures generated packets on a wire between two network namespaces.
 //! * `log`: the gateway of the program follows a log, and acknowledges what it has stored ([`follow`]).
-//! * `server`: the same with a MongoDB server as store, at a rate that the server of the tests keeps up with.
+//! * `server`: the same with a MongoDB server as store, at a rate that the server of the tests keeps up with, so that it
+//!   takes [`SERVER_SECONDS`] to say something.
 //!
 //! What must hold: in every answer each flow is in one number; what is said to be stored, and what is acknowledged, is
 //! stored, once; health is wrong for no longer than 5 s at a time; a program that has ended serves again; none ends by
@@ -101,6 +102,8 @@ const OF_THE_SERVER: [Kind; 7] = [
 
 /// Flows a second to a server: the one of the tests stores some dozen.
 const SERVER_RATE: u64 = 20;
+/// A server is disturbed in runs of at least this length.
+const SERVER_SECONDS: u64 = 300;
 
 /// Room for the data of a program: what it needs at the start, and for each flow.
 const DISK_BYTES: u64 = 128 << 20;
@@ -277,10 +280,16 @@ fn log(folder: &Path, begin: Instant, seconds: u64, events: Vec<Event>) -> (Valu
 /// The gateway with a log and a server.
 fn server(folder: &Path, begin: Instant, seconds: u64, events: Vec<Event>) -> (Value, bool) {
     let log = Arc::new(Log::new(folder.join("followed-to-server")));
-    let started = MongoServer::start().and_then(|server| {
-        let url = server.url("torture");
-        Store::server(&url, &log.path).map(|store| (server, store, url))
-    });
+    let is_long = seconds >= SERVER_SECONDS;
+    let is_worth_it = is_long
+        .then_some(())
+        .ok_or_else(|| format!("a server is disturbed from {SERVER_SECONDS} s on"));
+    let started = is_worth_it
+        .and_then(|()| MongoServer::start())
+        .and_then(|server| {
+            let url = server.url("torture");
+            Store::server(&url, &log.path).map(|store| (server, store, url))
+        });
     let (server, store, url) = match started {
         Ok(started) => started,
         Err(reason) => {

@@ -190,7 +190,7 @@ fn captures() -> Vec<File> {
             }
             file
         };
-    let (little, big): (fn(u32) -> [u8; 4], fn(u32) -> [u8; 4]) = (u32::to_le_bytes, u32::to_be_bytes);
+    let [little, big]: [fn(u32) -> [u8; 4]; 2] = [u32::to_le_bytes, u32::to_be_bytes];
     let plain = capture(little, 0xa1b2_c3d4, 1, 0, 99, 0);
     vec![
         ("as it should be", "plain.pcap", plain.clone()),

@@ -126,7 +126,7 @@ fn what_was_not_used_is_said_without_being_asked() {
     let plain = std::fs::read(home.capture(40)).unwrap();
     let mut bluetooth = plain.clone();
     bluetooth[20] = 201;
-    home.file("padded.pcap", &[&plain[..], &[0; 65_536]].concat());
+    home.file("padded.pcap", &[&plain[..], &vec![0; 65_536]].concat());
     home.file("cut.pcap", &plain[..plain.len() - 3]);
     home.file("bluetooth.pcap", &bluetooth);
     for (file, status, expected) in [
