@@ -1,10 +1,10 @@
 //! The key that hits of one alert share, and the id that follows from it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use sha2::{Digest, Sha256};
 
-use crate::{FlowRecord, Id};
+use crate::{FlowRecord, HitOfFlow, Id};
 
 /// Length of the tumbling windows in which hits become one alert, by the start of the flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +64,70 @@ impl<'a> Key<'a> {
     ///
     /// The detector's version takes no part, so that a new version goes on with the alerts of the old one.
     pub fn id(&self, detector: &str) -> Id {
+        let cell = Cell {
+            detector,
+            protocol: self.protocol,
+            service: self.service,
+            window: self.window,
+        };
+        cell.id_of_source(self.source)
+    }
+}
+
+/// What alerts are counted in: the hits of one detector and kind whose flows start in one window. Alerts of different cells
+/// have nothing to do with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Cell<'a> {
+    detector: &'a str,
+    protocol: &'a str,
+    service: &'a str,
+    window: i64,
+}
+
+impl<'a> Cell<'a> {
+    /// The cell of a hit.
+    pub fn of(hit: &HitOfFlow<'a>, window: AlertWindow) -> Self {
+        Self {
+            detector: &hit.detector.name,
+            protocol: hit.flow.protocol,
+            service: hit.flow.service,
+            window: window.number(hit.flow.start),
+        }
+    }
+
+    /// The name of the detector.
+    pub const fn detector(&self) -> &'a str {
+        self.detector
+    }
+
+    /// Protocol and application, e.g. `tcp/ssh`.
+    pub fn kind(&self) -> String {
+        kind(self.protocol, self.service)
+    }
+
+    /// The number of the window; see [`AlertWindow::number`].
+    pub const fn window(&self) -> i64 {
+        self.window
+    }
+
+    /// The id of the alert of a source.
+    pub fn id_of_source(&self, source: IpAddr) -> Id {
+        self.id(&source.to_string())
+    }
+
+    /// The id of the alert of a target that many sources hit. Address and port together are never the text of an address.
+    pub fn id_of_target(&self, target: SocketAddr) -> Id {
+        self.id(&target.to_string())
+    }
+
+    /// The id of the alert that says what is held back.
+    pub fn id_of_rest(&self) -> Id {
+        self.id("")
+    }
+
+    fn id(&self, of: &str) -> Id {
         let mut hasher = Sha256::new();
-        let kind = kind(self.protocol, self.service);
-        for text in [detector, &self.source.to_string(), &kind] {
+        for text in [self.detector, of, &self.kind()] {
             // The length first, so that no two triples run into the same bytes.
             hasher.update((text.len() as u64).to_le_bytes());
             hasher.update(text.as_bytes());

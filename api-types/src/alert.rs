@@ -30,6 +30,9 @@ pub enum AlertState {
     Acknowledged,
     /// It is done with.
     Closed,
+    /// Another alert has taken it in: the one of its target, or the one that says what its kind holds back. Only the store
+    /// gives this state, and takes it back when the alert has flows again that no other alert counts.
+    Merged,
 }
 
 /// One column that drove the score of a flow.
@@ -48,22 +51,48 @@ pub struct Contribution {
     pub typical: String,
 }
 
-/// Flows of one source and kind that a detector scored above its threshold, within one window of time.
+/// A source, and the highest score that a flow of it had.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SourceScore {
+    /// Source address.
+    pub source: String,
+    /// The highest score of its flows.
+    pub score: f32,
+}
+
+/// The sources of an alert of many.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AlertSources {
+    /// How many there are: exact up to 128, beyond that an estimate with a standard error of 1.6 %.
+    pub count: u64,
+    /// At most ten of them, those with the highest scores.
+    pub top: Vec<SourceScore>,
+    /// Missing in the alert of a target that many sources hit. Otherwise this is the alert of a kind that made more alerts in
+    /// its window than its limit: so many of these are held back, and the alert counts all flows of the kind and window.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held_back: Option<u64>,
+}
+
+/// Flows of one kind that a detector scored above its threshold, within one window of time: of one source, or, with
+/// `sources`, of many.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Alert {
-    /// 32 hexadecimal digits; derived from detector, source, kind and window, so that a repeated delivery
-    /// finds the same alert.
+    /// 32 hexadecimal digits; derived from detector, kind, window and the source, or the target of many, so that a
+    /// repeated delivery finds the same alert.
     pub id: String,
     /// Start of the first flow, ms since the epoch.
     pub first_seen: i64,
     /// End of the last flow, ms since the epoch.
     pub last_seen: i64,
-    /// Number of flows in this alert, each counted once.
+    /// Number of flows in this alert, each counted once; with `sources` exact up to 128, beyond that an estimate with a
+    /// standard error of 1.6 %.
     pub count: u64,
     /// What the flows have in common: protocol and application, e.g. `tcp/ssh`.
     pub kind: String,
-    /// Source address.
+    /// Source address; with `sources` that of the flow with the highest score.
     pub source: String,
     /// Source port of the flow with the highest score.
     pub source_port: u16,
@@ -95,6 +124,12 @@ pub struct Alert {
     /// When, ms since the epoch.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub changed_at: Option<i64>,
+    /// The sources of an alert of many.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sources: Option<AlertSources>,
+    /// Of a merged alert, the id of the alert that has taken it in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub merged_into: Option<String>,
 }
 
 /// Which alerts to list, newest (by `last_seen`) first.
@@ -102,7 +137,7 @@ pub struct Alert {
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(default, deny_unknown_fields)]
 pub struct AlertQuery {
-    /// Only this state.
+    /// Only this state; when not given, every state but `merged`.
     pub state: Option<AlertState>,
     /// Only this severity and above.
     pub min_severity: Option<Severity>,
@@ -128,7 +163,7 @@ pub struct AlertQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StateChange {
-    /// The state it shall have.
+    /// The state it shall have; `merged` is refused.
     pub state: AlertState,
     /// Who asks; at most 128 characters.
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128))]

@@ -14,7 +14,9 @@ mod judgement;
 mod overview;
 mod score;
 
-pub use alert::{Alert, AlertQuery, AlertState, Contribution, Severity, StateChange};
+pub use alert::{
+    Alert, AlertQuery, AlertSources, AlertState, Contribution, Severity, SourceScore, StateChange,
+};
 pub use detector::{
     Comparison, DetectorInfo, DetectorRef, FailurePolicy, HistoryEntry, HistoryQuery, Stage, Step,
     StepRequest,

@@ -1,6 +1,8 @@
 //! The list of alerts on the page: which alerts a filter shows, and where an alert is inserted.
 
-use netsage_api_types::{Alert, AlertState, Severity};
+use netsage_api_types::{Alert, AlertSources, AlertState, Severity};
+
+use crate::format::plural;
 
 /// Alerts that the page holds at most: more than anybody reads, few enough to be drawn at once.
 pub const MOST: usize = 1000;
@@ -21,10 +23,11 @@ pub fn state_name(state: AlertState) -> &'static str {
         AlertState::New => "new",
         AlertState::Acknowledged => "acknowledged",
         AlertState::Closed => "closed",
+        AlertState::Merged => "merged",
     }
 }
 
-/// What the user wants to see; empty means all.
+/// What the user wants to see; empty means all, but for merged alerts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertFilter {
     /// Name of a state.
@@ -50,11 +53,57 @@ impl AlertFilter {
             .into_iter()
             .find(|severity| severity_name(*severity) == self.severity);
         let same = |wanted: &str, found: &str| wanted.trim().is_empty() || wanted.trim() == found;
-        same(&self.state, state_name(alert.state))
+        let is_of_state = match self.state.trim() {
+            "" => alert.state != AlertState::Merged,
+            wanted => wanted == state_name(alert.state),
+        };
+        is_of_state
             && least.is_none_or(|least| alert.severity >= least)
             && same(&self.source, &alert.source)
             && same(&self.kind, &alert.kind)
     }
+}
+
+/// Where an alert comes from, in words.
+pub fn origin(alert: &Alert) -> String {
+    match &alert.sources {
+        None => alert.source.clone(),
+        Some(sources) => plural(sources.count, "source", "sources"),
+    }
+}
+
+/// Where an alert goes to, in words.
+pub fn aim(alert: &Alert) -> String {
+    match &alert.sources {
+        Some(AlertSources {
+            held_back: Some(held_back),
+            ..
+        }) => format!("{} held back", plural(*held_back, "alert", "alerts")),
+        _ => match alert.destination.contains(':') {
+            true => format!("[{}]:{}", alert.destination, alert.destination_port),
+            false => format!("{}:{}", alert.destination, alert.destination_port),
+        },
+    }
+}
+
+/// What an alert of many sources is, in a sentence or two; `None` for the alert of one source.
+pub fn about_sources(alert: &Alert) -> Option<String> {
+    let sources = alert.sources.as_ref()?;
+    let (flows, many) = (
+        plural(alert.count, "flow", "flows"),
+        plural(sources.count, "source", "sources"),
+    );
+    Some(match sources.held_back {
+        None => format!(
+            "{many} sent {flows} of this kind to {}. They are one alert, since each alone would say the same.",
+            aim(alert)
+        ),
+        Some(held_back) => format!(
+            "This kind made more alerts in this window than are shown: {} held back. All of them, and those shown, have \
+             {flows} from {many}.",
+            plural(held_back, "alert is", "alerts are")
+        ),
+    })
 }
 
 /// Inserts an alert at its place (newest first, as the host lists alerts), or removes the alert when the filter
@@ -112,6 +161,8 @@ mod tests {
             state: AlertState::New,
             changed_by: None,
             changed_at: None,
+            sources: None,
+            merged_into: None,
         }
     }
 

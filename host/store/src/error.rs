@@ -193,6 +193,13 @@ impl StoreError {
         }
     }
 
+    /// A change of the state of an alert that another one has taken in.
+    pub(crate) const fn merged() -> Self {
+        Self::InvalidChange {
+            problem: "another alert has taken it in: change the state of that one",
+        }
+    }
+
     /// Wraps a failure of the MongoDB driver.
     pub(crate) fn mongo(action: &'static str) -> impl Fn(mongodb::error::Error) -> Self {
         move |source| {

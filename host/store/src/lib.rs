@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use futures_util::future::BoxFuture;
-use netsage_alerts::AlertWindow;
+use netsage_alerts::{AlertLimits, AlertWindow};
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 
 mod changes;
@@ -42,6 +42,12 @@ pub struct StoreOptions {
     /// The windows in which hits become one alert. Changing their length leaves existing alerts unchanged; later hits
     /// fall into windows of the new length.
     pub alert_window: AlertWindow,
+    /// The bounds of the alerts of one detector, kind and window. When they are changed, alerts that go on follow.
+    pub alert_limits: AlertLimits,
+    /// Most bytes of the store, with all that belongs to it; `None` for no limit. When it is reached, flows of alerts that
+    /// are held back go first, then the flows that ended first, and alerts last. SQLite has its log counted, stays within
+    /// 5 % of a limit of 64 MB or more, and does not shrink a file that is larger already.
+    pub size_limit: Option<u64>,
     /// How long flows are kept, counted by the clock from the moment they were first recorded.
     pub flow_retention: Duration,
     /// How long alerts are kept, counted by the clock from the moment they last counted a flow or changed their state.
@@ -57,6 +63,8 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             alert_window: AlertWindow::default(),
+            alert_limits: AlertLimits::default(),
+            size_limit: Some(10_000_000_000),
             flow_retention: 7 * DAY,
             alert_retention: 365 * DAY,
             listing_rows: 50_000,
@@ -94,6 +102,8 @@ pub trait Store: Send + Sync {
     ///   must come with the same identity as before; see [`netsage_alerts::FlowRecord::id`].
     /// - Hits of the same detector name, source and kind whose flows start in the same window are one alert.
     ///   Each flow is counted in it once; a second hit of the same flow changes nothing, whatever it says.
+    /// - A target that many sources hit has one alert for all of them, and of many alerts some are held back:
+    ///   [`netsage_alerts::Bounded`] has the rule. Alerts that were shown until then are merged.
     /// - The flow with the highest score gives the alert its ports, score and contributions; of equal scores the one
     ///   with the smallest flow id, so that the order of delivery makes no difference.
     /// - An alert that was closed stays closed and goes on counting.

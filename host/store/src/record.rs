@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use netsage_alerts::text::to_hex;
 use netsage_alerts::{AlertHit, FlowRecord, HitOfFlow};
-use netsage_api_types::{DetectorRef, Severity, StateChange};
+use netsage_api_types::{AlertState, DetectorRef, Severity, StateChange};
 
 use crate::StoreError;
 
@@ -217,6 +217,11 @@ pub(crate) fn check_batch(batch: &FlowBatchRecord) -> Result<(), StoreError> {
 
 /// Checks a change of state.
 pub(crate) fn check_change(change: &StateChange) -> Result<(), StoreError> {
+    if change.state == AlertState::Merged {
+        return Err(StoreError::InvalidChange {
+            problem: "only the store merges alerts",
+        });
+    }
     match change.by.chars().take(129).count() {
         0 => Err(StoreError::InvalidChange {
             problem: "it does not say who asks",

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use netsage_api_types::{Alert, AlertState, StateChange};
 use netsage_web::format;
-use netsage_web::listing::{severity_name, state_name};
+use netsage_web::listing::{self, severity_name, state_name};
 use wasm_bindgen::JsCast as _;
 
 use crate::api;
@@ -109,13 +109,32 @@ fn details(alert: Alert, changed: Callback<Alert>) -> impl IntoView {
         .map(|(name, value)| view! { <dt>{name}</dt><dd>{value}</dd> })
         .collect_view();
     let shown = alert.clone();
+    let about = listing::about_sources(&alert).map(|words| view! { <p>{words}</p> });
+    let merged = alert.merged_into.clone().map(|into| {
+        view! { <p>"This alert was shown and has become part of another, "<code>{into}</code>"."</p> }
+    });
+    let top = alert.sources.clone().map(|sources| {
+        let rows = sources.top.into_iter().map(|named| {
+            view! { <tr><td><code>{named.source}</code></td><td class="number">{format::score(named.score)}</td></tr> }
+        });
+        view! {
+            <h3>"Sources with the highest scores"</h3>
+            <table>
+                <thead><tr><th scope="col">"Source"</th> <th scope="col" class="number">"Score"</th></tr></thead>
+                <tbody>{rows.collect_view()}</tbody>
+            </table>
+        }
+    });
     view! {
         <div class="details">
             <header>
                 <span class=format!("badge {severity}")>{severity}</span>
-                <h2>{alert.kind.clone()}" from "<code>{alert.source.clone()}</code></h2>
+                <h2>{alert.kind.clone()}" from "<code>{listing::origin(&alert)}</code></h2>
             </header>
+            {about}
+            {merged}
             <StateForm id=alert.id.clone() state=alert.state changed/>
+            {top}
             <h3>"What drove the score"</h3>
             <Contributions contributions=alert.contributions/>
             <AlertFlow alert=shown/>
@@ -132,16 +151,18 @@ fn StateForm(id: String, state: AlertState, changed: Callback<Alert>) -> impl In
     let name = RwSignal::new(stored_name());
     let busy = RwSignal::new(false);
     let trouble = RwSignal::new(None::<String>);
-    let actions = match state {
-        AlertState::New => [
+    let actions: &[(AlertState, &str)] = match state {
+        AlertState::New => &[
             (AlertState::Acknowledged, "Acknowledge"),
             (AlertState::Closed, "Close"),
         ],
-        AlertState::Acknowledged => [(AlertState::Closed, "Close"), (AlertState::New, "Back to new")],
-        AlertState::Closed => [
+        AlertState::Acknowledged => &[(AlertState::Closed, "Close"), (AlertState::New, "Back to new")],
+        AlertState::Closed => &[
             (AlertState::New, "Reopen"),
             (AlertState::Acknowledged, "Acknowledge"),
         ],
+        // The alert that has taken it in has the state that counts.
+        AlertState::Merged => return ().into_any(),
     };
     let send = move |id: String, state: AlertState| {
         let by = name.get_untracked().trim().to_owned();
@@ -166,7 +187,7 @@ fn StateForm(id: String, state: AlertState, changed: Callback<Alert>) -> impl In
             }
         });
     };
-    let buttons = actions.into_iter().enumerate().map(|(index, (state, words))| {
+    let buttons = actions.iter().enumerate().map(|(index, &(state, words))| {
         let id = id.clone();
         let class = if index == 0 { "primary" } else { "" };
         view! { <button type="button" class=class disabled=busy on:click=move |_| send(id.clone(), state)>{words}</button> }
@@ -181,4 +202,5 @@ fn StateForm(id: String, state: AlertState, changed: Callback<Alert>) -> impl In
             {move || trouble.get().map(|why| view! { <p class="trouble" role="alert">{why}</p> })}
         </div>
     }
+    .into_any()
 }

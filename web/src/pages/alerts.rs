@@ -145,6 +145,7 @@ fn Filters(filter: RwSignal<AlertFilter>) -> impl IntoView {
                     <option value="new">"new"</option>
                     <option value="acknowledged">"acknowledged"</option>
                     <option value="closed">"closed"</option>
+                    <option value="merged">"merged into another"</option>
                 </select>
             </label>
             <label>"Severity"
@@ -205,8 +206,9 @@ fn Table(list: RwSignal<Vec<Alert>>, opened: RwSignal<Option<Alert>>) -> impl In
 fn row(alert: Alert, opened: RwSignal<Option<Alert>>) -> impl IntoView {
     let severity = severity_name(alert.severity);
     let state = state_name(alert.state);
-    let faded = alert.state == AlertState::Closed;
-    let label = format!("Details of the alert {} from {}", alert.kind, alert.source);
+    let faded = matches!(alert.state, AlertState::Closed | AlertState::Merged);
+    let (origin, aim) = (listing::origin(&alert), listing::aim(&alert));
+    let label = format!("Details of the alert {} from {origin}", alert.kind);
     let id = opener(&alert.id);
     let shown = alert.clone();
     let open = move |_| opened.set(Some(shown.clone()));
@@ -215,8 +217,8 @@ fn row(alert: Alert, opened: RwSignal<Option<Alert>>) -> impl IntoView {
             <td><span class=format!("badge {severity}")>{severity}</span></td>
             <td class="time">{moment(alert.last_seen)}</td>
             <td><button type="button" class="link" id=id aria-label=label>{alert.kind}</button></td>
-            <td><code>{alert.source}</code></td>
-            <td><code>{format!("{}:{}", alert.destination, alert.destination_port)}</code></td>
+            <td><code>{origin}</code></td>
+            <td><code>{aim}</code></td>
             <td class="number">{format::count(alert.count)}</td>
             <td class="number">{format::score(alert.score)}</td>
             <td><span class=format!("state {state}")>{state}</span></td>

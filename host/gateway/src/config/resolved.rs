@@ -157,6 +157,7 @@ impl Settings {
         Ok(StoreOptions {
             flow_retention: self.flow_retention()?.0,
             alert_retention: self.alert_retention()?.0,
+            size_limit: Some(self.store_size()?.0 as u64),
             ..StoreOptions::default()
         })
     }

@@ -17,6 +17,8 @@ use super::setting::{Allowed, Setting, Share, Value, checked_value, name, settin
 use super::{ByteSize, ConfigError, RolloutStage, Time, Trust};
 
 const MIB: ByteSize = ByteSize(1 << 20);
+/// Smaller ones would be filled by the write-ahead log and the tables alone.
+const SMALLEST_STORE: ByteSize = ByteSize(64 << 20);
 /// A component addresses its memory by 32 bits.
 const MOST_DETECTOR_MEMORY: ByteSize = ByteSize(4 << 30);
 /// Deadlines are kept to this; a shorter one would end calls at random.
@@ -93,6 +95,11 @@ settings! {
 
         /// How long alerts are kept after they last changed
         alert_retention: Time { value: "TIME", default: "365d", range: HOUR..=TEN_YEARS }
+
+        /// Most that the store takes; flows of alerts that are held back go first, then the oldest flows, alerts last
+        ///
+        /// SQLite has its write-ahead log counted, and does not shrink a file that is larger already.
+        store_size: ByteSize { value: "SIZE", default: "10GB", range: SMALLEST_STORE.. }
     }
 
     "Detectors" {

@@ -1,24 +1,38 @@
 //! Which hits are worth an explanation.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use netsage_alerts::{AlertHit, AlertWindow, Best, FlowRecord, Key};
+use netsage_alerts::{AlertHit, AlertLimits, AlertWindow, Best, FlowRecord, Key, target_of};
 
-/// Alerts remembered; when there are more, all are forgotten, which costs explanations that nobody sees.
+/// Alerts and targets remembered; when there are more, all are forgotten, which costs explanations that nobody sees.
 const MOST_ALERTS: usize = 1 << 16;
 
-/// The alert that a hit belongs to: the place of the detector's name among those seen, and the key.
-type AlertKey = (usize, Key<'static>);
+/// A target in a window: the place of the detector's name among those seen, the key without its source, and the target.
+type TargetKey = (usize, Key<'static>, SocketAddr);
+
+/// The alert that a hit belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum AlertKey {
+    /// That of its source: the place of the detector's name among those seen, and the key.
+    Source(usize, Key<'static>),
+    /// That of a target which many sources hit.
+    Target(TargetKey),
+}
 
 /// Chooses the hits to explain. An alert shows the explanation of one flow, the flow with the highest score, and an
 /// explanation costs more than a score. So a hit is not explained when the same thread has explained a higher hit for
 /// the same alert.
 ///
-/// A thread meets blocks in their order, so whatever it compares a hit with comes to the store before it.
+/// A thread meets blocks in their order, so whatever it compares a hit with comes to the store before it. That also holds for
+/// the sources of a target: once a thread has seen so many that the target has an alert of its own, the store has too, and of
+/// a flood only few hits are explained.
 #[derive(Debug)]
 pub(super) struct Explainer {
     window: AlertWindow,
     names: Vec<String>,
+    /// The sources of each target, until they are too many for alerts of their own.
+    sources: HashMap<TargetKey, Vec<IpAddr>>,
     /// The best hit of each alert so far.
     best: HashMap<AlertKey, Best>,
     /// Of the block at hand: the best hit of each alert by its place among the hits.
@@ -32,6 +46,7 @@ impl Explainer {
         Self {
             window,
             names: Vec::new(),
+            sources: HashMap::new(),
             best: HashMap::new(),
             candidates: HashMap::new(),
             chosen: Vec::new(),
@@ -51,7 +66,7 @@ impl Explainer {
         let name = self.place_of(name);
         for (place, hit) in hits.iter().enumerate().skip(first) {
             let flow = &flows[hit.flow as usize];
-            let key = (name, Key::of(flow, self.window));
+            let key = self.alert_of(name, flow);
             let best = Best {
                 score: hit.score,
                 flow: flow.id,
@@ -61,8 +76,9 @@ impl Explainer {
                 *candidate = (best, place);
             }
         }
-        if self.best.len() + self.candidates.len() > MOST_ALERTS {
+        if self.best.len() + self.candidates.len() + self.sources.len() > MOST_ALERTS {
             self.best.clear();
+            self.sources.clear();
         }
         for (key, &(best, place)) in &self.candidates {
             let known = self.best.get(key);
@@ -72,6 +88,21 @@ impl Explainer {
             }
         }
         &self.chosen
+    }
+
+    fn alert_of(&mut self, name: usize, flow: &FlowRecord) -> AlertKey {
+        let most = AlertLimits::default().sources;
+        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let of_all = Key::new(nobody, flow.protocol, flow.service, flow.start, self.window);
+        let target = (name, of_all, target_of(flow));
+        let sources = self.sources.entry(target).or_default();
+        if sources.len() <= most && !sources.contains(&flow.source) {
+            sources.push(flow.source);
+        }
+        match sources.len() > most {
+            true => AlertKey::Target(target),
+            false => AlertKey::Source(name, Key::of(flow, self.window)),
+        }
     }
 
     fn place_of(&mut self, name: &str) -> usize {
@@ -139,5 +170,12 @@ mod tests {
         // Of equal scores the smaller id counts.
         check("a", &[flow(9, 1, 0), flow(1, 2, 0)], &[0.7, 0.6], &[1]);
         check("a", &[flow(9, 1, 0)], &[0.71], &[0]);
+        // Once there are too many sources for alerts of their own, the best of all.
+        let flood: Vec<FlowRecord> = (1..=30).map(|number| flow(number, number, 2_000)).collect();
+        let scores: Vec<f32> = (1..=30_u8).map(f32::from).collect();
+        let alone: Vec<usize> = (0..16).chain([29]).collect();
+        check("a", &flood, &scores, &alone);
+        check("a", &[flow(99, 99, 2_000)], &[30.0], &[]);
+        check("a", &[flow(99, 99, 2_000)], &[31.0], &[0]);
     }
 }

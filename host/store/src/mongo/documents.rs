@@ -1,14 +1,16 @@
 //! The documents, and how they and the types of the API become each other.
 
-use mongodb::bson::{Bson, DateTime, Document};
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Bson, DateTime, Document};
 use netsage_api_types::{
-    Alert, AlertState, Contribution, DetectorRef, Flow, FlowScore, FusedScore, Severity,
+    Alert, AlertSources, AlertState, Contribution, DetectorRef, Flow, FlowScore, FusedScore, Severity,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::StoreError;
 use crate::record::{ScoreMatrix, severity_rank, to_signed, to_unsigned};
 use netsage_alerts::text::{community_id, parse_id, to_hex};
-use netsage_alerts::{AlertRecord, FlowRecord, Id};
+use netsage_alerts::{AlertRecord, FlowRecord, Id, Part, Sketch, Summary};
 
 /// A flow. Integers are signed, as the database has no others.
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,6 +101,8 @@ impl FlowDocument {
 pub(super) struct AlertDocument {
     #[serde(rename = "_id")]
     pub(super) id: String,
+    /// The id of its cell.
+    pub(super) cell: String,
     pub(super) first_seen: i64,
     pub(super) last_seen: i64,
     pub(super) count: i64,
@@ -118,8 +122,12 @@ pub(super) struct AlertDocument {
     pub(super) schema: String,
     pub(super) contributions: Vec<Contribution>,
     pub(super) state: AlertState,
+    /// The state before the alert was merged.
+    pub(super) state_before: AlertState,
     pub(super) changed_by: Option<String>,
     pub(super) changed_at: Option<i64>,
+    pub(super) sources: Option<AlertSources>,
+    pub(super) merged_into: Option<String>,
     pub(super) best_flow: String,
     /// When it last counted a flow or changed its state, by the clock; what the TTL counts from.
     pub(super) touched: DateTime,
@@ -130,9 +138,6 @@ pub(super) struct AlertDocument {
     /// Whether it has changed since it got its revision.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) pending: bool,
-    /// Flows that `count` has in it already and `alert_flows` may not have yet. Left out when only reading.
-    #[serde(default)]
-    pub(super) counted_last: Vec<String>,
 }
 
 /// The name of a state, as stored.
@@ -141,17 +146,57 @@ pub(super) fn state_name(state: AlertState) -> &'static str {
         AlertState::New => "new",
         AlertState::Acknowledged => "acknowledged",
         AlertState::Closed => "closed",
+        AlertState::Merged => "merged",
+    }
+}
+
+/// The states of alerts that are shown.
+pub(super) const SHOWN: [&str; 3] = ["new", "acknowledged", "closed"];
+
+/// What a changed alert is written over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
+    pub(super) version: i64,
+    revision: i64,
+    state_before: AlertState,
+}
+
+impl Default for Before {
+    /// A new alert.
+    fn default() -> Self {
+        Self {
+            // An alert that was deleted and comes again must not come to a version that it had.
+            version: DateTime::now().timestamp_millis(),
+            revision: 0,
+            state_before: AlertState::New,
+        }
     }
 }
 
 impl AlertDocument {
-    /// A changed alert, to be written over the one of the version and revision before, if there is one.
-    pub(super) fn new(record: AlertRecord, before: Option<(i64, i64)>, counted_last: Vec<String>) -> Self {
-        // An alert that was deleted and comes again must not come to a version that it had.
-        let (version, revision) = before.unwrap_or_else(|| (DateTime::now().timestamp_millis(), 0));
+    /// What an alert that is written over this one goes on from.
+    pub(super) fn before(&self) -> Before {
+        Before {
+            version: self.version,
+            revision: self.revision,
+            state_before: match self.state {
+                AlertState::Merged => self.state_before,
+                state => state,
+            },
+        }
+    }
+
+    /// The state that the alert has when it is shown.
+    pub(super) fn state_shown(&self) -> AlertState {
+        self.before().state_before
+    }
+
+    /// A changed alert of a cell.
+    pub(super) fn new(record: AlertRecord, cell: String, before: Before) -> Self {
         let AlertRecord { alert, best_flow } = record;
         Self {
             id: alert.id,
+            cell,
             first_seen: alert.first_seen,
             last_seen: alert.last_seen,
             count: to_signed(alert.count),
@@ -170,14 +215,16 @@ impl AlertDocument {
             schema: alert.schema,
             contributions: alert.contributions,
             state: alert.state,
+            state_before: before.state_before,
             changed_by: alert.changed_by,
             changed_at: alert.changed_at,
+            sources: alert.sources,
+            merged_into: alert.merged_into,
             best_flow: to_hex(&best_flow),
             touched: DateTime::now(),
-            version: version + 1,
-            revision,
+            version: before.version + 1,
+            revision: before.revision,
             pending: true,
-            counted_last,
         }
     }
 
@@ -203,12 +250,125 @@ impl AlertDocument {
             state: self.state,
             changed_by: self.changed_by,
             changed_at: self.changed_at,
+            sources: self.sources,
+            merged_into: self.merged_into,
         };
         AlertRecord {
             alert,
-            // A text that is no id was never written; the largest id lets any other flow of that score take its place.
-            best_flow: parse_id(&self.best_flow).unwrap_or(Id::from([u8::MAX; 16])),
+            best_flow: flow_id(&self.best_flow),
         }
+    }
+}
+
+/// A text that is no id was never written; the largest id lets any other flow of that score take its place.
+fn flow_id(text: &str) -> Id {
+    parse_id(text).unwrap_or(Id::from([u8::MAX; 16]))
+}
+
+fn binary(bytes: Vec<u8>) -> Binary {
+    Binary {
+        subtype: BinarySubtype::Generic,
+        bytes,
+    }
+}
+
+/// Of the alert of a source, what goes to one target; see [`Part`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct PartDocument {
+    /// The id of the alert and the target.
+    #[serde(rename = "_id")]
+    pub(super) id: String,
+    pub(super) alert: String,
+    pub(super) cell: String,
+    pub(super) target: String,
+    first_seen: i64,
+    last_seen: i64,
+    count: i64,
+    score: f32,
+    best_flow: String,
+    /// The part as an alert; what stands above is for the server to add up.
+    record: Alert,
+    flows: Binary,
+    touched: DateTime,
+    /// Rises with every change; a replacement holds only at the version that was read.
+    pub(super) version: i64,
+    /// Flows that `count` has in it already and `alert_flows` may not have yet.
+    pub(super) counted_last: Vec<String>,
+}
+
+impl PartDocument {
+    /// A changed part, to be written over the one of a version, if there is one.
+    pub(super) fn new(
+        id: String,
+        cell: String,
+        target: String,
+        part: Part,
+        version: Option<i64>,
+        counted_last: Vec<String>,
+    ) -> Self {
+        let AlertRecord { alert, best_flow } = part.record;
+        Self {
+            id,
+            alert: alert.id.clone(),
+            cell,
+            target,
+            first_seen: alert.first_seen,
+            last_seen: alert.last_seen,
+            count: to_signed(alert.count),
+            score: alert.score,
+            best_flow: to_hex(&best_flow),
+            record: alert,
+            flows: binary(part.flows.to_bytes()),
+            touched: DateTime::now(),
+            // A part that was deleted and comes again must not come to a version that it had.
+            version: version.unwrap_or_else(|| DateTime::now().timestamp_millis()) + 1,
+            counted_last,
+        }
+    }
+
+    /// The part.
+    pub(super) fn into_part(self) -> Part {
+        Part {
+            record: AlertRecord {
+                alert: self.record,
+                best_flow: flow_id(&self.best_flow),
+            },
+            // Bytes that are no sketch were never written.
+            flows: Sketch::from_bytes(&self.flows.bytes).unwrap_or_default(),
+        }
+    }
+}
+
+/// The alert of a target that many sources hit, or, in `cells`, all hits of a cell.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct SummaryDocument {
+    #[serde(rename = "_id")]
+    pub(super) id: String,
+    /// The cell of a target; of a cell itself.
+    pub(super) cell: String,
+    summary: Binary,
+    touched: DateTime,
+    /// Rises with every change; a replacement holds only at the version that was read.
+    pub(super) version: i64,
+}
+
+impl SummaryDocument {
+    /// A changed summary, to be written over the one of a version, if there is one.
+    pub(super) fn new(id: String, cell: String, summary: &Summary, version: Option<i64>) -> Self {
+        Self {
+            id,
+            cell,
+            summary: binary(summary.to_bytes()),
+            touched: DateTime::now(),
+            version: version.unwrap_or_else(|| DateTime::now().timestamp_millis()) + 1,
+        }
+    }
+
+    /// The summary.
+    pub(super) fn summary(&self) -> Result<Summary, StoreError> {
+        Summary::from_bytes(&self.summary.bytes).ok_or_else(|| StoreError::Damaged {
+            detail: "the summary of an alert is cut short".to_owned(),
+        })
     }
 }
 

@@ -108,7 +108,6 @@ impl Asked {
         let bounded = !self.others.is_empty() && !is_shortest;
         collection
             .find(self.conditions(Some((end, &self.others))))
-            .projection(doc! { "counted_last": 0 })
             .sort(self.order())
             // The one too many only says that there are more.
             .limit(to_signed(limit as u64 + 1))

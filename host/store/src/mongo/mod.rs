@@ -1,8 +1,8 @@
 //! The store on a MongoDB server (8.0 or later).
 //!
-//! Works without transactions, which a single server does not have. Flows are upserts by id. An alert is one document,
-//! which is replaced only at the version that was read, and which also logs the flows counted last; see `alerts`. Its
-//! change gets a revision afterwards; see `revisions`.
+//! Works without transactions, which a single server does not have. Flows are upserts by id. What is counted and what alerts
+//! follow from it are documents that are replaced only at the version that was read; see `counting`. The change of an alert
+//! gets a revision afterwards; see `revisions`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use crate::record::{check_batch, check_change};
 use crate::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview};
 
 mod alerts;
+mod counting;
 mod documents;
 mod flows;
 mod listing;
@@ -27,13 +28,16 @@ mod overview;
 mod positions;
 mod purge;
 mod revisions;
+mod room;
 
+use counting::Facts;
 use documents::{AlertDocument, FlowDocument};
 use purge::{Purge, Purging};
+use room::NextLook;
 
 /// Version of the documents' form, kept in the collection `meta`. Databases of earlier versions, which no release wrote,
 /// are refused.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// Version of the wire protocol that MongoDB 8.0 speaks, the first with writes to several collections in one request.
 const LEAST_WIRE_VERSION: i64 = 25;
@@ -44,19 +48,24 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time of a write. A server that is there and does not answer must not hold up whoever writes for good.
 const LONGEST_WRITE: Duration = Duration::from_secs(10);
 
+/// The collections of what is counted, which goes by its own time as alerts do.
+const COUNTED: [&str; 5] = ["parts", "raised", "targets", "cells", "cell_versions"];
+
 /// A store on a server.
 pub(crate) struct MongoStore {
     client: Client,
     database: Database,
     flows: Collection<FlowDocument>,
     alerts: Collection<AlertDocument>,
-    /// One document per flow counted in an alert; its `_id` is the alert's id and the flow's, so it is there once.
+    /// One document per flow counted in a part of an alert; its `_id` is the part's and the flow's, so it is there once.
     alert_flows: Collection<Document>,
+    facts: Facts,
     reading: Reading,
     options: StoreOptions,
     purge: Purge,
     /// `None` until the store is open.
     purging: Option<Purging>,
+    next_look: NextLook,
 }
 
 /// What is read beside recording, over connections of its own.
@@ -113,6 +122,7 @@ impl MongoStore {
             flows: database.collection("flows"),
             alerts: database.collection("alerts"),
             alert_flows: database.collection("alert_flows"),
+            facts: Facts::new(&database),
             client,
             database,
             reading: Reading {
@@ -122,6 +132,7 @@ impl MongoStore {
                 database: reading,
             },
             options,
+            next_look: NextLook::now(),
         };
         store.check_version().await?;
         store.create_ledger().await?;
@@ -197,6 +208,7 @@ impl MongoStore {
                 index(doc! { "detector.name": 1, "last_seen": -1, "_id": -1 }),
                 index(doc! { "severity_rank": 1, "last_seen": -1, "_id": -1 }),
                 index(doc! { "revision": 1 }),
+                index(doc! { "cell": 1, "state": 1, "touched": 1 }),
                 // Few alerts have the field at a time.
                 IndexModel::builder()
                     .keys(doc! { "pending": 1 })
@@ -214,6 +226,25 @@ impl MongoStore {
             ])
             .await
             .map_err(StoreError::mongo("create the indexes of flows"))?;
+        let facts: [(&str, Document); 5] = [
+            ("parts", doc! { "cell": 1, "target": 1 }),
+            ("parts", doc! { "alert": 1, "score": -1, "best_flow": 1 }),
+            ("raised", doc! { "cell": 1, "_id": 1 }),
+            ("targets", doc! { "cell": 1 }),
+            ("flows", doc! { "held_back": 1, "end": 1 }),
+        ];
+        for (collection, keys) in facts {
+            // Few flows have the field.
+            let options = IndexOptions::builder()
+                .sparse((collection == "flows").then_some(true))
+                .build();
+            let index = IndexModel::builder().keys(keys).options(options).build();
+            self.database
+                .collection::<Document>(collection)
+                .create_index(index)
+                .await
+                .map_err(StoreError::mongo("create the indexes of what is counted"))?;
+        }
         let StoreOptions {
             flow_retention,
             alert_retention,
@@ -223,7 +254,12 @@ impl MongoStore {
         self.create_ttl_index("alerts", "touched", alert_retention)
             .await?;
         self.create_ttl_index("alert_flows", "noted", alert_retention)
-            .await
+            .await?;
+        for collection in COUNTED {
+            self.create_ttl_index(collection, "touched", alert_retention)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Makes the server delete documents by itself, counted from the time in `key`. An index that is there with
@@ -330,10 +366,13 @@ impl Store for MongoStore {
             batches.iter().try_for_each(|batch| check_batch(batch))?;
             // Flows first: an alert never speaks of a flow that is not there yet.
             self.record_flows(batches).await?;
-            let changed = self.record_hits(batches).await?;
+            let recorded = self.record_hits(batches).await?;
+            self.mark_held_back(&recorded.held_back).await?;
+            let changed = recorded.into_changed();
             if !changed.is_empty() {
                 self.number_changes().await?;
             }
+            self.make_room().await?;
             Ok(changed)
         }))
     }

@@ -7,7 +7,7 @@ use mongodb::bson::{Bson, Document, doc};
 use netsage_api_types::{OverviewPoint, TopSource};
 
 use super::MongoStore;
-use super::documents::integer;
+use super::documents::{SHOWN, integer};
 use crate::overview::{Axis, OVERVIEW_GRAIN_MS, round_step, step_start};
 use crate::reads::LONGEST_READ;
 use crate::record::to_unsigned;
@@ -43,7 +43,7 @@ impl MongoStore {
             alerts_total: self
                 .reading
                 .alerts
-                .count_documents(doc! {})
+                .count_documents(doc! { "state": { "$in": SHOWN.to_vec() } })
                 .max_time(LONGEST_READ)
                 .await
                 .map_err(&failed)?,
@@ -110,6 +110,8 @@ impl MongoStore {
             .reading
             .alerts
             .aggregate(vec![
+                // Those of one source, that is.
+                doc! { "$match": { "state": { "$in": SHOWN.to_vec() }, "sources": null } },
                 doc! { "$group": {
                     "_id": "$source",
                     "alerts": { "$sum": 1_i64 },

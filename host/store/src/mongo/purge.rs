@@ -8,6 +8,7 @@ use mongodb::{Collection, Database};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::COUNTED;
 use crate::{StoreError, StoreOptions};
 
 /// Time between two deletions.
@@ -19,6 +20,7 @@ pub(super) struct Purge {
     flows: Collection<Document>,
     alerts: Collection<Document>,
     alert_flows: Collection<Document>,
+    counted: [Collection<Document>; COUNTED.len()],
     options: StoreOptions,
 }
 
@@ -37,6 +39,7 @@ impl Purge {
             flows: database.collection("flows"),
             alerts: database.collection("alerts"),
             alert_flows: database.collection("alert_flows"),
+            counted: COUNTED.map(|name| database.collection(name)),
             options,
         }
     }
@@ -69,9 +72,15 @@ impl Purge {
             .await
             .map_err(&failed)?;
         self.alert_flows
-            .delete_many(doc! { "noted": old })
+            .delete_many(doc! { "noted": old.clone() })
             .await
             .map_err(&failed)?;
+        for counted in &self.counted {
+            counted
+                .delete_many(doc! { "touched": old.clone() })
+                .await
+                .map_err(&failed)?;
+        }
         let outcome = self
             .flows
             .delete_many(doc! { "recorded": before(self.options.flow_retention) })

@@ -202,7 +202,6 @@ impl MongoStore {
             .committed("alerts")
             // An alert that is pending again comes later, under a number above `last`.
             .find(doc! { "revision": { "$gt": to_signed(after), "$lte": last }, "pending": { "$exists": false } })
-            .projection(doc! { "counted_last": 0 })
             .sort(doc! { "revision": 1 })
             .limit(to_signed(page_of_changes(limit) as u64))
             .max_time(LONGEST_READ)

@@ -12,12 +12,14 @@ use crate::changes::{check_position, page_of_changes};
 use crate::record::{check_batch, check_change};
 use crate::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview};
 
+mod alerts;
 mod damage;
 mod numbers;
 mod purge;
 mod read;
 mod readers;
 mod recover;
+mod room;
 mod rows;
 mod schema;
 mod write;
@@ -62,6 +64,7 @@ impl SqliteStore {
     pub(crate) async fn open(path: PathBuf, options: StoreOptions) -> Result<Self, StoreError> {
         let open = move || {
             let (file, connection) = StoreFile::open(path)?;
+            room::limit_log(&connection, options.size_limit)?;
             let writer = Writer {
                 options,
                 file: Arc::clone(&file),
@@ -100,6 +103,7 @@ impl Writer {
         // closing does so, which is no loss.
         let _ = schema::keep_log_at_close(&self.connection, true);
         self.connection = self.file.begin_anew()?;
+        room::limit_log(&self.connection, self.options.size_limit)?;
         self.memory = write::Memory::default();
         Ok(())
     }
@@ -110,7 +114,9 @@ impl Writer {
             &mut self.memory,
             batches,
             self.options.alert_window,
+            self.options.alert_limits,
         )?;
+        self.make_room();
         self.purge_when_due();
         Ok(changed)
     }
@@ -135,6 +141,14 @@ impl Writer {
         }
     }
 
+    /// Keeps the limit of size. What was recorded is recorded, whether or not that succeeds.
+    fn make_room(&mut self) {
+        if let Err(error) = room::make_room(&mut self.connection, self.options.size_limit) {
+            self.file.heed(&error, self.file.number());
+            tracing::warn!(%error, "the store has grown beyond its limit of size");
+        }
+    }
+
     /// Deletes a chunk of what is past its time, every minute, and until there is no more.
     fn purge_when_due(&mut self) {
         if Instant::now() < self.next_purge {
@@ -156,7 +170,7 @@ impl Writer {
         let alerts = purge::purge_alerts(&mut self.connection, self.options.alert_retention, ALERT_CHUNK)?;
         Ok(Purged {
             flows,
-            more: flows == FLOW_CHUNK || alerts == ALERT_CHUNK,
+            more: flows == FLOW_CHUNK || alerts,
         })
     }
 

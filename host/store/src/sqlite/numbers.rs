@@ -56,6 +56,13 @@ impl<'a> DetectorNumbers<'a> {
     }
 
     pub(super) fn number(&mut self, detector: &'a DetectorRef) -> rusqlite::Result<u32> {
+        let number = self.find(detector)?;
+        self.known.insert(detector, number);
+        Ok(number)
+    }
+
+    /// Likewise for a detector that the batches need not have.
+    pub(super) fn find(&self, detector: &DetectorRef) -> rusqlite::Result<u32> {
         if let Some(&number) = self.known.get(detector) {
             return Ok(number);
         }
@@ -70,14 +77,11 @@ impl<'a> DetectorNumbers<'a> {
                 "INSERT OR IGNORE INTO detectors (digest, name, version, generation) VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute(key)?;
-        let number = self
-            .connection
+        self.connection
             .prepare_cached(
                 "SELECT number FROM detectors WHERE digest = ?1 AND name = ?2 AND version = ?3 AND generation = ?4",
             )?
-            .query_row(key, |row| row.get(0))?;
-        self.known.insert(detector, number);
-        Ok(number)
+            .query_row(key, |row| row.get(0))
     }
 
     /// Finds the numbers of all detectors of a batch.

@@ -1,12 +1,13 @@
 //! Deleting what is past its time.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use netsage_alerts::Id;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::write::{MINUTE_MS, write_timeline};
+use super::alerts::forget_raised;
+use super::write::{MINUTE_MS, StepChange, TimelineChanges, write_timeline};
 use crate::StoreError;
 use crate::overview::{OVERVIEW_GRAIN_MS, step_start};
 use crate::record::to_signed;
@@ -29,7 +30,7 @@ pub(super) fn purge_flows(
     let mut delete = || -> rusqlite::Result<usize> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let cutoff = cutoff(flow_retention);
-        let mut timeline = HashMap::new();
+        let mut timeline = TimelineChanges::new();
         let mut deleted = 0;
         let mut after = i64::MIN;
         while deleted < chunk {
@@ -45,9 +46,8 @@ pub(super) fn purge_flows(
                 statement.query(params![first, last, cutoff, to_signed((chunk - deleted) as u64)])?;
             while let Some(row) = rows.next()? {
                 let step = step_start(row.get(0)?, OVERVIEW_GRAIN_MS);
-                let change: &mut (i64, i64) = timeline.entry(step).or_default();
-                change.0 -= 1;
-                change.1 -= row.get::<_, i64>(1)?;
+                let change = timeline.entry(step).or_default();
+                change.take_away(StepChange::of(row.get(1)?));
                 deleted += 1;
             }
             let is_over = minute.saturating_add(MINUTE_MS) <= cutoff;
@@ -79,35 +79,91 @@ fn next_minute(
         .optional()
 }
 
-/// Deletes up to `chunk` alerts that have not changed for their retention, and their counted flows. Revisions rise with
-/// the time of the last change, so that the first alerts are the oldest; where the clock was set back they may stay a
-/// little longer.
+/// Deletes up to `chunk` alerts that have not changed for their retention, and their counted flows; then as many that were
+/// never shown, of cells without shown ones. Says whether there may be more.
 pub(super) fn purge_alerts(
     connection: &mut Connection,
     alert_retention: Duration,
     chunk: usize,
-) -> Result<usize, StoreError> {
-    let mut delete = || -> rusqlite::Result<usize> {
+) -> Result<bool, StoreError> {
+    let mut delete = || -> rusqlite::Result<bool> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let old: Vec<i64> = transaction
-            .prepare_cached(
-                "SELECT number FROM (SELECT number, touched_ms FROM alerts ORDER BY revision LIMIT ?2) \
-                 WHERE touched_ms < ?1",
-            )?
-            .query_map(params![cutoff(alert_retention), to_signed(chunk as u64)], |row| {
-                row.get(0)
-            })?
-            .collect::<rusqlite::Result<_>>()?;
-        for number in &old {
-            for delete in [
-                "DELETE FROM alert_flows WHERE alert = ?1",
-                "DELETE FROM alerts WHERE number = ?1",
-            ] {
-                transaction.prepare_cached(delete)?.execute([number])?;
-            }
-        }
+        let cutoff = cutoff(alert_retention);
+        let alerts = delete_alerts(&transaction, cutoff, chunk)?;
+        let cells = delete_untouched_cells(&transaction, cutoff, chunk)?;
         transaction.commit()?;
-        Ok(old.len())
+        Ok(alerts == chunk || cells > 0)
     };
     delete().map_err(StoreError::sqlite("delete old alerts"))
+}
+
+/// Deletes up to `chunk` alerts that were last changed before `cutoff`, and what they have counted. Revisions rise with the
+/// time of the last change, so that the first alerts are the oldest; where the clock was set back they may stay a little
+/// longer.
+pub(super) fn delete_alerts(
+    transaction: &Transaction<'_>,
+    cutoff: i64,
+    chunk: usize,
+) -> rusqlite::Result<usize> {
+    let old: Vec<(i64, i64, Id)> = transaction
+        .prepare_cached(
+            "SELECT number, cell, id FROM (SELECT number, cell, id, touched_ms FROM alerts ORDER BY revision LIMIT ?2) \
+             WHERE touched_ms < ?1",
+        )?
+        .query_map(params![cutoff, to_signed(chunk as u64)], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    for (number, cell, id) in &old {
+        transaction
+            .prepare_cached("DELETE FROM alerts WHERE number = ?1")?
+            .execute([number])?;
+        // A merged alert has none.
+        let raised: Option<i64> = transaction
+            .prepare_cached("SELECT number FROM raised WHERE cell = ?1 AND id = ?2")?
+            .query_row(params![cell, id], |row| row.get(0))
+            .optional()?;
+        if let Some(raised) = raised {
+            forget(transaction, *cell, raised)?;
+        }
+    }
+    Ok(old.len())
+}
+
+/// Deletes up to `chunk` alerts that were never shown, of a cell which has no shown ones and was last changed before
+/// `cutoff`, and the cell when it has none. Says how much it deleted.
+pub(super) fn delete_untouched_cells(
+    transaction: &Transaction<'_>,
+    cutoff: i64,
+    chunk: usize,
+) -> rusqlite::Result<usize> {
+    let cell: Option<i64> = transaction
+        .prepare_cached(
+            "SELECT number FROM cells WHERE touched_ms < ?1 AND NOT EXISTS \
+             (SELECT 1 FROM raised WHERE raised.cell = cells.number AND is_shown = 1) ORDER BY touched_ms LIMIT 1",
+        )?
+        .query_row([cutoff], |row| row.get(0))
+        .optional()?;
+    let Some(cell) = cell else { return Ok(0) };
+    let raised: Vec<i64> = transaction
+        .prepare_cached("SELECT number FROM raised WHERE cell = ?1 LIMIT ?2")?
+        .query_map(params![cell, to_signed(chunk as u64)], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for number in &raised {
+        forget(transaction, cell, *number)?;
+    }
+    if raised.len() < chunk {
+        transaction
+            .prepare_cached("DELETE FROM cells WHERE number = ?1")?
+            .execute([cell])?;
+    }
+    Ok(raised.len() + 1)
+}
+
+fn forget(transaction: &Transaction<'_>, cell: i64, raised: i64) -> rusqlite::Result<()> {
+    forget_raised(transaction, raised)?;
+    transaction
+        .prepare_cached("UPDATE cells SET raised = max(raised - 1, 0) WHERE number = ?1")?
+        .execute([cell])
+        .map(drop)
 }

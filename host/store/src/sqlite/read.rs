@@ -114,7 +114,11 @@ fn is_wanted(row: &Row<'_>, query: &AlertQuery) -> rusqlite::Result<bool> {
     };
     let state: i64 = row.get(alert_column::STATE)?;
     let severity: i32 = row.get(alert_column::SEVERITY)?;
-    Ok(query.state.is_none_or(|wanted| state_code(wanted) == state)
+    let is_of_state = match query.state {
+        Some(wanted) => state == state_code(wanted),
+        None => state != state_code(AlertState::Merged),
+    };
+    Ok(is_of_state
         && query
             .min_severity
             .is_none_or(|least| severity_rank(least) <= severity)
@@ -373,11 +377,18 @@ pub(super) fn overview(
                 |row| row.get(0),
             )
             .map(to_unsigned)?;
-        let alerts_total = count("SELECT count(*) FROM alerts")?;
+        let merged = transaction
+            .query_row(
+                "SELECT count(*) FROM alerts WHERE state = ?1",
+                [state_code(AlertState::Merged)],
+                |row| row.get(0),
+            )
+            .map(to_unsigned)?;
+        let alerts_total = count("SELECT count(*) FROM alerts")?.saturating_sub(merged);
         let top_sources = transaction
             .prepare_cached(
-                "SELECT source, count(*), sum(count), max(score) FROM alerts GROUP BY source \
-                 ORDER BY 3 DESC, source LIMIT 10",
+                "SELECT source, count(*), sum(count), max(score) FROM alerts WHERE state <> 3 AND sources IS NULL \
+                 GROUP BY source ORDER BY 3 DESC, source LIMIT 10",
             )?
             .query_map([], |row| {
                 Ok(TopSource {

@@ -1,6 +1,6 @@
 //! Between rows and the types of the API.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use netsage_api_types::{Alert, AlertState, DetectorRef, Flow, FusedScore, Severity};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
@@ -9,13 +9,19 @@ use serde::de::DeserializeOwned;
 
 use crate::record::to_unsigned;
 use netsage_alerts::text::{community_id, to_hex};
-use netsage_alerts::{AlertRecord, Id};
+use netsage_alerts::{AlertRecord, Cell, Id, Part, Sketch};
 
 /// The columns that [`alert`] reads, in its order.
 pub(super) const ALERT_COLUMNS: &str = "a.id, a.first_seen_ms, a.last_seen_ms, a.count, a.kind, a.source, \
      a.source_port, a.destination, a.destination_port, a.protocol, a.community_id, a.score, a.threshold, a.severity, \
-     d.name, d.version, d.digest, d.generation, a.schema, a.contributions, a.state, a.changed_by, a.changed_ms, a.best_flow, \
-     a.number, a.revision FROM alerts a JOIN detectors d ON d.number = a.detector";
+     d.name, d.version, d.digest, d.generation, a.schema, a.contributions, a.state, a.changed_by, a.changed_ms, a.sources, \
+     a.merged_into, a.best_flow, a.state_before, a.revision, a.number FROM alerts a JOIN detectors d ON d.number = a.detector";
+
+/// The columns that [`part`] reads, in its order. Parts are found first, whatever the planner thinks of the other tables.
+pub(super) const PART_COLUMNS: &str = "p.raised, r.id, r.subject, p.target, p.first_seen_ms, p.last_seen_ms, p.count, \
+     p.source_port, p.protocol, p.community_id, p.score, p.threshold, p.severity, d.name, d.version, d.digest, \
+     d.generation, p.schema, p.contributions, p.best_flow, p.flows FROM parts p CROSS JOIN raised r ON r.number = p.raised \
+     CROSS JOIN detectors d ON d.number = p.detector";
 
 /// The columns that [`flow`] reads, in its order, of `flows f` and `labels l`.
 pub(super) const FLOW_COLUMNS: &str = "f.id, f.start_ms, f.end_ms, f.source, f.source_port, f.destination, \
@@ -85,13 +91,19 @@ const SEVERITIES: [Severity; 4] = [
     Severity::Critical,
 ];
 
-const STATES: [AlertState; 3] = [AlertState::New, AlertState::Acknowledged, AlertState::Closed];
+const STATES: [AlertState; 4] = [
+    AlertState::New,
+    AlertState::Acknowledged,
+    AlertState::Closed,
+    AlertState::Merged,
+];
 
 pub(super) fn state_code(state: AlertState) -> i64 {
     match state {
         AlertState::New => 0,
         AlertState::Acknowledged => 1,
         AlertState::Closed => 2,
+        AlertState::Merged => 3,
     }
 }
 
@@ -142,6 +154,32 @@ impl<'a, 'r> Fields<'a, 'r> {
         })
     }
 
+    fn optional_json<T: DeserializeOwned>(&mut self) -> rusqlite::Result<Option<T>> {
+        let is_null = self.row.get_ref(self.next)? == ValueRef::Null;
+        if is_null {
+            self.next += 1;
+            return Ok(None);
+        }
+        self.json().map(Some)
+    }
+
+    fn target(&mut self) -> rusqlite::Result<SocketAddr> {
+        let column = self.next;
+        let text: String = self.take()?;
+        text.parse().map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+        })
+    }
+
+    fn sketch(&mut self) -> rusqlite::Result<Sketch> {
+        let column = self.next;
+        let bytes: Vec<u8> = self.take()?;
+        Sketch::from_bytes(&bytes).ok_or_else(|| {
+            let problem = "a sketch is cut short".into();
+            rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, problem)
+        })
+    }
+
     fn fused(&mut self) -> rusqlite::Result<Option<FusedScore>> {
         let (mean, max): (Option<f32>, Option<f32>) = (self.take()?, self.take()?);
         Ok(mean.zip(max).map(|(mean, max)| FusedScore { mean, max }))
@@ -160,8 +198,17 @@ impl<'a, 'r> Fields<'a, 'r> {
 /// A row of `alerts`.
 pub(super) struct StoredAlert {
     pub(super) record: AlertRecord,
-    pub(super) number: i64,
+    /// The state that a merged alert had before.
+    pub(super) state_before: AlertState,
     pub(super) revision: u64,
+}
+
+/// A row of `parts`.
+pub(super) struct StoredPart {
+    /// Number and id of its alert.
+    pub(super) raised: i64,
+    pub(super) id: Id,
+    pub(super) part: Part,
 }
 
 /// Reads an alert.
@@ -189,12 +236,55 @@ pub(super) fn alert(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
         state: fields.choice(&STATES)?,
         changed_by: fields.take()?,
         changed_at: fields.take()?,
+        sources: fields.optional_json()?,
+        merged_into: fields.take::<Option<Id>>()?.map(|id| to_hex(&id)),
     };
     let best_flow = fields.take()?;
     Ok(StoredAlert {
         record: AlertRecord { alert, best_flow },
-        number: fields.take()?,
+        state_before: fields.choice(&STATES)?,
         revision: fields.count()?,
+    })
+}
+
+/// Reads a part of an alert in a cell.
+pub(super) fn part(row: &Row<'_>, cell: &Cell<'_>) -> rusqlite::Result<StoredPart> {
+    let mut fields = Fields::new(row);
+    let (raised, id, source) = (fields.take()?, fields.take::<Id>()?, fields.take()?);
+    let target = fields.target()?;
+    // In the order of `PART_COLUMNS`, as above.
+    let alert = Alert {
+        id: to_hex(&id),
+        first_seen: fields.take()?,
+        last_seen: fields.take()?,
+        count: fields.count()?,
+        kind: cell.kind(),
+        source,
+        source_port: fields.take()?,
+        destination: target.ip().to_string(),
+        destination_port: target.port(),
+        protocol: fields.take()?,
+        community_id: fields.take()?,
+        score: fields.take()?,
+        threshold: fields.take()?,
+        severity: fields.choice(&SEVERITIES)?,
+        detector: fields.detector()?,
+        schema: fields.take()?,
+        contributions: fields.json()?,
+        state: AlertState::New,
+        changed_by: None,
+        changed_at: None,
+        sources: None,
+        merged_into: None,
+    };
+    let best_flow = fields.take()?;
+    Ok(StoredPart {
+        raised,
+        id,
+        part: Part {
+            record: AlertRecord { alert, best_flow },
+            flows: fields.sketch()?,
+        },
     })
 }
 

@@ -28,7 +28,94 @@ const BASE_VERSION: i64 = 4;
 const MIGRATIONS: &[Migration] = &[
     |transaction| transaction.execute_batch(BASE),
     |transaction| transaction.execute_batch(INDEX_FILTERS),
+    |transaction| transaction.execute_batch(BOUND_ALERTS),
 ];
+
+/// What `netsage_alerts::Bounded` has in memory. Of an alert that is there nobody knows how its flows were spread over
+/// targets, so all of them become a part to the target that it shows; windows had an hour.
+const BOUND_ALERTS: &str = "
+-- Hits of one detector and kind in one window: `raised` counts the alerts, shown or held back, `targets` those of targets
+-- of many sources; `summary` is of all hits since there first were more alerts than the limit.
+CREATE TABLE cells (
+    number INTEGER PRIMARY KEY,
+    detector TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    window_number INTEGER NOT NULL,
+    raised INTEGER NOT NULL,
+    targets INTEGER NOT NULL DEFAULT 0,
+    summary BLOB,
+    touched_ms INTEGER NOT NULL,
+    UNIQUE (detector, kind, window_number)
+) STRICT;
+CREATE INDEX cells_by_touched ON cells (touched_ms);
+
+-- Every alert of a cell, shown or held back; `subject` is its source, or, with a `summary`, its target.
+CREATE TABLE raised (
+    number INTEGER PRIMARY KEY,
+    cell INTEGER NOT NULL REFERENCES cells (number),
+    id BLOB NOT NULL,
+    subject TEXT NOT NULL,
+    is_shown INTEGER NOT NULL,
+    summary BLOB,
+    UNIQUE (cell, id)
+) STRICT;
+CREATE INDEX raised_shown ON raised (cell, id) WHERE is_shown = 1;
+
+-- Of the alert of a source, what goes to one target that has no alert of its own.
+CREATE TABLE parts (
+    raised INTEGER NOT NULL REFERENCES raised (number),
+    target TEXT NOT NULL,
+    cell INTEGER NOT NULL,
+    first_seen_ms INTEGER NOT NULL,
+    last_seen_ms INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    source_port INTEGER NOT NULL,
+    protocol TEXT NOT NULL,
+    community_id TEXT NOT NULL,
+    score REAL NOT NULL,
+    threshold REAL NOT NULL,
+    severity INTEGER NOT NULL,
+    detector INTEGER NOT NULL REFERENCES detectors (number),
+    schema TEXT NOT NULL,
+    contributions TEXT NOT NULL,
+    best_flow BLOB NOT NULL,
+    flows BLOB NOT NULL,
+    PRIMARY KEY (raised, target)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX parts_by_target ON parts (cell, target, raised);
+
+-- Which flows the alert of a source has counted. Kept as long as the alert, longer than the flows themselves.
+CREATE TABLE counted (
+    raised INTEGER NOT NULL REFERENCES raised (number),
+    flow BLOB NOT NULL,
+    PRIMARY KEY (raised, flow)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO cells (detector, kind, window_number, raised, touched_ms)
+    SELECT detector_name, kind, first_seen_ms / 3600000, count(*), max(touched_ms) FROM alerts GROUP BY 1, 2, 3;
+ALTER TABLE alerts ADD COLUMN cell INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alerts ADD COLUMN sources TEXT;
+ALTER TABLE alerts ADD COLUMN merged_into BLOB;
+ALTER TABLE alerts ADD COLUMN state_before INTEGER NOT NULL DEFAULT 0;
+UPDATE alerts SET cell = (SELECT number FROM cells WHERE cells.detector = alerts.detector_name
+    AND cells.kind = alerts.kind AND cells.window_number = alerts.first_seen_ms / 3600000);
+INSERT INTO raised (number, cell, id, subject, is_shown) SELECT number, cell, id, source, 1 FROM alerts;
+INSERT INTO parts SELECT number,
+    iif(instr(destination, ':'), '[' || destination || ']', destination) || ':' || destination_port, cell, first_seen_ms,
+    last_seen_ms, count, source_port, protocol, community_id, score, threshold, severity, detector, schema, contributions,
+    best_flow, x'' FROM alerts;
+INSERT INTO counted SELECT alert, flow FROM alert_flows;
+DROP TABLE alert_flows;
+
+-- Merged alerts (`state` 3) are for readers of the changes.
+CREATE INDEX alerts_merged ON alerts (cell, revision) WHERE state = 3;
+DROP INDEX alerts_by_source;
+CREATE INDEX alerts_by_source ON alerts (source, count, score, state, sources) WHERE state <> 3 AND sources IS NULL;
+
+-- Of the flows of a step, those whose hits are all in alerts of targets of many sources or held back: `alerted` is 2.
+ALTER TABLE timeline ADD COLUMN held_back INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX timeline_held_back ON timeline (time_ms) WHERE held_back > 0;
+";
 
 /// An index for each condition of a listing of alerts, in the order of the listing. The name of its detector is part of
 /// what an alert is and never changes.
@@ -238,8 +325,6 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // A killed process loses nothing; a power cut may lose the last batches and leaves the file whole.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -64 * 1024)?;
-    // In pages. A longer log lets many batches share one write of the same page. The log file grows to about 64 MB.
-    connection.pragma_update(None, "wal_autocheckpoint", 16 * 1024)?;
     // A table that others refer to is made anew in an upgrade. Set again afterwards.
     connection.pragma_update(None, "foreign_keys", false)
 }

@@ -5,17 +5,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use netsage_api_types::{Alert, StateChange};
+use netsage_api_types::{Alert, AlertState, StateChange};
 use rusqlite::types::Value;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::alerts::{Recorded, record_hits};
 use super::numbers::{DetectorNumbers, Labels};
-use super::rows::{ALERT_COLUMNS, Address, StoredAlert, alert, state_code};
+use super::rows::{ALERT_COLUMNS, Address, alert, state_code};
 use crate::overview::{OVERVIEW_GRAIN_MS, step_start};
-use crate::record::{hits, severity_rank, to_signed};
+use crate::record::to_signed;
 use crate::{FlowBatchRecord, StoreError};
 use netsage_alerts::text::parse_id;
-use netsage_alerts::{AlertGroup, AlertRecord, AlertWindow, FlowRecord, HitOfFlow, group};
+use netsage_alerts::{AlertLimits, AlertWindow, FlowRecord, Id};
 
 const INSERT_FLOW: &str = "INSERT INTO flows (end_ms, id, start_ms, source, source_port, destination, \
      destination_port, label, packets, bytes, community_id, scores, highest_score, fused_mean, fused_max, alerted, \
@@ -23,22 +24,53 @@ const INSERT_FLOW: &str = "INSERT INTO flows (end_ms, id, start_ms, source, sour
      ON CONFLICT (end_ms, id) DO NOTHING";
 
 const UPDATE_FLOW: &str = "UPDATE flows SET label = ?3, packets = ?4, bytes = ?5, scores = ?6, highest_score = ?7, \
-     fused_mean = ?8, fused_max = ?9, alerted = max(alerted, ?10) WHERE end_ms = ?1 AND id = ?2";
-
-const INSERT_ALERT: &str = "INSERT INTO alerts (id, first_seen_ms, last_seen_ms, count, kind, source, source_port, \
-     destination, destination_port, protocol, community_id, score, threshold, severity, detector, schema, \
-     contributions, best_flow, touched_ms, revision, detector_name) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) \
-     ON CONFLICT (id) DO UPDATE SET first_seen_ms = ?2, last_seen_ms = ?3, count = ?4, source_port = ?7, \
-     destination = ?8, destination_port = ?9, protocol = ?10, community_id = ?11, score = ?12, threshold = ?13, \
-     severity = ?14, detector = ?15, schema = ?16, contributions = ?17, best_flow = ?18, touched_ms = ?19, \
-     revision = ?20 RETURNING number";
+     fused_mean = ?8, fused_max = ?9, alerted = iif(alerted = 0, ?10, alerted) WHERE end_ms = ?1 AND id = ?2";
 
 /// Length of the steps of `recorded`, ms.
 pub(super) const MINUTE_MS: i64 = 60_000;
 
-/// Flows and alerted flows to add to steps of the time axis, or to take away.
-type TimelineChanges = HashMap<i64, (i64, i64)>;
+/// Flows to add to steps of the time axis, or to take away.
+pub(super) type TimelineChanges = HashMap<i64, StepChange>;
+
+/// Flows to add to a step, or to take away.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StepChange {
+    pub(super) flows: i64,
+    /// Of these, the ones with a hit.
+    pub(super) alerted: i64,
+    /// Of those, the ones that are in no shown alert of their source.
+    pub(super) held_back: i64,
+}
+
+/// What `alerted` says of a flow: no hit, a hit in a shown alert of its source, hits in other alerts only.
+pub(super) mod alerted {
+    pub(in super::super) const NO: i64 = 0;
+    pub(in super::super) const SHOWN: i64 = 1;
+    pub(in super::super) const HELD_BACK: i64 = 2;
+}
+
+impl StepChange {
+    /// A flow by its `alerted`.
+    pub(super) const fn of(alerted: i64) -> Self {
+        Self {
+            flows: 1,
+            alerted: (alerted != alerted::NO) as i64,
+            held_back: (alerted == alerted::HELD_BACK) as i64,
+        }
+    }
+
+    pub(super) const fn add(&mut self, other: Self) {
+        self.flows += other.flows;
+        self.alerted += other.alerted;
+        self.held_back += other.held_back;
+    }
+
+    pub(super) const fn take_away(&mut self, other: Self) {
+        self.flows -= other.flows;
+        self.alerted -= other.alerted;
+        self.held_back -= other.held_back;
+    }
+}
 
 /// What outlives a transaction.
 #[derive(Debug, Default)]
@@ -46,8 +78,8 @@ pub(super) struct Memory {
     labels: Labels,
     /// Scores of one flow, packed.
     packed: Vec<u8>,
-    /// Which flows of a batch have a hit.
-    alerted: Vec<bool>,
+    /// The `alerted` of the flows of a batch.
+    alerted: Vec<i64>,
     timeline: TimelineChanges,
     sources: HashSet<(i64, IpAddr)>,
 }
@@ -58,6 +90,7 @@ pub(super) fn record(
     memory: &mut Memory,
     batches: &[Arc<FlowBatchRecord>],
     window: AlertWindow,
+    limits: AlertLimits,
 ) -> Result<Vec<Alert>, StoreError> {
     let mut write = || -> rusqlite::Result<Vec<Alert>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -65,21 +98,10 @@ pub(super) fn record(
         memory.sources.clear();
         let mut numbers = DetectorNumbers::new(&transaction);
         let now = Timestamp::now().as_millisecond();
+        let Recorded { changed, kept } =
+            record_hits(&transaction, batches, window, limits, &mut numbers, now)?;
         for batch in batches {
-            record_flows(&transaction, batch, &mut numbers, memory, now)?;
-        }
-        let mut changed = Vec::new();
-        let mut stamp = Stamp {
-            now,
-            revision: last_revision(&transaction)?,
-        };
-        for group in group(batches.iter().flat_map(|batch| hits(batch)), window) {
-            if let Some(alert) = record_group(&transaction, &group, &mut numbers, &mut stamp)? {
-                changed.push(alert);
-            }
-        }
-        if !changed.is_empty() {
-            write_last_revision(&transaction, stamp.revision)?;
+            record_flows(&transaction, batch, &kept, &mut numbers, memory, now)?;
         }
         write_timeline(&transaction, &memory.timeline)?;
         write_sources(&transaction, &memory.sources)?;
@@ -99,15 +121,20 @@ pub(super) fn record(
 fn record_flows<'a>(
     transaction: &Transaction<'_>,
     batch: &'a FlowBatchRecord,
+    kept: &HashSet<&Id>,
     numbers: &mut DetectorNumbers<'a>,
     memory: &mut Memory,
     now: i64,
 ) -> rusqlite::Result<()> {
     memory.alerted.clear();
-    memory.alerted.resize(batch.flows.len(), false);
+    memory.alerted.resize(batch.flows.len(), alerted::NO);
     for hit in &batch.hits {
-        if let Some(alerted) = memory.alerted.get_mut(hit.flow as usize) {
-            *alerted = true;
+        let row = hit.flow as usize;
+        if let Some((flow, alerted)) = batch.flows.get(row).zip(memory.alerted.get_mut(row)) {
+            *alerted = match kept.contains(&flow.id) {
+                true => alerted::SHOWN,
+                false => alerted::HELD_BACK,
+            };
         }
     }
     numbers.number_all(batch.scores.detectors())?;
@@ -138,11 +165,16 @@ fn record_flows<'a>(
             now,
         ])?;
         let step = step_start(flow.end, OVERVIEW_GRAIN_MS);
-        let (new, newly_alerted) = if inserted == 1 {
+        let mut change = StepChange::default();
+        if inserted == 1 {
             memory.sources.insert((step, flow.source));
-            (1, i64::from(alerted))
+            change.add(StepChange::of(alerted));
         } else {
             let was_alerted = was_alerted(transaction, flow)?;
+            if was_alerted == alerted::NO {
+                change.add(StepChange::of(alerted));
+                change.take_away(StepChange::of(was_alerted));
+            }
             transaction.prepare_cached(UPDATE_FLOW)?.execute(params![
                 flow.end,
                 flow.id,
@@ -155,32 +187,21 @@ fn record_flows<'a>(
                 max,
                 alerted,
             ])?;
-            (0, i64::from(alerted && !was_alerted))
-        };
-        if (new, newly_alerted) != (0, 0) {
-            let change = memory.timeline.entry(step).or_default();
-            change.0 += new;
-            change.1 += newly_alerted;
+        }
+        if change != StepChange::default() {
+            memory.timeline.entry(step).or_default().add(change);
         }
     }
     Ok(())
 }
 
-fn was_alerted(transaction: &Transaction<'_>, flow: &FlowRecord) -> rusqlite::Result<bool> {
+fn was_alerted(transaction: &Transaction<'_>, flow: &FlowRecord) -> rusqlite::Result<i64> {
     transaction
         .prepare_cached("SELECT alerted FROM flows WHERE end_ms = ?1 AND id = ?2")?
         .query_row(params![flow.end, flow.id], |row| row.get(0))
 }
 
-/// What the alerts changed in one transaction get.
-struct Stamp {
-    /// The time, ms since the epoch.
-    now: i64,
-    /// The last revision given. Writers exclude each other, so that whoever reads a revision finds all before it.
-    revision: i64,
-}
-
-fn last_revision(connection: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn last_revision(connection: &Connection) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("SELECT last FROM revisions")?
         .query_row([], |row| row.get(0))
@@ -193,111 +214,18 @@ pub(super) fn write_last_revision(connection: &Connection, last: i64) -> rusqlit
         .map(drop)
 }
 
-/// Counts those hits of one alert whose flows the alert has not counted yet; `None` when it has them all.
-fn record_group<'a>(
-    transaction: &Transaction<'_>,
-    group: &AlertGroup<'a>,
-    numbers: &mut DetectorNumbers<'a>,
-    stamp: &mut Stamp,
-) -> rusqlite::Result<Option<Alert>> {
-    let found = transaction
-        .prepare_cached(&format!("SELECT {ALERT_COLUMNS} WHERE a.id = ?1"))?
-        .query_row([group.id], alert)
-        .optional()?;
-    let mut note =
-        transaction.prepare_cached("INSERT OR IGNORE INTO alert_flows (alert, flow) VALUES (?1, ?2)")?;
-    let Some(StoredAlert { record, number, .. }) = found else {
-        let Some(record) = AlertRecord::extend(None, &group.id, &group.hits) else {
-            return Ok(None);
-        };
-        let number = write_alert(transaction, group, &record, numbers, stamp)?;
-        note_flows(&mut note, number, &group.hits)?;
-        return Ok(Some(record.alert));
-    };
-    let fresh = note_flows(&mut note, number, &group.hits)?;
-    if fresh.is_empty() {
-        return Ok(None);
-    }
-    let Some(record) = AlertRecord::extend(Some(record), &group.id, &fresh) else {
-        return Ok(None);
-    };
-    write_alert(transaction, group, &record, numbers, stamp)?;
-    Ok(Some(record.alert))
-}
-
-/// Notes the flows of hits for an alert; returns the hits whose flows it did not have.
-fn note_flows<'a>(
-    note: &mut CachedStatement<'_>,
-    alert: i64,
-    hits: &[HitOfFlow<'a>],
-) -> rusqlite::Result<Vec<HitOfFlow<'a>>> {
-    let mut fresh = Vec::new();
-    for hit in hits {
-        if note.execute(params![alert, hit.flow.id])? == 1 {
-            fresh.push(*hit);
-        }
-    }
-    Ok(fresh)
-}
-
-fn write_alert<'a>(
-    transaction: &Transaction<'_>,
-    group: &AlertGroup<'a>,
-    record: &AlertRecord,
-    numbers: &mut DetectorNumbers<'a>,
-    stamp: &mut Stamp,
-) -> rusqlite::Result<i64> {
-    let alert = &record.alert;
-    // The detector changes only with the flow that is shown; otherwise it is the one the alert has already.
-    let shown = group.hits.iter().find(|hit| hit.flow.id == record.best_flow);
-    let detector = match shown {
-        Some(hit) => numbers.number(hit.detector)?,
-        None => transaction
-            .prepare_cached("SELECT detector FROM alerts WHERE id = ?1")?
-            .query_row([group.id], |row| row.get(0))?,
-    };
-    let contributions = serde_json::to_string(&alert.contributions)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    stamp.revision += 1;
-    transaction.prepare_cached(INSERT_ALERT)?.query_row(
-        params![
-            group.id,
-            alert.first_seen,
-            alert.last_seen,
-            to_signed(alert.count),
-            alert.kind,
-            alert.source,
-            alert.source_port,
-            alert.destination,
-            alert.destination_port,
-            alert.protocol,
-            alert.community_id,
-            alert.score,
-            alert.threshold,
-            severity_rank(alert.severity),
-            detector,
-            alert.schema,
-            contributions,
-            record.best_flow,
-            stamp.now,
-            stamp.revision,
-            alert.detector.name,
-        ],
-        |row| row.get(0),
-    )
-}
-
 pub(super) fn write_timeline(
     transaction: &Transaction<'_>,
     timeline: &TimelineChanges,
 ) -> rusqlite::Result<()> {
     let mut add = transaction.prepare_cached(
-        "INSERT INTO timeline (time_ms, flows, alerted) VALUES (?1, ?2, ?3) ON CONFLICT (time_ms) DO UPDATE SET \
-         flows = flows + excluded.flows, alerted = alerted + excluded.alerted",
+        "INSERT INTO timeline (time_ms, flows, alerted, held_back) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (time_ms) DO UPDATE SET flows = flows + excluded.flows, alerted = alerted + excluded.alerted, \
+         held_back = held_back + excluded.held_back",
     )?;
-    for (time, (flows, alerted)) in timeline {
-        add.execute(params![time, flows, alerted])?;
-        if *flows < 0 {
+    for (time, change) in timeline {
+        add.execute(params![time, change.flows, change.alerted, change.held_back])?;
+        if change.flows < 0 {
             remove_empty_step(transaction, *time)?;
         }
     }
@@ -352,10 +280,17 @@ pub(super) fn change_state(
     change: &StateChange,
 ) -> Result<Option<Alert>, StoreError> {
     let Some(id) = parse_id(id) else { return Ok(None) };
-    let mut write = || -> rusqlite::Result<Option<Alert>> {
+    let mut write = || -> rusqlite::Result<Result<Option<Alert>, StoreError>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = Timestamp::now().as_millisecond();
         let revision = last_revision(&transaction)? + 1;
+        let state: Option<i64> = transaction
+            .prepare_cached("SELECT state FROM alerts WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()?;
+        if state == Some(state_code(AlertState::Merged)) {
+            return Ok(Err(StoreError::merged()));
+        }
         let changed = transaction
             .prepare_cached(
                 "UPDATE alerts SET state = ?2, changed_by = ?3, changed_ms = ?4, touched_ms = ?4, revision = ?5 \
@@ -363,16 +298,16 @@ pub(super) fn change_state(
             )?
             .execute(params![id, state_code(change.state), change.by, now, revision])?;
         if changed == 0 {
-            return Ok(None);
+            return Ok(Ok(None));
         }
         write_last_revision(&transaction, revision)?;
         let stored = transaction
             .prepare_cached(&format!("SELECT {ALERT_COLUMNS} WHERE a.id = ?1"))?
             .query_row([id], alert)?;
         transaction.commit()?;
-        Ok(Some(stored.record.alert))
+        Ok(Ok(Some(stored.record.alert)))
     };
-    write().map_err(StoreError::sqlite("change the state of an alert"))
+    write().map_err(StoreError::sqlite("change the state of an alert"))?
 }
 
 /// Saves how far a source or an output has come.

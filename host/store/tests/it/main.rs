@@ -1,6 +1,7 @@
 //! One suite of checks, run over every kind of store.
 
 mod alerts;
+mod bounds;
 mod changes;
 mod damage;
 mod delivery;

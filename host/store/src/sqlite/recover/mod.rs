@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use netsage_alerts::{Sketch, Summary};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
@@ -451,7 +452,7 @@ fn leave_out_what_cannot_be_shown(connection: &Connection) -> rusqlite::Result<(
         "DELETE FROM flows WHERE length(id) <> 16 OR length(community_id) <> 20 OR length(scores) % 8 <> 0 \
             OR length(source) NOT IN (4, 16) OR length(destination) NOT IN (4, 16) \
             OR source_port NOT BETWEEN 0 AND 65535 OR destination_port NOT BETWEEN 0 AND 65535 \
-            OR alerted NOT IN (0, 1) OR recorded_ms < 1577836800000; \
+            OR alerted NOT IN (0, 1, 2) OR recorded_ms < 1577836800000; \
          UPDATE alerts SET detector_name = 'unknown' WHERE detector_name = '' \
             AND detector NOT IN (SELECT number FROM detectors); \
          UPDATE alerts SET detector_name = (SELECT name FROM detectors WHERE number = alerts.detector) \
@@ -471,6 +472,39 @@ fn leave_out_what_cannot_be_shown(connection: &Connection) -> rusqlite::Result<(
     for number in broken {
         connection.execute("DELETE FROM alerts WHERE number = ?1", [number])?;
     }
+    drop(rows);
+    leave_out_unreadable(connection, "raised", "number", "summary", |bytes| {
+        Summary::from_bytes(bytes).is_some()
+    })?;
+    leave_out_unreadable(connection, "parts", "raised", "flows", |bytes| {
+        Sketch::from_bytes(bytes).is_some()
+    })?;
+    leave_out_unreadable(connection, "cells", "number", "summary", |bytes| {
+        Summary::from_bytes(bytes).is_some()
+    })
+}
+
+/// Removes the rows of a table, by a key, whose bytes in a column cannot be read.
+fn leave_out_unreadable(
+    connection: &Connection,
+    table: &str,
+    key: &str,
+    column: &str,
+    is_readable: fn(&[u8]) -> bool,
+) -> rusqlite::Result<()> {
+    let mut unreadable: Vec<i64> = Vec::new();
+    let mut statement = connection.prepare(&format!(
+        "SELECT {key}, {column} FROM {table} WHERE {column} IS NOT NULL"
+    ))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if !row.get_ref(1)?.as_blob().is_ok_and(is_readable) {
+            unreadable.push(row.get(0)?);
+        }
+    }
+    for number in unreadable {
+        connection.execute(&format!("DELETE FROM {table} WHERE {key} = ?1"), [number])?;
+    }
     Ok(())
 }
 
@@ -487,7 +521,12 @@ fn fill_in(connection: &Connection, detectors: &BTreeSet<u32>) -> rusqlite::Resu
         "INSERT OR IGNORE INTO labels (number, protocol, service, state) \
             SELECT DISTINCT label, '-', '-', 'lost ' || label FROM flows \
             WHERE label NOT IN (SELECT number FROM labels); \
-         DELETE FROM alert_flows WHERE alert NOT IN (SELECT number FROM alerts) OR length(flow) <> 16;",
+         DELETE FROM raised WHERE cell NOT IN (SELECT number FROM cells) OR length(id) <> 16; \
+         DELETE FROM parts WHERE raised NOT IN (SELECT number FROM raised); \
+         DELETE FROM counted WHERE raised NOT IN (SELECT number FROM raised) OR length(flow) <> 16; \
+         UPDATE raised SET is_shown = EXISTS (SELECT 1 FROM alerts WHERE alerts.id = raised.id AND state <> 3); \
+         UPDATE cells SET raised = (SELECT count(*) FROM raised WHERE raised.cell = cells.number), \
+            targets = (SELECT count(summary) FROM raised WHERE raised.cell = cells.number);",
     )?;
     // The start of a step, also before 1970.
     let start = |column: &str, step: i64| format!("{column} - (({column} % {step}) + {step}) % {step}");
@@ -496,7 +535,8 @@ fn fill_in(connection: &Connection, detectors: &BTreeSet<u32>) -> rusqlite::Resu
         start("recorded_ms", MINUTE_MS),
     );
     connection.execute_batch(&format!(
-        "INSERT INTO timeline (time_ms, flows, alerted) SELECT {step}, count(*), sum(alerted) FROM flows GROUP BY 1; \
+        "INSERT INTO timeline (time_ms, flows, alerted, held_back) \
+            SELECT {step}, count(*), sum(alerted <> 0), sum(alerted = 2) FROM flows GROUP BY 1; \
          INSERT OR IGNORE INTO flow_sources (time_ms, source) SELECT {step}, source FROM flows; \
          INSERT INTO recorded (minute_ms, first_end_ms, last_end_ms) \
             SELECT {minute}, min(end_ms), max(end_ms) FROM flows GROUP BY 1;"

@@ -1,0 +1,743 @@
+//! From hits to alerts, within the transaction that records them. The rule is that of `netsage-alerts`; its model
+//! [`netsage_alerts::Bounded`] says what the tables here hold.
+//!
+//! `raised` has every alert of a cell, shown or held back: those of sources, whose flows are in `parts`, a row per target,
+//! and those of targets that many sources hit, which are summaries. `alerts` has what is shown, and what was shown before it
+//! was merged.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use netsage_alerts::{
+    AlertLimits, AlertRecord, AlertWindow, Cell, CellHits, HitOfFlow, Id, Part, Summary, group,
+};
+use netsage_api_types::{Alert, AlertState};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::numbers::DetectorNumbers;
+use super::rows::{ALERT_COLUMNS, PART_COLUMNS, StoredAlert, StoredPart, alert, part, state_code};
+use super::write::{last_revision, write_last_revision};
+use crate::FlowBatchRecord;
+use crate::record::{hits, severity_rank, to_signed, to_unsigned};
+
+const INSERT_ALERT: &str = "INSERT INTO alerts (id, first_seen_ms, last_seen_ms, count, kind, source, source_port, \
+     destination, destination_port, protocol, community_id, score, threshold, severity, detector, schema, \
+     contributions, best_flow, touched_ms, revision, detector_name, state, sources, cell) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) \
+     ON CONFLICT (id) DO UPDATE SET first_seen_ms = ?2, last_seen_ms = ?3, count = ?4, source = ?6, source_port = ?7, \
+     destination = ?8, destination_port = ?9, protocol = ?10, community_id = ?11, score = ?12, threshold = ?13, \
+     severity = ?14, detector = ?15, schema = ?16, contributions = ?17, best_flow = ?18, touched_ms = ?19, \
+     revision = ?20, state = ?22, sources = ?23, merged_into = NULL, cell = ?24";
+
+const WRITE_PART: &str = "INSERT OR REPLACE INTO parts (raised, target, cell, first_seen_ms, last_seen_ms, count, \
+     source_port, protocol, community_id, score, threshold, severity, detector, schema, contributions, best_flow, flows) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+
+/// What recording hits came to.
+pub(super) struct Recorded<'a> {
+    /// The alerts made or changed.
+    pub(super) changed: Vec<Alert>,
+    /// The flows that are in an alert of their source which is shown; other flows with hits are held back.
+    pub(super) kept: HashSet<&'a Id>,
+}
+
+/// Counts the hits of batches, and brings the alerts up to date.
+pub(super) fn record_hits<'a>(
+    transaction: &Transaction<'_>,
+    batches: &'a [Arc<FlowBatchRecord>],
+    window: AlertWindow,
+    limits: AlertLimits,
+    numbers: &mut DetectorNumbers<'a>,
+    now: i64,
+) -> rusqlite::Result<Recorded<'a>> {
+    let before = last_revision(transaction)?;
+    let mut recorder = Recorder {
+        transaction,
+        numbers,
+        limits,
+        now,
+        revision: before,
+        changed: BTreeMap::new(),
+        kept: HashSet::new(),
+        has_merged: false,
+    };
+    for hits in group(batches.iter().flat_map(|batch| hits(batch)), window) {
+        recorder.record_cell(&hits)?;
+    }
+    if recorder.revision != before {
+        write_last_revision(transaction, recorder.revision)?;
+    }
+    Ok(Recorded {
+        changed: recorder.changed.into_values().collect(),
+        kept: recorder.kept,
+    })
+}
+
+struct Recorder<'t, 'c, 'n, 'a> {
+    transaction: &'t Transaction<'c>,
+    numbers: &'n mut DetectorNumbers<'a>,
+    limits: AlertLimits,
+    /// The time, ms since the epoch.
+    now: i64,
+    /// The last revision given. Writers exclude each other, so that whoever reads a revision finds all before it.
+    revision: i64,
+    changed: BTreeMap<Id, Alert>,
+    kept: HashSet<&'a Id>,
+    /// Whether an alert of the cell at hand was merged.
+    has_merged: bool,
+}
+
+/// A row of `cells`.
+struct StoredCell {
+    number: i64,
+    /// Alerts, shown or not.
+    raised: u64,
+    /// Targets that have got an alert of their own.
+    targets: i64,
+    /// Of all hits, since the cell first had more alerts than its limit.
+    summary: Option<Summary>,
+}
+
+/// A row of `raised`.
+struct Raised {
+    number: i64,
+    id: Id,
+    /// Of the alert of a target.
+    summary: Option<Summary>,
+}
+
+/// What happened in a cell, for its alerts to follow.
+#[derive(Default)]
+struct Happened<'h, 'a> {
+    /// Hits that alerts of sources have counted, by alert.
+    counted: BTreeMap<Id, (Raised, Vec<HitOfFlow<'a>>)>,
+    /// Alerts of sources that have lost a part and still have others.
+    shrunk: BTreeMap<Id, Raised>,
+    /// Alerts of sources that have lost all parts, each with the alert of the target that took the last one.
+    emptied: BTreeMap<Id, Id>,
+    /// Alerts of targets, made or changed.
+    targets: BTreeMap<Id, Raised>,
+    /// The numbers of alerts of sources, so that those of a scan are looked up once.
+    numbers: HashMap<Id, i64>,
+    /// Hits by the alert of their source.
+    of_sources: Vec<(Id, &'h HitOfFlow<'a>)>,
+}
+
+fn read_raised(row: &Row<'_>) -> rusqlite::Result<Raised> {
+    Ok(Raised {
+        number: row.get(0)?,
+        id: row.get(1)?,
+        summary: read_summary(row, 2)?,
+    })
+}
+
+fn read_summary(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Summary>> {
+    let Some(bytes) = row.get_ref(column)?.as_blob_or_null()? else {
+        return Ok(None);
+    };
+    let summary = Summary::from_bytes(bytes).ok_or_else(|| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Blob,
+            "the summary of an alert is cut short".into(),
+        )
+    })?;
+    Ok(Some(summary))
+}
+
+impl<'a> Recorder<'_, '_, '_, 'a> {
+    fn record_cell(&mut self, hits: &CellHits<'a>) -> rusqlite::Result<()> {
+        let mut cell = self.cell(&hits.cell)?;
+        let mut happened = Happened::default();
+        for (target, sources) in &hits.targets {
+            let id = hits.cell.id_of_target(*target);
+            let known = match cell.targets {
+                0 => None,
+                _ => self.raised(cell.number, &id)?,
+            };
+            if let Some(mut known) = known {
+                self.add_to_target(&mut known, sources.values().flatten())?;
+                happened.targets.insert(id, known);
+                continue;
+            }
+            if sources.len() > self.limits.sources {
+                // As if they had come one after the other, without the alerts of the first ones.
+                let summary = summary_of(sources.values().flatten());
+                self.merge_target(&hits.cell, &mut cell, *target, summary, &mut happened)?;
+                continue;
+            }
+            let mut has_more_sources = false;
+            for (source, hits_of_source) in sources {
+                has_more_sources |= self.count(
+                    &hits.cell,
+                    &mut cell,
+                    *target,
+                    *source,
+                    hits_of_source,
+                    &mut happened,
+                )?;
+            }
+            if has_more_sources && self.has_many_sources(&cell, *target)? {
+                self.merge_target(&hits.cell, &mut cell, *target, None, &mut happened)?;
+            }
+        }
+        self.summarize(hits, &mut cell)?;
+        self.transaction
+            .prepare_cached("UPDATE cells SET raised = ?2, targets = ?3, touched_ms = ?4 WHERE number = ?1")?
+            .execute(params![
+                cell.number,
+                to_signed(cell.raised),
+                cell.targets,
+                self.now
+            ])?;
+        self.follow(&hits.cell, &cell, &happened)
+    }
+
+    fn cell(&self, cell: &Cell<'_>) -> rusqlite::Result<StoredCell> {
+        let key = params![cell.detector(), cell.kind(), cell.window()];
+        let found = self
+            .transaction
+            .prepare_cached(
+                "SELECT number, raised, targets, summary FROM cells WHERE detector = ?1 AND kind = ?2 AND window_number = ?3",
+            )?
+            .query_row(key, |row| {
+                Ok(StoredCell {
+                    number: row.get(0)?,
+                    raised: to_unsigned(row.get(1)?),
+                    targets: row.get(2)?,
+                    summary: read_summary(row, 3)?,
+                })
+            })
+            .optional()?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO cells (detector, kind, window_number, raised, touched_ms) VALUES (?1, ?2, ?3, 0, 0)",
+            )?
+            .execute(key)?;
+        Ok(StoredCell {
+            number: self.transaction.last_insert_rowid(),
+            raised: 0,
+            targets: 0,
+            summary: None,
+        })
+    }
+
+    fn raised(&self, cell: i64, id: &Id) -> rusqlite::Result<Option<Raised>> {
+        self.transaction
+            .prepare_cached("SELECT number, id, summary FROM raised WHERE cell = ?1 AND id = ?2")?
+            .query_row(params![cell, id], read_raised)
+            .optional()
+    }
+
+    fn raise(
+        &self,
+        cell: &mut StoredCell,
+        id: Id,
+        subject: &str,
+        summary: Option<Summary>,
+    ) -> rusqlite::Result<Raised> {
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO raised (cell, id, subject, is_shown, summary) VALUES (?1, ?2, ?3, 0, ?4)",
+            )?
+            .execute(params![
+                cell.number,
+                id,
+                subject,
+                summary.as_ref().map(Summary::to_bytes)
+            ])?;
+        cell.raised += 1;
+        Ok(Raised {
+            number: self.transaction.last_insert_rowid(),
+            id,
+            summary,
+        })
+    }
+
+    fn add_to_target<'h>(
+        &self,
+        raised: &mut Raised,
+        hits: impl Iterator<Item = &'h HitOfFlow<'a>>,
+    ) -> rusqlite::Result<()>
+    where
+        'a: 'h,
+    {
+        let Some(summary) = &mut raised.summary else {
+            return Ok(());
+        };
+        let mut changed = false;
+        for hit in hits {
+            changed |= summary.add_hit(hit);
+        }
+        if changed {
+            self.transaction
+                .prepare_cached("UPDATE raised SET summary = ?2 WHERE number = ?1")?
+                .execute(params![raised.number, summary.to_bytes()])?;
+        }
+        Ok(())
+    }
+
+    /// Counts those hits of a source on a target whose flows its alert has not counted yet; says whether the target had
+    /// none of that source before.
+    fn count<'h>(
+        &mut self,
+        key: &Cell<'_>,
+        cell: &mut StoredCell,
+        target: SocketAddr,
+        source: IpAddr,
+        hits: &'h [HitOfFlow<'a>],
+        happened: &mut Happened<'h, 'a>,
+    ) -> rusqlite::Result<bool> {
+        let id = key.id_of_source(source);
+        happened.of_sources.extend(hits.iter().map(|hit| (id, hit)));
+        let raised = match happened.numbers.get(&id) {
+            Some(&number) => Raised {
+                number,
+                id,
+                summary: None,
+            },
+            None => match self.raised(cell.number, &id)? {
+                Some(raised) => raised,
+                None => self.raise(cell, id, &source.to_string(), None)?,
+            },
+        };
+        happened.numbers.insert(id, raised.number);
+        let mut fresh = Vec::new();
+        {
+            let mut note = self
+                .transaction
+                .prepare_cached("INSERT OR IGNORE INTO counted (raised, flow) VALUES (?1, ?2)")?;
+            for hit in hits {
+                if note.execute(params![raised.number, hit.flow.id])? == 1 {
+                    fresh.push(*hit);
+                }
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(false);
+        }
+        let known = self
+            .transaction
+            .prepare_cached(&format!(
+                "SELECT {PART_COLUMNS} WHERE p.raised = ?1 AND p.target = ?2"
+            ))?
+            .query_row(params![raised.number, target.to_string()], |row| part(row, key))
+            .optional()?;
+        let is_new = known.is_none();
+        if let Some(part) = Part::extend(known.map(|known| known.part), &id, &fresh) {
+            self.write_part(&raised, cell, target, &part)?;
+        }
+        let counted = happened.counted.entry(id).or_insert_with(|| (raised, Vec::new()));
+        counted.1.append(&mut fresh);
+        Ok(is_new)
+    }
+
+    fn write_part(
+        &mut self,
+        raised: &Raised,
+        cell: &StoredCell,
+        target: SocketAddr,
+        part: &Part,
+    ) -> rusqlite::Result<()> {
+        let alert = &part.record.alert;
+        let detector = self.numbers.find(&alert.detector)?;
+        self.transaction.prepare_cached(WRITE_PART)?.execute(params![
+            raised.number,
+            target.to_string(),
+            cell.number,
+            alert.first_seen,
+            alert.last_seen,
+            to_signed(alert.count),
+            alert.source_port,
+            alert.protocol,
+            alert.community_id,
+            alert.score,
+            alert.threshold,
+            severity_rank(alert.severity),
+            detector,
+            alert.schema,
+            to_json(&alert.contributions)?,
+            part.record.best_flow,
+            part.flows.to_bytes(),
+        ])?;
+        Ok(())
+    }
+
+    /// Whether more sources hit a target than may have alerts of their own.
+    fn has_many_sources(&self, cell: &StoredCell, target: SocketAddr) -> rusqlite::Result<bool> {
+        let most = self.limits.sources as u64;
+        let found: i64 = self
+            .transaction
+            .prepare_cached(
+                "SELECT count(*) FROM (SELECT 1 FROM parts WHERE cell = ?1 AND target = ?2 LIMIT ?3)",
+            )?
+            .query_row(
+                params![cell.number, target.to_string(), to_signed(most + 1)],
+                |row| row.get(0),
+            )?;
+        Ok(to_unsigned(found) > most)
+    }
+
+    /// Gives a target an alert of its own, which takes the parts of its sources; `summary` is of other hits on it.
+    fn merge_target(
+        &self,
+        key: &Cell<'_>,
+        cell: &mut StoredCell,
+        target: SocketAddr,
+        mut summary: Option<Summary>,
+        happened: &mut Happened<'_, 'a>,
+    ) -> rusqlite::Result<()> {
+        let members = self.members(
+            key,
+            "p.cell = ?1 AND p.target = ?2",
+            params![cell.number, target.to_string()],
+        )?;
+        let id = key.id_of_target(target);
+        for (raised, part) in members {
+            let of_part = Summary::of_part(&part);
+            match (&mut summary, of_part) {
+                (Some(summary), Some(of_part)) => drop(summary.join(&of_part)),
+                (summary @ None, of_part) => *summary = of_part,
+                (Some(_), None) => {}
+            }
+            self.transaction
+                .prepare_cached("DELETE FROM parts WHERE raised = ?1 AND target = ?2")?
+                .execute(params![raised.number, target.to_string()])?;
+            let has_others = self
+                .transaction
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM parts WHERE raised = ?1)")?
+                .query_row([raised.number], |row| row.get(0))?;
+            if has_others {
+                happened.shrunk.insert(raised.id, raised);
+                continue;
+            }
+            forget_raised(self.transaction, raised.number)?;
+            cell.raised = cell.raised.saturating_sub(1);
+            happened.numbers.remove(&raised.id);
+            happened.counted.remove(&raised.id);
+            happened.shrunk.remove(&raised.id);
+            happened.emptied.insert(raised.id, id);
+        }
+        let raised = self.raise(cell, id, &target.to_string(), summary)?;
+        cell.targets += 1;
+        happened.targets.insert(id, raised);
+        Ok(())
+    }
+
+    /// The parts that fulfil a condition, and whose they are.
+    fn members(
+        &self,
+        key: &Cell<'_>,
+        condition: &str,
+        values: impl rusqlite::Params,
+    ) -> rusqlite::Result<Vec<(Raised, Part)>> {
+        let sql = format!("SELECT {PART_COLUMNS} WHERE {condition}");
+        let mut statement = self.transaction.prepare_cached(&sql)?;
+        let parts = statement.query_map(values, |row| part(row, key))?;
+        parts
+            .map(|stored| {
+                let StoredPart {
+                    raised: number,
+                    id,
+                    part,
+                } = stored?;
+                let raised = Raised {
+                    number,
+                    id,
+                    summary: None,
+                };
+                Ok((raised, part))
+            })
+            .collect()
+    }
+
+    /// Keeps a summary of all hits of a cell from the moment on that it has more alerts than its limit.
+    fn summarize(&self, hits: &CellHits<'a>, cell: &mut StoredCell) -> rusqlite::Result<()> {
+        let mut changed = false;
+        match &mut cell.summary {
+            Some(summary) => {
+                for hit in hits.hits() {
+                    changed |= summary.add_hit(hit);
+                }
+            }
+            None if cell.raised <= self.limits.alerts as u64 => {}
+            None => {
+                cell.summary = self.summary_of_all(&hits.cell, cell.number)?;
+                changed = true;
+            }
+        }
+        if let (true, Some(summary)) = (changed, &cell.summary) {
+            self.transaction
+                .prepare_cached("UPDATE cells SET summary = ?2 WHERE number = ?1")?
+                .execute(params![cell.number, summary.to_bytes()])?;
+        }
+        Ok(())
+    }
+
+    fn summary_of_all(&self, key: &Cell<'_>, cell: i64) -> rusqlite::Result<Option<Summary>> {
+        let mut all: Option<Summary> = None;
+        let mut add = |summary: Summary| match &mut all {
+            Some(all) => drop(all.join(&summary)),
+            None => all = Some(summary),
+        };
+        for (_, part) in self.members(key, "p.cell = ?1", [cell])? {
+            Summary::of_part(&part).into_iter().for_each(&mut add);
+        }
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT number, id, summary FROM raised WHERE cell = ?1 AND summary IS NOT NULL",
+        )?;
+        for raised in statement.query_map([cell], read_raised)? {
+            raised?.summary.into_iter().for_each(&mut add);
+        }
+        Ok(all)
+    }
+
+    /// Brings the alerts of a cell up to date with what happened in it.
+    fn follow(
+        &mut self,
+        key: &Cell<'_>,
+        cell: &StoredCell,
+        happened: &Happened<'_, 'a>,
+    ) -> rusqlite::Result<()> {
+        let last = self.last_shown(cell)?;
+        let is_shown = |id: &Id| last.is_none_or(|last| *id <= last);
+        for (id, into) in &happened.emptied {
+            self.merge_alert(id, Some(into))?;
+        }
+        for (id, (raised, fresh)) in &happened.counted {
+            if is_shown(id) && !happened.shrunk.contains_key(id) {
+                self.count_in_alert(key, cell, raised, fresh)?;
+            }
+        }
+        for (id, raised) in happened.shrunk.iter().chain(&happened.targets) {
+            if is_shown(id) {
+                self.show(key, cell, raised)?;
+            }
+        }
+        for (id, hit) in &happened.of_sources {
+            let has_parts = happened.counted.contains_key(id) || !happened.emptied.contains_key(id);
+            if is_shown(id) && has_parts {
+                self.kept.insert(&hit.flow.id);
+            }
+        }
+        if let Some(summary) = &cell.summary {
+            self.hold_back(key, cell, summary, last)?;
+        }
+        if std::mem::take(&mut self.has_merged) {
+            self.forget_merged(cell)?;
+        }
+        Ok(())
+    }
+
+    /// The last alert of a cell that is shown, by id; `None` when all are.
+    fn last_shown(&self, cell: &StoredCell) -> rusqlite::Result<Option<Id>> {
+        let most = self.limits.alerts as u64;
+        if cell.raised <= most {
+            return Ok(None);
+        }
+        // With a limit of none, nothing is smaller than this id.
+        let Some(offset) = most.checked_sub(1) else {
+            return Ok(Some([0; 16]));
+        };
+        self.transaction
+            .prepare_cached("SELECT id FROM raised WHERE cell = ?1 ORDER BY id LIMIT 1 OFFSET ?2")?
+            .query_row(params![cell.number, to_signed(offset)], |row| row.get(0))
+            .optional()
+    }
+
+    /// Shows and holds back what has changed its side since, and says how much is held back.
+    fn hold_back(
+        &mut self,
+        key: &Cell<'_>,
+        cell: &StoredCell,
+        summary: &Summary,
+        last: Option<Id>,
+    ) -> rusqlite::Result<()> {
+        let rest = key.id_of_rest();
+        let last = last.unwrap_or([u8::MAX; 16]);
+        let beyond: Vec<(i64, Id)> = self
+            .transaction
+            .prepare_cached("SELECT number, id FROM raised WHERE cell = ?1 AND id > ?2 AND is_shown = 1")?
+            .query_map(params![cell.number, last], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        for (number, id) in beyond {
+            self.transaction
+                .prepare_cached("UPDATE raised SET is_shown = 0 WHERE number = ?1")?
+                .execute([number])?;
+            self.merge_alert(&id, Some(&rest))?;
+        }
+        let within: Vec<Raised> = self
+            .transaction
+            .prepare_cached(
+                "SELECT number, id, summary FROM raised WHERE cell = ?1 AND id <= ?2 AND is_shown = 0",
+            )?
+            .query_map(params![cell.number, last], read_raised)?
+            .collect::<rusqlite::Result<_>>()?;
+        for raised in within {
+            self.show(key, cell, &raised)?;
+        }
+        match cell.raised.saturating_sub(self.limits.alerts as u64) {
+            0 => self.merge_alert(&rest, None),
+            held_back => self.put_alert(cell, &rest, summary.alert(&rest, Some(held_back))),
+        }
+    }
+
+    /// Counts hits in the alert of a source.
+    fn count_in_alert(
+        &mut self,
+        key: &Cell<'_>,
+        cell: &StoredCell,
+        raised: &Raised,
+        fresh: &[HitOfFlow<'a>],
+    ) -> rusqlite::Result<()> {
+        match self.stored(&raised.id)? {
+            Some(stored) if stored.record.alert.state != AlertState::Merged => {
+                let Some(record) = AlertRecord::extend(Some(stored.record), &raised.id, fresh) else {
+                    return Ok(());
+                };
+                self.write_alert(cell, &raised.id, record)
+            }
+            _ => self.show(key, cell, raised),
+        }
+    }
+
+    /// Shows an alert as its parts or its summary have it.
+    fn show(&mut self, key: &Cell<'_>, cell: &StoredCell, raised: &Raised) -> rusqlite::Result<()> {
+        let record = match &raised.summary {
+            Some(summary) => Some(summary.alert(&raised.id, None)),
+            None => {
+                let parts = self.members(key, "p.raised = ?1", [raised.number])?;
+                let parts = parts.into_iter().map(|(_, part)| part.record);
+                parts.reduce(AlertRecord::join)
+            }
+        };
+        self.transaction
+            .prepare_cached("UPDATE raised SET is_shown = 1 WHERE number = ?1 AND is_shown = 0")?
+            .execute([raised.number])?;
+        match record {
+            Some(record) => self.put_alert(cell, &raised.id, record),
+            None => Ok(()),
+        }
+    }
+
+    fn stored(&self, id: &Id) -> rusqlite::Result<Option<StoredAlert>> {
+        self.transaction
+            .prepare_cached(&format!("SELECT {ALERT_COLUMNS} WHERE a.id = ?1"))?
+            .query_row([id], alert)
+            .optional()
+    }
+
+    /// Makes an alert what it should be, if it is not; the state that a person gave it stays.
+    fn put_alert(&mut self, cell: &StoredCell, id: &Id, mut record: AlertRecord) -> rusqlite::Result<()> {
+        if let Some(stored) = self.stored(id)? {
+            let alert = stored.record.alert.clone();
+            record.alert.state = match alert.state {
+                AlertState::Merged => stored.state_before,
+                state => state,
+            };
+            (record.alert.changed_by, record.alert.changed_at) = (alert.changed_by, alert.changed_at);
+            if record == stored.record {
+                return Ok(());
+            }
+        }
+        self.write_alert(cell, id, record)
+    }
+
+    fn write_alert(&mut self, cell: &StoredCell, id: &Id, record: AlertRecord) -> rusqlite::Result<()> {
+        let AlertRecord { alert, best_flow } = record;
+        let detector = self.numbers.find(&alert.detector)?;
+        let sources = alert.sources.as_ref().map(to_json).transpose()?;
+        self.revision += 1;
+        self.transaction.prepare_cached(INSERT_ALERT)?.execute(params![
+            id,
+            alert.first_seen,
+            alert.last_seen,
+            to_signed(alert.count),
+            alert.kind,
+            alert.source,
+            alert.source_port,
+            alert.destination,
+            alert.destination_port,
+            alert.protocol,
+            alert.community_id,
+            alert.score,
+            alert.threshold,
+            severity_rank(alert.severity),
+            detector,
+            alert.schema,
+            to_json(&alert.contributions)?,
+            best_flow,
+            self.now,
+            self.revision,
+            alert.detector.name,
+            state_code(alert.state),
+            sources,
+            cell.number,
+        ])?;
+        self.changed.insert(*id, alert);
+        Ok(())
+    }
+
+    /// Marks an alert as merged, if it is there and shown. A reader of the changes is told so.
+    fn merge_alert(&mut self, id: &Id, into: Option<&Id>) -> rusqlite::Result<()> {
+        let merged = state_code(AlertState::Merged);
+        let changed = self
+            .transaction
+            .prepare_cached(
+                "UPDATE alerts SET state_before = state, state = ?2, merged_into = ?3, touched_ms = ?4, revision = ?5 \
+                 WHERE id = ?1 AND state <> ?2",
+            )?
+            .execute(params![id, merged, into, self.now, self.revision + 1])?;
+        if changed == 0 {
+            return Ok(());
+        }
+        self.revision += 1;
+        if let Some(stored) = self.stored(id)? {
+            self.changed.insert(*id, stored.record.alert);
+        }
+        self.has_merged = true;
+        Ok(())
+    }
+
+    /// Deletes merged alerts, the first ones that were merged, beyond as many as may be shown: they are for readers of the
+    /// changes.
+    fn forget_merged(&self, cell: &StoredCell) -> rusqlite::Result<()> {
+        let most = self.limits.alerts.max(self.limits.sources + 1);
+        self.transaction
+            .prepare_cached(
+                "DELETE FROM alerts WHERE number IN (SELECT number FROM alerts WHERE cell = ?1 AND state = 3 \
+                 ORDER BY revision DESC LIMIT -1 OFFSET ?2)",
+            )?
+            .execute(params![cell.number, to_signed(most as u64)])
+            .map(drop)
+    }
+}
+
+/// A summary of hits; `None` of none.
+fn summary_of<'h, 'a: 'h>(mut hits: impl Iterator<Item = &'h HitOfFlow<'a>>) -> Option<Summary> {
+    let mut summary = Summary::of_hit(hits.next()?);
+    for hit in hits {
+        summary.add_hit(hit);
+    }
+    Some(summary)
+}
+
+/// Deletes an alert of `raised` and all that it has counted.
+pub(super) fn forget_raised(transaction: &Transaction<'_>, number: i64) -> rusqlite::Result<()> {
+    for delete in [
+        "DELETE FROM counted WHERE raised = ?1",
+        "DELETE FROM parts WHERE raised = ?1",
+        "DELETE FROM raised WHERE number = ?1",
+    ] {
+        transaction.prepare_cached(delete)?.execute([number])?;
+    }
+    Ok(())
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
