@@ -53,7 +53,9 @@ enum Subject {
     Pipeline,
     /// What clients that hold connections, send halves of bodies or guess tokens cost the others.
     Connections,
-    /// All of them.
+    /// What a flood of SYNs leaves: alerts, bytes of the store, memory. Takes a quarter of an hour.
+    Flood,
+    /// All of them but the flood.
     All,
 }
 
@@ -88,6 +90,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         (Subject::Detectors, "bench_detectors", vec![&packages, &data]),
         (Subject::Store, "bench_store", vec![]),
         (Subject::Connections, "bench_connections", vec![&program]),
+        (Subject::Flood, "bench_flood", vec![&program, &folder]),
         (Subject::Decode, "bench_decode", vec![]),
         (Subject::Meter, "bench_meter", vec![&program, &folder]),
         (
@@ -96,7 +99,11 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
             vec![&program, &component, &models, &folder],
         ),
     ] {
-        if wants(subject) {
+        let is_wanted = match subject {
+            Subject::Flood => arguments.subject == Subject::Flood,
+            _ => wants(subject),
+        };
+        if is_wanted {
             // No package is named: all default members together share the dependencies of the program.
             let mut command = workspace.cargo(&["run", "--quiet", "--release", "--example", example, "--"]);
             command.args(inputs);
