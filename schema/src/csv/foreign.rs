@@ -63,10 +63,7 @@ pub(super) fn recognise(first: &str, separator: u8) -> Option<(&'static str, &'s
         })
         .collect();
     let has = |wanted: &&str| names.iter().any(|name| name == wanted);
-    if let Some(known) = KNOWN
-        .iter()
-        .find(|known| known.names.iter().all(&has))
-    {
+    if let Some(known) = KNOWN.iter().find(|known| known.names.iter().all(&has)) {
         return Some((known.what, known.advice));
     }
     is_kdd(&names).then_some(("a table of NSL-KDD or KDD Cup 1999 without a header", NO_CAPTURES))

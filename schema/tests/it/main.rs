@@ -1,4 +1,5 @@
 //! Tests of the schema crate through its public interface.
+#![allow(clippy::unwrap_used, reason = "a test states its expectations by panicking")]
 
 mod csv;
 mod features;
