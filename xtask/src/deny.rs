@@ -79,13 +79,7 @@ fn look_up(
     let config = workspace.target.join("netsage-advisories.toml");
     let toml = format!("[advisories]\ndb-path = {:?}\n", database.display().to_string());
     fs::write(&config, toml).with_context(|| format!("cannot write {}", config.display()))?;
-    run(
-        workspace,
-        program,
-        &config,
-        &["--disable-fetch", "advisories"],
-        on_line,
-    )
+    run(workspace, program, &config, &["advisories"], on_line)
 }
 
 fn run(
@@ -97,8 +91,9 @@ fn run(
 ) -> Result<()> {
     let mut command = workspace.command(program);
     command
-        .args(["--offline", "--all-features", "check", "--config"])
+        .args(["--offline", "--all-features", "--config"])
         .arg(config)
+        .arg("check")
         .args(checks);
     quietly(command, on_line)
 }

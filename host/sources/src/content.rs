@@ -17,7 +17,7 @@ const SNIFFED_BYTES: usize = 512;
 pub type Content<'a> = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send + 'a>>;
 
 /// What bytes mean.
-#[expect(
+#[allow(
     clippy::large_enum_variant,
     reason = "there is one for each file, and it is taken apart at once"
 )]
