@@ -159,11 +159,22 @@ pub struct AlertQuery {
     pub cursor: Option<String>,
 }
 
+/// The states that a person can give, as the description of the API shows them.
+#[cfg(feature = "openapi")]
+fn states_for_people() -> utoipa::openapi::schema::Object {
+    utoipa::openapi::ObjectBuilder::new()
+        .schema_type(utoipa::openapi::schema::Type::String)
+        .description(Some("The state it shall have."))
+        .enum_values(Some(["new", "acknowledged", "closed"]))
+        .build()
+}
+
 /// A change of state asked for by a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StateChange {
     /// The state it shall have; `merged` is refused.
+    #[cfg_attr(feature = "openapi", schema(schema_with = states_for_people))]
     pub state: AlertState,
     /// Who asks; at most 128 characters.
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128))]
