@@ -244,7 +244,7 @@ fn what_cannot_be_trained_on_is_refused() {
     check(&equal, &options(), "all training rows are equal");
     let mut infinite = ordinary_rows(200);
     let mut row = infinite.row(0).to_vec();
-    row[index("sload")] = 1e300;
+    row[index("sload")] = f64::INFINITY;
     infinite.push(&row);
     check(&infinite, &options(), "row 200, column sload");
 }

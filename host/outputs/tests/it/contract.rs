@@ -58,11 +58,15 @@ impl House {
         Arc::clone(&self.store) as SharedStore
     }
 
-    /// Records a flow of each source, which is an alert of its own, and tells the outputs.
+    /// Records a flow of each source to a target of its own, which is an alert of its own, and tells the outputs.
     pub(crate) async fn record(&self, first: u32, sources: std::ops::Range<u8>) {
         let flows: Vec<_> = (first..)
             .zip(sources)
-            .map(|(number, source)| sample::flow(number, &format!("10.0.0.{source}"), sample::T0 + 500, 0.9))
+            .map(|(number, source)| {
+                let mut sample = sample::flow(number, &format!("10.0.0.{source}"), sample::T0 + 500, 0.9);
+                sample.flow.destination_port = u16::from(source);
+                sample
+            })
             .collect();
         let batch = Arc::new(sample::batch(&flows));
         self.store.record(&[batch]).await.expect("recorded");
