@@ -186,7 +186,7 @@ impl StoreError {
                 detail: source.to_string(),
             },
             // What no program of this version wrote.
-            _ if is_of_content(&source) => Self::Damaged {
+            _ if is_of_content(&source) || is_of_tables(&source) => Self::Damaged {
                 detail: source.to_string(),
             },
             _ => Self::Sqlite { action, source },
@@ -271,6 +271,15 @@ fn is_of_content(error: &rusqlite::Error) -> bool {
             | Error::InvalidColumnType(..)
             | Error::Utf8Error(..)
     )
+}
+
+/// Whether a table or a column is missing, after a bit of its name has changed in the file: statements are constants, and
+/// the version of the file has been read.
+fn is_of_tables(error: &rusqlite::Error) -> bool {
+    let said = error.to_string();
+    ["no such column", "no such table"]
+        .iter()
+        .any(|what| said.starts_with(what))
 }
 
 /// Whether a server has given a read up after the time that it was allowed.
