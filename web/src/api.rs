@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use gloo_net::http::{Request, Response};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use netsage_api_types::Problem;
+use netsage_api_types::{Page, Problem};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
@@ -57,16 +57,26 @@ where
 
     /// Asks.
     pub(crate) fn ask(self, path: String) {
+        let turn = self.begin();
+        spawn_local(async move { self.finish(turn, get::<T>(&path).await) });
+    }
+
+    fn begin(self) -> u32 {
         let turn = self.turn.get_value().wrapping_add(1);
         self.turn.set_value(turn);
-        spawn_local(async move {
-            let answer = get::<T>(&path).await;
-            // The page may have been left in the meantime; then nobody wants the answer.
-            if self.turn.try_get_value() == Some(turn) {
-                self.answer
-                    .try_set(answer.map_or_else(Remote::Failed, Remote::Ready));
-            }
-        });
+        turn
+    }
+
+    /// Whether the answer to a request still counts. The page may have been left in the meantime; then nobody wants it.
+    fn wants(self, turn: u32) -> bool {
+        self.turn.try_get_value() == Some(turn)
+    }
+
+    fn finish(self, turn: u32, answer: Result<T, String>) {
+        if self.wants(turn) {
+            self.answer
+                .try_set(answer.map_or_else(Remote::Failed, Remote::Ready));
+        }
     }
 
     /// Drops the answer, so that the page shows that it is loading.
@@ -77,6 +87,40 @@ where
     /// What is known.
     pub(crate) fn get(self) -> Remote<T> {
         self.answer.get()
+    }
+}
+
+impl<T> Asked<Page<T>>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    /// Asks for the first page of a listing that has what is looked for.
+    pub(crate) fn look_for(
+        self,
+        path: impl Fn(Option<String>) -> String + 'static,
+        has_it: impl Fn(&[T]) -> bool + 'static,
+    ) {
+        let turn = self.begin();
+        spawn_local(async move {
+            self.finish(turn, look_for(path, None, has_it, || self.wants(turn)).await);
+        });
+    }
+}
+
+/// Reads a listing from a cursor on, up to the first page that has what is looked for, or the last one. A page of a long
+/// listing may be empty and still have a next one.
+pub(crate) async fn look_for<T: DeserializeOwned>(
+    path: impl Fn(Option<String>) -> String,
+    mut cursor: Option<String>,
+    has_it: impl Fn(&[T]) -> bool,
+    is_wanted: impl Fn() -> bool,
+) -> Result<Page<T>, String> {
+    loop {
+        let page = get::<Page<T>>(&path(cursor)).await?;
+        if page.next.is_none() || has_it(&page.items) || !is_wanted() {
+            return Ok(page);
+        }
+        cursor = page.next;
     }
 }
 

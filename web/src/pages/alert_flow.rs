@@ -10,13 +10,6 @@ use crate::api::{self, Asked, Remote};
 #[component]
 pub(crate) fn AlertFlow(alert: Alert) -> impl IntoView {
     let flows = Asked::<Page<Flow>>::new();
-    let query = api::query(&[
-        ("source", Some(alert.source)),
-        ("min_score", Some(alert.score.to_string())),
-        ("since", Some(alert.first_seen.to_string())),
-        ("until", Some(alert.last_seen.saturating_add(1).to_string())),
-    ]);
-    flows.ask(format!("/flows{query}"));
     let (community_id, detector, score) = (alert.community_id, alert.detector, alert.score);
     let is_it = move |flow: &Flow| {
         let scored = flow
@@ -25,6 +18,18 @@ pub(crate) fn AlertFlow(alert: Alert) -> impl IntoView {
             .any(|entry| entry.detector == detector && entry.score >= score);
         flow.community_id == community_id && scored
     };
+    let path = move |cursor| {
+        let query = api::query(&[
+            ("source", Some(alert.source.clone())),
+            ("min_score", Some(score.to_string())),
+            ("since", Some(alert.first_seen.to_string())),
+            ("until", Some(alert.last_seen.saturating_add(1).to_string())),
+            ("cursor", cursor),
+        ]);
+        format!("/flows{query}")
+    };
+    let has_it = is_it.clone();
+    flows.look_for(path, move |page| page.iter().any(&has_it));
     let found = Memo::new(move |_| match flows.get() {
         Remote::Ready(page) => page.items.into_iter().find(&is_it),
         _ => None,

@@ -46,14 +46,17 @@ pub(crate) fn Alerts() -> impl IntoView {
     let trouble = RwSignal::new(None::<String>);
     let opened = RwSignal::new(None::<Alert>);
 
+    let ask = move |filter: AlertFilter| {
+        first.look_for(move |cursor| path(&filter, cursor), |page| !page.is_empty());
+    };
     Effect::new(move |_| {
         first.forget();
-        first.ask(path(&filter.get(), None));
+        ask(filter.get());
     });
     Effect::new(move |before: Option<()>| {
         events.missed.track();
         if before.is_some() {
-            first.ask(path(&filter.get_untracked(), None));
+            ask(filter.get_untracked());
         }
     });
     Effect::new(move |_| {
@@ -81,17 +84,20 @@ pub(crate) fn Alerts() -> impl IntoView {
     let more = move |_| {
         let (asked, cursor) = (filter.get_untracked(), next.get_untracked());
         spawn_local(async move {
-            let answer = api::get::<Page<Alert>>(&path(&asked, cursor.clone())).await;
             // Another filter may have been chosen meanwhile, or the same page asked for twice.
-            let current =
-                filter.try_get_untracked() == Some(asked) && next.try_get_untracked() == Some(cursor);
-            match answer {
-                Ok(page) if current => {
+            let is_current = || {
+                filter.try_get_untracked().as_ref() == Some(&asked)
+                    && next.try_get_untracked().as_ref() == Some(&cursor)
+            };
+            let from = cursor.clone();
+            let found = |page: &[Alert]| !page.is_empty();
+            match api::look_for(|cursor| path(&asked, cursor), from, found, is_current).await {
+                Ok(page) if is_current() => {
                     list.update(|list| listing::append(list, page.items));
                     next.set(page.next);
                     trouble.set(None);
                 }
-                Err(why) if current => trouble.set(Some(why)),
+                Err(why) if is_current() => trouble.set(Some(why)),
                 _ => {}
             }
         });
