@@ -12,14 +12,18 @@ pub struct AlertLimits {
     pub sources: usize,
     /// Most alerts, beside the one that says what is held back.
     pub alerts: usize,
+    /// Most merged alerts that a store keeps, of those merged last. A reader of the changes that is further behind misses
+    /// that an alert was merged.
+    pub merged: usize,
 }
 
-/// 16 sources of a target, 1,000 alerts of a detector, kind and window.
+/// 16 sources of a target, 1,000 alerts of a detector, kind and window, and as many merged ones.
 impl Default for AlertLimits {
     fn default() -> Self {
         Self {
             sources: 16,
             alerts: 1_000,
+            merged: 1_000,
         }
     }
 }
@@ -206,6 +210,7 @@ mod tests {
         let limits = AlertLimits {
             sources: 3,
             alerts: 9,
+            ..AlertLimits::default()
         };
         let of = |source: u8, count| (format!("10.0.0.{source}"), count, None);
         let target = |count, sources| ("10.0.0.2:80".to_owned(), count, Some((sources, None)));
@@ -243,6 +248,7 @@ mod tests {
         let limits = AlertLimits {
             sources: 9,
             alerts: 2,
+            ..AlertLimits::default()
         };
         let hits = hits([(3, 1), (4, 2), (5, 3), (5, 4), (6, 5)]);
         let all = alerts(
@@ -250,6 +256,7 @@ mod tests {
             AlertLimits {
                 sources: 9,
                 alerts: 9,
+                ..limits
             },
         );
         let mut shown = alerts(&hits, limits);
@@ -296,7 +303,7 @@ mod tests {
             cuts in prop::array::uniform2(any::<prop::sample::Index>()),
             seed in any::<u64>(),
         ) {
-            let limits = AlertLimits { sources: limits.0, alerts: limits.1 };
+            let limits = AlertLimits { sources: limits.0, alerts: limits.1, ..AlertLimits::default() };
             let hits: Vec<Owned> = (0_u8..)
                 .zip(&flows)
                 .map(|(number, &(score, start, source, port, detector))| {

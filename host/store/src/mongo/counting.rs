@@ -730,11 +730,9 @@ impl MongoStore {
         }
     }
 
-    /// Deletes merged alerts, the first ones that were merged, beyond as many as may be shown: they are for readers of the
-    /// changes.
+    /// Deletes the merged alerts beyond those that are kept for readers of the changes.
     async fn forget_merged(&self, cell: &str) -> Result<(), StoreError> {
-        let limits = self.options.alert_limits;
-        let most = limits.alerts.max(limits.sources + 1) as u64;
+        let most = self.options.alert_limits.merged as u64;
         let merged = doc! { "cell": cell, "state": "merged" };
         let failed = StoreError::mongo("forget merged alerts");
         let beyond: Vec<Document> = self

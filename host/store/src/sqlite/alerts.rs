@@ -703,16 +703,14 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         Ok(())
     }
 
-    /// Deletes merged alerts, the first ones that were merged, beyond as many as may be shown: they are for readers of the
-    /// changes.
+    /// Deletes the merged alerts beyond those that are kept for readers of the changes.
     fn forget_merged(&self, cell: &StoredCell) -> rusqlite::Result<()> {
-        let most = self.limits.alerts.max(self.limits.sources + 1);
         self.transaction
             .prepare_cached(
                 "DELETE FROM alerts WHERE number IN (SELECT number FROM alerts WHERE cell = ?1 AND state = 3 \
                  ORDER BY revision DESC LIMIT -1 OFFSET ?2)",
             )?
-            .execute(params![cell.number, to_signed(most as u64)])
+            .execute(params![cell.number, to_signed(self.limits.merged as u64)])
             .map(drop)
     }
 }

@@ -17,11 +17,14 @@ suite!(
     writers_at_the_same_time_make_the_alerts_of_the_model,
     what_was_shown_is_merged_and_comes_back,
     a_reader_beside_a_flood_misses_nothing,
+    a_reader_that_has_fallen_behind_misses_nothing,
+    merged_alerts_are_kept_up_to_a_limit,
 );
 
 const LIMITS: AlertLimits = AlertLimits {
     sources: 3,
     alerts: 6,
+    merged: 1_000,
 };
 
 fn options() -> StoreOptions {
@@ -222,6 +225,35 @@ async fn what_was_shown_is_merged_and_comes_back(place: Place) {
     assert_eq!(all_alerts(&store).await.len(), 2);
 }
 
+/// A reader of the changes: what it has seen of each alert, and the last revision.
+#[derive(Debug, Clone, Default)]
+struct Reader {
+    seen: BTreeMap<String, Alert>,
+    last: u64,
+}
+
+impl Reader {
+    /// Reads on, up to the newest change.
+    async fn follow(&mut self, store: &SharedStore) {
+        loop {
+            let page = store.changes(self.last, 2).await.expect("changes");
+            for change in page.items {
+                assert!(change.revision > self.last, "{} after {}", change.revision, self.last);
+                self.last = change.revision;
+                self.seen.insert(change.alert.id.clone(), change.alert);
+            }
+            if self.last == page.newest {
+                return;
+            }
+        }
+    }
+
+    fn shown(mut self) -> BTreeMap<String, Alert> {
+        self.seen.retain(|_, alert| alert.state != AlertState::Merged);
+        self.seen
+    }
+}
+
 async fn a_reader_beside_a_flood_misses_nothing(place: Place) {
     let done = AtomicBool::new(false);
     drop(open(&place).await);
@@ -237,18 +269,12 @@ async fn a_reader_beside_a_flood_misses_nothing(place: Place) {
     };
     let read = async {
         let store = open(&place).await;
-        let mut seen = BTreeMap::new();
-        let mut last = 0;
+        let mut reader = Reader::default();
         loop {
             let was_done = done.load(Ordering::Acquire);
-            let page = store.changes(last, 2).await.expect("changes");
-            for change in page.items {
-                assert!(change.revision > last, "{} after {last}", change.revision);
-                last = change.revision;
-                seen.insert(change.alert.id.clone(), change.alert);
-            }
-            if was_done && last == page.newest {
-                return seen;
+            reader.follow(&store).await;
+            if was_done {
+                return reader.shown();
             }
         }
     };
@@ -256,9 +282,53 @@ async fn a_reader_beside_a_flood_misses_nothing(place: Place) {
         tokio::join!(write(&flows[..40]), write(&flows[30..]));
         done.store(true, Ordering::Release);
     };
-    let ((), mut seen) = tokio::join!(writers, read);
-    seen.retain(|_, alert| alert.state != AlertState::Merged);
+    let ((), seen) = tokio::join!(writers, read);
     assert_eq!(seen, expected(&flows));
+}
+
+async fn a_reader_that_has_fallen_behind_misses_nothing(place: Place) {
+    let store = open(&place).await;
+    let flows = attack(7, 30, 9);
+    let mut readers = vec![Reader::default()];
+    for chunk in flows.chunks(5) {
+        record(&store, chunk).await;
+        let mut next = readers.last().cloned().unwrap_or_default();
+        next.follow(&store).await;
+        readers.push(next);
+    }
+    for (chunks, mut reader) in readers.into_iter().enumerate() {
+        reader.follow(&store).await;
+        assert_eq!(reader.shown(), expected(&flows), "after {chunks} chunks");
+    }
+}
+
+async fn merged_alerts_are_kept_up_to_a_limit(place: Place) {
+    let limits = AlertLimits { merged: 2, ..LIMITS };
+    let store = place
+        .open_with(&StoreOptions {
+            alert_limits: limits,
+            ..options()
+        })
+        .await
+        .expect("the store opens");
+    let mut flows = attack(7, 30, 9);
+    flows.iter_mut().for_each(|sample| sample.flow.start = T0 + 1_000);
+    let mut merged = BTreeSet::new();
+    for chunk in flows.chunks(5) {
+        let changed = record(&store, chunk).await.into_iter();
+        merged.extend(
+            changed
+                .filter(|alert| alert.state == AlertState::Merged)
+                .map(|alert| alert.id),
+        );
+        let query = AlertQuery {
+            state: Some(AlertState::Merged),
+            ..AlertQuery::default()
+        };
+        let kept = store.alerts(&query).await.expect("alerts").items.len();
+        assert!(kept <= limits.merged, "{kept}");
+    }
+    assert!(merged.len() > limits.merged, "{} were merged", merged.len());
 }
 
 /// The bytes of a file and its log.
