@@ -53,6 +53,8 @@ enum Subject {
     Pipeline,
     /// What clients that hold connections, send halves of bodies or guess tokens cost the others.
     Connections,
+    /// What clients that read much cost the recording of flows.
+    Readers,
     /// What a flood of SYNs leaves: alerts, bytes of the store, memory. Takes a quarter of an hour.
     Flood,
     /// All of them but the flood.
@@ -82,6 +84,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let folder = workspace.target.join("netsage-bench");
     let packages = workspace.dist.join("packages");
     let data = workspace.root.join("../shared/data");
+    let [connections, readers] = ["connections", "readers"].map(PathBuf::from);
     let wants = |subject| arguments.subject == Subject::All || arguments.subject == subject;
     let python = wants(Subject::Detectors).then(|| peers::interpreter(&workspace, &mut |_| {}));
     for (subject, example, inputs) in [
@@ -89,7 +92,12 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         (Subject::Runtime, "bench_swaps", vec![&detector]),
         (Subject::Detectors, "bench_detectors", vec![&packages, &data]),
         (Subject::Store, "bench_store", vec![]),
-        (Subject::Connections, "bench_connections", vec![&program]),
+        (
+            Subject::Connections,
+            "bench_clients",
+            vec![&program, &connections],
+        ),
+        (Subject::Readers, "bench_clients", vec![&program, &readers]),
         (Subject::Flood, "bench_flood", vec![&program, &folder]),
         (Subject::Decode, "bench_decode", vec![]),
         (Subject::Meter, "bench_meter", vec![&program, &folder]),

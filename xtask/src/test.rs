@@ -31,8 +31,8 @@ pub(crate) struct TestArguments {
     #[arg(long)]
     no_browser: bool,
     /// What takes an hour and a half as well: fuzzing for ten minutes a target, half an hour of torture, sixteen times as
-    /// many cases for each property, ten thousand random ONNX models, and the figures of docs/detection.md measured
-    /// again on the whole dataset.
+    /// many cases for each property, ten thousand random ONNX models, 200 kills and 200 damages of files before a start,
+    /// and the figures of docs/detection.md measured again on the whole dataset.
     #[arg(long, conflicts_with = "filter")]
     long: bool,
     /// Only tests with this in their name; formatting, lints and the contract are not checked then.
@@ -45,6 +45,9 @@ const MANY_CASES: &str = "4096";
 /// Random models that are compared with onnxruntime, from a seed that is another each time; without these the test has a
 /// number and a seed of its own.
 const MANY_MODELS: &str = "10000";
+
+/// Kills, and damaged journals, that a start must survive; without these the tests have a number of their own.
+const MANY_STARTS: &str = "200";
 
 fn seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -251,6 +254,7 @@ pub(crate) fn rust_tests(
     if long {
         command.env("PROPTEST_CASES", MANY_CASES);
         command.env("NETSAGE_ONNX_MODELS", MANY_MODELS);
+        command.env("NETSAGE_TEST_STARTS", MANY_STARTS);
         command.env("NETSAGE_ONNX_SEED", seed().to_string());
     }
     let mut reader = CargoReader::default();

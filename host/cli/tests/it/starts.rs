@@ -1,7 +1,7 @@
 //! Starting again always works: after a kill at any moment of any start, on a damaged journal, as an ordinary user.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -125,25 +125,10 @@ fn a_journal_flipped_cut_or_doubled_anywhere_is_followed_by_a_start() {
         let data = format!("damaged-{turn}");
         let folder = home.path().join(&data);
         copy_folder(&home.path().join("warm"), &folder);
-        let place = random.below(bytes.len() as u64);
-        let at = usize::try_from(place).unwrap();
         let mut damaged = bytes.clone();
-        let what = match random.below(3) {
-            0 => {
-                damaged[at] ^= 1 << random.below(8);
-                "flipped"
-            }
-            1 => {
-                damaged.truncate(at);
-                "cut"
-            }
-            _ => {
-                damaged.extend_from_slice(&bytes[at..]);
-                "doubled"
-            }
-        };
+        let what = damage(&mut damaged, &mut random);
         fs::write(folder.join(JOURNAL), &damaged).unwrap();
-        let what = format!("turn {turn}, {what} at byte {at} of {}", bytes.len());
+        let what = format!("turn {turn}, {what} of {}", bytes.len());
         let server = assert_starts(&home, &data, &what);
         let detectors = folder.join("detectors/unsw-nb15");
         if !what.contains("cut") {
@@ -165,6 +150,121 @@ fn a_journal_flipped_cut_or_doubled_anywhere_is_followed_by_a_start() {
         }
         drop(server);
         fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+/// Every file below a folder, by its path in it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = PathBuf::from(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()).into_iter().map(|path| name.join(path)));
+        } else {
+            found.push(name);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Flips, cuts or doubles at a random place, and says what it did.
+fn damage(bytes: &mut Vec<u8>, random: &mut Random) -> String {
+    let place = random.below(bytes.len() as u64);
+    let at = usize::try_from(place).unwrap();
+    let what = match random.below(3) {
+        0 => {
+            bytes[at] ^= 1 << random.below(8);
+            "flipped"
+        }
+        1 => {
+            bytes.truncate(at);
+            "cut"
+        }
+        _ => {
+            bytes.extend_from_within(at..);
+            "doubled"
+        }
+    };
+    format!("{what} at byte {at}")
+}
+
+/// Bytes 60 to 63 of a database are its version: with a flipped bit it is a whole store of another version.
+fn has_other_version(file: &Path, damaged: &[u8], whole: &[u8]) -> bool {
+    file == Path::new(STORE) && damaged.get(60..64) != whole.get(60..64)
+}
+
+const STORE: &str = "netsage.sqlite";
+
+#[test]
+fn any_file_flipped_cut_or_doubled_anywhere_is_followed_by_a_start() {
+    if !packages_built() {
+        return;
+    }
+    let mut random = Random::of_test();
+    let home = Home::new();
+    let capture = home.capture(2_000);
+    let learns = [
+        "--detector",
+        "iforest-generated",
+        "--detector",
+        "half-space-trees-unsw-nb15",
+    ];
+    let replay = [
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--exit-when-done",
+        "--data-dir",
+        "warm",
+    ];
+    let output = home.run(&[&replay[..], &learns, &["--pcap", capture.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let warm = home.path().join("warm");
+    let all = files(&warm);
+    for expected in ["address-key", STORE, JOURNAL, "compiled/key"] {
+        assert!(all.contains(&PathBuf::from(expected)), "{all:?}");
+    }
+    let is_kept = |file: &Path| file.starts_with("detectors/unsw-nb15/state");
+    assert!(all.iter().any(|file| is_kept(file)), "{all:?}");
+    for file in all {
+        let whole = fs::read(warm.join(&file)).unwrap();
+        for turn in 0..turns().div_ceil(20) {
+            let mut damaged = whole.clone();
+            if damaged.is_empty() {
+                continue;
+            }
+            let what = format!("{}, {}", file.display(), damage(&mut damaged, &mut random));
+            if has_other_version(&file, &damaged, &whole) {
+                continue;
+            }
+            let data = format!("damaged-{turn}");
+            let folder = home.path().join(&data);
+            copy_folder(&warm, &folder);
+            fs::write(folder.join(&file), &damaged).unwrap();
+            let server = assert_starts(&home, &data, &what);
+            // A cache is made again, and SQLite writes to what passes for whole.
+            let is_replaced = file.starts_with("compiled") || file == Path::new(STORE);
+            let found = files(&folder);
+            let mut all = found.iter().map(|file| fs::read(folder.join(file)).unwrap());
+            let is_torn = file == Path::new(JOURNAL) && whole.starts_with(&damaged);
+            assert!(
+                is_replaced || is_torn || all.any(|bytes| bytes == damaged),
+                "{what}: it is gone"
+            );
+            let is_set_aside = |file: &PathBuf| {
+                let path = file.to_string_lossy();
+                path.contains("set-aside/") || path.contains(".damaged")
+            };
+            if !is_torn && found.iter().any(is_set_aside) {
+                server.wait(&format!("{what} to be told"), |server| {
+                    server.health()["status"] == "degraded"
+                });
+            }
+            drop(server);
+            fs::remove_dir_all(folder).unwrap();
+        }
     }
 }
 

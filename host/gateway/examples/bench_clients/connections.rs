@@ -1,21 +1,17 @@
-//! What clients that take connections and give nothing cost the others: a JSON line for each kind of them.
+//! What clients that take connections and give nothing cost the others.
 //!
-//! Takes the path of `netsage`. Starts it twice, opens 2,000 connections of each kind at a time, and asks meanwhile whether
-//! the program is well; then sends the halves of 100 bodies of 15 MB, and 2,000 wrong tokens.
+//! Starts the program three times: opens 2,000 connections of each kind at a time, and asks meanwhile whether the program
+//! is well; sends the halves of 100 bodies of 15 MB; sends 2,000 wrong tokens.
 
-// A benchmark reports on the terminal.
-#![allow(clippy::print_stdout, clippy::unwrap_used)]
-
-use std::env;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use netsage_gateway::descriptors;
 use serde_json::json;
+
+use crate::server::{PATIENCE, Server};
 
 const CONNECTIONS: usize = 2_000;
 const BODIES: usize = 100;
@@ -23,11 +19,9 @@ const BODY_BYTES: usize = 15_000_000;
 const GUESSES: usize = 2_000;
 /// Questions whether the program is well while others keep it busy.
 const QUESTIONS: usize = 50;
-const PATIENCE: Duration = Duration::from_secs(20);
 
-fn main() {
-    let program = env::args().nth(1).expect("the path of netsage is the argument");
-    descriptors::raise().unwrap();
+/// Prints a JSON line for each kind of client.
+pub(crate) fn measure(program: &Path) {
     let kinds: [(&str, &[u8]); 4] = [
         ("idle", b""),
         ("half a head", b"GET / HTTP/1.1\r\nHost: loc"),
@@ -38,17 +32,17 @@ fn main() {
         ("a byte a second", b"G"),
     ];
     {
-        let server = Server::start(Path::new(&program), &[]);
+        let server = Server::start(program, &[]);
         for (kind, first) in kinds {
             println!("{}", hold(&server, kind, first));
         }
     }
     {
         // One of its own: memory that was used once stays with the allocator.
-        let server = Server::start(Path::new(&program), &[]);
+        let server = Server::start(program, &[]);
         println!("{}", bodies(&server));
     }
-    let server = Server::start(Path::new(&program), &["--token", "correct-horse-battery"]);
+    let server = Server::start(program, &["--token", "correct-horse-battery"]);
     println!("{}", guesses(&server));
 }
 
@@ -146,76 +140,4 @@ fn guesses(server: &Server) -> serde_json::Value {
         "looked_at": looked_at,
         "seconds": begun.elapsed().as_secs_f64(),
     })
-}
-
-/// A running program, without traffic.
-struct Server {
-    child: Child,
-    address: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Server {
-    fn start(program: &Path, flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(program)
-            .args(["run", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder.path())
-            .args(flags)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let address = line.strip_prefix("serving on http://")?;
-            address.parse().ok()
-        });
-        // What the program says later must find a reader.
-        thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            address: address.expect("the program says where it serves"),
-            _folder: folder,
-        }
-    }
-
-    fn connect(&self) -> Option<TcpStream> {
-        TcpStream::connect_timeout(&self.address, PATIENCE).ok()
-    }
-
-    fn ask(&self, call: &[u8]) -> Option<String> {
-        let mut stream = self.connect()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.write_all(call).ok()?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).ok()?;
-        Some(String::from_utf8_lossy(&answer).into_owned())
-    }
-
-    fn is_well(&self) -> bool {
-        let call = b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        self.ask(call)
-            .is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
-    }
-
-    /// A figure of the process, MB.
-    fn memory(&self, name: &str) -> Option<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        let kib: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-        Some(kib * 1024.0 / 1e6)
-    }
-
-    fn descriptors(&self) -> Option<usize> {
-        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).ok()?;
-        Some(open.count())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It keeps nothing that is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
