@@ -1,0 +1,217 @@
+//! From hits to alerts, without transactions. The rule is that of `netsage-alerts`; its model [`netsage_alerts::Bounded`]
+//! says what the collections hold: `parts`, `targets`, and `raised`, which has the id of every alert, shown or not.
+//!
+//! First the facts are written, then the alerts are made to follow from them:
+//!
+//! - A part's `count` is the number of flows in `alert_flows` and in its own `counted_last` together. To count more flows:
+//!   (1) read the part; (2) write its `counted_last` into `alert_flows`, which holds each pair once; (3) see which flows of
+//!   the batch are in neither; (4) replace the part, at the version read, by one that counts these and names them in
+//!   `counted_last`. Step 4 is one write of one document, so a kill anywhere leaves the sentence above true; and a writer
+//!   that another one overtook between 1 and 4 fails at 4 and starts again.
+//! - A summary may be told of the same flows again, so it is read and replaced at its version. When a target gets one, the
+//!   parts are added to it, and each is deleted at the version that was added.
+//! - An alert is read first, then the facts that it follows from, then it is replaced at its version: whoever has seen fewer
+//!   facts fails. Each delivery raises the version of its cell when it has written its facts, and begins again with the
+//!   alerts of the cell when others have done so meanwhile. A delivery that was killed in between is delivered again, and
+//!   makes the alerts follow then.
+
+mod facts;
+mod following;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use mongodb::Collection;
+use mongodb::bson::{DateTime, Document, doc};
+use mongodb::error::Error;
+use mongodb::options::ReturnDocument;
+use netsage_api_types::Alert;
+
+pub(super) use self::facts::Facts;
+use super::documents::integer;
+use super::{MongoStore, is_duplicate_key};
+use crate::record::hits;
+use crate::{FlowBatchRecord, StoreError};
+use netsage_alerts::text::to_hex;
+use netsage_alerts::{Cell, CellHits, group};
+
+/// Documents of a cell that are worked on at the same time.
+const CONCURRENT: usize = 8;
+
+/// How often to start again when overtaken by other writers.
+const ATTEMPTS: u32 = 32;
+
+/// What recording hits came to.
+#[derive(Default)]
+pub(super) struct Recorded {
+    /// The alerts made or changed, by id.
+    changed: BTreeMap<String, Alert>,
+    /// The flows with hits that are in no shown alert of their source.
+    pub(super) held_back: Vec<String>,
+}
+
+impl Recorded {
+    pub(super) fn into_changed(self) -> Vec<Alert> {
+        self.changed.into_values().collect()
+    }
+
+    fn note(&mut self, changed: impl IntoIterator<Item = Alert>) {
+        for alert in changed {
+            self.changed.insert(alert.id.clone(), alert);
+        }
+    }
+}
+
+/// A cell at work.
+struct Work<'a, 'h> {
+    key: Cell<'a>,
+    /// Its id, which is also the one of the alert that says what is held back.
+    id: String,
+    hits: &'h CellHits<'a>,
+    /// Alerts of sources to look at.
+    singles: BTreeSet<String>,
+    /// Alerts of targets that were made or changed.
+    targets: BTreeSet<String>,
+    /// Alerts of sources that lost a part, each with the alert of the target that has it.
+    merged: BTreeMap<String, String>,
+}
+
+impl MongoStore {
+    /// Counts hits in their alerts.
+    pub(super) async fn record_hits(&self, batches: &[Arc<FlowBatchRecord>]) -> Result<Recorded, StoreError> {
+        let mut recorded = Recorded::default();
+        for hits in group(
+            batches.iter().flat_map(|batch| hits(batch)),
+            self.options.alert_window,
+        ) {
+            self.record_cell(&hits, &mut recorded).await?;
+        }
+        Ok(recorded)
+    }
+
+    async fn record_cell(&self, hits: &CellHits<'_>, recorded: &mut Recorded) -> Result<(), StoreError> {
+        let mut work = Work {
+            key: hits.cell,
+            id: to_hex(&hits.cell.id_of_rest()),
+            hits,
+            singles: BTreeSet::new(),
+            targets: BTreeSet::new(),
+            merged: BTreeMap::new(),
+        };
+        self.write_facts(&mut work).await?;
+        let mut version = self.raise_version(&work.id).await?;
+        for _ in 0..ATTEMPTS {
+            let last = self.follow(&mut work, recorded).await?;
+            let now = self.version_of(&work.id).await?;
+            if now == version {
+                self.note_held_back(&work, last.as_deref(), recorded);
+                return Ok(());
+            }
+            version = now;
+        }
+        Err(contended("the alerts of a kind"))
+    }
+
+    /// Raises the version of a cell, so that others see that there are new facts.
+    async fn raise_version(&self, cell: &str) -> Result<i64, StoreError> {
+        let raised = self
+            .meta_of_cells()
+            .find_one_and_update(
+                doc! { "_id": cell },
+                doc! { "$inc": { "version": 1_i64 }, "$set": { "touched": DateTime::now() } },
+            )
+            .upsert(true)
+            .return_document(ReturnDocument::After)
+            .await;
+        match raised {
+            // Another writer has made it at the same moment.
+            Err(error) if is_duplicate_key(&error) => Box::pin(self.raise_version(cell)).await,
+            Err(error) => Err(StoreError::mongo("note that a kind has changed")(error)),
+            Ok(document) => Ok(document.as_ref().and_then(version_in).unwrap_or(0)),
+        }
+    }
+
+    async fn version_of(&self, cell: &str) -> Result<i64, StoreError> {
+        let found = self
+            .meta_of_cells()
+            .find_one(doc! { "_id": cell })
+            .await
+            .map_err(StoreError::mongo("see whether a kind has changed"))?;
+        Ok(found.as_ref().and_then(version_in).unwrap_or(0))
+    }
+
+    /// The versions of cells. Apart from `cells`, which has the summaries of few.
+    fn meta_of_cells(&self) -> Collection<Document> {
+        self.database.collection("cell_versions")
+    }
+
+    /// Notes the flows that are in no shown alert of their source.
+    fn note_held_back(&self, work: &Work<'_, '_>, last: Option<&str>, recorded: &mut Recorded) {
+        for (target, sources) in &work.hits.targets {
+            let is_of_target = work.targets.contains(&to_hex(&work.key.id_of_target(*target)));
+            for (source, hits) in sources {
+                let id = to_hex(&work.key.id_of_source(*source));
+                if is_of_target || last.is_some_and(|last| id.as_str() > last) {
+                    let flows = hits.iter().map(|hit| to_hex(&hit.flow.id));
+                    recorded.held_back.extend(flows);
+                }
+            }
+        }
+    }
+
+    /// The ids of those documents that meet a condition.
+    async fn ids<D: Send + Sync>(
+        &self,
+        collection: &Collection<D>,
+        condition: Document,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let failed = StoreError::mongo("list what is known of alerts");
+        let found: Vec<Document> = collection
+            .clone_with_type::<Document>()
+            .find(condition)
+            .projection(doc! { "_id": 1 })
+            .await
+            .map_err(&failed)?
+            .try_collect()
+            .await
+            .map_err(&failed)?;
+        Ok(ids_of(&found).collect())
+    }
+}
+
+/// Replaces a document at the version read, or inserts a new one; says whether that held.
+async fn replace<D: serde::Serialize + Send + Sync>(
+    collection: &Collection<D>,
+    id: &str,
+    version: Option<i64>,
+    document: &D,
+) -> Result<bool, Error> {
+    match version {
+        Some(version) => collection
+            .replace_one(doc! { "_id": id, "version": version }, document)
+            .await
+            .map(|outcome| outcome.matched_count == 1),
+        None => match collection.insert_one(document).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_duplicate_key(&error) => Ok(false),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+fn version_in(document: &Document) -> Option<i64> {
+    integer(document, "version")
+}
+
+fn ids_of(documents: &[Document]) -> impl Iterator<Item = String> {
+    documents
+        .iter()
+        .filter_map(|document| document.get_str("_id").ok().map(ToOwned::to_owned))
+}
+
+fn contended(what: &str) -> StoreError {
+    StoreError::Contended {
+        what: what.to_owned(),
+    }
+}
