@@ -8,7 +8,7 @@ use netsage_alerts::{AlertLimits, AlertWindow, Bounded, HitOfFlow};
 use netsage_api_types::{Alert, AlertQuery, AlertState, StateChange};
 use netsage_store::{FlowBatchRecord, SharedStore, StoreError, StoreOptions};
 
-use crate::suite::{all_alerts, record, suite};
+use crate::suite::{all_alerts, all_flows, record, suite};
 use netsage_testkit::backends::{Place, sqlite};
 use netsage_testkit::sample::{Sample, T0, batch, flow};
 
@@ -238,7 +238,12 @@ impl Reader {
         loop {
             let page = store.changes(self.last, 2).await.expect("changes");
             for change in page.items {
-                assert!(change.revision > self.last, "{} after {}", change.revision, self.last);
+                assert!(
+                    change.revision > self.last,
+                    "{} after {}",
+                    change.revision,
+                    self.last
+                );
                 self.last = change.revision;
                 self.seen.insert(change.alert.id.clone(), change.alert);
             }
@@ -401,4 +406,33 @@ async fn a_store_stays_within_its_size_and_keeps_what_matters() {
         T0 + i64::from(number),
         "the last one is there"
     );
+}
+
+/// A server is asked for its size only every few seconds, and deletes by the chunk: what goes first is what can be told.
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stderr)]
+async fn a_database_beyond_its_size_loses_what_matters_least_first() {
+    let place = match netsage_testkit::backends::mongodb() {
+        Ok(place) => place,
+        Err(reason) => return eprintln!("skipped: {reason}"),
+    };
+    let honest = |number: u32| flow(number, "10.0.0.1", T0 + i64::from(number), 0.1);
+    let mut alone = flow(20, "10.0.0.2", T0 + 20, 0.99);
+    alone.flow.destination_port = 99;
+    let flood = (30..40).map(|number| flow(number, &format!("203.0.113.{number}"), T0 + 30, 0.7));
+    let flows: Vec<Sample> = (0..20).map(honest).chain([alone]).chain(flood).collect();
+    record(&open(&place).await, &flows).await;
+    let full = StoreOptions {
+        size_limit: Some(1),
+        ..options()
+    };
+    let store = place.open_with(&full).await.expect("the store opens");
+    let mut left = Vec::new();
+    for more in [vec![honest(50)], vec![honest(51)], vec![]] {
+        record(&store, &more).await;
+        let flows = all_flows(&store).await;
+        let held_back = flows.iter().filter(|flow| flow.source.starts_with("203")).count();
+        left.push((held_back, flows.len() - held_back, all_alerts(&store).await.len()));
+    }
+    assert_eq!(left, [(0, 22, 2), (0, 0, 2), (0, 0, 0)]);
 }
