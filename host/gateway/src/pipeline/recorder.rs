@@ -156,8 +156,9 @@ impl Recorder {
                     source,
                 });
             }
-            if is_slow && self.under_way.len() > 1 {
-                // A slow store may take in time one of what it does not take together.
+            if self.under_way.len() > 1 {
+                // A slow store may take in time one of what it does not take together, and one that is well again is seen to
+                // be so after the first.
                 return self.deliver_one_by_one();
             }
         }
