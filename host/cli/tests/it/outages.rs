@@ -331,7 +331,8 @@ fn behind_a_proxy() -> Option<(Proxy, String)> {
     };
     let (server, name) = place.url.strip_prefix("mongodb://")?.split_once('/')?;
     let proxy = Proxy::new(server);
-    let url = format!("mongodb://127.0.0.1:{}/{name}", proxy.port);
+    // The driver would else learn the server's own address and go round the proxy.
+    let url = format!("mongodb://127.0.0.1:{}/{name}?directConnection=true", proxy.port);
     Some((proxy, url))
 }
 
