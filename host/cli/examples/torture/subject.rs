@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const WIDE_LOOK: Duration = Duration::from_secs(2);
 /// Nothing stored for so long is a standstill.
 const STANDSTILL: Duration = Duration::from_secs(1);
+/// How long a server that is back may take for the first flows that have waited for it: the one of the tests is slow.
+const FIRST_AGAIN: Duration = Duration::from_secs(15);
 /// How long a start may take while nothing hinders it, and an end.
 const MOVE: Duration = Duration::from_secs(20);
 /// How long a start may still fail by what was over during it.
@@ -264,7 +266,11 @@ impl Work<'_> {
                 subject.program.signal(Signal::SIGTERM);
                 self.asked_at = Some(Instant::now());
             }
-            Kind::Hangup => subject.program.signal(Signal::SIGHUP),
+            // Before it serves a program may not have said what SIGHUP is to do, and the system's answer is to end it.
+            Kind::Hangup => match subject.program.serves_since() {
+                Some(_) => subject.program.signal(Signal::SIGHUP),
+                None => return Err("the program did not serve at that moment".to_owned()),
+            },
         }
         Ok(Undo::Nothing)
     }
@@ -546,6 +552,13 @@ impl Work<'_> {
         ]);
         if is_ill || has_lost {
             return Truth::Ill;
+        }
+        let has_taken = self
+            .life
+            .progressed
+            .is_some_and(|progressed| progressed > self.over);
+        if self.subject.server.is_ok() && !has_taken && self.over.elapsed() < FIRST_AGAIN {
+            return Truth::Open;
         }
         if self.is_active(&[Kind::FullDisk]) {
             // Room that a file has already can still be used.
