@@ -224,7 +224,7 @@ fn call(server: &Server) -> BTreeMap<String, usize> {
                     if number >= CALLS {
                         return;
                     }
-                    let answer = call_once(server, number % 2 == 0);
+                    let answer = call_once(server, number.is_multiple_of(2));
                     *answers.lock().unwrap().entry(answer).or_insert(0) += 1;
                 }
             });
