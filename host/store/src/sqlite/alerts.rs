@@ -30,9 +30,14 @@ const INSERT_ALERT: &str = "INSERT INTO alerts (id, first_seen_ms, last_seen_ms,
      severity = ?14, detector = ?15, schema = ?16, contributions = ?17, best_flow = ?18, touched_ms = ?19, \
      revision = ?20, state = ?22, sources = ?23, merged_into = NULL, cell = ?24";
 
-const WRITE_PART: &str = "INSERT OR REPLACE INTO parts (raised, target, cell, first_seen_ms, last_seen_ms, count, \
-     source_port, protocol, community_id, score, threshold, severity, detector, schema, contributions, best_flow, flows) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+const INSERT_PART: &str = "INSERT INTO parts (raised, target, cell, first_seen_ms, last_seen_ms, count, source_port, \
+     protocol, community_id, score, threshold, severity, detector, schema, contributions, best_flow, flows) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
+     ON CONFLICT (cell, target, raised) DO NOTHING";
+
+const UPDATE_PART: &str = "UPDATE parts SET first_seen_ms = ?4, last_seen_ms = ?5, count = ?6, source_port = ?7, \
+     protocol = ?8, community_id = ?9, score = ?10, threshold = ?11, severity = ?12, detector = ?13, schema = ?14, \
+     contributions = ?15, best_flow = ?16, flows = ?17 WHERE cell = ?3 AND target = ?2 AND raised = ?1";
 
 /// What recording hits came to.
 pub(super) struct Recorded<'a> {
@@ -151,14 +156,13 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         let mut cell = self.cell(&hits.cell)?;
         let mut happened = Happened::default();
         for (target, sources) in &hits.targets {
-            let id = hits.cell.id_of_target(*target);
             let known = match cell.targets {
                 0 => None,
-                _ => self.raised(cell.number, &id)?,
+                _ => self.raised(cell.number, &hits.cell.id_of_target(*target))?,
             };
             if let Some(mut known) = known {
                 self.add_to_target(&mut known, sources.values().flatten())?;
-                happened.targets.insert(id, known);
+                happened.targets.insert(known.id, known);
                 continue;
             }
             if sources.len() > self.limits.sources {
@@ -320,32 +324,42 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         if fresh.is_empty() {
             return Ok(false);
         }
-        let known = self
-            .transaction
-            .prepare_cached(&format!(
-                "SELECT {PART_COLUMNS} WHERE p.raised = ?1 AND p.target = ?2"
-            ))?
-            .query_row(params![raised.number, target.to_string()], |row| part(row, key))
-            .optional()?;
-        let is_new = known.is_none();
-        if let Some(part) = Part::extend(known.map(|known| known.part), &id, &fresh) {
-            self.write_part(&raised, cell, target, &part)?;
+        // A scan makes a part for each target, so that most parts are new: looking first would be one statement more.
+        let is_new = match Part::extend(None, &id, &fresh) {
+            Some(part) => self.write_part(INSERT_PART, &raised, cell, target, &part)?,
+            None => false,
+        };
+        if !is_new {
+            let known = self
+                .transaction
+                .prepare_cached(&format!(
+                    "SELECT {PART_COLUMNS} WHERE p.cell = ?1 AND p.target = ?2 AND p.raised = ?3"
+                ))?
+                .query_row(params![cell.number, target.to_string(), raised.number], |row| {
+                    part(row, key)
+                })
+                .optional()?;
+            if let Some(part) = Part::extend(known.map(|known| known.part), &id, &fresh) {
+                self.write_part(UPDATE_PART, &raised, cell, target, &part)?;
+            }
         }
         let counted = happened.counted.entry(id).or_insert_with(|| (raised, Vec::new()));
         counted.1.append(&mut fresh);
         Ok(is_new)
     }
 
+    /// Inserts or updates a part; says whether that was so.
     fn write_part(
-        &mut self,
+        &self,
+        sql: &str,
         raised: &Raised,
         cell: &StoredCell,
         target: SocketAddr,
         part: &Part,
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<bool> {
         let alert = &part.record.alert;
         let detector = self.numbers.find(&alert.detector)?;
-        self.transaction.prepare_cached(WRITE_PART)?.execute(params![
+        let written = self.transaction.prepare_cached(sql)?.execute(params![
             raised.number,
             target.to_string(),
             cell.number,
@@ -364,12 +378,16 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
             part.record.best_flow,
             part.flows.to_bytes(),
         ])?;
-        Ok(())
+        Ok(written == 1)
     }
 
     /// Whether more sources hit a target than may have alerts of their own.
     fn has_many_sources(&self, cell: &StoredCell, target: SocketAddr) -> rusqlite::Result<bool> {
         let most = self.limits.sources as u64;
+        if cell.raised <= most {
+            // Each of these sources has an alert.
+            return Ok(false);
+        }
         let found: i64 = self
             .transaction
             .prepare_cached(
@@ -405,8 +423,8 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
                 (Some(_), None) => {}
             }
             self.transaction
-                .prepare_cached("DELETE FROM parts WHERE raised = ?1 AND target = ?2")?
-                .execute(params![raised.number, target.to_string()])?;
+                .prepare_cached("DELETE FROM parts WHERE cell = ?1 AND target = ?2 AND raised = ?3")?
+                .execute(params![cell.number, target.to_string(), raised.number])?;
             let has_others = self
                 .transaction
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM parts WHERE raised = ?1)")?

@@ -61,8 +61,10 @@ CREATE TABLE raised (
 ) STRICT;
 CREATE INDEX raised_shown ON raised (cell, id) WHERE is_shown = 1;
 
--- Of the alert of a source, what goes to one target that has no alert of its own.
+-- Of the alert of a source, what goes to one target that has no alert of its own. A scan makes thousands: rows lie in the
+-- order in which they were made, so that recording them touches few pages.
 CREATE TABLE parts (
+    number INTEGER PRIMARY KEY,
     raised INTEGER NOT NULL REFERENCES raised (number),
     target TEXT NOT NULL,
     cell INTEGER NOT NULL,
@@ -79,10 +81,10 @@ CREATE TABLE parts (
     schema TEXT NOT NULL,
     contributions TEXT NOT NULL,
     best_flow BLOB NOT NULL,
-    flows BLOB NOT NULL,
-    PRIMARY KEY (raised, target)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX parts_by_target ON parts (cell, target, raised);
+    flows BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX parts_by_target ON parts (cell, target, raised);
+CREATE INDEX parts_by_raised ON parts (raised);
 
 -- Which flows the alert of a source has counted. Kept as long as the alert, longer than the flows themselves.
 CREATE TABLE counted (
@@ -100,7 +102,7 @@ ALTER TABLE alerts ADD COLUMN state_before INTEGER NOT NULL DEFAULT 0;
 UPDATE alerts SET cell = (SELECT number FROM cells WHERE cells.detector = alerts.detector_name
     AND cells.kind = alerts.kind AND cells.window_number = alerts.first_seen_ms / 3600000);
 INSERT INTO raised (number, cell, id, subject, is_shown) SELECT number, cell, id, source, 1 FROM alerts;
-INSERT INTO parts SELECT number,
+INSERT INTO parts SELECT number, number,
     iif(instr(destination, ':'), '[' || destination || ']', destination) || ':' || destination_port, cell, first_seen_ms,
     last_seen_ms, count, source_port, protocol, community_id, score, threshold, severity, detector, schema, contributions,
     best_flow, x'' FROM alerts;

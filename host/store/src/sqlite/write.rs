@@ -98,6 +98,10 @@ pub(super) fn record(
         memory.sources.clear();
         let mut numbers = DetectorNumbers::new(&transaction);
         let now = Timestamp::now().as_millisecond();
+        // Before the hits, each of which names its detector.
+        for detector in batches.iter().flat_map(|batch| batch.scores.detectors()) {
+            numbers.number(detector)?;
+        }
         let Recorded { changed, kept } =
             record_hits(&transaction, batches, window, limits, &mut numbers, now)?;
         for batch in batches {

@@ -476,7 +476,7 @@ fn leave_out_what_cannot_be_shown(connection: &Connection) -> rusqlite::Result<(
     leave_out_unreadable(connection, "raised", "number", "summary", |bytes| {
         Summary::from_bytes(bytes).is_some()
     })?;
-    leave_out_unreadable(connection, "parts", "raised", "flows", |bytes| {
+    leave_out_unreadable(connection, "parts", "number", "flows", |bytes| {
         Sketch::from_bytes(bytes).is_some()
     })?;
     leave_out_unreadable(connection, "cells", "number", "summary", |bytes| {
