@@ -37,18 +37,6 @@ impl<R: Read + Send> Capture<R> {
         }
     }
 
-    /// The next packet, `None` at the end.
-    ///
-    /// # Errors
-    /// When the capture is damaged; every whole packet before the damage has been given.
-    fn next_packet(&mut self) -> Result<Option<Packet<'_>>, SourceError> {
-        let name = &self.name;
-        self.reader.next_packet().map_err(|source| SourceError::Capture {
-            name: name.clone(),
-            source,
-        })
-    }
-
     /// The capture as a source of flows.
     pub fn metered(self, config: &MeterConfig) -> Metered<Self> {
         Metered::new(self.name.clone(), self, config)
@@ -58,14 +46,20 @@ impl<R: Read + Send> Capture<R> {
 impl<R: Read + Send> Packets for Capture<R> {
     const MODE: Mode = Mode::Replay;
 
+    /// When the capture is damaged, every whole packet before the damage has been given.
     fn receive(&mut self, mut each: impl FnMut(&Packet<'_>)) -> Result<Reading, SourceError> {
         if self.stops {
             return Ok(Reading::End);
         }
         for _ in 0..PACKETS_PER_LOOK {
-            match self.next_packet()? {
-                Some(packet) => each(&packet),
-                None => return Ok(Reading::End),
+            // Each arm by itself: mapping the error would copy every packet into a result of another layout.
+            match self.reader.next_packet() {
+                Ok(Some(packet)) => each(&packet),
+                Ok(None) => return Ok(Reading::End),
+                Err(source) => {
+                    let name = self.name.clone();
+                    return Err(SourceError::Capture { name, source });
+                }
             }
         }
         Ok(Reading::GoesOn)
