@@ -159,6 +159,7 @@ mod tests {
     use super::*;
     use crate::samples::{Owned, hit};
     use crate::text::to_hex;
+    use crate::{Key, Raised};
 
     const WINDOW: AlertWindow = AlertWindow::of_ms(1_000);
 
@@ -332,6 +333,17 @@ mod tests {
                 alert.sources.as_ref().is_none_or(|sources| sources.held_back.is_none())
             });
             prop_assert!(!is_whole || counts.iter().sum::<u64>() == hits.len() as u64);
+            // A threshold is judged by as many.
+            let raised = ["d", "e"].map(|name| {
+                let mut raised = Raised::new(name, 0.5, limits);
+                for hit in hits.iter().filter(|hit| hit.detector.name == name) {
+                    let flow = &hit.flow;
+                    let target = SocketAddr::new(flow.destination, flow.destination_port);
+                    raised.judge(0.6, || (Key::of(flow, WINDOW), target));
+                }
+                raised.alerts() as usize
+            });
+            prop_assert_eq!(raised.iter().sum::<usize>(), straight.len());
             let cells = hits.iter().map(|hit| Cell::of(&hit.lend(), WINDOW)).collect::<HashSet<_>>();
             prop_assert!(straight.len() <= cells.len() * (limits.alerts + 1));
         }

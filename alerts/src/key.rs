@@ -64,13 +64,25 @@ impl<'a> Key<'a> {
     ///
     /// The detector's version takes no part, so that a new version goes on with the alerts of the old one.
     pub fn id(&self, detector: &str) -> Id {
-        let cell = Cell {
+        self.cell(detector).id_of_source(self.source)
+    }
+
+    /// The cell in which a detector of this name counts such hits.
+    pub(crate) fn cell<'c>(&self, detector: &'c str) -> Cell<'c>
+    where
+        'a: 'c,
+    {
+        Cell {
             detector,
             protocol: self.protocol,
             service: self.service,
             window: self.window,
-        };
-        cell.id_of_source(self.source)
+        }
+    }
+
+    /// The source of the flow.
+    pub(crate) const fn source(&self) -> IpAddr {
+        self.source
     }
 }
 

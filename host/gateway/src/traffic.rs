@@ -1,9 +1,9 @@
 //! Figures from the stored flows: flows a day, and the alerts that a threshold would have raised.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use netsage_alerts::{AlertWindow, Key, Raised};
+use netsage_alerts::{AlertLimits, AlertWindow, Key, Raised};
 use netsage_api_types::{Flow, FlowQuery, Yesterday};
 use netsage_calibration::fused;
 use netsage_lifecycle::{Loaded, ThresholdQuestion};
@@ -99,7 +99,11 @@ impl<'a> Judge<'a> {
                 .collect(),
             is_fused,
             window,
-            raised: Raised::new(&question.info.name, question.info.score.unwrap_or(f32::MAX)),
+            raised: Raised::new(
+                &question.info.name,
+                question.info.score.unwrap_or(f32::MAX),
+                AlertLimits::default(),
+            ),
         }
     }
 
@@ -120,9 +124,12 @@ impl<'a> Judge<'a> {
         };
         let Some(score) = score else { return };
         self.raised.judge(score, || {
-            // What a store gives out as a source is an address.
-            let source = flow.source.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-            Key::new(source, &flow.protocol, &flow.service, flow.start, self.window)
+            // What a store gives out is an address.
+            let address = |text: &str| text.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            let source = address(&flow.source);
+            let target = SocketAddr::new(address(&flow.destination), flow.destination_port);
+            let key = Key::new(source, &flow.protocol, &flow.service, flow.start, self.window);
+            (key, target)
         });
     }
 }

@@ -1,8 +1,10 @@
 //! From a baseline to detectors: trains, packs, and says what they would have raised.
 
+use std::net::SocketAddr;
+
 use anyhow::anyhow;
 use jiff::Zoned;
-use netsage_alerts::{AlertWindow, Raised};
+use netsage_alerts::{AlertLimits, AlertWindow, Raised};
 use netsage_calibration::{Rule, Scale};
 use netsage_models::{Flows, Trained, Training};
 use netsage_package::ModelCard;
@@ -175,10 +177,12 @@ fn raised(
     let scores = score_rows(&loaded.detector, &learned.rows, Some(&contexts))?;
     let threshold = trained.card.threshold.unwrap_or(f32::MAX);
     let name = &loaded.reference.name;
-    let mut raised = Raised::new(name, threshold);
+    let mut raised = Raised::new(name, threshold, AlertLimits::default());
     for ((row, identity), score) in learned.rows.iter().zip(&learned.identities).zip(&scores) {
         raised.judge(*score, || {
-            alert_key(spool.schema(), row, identity, arming.alert_window)
+            let target = SocketAddr::new(identity.destination, identity.destination_port);
+            let key = alert_key(spool.schema(), row, identity, arming.alert_window);
+            (key, target)
         });
     }
     Ok(format!(

@@ -250,8 +250,9 @@ fn hit(row: usize, detector: u16, scored: &Scored<'_>) -> AlertHit {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::net::SocketAddr;
 
-    use netsage_alerts::Raised;
+    use netsage_alerts::{AlertLimits, Raised};
     use netsage_capture::protocol_name;
     use netsage_schema::CommunityId;
 
@@ -295,11 +296,12 @@ mod tests {
             for (protocol, minute) in [(250, 0), (251, 1), (6, 2), (250, 15), (6, 59), (6, -1)] {
                 add(&mut flows, protocol, minute * MINUTE_NS);
             }
-            let mut raised = Raised::new("d", 0.5);
+            let mut raised = Raised::new("d", 0.5, AlertLimits::default());
             let mut stored = HashSet::new();
             for (index, identity) in flows.identities.iter().enumerate() {
                 let key = || alert_key(schema, flows.rows.row(index), identity, window);
-                raised.judge(0.6, key);
+                let target = SocketAddr::new(identity.destination, identity.destination_port);
+                raised.judge(0.6, || (key(), target));
                 let record = flow(&flows, facts(schema), index);
                 assert_eq!(key(), Key::of(&record, window), "{record:?}");
                 stored.insert(Key::of(&record, window).id("d"));
