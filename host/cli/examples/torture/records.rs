@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use netsage_store::SharedStore;
+use netsage_store::{SharedStore, StoreError};
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::runtime::Runtime;
 
@@ -54,12 +54,13 @@ impl Store {
         }
     }
 
-    /// Looks what is there. Every flow is counted when it is `thorough`, which takes a second for some million.
-    pub(crate) fn look(&self, thorough: bool) -> Result<Records, String> {
+    /// Looks what is there; `None` when a server takes too long to say so. Every flow is counted when it is `thorough`,
+    /// which takes a second for some million.
+    pub(crate) fn look(&self, thorough: bool) -> Result<Option<Records>, String> {
         match &self.kind {
             Kind::File(database) => {
                 let counted = self.count(database, thorough);
-                counted.map_err(|error| error.to_string())?
+                counted.map_err(|error| error.to_string())?.map(Some)
             }
             Kind::Server(runtime, store) => {
                 let asked = runtime.block_on(async {
@@ -67,12 +68,14 @@ impl Store {
                     let place = store.position(&self.place).await?;
                     Ok((place, store.overview(STEP_MS, 1_000).await?))
                 });
-                let (place, overview) =
-                    asked.map_err(|error: netsage_store::StoreError| error.to_string())?;
-                Ok(Records {
+                let (place, overview) = match asked {
+                    Err(StoreError::NoAnswer { .. } | StoreError::TooSlow { .. }) => return Ok(None),
+                    asked => asked.map_err(|error| error.to_string())?,
+                };
+                Ok(Some(Records {
                     flows: overview.points.iter().map(|point| point.flows).sum(),
                     place: place.map_or(0, |place| read_place(&place)),
-                })
+                }))
             }
         }
     }

@@ -400,7 +400,8 @@ impl Work<'_> {
             return None;
         }
         match self.subject.store.look(thorough) {
-            Ok(records) => {
+            Ok(None) => None,
+            Ok(Some(records)) => {
                 self.subject.found.looks += 1;
                 self.subject.found.stored = records.flows;
                 Some(records)
@@ -592,12 +593,11 @@ impl Work<'_> {
             self.supervise(false);
             std::thread::sleep(LOOK);
         }
-        let records = self.records(true);
-        if let (Some(written), Some(Records { flows, .. })) = (written, records)
-            && flows != written
-        {
+        let flows = self.records(true).map(|records| records.flows);
+        if let Some(written) = written.filter(|&written| flows != Some(written)) {
+            let stored = flows.map_or_else(|| "nobody knows how many".to_owned(), |flows| flows.to_string());
             self.fault(&format!(
-                "{written} lines were written, and {flows} flows are stored"
+                "{written} lines were written, and {stored} flows are stored"
             ));
         }
     }
