@@ -23,8 +23,10 @@ use crate::traffic::{self, LINE_BYTES, Log};
 
 /// Time between two questions.
 const LOOK: Duration = Duration::from_millis(200);
-/// Time between two looks at other answers, and into the store.
+/// Time between two looks at other answers, and into the store. The server of the tests takes seconds to add up what it
+/// has, and stores nothing meanwhile.
 const WIDE_LOOK: Duration = Duration::from_secs(2);
+const WIDE_LOOK_OF_SERVER: Duration = Duration::from_secs(30);
 /// Nothing stored for so long is a standstill.
 const STANDSTILL: Duration = Duration::from_secs(1);
 /// How long a server that is back may take for the first flows that have waited for it: the one of the tests is slow.
@@ -35,8 +37,7 @@ const MOVE: Duration = Duration::from_secs(20);
 const AFTERMATH: Duration = Duration::from_secs(1);
 /// How long a program may take to store what is left in its source.
 const REST: Duration = Duration::from_secs(60);
-/// Questions between two looks at what is left.
-const ROUNDS_OF_REST: u32 = 10;
+const REST_OF_SERVER: Duration = Duration::from_secs(300);
 /// Memory that may still be had when there is hardly any.
 const SPARE_KB: u64 = 32 << 10;
 /// Faults that are told; more of them would be of the same kind.
@@ -133,7 +134,7 @@ impl Subject {
                 work.begin_event(event);
             }
             work.supervise(true);
-            let is_wide = last_wide.elapsed() >= WIDE_LOOK;
+            let is_wide = last_wide.elapsed() >= work.wide_look();
             if is_wide {
                 last_wide = Instant::now();
             }
@@ -204,6 +205,13 @@ impl Work<'_> {
 
     fn is_active(&self, kinds: &[Kind]) -> bool {
         self.active.iter().any(|(event, _)| kinds.contains(&event.kind))
+    }
+
+    fn wide_look(&self) -> Duration {
+        match self.subject.server {
+            Ok(_) => WIDE_LOOK_OF_SERVER,
+            Err(_) => WIDE_LOOK,
+        }
     }
 
     /// What keeps a program from starting or ending, or may.
@@ -577,13 +585,15 @@ impl Work<'_> {
         self.end_events(u64::MAX);
         let written = self.subject.log.as_ref().map(|log| log.lines());
         let rest = Instant::now();
-        let mut round = 0;
+        let mut last_wide = rest;
         loop {
             self.supervise(true);
             self.look(false);
-            round += 1;
-            if round % ROUNDS_OF_REST == 0 && self.has_stored_all(written, rest) {
-                break;
+            if last_wide.elapsed() >= self.wide_look() {
+                last_wide = Instant::now();
+                if self.has_stored_all(written, rest) {
+                    break;
+                }
             }
             std::thread::sleep(LOOK);
         }
@@ -620,8 +630,12 @@ impl Work<'_> {
             records.flows
         );
         self.subject.say(self.begin, &state);
-        if acknowledged < written && rest.elapsed() > REST {
-            self.fault(&format!("{state} {} s after the last line", REST.as_secs()));
+        let most = match self.subject.server {
+            Ok(_) => REST_OF_SERVER,
+            Err(_) => REST,
+        };
+        if acknowledged < written && rest.elapsed() > most {
+            self.fault(&format!("{state} {} s after the last line", most.as_secs()));
             return true;
         }
         acknowledged == written
