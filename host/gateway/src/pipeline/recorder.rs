@@ -75,6 +75,8 @@ pub(super) struct Recorder {
     /// When the store took something last, or was asked first.
     progressed: Instant,
     last_line: Option<Instant>,
+    /// Why the store takes nothing, since it took something last.
+    refusal: Option<StoreError>,
     /// What is being delivered. It is given back when the recorder ends, however it ends.
     under_way: Vec<Delivery>,
     /// The records of these, for the time of an attempt.
@@ -88,6 +90,7 @@ impl Recorder {
             stopped: None,
             progressed: Instant::now(),
             last_line: None,
+            refusal: None,
             under_way: Vec::with_capacity(MOST_AT_ONCE),
             records: Vec::with_capacity(MOST_AT_ONCE),
         }
@@ -126,12 +129,16 @@ impl Recorder {
 
     /// Delivers until the store takes it. Repeating is safe: the store knows a flow by its id.
     fn deliver(&mut self) -> Result<(), PipelineError> {
+        self.progressed = Instant::now();
+        self.parts.config.pauses.reset();
+        self.refusal = None;
+        self.persist()
+    }
+
+    fn persist(&mut self) -> Result<(), PipelineError> {
         if self.under_way.is_empty() {
             return Ok(());
         }
-        self.progressed = Instant::now();
-        self.parts.config.pauses.reset();
-        let mut refusal = None;
         loop {
             let error = match self.attempt() {
                 Ok(alerts) => {
@@ -144,13 +151,13 @@ impl Recorder {
             self.refused(&error);
             // Without its thread no store takes anything again.
             let is_gone = matches!(error, StoreError::ShutDown);
-            let is_slow = matches!(error, StoreError::NoAnswer { .. });
             // What it said before tells more than that it says nothing now.
-            refusal = match refusal {
-                Some(said) if is_slow => Some(said),
-                _ => Some(error),
-            };
-            if let Some(source) = refusal.take_if(|_| is_gone || !self.pause()) {
+            if self.refusal.is_none() || !matches!(error, StoreError::NoAnswer { .. }) {
+                self.refusal = Some(error);
+            }
+            if (is_gone || !self.pause())
+                && let Some(source) = self.refusal.take()
+            {
                 return Err(PipelineError::Store {
                     flows: self.parts.counters.snapshot().flows_waiting,
                     source,
@@ -182,7 +189,7 @@ impl Recorder {
         let mut rest = mem::take(&mut self.under_way).into_iter();
         while let Some(delivery) = rest.next() {
             self.under_way.push(delivery);
-            if let Err(error) = self.deliver() {
+            if let Err(error) = self.persist() {
                 self.under_way.extend(rest);
                 return Err(error);
             }
@@ -225,6 +232,8 @@ impl Recorder {
             tracing::info!("the store takes flows again");
         }
         self.tell(|storing| storing.refused = None);
+        (self.progressed, self.refusal) = (Instant::now(), None);
+        self.parts.config.pauses.reset();
         let sum = |count: fn(&Delivery) -> u64| self.under_way.iter().map(count).sum::<u64>();
         let (flows, failed) = (sum(Delivery::flows), sum(|delivery| delivery.failed));
         let alerted = sum(|delivery| delivery.alerted);
