@@ -134,6 +134,40 @@ pub fn in_tunnels(packet: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
                 ),
             ),
         ),
+        (
+            "erspan_i",
+            ethernet(IPV4, &ipv4(47, &[&[0, 0, 0x88, 0xbe], &bridged[..]].concat())),
+        ),
+        (
+            "erspan_ii",
+            ethernet(
+                IPV4,
+                &ipv4(
+                    47,
+                    &[
+                        &[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 1, 0, 1, 0, 0, 0, 2],
+                        &bridged[..],
+                    ]
+                    .concat(),
+                ),
+            ),
+        ),
+        (
+            "erspan_iii",
+            ethernet(
+                IPV4,
+                &ipv4(
+                    47,
+                    &[
+                        &[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1][..],
+                        &[0x20, 1, 0, 1, 0, 0, 0, 9, 0, 0, 0, 1],
+                        &[0; 8],
+                        &bridged,
+                    ]
+                    .concat(),
+                ),
+            ),
+        ),
         ("vxlan", over_udp(4789, &[8, 0, 0, 0, 0, 0, 7, 0], &bridged)),
         (
             "geneve",

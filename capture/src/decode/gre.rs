@@ -2,7 +2,7 @@
 
 use super::frame::Frame;
 use super::link::Next;
-use super::{ether_type, u16_at};
+use super::{erspan, ether_type, u16_at};
 use crate::stats::NotMetered;
 
 /// Flags with the version, and the type of what follows.
@@ -30,5 +30,9 @@ pub(super) fn parse(frame: Frame<'_>) -> Next<'_> {
     };
     let fields = (flags & announced).count_ones() as usize;
     let payload = rest.skip(fields * 4).ok_or(NotMetered::LinkHeader)?;
-    Ok((ether_type::layer(ether_type)?, payload))
+    match ether_type {
+        erspan::TYPE_I_OR_II => erspan::parse_i_or_ii(payload, flags & SEQUENCE != 0),
+        erspan::TYPE_III => erspan::parse_iii(payload),
+        _ => Ok((ether_type::layer(ether_type)?, payload)),
+    }
 }

@@ -10,6 +10,7 @@
 mod arp;
 mod chdlc;
 mod cooked;
+mod erspan;
 mod ether_type;
 mod ethernet;
 mod frame;
@@ -79,7 +80,7 @@ pub const MAX_HEADERS: usize = 16;
 /// Options of [`decode`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DecodeOptions {
-    /// Whether tunnels are opened: of GRE, IP in IP, VXLAN, GENEVE, Teredo and GTP-U the inner packet is decoded instead of
+    /// Whether tunnels are opened: of GRE (ERSPAN in it too), IP in IP, VXLAN, GENEVE, Teredo and GTP-U the inner packet is decoded instead of
     /// the outer one. Without this option a tunnel is one flow, as for Argus.
     pub decapsulate: bool,
 }

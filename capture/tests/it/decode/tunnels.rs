@@ -49,6 +49,22 @@ fn tunnels_in_ip() {
     );
     let pptp = bytes![[0x30, 0x81, 0x88, 0x0b], [0; 12], [0xff, 3, 0, 0x21], v4];
     check_tunnel(&ipv4(Client, 47, &pptp), &outer4(47), &inner4(54, 1));
+    // Mirrored frames: ERSPAN I without a header, II, III, III with a subheader, and III of an IP packet.
+    let mirrored = ethernet(IPV4, &v4);
+    let erspan_i = bytes![[0, 0, 0x88, 0xbe], mirrored];
+    check_tunnel(&ipv4(Client, 47, &erspan_i), &outer4(47), &inner4(52, 1));
+    let erspan_ii = bytes![[0x10, 0, 0x88, 0xbe], [0; 4], [0x10, 1, 0, 1], [0; 4], mirrored];
+    check_tunnel(&ipv4(Client, 47, &erspan_ii), &outer4(47), &inner4(64, 1));
+    for (flags, subheader, inside, before) in [
+        (0_u16, 0, &mirrored, 68),
+        (0x83fe, 0, &mirrored, 68),
+        (0x0001, 8, &mirrored, 76),
+        (0x0800, 0, &v4, 54),
+    ] {
+        let header = bytes![[0x20, 1, 0, 1], [0; 6], flags.to_be_bytes()];
+        let erspan_iii = bytes![[0x10, 0, 0x22, 0xeb], [0; 4], header, vec![0; subheader], inside];
+        check_tunnel(&ipv4(Client, 47, &erspan_iii), &outer4(47), &inner4(before, 1));
+    }
     // One in another.
     let nested = ipv4(Client, 4, &ipv4(Client, 47, &bytes![[0, 0, 8, 0], v4]));
     check_tunnel(&nested, &outer4(4), &inner4(58, 2));
@@ -121,6 +137,17 @@ fn tunnels_that_stay_closed() {
     check_closed(&ipv4(Client, 47, &bytes![[0x40, 0, 8, 0], v4]), true);
     check_closed(&ipv4(Client, 47, &bytes![[0, 0, 0x20, 0], v4]), true);
     check_closed(&ipv4(Client, 47, &[0; 3]), true);
+    // ERSPAN of other versions, of what is neither Ethernet nor IP, and cut within its header.
+    let mirrored = ethernet(IPV4, &v4);
+    for (ether_type, header) in [
+        ([0x88, 0xbe], vec![0x20, 1, 0, 1, 0, 0, 0, 0]),
+        ([0x22, 0xeb], vec![0x10, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ([0x22, 0xeb], vec![0x20, 1, 0, 1, 0, 0, 0, 0, 0, 0, 4, 0]),
+    ] {
+        let inside = bytes![[0x10, 0], ether_type, [0; 4], header];
+        check_closed(&ipv4(Client, 47, &bytes![inside, mirrored]), true);
+        check_closed(&ipv4(Client, 47, &inside[..inside.len() - 1]), true);
+    }
     check_closed(
         &udp(Client, 4789, &bytes![[8, 0, 0, 0, 0, 0, 7, 0], [0; 20]]),
         true,
