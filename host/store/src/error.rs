@@ -86,6 +86,14 @@ pub enum StoreError {
         /// What was found.
         detail: String,
     },
+    /// A file that is to be recovered cannot be read.
+    #[error("cannot read the damaged store {}: {reason}", path.display())]
+    CannotRead {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
     /// A store is to be recovered into a file that is there.
     #[error("{} is there already: name another file to recover into", path.display())]
     TargetExists {

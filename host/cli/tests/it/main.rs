@@ -22,6 +22,7 @@ mod measures;
 mod memory;
 mod networks;
 mod outages;
+mod recover;
 mod replay;
 mod schemas;
 mod secrets;

@@ -56,17 +56,17 @@ pub struct Recovered {
 /// When `file` cannot be read or holds nothing of a store, or when `target` is there already or cannot be written.
 pub fn recover(file: &Path, target: Option<&Path>) -> Result<Recovered, StoreError> {
     let target = target.map_or_else(|| beside(file, ".recovered"), Path::to_owned);
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |error: std::io::Error| StoreError::CannotOpen {
-            path,
-            reason: error.to_string(),
-        }
+    let failed = |error: std::io::Error| StoreError::CannotOpen {
+        path: target.clone(),
+        reason: error.to_string(),
     };
     if target.exists() {
         return Err(StoreError::TargetExists { path: target });
     }
-    let pages = Pages::open(file, &beside(file, "-wal")).map_err(failed(file))?;
+    let pages = Pages::open(file, &beside(file, "-wal")).map_err(|error| StoreError::CannotRead {
+        path: file.to_owned(),
+        reason: error.to_string(),
+    })?;
     // Under another name until it is whole.
     let unfinished = beside(&target, ".part");
     let remove = || {
@@ -77,7 +77,7 @@ pub fn recover(file: &Path, target: Option<&Path>) -> Result<Recovered, StoreErr
     };
     remove();
     let salvage = || -> Result<Recovered, StoreError> {
-        super::damage::make_private(&unfinished).map_err(failed(&unfinished))?;
+        super::damage::make_private(&unfinished).map_err(failed)?;
         let mut connection = schema::open_writer(&unfinished, |_| Ok(()))?;
         let salvaged = Salvage::new(&pages, &connection)
             .and_then(|salvage| salvage.run(&mut connection))
@@ -89,7 +89,7 @@ pub fn recover(file: &Path, target: Option<&Path>) -> Result<Recovered, StoreErr
         }
         super::bring_in_log(&connection);
         drop(connection);
-        fs::rename(&unfinished, &target).map_err(failed(&target))?;
+        fs::rename(&unfinished, &target).map_err(failed)?;
         Ok(Recovered {
             target: target.clone(),
             flows: salvaged.flows,

@@ -44,6 +44,7 @@ impl Pages {
             opened => Some(opened?),
         };
         let length = match &database {
+            Some(file) if file.metadata()?.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
             Some(file) => file.metadata()?.len(),
             None => 0,
         };
