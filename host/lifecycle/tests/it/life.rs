@@ -13,9 +13,9 @@ use netsage_schema::UNSW_NB15;
 use netsage_testkit::guests::runtime;
 use netsage_testkit::recipe::{CARD, Recipe};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-fn config(folder: &Path) -> LifecycleConfig {
+pub(super) fn config(folder: &Path) -> LifecycleConfig {
     LifecycleConfig {
         directory: Some(folder.to_path_buf()),
         ..LifecycleConfig::default()
@@ -27,7 +27,7 @@ fn open(config: LifecycleConfig) -> Arc<Lifecycle> {
 }
 
 /// A package of that name; `version` makes it another one.
-fn package(name: &str, version: u8) -> Vec<u8> {
+pub(super) fn package(name: &str, version: u8) -> Vec<u8> {
     let recipe = Recipe {
         name: name.to_owned(),
         ..Recipe::default()
@@ -47,7 +47,7 @@ fn warm(life: &Lifecycle, name: &str, version: u8) -> String {
     digest
 }
 
-fn step(life: &Lifecycle, given: &str, step: Step) -> Result<Stage, LifecycleError> {
+pub(super) fn step(life: &Lifecycle, given: &str, step: Step) -> Result<Stage, LifecycleError> {
     let request = StepRequest {
         by: Some("ada".to_owned()),
         ..StepRequest::default()
@@ -55,11 +55,11 @@ fn step(life: &Lifecycle, given: &str, step: Step) -> Result<Stage, LifecycleErr
     life.step(given, step, &request).map(|info| info.stage)
 }
 
-fn stage(life: &Lifecycle, digest: &str) -> Stage {
+pub(super) fn stage(life: &Lifecycle, digest: &str) -> Stage {
     life.info(digest).unwrap().stage
 }
 
-fn active(life: &Lifecycle) -> Vec<(String, u64)> {
+pub(super) fn active(life: &Lifecycle) -> Vec<(String, u64)> {
     let reference = |generation: Arc<netsage_lifecycle::Generation>| {
         (generation.reference.digest.clone(), generation.number)
     };
@@ -76,7 +76,7 @@ fn history(life: &Lifecycle, digest: &str) -> Vec<HistoryEntry> {
     entries
 }
 
-fn wait_for(what: &str, done: impl Fn() -> bool) {
+pub(super) fn wait_for(what: &str, done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
@@ -165,7 +165,7 @@ fn what_was_active_is_active_again_with_its_number() {
 }
 
 /// The thread of the one before may hold it, and with it the lock, for one more moment.
-fn reopen(config: &LifecycleConfig) -> Arc<Lifecycle> {
+pub(super) fn reopen(config: &LifecycleConfig) -> Arc<Lifecycle> {
     let start = Instant::now();
     loop {
         match Lifecycle::open(config.clone(), runtime(), &UNSW_NB15) {

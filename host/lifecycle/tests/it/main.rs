@@ -8,3 +8,4 @@ mod life;
 mod lineup;
 mod rollback;
 mod thresholds;
+mod trust;
