@@ -86,9 +86,14 @@ impl StoreFile {
         }
         file.keep_damaged_log();
         let is_checked_first = length <= checked_first;
-        let check = |connection: &Connection| match is_checked_first {
-            true => quick_check(connection),
-            false => Ok(()),
+        let check = |connection: &Connection| {
+            if is_checked_first {
+                quick_check(connection)?;
+            }
+            if schema::mend_marks(connection, &file.path)? {
+                file.note_mended();
+            }
+            Ok(())
         };
         match schema::open_writer(&file.path, check) {
             Ok(connection) => {
@@ -111,6 +116,12 @@ impl StoreFile {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn note_mended(&self) {
+        tracing::warn!(path = %self.path.display(), "damaged numbers in the header of the store are written again");
+        let sentence = "a number in the header of the store (its version or application) was damaged and is written again; nothing is lost by that";
+        self.lock().told.push(sentence.to_owned());
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -1,5 +1,6 @@
 //! Tables, and how a file of any age becomes one with them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 const BASE_VERSION: i64 = 4;
 
 /// Step `n` makes version `BASE_VERSION + n` of the version before; the first one makes the tables of a new file. Steps
-/// are only ever added at the end.
+/// are only ever added at the end, and each changes what tables or indexes there are: by them a file tells its version a
+/// second time.
 const MIGRATIONS: &[Migration] = &[
     |transaction| transaction.execute_batch(BASE),
     |transaction| transaction.execute_batch(INDEX_FILTERS),
@@ -253,6 +255,51 @@ fn version_after(steps: &[Migration]) -> i64 {
     i64::try_from(steps.len()).map_or(i64::MAX, |steps| BASE_VERSION - 1 + steps)
 }
 
+/// Tables and indexes: kind, name and definition of each.
+type Definitions = BTreeSet<(String, String, String)>;
+
+fn definitions(connection: &Connection) -> rusqlite::Result<Definitions> {
+    connection
+        .prepare("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect()
+}
+
+/// The version whose tables these are.
+fn version_of(found: &Definitions) -> rusqlite::Result<Option<i64>> {
+    let mut connection = Connection::open_in_memory()?;
+    let transaction = connection.transaction()?;
+    for (version, step) in (BASE_VERSION..).zip(MIGRATIONS) {
+        step(&transaction)?;
+        if definitions(&transaction)? == *found {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
+}
+
+/// Writes the marks in the header of a file again, where its tables are those of a version that is known and a mark says
+/// otherwise: only the marks of such a file are damaged. Gives whether it was so.
+pub(super) fn mend_marks(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
+    let mend = || -> rusqlite::Result<bool> {
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        let Some(version) = version_of(&definitions(&transaction)?)? else {
+            return Ok(false);
+        };
+        let mut is_mended = false;
+        for (mark, expected) in [("application_id", APPLICATION_ID), ("user_version", version)] {
+            let found: i64 = transaction.pragma_query_value(None, mark, |row| row.get(0))?;
+            if found != expected {
+                transaction.pragma_update(None, mark, expected)?;
+                is_mended = true;
+            }
+        }
+        transaction.commit()?;
+        Ok(is_mended)
+    };
+    mend().map_err(|error| opening(path, &error))
+}
+
 /// Opens the file for writing, makes it when absent, and brings its tables up to date. Before that `check` looks at the
 /// file. A file that is refused is left as it was, with its log.
 pub(super) fn open_writer(
@@ -426,6 +473,18 @@ mod tests {
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .expect("a position")
+    }
+
+    #[test]
+    fn every_step_can_be_told_by_its_tables() {
+        let mut connection = Connection::open_in_memory().expect("opens");
+        let transaction = connection.transaction().expect("begins");
+        assert_eq!(version_of(&Definitions::new()).expect("a version"), None);
+        for (version, step) in (BASE_VERSION..).zip(MIGRATIONS) {
+            step(&transaction).expect("a step");
+            let found = definitions(&transaction).expect("tables");
+            assert_eq!(version_of(&found).expect("a version"), Some(version));
+        }
     }
 
     #[test]

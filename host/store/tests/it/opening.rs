@@ -49,7 +49,7 @@ async fn what_is_no_store_is_refused_with_a_reason() {
     drop(open(&newer).await.expect("made"));
     rusqlite::Connection::open(&newer)
         .expect("opens")
-        .pragma_update(None, "user_version", 999)
+        .execute_batch("PRAGMA user_version = 999; CREATE TABLE later (x)")
         .expect("set");
     assert!(matches!(
         refused(&newer).await,
