@@ -2,12 +2,11 @@
 
 use std::io::{self, Chain, Cursor, Read};
 
-use flate2::read::MultiGzDecoder;
-
 use crate::kind::{Kind, recognise};
+use crate::packing::Packing;
 use crate::{Capture, SourceError, Table};
 
-/// Times that gzip may have been applied.
+/// Times that bytes may have been compressed.
 const MOST_LAYERS: usize = 3;
 
 /// Bytes looked at to tell what they are.
@@ -80,10 +79,10 @@ fn unpack<'a>(name: &str, bytes: impl Read + Send + 'a) -> Result<(Vec<u8>, Cont
     let sniffed = sniff(Box::new(bytes)).and_then(|mut found| {
         // Servers pack files again that are packed already.
         for _ in 0..MOST_LAYERS {
-            if !found.0.starts_with(&[0x1f, 0x8b]) {
+            let Some(packing) = Packing::of(&found.0) else {
                 break;
-            }
-            found = sniff(Box::new(MultiGzDecoder::new(found.1)))?;
+            };
+            found = sniff(packing.unpack(found.1))?;
         }
         Ok(found)
     });

@@ -49,8 +49,6 @@ const DOWNLOAD: &str = "a server sent this in place of the file; download the ra
 const SIGNATURES: &[Signature] = &[
     signature(b"BZh", "compressed by bzip2", "unpack it on the way: `bzip2 -dc FILE | netsage score -`"),
     signature(b"\xfd7zXZ\0", "compressed by xz", "unpack it on the way: `xz -dc FILE | netsage score -`"),
-    signature(b"\x28\xb5\x2f\xfd", "compressed by zstd", "unpack it on the way: `zstd -dc FILE | netsage score -`"),
-    signature(b"\x04\x22\x4d\x18", "compressed by lz4", "unpack it on the way: `lz4 -dc FILE | netsage score -`"),
     signature(b"LZIP", "compressed by lzip", "unpack it on the way: `lzip -dc FILE | netsage score -`"),
     signature(b"\x1f\x9d", "compressed by compress", "unpack it on the way: `zcat FILE | netsage score -`"),
     signature(b"PAR1", "a Parquet table", TO_CSV),

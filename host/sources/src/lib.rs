@@ -3,7 +3,8 @@
 //! A [`Source`] hands over batches of flows and is told how many of them the store has taken. Two questions are kept
 //! apart. *Where bytes come from* is anything that implements [`std::io::Read`]: a file or a pipe ([`open`]), a request,
 //! the memory of a browser; later a socket or a broker. *What they mean* is told by their first bytes: a [`Capture`] or
-//! a [`Table`], plain or gzipped ([`Input::open`]), or something else, which is named ([`recognise`]). Packets of any origin become flows in one loop, [`Metered`].
+//! a [`Table`], plain or compressed by gzip, zstd or lz4 ([`Input::open`]), or something else, which is named
+//! ([`recognise`]). Packets of any origin become flows in one loop, [`Metered`].
 //!
 //! All of it but [`open`] and the interfaces is pure and compiles to wasm, where the Lab uses it. This crate must never
 //! decide what a flow is (that is `netsage-capture`), know a detector or a store, hold a whole file in memory, allocate
@@ -19,6 +20,7 @@ mod file;
 mod interfaces;
 mod kind;
 pub mod metered;
+mod packing;
 pub mod source;
 mod table;
 

@@ -25,7 +25,7 @@ const BATCHES_TO_PRINT: usize = 4;
   netsage flows capture.pcap --schema flow-v1 --stats > flows.csv
   netsage flows --interface eth0 --format jsonl")]
 pub struct FlowsArgs {
-    /// Capture (pcap or pcapng, also gzipped)
+    /// Capture (pcap or pcapng, also compressed by gzip, zstd or lz4)
     #[arg(required_unless_present = "interface", conflicts_with = "interface")]
     file: Option<PathBuf>,
     #[command(flatten)]

@@ -23,7 +23,7 @@ use crate::unused;
     after_help = "Example:\n  netsage score capture.pcap\n  netsage score rows.csv.gz --detector my.wasm --format jsonl"
 )]
 pub struct ScoreArgs {
-    /// Capture (pcap, pcapng) or CSV with the columns of a schema (as UNSW-NB15), also gzipped
+    /// Capture (pcap, pcapng) or CSV with the columns of a schema (as UNSW-NB15), also compressed by gzip, zstd or lz4
     file: PathBuf,
     #[command(flatten)]
     detectors: DetectorArgs,

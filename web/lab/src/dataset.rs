@@ -107,7 +107,7 @@ impl Dataset {
         }
     }
 
-    /// Reads a capture or a CSV, plain or gzipped, as rows of a schema. `name` says in messages which file it is.
+    /// Reads a capture or a CSV, plain or compressed, as rows of a schema. `name` says in messages which file it is.
     ///
     /// Rows that do not fit are counted and left out; the flows of a cut-off capture are kept.
     ///

@@ -49,7 +49,7 @@ pub fn schema(package: Vec<u8>, properties: Vec<String>) -> Result<String, Strin
     package::schema(package, &properties).map(|schema| json(&columns::SchemaView::of(schema)))
 }
 
-/// The flows of a capture (pcap or pcapng, also gzipped) as CSV, byte by byte what `netsage flows` prints.
+/// The flows of a capture (pcap or pcapng, also compressed) as CSV, byte by byte what `netsage flows` prints.
 /// `flow_memory` in bytes.
 ///
 /// # Errors
@@ -68,7 +68,7 @@ pub struct Lab {
 
 #[wasm_bindgen]
 impl Lab {
-    /// Reads a file as rows of a schema: a CSV, a pcap or a pcapng, each plain or gzipped.
+    /// Reads a file as rows of a schema: a CSV, a pcap or a pcapng, each plain or compressed.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the file.

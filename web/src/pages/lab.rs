@@ -282,7 +282,7 @@ fn Pick(start: Callback<Source>, ready: Signal<bool>) -> impl IntoView {
                     accept=".csv,.gz,.pcap,.pcapng,.cap" disabled=move || !ready.get()/>
             </label>
             <button type="button" name="sample" disabled=move || !ready.get() on:click=move |_| start.run(SAMPLE)>"Use the sample"</button>
-            <span class="muted">"or drop a pcap, pcapng, or CSV with the columns of the detector's schema here; gzipped is fine"</span>
+            <span class="muted">"or drop a pcap, pcapng, or CSV with the columns of the detector's schema here; compressed by gzip, zstd or lz4 is fine"</span>
         </div>
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use netsage_lab::dataset::Dataset;
 use netsage_schema::{FLOW_V1, UNSW_NB15};
 
-use super::support::{Home, packages_built, stderr, stdout};
+use super::support::{Home, lz4, packages_built, stderr, stdout, zstd};
 
 /// A command that reads a file, with the file in place of `FILE`.
 const READERS: [&[&str]; 7] = [
@@ -43,9 +43,9 @@ fn all_commands_and_the_lab_name_a_file_alike() {
         ("archive.pcap", b"PK\x03\x04\x14\0\0\0", "a zip archive"),
         ("rows.parquet", b"PAR1\x15\x04\x15\0", "a Parquet table"),
         (
-            "day.pcap.zst",
-            b"\x28\xb5\x2f\xfd\0\0\0\0",
-            "zstd -dc FILE | netsage score -",
+            "day.pcap.xz",
+            b"\xfd7zXZ\0\0\x04",
+            "xz -dc FILE | netsage score -",
         ),
         ("powershell.csv", &utf_16, "iconv -f UTF-16"),
     ] {
@@ -89,20 +89,29 @@ fn a_capture_is_one_for_all_and_gives_the_same_flows() {
     let home = Home::new();
     let plain = std::fs::read(home.capture(60)).unwrap();
     assert_eq!(plain[..4], [0xd4, 0xc3, 0xb2, 0xa1]);
-    let other = modified(&plain);
-    home.file("plain.pcap", &plain);
-    home.file("other.pcap", &other);
+    let files = [
+        ("plain.pcap", plain.clone()),
+        ("other.pcap", modified(&plain)),
+        ("packed.zst", zstd(&plain)),
+        ("packed.lz4", lz4(&plain)),
+    ];
+    for (file, bytes) in &files {
+        home.file(file, bytes);
+    }
     for command in [&["flows"][..], &["score"]] {
-        let [one, two] = ["plain.pcap", "other.pcap"].map(|file| {
+        let rows = files.each_ref().map(|(file, _)| {
             let output = home.run(&[command, &[file, "--schema", "flow-v1"]].concat());
             assert!(output.status.success(), "{command:?} {file}: {}", stderr(&output));
             stdout(&output)
         });
-        assert!(one == two && one.lines().count() > 60, "{command:?}");
+        assert!(rows[0].lines().count() > 60, "{command:?}");
+        assert!(rows.iter().all(|other| *other == rows[0]), "{command:?}");
     }
-    let [one, two] = [&plain, &other].map(|bytes| Dataset::read("file", bytes, &FLOW_V1).unwrap());
-    assert_eq!(one.rows.values(), two.rows.values());
-    assert_eq!(one.identities, two.identities);
+    let [one, others @ ..] = files.map(|(file, bytes)| Dataset::read(file, &bytes, &FLOW_V1).unwrap());
+    for other in others {
+        assert_eq!(one.rows.values(), other.rows.values());
+        assert_eq!(one.identities, other.identities);
+    }
     // Training takes it too; a training of so few rows is refused for their number and nothing else.
     let output = home.run(&[
         "train",

@@ -31,7 +31,7 @@ const TEN_YEARS: Time = Time(Duration::from_secs(3_650 * 24 * 60 * 60));
 
 settings! {
     "Source" {
-        /// Replay this capture (pcap or pcapng, also gzipped)
+        /// Replay this capture (pcap or pcapng, also compressed by gzip, zstd or lz4)
         ///
         /// Traffic comes from a capture or from interfaces, not from both.
         pcap: PathBuf { value: "FILE", example: "capture.pcap" }

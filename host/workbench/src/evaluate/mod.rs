@@ -41,14 +41,14 @@ const PAGE: &str = "report.html";
     after_help = "Example:\n  netsage evaluate dev.csv.gz\n  netsage evaluate dev.csv.gz --detector my.wasm --json\n  netsage evaluate dev.csv.gz --detector iforest-unsw-nb15 --detector my.wasm --from train-normal.csv.gz --ablate --report report\n  netsage synth --out demo.pcap && netsage evaluate demo.pcap"
 )]
 pub struct EvaluateArgs {
-    /// CSV with the columns of a schema (as UNSW-NB15) and a `label` column, or capture with a label file; also gzipped
+    /// CSV with the columns of a schema (as UNSW-NB15) and a `label` column, or capture with a label file; also compressed
     file: PathBuf,
     /// Label file of a capture, as `netsage synth` writes it [default: FILE.labels.csv]
     #[arg(long, value_name = "CSV")]
     labels: Option<PathBuf>,
     #[command(flatten)]
     detectors: DetectorArgs,
-    /// The ordinary rows that the detectors were trained on, CSV or capture, also gzipped: baselines learn from them,
+    /// The ordinary rows that the detectors were trained on, CSV or capture, also compressed: baselines learn from them,
     /// and --ablate trains on them
     #[arg(long, num_args = 1.., value_name = "FILE")]
     from: Vec<PathBuf>,

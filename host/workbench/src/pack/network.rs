@@ -46,7 +46,7 @@ pub(super) struct NetworkArgs {
     /// The network gives one number that is lower for stranger flows
     #[arg(long, requires = "onnx", conflicts_with_all = ["score", "reconstruction"])]
     negated_score: bool,
-    /// Ordinary flows that the network was not trained on, CSV or capture, also gzipped: they give threshold,
+    /// Ordinary flows that the network was not trained on, CSV or capture, also compressed: they give threshold,
     /// percentiles and what drift is measured against; may be repeated. Rows labelled as attacks are left out. Without
     /// them the package has no threshold and raises no alert unless `run` gets one
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "onnx", conflicts_with = "card")]

@@ -12,7 +12,7 @@ use super::flows::Taken;
 /// Options of every method.
 #[derive(Debug, clap::Args)]
 pub(super) struct CommonArgs {
-    /// CSV with the columns of a schema (as UNSW-NB15) or capture, also gzipped; may be repeated
+    /// CSV with the columns of a schema (as UNSW-NB15) or capture, also compressed; may be repeated
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     pub(super) from: Vec<PathBuf>,
     /// File to write: ending in `.wasm` a package that `netsage run --detector` takes, otherwise the bare model, with

@@ -41,7 +41,7 @@ pub(crate) struct Ordinary {
 }
 
 impl Ordinary {
-    /// Reads files of one schema: CSV, also gzipped, or captures, which are metered by `config`.
+    /// Reads files of one schema: CSV, also compressed, or captures, which are metered by `config`.
     pub(crate) fn read(
         paths: &[PathBuf],
         config: &MeterConfig,
