@@ -203,7 +203,7 @@ fn stage_and_run_refuse_packages_that_are_not_for_the_schema_that_runs() {
     for refused in kinds() {
         let path = package(&home, &refused);
         let bytes = std::fs::read(&path).unwrap();
-        let (status, problem) = server.post("/api/v1/detectors", &bytes, &[]);
+        let (status, problem) = server.bring("/api/v1/detectors", &bytes);
         assert_eq!(
             (status, &problem["type"]),
             (

@@ -345,7 +345,7 @@ fn the_trust_policy_decides_who_is_taken() {
         .to_string();
     {
         let server = Server::start(&home, &["--trust", "pinned", "--pinned-digest", &digest]);
-        let post = |path: &Path| server.post("/api/v1/detectors", &std::fs::read(path).unwrap(), &[]);
+        let post = |path: &Path| server.bring("/api/v1/detectors", &std::fs::read(path).unwrap());
         let (status, info) = post(&pinned);
         assert_eq!(
             (status, &info["detector"]["digest"]),
@@ -378,7 +378,7 @@ fn the_trust_policy_decides_who_is_taken() {
     let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
     let server = Server::start(&home, &["--trust", "signed", "--trusted-key", key]);
     let package = std::fs::read(&other).unwrap();
-    let (status, problem) = server.post("/api/v1/detectors", &package, &[]);
+    let (status, problem) = server.bring("/api/v1/detectors", &package);
     assert_eq!(status, 422, "{problem}");
     assert!(
         problem["detail"].as_str().unwrap().contains("not signed"),
@@ -395,7 +395,7 @@ fn the_trust_policy_decides_who_is_taken() {
         (200, &json!("staged")),
         "{released}"
     );
-    let (status, problem) = server.post("/api/v1/detectors?signature=nonsense", &package, &[]);
+    let (status, problem) = server.bring("/api/v1/detectors?signature=nonsense", &package);
     assert_eq!(status, 422, "{problem}");
     assert!(
         problem["detail"].as_str().unwrap().contains("signature"),

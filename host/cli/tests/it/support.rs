@@ -187,6 +187,19 @@ impl Server {
         read(request.send(body).unwrap())
     }
 
+    /// Brings a package and gives the answer of its check. A busy machine may answer the call while the check goes on.
+    pub(crate) fn bring(&self, path: &str, package: &[u8]) -> (u16, Value) {
+        let (status, answer) = self.post(path, package, &[]);
+        if status != 201 || answer["stage"] != "staged" {
+            return (status, answer);
+        }
+        let digest = answer["detector"]["digest"].as_str().unwrap();
+        self.wait("the end of the check", |server| {
+            server.get(&format!("/api/v1/detectors/{digest}")).1["stage"] != "staged"
+        });
+        self.post(path, package, &[])
+    }
+
     pub(crate) fn header(&self, path: &str, name: &str) -> Option<String> {
         let response = self.agent.get(format!("{}{path}", self.base)).call().unwrap();
         response
