@@ -286,3 +286,39 @@ fn a_report_compares_models_with_each_other_and_with_less() {
     let markdown = std::fs::read_to_string(home.path().join("out/report.md")).unwrap();
     assert!(markdown.contains("| `one` |"), "{markdown}");
 }
+
+#[test]
+fn a_training_does_not_go_on_from_a_damaged_checkpoint() {
+    let home = Home::new();
+    let capture = home.capture(2_000);
+    let train = |out: &str| {
+        let from = capture.to_str().unwrap();
+        let output = home.run(&[
+            "train",
+            "autoencoder",
+            "--from",
+            from,
+            "--epochs",
+            "2",
+            "--out",
+            out,
+        ]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        (std::fs::read(home.path().join(out)).unwrap(), stderr(&output))
+    };
+    let (expected, said) = train("whole.artifact");
+    assert!(!said.contains("checkpoint"), "{said}");
+    for end in ["training", "training.previous"] {
+        home.file(&format!("other.artifact.{end}"), &[7; 4_000]);
+    }
+    let (artifact, said) = train("other.artifact");
+    for expected in [
+        "the checkpoint other.artifact.training is damaged and is not used\n",
+        "the checkpoint other.artifact.training.previous is damaged and is not used\n",
+        "the training begins anew\n",
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+    assert!(artifact == expected);
+    assert!(!home.path().join("other.artifact.training").exists());
+}
