@@ -287,7 +287,10 @@ fn check_columns(columns: &[String], schema: &Schema) -> Checked {
     let mut seen = BTreeSet::new();
     for name in columns {
         let shown: String = name.chars().take(64).collect();
-        let unknown = format!("names {shown:?}, which the schema {schema} does not have");
+        let hint = schema
+            .nearest(name)
+            .map_or_else(String::new, |nearest| format!("; did you mean {nearest:?}?"));
+        let unknown = format!("names {shown:?}, which the schema {schema} does not have{hint}");
         ensure(schema.index_of(name).is_some(), "columns", &unknown)?;
         ensure(seen.insert(name), "columns", &format!("names {shown:?} twice"))?;
     }

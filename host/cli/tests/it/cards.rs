@@ -253,3 +253,89 @@ fn stage_and_run_refuse_packages_that_are_not_for_the_schema_that_runs() {
         names.collect::<Vec<_>>()
     );
 }
+
+/// A detector of columns that are all known but one, with and without a card that says the same.
+#[test]
+fn a_column_that_no_schema_has_is_named_with_the_nearest_one() {
+    const EXPECTED: [&str; 2] = ["\"Sload\"", "did you mean \"sload\"?"];
+    const COLUMNS: [&str; 4] = ["dur", "sbytes", "Sload", "no_such_column"];
+    let home = Home::new();
+    let artifact = home.file("my.artifact", b"model");
+    let card_of = |columns: &[&str]| {
+        let mut card: Value = serde_json::from_str(CARD).unwrap();
+        card["columns"] = json!(columns);
+        card.to_string()
+    };
+    let server = Server::start(&home, &[]);
+    for (number, (schema, card)) in [
+        (Some("unsw-nb15@1"), None),
+        (Some("unsw-nb15@1"), Some(card_of(&COLUMNS))),
+        (None, Some(card_of(&COLUMNS))),
+        (None, Some(card_of(&COLUMNS[..2]))),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let recipe = Recipe {
+            schema,
+            columns: COLUMNS.map(str::to_owned).to_vec(),
+            ..Recipe::default()
+        };
+        let folder = home.path().join(number.to_string());
+        std::fs::create_dir(&folder).unwrap();
+        let component = home.file(&format!("{number}/component.wasm"), &recipe.component());
+        if let Some(card) = &card {
+            home.file(&format!("{number}/my.card.json"), card.as_bytes());
+        }
+        let artifact_here = folder.join("my.artifact");
+        std::fs::copy(&artifact, &artifact_here).unwrap();
+        let package = recipe.package_with(b"model", card.as_deref().map(str::as_bytes));
+        let package = home.file(&format!("{number}/package.wasm"), package.bytes());
+        let (package, data) = (text(&package), format!("data-{number}"));
+        let commands: [&[&str]; 4] = [
+            &[
+                "detector",
+                "pack",
+                "--component",
+                text(&component),
+                "--artifact",
+                text(&artifact_here),
+                "--out",
+                "my.wasm",
+            ],
+            &["detector", "inspect", package],
+            &["detector", "stage", package, "--url", &server.base],
+            &[
+                "run",
+                "--listen",
+                "127.0.0.1:0",
+                "--detector",
+                package,
+                "--data-dir",
+                &data,
+            ],
+        ];
+        for command in commands {
+            let output = home.run(command);
+            let told = stderr(&output);
+            assert_eq!(output.status.code(), Some(1), "{command:?}: {told}");
+            let errors: Vec<&str> = told
+                .lines()
+                .filter(|line| line.starts_with("netsage: "))
+                .collect();
+            assert_eq!(errors.len(), 1, "{command:?}: {told}");
+            let names_it = EXPECTED.iter().all(|expected| errors[0].contains(expected));
+            assert!(
+                names_it && !errors[0].contains("flow-v1"),
+                "{number} {command:?}: {told}"
+            );
+        }
+        let (status, problem) = server.bring("/api/v1/detectors", &std::fs::read(package).unwrap());
+        let detail = problem["detail"].as_str().unwrap();
+        assert_eq!(status, 422, "{problem}");
+        assert!(
+            EXPECTED.iter().all(|expected| detail.contains(expected)),
+            "{detail}"
+        );
+    }
+}
