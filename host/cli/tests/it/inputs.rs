@@ -268,6 +268,14 @@ fn reported_cases_have_their_answers() {
         (&["flows"], "captures/b09_modified_le.pcap", 0, 2, ""),
         (&["score"], "captures/b09_modified_le.pcap", 0, 2, ""),
         (&["flows"], "captures/b08_dsb_2MiB.pcapng.gz", 0, 2, ""),
+        // Two ICMP flows, and the GRE flow of what is no IP inside.
+        (
+            &["flows", "--decapsulate"],
+            "captures/bc_arkime_gre-erspan.pcap",
+            0,
+            4,
+            "",
+        ),
         (&["score"], "tables/a00_reference.csv", 0, 201, ""),
         (
             &["score"],
