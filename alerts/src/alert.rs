@@ -125,14 +125,7 @@ impl AlertRecord {
     /// Counts hits of flows that the alert has not counted yet; without a `record` a new alert is made. `None` when
     /// there is neither a record nor a hit. The state is kept: further hits do not open an alert that a person closed.
     pub fn extend(record: Option<Self>, id: &Id, hits: &[HitOfFlow<'_>]) -> Option<Self> {
-        let best = hits.iter().reduce(|best, hit| {
-            if hit.claim().beats(&best.claim()) {
-                hit
-            } else {
-                best
-            }
-        });
-        let Some(best) = best else { return record };
+        let Some(best) = best_of(hits) else { return record };
         let mut record = match record {
             Some(mut record) => {
                 if best.claim().beats(&record.shown()) {
@@ -150,6 +143,17 @@ impl AlertRecord {
         }
         Some(record)
     }
+}
+
+/// The hit whose flow is shown; `None` of none.
+pub fn best_of<'h, 'a>(hits: &'h [HitOfFlow<'a>]) -> Option<&'h HitOfFlow<'a>> {
+    hits.iter().reduce(|best, hit| {
+        if hit.claim().beats(&best.claim()) {
+            hit
+        } else {
+            best
+        }
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 
-use crate::{AlertRecord, AlertWindow, Cell, CellHits, HitOfFlow, Id, Part, Summary, group};
+use crate::{AlertRecord, AlertWindow, Cell, CellHits, HitOfFlow, Id, Part, Summary, by_source, group};
 
 /// The bounds of the alerts in one cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,25 +98,25 @@ impl CellState {
                 None => self.all = Some(Summary::of_hit(hit)),
             }
         }
-        for (target, sources) in &hits.targets {
-            if let Some(summary) = self.targets.get_mut(target) {
-                for hit in sources.values().flatten() {
+        for (target, on_target) in hits.targets() {
+            if let Some(summary) = self.targets.get_mut(&target) {
+                for hit in on_target {
                     summary.add_hit(hit);
                 }
                 continue;
             }
-            for (source, hits_of_source) in sources {
-                let id = hits.cell.id_of_source(*source);
-                let mut fresh = hits_of_source.clone();
-                fresh.retain(|hit| self.counted.insert((*target, hit.flow.id)));
+            for (source, hits_of_source) in by_source(on_target) {
+                let id = hits.cell.id_of_source(source);
+                let mut fresh = hits_of_source.to_vec();
+                fresh.retain(|hit| self.counted.insert((target, hit.flow.id)));
                 let parts = self.parts.entry(id).or_default();
-                if let Some(part) = Part::extend(parts.remove(target), &id, &fresh) {
-                    parts.insert(*target, part);
+                if let Some(part) = Part::extend(parts.remove(&target), &id, &fresh) {
+                    parts.insert(target, part);
                 }
             }
-            let of_target = |parts: &&BTreeMap<SocketAddr, Part>| parts.contains_key(target);
+            let of_target = |parts: &&BTreeMap<SocketAddr, Part>| parts.contains_key(&target);
             if self.parts.values().filter(of_target).count() > limits.sources {
-                self.merge(*target);
+                self.merge(target);
             }
         }
     }

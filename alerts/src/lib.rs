@@ -30,9 +30,9 @@ mod samples;
 mod sketch;
 pub mod text;
 
-pub use alert::AlertRecord;
+pub use alert::{AlertRecord, best_of};
 pub use bounded::{AlertLimits, Bounded};
-pub use group::{CellHits, group, target_of};
+pub use group::{CellHits, by_source, group, target_of};
 pub use hit::{AlertHit, Best, FlowRecord, HitOfFlow, Id};
 pub use key::{AlertWindow, Cell, Key};
 pub use part::{Part, Summary};

@@ -71,6 +71,16 @@ impl Summary {
         summary
     }
 
+    /// A summary of hits; `None` of none.
+    pub fn of_hits(hits: &[HitOfFlow<'_>]) -> Option<Self> {
+        let (first, others) = hits.split_first()?;
+        let mut summary = Self::of_hit(first);
+        for hit in others {
+            summary.add_hit(hit);
+        }
+        Some(summary)
+    }
+
     /// A summary of a part; `None` when the source of the part is no address, which no part of a flow has.
     pub fn of_part(part: &Part) -> Option<Self> {
         let source: IpAddr = part.record.alert.source.parse().ok()?;

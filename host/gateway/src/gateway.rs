@@ -429,6 +429,8 @@ async fn start_detectors(
         ..settings.lifecycle.clone()
     };
     let (names, schema) = (settings.detectors.clone(), settings.meter.schema);
+    // A run that ends with its input hardly has a use for others.
+    let checks_available = !settings.exit_when_done;
     let starting = tokio::task::spawn_blocking(move || {
         let named: Vec<NewPackage> = names
             .iter()
@@ -460,6 +462,7 @@ async fn start_detectors(
             named,
             defaults,
             available,
+            checks_available,
         })?;
         Ok(lifecycle)
     });

@@ -18,9 +18,9 @@ use super::waiting::{Delivery, Item, WaitingRoom};
 use super::{Counters, PipelineError};
 use crate::Announcer;
 
-/// Blocks delivered at once when there are so many: one transaction costs less than eight, and writes an alert that goes
-/// on in all of them once.
-const MOST_AT_ONCE: usize = 8;
+/// Blocks delivered at once when there are so many: one transaction costs less than sixteen, and writes the pages and the
+/// alerts that change in all of them once.
+const MOST_AT_ONCE: usize = 16;
 
 /// How long a block may wait for those behind it.
 const GATHERING: Duration = Duration::from_millis(100);

@@ -28,8 +28,11 @@ pub struct Start {
     pub named: Vec<NewPackage>,
     /// Packages to activate when the command line names none and none was active.
     pub defaults: Vec<NewPackage>,
-    /// Packages to check, so that they can be used later.
+    /// Packages that are not used yet.
     pub available: Vec<NewPackage>,
+    /// Whether these are checked now, in the background: they are quick to use later, and each costs the time to compile
+    /// it.
+    pub checks_available: bool,
 }
 
 impl Lifecycle {
@@ -150,6 +153,7 @@ impl Lifecycle {
             mut named,
             defaults,
             available,
+            checks_available,
         } = start;
         let by_flags = !named.is_empty();
         if !by_flags && self.active().is_empty() {
@@ -166,8 +170,12 @@ impl Lifecycle {
         if !named.is_empty() && !is_same {
             self.activate_named(&digests, set)?;
         }
+        let until = match checks_available {
+            true => Stage::Checked,
+            false => Stage::Staged,
+        };
         for new in &available {
-            self.stage(new, &request, Stage::Checked)?;
+            self.stage(new, &request, until)?;
         }
         self.begun.store(true, Ordering::Release);
         self.runtime.give_way();

@@ -397,6 +397,7 @@ fn the_command_line_is_obeyed_when_it_says_something_new() {
                 ..self::named("default", package("default", 1))
             }],
             available: Vec::new(),
+            checks_available: true,
         };
         life.begin(start).map(|()| life)
     };

@@ -1,7 +1,6 @@
 //! What stands in rows as a number: detectors and labels.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use netsage_alerts::FlowRecord;
 use netsage_api_types::{DetectorRef, FlowScore};
 use rusqlite::{Connection, OptionalExtension, params};

@@ -1,15 +1,16 @@
 //! Between rows and the types of the API.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use netsage_api_types::{Alert, AlertState, DetectorRef, Flow, FusedScore, Severity};
+use netsage_api_types::{Alert, AlertState, Contribution, DetectorRef, Flow, FusedScore, Severity};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 use serde::de::DeserializeOwned;
 
 use crate::record::to_unsigned;
 use netsage_alerts::text::{community_id, to_hex};
-use netsage_alerts::{AlertRecord, Cell, Id, Part, Sketch};
+use netsage_alerts::{AlertRecord, Cell, HitOfFlow, Id, Part, Sketch, best_of};
 
 /// The columns that [`alert`] reads, in its order.
 pub(super) const ALERT_COLUMNS: &str = "a.id, a.first_seen_ms, a.last_seen_ms, a.count, a.kind, a.source, \
@@ -209,6 +210,72 @@ pub(super) struct StoredPart {
     pub(super) raised: i64,
     pub(super) id: Id,
     pub(super) part: Part,
+}
+
+/// What a row of `parts` says of the flows of a part.
+pub(super) struct PartRow<'p> {
+    pub(super) first_seen: i64,
+    pub(super) last_seen: i64,
+    pub(super) count: u64,
+    pub(super) source_port: u16,
+    pub(super) protocol: &'p str,
+    pub(super) community_id: Cow<'p, str>,
+    pub(super) score: f32,
+    pub(super) threshold: f32,
+    pub(super) severity: Severity,
+    pub(super) detector: &'p DetectorRef,
+    pub(super) schema: &'p str,
+    pub(super) contributions: &'p [Contribution],
+    pub(super) best_flow: &'p Id,
+    pub(super) flows: Cow<'p, Sketch>,
+}
+
+impl<'p> PartRow<'p> {
+    pub(super) fn of(part: &'p Part) -> Self {
+        let alert = &part.record.alert;
+        Self {
+            first_seen: alert.first_seen,
+            last_seen: alert.last_seen,
+            count: alert.count,
+            source_port: alert.source_port,
+            protocol: &alert.protocol,
+            community_id: Cow::Borrowed(&alert.community_id),
+            score: alert.score,
+            threshold: alert.threshold,
+            severity: alert.severity,
+            detector: &alert.detector,
+            schema: &alert.schema,
+            contributions: &alert.contributions,
+            best_flow: &part.record.best_flow,
+            flows: Cow::Borrowed(&part.flows),
+        }
+    }
+
+    /// The row of [`Part::extend`] without a part, and without its alert: a scan makes thousands. `None` of no hits.
+    pub(super) fn of_hits(hits: &'p [HitOfFlow<'_>]) -> Option<Self> {
+        let best = best_of(hits)?;
+        let flows = || hits.iter().map(|hit| hit.flow);
+        let mut sketch = Sketch::default();
+        for flow in flows() {
+            sketch.insert(&flow.id);
+        }
+        Some(Self {
+            first_seen: flows().map(|flow| flow.start).min()?,
+            last_seen: flows().map(|flow| flow.end).max()?,
+            count: hits.len() as u64,
+            source_port: best.flow.source_port,
+            protocol: best.flow.protocol,
+            community_id: Cow::Owned(community_id(&best.flow.community_id)),
+            score: best.hit.score,
+            threshold: best.hit.threshold,
+            severity: best.hit.severity,
+            detector: best.detector,
+            schema: best.schema,
+            contributions: &best.hit.contributions,
+            best_flow: &best.flow.id,
+            flows: Cow::Owned(sketch),
+        })
+    }
 }
 
 /// Reads an alert.

@@ -1,9 +1,9 @@
 //! Recording. One transaction per delivery: after a kill all of it is there or nothing.
 
-use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use hashbrown::{HashMap, HashSet};
 use jiff::Timestamp;
 use netsage_api_types::{Alert, AlertState, StateChange};
 use rusqlite::types::Value;
@@ -110,7 +110,7 @@ pub(super) fn record(
         write_timeline(&transaction, &memory.timeline)?;
         write_sources(&transaction, &memory.sources)?;
         write_recorded(&transaction, batches, now)?;
-        drop(numbers);
+        drop((numbers, kept));
         transaction.commit()?;
         Ok(changed)
     };

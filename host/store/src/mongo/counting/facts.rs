@@ -13,7 +13,7 @@ use super::{ATTEMPTS, CONCURRENT, Work, contended, ids_of, replace};
 use crate::record::to_signed;
 use crate::{BoxFuture, StoreError};
 use netsage_alerts::text::to_hex;
-use netsage_alerts::{Cell, HitOfFlow, Part, Summary};
+use netsage_alerts::{Cell, HitOfFlow, Part, Summary, by_source};
 
 /// The collections of facts.
 pub(in super::super) struct Facts {
@@ -38,30 +38,25 @@ impl MongoStore {
     pub(super) async fn write_facts(&self, work: &mut Work<'_, '_>) -> Result<(), StoreError> {
         let targets: Vec<String> = work
             .hits
-            .targets
-            .keys()
-            .map(|target| to_hex(&work.key.id_of_target(*target)))
+            .targets()
+            .map(|(target, _)| to_hex(&work.key.id_of_target(target)))
             .collect();
         let known = self
             .ids(&self.facts.targets, doc! { "_id": { "$in": &targets } })
             .await?;
         let mut parts = Vec::new();
-        for ((target, sources), id) in work.hits.targets.iter().zip(&targets) {
-            if known.contains(id) || sources.len() > self.options.alert_limits.sources {
-                let mut hits = sources.values().flatten();
-                let Some(first) = hits.next() else { continue };
-                let mut summary = Summary::of_hit(first);
-                for hit in hits {
-                    summary.add_hit(hit);
-                }
+        for ((target, hits), id) in work.hits.targets().zip(&targets) {
+            let has_alert = known.contains(id);
+            if has_alert || by_source(hits).count() > self.options.alert_limits.sources {
+                let Some(summary) = Summary::of_hits(hits) else {
+                    continue;
+                };
                 self.add_to_summary(&self.facts.targets, id, &work.id, &summary)
                     .await?;
                 work.targets.insert(id.clone());
                 continue;
             }
-            for (source, hits) in sources {
-                parts.push((*target, *source, hits.as_slice()));
-            }
+            parts.extend(by_source(hits).map(|(source, hits)| (target, source, hits)));
         }
         work.singles.extend(
             parts
@@ -182,7 +177,7 @@ impl MongoStore {
 
     /// The targets of a delivery that have an alert, or that more sources hit than may have alerts of their own.
     pub(super) async fn targets_of_many(&self, work: &Work<'_, '_>) -> Result<Vec<SocketAddr>, StoreError> {
-        let targets: Vec<SocketAddr> = work.hits.targets.keys().copied().collect();
+        let targets: Vec<SocketAddr> = work.hits.targets().map(|(target, _)| target).collect();
         let texts: Vec<String> = targets.iter().map(ToString::to_string).collect();
         let ids: Vec<String> = targets
             .iter()
@@ -299,12 +294,7 @@ impl MongoStore {
         let known = self.summary_of(&self.facts.cells, &work.id).await?;
         let mut all: Option<Summary> = None;
         if known.is_some() {
-            for hit in work.hits.hits() {
-                match &mut all {
-                    Some(all) => drop(all.add_hit(hit)),
-                    None => all = Some(Summary::of_hit(hit)),
-                }
-            }
+            all = Summary::of_hits(work.hits.hits());
         } else if is_needed {
             let failed = StoreError::mongo("read the alerts of a kind");
             let of_cell = doc! { "cell": &work.id };

@@ -34,7 +34,7 @@ use super::{MongoStore, is_duplicate_key};
 use crate::record::hits;
 use crate::{FlowBatchRecord, StoreError};
 use netsage_alerts::text::to_hex;
-use netsage_alerts::{Cell, CellHits, group};
+use netsage_alerts::{Cell, CellHits, by_source, group};
 
 /// Documents of a cell that are worked on at the same time.
 const CONCURRENT: usize = 8;
@@ -148,10 +148,10 @@ impl MongoStore {
 
     /// Notes the flows that are in no shown alert of their source.
     fn note_held_back(&self, work: &Work<'_, '_>, last: Option<&str>, recorded: &mut Recorded) {
-        for (target, sources) in &work.hits.targets {
-            let is_of_target = work.targets.contains(&to_hex(&work.key.id_of_target(*target)));
-            for (source, hits) in sources {
-                let id = to_hex(&work.key.id_of_source(*source));
+        for (target, on_target) in work.hits.targets() {
+            let is_of_target = work.targets.contains(&to_hex(&work.key.id_of_target(target)));
+            for (source, hits) in by_source(on_target) {
+                let id = to_hex(&work.key.id_of_source(source));
                 if is_of_target || last.is_some_and(|last| id.as_str() > last) {
                     let flows = hits.iter().map(|hit| to_hex(&hit.flow.id));
                     recorded.held_back.extend(flows);

@@ -7,16 +7,19 @@
 
 mod following;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use netsage_alerts::{AlertLimits, AlertWindow, Cell, CellHits, HitOfFlow, Id, Part, Summary, group};
+use hashbrown::{HashMap, HashSet};
+use netsage_alerts::{
+    AlertLimits, AlertWindow, Cell, CellHits, HitOfFlow, Id, Part, Summary, by_source, group,
+};
 use netsage_api_types::Alert;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::numbers::DetectorNumbers;
-use super::rows::{PART_COLUMNS, StoredPart, part};
+use super::rows::{PART_COLUMNS, PartRow, StoredPart, part};
 use super::write::{last_revision, write_last_revision};
 use crate::FlowBatchRecord;
 use crate::record::{hits, severity_rank, to_signed, to_unsigned};
@@ -114,7 +117,8 @@ struct Happened<'h, 'a> {
     emptied: BTreeMap<Id, Id>,
     /// Alerts of targets, made or changed.
     targets: BTreeMap<Id, Raised>,
-    /// The numbers of alerts of sources, so that those of a scan are looked up once.
+    /// The ids and numbers of alerts of sources, so that those of a scan are looked up once.
+    ids: HashMap<IpAddr, Id>,
     numbers: HashMap<Id, i64>,
     /// Hits by the alert of their source.
     of_sources: Vec<(Id, &'h HitOfFlow<'a>)>,
@@ -146,35 +150,35 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
     fn record_cell(&mut self, hits: &CellHits<'a>) -> rusqlite::Result<()> {
         let mut cell = self.cell(&hits.cell)?;
         let mut happened = Happened::default();
-        for (target, sources) in &hits.targets {
+        for (target, on_target) in hits.targets() {
             let known = match cell.targets {
                 0 => None,
-                _ => self.raised(cell.number, &hits.cell.id_of_target(*target))?,
+                _ => self.raised(cell.number, &hits.cell.id_of_target(target))?,
             };
             if let Some(mut known) = known {
-                self.add_to_target(&mut known, sources.values().flatten())?;
+                self.add_to_target(&mut known, on_target)?;
                 happened.targets.insert(known.id, known);
                 continue;
             }
-            if sources.len() > self.limits.sources {
+            if by_source(on_target).count() > self.limits.sources {
                 // As if they had come one after the other, without the alerts of the first ones.
-                let summary = summary_of(sources.values().flatten());
-                self.merge_target(&hits.cell, &mut cell, *target, summary, &mut happened)?;
+                let summary = Summary::of_hits(on_target);
+                self.merge_target(&hits.cell, &mut cell, target, summary, &mut happened)?;
                 continue;
             }
             let mut has_more_sources = false;
-            for (source, hits_of_source) in sources {
+            for (source, hits_of_source) in by_source(on_target) {
                 has_more_sources |= self.count(
                     &hits.cell,
                     &mut cell,
-                    *target,
-                    *source,
+                    target,
+                    source,
                     hits_of_source,
                     &mut happened,
                 )?;
             }
-            if has_more_sources && self.has_many_sources(&cell, *target)? {
-                self.merge_target(&hits.cell, &mut cell, *target, None, &mut happened)?;
+            if has_more_sources && self.has_many_sources(&cell, target)? {
+                self.merge_target(&hits.cell, &mut cell, target, None, &mut happened)?;
             }
         }
         self.summarize(hits, &mut cell)?;
@@ -253,14 +257,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         })
     }
 
-    fn add_to_target<'h>(
-        &self,
-        raised: &mut Raised,
-        hits: impl Iterator<Item = &'h HitOfFlow<'a>>,
-    ) -> rusqlite::Result<()>
-    where
-        'a: 'h,
-    {
+    fn add_to_target(&self, raised: &mut Raised, hits: &[HitOfFlow<'a>]) -> rusqlite::Result<()> {
         let Some(summary) = &mut raised.summary else {
             return Ok(());
         };
@@ -287,7 +284,10 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         hits: &'h [HitOfFlow<'a>],
         happened: &mut Happened<'h, 'a>,
     ) -> rusqlite::Result<bool> {
-        let id = key.id_of_source(source);
+        let id = *happened
+            .ids
+            .entry(source)
+            .or_insert_with(|| key.id_of_source(source));
         happened.of_sources.extend(hits.iter().map(|hit| (id, hit)));
         let raised = match happened.numbers.get(&id) {
             Some(&number) => Raised {
@@ -316,8 +316,8 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
             return Ok(false);
         }
         // A scan makes a part for each target, so that most parts are new: looking first would be one statement more.
-        let is_new = match Part::extend(None, &id, &fresh) {
-            Some(part) => self.write_part(INSERT_PART, &raised, cell, target, &part)?,
+        let is_new = match PartRow::of_hits(&fresh) {
+            Some(row) => self.write_part(INSERT_PART, &raised, cell, target, row)?,
             None => false,
         };
         if !is_new {
@@ -331,7 +331,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
                 })
                 .optional()?;
             if let Some(part) = Part::extend(known.map(|known| known.part), &id, &fresh) {
-                self.write_part(UPDATE_PART, &raised, cell, target, &part)?;
+                self.write_part(UPDATE_PART, &raised, cell, target, PartRow::of(&part))?;
             }
         }
         let counted = happened.counted.entry(id).or_insert_with(|| (raised, Vec::new()));
@@ -346,28 +346,27 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         raised: &Raised,
         cell: &StoredCell,
         target: SocketAddr,
-        part: &Part,
+        row: PartRow<'_>,
     ) -> rusqlite::Result<bool> {
-        let alert = &part.record.alert;
-        let detector = self.numbers.find(&alert.detector)?;
+        let detector = self.numbers.find(row.detector)?;
         let written = self.transaction.prepare_cached(sql)?.execute(params![
             raised.number,
             target.to_string(),
             cell.number,
-            alert.first_seen,
-            alert.last_seen,
-            to_signed(alert.count),
-            alert.source_port,
-            alert.protocol,
-            alert.community_id,
-            alert.score,
-            alert.threshold,
-            severity_rank(alert.severity),
+            row.first_seen,
+            row.last_seen,
+            to_signed(row.count),
+            row.source_port,
+            row.protocol,
+            row.community_id,
+            row.score,
+            row.threshold,
+            severity_rank(row.severity),
             detector,
-            alert.schema,
-            to_json(&alert.contributions)?,
-            part.record.best_flow,
-            part.flows.to_bytes(),
+            row.schema,
+            to_json(row.contributions)?,
+            row.best_flow,
+            row.flows.to_bytes(),
         ])?;
         Ok(written == 1)
     }
@@ -506,15 +505,6 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
     }
 }
 
-/// A summary of hits; `None` of none.
-fn summary_of<'h, 'a: 'h>(mut hits: impl Iterator<Item = &'h HitOfFlow<'a>>) -> Option<Summary> {
-    let mut summary = Summary::of_hit(hits.next()?);
-    for hit in hits {
-        summary.add_hit(hit);
-    }
-    Some(summary)
-}
-
 /// Deletes an alert of `raised` and all that it has counted.
 pub(super) fn forget_raised(transaction: &Transaction<'_>, number: i64) -> rusqlite::Result<()> {
     for delete in [
@@ -527,6 +517,6 @@ pub(super) fn forget_raised(transaction: &Transaction<'_>, number: i64) -> rusql
     Ok(())
 }
 
-fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
