@@ -16,7 +16,7 @@ use netsage_alerts::{
     AlertLimits, AlertWindow, Cell, CellHits, HitOfFlow, Id, Part, Summary, by_source, group,
 };
 use netsage_api_types::Alert;
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
 
 use super::numbers::DetectorNumbers;
 use super::rows::{PART_COLUMNS, PartRow, StoredPart, part};
@@ -53,6 +53,12 @@ pub(super) fn record_hits<'a>(
     let before = last_revision(transaction)?;
     let mut recorder = Recorder {
         transaction,
+        note: transaction.prepare_cached("INSERT OR IGNORE INTO counted (raised, flow) VALUES (?1, ?2)")?,
+        insert_part: transaction.prepare_cached(INSERT_PART)?,
+        update_part: transaction.prepare_cached(UPDATE_PART)?,
+        count_sources: transaction.prepare_cached(
+            "SELECT count(*) FROM (SELECT 1 FROM parts WHERE cell = ?1 AND target = ?2 LIMIT ?3)",
+        )?,
         numbers,
         limits,
         now,
@@ -75,6 +81,11 @@ pub(super) fn record_hits<'a>(
 
 struct Recorder<'t, 'c, 'n, 'a> {
     transaction: &'t Transaction<'c>,
+    // What a scan needs once for each of its thousands of targets: to look a statement up costs as much as some run.
+    note: CachedStatement<'t>,
+    insert_part: CachedStatement<'t>,
+    update_part: CachedStatement<'t>,
+    count_sources: CachedStatement<'t>,
     numbers: &'n mut DetectorNumbers<'a>,
     limits: AlertLimits,
     /// The time, ms since the epoch.
@@ -302,14 +313,9 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         };
         happened.numbers.insert(id, raised.number);
         let mut fresh = Vec::new();
-        {
-            let mut note = self
-                .transaction
-                .prepare_cached("INSERT OR IGNORE INTO counted (raised, flow) VALUES (?1, ?2)")?;
-            for hit in hits {
-                if note.execute(params![raised.number, hit.flow.id])? == 1 {
-                    fresh.push(*hit);
-                }
+        for hit in hits {
+            if self.note.execute(params![raised.number, hit.flow.id])? == 1 {
+                fresh.push(*hit);
             }
         }
         if fresh.is_empty() {
@@ -317,7 +323,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         }
         // A scan makes a part for each target, so that most parts are new: looking first would be one statement more.
         let is_new = match PartRow::of_hits(&fresh) {
-            Some(row) => self.write_part(INSERT_PART, &raised, cell, target, row)?,
+            Some(row) => write_part(&mut self.insert_part, self.numbers, &raised, cell, target, row)?,
             None => false,
         };
         if !is_new {
@@ -331,7 +337,8 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
                 })
                 .optional()?;
             if let Some(part) = Part::extend(known.map(|known| known.part), &id, &fresh) {
-                self.write_part(UPDATE_PART, &raised, cell, target, PartRow::of(&part))?;
+                let row = PartRow::of(&part);
+                write_part(&mut self.update_part, self.numbers, &raised, cell, target, row)?;
             }
         }
         let counted = happened.counted.entry(id).or_insert_with(|| (raised, Vec::new()));
@@ -339,54 +346,17 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         Ok(is_new)
     }
 
-    /// Inserts or updates a part; says whether that was so.
-    fn write_part(
-        &self,
-        sql: &str,
-        raised: &Raised,
-        cell: &StoredCell,
-        target: SocketAddr,
-        row: PartRow<'_>,
-    ) -> rusqlite::Result<bool> {
-        let detector = self.numbers.find(row.detector)?;
-        let written = self.transaction.prepare_cached(sql)?.execute(params![
-            raised.number,
-            target.to_string(),
-            cell.number,
-            row.first_seen,
-            row.last_seen,
-            to_signed(row.count),
-            row.source_port,
-            row.protocol,
-            row.community_id,
-            row.score,
-            row.threshold,
-            severity_rank(row.severity),
-            detector,
-            row.schema,
-            to_json(row.contributions)?,
-            row.best_flow,
-            row.flows.to_bytes(),
-        ])?;
-        Ok(written == 1)
-    }
-
     /// Whether more sources hit a target than may have alerts of their own.
-    fn has_many_sources(&self, cell: &StoredCell, target: SocketAddr) -> rusqlite::Result<bool> {
+    fn has_many_sources(&mut self, cell: &StoredCell, target: SocketAddr) -> rusqlite::Result<bool> {
         let most = self.limits.sources as u64;
         if cell.raised <= most {
             // Each of these sources has an alert.
             return Ok(false);
         }
-        let found: i64 = self
-            .transaction
-            .prepare_cached(
-                "SELECT count(*) FROM (SELECT 1 FROM parts WHERE cell = ?1 AND target = ?2 LIMIT ?3)",
-            )?
-            .query_row(
-                params![cell.number, target.to_string(), to_signed(most + 1)],
-                |row| row.get(0),
-            )?;
+        let found: i64 = self.count_sources.query_row(
+            params![cell.number, target.to_string(), to_signed(most + 1)],
+            |row| row.get(0),
+        )?;
         Ok(to_unsigned(found) > most)
     }
 
@@ -503,6 +473,38 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         }
         Ok(all)
     }
+}
+
+/// Inserts or updates a part; says whether that was so.
+fn write_part(
+    statement: &mut CachedStatement<'_>,
+    numbers: &DetectorNumbers<'_>,
+    raised: &Raised,
+    cell: &StoredCell,
+    target: SocketAddr,
+    row: PartRow<'_>,
+) -> rusqlite::Result<bool> {
+    let detector = numbers.find(row.detector)?;
+    let written = statement.execute(params![
+        raised.number,
+        target.to_string(),
+        cell.number,
+        row.first_seen,
+        row.last_seen,
+        to_signed(row.count),
+        row.source_port,
+        row.protocol,
+        row.community_id,
+        row.score,
+        row.threshold,
+        severity_rank(row.severity),
+        detector,
+        row.schema,
+        to_json(row.contributions)?,
+        row.best_flow,
+        row.flows.to_bytes(),
+    ])?;
+    Ok(written == 1)
 }
 
 /// Deletes an alert of `raised` and all that it has counted.
