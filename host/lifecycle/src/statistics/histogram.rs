@@ -161,8 +161,8 @@ mod tests {
         }
 
         #[test]
-        fn squashing_keeps_the_order(left in any::<f32>(), right in any::<f32>()) {
-            prop_assume!(left.is_finite() && right.is_finite() && left <= right);
+        fn squashing_keeps_the_order(one in any::<f32>(), other in any::<f32>()) {
+            let (left, right) = (one.min(other), one.max(other));
             prop_assert!(squashed(left) <= squashed(right));
             prop_assert!((0.0..=1.0).contains(&squashed(left)));
         }
