@@ -28,6 +28,8 @@ pub enum Fault {
     FullAndHangs,
     /// Records one block at a time, and is too slow for more.
     Slow,
+    /// Records, and says so half a second later.
+    Late,
     /// Panics when it is to record.
     Panics,
 }
@@ -99,6 +101,13 @@ impl Store for Faulty {
                 return Box::pin(async { Err(StoreError::NoAnswer { seconds: 10 }) });
             }
             Fault::Slow => return self.inner.record(batches),
+            Fault::Late => {
+                return Box::pin(async {
+                    let recorded = self.inner.record(batches).await;
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    recorded
+                });
+            }
             Fault::Panics => panic!("as the test wants it"),
         };
         Box::pin(async move {

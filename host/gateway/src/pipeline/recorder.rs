@@ -28,6 +28,10 @@ const GATHERING: Duration = Duration::from_millis(100);
 /// Longest time without a look at whether to give up.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How much longer than its patience the end waits for the answer to a delivery under way: nobody would know whether those
+/// flows are stored. A store that is locked or slow answers by then; one whose disk hangs does not.
+const LAST_ANSWER: Duration = Duration::from_secs(3);
+
 /// Time between two log lines about a store that goes on failing.
 const BETWEEN_LINES: Duration = Duration::from_secs(60);
 
@@ -206,11 +210,12 @@ impl Recorder {
         let outcome = runtime.block_on(async {
             let store = Arc::clone(&self.parts.store);
             let mut recording = store.record(&records);
+            let mut given_up = None;
             loop {
                 if let Ok(outcome) = tokio::time::timeout(LOOK, &mut recording).await {
                     return outcome;
                 }
-                if self.gives_up() {
+                if self.gives_up() && given_up.get_or_insert_with(Instant::now).elapsed() >= LAST_ANSWER {
                     let seconds = self.progressed.elapsed().as_secs();
                     return Err(StoreError::NoAnswer { seconds });
                 }

@@ -324,6 +324,23 @@ fn live_flows_wait_in_bounded_memory_and_are_then_dropped_with_their_reason() {
 }
 
 #[test]
+fn the_answer_to_what_is_under_way_at_the_end_is_waited_for() {
+    let bench = Bench::new();
+    let mut source = Numbers::new(Pace::GoesOn, 5_000);
+    (source.end, source.repeat_every) = (End::Asked, u64::MAX);
+    let pipeline = bench.start(Fault::Late, vec![Box::new(source)], quick(10_000, None));
+    while bench.counters.snapshot().flows < 5_000 {
+        thread::yield_now();
+    }
+    pipeline.stopper().stop();
+    // What came behind it may be stored too, or be dropped.
+    let _ = bench.join(pipeline);
+    let counters = bench.counters.snapshot();
+    assert!(counters.flows_scored > 0, "{counters:?}");
+    assert_eq!(bench.flows_in_store(), counters.flows_scored);
+}
+
+#[test]
 fn a_part_that_ends_for_good_ends_the_pipeline_with_its_reason() {
     let check = |fault, ends: &[End], patience: Option<Duration>, says: &str| {
         let bench = Bench::new();
