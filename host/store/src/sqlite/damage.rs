@@ -15,7 +15,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
 
-use super::{recover, schema, write};
+use super::schema::{self, Marks};
+use super::{recover, write};
 use crate::StoreError;
 
 /// Largest file that is checked before it is opened, bytes. A check reads all of it, some 500 MB a second.
@@ -90,7 +91,7 @@ impl StoreFile {
             if is_checked_first {
                 quick_check(connection)?;
             }
-            if schema::mend_marks(connection, &file.path)? {
+            if let Marks::Mended = schema::check_marks(connection, &file.path)? {
                 file.note_mended();
             }
             Ok(())

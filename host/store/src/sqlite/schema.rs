@@ -265,39 +265,58 @@ fn definitions(connection: &Connection) -> rusqlite::Result<Definitions> {
         .collect()
 }
 
-/// The version whose tables these are.
-fn version_of(found: &Definitions) -> rusqlite::Result<Option<i64>> {
+/// The definitions of every version that is known.
+fn versions() -> rusqlite::Result<Vec<(i64, Definitions)>> {
     let mut connection = Connection::open_in_memory()?;
     let transaction = connection.transaction()?;
-    for (version, step) in (BASE_VERSION..).zip(MIGRATIONS) {
-        step(&transaction)?;
-        if definitions(&transaction)? == *found {
-            return Ok(Some(version));
-        }
-    }
-    Ok(None)
+    (BASE_VERSION..)
+        .zip(MIGRATIONS)
+        .map(|(version, step)| {
+            step(&transaction)?;
+            Ok((version, definitions(&transaction)?))
+        })
+        .collect()
 }
 
-/// Writes the marks in the header of a file again, where its tables are those of a version that is known and a mark says
-/// otherwise: only the marks of such a file are damaged. Gives whether it was so.
-pub(super) fn mend_marks(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
-    let mend = || -> rusqlite::Result<bool> {
+/// What the header of a file and its tables say of its version together.
+pub(super) enum Marks {
+    /// The same, or nothing that is known here.
+    Agree,
+    /// The tables are those of a version that is known, and a mark said otherwise; it is written again.
+    Mended,
+}
+
+/// Compares the marks in the header of a file with its tables, each of which tells the version.
+///
+/// # Errors
+/// [`StoreError::Damaged`] when a definition of the version that the header tells is missing or another; further ones, such
+/// as an index that somebody made, do no harm.
+pub(super) fn check_marks(connection: &Connection, path: &Path) -> Result<Marks, StoreError> {
+    let check = || -> rusqlite::Result<Option<Marks>> {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let Some(version) = version_of(&definitions(&transaction)?)? else {
-            return Ok(false);
+        let (found, known) = (definitions(&transaction)?, versions()?);
+        let mark = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let (id, version) = (mark("application_id")?, mark("user_version")?);
+        let Some((told, _)) = known.iter().find(|(_, expected)| *expected == found) else {
+            let expected = known
+                .iter()
+                .find(|(known, _)| *known == version && id == APPLICATION_ID);
+            let is_whole = expected.is_none_or(|(_, expected)| found.is_superset(expected));
+            return Ok(is_whole.then_some(Marks::Agree));
         };
-        let mut is_mended = false;
-        for (mark, expected) in [("application_id", APPLICATION_ID), ("user_version", version)] {
-            let found: i64 = transaction.pragma_query_value(None, mark, |row| row.get(0))?;
-            if found != expected {
-                transaction.pragma_update(None, mark, expected)?;
-                is_mended = true;
-            }
+        if (id, version) == (APPLICATION_ID, *told) {
+            return Ok(Some(Marks::Agree));
         }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", told)?;
         transaction.commit()?;
-        Ok(is_mended)
+        Ok(Some(Marks::Mended))
     };
-    mend().map_err(|error| opening(path, &error))
+    check()
+        .map_err(|error| opening(path, &error))?
+        .ok_or_else(|| StoreError::Damaged {
+            detail: "its tables are not those of its version".to_owned(),
+        })
 }
 
 /// Opens the file for writing, makes it when absent, and brings its tables up to date. Before that `check` looks at the
@@ -477,14 +496,10 @@ mod tests {
 
     #[test]
     fn every_step_can_be_told_by_its_tables() {
-        let mut connection = Connection::open_in_memory().expect("opens");
-        let transaction = connection.transaction().expect("begins");
-        assert_eq!(version_of(&Definitions::new()).expect("a version"), None);
-        for (version, step) in (BASE_VERSION..).zip(MIGRATIONS) {
-            step(&transaction).expect("a step");
-            let found = definitions(&transaction).expect("tables");
-            assert_eq!(version_of(&found).expect("a version"), Some(version));
-        }
+        let versions = versions().expect("versions");
+        let different: BTreeSet<&Definitions> = versions.iter().map(|(_, found)| found).collect();
+        assert_eq!(different.len(), MIGRATIONS.len());
+        assert!(!different.contains(&Definitions::new()));
     }
 
     #[test]

@@ -367,11 +367,16 @@ fn owners(pages: &Pages) -> BTreeMap<u32, String> {
             }
         }
     }
+    let mut contested = BTreeSet::new();
     for (root, name) in roots {
         for number in tree(pages, root) {
-            owners.entry(number).or_insert_with(|| name.clone());
+            if owners.insert(number, name.clone()).is_some() {
+                contested.insert(number);
+            }
         }
     }
+    // A root that was written to a second place leads to the pages of another tree.
+    owners.retain(|number, _| !contested.contains(number));
     owners
 }
 
