@@ -255,13 +255,18 @@ fn version_after(steps: &[Migration]) -> i64 {
     i64::try_from(steps.len()).map_or(i64::MAX, |steps| BASE_VERSION - 1 + steps)
 }
 
-/// Tables and indexes: kind, name and definition of each.
-type Definitions = BTreeSet<(String, String, String)>;
+/// Tables and indexes: kind, name and definition of each, as bytes, since what is damaged may be no text.
+type Definitions = BTreeSet<[Vec<u8>; 3]>;
 
 fn definitions(connection: &Connection) -> rusqlite::Result<Definitions> {
     connection
         .prepare("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map([], |row| {
+            let bytes = |column| -> rusqlite::Result<Vec<u8>> {
+                Ok(row.get_ref(column)?.as_bytes().unwrap_or_default().to_vec())
+            };
+            Ok([bytes(0)?, bytes(1)?, bytes(2)?])
+        })?
         .collect()
 }
 

@@ -323,7 +323,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         }
         // A scan makes a part for each target, so that most parts are new: looking first would be one statement more.
         let is_new = match PartRow::of_hits(&fresh) {
-            Some(row) => write_part(&mut self.insert_part, self.numbers, &raised, cell, target, row)?,
+            Some(row) => write_part(&mut self.insert_part, self.numbers, &raised, cell, target, &row)?,
             None => false,
         };
         if !is_new {
@@ -338,7 +338,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
                 .optional()?;
             if let Some(part) = Part::extend(known.map(|known| known.part), &id, &fresh) {
                 let row = PartRow::of(&part);
-                write_part(&mut self.update_part, self.numbers, &raised, cell, target, row)?;
+                write_part(&mut self.update_part, self.numbers, &raised, cell, target, &row)?;
             }
         }
         let counted = happened.counted.entry(id).or_insert_with(|| (raised, Vec::new()));
@@ -482,7 +482,7 @@ fn write_part(
     raised: &Raised,
     cell: &StoredCell,
     target: SocketAddr,
-    row: PartRow<'_>,
+    row: &PartRow<'_>,
 ) -> rusqlite::Result<bool> {
     let detector = numbers.find(row.detector)?;
     let written = statement.execute(params![
