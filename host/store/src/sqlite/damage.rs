@@ -376,7 +376,7 @@ mod tests {
         check(false);
         // The last page is the root of an index, which no start reads.
         let mut bytes = fs::read(&path).expect("a file");
-        let last = bytes.len() - 4096;
+        let last = bytes.len() - 8192;
         bytes[last..].fill(0x5a);
         fs::write(&path, bytes).expect("written");
         check(true);

@@ -11,16 +11,13 @@ use super::purge::{delete_alerts, delete_untouched_cells};
 use super::write::{StepChange, TimelineChanges, alerted, write_timeline};
 use crate::StoreError;
 use crate::overview::{OVERVIEW_GRAIN_MS, step_start};
-use crate::record::to_signed;
+use crate::record::{to_signed, to_unsigned};
 
-/// Longest write-ahead log, pages of 4 KiB: 64 MB. A longer log lets many batches share one write of the same page.
-const LONGEST_LOG: u64 = 16 * 1024;
+/// Longest write-ahead log, bytes. A longer log lets many batches share one write of the same page.
+const LONGEST_LOG: u64 = 64 << 20;
 
-/// Shortest write-ahead log, pages.
-const SHORTEST_LOG: u64 = 64;
-
-/// Bytes of a page.
-const PAGE: u64 = 4096;
+/// Shortest write-ahead log, bytes.
+const SHORTEST_LOG: u64 = 256 << 10;
 
 /// Part of a limit that the write-ahead log gets before it is brought into the database. Two more are for the transaction
 /// under way, which comes on top, and for what a delivery adds before room is made.
@@ -39,24 +36,30 @@ const LONGEST: Duration = Duration::from_millis(250);
 
 /// Says when the write-ahead log is brought into the database, and that one that a reader made longer is cut again.
 pub(super) fn limit_log(connection: &Connection, limit: Option<u64>) -> Result<(), StoreError> {
-    let pages = log_pages(limit);
-    connection
-        .pragma_update(None, "wal_autocheckpoint", to_signed(pages))
-        .and_then(|()| connection.pragma_update(None, "journal_size_limit", to_signed(pages * PAGE)))
-        .map_err(StoreError::sqlite("set the length of the log"))
+    let longest = longest_log(limit);
+    let set = || -> rusqlite::Result<()> {
+        let pages = longest / read_number(connection, "page_size")?.max(1);
+        connection.pragma_update(None, "wal_autocheckpoint", to_signed(pages))?;
+        connection.pragma_update(None, "journal_size_limit", to_signed(longest))
+    };
+    set().map_err(StoreError::sqlite("set the length of the log"))
 }
 
-/// The longest log, pages.
-fn log_pages(limit: Option<u64>) -> u64 {
+/// The longest log, bytes.
+fn longest_log(limit: Option<u64>) -> u64 {
     limit.map_or(LONGEST_LOG, |limit| {
-        (limit / LOG_SHARE / PAGE).clamp(SHORTEST_LOG, LONGEST_LOG)
+        (limit / LOG_SHARE).clamp(SHORTEST_LOG, LONGEST_LOG)
     })
+}
+
+fn read_number(connection: &Connection, pragma: &str) -> rusqlite::Result<u64> {
+    connection.pragma_query_value(None, pragma, |row| row.get(0).map(to_unsigned))
 }
 
 /// Deletes until the database and its log fit into a limit, or for as long as a delivery may take.
 pub(super) fn make_room(connection: &mut Connection, limit: Option<u64>) -> Result<(), StoreError> {
     let Some(limit) = limit else { return Ok(()) };
-    let log = log_pages(Some(limit)) * PAGE;
+    let log = longest_log(Some(limit));
     let chunk = (log / BYTES_PER_FLOW).min(FLOW_CHUNK);
     let begun = Instant::now();
     while used(connection)? > limit.saturating_sub(3 * log) && begun.elapsed() < LONGEST {
@@ -69,10 +72,12 @@ pub(super) fn make_room(connection: &mut Connection, limit: Option<u64>) -> Resu
 
 /// Bytes of the database that are in use.
 fn used(connection: &Connection) -> Result<u64, StoreError> {
-    let pages = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let used = || -> rusqlite::Result<i64> { Ok(pages("page_count")? - pages("freelist_count")?) };
-    let used = used().map_err(StoreError::sqlite("read the size of the store"))?;
-    Ok(used.max(0).cast_unsigned() * PAGE)
+    let number = |pragma| read_number(connection, pragma);
+    let used = || -> rusqlite::Result<u64> {
+        let pages = number("page_count")?.saturating_sub(number("freelist_count")?);
+        Ok(pages * number("page_size")?)
+    };
+    used().map_err(StoreError::sqlite("read the size of the store"))
 }
 
 /// Deletes a chunk of what goes first; `false` when nothing is left.

@@ -227,6 +227,7 @@ pub(super) struct PartRow<'p> {
     pub(super) schema: &'p str,
     pub(super) contributions: &'p [Contribution],
     pub(super) best_flow: &'p Id,
+    /// Empty where [`Self::best_flow`] is the only one.
     pub(super) flows: Cow<'p, Sketch>,
 }
 
@@ -256,7 +257,8 @@ impl<'p> PartRow<'p> {
         let best = best_of(hits)?;
         let flows = || hits.iter().map(|hit| hit.flow);
         let mut sketch = Sketch::default();
-        for flow in flows() {
+        // Whoever reads the row knows the one flow by its id.
+        for flow in flows().filter(|_| hits.len() > 1) {
             sketch.insert(&flow.id);
         }
         Some(Self {
@@ -344,13 +346,17 @@ pub(super) fn part(row: &Row<'_>, cell: &Cell<'_>) -> rusqlite::Result<StoredPar
         sources: None,
         merged_into: None,
     };
-    let best_flow = fields.take()?;
+    let best_flow = fields.take::<Id>()?;
+    let mut flows = fields.sketch()?;
+    if alert.count == 1 {
+        flows.insert(&best_flow);
+    }
     Ok(StoredPart {
         raised,
         id,
         part: Part {
             record: AlertRecord { alert, best_flow },
-            flows: fields.sketch()?,
+            flows,
         },
     })
 }

@@ -18,6 +18,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a probe waits for it: less than whoever asks for the health of a store waits for an answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Bytes of a page of a new file; one that is there keeps its own. Flows are rows of a tree by key, whose full pages are
+/// shared out anew among three: half as many pages, each of twice the rows, cost a sixth less than SQLite's 4,096.
+const PAGE_SIZE: i64 = 8192;
+
 /// Brings a file from one version to the next.
 type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
@@ -392,6 +396,7 @@ fn fix_plans(connection: &Connection) -> rusqlite::Result<()> {
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     fix_plans(connection)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "page_size", PAGE_SIZE)?;
     connection.set_prepared_statement_cache_capacity(64);
     // Reading the header now tells a foreign file from a database before anything is written to it.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;

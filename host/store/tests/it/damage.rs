@@ -14,14 +14,18 @@ use tempfile::TempDir;
 use crate::suite::{all_alerts, deliver, record};
 use netsage_testkit::sample::{batch, traffic};
 
-const PAGE: usize = 4096;
+/// Bytes of a page of the stores here: what is made today, and what older programs made.
+const PAGE: usize = 8192;
+const OLDER_PAGE: usize = 4096;
 const FLOWS: u32 = 2_000;
 
 /// More rows than two pages have.
-const ROWS_OF_TWO_PAGES: usize = 128;
+const ROWS_OF_TWO_PAGES: usize = 256;
 
 /// A store with flows and alerts, closed or as a kill leaves it.
 struct Sample {
+    /// Bytes of a page.
+    page: usize,
     folder: TempDir,
     flows: BTreeSet<String>,
     alerts: BTreeSet<String>,
@@ -29,14 +33,25 @@ struct Sample {
 
 impl Sample {
     async fn new(is_closed: bool) -> Self {
+        Self::with_pages(PAGE, is_closed).await
+    }
+
+    async fn with_pages(page: usize, is_closed: bool) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let path = folder.path().join("whole");
+        if page != PAGE {
+            // A file keeps the pages that it has.
+            rusqlite::Connection::open(&path)
+                .and_then(|made| made.execute_batch(&format!("PRAGMA page_size = {page}; VACUUM")))
+                .expect("made");
+        }
         let store = open(&path.display().to_string()).await.expect("made");
         for first in (0..FLOWS).step_by(500) {
             record(&store, &traffic(first, 500)).await;
         }
         let (flows, alerts) = ids(&store).await;
         let sample = Self {
+            page,
             folder,
             flows,
             alerts,
@@ -109,13 +124,13 @@ enum Damage {
 }
 
 impl Damage {
-    fn inflict(self, bytes: &mut Vec<u8>, at: usize) {
-        let page = at / PAGE * PAGE;
+    fn inflict(self, bytes: &mut Vec<u8>, at: usize, size: usize) {
+        let page = at / size * size;
         match self {
             Self::Flip { bit } => bytes[at] ^= 1 << bit,
             Self::Cut => bytes.truncate(at),
             Self::Zeros => {
-                let end = (page + PAGE).min(bytes.len());
+                let end = (page + size).min(bytes.len());
                 bytes[at..end].fill(0);
             }
             Self::Double => {
@@ -123,9 +138,9 @@ impl Damage {
                 bytes.splice(at..at, twice);
             }
             Self::Misplaced { from } => {
-                let from = from.index(bytes.len() / PAGE) * PAGE;
-                let to = page.min(bytes.len() - PAGE);
-                bytes.copy_within(from..from + PAGE, to);
+                let from = from.index(bytes.len() / size) * size;
+                let to = page.min(bytes.len() - size);
+                bytes.copy_within(from..from + size, to);
             }
         }
     }
@@ -167,7 +182,7 @@ async fn check(
     let file = beside(&path, end);
     let mut bytes = fs::read(&file).expect("a file");
     let at = place.index(bytes.len());
-    damage.inflict(&mut bytes, at);
+    damage.inflict(&mut bytes, at, sample.page);
     fs::write(&file, &bytes).expect("written");
     let log = fs::read(beside(&path, "-wal")).ok();
     let what = format!("{damage:?} at {at} of {}", file.display());
@@ -181,7 +196,7 @@ async fn check(
     let kept = beside(&path, ".damaged");
     if told.is_empty() {
         // A log that is cut is one that was not written to its end.
-        let last_frame = bytes.len().saturating_sub(24 + PAGE);
+        let last_frame = bytes.len().saturating_sub(24 + sample.page);
         let may_be_silent = end.is_empty() || at >= last_frame || !matches!(damage, Damage::Flip { .. });
         prop_assert!(may_be_silent, "{what}: nothing is said");
         prop_assert!(
@@ -212,7 +227,7 @@ async fn check(
     );
 
     // The header of a log and its first frame say which frames count.
-    let is_log_headless = !end.is_empty() && at < PAGE;
+    let is_log_headless = !end.is_empty() && at < sample.page;
     let recovered = match recover(&kept, None) {
         Ok(recovered) => recovered,
         Err(StoreError::NothingToRecover { .. }) if !damage.is_of_one_page() || is_log_headless => {
@@ -246,9 +261,9 @@ async fn check(
     Ok(())
 }
 
-fn run(is_closed: bool, end: &str) {
+fn run(page: usize, is_closed: bool, end: &str) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let sample = runtime.block_on(Sample::new(is_closed));
+    let sample = runtime.block_on(Sample::with_pages(page, is_closed));
     let cases = std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok());
@@ -264,17 +279,23 @@ fn run(is_closed: bool, end: &str) {
 
 #[test]
 fn a_damaged_database_is_set_aside_and_gives_what_is_whole() {
-    run(true, "");
+    run(PAGE, true, "");
 }
 
 #[test]
 fn a_damaged_database_of_a_killed_program_gives_what_its_log_has() {
-    run(false, "");
+    run(PAGE, false, "");
 }
 
 #[test]
 fn a_damaged_log_fails_no_start() {
-    run(false, "-wal");
+    run(PAGE, false, "-wal");
+}
+
+#[test]
+fn a_damaged_database_of_an_older_program_gives_what_is_whole() {
+    run(OLDER_PAGE, true, "");
+    run(OLDER_PAGE, false, "-wal");
 }
 
 async fn recovered(path: &Path) -> Recovered {
@@ -285,8 +306,13 @@ async fn recovered(path: &Path) -> Recovered {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_store_is_recovered_whole() {
-    for is_closed in [true, false] {
-        let sample = Sample::new(is_closed).await;
+    for (page, is_closed) in [
+        (PAGE, true),
+        (PAGE, false),
+        (OLDER_PAGE, true),
+        (OLDER_PAGE, false),
+    ] {
+        let sample = Sample::with_pages(page, is_closed).await;
         let (_folder, path) = sample.copy();
         let before = fs::read(&path).expect("a file");
         let recovered = recovered(&path).await;

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use rusqlite::types::Value;
 
-/// Bytes of a page of every store: SQLite's own choice, without reserved bytes.
-pub(super) const PAGE: usize = 4096;
+/// Bytes that a page of a store may have, without reserved ones: those of stores made today, and of older ones.
+const SIZES: [usize; 2] = [8192, 4096];
 
 /// Bytes before the first page of a database.
 const FILE_HEADER: usize = 100;
@@ -17,6 +17,9 @@ const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 /// A log begins with this, or with the number behind it, where its checksums are of big-endian words.
 const LOG_MAGIC: u32 = 0x377f_0682;
+
+/// Pages by which the bytes of one are told where no header does.
+const PAGES_COUNTED: u64 = 256;
 
 /// Longest record that is read.
 const MOST_BYTES: usize = 16 << 20;
@@ -31,6 +34,8 @@ pub(super) struct Pages {
     versions: BTreeMap<u32, Vec<u64>>,
     /// Pages of which the log has a whole version, so that the database's own is outdated.
     is_outdated: BTreeSet<u32>,
+    /// Bytes of a page.
+    size: usize,
     count: u32,
     has_damaged_log: bool,
 }
@@ -38,8 +43,8 @@ pub(super) struct Pages {
 impl Pages {
     /// Opens a database, its log, or both.
     pub(super) fn open(database: &Path, log: &Path) -> io::Result<Self> {
-        let log = File::open(log).ok();
-        let database = match File::open(database) {
+        let mut log = File::open(log).ok();
+        let mut database = match File::open(database) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && log.is_some() => None,
             opened => Some(opened?),
         };
@@ -48,13 +53,15 @@ impl Pages {
             Some(file) => file.metadata()?.len(),
             None => 0,
         };
+        let size = page_size(database.as_mut(), log.as_mut())?;
         let mut pages = Self {
             database,
             log: None,
             versions: BTreeMap::new(),
             is_outdated: BTreeSet::new(),
             has_damaged_log: false,
-            count: u32::try_from(length / PAGE as u64).unwrap_or(u32::MAX),
+            size,
+            count: u32::try_from(length / size as u64).unwrap_or(u32::MAX),
         };
         if let Some(mut log) = log {
             pages.read_log(&mut log)?;
@@ -73,7 +80,7 @@ impl Pages {
         let mut seed = (word(&header, 24), word(&header, 28));
         let is_header_whole = checksum(&header[..24], (0, 0), is_big_endian) == seed;
         let mut salts: [u8; 8] = header[16..24].try_into().unwrap_or_default();
-        let mut frame = vec![0; FRAME_HEADER + PAGE];
+        let mut frame = vec![0; FRAME_HEADER + self.size];
         let mut at = LOG_HEADER as u64;
         let mut uncommitted = Vec::new();
         let mut is_interrupted = false;
@@ -130,11 +137,15 @@ impl Pages {
     pub(super) fn versions(&self, page: u32) -> Vec<Vec<u8>> {
         let mut versions = Vec::new();
         for place in self.versions.get(&page).into_iter().flatten() {
-            versions.extend(self.log.as_ref().and_then(|log| read_at(log, *place)));
+            versions.extend(self.log.as_ref().and_then(|log| read_at(log, *place, self.size)));
         }
         if !self.is_outdated.contains(&page) && page > 0 {
-            let place = u64::from(page - 1) * PAGE as u64;
-            versions.extend(self.database.as_ref().and_then(|file| read_at(file, place)));
+            let place = u64::from(page - 1) * self.size as u64;
+            versions.extend(
+                self.database
+                    .as_ref()
+                    .and_then(|file| read_at(file, place, self.size)),
+            );
         }
         versions
     }
@@ -153,7 +164,7 @@ impl Pages {
         let mut free = BTreeSet::new();
         while trunk != 0 && free.insert(trunk) {
             let Some(page) = self.newest(trunk) else { break };
-            let leaves = (word(&page, 4) as usize).min(PAGE / 4 - 2);
+            let leaves = (word(&page, 4) as usize).min(self.size / 4 - 2);
             free.extend((0..leaves).map(|leaf| word(&page, 8 + 4 * leaf)));
             trunk = word(&page, 0);
         }
@@ -171,12 +182,48 @@ impl Pages {
                 return None;
             }
             let page = self.newest(overflow)?;
-            let rest = (length - payload.len()).min(PAGE - 4);
+            let rest = (length - payload.len()).min(self.size - 4);
             payload.extend_from_slice(page.get(4..4 + rest)?);
             overflow = word(&page, 0);
         }
         Some(payload)
     }
+}
+
+/// Bytes of a page, as database or log tell them. Where both are damaged, pages of trees do: of larger pages, few begin in
+/// the middle.
+fn page_size(database: Option<&mut File>, log: Option<&mut File>) -> io::Result<usize> {
+    let told = |number: u32| SIZES.into_iter().find(|size| *size == number as usize);
+    if let Some(log) = log {
+        let mut header = [0; LOG_HEADER];
+        let is_whole = read_whole(log, &mut header)?;
+        log.rewind()?;
+        if let (true, Some(size)) = (is_whole, told(word(&header, 8))) {
+            return Ok(size);
+        }
+    }
+    let [large, small] = SIZES;
+    let Some(file) = database else { return Ok(large) };
+    let mut header = [0; FILE_HEADER];
+    let is_whole = read_whole(file, &mut header)?;
+    file.rewind()?;
+    if let (true, Some(size)) = (is_whole, short(&header, 16).and_then(|size| told(size.into()))) {
+        return Ok(size);
+    }
+    let begins = |place: u64| {
+        let page = read_at(file, place, small);
+        page.is_some_and(|page| TreePage::parse(&page, 0).is_some())
+    };
+    let places = (1..PAGES_COUNTED).map(|number| number * large as u64);
+    let (at_large, between): (Vec<bool>, Vec<bool>) = places
+        .map(|place| (begins(place), begins(place + small as u64)))
+        .unzip();
+    let count = |begun: Vec<bool>| begun.into_iter().filter(|begins| *begins).count();
+    Ok(if 2 * count(between) > count(at_large) {
+        small
+    } else {
+        large
+    })
 }
 
 /// A page of a tree.
@@ -210,7 +257,7 @@ impl TreePage {
         if !is_leaf {
             parsed.children.push(word(page, at + 8));
         }
-        for cell in 0..cell_count.min(PAGE / 2) {
+        for cell in 0..cell_count.min(page.len() / 2) {
             let Some(place) = short(page, pointers + 2 * cell) else {
                 break;
             };
@@ -249,7 +296,7 @@ impl TreePage {
     /// The rows that are whole, each with its number if it has one.
     pub(super) fn rows(&self, page: &[u8], pages: &Pages) -> Vec<(Option<i64>, Vec<Value>)> {
         let row = |(place, length, number): &(usize, usize, Option<i64>)| {
-            let local = local_length(*length, self.is_by_number);
+            let local = local_length(*length, self.is_by_number, page.len());
             let overflow = match local < *length {
                 true if place + local + 4 <= page.len() => word(page, place + local),
                 true => return None,
@@ -262,17 +309,17 @@ impl TreePage {
     }
 }
 
-/// How much of a payload is on the page of its cell.
-fn local_length(length: usize, is_by_number: bool) -> usize {
+/// How much of a payload is on the page of its cell, of so many bytes.
+fn local_length(length: usize, is_by_number: bool, page: usize) -> usize {
     let most = match is_by_number {
-        true => PAGE - 35,
-        false => (PAGE - 12) * 64 / 255 - 23,
+        true => page - 35,
+        false => (page - 12) * 64 / 255 - 23,
     };
     if length <= most {
         return length;
     }
-    let least = (PAGE - 12) * 32 / 255 - 23;
-    let surplus = least + (length - least) % (PAGE - 4);
+    let least = (page - 12) * 32 / 255 - 23;
+    let surplus = least + (length - least) % (page - 4);
     if surplus <= most { surplus } else { least }
 }
 
@@ -369,8 +416,8 @@ fn read_whole(file: &mut File, buffer: &mut [u8]) -> io::Result<bool> {
 }
 
 /// A page that begins there; one that the disk does not give is as if it was not there.
-fn read_at(mut file: &File, place: u64) -> Option<Vec<u8>> {
-    let mut page = vec![0; PAGE];
+fn read_at(mut file: &File, place: u64, size: usize) -> Option<Vec<u8>> {
+    let mut page = vec![0; size];
     file.seek(SeekFrom::Start(place)).ok()?;
     file.read_exact(&mut page).ok()?;
     Some(page)
