@@ -1,27 +1,45 @@
 //! Recording. One transaction per delivery: after a kill all of it is there or nothing.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use hashbrown::{HashMap, HashSet};
 use jiff::Timestamp;
 use netsage_api_types::{Alert, AlertState, StateChange};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    CachedStatement, Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior, params,
+};
 
 use super::alerts::{Recorded, record_hits};
 use super::numbers::{DetectorNumbers, Labels};
 use super::rows::{ALERT_COLUMNS, Address, alert, state_code};
 use crate::overview::{OVERVIEW_GRAIN_MS, step_start};
-use crate::record::to_signed;
+use crate::record::{ScoreMatrix, to_signed};
 use crate::{FlowBatchRecord, StoreError};
 use netsage_alerts::text::parse_id;
 use netsage_alerts::{AlertLimits, AlertWindow, FlowRecord, Id};
 
-const INSERT_FLOW: &str = "INSERT INTO flows (end_ms, id, start_ms, source, source_port, destination, \
-     destination_port, label, packets, bytes, community_id, scores, highest_score, fused_mean, fused_max, alerted, \
-     recorded_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
-     ON CONFLICT (end_ms, id) DO NOTHING";
+const FLOW_COLUMNS: &str = "end_ms, id, start_ms, source, source_port, destination, destination_port, label, packets, \
+     bytes, community_id, scores, highest_score, fused_mean, fused_max, alerted, recorded_ms";
+
+/// How many those are.
+const FLOW_VALUES: usize = 17;
+
+/// Flows that one statement inserts: to open the table anew for each, and find the place behind the one before from the
+/// root, is a third of what a flow costs.
+const ROWS: usize = 16;
+
+static INSERT_FLOWS: LazyLock<String> = LazyLock::new(|| insert_flows(ROWS));
+
+static INSERT_FLOW: LazyLock<String> = LazyLock::new(|| insert_flows(1));
+
+/// Inserts so many flows, but for those that are there.
+fn insert_flows(rows: usize) -> String {
+    let row = format!("({})", ["?"; FLOW_VALUES].join(", "));
+    let rows = vec![row; rows].join(", ");
+    format!("INSERT OR FAIL INTO flows ({FLOW_COLUMNS}) VALUES {rows} ON CONFLICT (end_ms, id) DO NOTHING")
+}
 
 const UPDATE_FLOW: &str = "UPDATE flows SET label = ?3, packets = ?4, bytes = ?5, scores = ?6, highest_score = ?7, \
      fused_mean = ?8, fused_max = ?9, alerted = iif(alerted = 0, ?10, alerted) WHERE end_ms = ?1 AND id = ?2";
@@ -78,8 +96,6 @@ pub(super) struct Memory {
     labels: Labels,
     /// Scores of one flow, packed.
     packed: Vec<u8>,
-    /// The `alerted` of the flows of a batch.
-    alerted: Vec<i64>,
     timeline: TimelineChanges,
     sources: HashSet<(i64, IpAddr)>,
 }
@@ -130,73 +146,183 @@ fn record_flows<'a>(
     memory: &mut Memory,
     now: i64,
 ) -> rusqlite::Result<()> {
-    memory.alerted.clear();
-    memory.alerted.resize(batch.flows.len(), alerted::NO);
+    numbers.number_all(batch.scores.detectors())?;
+    let mut alerted = vec![alerted::NO; batch.flows.len()];
     for hit in &batch.hits {
         let row = hit.flow as usize;
-        if let Some((flow, alerted)) = batch.flows.get(row).zip(memory.alerted.get_mut(row)) {
+        if let Some((flow, alerted)) = batch.flows.get(row).zip(alerted.get_mut(row)) {
             *alerted = match kept.contains(&flow.id) {
                 true => alerted::SHOWN,
                 false => alerted::HELD_BACK,
             };
         }
     }
-    numbers.number_all(batch.scores.detectors())?;
-    let mut insert = transaction.prepare_cached(INSERT_FLOW)?;
-    for (row, (flow, &alerted)) in batch.flows.iter().zip(&memory.alerted).enumerate() {
-        numbers.pack(batch.scores.row(row), &mut memory.packed);
-        let label = memory.labels.number(transaction, flow)?;
-        let highest = batch.scores.highest(row);
-        let (mean, max) = flow.fused.map(|fused| (fused.mean, fused.max)).unzip();
-        let (packets, bytes) = (to_signed(flow.packets), to_signed(flow.bytes));
-        let inserted = insert.execute(params![
-            flow.end,
-            flow.id,
-            flow.start,
-            Address::from(flow.source),
-            flow.source_port,
-            Address::from(flow.destination),
-            flow.destination_port,
-            label,
-            packets,
-            bytes,
-            flow.community_id,
-            memory.packed,
-            highest,
-            mean,
-            max,
-            alerted,
-            now,
-        ])?;
-        let step = step_start(flow.end, OVERVIEW_GRAIN_MS);
-        let mut change = StepChange::default();
-        if inserted == 1 {
-            memory.sources.insert((step, flow.source));
-            change.add(StepChange::of(alerted));
+    let rows = batch.flows.iter().zip(alerted).enumerate();
+    let rows: Vec<FlowRow<'_>> = rows
+        .map(|(row, (flow, alerted))| FlowRow { row, flow, alerted })
+        .collect();
+    let mut recorder = FlowRecorder {
+        transaction,
+        scores: &batch.scores,
+        numbers,
+        memory,
+        now,
+    };
+    match recorder.insert_all(&rows)? {
+        true => Ok(()),
+        // Something is delivered again.
+        false => recorder.insert_or_update_all(&rows),
+    }
+}
+
+/// A flow on its way into the table.
+#[derive(Clone, Copy)]
+struct FlowRow<'r> {
+    /// Its place in the batch.
+    row: usize,
+    flow: &'r FlowRecord,
+    alerted: i64,
+}
+
+struct FlowRecorder<'r, 'c, 'n> {
+    transaction: &'r Transaction<'c>,
+    scores: &'r ScoreMatrix,
+    numbers: &'r DetectorNumbers<'n>,
+    memory: &'r mut Memory,
+    /// The time, ms since the epoch.
+    now: i64,
+}
+
+impl FlowRecorder<'_, '_, '_> {
+    /// Inserts all; `false`, and nothing has changed, when one of them is there.
+    fn insert_all(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<bool> {
+        let run = |sql| self.transaction.prepare_cached(sql)?.execute([]);
+        run("SAVEPOINT batch")?;
+        let is_done = self.insert(rows)?;
+        if is_done {
+            rows.iter().for_each(|row| self.count_new(row));
         } else {
-            let was_alerted = was_alerted(transaction, flow)?;
-            if was_alerted == alerted::NO {
-                change.add(StepChange::of(alerted));
-                change.take_away(StepChange::of(was_alerted));
+            run("ROLLBACK TO batch")?;
+            // Those made since are gone.
+            self.memory.labels = Labels::default();
+        }
+        run("RELEASE batch")?;
+        Ok(is_done)
+    }
+
+    /// Inserts until one of them is there; says whether none was.
+    fn insert(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<bool> {
+        let mut insert_many = self.transaction.prepare_cached(&INSERT_FLOWS)?;
+        let mut insert_one = self.transaction.prepare_cached(&INSERT_FLOW)?;
+        let (together, others) = rows.as_chunks::<ROWS>();
+        for rows in together {
+            for (place, row) in rows.iter().enumerate() {
+                self.bind(&mut insert_many, place, row)?;
             }
-            transaction.prepare_cached(UPDATE_FLOW)?.execute(params![
+            if insert_many.raw_execute()? < ROWS {
+                return Ok(false);
+            }
+        }
+        for row in others {
+            self.bind(&mut insert_one, 0, row)?;
+            if insert_one.raw_execute()? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn insert_or_update_all(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<()> {
+        let mut insert = self.transaction.prepare_cached(&INSERT_FLOW)?;
+        for row in rows {
+            self.bind(&mut insert, 0, row)?;
+            match insert.raw_execute()? {
+                0 => self.update(row)?,
+                _ => self.count_new(row),
+            }
+        }
+        Ok(())
+    }
+
+    /// Binds the values of a flow as those of the row at a place of a statement.
+    fn bind(
+        &mut self,
+        insert: &mut CachedStatement<'_>,
+        place: usize,
+        row: &FlowRow<'_>,
+    ) -> rusqlite::Result<()> {
+        let flow = row.flow;
+        self.numbers
+            .pack(self.scores.row(row.row), &mut self.memory.packed);
+        let label = self.memory.labels.number(self.transaction, flow)?;
+        let (mean, max) = row.fused();
+        let values: [&dyn ToSql; FLOW_VALUES] = [
+            &flow.end,
+            &flow.id,
+            &flow.start,
+            &Address::from(flow.source),
+            &flow.source_port,
+            &Address::from(flow.destination),
+            &flow.destination_port,
+            &label,
+            &to_signed(flow.packets),
+            &to_signed(flow.bytes),
+            &flow.community_id,
+            &self.memory.packed,
+            &self.scores.highest(row.row),
+            &mean,
+            &max,
+            &row.alerted,
+            &self.now,
+        ];
+        let first = place * FLOW_VALUES + 1;
+        (first..)
+            .zip(values)
+            .try_for_each(|(parameter, value)| insert.raw_bind_parameter(parameter, value))
+    }
+
+    fn count_new(&mut self, row: &FlowRow<'_>) {
+        let step = step_start(row.flow.end, OVERVIEW_GRAIN_MS);
+        self.memory.sources.insert((step, row.flow.source));
+        let change = self.memory.timeline.entry(step).or_default();
+        change.add(StepChange::of(row.alerted));
+    }
+
+    fn update(&mut self, row: &FlowRow<'_>) -> rusqlite::Result<()> {
+        let flow = row.flow;
+        if row.alerted != alerted::NO && was_alerted(self.transaction, flow)? == alerted::NO {
+            let step = step_start(flow.end, OVERVIEW_GRAIN_MS);
+            let change = self.memory.timeline.entry(step).or_default();
+            change.add(StepChange::of(row.alerted));
+            change.take_away(StepChange::of(alerted::NO));
+        }
+        self.numbers
+            .pack(self.scores.row(row.row), &mut self.memory.packed);
+        let label = self.memory.labels.number(self.transaction, flow)?;
+        let (mean, max) = row.fused();
+        self.transaction
+            .prepare_cached(UPDATE_FLOW)?
+            .execute(params![
                 flow.end,
                 flow.id,
                 label,
-                packets,
-                bytes,
-                memory.packed,
-                highest,
+                to_signed(flow.packets),
+                to_signed(flow.bytes),
+                self.memory.packed,
+                self.scores.highest(row.row),
                 mean,
                 max,
-                alerted,
-            ])?;
-        }
-        if change != StepChange::default() {
-            memory.timeline.entry(step).or_default().add(change);
-        }
+                row.alerted,
+            ])
+            .map(drop)
     }
-    Ok(())
+}
+
+impl FlowRow<'_> {
+    /// Mean and highest score of the fused verdict.
+    fn fused(&self) -> (Option<f32>, Option<f32>) {
+        self.flow.fused.map(|fused| (fused.mean, fused.max)).unzip()
+    }
 }
 
 fn was_alerted(transaction: &Transaction<'_>, flow: &FlowRecord) -> rusqlite::Result<i64> {
