@@ -21,7 +21,7 @@ pub struct CellHits<'a> {
 
 impl<'a> CellHits<'a> {
     fn new(cell: Cell<'a>, mut hits: Vec<HitOfFlow<'a>>) -> Self {
-        hits.sort_by_key(|hit| (target_of(hit.flow), hit.flow.source, hit.flow.id));
+        hits.sort_by_cached_key(|hit| (target_of(hit.flow), hit.flow.source, hit.flow.id));
         hits.dedup_by_key(|hit| hit.flow.id);
         Self { cell, hits }
     }

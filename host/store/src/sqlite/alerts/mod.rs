@@ -56,9 +56,8 @@ pub(super) fn record_hits<'a>(
         note: transaction.prepare_cached("INSERT OR IGNORE INTO counted (raised, flow) VALUES (?1, ?2)")?,
         insert_part: transaction.prepare_cached(INSERT_PART)?,
         update_part: transaction.prepare_cached(UPDATE_PART)?,
-        count_sources: transaction.prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM parts WHERE cell = ?1 AND target = ?2 LIMIT ?3)",
-        )?,
+        more_sources: transaction
+            .prepare_cached("SELECT 1 FROM parts WHERE cell = ?1 AND target = ?2 LIMIT 1 OFFSET ?3")?,
         numbers,
         limits,
         now,
@@ -85,7 +84,7 @@ struct Recorder<'t, 'c, 'n, 'a> {
     note: CachedStatement<'t>,
     insert_part: CachedStatement<'t>,
     update_part: CachedStatement<'t>,
-    count_sources: CachedStatement<'t>,
+    more_sources: CachedStatement<'t>,
     numbers: &'n mut DetectorNumbers<'a>,
     limits: AlertLimits,
     /// The time, ms since the epoch.
@@ -115,6 +114,22 @@ struct Raised {
     id: Id,
     /// Of the alert of a target.
     summary: Option<Summary>,
+}
+
+/// A target of flows.
+struct Target {
+    address: SocketAddr,
+    /// As the tables name it. A scan makes thousands of texts, each of which costs a tenth of a statement.
+    text: String,
+}
+
+impl Target {
+    fn of(address: SocketAddr) -> Self {
+        Self {
+            address,
+            text: address.to_string(),
+        }
+    }
 }
 
 /// What happened in a cell, for its alerts to follow.
@@ -162,9 +177,10 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         let mut cell = self.cell(&hits.cell)?;
         let mut happened = Happened::default();
         for (target, on_target) in hits.targets() {
+            let target = Target::of(target);
             let known = match cell.targets {
                 0 => None,
-                _ => self.raised(cell.number, &hits.cell.id_of_target(target))?,
+                _ => self.raised(cell.number, &hits.cell.id_of_target(target.address))?,
             };
             if let Some(mut known) = known {
                 self.add_to_target(&mut known, on_target)?;
@@ -174,7 +190,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
             if by_source(on_target).count() > self.limits.sources {
                 // As if they had come one after the other, without the alerts of the first ones.
                 let summary = Summary::of_hits(on_target);
-                self.merge_target(&hits.cell, &mut cell, target, summary, &mut happened)?;
+                self.merge_target(&hits.cell, &mut cell, &target, summary, &mut happened)?;
                 continue;
             }
             let mut has_more_sources = false;
@@ -182,14 +198,14 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
                 has_more_sources |= self.count(
                     &hits.cell,
                     &mut cell,
-                    target,
+                    &target,
                     source,
                     hits_of_source,
                     &mut happened,
                 )?;
             }
-            if has_more_sources && self.has_many_sources(&cell, target)? {
-                self.merge_target(&hits.cell, &mut cell, target, None, &mut happened)?;
+            if has_more_sources && self.has_many_sources(&cell, &target)? {
+                self.merge_target(&hits.cell, &mut cell, &target, None, &mut happened)?;
             }
         }
         self.summarize(hits, &mut cell)?;
@@ -290,7 +306,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         &mut self,
         key: &Cell<'_>,
         cell: &mut StoredCell,
-        target: SocketAddr,
+        target: &Target,
         source: IpAddr,
         hits: &'h [HitOfFlow<'a>],
         happened: &mut Happened<'h, 'a>,
@@ -332,7 +348,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
                 .prepare_cached(&format!(
                     "SELECT {PART_COLUMNS} WHERE p.cell = ?1 AND p.target = ?2 AND p.raised = ?3"
                 ))?
-                .query_row(params![cell.number, target.to_string(), raised.number], |row| {
+                .query_row(params![cell.number, target.text, raised.number], |row| {
                     part(row, key)
                 })
                 .optional()?;
@@ -347,17 +363,14 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
     }
 
     /// Whether more sources hit a target than may have alerts of their own.
-    fn has_many_sources(&mut self, cell: &StoredCell, target: SocketAddr) -> rusqlite::Result<bool> {
+    fn has_many_sources(&mut self, cell: &StoredCell, target: &Target) -> rusqlite::Result<bool> {
         let most = self.limits.sources as u64;
         if cell.raised <= most {
             // Each of these sources has an alert.
             return Ok(false);
         }
-        let found: i64 = self.count_sources.query_row(
-            params![cell.number, target.to_string(), to_signed(most + 1)],
-            |row| row.get(0),
-        )?;
-        Ok(to_unsigned(found) > most)
+        self.more_sources
+            .exists(params![cell.number, target.text, to_signed(most)])
     }
 
     /// Gives a target an alert of its own, which takes the parts of its sources; `summary` is of other hits on it.
@@ -365,16 +378,16 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         &self,
         key: &Cell<'_>,
         cell: &mut StoredCell,
-        target: SocketAddr,
+        target: &Target,
         mut summary: Option<Summary>,
         happened: &mut Happened<'_, 'a>,
     ) -> rusqlite::Result<()> {
         let members = self.members(
             key,
             "p.cell = ?1 AND p.target = ?2",
-            params![cell.number, target.to_string()],
+            params![cell.number, target.text],
         )?;
-        let id = key.id_of_target(target);
+        let id = key.id_of_target(target.address);
         for (raised, part) in members {
             let of_part = Summary::of_part(&part);
             match (&mut summary, of_part) {
@@ -384,7 +397,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
             }
             self.transaction
                 .prepare_cached("DELETE FROM parts WHERE cell = ?1 AND target = ?2 AND raised = ?3")?
-                .execute(params![cell.number, target.to_string(), raised.number])?;
+                .execute(params![cell.number, target.text, raised.number])?;
             let has_others = self
                 .transaction
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM parts WHERE raised = ?1)")?
@@ -400,7 +413,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
             happened.shrunk.remove(&raised.id);
             happened.emptied.insert(raised.id, id);
         }
-        let raised = self.raise(cell, id, &target.to_string(), summary)?;
+        let raised = self.raise(cell, id, &target.text, summary)?;
         cell.targets += 1;
         happened.targets.insert(id, raised);
         Ok(())
@@ -481,13 +494,13 @@ fn write_part(
     numbers: &DetectorNumbers<'_>,
     raised: &Raised,
     cell: &StoredCell,
-    target: SocketAddr,
+    target: &Target,
     row: &PartRow<'_>,
 ) -> rusqlite::Result<bool> {
     let detector = numbers.find(row.detector)?;
     let written = statement.execute(params![
         raised.number,
-        target.to_string(),
+        target.text,
         cell.number,
         row.first_seen,
         row.last_seen,
