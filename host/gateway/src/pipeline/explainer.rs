@@ -1,8 +1,8 @@
 //! Which hits are worth an explanation.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use hashbrown::HashMap;
 use netsage_alerts::{AlertHit, AlertLimits, AlertWindow, Best, FlowRecord, Key, target_of};
 
 /// Alerts and targets remembered; when there are more, all are forgotten, which costs explanations that nobody sees.
