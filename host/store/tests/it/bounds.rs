@@ -69,6 +69,44 @@ fn attack(seed: u64, sources: usize, targets: usize) -> Vec<Sample> {
     flows.collect()
 }
 
+/// SQLite does not look the references of rows up while it records.
+#[tokio::test]
+async fn every_row_refers_to_one_that_is_there() {
+    let place = sqlite();
+    let store = open(&place).await;
+    for (seed, sources, targets) in [(1, 4, 9), (2, 12, 5), (3, 30, 30)] {
+        let mut flows = attack(seed, sources, targets);
+        for sample in &mut flows {
+            sample.flow.id[0] = u8::try_from(seed).expect("small");
+        }
+        record(&store, &flows).await;
+    }
+    let alert = all_alerts(&store).await.remove(0);
+    let close = StateChange {
+        state: AlertState::Closed,
+        by: "a person".to_owned(),
+    };
+    store.change_state(&alert.id, &close).await.expect("changed");
+    drop(store);
+    let short = StoreOptions {
+        alert_retention: std::time::Duration::ZERO,
+        flow_retention: std::time::Duration::ZERO,
+        ..options()
+    };
+    let check = |rows: bool| {
+        let path = place.url.trim_start_matches("sqlite:");
+        let file = rusqlite::Connection::open(path).expect("opens");
+        let count = |sql: &str| -> i64 { file.query_row(sql, [], |row| row.get(0)).expect("a count") };
+        assert_eq!(count("SELECT count(*) > 0 FROM parts"), i64::from(rows), "parts");
+        assert_eq!(count("SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    };
+    check(true);
+    let store = place.open_with(&short).await.expect("the store opens");
+    store.purge().await.expect("purged");
+    drop(store);
+    check(false);
+}
+
 /// The alerts of the model, by id.
 fn expected(flows: &[Sample]) -> BTreeMap<String, Alert> {
     let batch: FlowBatchRecord = batch(flows);
