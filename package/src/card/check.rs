@@ -286,13 +286,20 @@ fn check_columns(columns: &[String], schema: &Schema) -> Checked {
     ensure((1..=MAX_COLUMNS).contains(&columns.len()), "columns", &count)?;
     let mut seen = BTreeSet::new();
     for name in columns {
-        let shown: String = name.chars().take(64).collect();
-        let hint = schema
-            .nearest(name)
-            .map_or_else(String::new, |nearest| format!("; did you mean {nearest:?}?"));
-        let unknown = format!("names {shown:?}, which the schema {schema} does not have{hint}");
-        ensure(schema.index_of(name).is_some(), "columns", &unknown)?;
-        ensure(seen.insert(name), "columns", &format!("names {shown:?} twice"))?;
+        let shown = || name.chars().take(64).collect::<String>();
+        if schema.index_of(name).is_none() {
+            let hint = schema
+                .nearest(name)
+                .map_or_else(String::new, |nearest| format!("; did you mean {nearest:?}?"));
+            let problem = format!(
+                "names {:?}, which the schema {schema} does not have{hint}",
+                shown()
+            );
+            return ensure(false, "columns", &problem);
+        }
+        if !seen.insert(name) {
+            return ensure(false, "columns", &format!("names {:?} twice", shown()));
+        }
     }
     Ok(())
 }

@@ -123,6 +123,8 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
                 };
                 self.write_alert(cell, &raised.id, record)
             }
+            // A scan is new with thousands of parts: what they come to is known without reading them again.
+            _ if raised.is_new => self.show_as(cell, raised, AlertRecord::extend(None, &raised.id, fresh)),
             _ => self.show(key, cell, raised),
         }
     }
@@ -137,6 +139,15 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
                 parts.reduce(AlertRecord::join)
             }
         };
+        self.show_as(cell, raised, record)
+    }
+
+    fn show_as(
+        &mut self,
+        cell: &StoredCell,
+        raised: &Raised,
+        record: Option<AlertRecord>,
+    ) -> rusqlite::Result<()> {
         self.transaction
             .prepare_cached("UPDATE raised SET is_shown = 1 WHERE number = ?1 AND is_shown = 0")?
             .execute([raised.number])?;

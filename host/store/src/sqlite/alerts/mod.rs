@@ -109,9 +109,12 @@ struct StoredCell {
 }
 
 /// A row of `raised`.
+#[derive(Clone)]
 struct Raised {
     number: i64,
     id: Id,
+    /// Whether this delivery raised it, so that all its flows are at hand.
+    is_new: bool,
     /// Of the alert of a target.
     summary: Option<Summary>,
 }
@@ -143,9 +146,9 @@ struct Happened<'h, 'a> {
     emptied: BTreeMap<Id, Id>,
     /// Alerts of targets, made or changed.
     targets: BTreeMap<Id, Raised>,
-    /// The ids and numbers of alerts of sources, so that those of a scan are looked up once.
+    /// The ids and alerts of sources, so that those of a scan are looked up once.
     ids: HashMap<IpAddr, Id>,
-    numbers: HashMap<Id, i64>,
+    known: HashMap<Id, Raised>,
     /// Hits by the alert of their source.
     of_sources: Vec<(Id, &'h HitOfFlow<'a>)>,
 }
@@ -154,6 +157,7 @@ fn read_raised(row: &Row<'_>) -> rusqlite::Result<Raised> {
     Ok(Raised {
         number: row.get(0)?,
         id: row.get(1)?,
+        is_new: false,
         summary: read_summary(row, 2)?,
     })
 }
@@ -280,6 +284,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         Ok(Raised {
             number: self.transaction.last_insert_rowid(),
             id,
+            is_new: true,
             summary,
         })
     }
@@ -316,18 +321,17 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
             .entry(source)
             .or_insert_with(|| key.id_of_source(source));
         happened.of_sources.extend(hits.iter().map(|hit| (id, hit)));
-        let raised = match happened.numbers.get(&id) {
-            Some(&number) => Raised {
-                number,
-                id,
-                summary: None,
-            },
-            None => match self.raised(cell.number, &id)? {
-                Some(raised) => raised,
-                None => self.raise(cell, id, &source.to_string(), None)?,
-            },
+        let raised = match happened.known.get(&id) {
+            Some(raised) => raised.clone(),
+            None => {
+                let raised = match self.raised(cell.number, &id)? {
+                    Some(raised) => raised,
+                    None => self.raise(cell, id, &source.to_string(), None)?,
+                };
+                happened.known.insert(id, raised.clone());
+                raised
+            }
         };
-        happened.numbers.insert(id, raised.number);
         let mut fresh = Vec::new();
         for hit in hits {
             if self.note.execute(params![raised.number, hit.flow.id])? == 1 {
@@ -408,7 +412,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
             }
             forget_raised(self.transaction, raised.number)?;
             cell.raised = cell.raised.saturating_sub(1);
-            happened.numbers.remove(&raised.id);
+            happened.known.remove(&raised.id);
             happened.counted.remove(&raised.id);
             happened.shrunk.remove(&raised.id);
             happened.emptied.insert(raised.id, id);
@@ -439,6 +443,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
                 let raised = Raised {
                     number,
                     id,
+                    is_new: false,
                     summary: None,
                 };
                 Ok((raised, part))
