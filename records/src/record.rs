@@ -1,0 +1,84 @@
+//! What one record of a meter says of a flow.
+
+use std::net::IpAddr;
+
+/// A number for each direction: of the source, of the destination.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Sides {
+    /// Sent by the source.
+    pub source: u64,
+    /// Sent by the destination.
+    pub destination: u64,
+}
+
+/// Which bytes of a packet a meter counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BytesOf {
+    /// IP packets, by the lengths in their headers.
+    Network,
+    /// Frames, with their link headers, as Argus counts.
+    Link,
+    /// What TCP or UDP carried alone.
+    Payload,
+}
+
+/// What a flow has come to, as far as meters agree on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// A beginning that was not answered.
+    Attempt,
+    /// A beginning that was refused.
+    Refused,
+    /// Both sides speak, or spoke when the record ended.
+    Established,
+    /// Ended in order.
+    Closed,
+    /// Reset by either side after it was established.
+    Reset,
+    /// TCP whose beginning the meter did not see.
+    Midstream,
+    /// Not TCP, with packets from both sides.
+    TwoWay,
+    /// Not TCP, with packets from one side.
+    OneWay,
+}
+
+/// A meter's own identifier of a flow (Zeek's `uid`, Suricata's `flow_id`), as a digest of its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OwnId(pub [u8; 16]);
+
+/// What one record says. What a meter does not say is `None`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// First packet, microseconds since the Unix epoch.
+    pub start_us: i64,
+    /// Last packet, microseconds since the Unix epoch; never before `start_us`.
+    pub end_us: i64,
+    /// Who began the flow, by the word of the meter.
+    pub source: IpAddr,
+    /// The other side.
+    pub destination: IpAddr,
+    /// Port of the source; 0 where the protocol has none. For ICMP the type, as in `netsage_schema::Identity`.
+    pub source_port: u16,
+    /// Port of the destination; 0 where the protocol has none. For ICMP the code.
+    pub destination_port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Application protocol, a code of [`netsage_schema::unsw_nb15::SERVICE`]; the code of `-` when the meter looked and
+    /// found none, `None` when the meter does not look.
+    pub service: Option<u16>,
+    /// What the flow has come to.
+    pub state: Option<State>,
+    /// Packets of each direction.
+    pub packets: Option<Sides>,
+    /// Bytes of each direction.
+    pub bytes: Option<Sides>,
+    /// Which bytes those are.
+    pub bytes_of: BytesOf,
+    /// Bytes that TCP or UDP carried, where the meter says so beside `bytes`.
+    pub payload: Option<Sides>,
+    /// One in so many packets was looked at, and packets and bytes are multiplied by it; 1 without sampling.
+    pub sampling: u32,
+    /// The meter's own identifier.
+    pub own_id: Option<OwnId>,
+}
