@@ -28,7 +28,7 @@ mod stats;
 mod timeline;
 
 pub use config::{MeterConfig, Mode};
-pub use features::protocol_name;
 pub use meter::Meter;
+pub use netsage_schema::protocol::name as protocol_name;
 pub use packet::{LinkType, Packet};
 pub use stats::{MeterMemory, MeterStats, NotMetered};

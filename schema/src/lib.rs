@@ -17,6 +17,7 @@ pub mod csv;
 pub mod flow_v1;
 pub mod json_lines;
 mod nearest;
+pub mod protocol;
 pub mod reference;
 mod row;
 pub mod rows;

@@ -37,7 +37,7 @@ impl Schema {
     }
 }
 
-const fn is_equal(one: &str, other: &str) -> bool {
+pub(crate) const fn is_equal(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     if one.len() != other.len() {
         return false;

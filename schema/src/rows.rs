@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
-use crate::Schema;
+use crate::{Schema, protocol};
 
 /// The identity of a flow: addresses, ports, protocol and times. Features are kept in [`Rows`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +22,16 @@ pub struct Identity {
     pub destination_port: u16,
     /// IP protocol number.
     pub protocol: u8,
+}
+
+impl Identity {
+    /// The port of the flow's service: that of the destination; for ICMP and ICMPv6 the type of the message.
+    pub fn service_port(&self) -> u16 {
+        match self.protocol {
+            protocol::ICMP | protocol::ICMPV6 => self.source_port,
+            _ => self.destination_port,
+        }
+    }
 }
 
 /// A growing table of feature rows of one schema, row-major.

@@ -69,8 +69,7 @@ pub mod protocol {
     pub const ICMPV6: u8 = 58;
     /// Stream Control Transmission Protocol.
     pub const SCTP: u8 = 132;
-    /// The number that stands for ARP, which is no IP protocol; no IP packet carries this number.
-    pub const ARP: u8 = 255;
+    pub use netsage_schema::protocol::ARP;
 }
 
 /// Most headers that are read before the network header, headers of tunnels included. Real networks stack four or five;

@@ -11,8 +11,6 @@ mod row;
 pub(crate) mod unsw_nb15;
 mod window;
 
-pub use names::protocol_name;
-
 use netsage_schema::{FlowBatch, Schema};
 
 use crate::application::Said;

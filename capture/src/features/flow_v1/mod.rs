@@ -1,11 +1,9 @@
 //! How a finished record becomes a row of `flow-v1`.
 //!
-//! [`Measures`] adds up what the packets of a record say, [`Windows`] counts what flows that began lately have
-//! in common with it, and [`row_of`] puts both into the columns that [`netsage_schema::flow_v1`] declares.
+//! [`Measures`] adds up what the packets of a record say, [`netsage_windows::Windows`] counts what flows that began lately
+//! have in common with it, and [`row_of`] puts both into the columns that [`netsage_schema::flow_v1`] declares.
 
-mod counts;
 mod early;
-mod groups;
 mod measures;
 mod numbers;
 mod row;
@@ -14,15 +12,12 @@ mod state;
 mod summary;
 #[cfg(test)]
 mod tests;
-mod windows;
 
-use counts::{Counts, Opening};
 use early::Early;
 use measures::{Measures, Observed, ObservedTcp};
 use numbers::InitialNumbers;
 use row::{RowInput, row_of};
 pub(crate) use set::FlowV1;
-use windows::{Ticket, Windows};
 
 /// A row of the schema.
 pub(crate) type Row = [f64; netsage_schema::FLOW_V1.width()];

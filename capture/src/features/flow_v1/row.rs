@@ -1,9 +1,9 @@
 //! How a finished record becomes a row.
 
 use netsage_schema::{FLOW_V1, row};
+use netsage_windows::Counts;
 
 use super::Row;
-use super::counts::Counts;
 use super::measures::Measures;
 use super::state::State;
 
@@ -116,25 +116,19 @@ pub(crate) fn row_of(input: &RowInput<'_>) -> Row {
         src_flows: f64::from(source_host.flows),
         src_peers: f64::from(source_host.peers),
         src_ports: f64::from(source_host.ports),
-        src_failed: failed(counts, source_host.failed, source_host.flows),
+        src_failed: counts.failed_share(source_host.failed, source_host.flows),
         dst_flows: f64::from(destination_host.flows),
         dst_peers: f64::from(destination_host.peers),
         dst_ports: f64::from(destination_host.ports),
-        dst_failed: failed(counts, destination_host.failed, destination_host.flows),
+        dst_failed: counts.failed_share(destination_host.failed, destination_host.flows),
         service_flows: f64::from(service.flows),
         service_sources: f64::from(service.sources),
         service_destinations: f64::from(service.destinations),
-        service_failed: failed(counts, service.failed, service.flows),
+        service_failed: counts.failed_share(service.failed, service.flows),
         pair_flows: f64::from(pair.flows),
         pair_ports: f64::from(pair.ports),
-        pair_failed: failed(counts, pair.failed, pair.flows),
+        pair_failed: counts.failed_share(pair.failed, pair.flows),
     })
-}
-
-/// The share of the failed among the other flows.
-fn failed(counts: &Counts, failed: u32, flows: u32) -> f64 {
-    let others = flows - u32::from(counts.includes_itself);
-    share(u64::from(failed), u64::from(others))
 }
 
 fn share(part: u64, whole: u64) -> f64 {

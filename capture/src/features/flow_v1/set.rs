@@ -3,14 +3,14 @@
 //! Most flows of an attack have one or two packets. The first few of a flow are therefore kept as they are, which
 //! takes less room than the sums; a flow that has more takes a second cell and adds them up there.
 
+use std::net::IpAddr;
+
 use netsage_schema::{FLOW_V1, FlowBatch, Schema};
+use netsage_windows::{Counts, Opening, Ticket, Windows};
 
 use super::super::names::protocol_code;
 use super::super::{self as features, CellsOf, FeatureSet, Seen, TableOf};
-use super::{
-    Counts, Early, InitialNumbers, Measures, Observed, ObservedTcp, Opening, RowInput, Ticket, Windows,
-    row_of,
-};
+use super::{Early, InitialNumbers, Measures, Observed, ObservedTcp, RowInput, row_of};
 use crate::application::Said;
 use crate::config::Mode;
 use crate::flow::cells::NONE;
@@ -30,7 +30,7 @@ pub(crate) struct Near {
 
 /// The trailing window of the flows.
 pub(crate) struct FlowV1 {
-    windows: Windows,
+    windows: Windows<IpAddr, u32>,
 }
 
 impl FlowV1 {
@@ -201,18 +201,12 @@ impl FeatureSet for FlowV1 {
 }
 
 /// What the window is told of a flow whose source is this side.
-fn opening(flow: &Flow<Near>, source: usize, time_ns: i64) -> Opening {
+fn opening(flow: &Flow<Near>, source: usize, time_ns: i64) -> Opening<IpAddr, u32> {
     let ends = flow.identity_from(source, time_ns);
     Opening {
         time_ns,
         source: ends.source,
         destination: ends.destination,
-        protocol: ends.protocol,
-        port: if flow.icmp.is_some() {
-            // Where the type of the message stands.
-            ends.source_port
-        } else {
-            ends.destination_port
-        },
+        service: u32::from(ends.protocol) << 16 | u32::from(ends.service_port()),
     }
 }

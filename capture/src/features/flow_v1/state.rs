@@ -1,8 +1,9 @@
 //! What a flow comes to, by the flags of its packets since the first.
 
+use netsage_windows::Answer;
+
 use crate::decode::TcpFlags;
 
-use super::counts::Answer;
 use super::measures::Observed;
 
 /// What a flow has come to; the order is that of [`netsage_schema::flow_v1::STATE`].

@@ -1,13 +1,14 @@
 //! The measures against the same numbers computed the slow way.
 
 use netsage_schema::flow_v1::FLOW_V1;
+use netsage_windows::Counts;
 use proptest::prelude::*;
 
 use super::rows::segment;
 use crate::decode::TcpFlags;
 use crate::features::flow_v1::state::State;
 use crate::features::flow_v1::summary::Summary;
-use crate::features::flow_v1::{Counts, Measures, Observed, ObservedTcp, RowInput, row_of};
+use crate::features::flow_v1::{Measures, Observed, ObservedTcp, RowInput, row_of};
 
 #[test]
 fn a_flow_takes_few_bytes() {

@@ -1,6 +1,5 @@
-//! The measures and the window against what they are defined to be.
+//! The measures against what they are defined to be.
 
 mod measures;
 mod rows;
 mod state;
-mod windows;

@@ -1,11 +1,11 @@
 //! Rows of small flows, every column of them.
 
 use netsage_schema::flow_v1::{FLOW_V1, STATE};
+use netsage_windows::{Counts, Host, Pair, Service};
 
 use crate::decode::TcpFlags;
-use crate::features::flow_v1::counts::{Host, Pair, Service};
 use crate::features::flow_v1::state::{Facts, State};
-use crate::features::flow_v1::{Counts, Early, Measures, Observed, ObservedTcp, Row, RowInput, row_of};
+use crate::features::flow_v1::{Early, Measures, Observed, ObservedTcp, Row, RowInput, row_of};
 
 pub(super) const SOURCE: usize = 0;
 pub(super) const DESTINATION: usize = 1;

@@ -1,7 +1,8 @@
 //! States and answers by the flags of a few packets.
 
+use netsage_windows::Answer;
+
 use super::rows::{ACK, DESTINATION, FIN, RST, SOURCE, SYN, check_state, segment};
-use crate::features::flow_v1::counts::Answer;
 use crate::features::flow_v1::state::Facts;
 
 #[test]

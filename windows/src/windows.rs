@@ -1,28 +1,27 @@
 //! Counts over the trailing window: how many of the flows that began lately share an address, a port or another
 //! property with this flow.
 //!
-//! [`netsage_schema::flow_v1`] defines the window, the service of a flow and its failure. A flow enters once,
-//! when its first packet is seen, and leaves once, 60 s later: it has seven keys (source, destination, service
-//! and their four combinations), so both cost seven look-ups, however many flows share a key. The number of
+//! [`netsage_schema::flow_v1`] and [`netsage_schema::record_v1`] define the window, the service of a flow and its failure.
+//! A flow enters once and leaves once, 60 s later: it has seven keys (source, destination, service and their four
+//! combinations), so both cost seven look-ups, however many flows share a key. The number of
 //! distinct peers or services of a key is the number of combinations that extend it, which is kept up to date
 //! as combinations come and go; it is exact.
 
 use std::collections::VecDeque;
-use std::hash::RandomState;
-use std::net::IpAddr;
+use std::hash::{Hash, RandomState};
 
 use netsage_schema::flow_v1::{ANSWER_NS, WINDOW_NS};
 
-use super::counts::{Answer, Counts, Host, Opening, Pair, Service};
-use super::groups::{Groups, Place};
+use crate::counts::{Answer, Counts, Host, Opening, Pair, Service};
+use crate::groups::{Groups, Place};
 
 /// A flow in the window, as long as it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ticket(u64);
+pub struct Ticket(u64);
 
 impl Ticket {
     /// Of a flow that has never been in the window.
-    pub(crate) const NONE: Self = Self(u64::MAX);
+    pub const NONE: Self = Self(u64::MAX);
 }
 
 impl Default for Ticket {
@@ -76,13 +75,11 @@ struct Member {
     outcome: Outcome,
 }
 
-type Combination<T> = Groups<(u32, u32), T>;
-
-/// The flows that began in the last 60 s.
+/// The flows that entered in the last 60 s; `H` is the key of a host, `S` that of a service.
 ///
 /// Memory is bounded: when the window is full, its oldest flow leaves before its time and is counted in
 /// [`Windows::left_early`]. What the counts say stays exact for the shorter window.
-pub(crate) struct Windows {
+pub struct Windows<H, S> {
     random: RandomState,
     /// In the order in which they began.
     members: VecDeque<Member>,
@@ -94,25 +91,25 @@ pub(crate) struct Windows {
     /// The latest time seen.
     now_ns: i64,
     left_early: u64,
-    sources: Groups<IpAddr, HostTally>,
-    destinations: Groups<IpAddr, HostTally>,
-    services: Groups<u32, ServiceTally>,
-    pairs: Combination<PairTally>,
-    source_services: Combination<()>,
-    destination_services: Combination<()>,
-    pair_services: Combination<()>,
+    sources: Groups<H, HostTally>,
+    destinations: Groups<H, HostTally>,
+    services: Groups<S, ServiceTally>,
+    pairs: Groups<(Place, Place), PairTally>,
+    source_services: Groups<(Place, S), ()>,
+    destination_services: Groups<(Place, S), ()>,
+    pair_services: Groups<(Place, S), ()>,
 }
 
-impl Windows {
+impl<H: Copy + Eq + Hash, S: Copy + Eq + Hash> Windows<H, S> {
     /// What a flow takes when it shares no key with any other.
-    pub(crate) const MOST_BYTES_PER_FLOW: usize = size_of::<Member>()
-        + 2 * Groups::<IpAddr, HostTally>::MOST_BYTES_PER_KEY
-        + Groups::<u32, ServiceTally>::MOST_BYTES_PER_KEY
-        + Combination::<PairTally>::MOST_BYTES_PER_KEY
-        + 3 * Combination::<()>::MOST_BYTES_PER_KEY;
+    pub const MOST_BYTES_PER_FLOW: usize = size_of::<Member>()
+        + 2 * Groups::<H, HostTally>::MOST_BYTES_PER_KEY
+        + Groups::<S, ServiceTally>::MOST_BYTES_PER_KEY
+        + Groups::<(Place, Place), PairTally>::MOST_BYTES_PER_KEY
+        + 3 * Groups::<(Place, S), ()>::MOST_BYTES_PER_KEY;
 
     /// An empty window that never holds more than `memory` bytes, but always room for one flow.
-    pub(crate) fn new(memory: usize) -> Self {
+    pub fn new(memory: usize) -> Self {
         let most = (memory / Self::MOST_BYTES_PER_FLOW).clamp(1, u32::MAX as usize);
         Self {
             random: RandomState::new(),
@@ -132,8 +129,9 @@ impl Windows {
         }
     }
 
-    /// Takes a flow in at its first packet and counts.
-    pub(crate) fn began(&mut self, opening: &Opening) -> (Ticket, Counts) {
+    /// Takes a flow in and counts, the flow itself among the counted. A step of time back by more than 60 s empties the
+    /// window; a smaller one does not turn time back.
+    pub fn began(&mut self, opening: &Opening<H, S>) -> (Ticket, Counts) {
         self.advance(opening.time_ns);
         if self.members.len() >= self.most {
             self.remove_oldest();
@@ -157,11 +155,11 @@ impl Windows {
     }
 
     /// Counts at the first packet of a later record of a flow, without taking the flow in again.
-    pub(crate) fn went_on(&mut self, ticket: Ticket, opening: &Opening) -> Counts {
+    pub fn went_on(&mut self, ticket: Ticket, opening: &Opening<H, S>) -> Counts {
         self.advance(opening.time_ns);
         let source = self.sources.find(&self.random, opening.source);
         let destination = self.destinations.find(&self.random, opening.destination);
-        let service = self.services.find(&self.random, service_key(opening));
+        let service = self.services.find(&self.random, opening.service);
         let pair = source
             .zip(destination)
             .and_then(|pair| self.pairs.find(&self.random, pair));
@@ -184,7 +182,7 @@ impl Windows {
 
     /// Moves a flow whose direction was judged wrongly at first to the keys of the other direction, and counts as of the
     /// packet that showed it. What was its source is the destination now, and has sent: the flow is answered.
-    pub(crate) fn turned(&mut self, ticket: Ticket, opening: &Opening) -> Counts {
+    pub fn turned(&mut self, ticket: Ticket, opening: &Opening<H, S>) -> Counts {
         self.advance(opening.time_ns);
         if let Some(position) = self.position(ticket) {
             let before = self.members[position];
@@ -200,7 +198,7 @@ impl Windows {
     }
 
     /// Notes how the destination of a flow has answered; a flow that has left the window is passed over.
-    pub(crate) fn answered(&mut self, ticket: Ticket, answer: Answer) {
+    pub fn answered(&mut self, ticket: Ticket, answer: Answer) {
         let Some(member) = self.member(ticket).copied() else {
             return;
         };
@@ -212,12 +210,12 @@ impl Windows {
     }
 
     /// Flows that left before their time because the window was full.
-    pub(crate) fn left_early(&self) -> u64 {
+    pub fn left_early(&self) -> u64 {
         self.left_early
     }
 
     /// Bytes held.
-    pub(crate) fn memory(&self) -> usize {
+    pub fn memory(&self) -> usize {
         self.members.capacity() * size_of::<Member>()
             + self.sources.memory()
             + self.destinations.memory()
@@ -297,9 +295,9 @@ impl Windows {
         change(&mut self.pairs.tally_mut(member.pair).failed);
     }
 
-    fn enter(&mut self, opening: &Opening) -> Member {
+    fn enter(&mut self, opening: &Opening<H, S>) -> Member {
         let random = &self.random;
-        let key = service_key(opening);
+        let key = opening.service;
         let (source, _) = self.sources.enter(random, opening.source);
         let (destination, _) = self.destinations.enter(random, opening.destination);
         let (service, _) = self.services.enter(random, key);
@@ -370,7 +368,7 @@ impl Windows {
         self.services.leave(random, member.service);
     }
 
-    fn host(&self, hosts: &Groups<IpAddr, HostTally>, place: Option<Place>) -> Host {
+    fn host(&self, hosts: &Groups<H, HostTally>, place: Option<Place>) -> Host {
         place.map_or_else(Host::default, |place| {
             let &HostTally { peers, ports, failed } = hosts.tally(place);
             Host {
@@ -408,8 +406,4 @@ impl Windows {
             }
         })
     }
-}
-
-fn service_key(opening: &Opening) -> u32 {
-    u32::from(opening.protocol) << 16 | u32::from(opening.port)
 }

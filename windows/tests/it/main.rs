@@ -1,14 +1,16 @@
 //! The window against a list of flows that is searched from end to end.
+#![allow(clippy::unwrap_used, reason = "a test states its expectations by panicking")]
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use netsage_schema::flow_v1::{ANSWER_NS, WINDOW_NS};
+use netsage_windows::{Answer, Counts, Host, Pair, Service, Ticket};
 use proptest::prelude::*;
 
-use crate::features::flow_v1::counts::{Answer, Counts, Opening};
-use crate::features::flow_v1::counts::{Host, Pair, Service};
-use crate::features::flow_v1::windows::{Ticket, Windows};
+/// Keys as a meter has them.
+type Opening = netsage_windows::Opening<IpAddr, u32>;
+type Windows = netsage_windows::Windows<IpAddr, u32>;
 
 const MIB: usize = 1 << 20;
 
@@ -17,8 +19,7 @@ fn opening(time_ns: i64, source: u32, destination: u32, port: u16) -> Opening {
         time_ns,
         source: IpAddr::V4(Ipv4Addr::from_bits(source)),
         destination: IpAddr::V4(Ipv4Addr::from_bits(destination)),
-        protocol: 6,
-        port,
+        service: u32::from(port),
     }
 }
 
@@ -88,10 +89,10 @@ impl Slow {
         };
         let sources = |flows: &[(usize, &Known)]| distinct(flows, |opening| opening.source);
         let destinations = |flows: &[(usize, &Known)]| distinct(flows, |opening| opening.destination);
-        let ports = |flows: &[(usize, &Known)]| distinct(flows, |opening| (opening.protocol, opening.port));
+        let ports = |flows: &[(usize, &Known)]| distinct(flows, |opening| opening.service);
         let source = select(&|other| other.source == of.source);
         let destination = select(&|other| other.destination == of.destination);
-        let service = select(&|other| (other.protocol, other.port) == (of.protocol, of.port));
+        let service = select(&|other| other.service == of.service);
         let pair = select(&|other| (other.source, other.destination) == (of.source, of.destination));
         Counts {
             source: Host {
@@ -210,8 +211,7 @@ proptest! {
                         time_ns,
                         source: before.destination,
                         destination: before.source,
-                        port,
-                        ..before
+                        service: u32::from(port),
                     };
                     slow.advance(time_ns);
                     slow.flows[flow].opening = opening;
@@ -261,8 +261,7 @@ fn flows_that_share_nothing_stay_within_the_memory() {
             time_ns: i64::from(index) * 1_000_000,
             source: address(1),
             destination: address(2),
-            protocol: (index >> 16) as u8,
-            port: index as u16,
+            service: index,
         });
         assert!(
             windows.memory() <= memory,
