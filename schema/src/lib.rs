@@ -5,8 +5,8 @@
 //!
 //! This crate must never do I/O or know packets and detectors; it compiles to wasm.
 //!
-//! Start with [`Schema`], then [`unsw_nb15`] (the dataset as it is, for comparison) and [`flow_v1`] (what a
-//! gateway should use); [`rows::Rows`] holds rows of a schema, [`FlowBatch`] rows with the identities of their flows,
+//! Start with [`Schema`], then [`unsw_nb15`] (the dataset as it is, for comparison), [`flow_v1`] (what a gateway should
+//! use) and [`record_v1`] (what records of any meter say); [`rows::Rows`] holds rows of a schema, [`FlowBatch`] rows with the identities of their flows,
 //! and [`csv`] turns text into such rows and back. [`row!`] builds a row by the names of its columns.
 //! The tables of `docs/features.md` are written from these declarations.
 
@@ -18,6 +18,7 @@ pub mod flow_v1;
 pub mod json_lines;
 mod nearest;
 pub mod protocol;
+pub mod record_v1;
 pub mod reference;
 mod row;
 pub mod rows;
@@ -32,6 +33,7 @@ pub use batch::FlowBatch;
 pub use community_id::CommunityId;
 pub use context::{AddressKey, Contexts, WantedContext};
 pub use flow_v1::FLOW_V1;
+pub use record_v1::RECORD_V1;
 pub use reference::Reference;
 pub use rows::{Identity, Rows};
 pub use summary::Summary;

@@ -3,7 +3,7 @@
 use super::records::Fields;
 use super::{CsvError, IDENTITY_COLUMNS};
 use crate::nearest::nearest;
-use crate::{FLOW_V1, Schema, UNSW_NB15};
+use crate::{FLOW_V1, RECORD_V1, Schema, UNSW_NB15};
 
 /// What a position of the header holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -248,8 +248,14 @@ pub(super) fn without_header(first: &str, schema: Option<&'static Schema>) -> Ve
             &FLOW_V1,
             partition(&IDENTITY_COLUMNS, &FLOW_V1, &[]),
         ),
+        (
+            "of `netsage flows`",
+            &RECORD_V1,
+            partition(&IDENTITY_COLUMNS, &RECORD_V1, &[]),
+        ),
         ("of the schema", &UNSW_NB15, partition(&[], &UNSW_NB15, &[])),
         ("of the schema", &FLOW_V1, partition(&[], &FLOW_V1, &[])),
+        ("of the schema", &RECORD_V1, partition(&[], &RECORD_V1, &[])),
     ];
     let mut headers = Vec::new();
     for (form, of, names) in forms {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::{env, fs};
 
-use netsage_schema::{Column, Kind, Schema, flow_v1, reference};
+use netsage_schema::{Column, Kind, Schema, flow_v1, record_v1, reference};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/features.md");
 
@@ -48,6 +48,20 @@ fn every_column_is_explained() {
     }
 }
 
+#[test]
+fn every_column_of_a_record_has_an_origin() {
+    let named = record_v1::ORIGINS.iter().flat_map(|origin| origin.columns);
+    let columns = record_v1::RECORD_V1.columns.iter().map(|column| &column.name);
+    assert!(
+        named.eq(columns.clone()),
+        "the origins name other columns, or in another order"
+    );
+    assert!((25..=35).contains(&columns.len()));
+    for origin in record_v1::ORIGINS {
+        assert!(origin.of.iter().all(|of| !of.is_empty()), "{origin:?}");
+    }
+}
+
 fn document() -> String {
     let mut text = String::from(
         "# Feature columns\n\n\
@@ -81,6 +95,9 @@ fn section(text: &mut String, schema: &Schema) {
     if *id == flow_v1::FLOW_V1.id {
         text.push_str(&essay(include_str!("../../src/flow_v1.rs")));
     }
+    if *id == record_v1::RECORD_V1.id {
+        text.push_str(&essay(include_str!("../../src/record_v1.rs")));
+    }
     text.push_str(
         "| column | unit | kind | definition | what it is for | source |\n|---|---|---|---|---|---|\n",
     );
@@ -95,6 +112,29 @@ fn section(text: &mut String, schema: &Schema) {
             column.definition,
             column.purpose,
             sources.join(", ")
+        )
+        .expect("a string takes any text");
+    }
+    if *id == record_v1::RECORD_V1.id {
+        origins(text);
+    }
+}
+
+/// The fields of each kind of record that the columns of `record-v1` come from.
+fn origins(text: &mut String) {
+    text.push_str(
+        "\n### Where the columns come from\n\n\
+         Numbers are those of information elements of IPFIX, which NetFlow v9 shares up to 127. \
+         *Missing* means 0 and a 1 in the column `..._missing`.\n\n",
+    );
+    writeln!(text, "| columns | {} |", record_v1::METERS.join(" | ")).expect("a string takes any text");
+    writeln!(text, "|---|{}", "---|".repeat(record_v1::METERS.len())).expect("a string takes any text");
+    for origin in record_v1::ORIGINS {
+        writeln!(
+            text,
+            "| `{}` | {} |",
+            origin.columns.join("`, `"),
+            origin.of.join(" | ")
         )
         .expect("a string takes any text");
     }
