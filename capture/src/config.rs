@@ -5,11 +5,12 @@ use netsage_schema::{Schema, UNSW_NB15};
 /// Which clock drives the timeouts, and in which order records leave.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// The times of the packets: the same packets give the same records. Records of `unsw-nb15` leave in the order of their
-    /// last packets, records of `flow-v1` in the order in which they end.
+    /// The times of the packets: the same packets give the same records. Records of `unsw-nb15` and `record-v1`
+    /// leave in the order of their last packets, records of `flow-v1` in the order in which they end.
     #[default]
     Replay,
-    /// The time given to [`crate::Meter::advance`]. Records leave in the order in which they end.
+    /// The time given to [`crate::Meter::advance`]. Records leave in the order in which they end; those of `record-v1` in
+    /// the order of their last packets, when no other can precede them.
     Live,
 }
 
@@ -18,8 +19,8 @@ pub enum Mode {
 pub struct MeterConfig {
     /// Schema of the rows, one of [`Schema::ALL`].
     pub schema: &'static Schema,
-    /// Most bytes for flows, for finished records that have not been drained, and for the trailing window of `flow-v1`; at
-    /// least 256 KiB. When this memory is full flows end early, half-open ones first.
+    /// Most bytes for flows, for finished records that have not been drained, and for the trailing windows of
+    /// `flow-v1` and `record-v1`; at least 256 KiB. When this memory is full flows end early, half-open ones first.
     pub flow_memory: usize,
     /// Which clock drives the timeouts.
     pub mode: Mode,

@@ -48,7 +48,7 @@ impl<F: FeatureSet> Engine<F> {
         });
         Self {
             table: FlowTable::new(cells, hash_key),
-            set: F::new(config.mode, of_set),
+            set: F::new(&config, of_set),
             displaced: FlowBatch::new(F::SCHEMA),
             fragments: Fragments::new(of_fragments),
             config,
@@ -112,7 +112,7 @@ impl<F: FeatureSet> Engine<F> {
             let Some(place) = self.table.pop_ready() else {
                 return false;
             };
-            F::write(&self.table.cells, place, batch);
+            self.set.write(&self.table.cells, place, batch);
             self.table.free(place);
         }
         self.table.has_ready()
@@ -328,7 +328,7 @@ impl<F: FeatureSet> Engine<F> {
     fn make_room(&mut self, keep: u32) {
         while !self.table.has_room() {
             if let Some(place) = self.table.pop_ready() {
-                F::write(&self.table.cells, place, &mut self.displaced);
+                self.set.write(&self.table.cells, place, &mut self.displaced);
                 self.table.free(place);
             } else if !self.set.go_ahead(&mut self.table) {
                 let now_ns = self.clock_ns.unwrap_or(0);

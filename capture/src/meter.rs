@@ -1,10 +1,11 @@
 //! The meter: packets in, finished flow records out.
 
-use netsage_schema::{FLOW_V1, FlowBatch};
+use netsage_schema::{FLOW_V1, FlowBatch, RECORD_V1};
 
 use crate::config::MeterConfig;
 use crate::engine::Engine;
 use crate::features::flow_v1::FlowV1;
+use crate::features::record_v1::RecordV1;
 use crate::features::unsw_nb15::UnswNb15;
 use crate::packet::Packet;
 use crate::stats::{MeterMemory, MeterStats};
@@ -20,20 +21,23 @@ pub struct Meter {
 enum AnyEngine {
     UnswNb15(Box<Engine<UnswNb15>>),
     FlowV1(Box<Engine<FlowV1>>),
+    RecordV1(Box<Engine<RecordV1>>),
 }
 
-/// The same for either engine.
+/// The same for each engine.
 macro_rules! with_engine {
     ($meter:expr, $engine:ident => $do:expr) => {
         match &$meter.engine {
             AnyEngine::UnswNb15($engine) => $do,
             AnyEngine::FlowV1($engine) => $do,
+            AnyEngine::RecordV1($engine) => $do,
         }
     };
     (mut $meter:expr, $engine:ident => $do:expr) => {
         match &mut $meter.engine {
             AnyEngine::UnswNb15($engine) => $do,
             AnyEngine::FlowV1($engine) => $do,
+            AnyEngine::RecordV1($engine) => $do,
         }
     };
 }
@@ -43,6 +47,8 @@ impl Meter {
     pub fn new(config: MeterConfig) -> Self {
         let engine = if config.schema.id == FLOW_V1.id {
             AnyEngine::FlowV1(Box::new(Engine::new(config)))
+        } else if config.schema.id == RECORD_V1.id {
+            AnyEngine::RecordV1(Box::new(Engine::new(config)))
         } else {
             AnyEngine::UnswNb15(Box::new(Engine::new(config)))
         };

@@ -17,6 +17,9 @@ use crate::FlowId;
 /// A longer step ahead than this no record can make alone, in microseconds.
 const LEAP_US: i64 = 3_600_000_000;
 
+/// Entries that room is made for at once.
+const STEP: usize = 256;
+
 /// What records are ordered by: their ends, those of equal ends by their ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -79,10 +82,16 @@ impl<T> Queue<T> {
     /// Adds an item.
     pub fn push(&mut self, key: Key, item: T) {
         let place = self.free.pop().unwrap_or_else(|| {
+            grow(self.items.len(), self.items.capacity(), |more| {
+                self.items.reserve_exact(more);
+            });
             self.items.push(None);
             u32::try_from(self.items.len() - 1).expect("fewer items than memory has room for")
         });
         self.items[place as usize] = Some(item);
+        grow(self.heap.len(), self.heap.capacity(), |more| {
+            self.heap.reserve_exact(more);
+        });
         self.heap.push(Reverse((key, self.pushed, place)));
         self.pushed += 1;
     }
@@ -96,6 +105,9 @@ impl<T> Queue<T> {
     /// The first item.
     pub fn pop(&mut self) -> Option<(Key, T)> {
         let Reverse((key, _, place)) = self.heap.pop()?;
+        grow(self.free.len(), self.free.capacity(), |more| {
+            self.free.reserve_exact(more);
+        });
         self.free.push(place);
         Some((key, self.items.get_mut(place as usize)?.take()?))
     }
@@ -115,6 +127,13 @@ impl<T> Queue<T> {
         self.heap.capacity() * size_of::<Reverse<(Key, u64, u32)>>()
             + self.items.capacity() * size_of::<Option<T>>()
             + self.free.capacity() * size_of::<u32>()
+    }
+}
+
+/// Makes room for more entries where there is none. Not doubled: memory is accounted for by the entry.
+fn grow(len: usize, capacity: usize, reserve: impl FnOnce(usize)) {
+    if len == capacity {
+        reserve(STEP.max(len / 16));
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Windows {
     counting: netsage_windows::Windows<Host, Service>,
     /// The latest end so far.
     now_us: i64,
+    memory: usize,
+    /// Of windows before the last restart.
+    left_early: u64,
 }
 
 impl Windows {
@@ -25,6 +28,8 @@ impl Windows {
         Self {
             counting: netsage_windows::Windows::new(memory),
             now_us: i64::MIN,
+            memory,
+            left_early: 0,
         }
     }
 
@@ -47,9 +52,17 @@ impl Windows {
         counts
     }
 
+    /// Empties the window: time begins anew.
+    pub fn restart(&mut self) {
+        *self = Self {
+            left_early: self.left_early(),
+            ..Self::new(self.memory)
+        };
+    }
+
     /// Records that left before their time because the window was full.
     pub fn left_early(&self) -> u64 {
-        self.counting.left_early()
+        self.left_early + self.counting.left_early()
     }
 
     /// Bytes held.
@@ -60,9 +73,10 @@ impl Windows {
 
 /// Whether the destination refused what was begun, or did not answer.
 fn has_failed(record: &Record) -> bool {
-    match (record.state, record.packets) {
-        (Some(State::Attempt | State::Refused | State::OneWay), _) => true,
-        (Some(_), _) | (None, None) => false,
-        (None, Some(packets)) => packets.destination == 0,
+    match record.state {
+        Some(State::Attempt | State::Refused | State::OneWay) => true,
+        // States that tell nothing of an answer.
+        None | Some(State::Midstream) => record.packets.is_some_and(|packets| packets.destination == 0),
+        Some(State::Established | State::Closed | State::Reset | State::TwoWay) => false,
     }
 }

@@ -114,7 +114,7 @@ pub struct Schema {
 
 impl Schema {
     /// Every schema there is.
-    pub const ALL: [&'static Schema; 2] = [&UNSW_NB15, &FLOW_V1];
+    pub const ALL: [&'static Schema; 3] = [&UNSW_NB15, &FLOW_V1, &RECORD_V1];
 
     /// The schema of that name.
     pub fn by_id(id: &str) -> Option<&'static Schema> {

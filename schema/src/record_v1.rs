@@ -22,11 +22,14 @@
 //! The *service* of a record is its protocol and destination port; for ICMP and ICMPv6 the type stands for the port, for
 //! protocols without ports 0. Hosts and services of two networks are never the same ones, whatever their addresses.
 //!
-//! A record has *failed* when its state is `attempt`, `refused` or `one-way`, or when its meter says nothing of the state
-//! and no packet came from the destination.
+//! A record has *failed* when its state is `attempt`, `refused` or `one-way`, or when its state is `midstream` or unknown and
+//! no packet came from the destination.
 //!
 //! All of these are exact, unless more records end within 60 s than fit into the window's memory. Then the oldest records
 //! leave early and are counted. The window is shorter then, and still exact for the time that it covers.
+//!
+//! The meter of captures lets a record leave 60 s after its last packet, when no other record can precede it; how long the
+//! records of other meters wait is a setting.
 
 use crate::reference::{ARGUS, CIC, JUNG, LEE, MOORE, RFC_5103, RFC_7012, RFC_9293, ZEEK};
 use crate::unsw_nb15::{PROTO, SERVICE};
@@ -39,7 +42,7 @@ use crate::{Column, Kind, Schema, Vocabulary};
 /// - `refused`: a beginning that was answered by RST and nothing else
 /// - `established`: both sides have spoken, and neither reset the connection nor did both close it
 /// - `closed`: closed by both sides
-/// - `reset`: reset by either side after an answer
+/// - `reset`: reset by either side, other than a refusal
 /// - `midstream`: TCP whose beginning was not seen
 /// - `two-way`, `one-way`: any other protocol, with packets from both sides or one
 pub static STATE: Vocabulary = Vocabulary {
@@ -62,9 +65,6 @@ pub static BYTES: Vocabulary = Vocabulary {
     id: "record-v1/bytes@1",
     terms: &["ip", "link", "payload"],
 };
-
-/// Length of the window, in nanoseconds; the same as that of `flow-v1`.
-pub const WINDOW_NS: i64 = crate::flow_v1::WINDOW_NS;
 
 /// The columns for records of any meter.
 pub static RECORD_V1: Schema = Schema {

@@ -77,11 +77,11 @@ macro_rules! row {
 
 #[cfg(test)]
 mod tests {
-    use crate::{FLOW_V1, UNSW_NB15};
+    use crate::FLOW_V1;
 
     #[test]
     fn columns_are_found_by_name() {
-        for schema in [&UNSW_NB15, &FLOW_V1] {
+        for schema in crate::Schema::ALL {
             for (position, column) in schema.columns.iter().enumerate() {
                 assert_eq!(schema.position(column.name), position);
             }

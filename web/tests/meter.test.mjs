@@ -26,7 +26,7 @@ async function native(schema, mebibytes) {
   return stdout;
 }
 
-for (const schema of ["unsw-nb15", "flow-v1"]) {
+for (const schema of ["unsw-nb15", "flow-v1", "record-v1"]) {
   for (const mebibytes of [64, 1]) {
     test(`rows of ${schema} are the same in wasm, with ${mebibytes} MiB for flows`, { skip }, async () => {
       const inWasm = (await lab()).flows_csv(await readFile(capture), schema, mebibytes << 20);

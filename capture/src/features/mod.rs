@@ -2,11 +2,12 @@
 //!
 //! A [`FeatureSet`] is what the meter needs to know of a schema: which sums a flow keeps of its packets, when a
 //! finished record may leave, and how a record becomes a row. The meter's core is compiled once for each set, so that a
-//! flow holds the sums of the chosen schema only. The two sets are [`unsw_nb15`] and [`flow_v1`].
+//! flow holds the sums of the chosen schema only. The sets are [`unsw_nb15`], [`flow_v1`] and [`record_v1`].
 
 pub(crate) mod flow_v1;
 mod names;
 mod order;
+pub(crate) mod record_v1;
 mod row;
 pub(crate) mod unsw_nb15;
 mod window;
@@ -14,7 +15,7 @@ mod window;
 use netsage_schema::{FlowBatch, Schema};
 
 use crate::application::Said;
-use crate::config::Mode;
+use crate::config::MeterConfig;
 use crate::decode::TcpSegment;
 use crate::flow::cells::Cells;
 use crate::flow::state::Flow;
@@ -39,7 +40,7 @@ pub(crate) trait FeatureSet: Sized {
     type Far: Clone;
 
     /// `memory` is the number of bytes that [`Self::share_of`] returned.
-    fn new(mode: Mode, memory: usize) -> Self;
+    fn new(config: &MeterConfig, memory: usize) -> Self;
 
     /// How many of all `memory` bytes the set takes for itself.
     fn share_of(memory: usize) -> usize;
@@ -74,7 +75,7 @@ pub(crate) trait FeatureSet: Sized {
     fn finish(&mut self, table: &mut TableOf<Self>);
 
     /// Appends the record of an ended flow.
-    fn write(cells: &CellsOf<Self>, place: u32, batch: &mut FlowBatch);
+    fn write(&self, cells: &CellsOf<Self>, place: u32, batch: &mut FlowBatch);
 
     /// Bytes of the index that keeps waiting records in order.
     fn order_memory(&self) -> usize;

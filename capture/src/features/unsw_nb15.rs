@@ -11,7 +11,7 @@ use super::row::row_of;
 use super::window::{BLOCK, Block, Counts};
 use super::{CellsOf, FeatureSet, Opening, Seen, TableOf};
 use crate::application::{Http, Said};
-use crate::config::Mode;
+use crate::config::{MeterConfig, Mode};
 use crate::flow::gaps::Gaps;
 use crate::flow::state::{Flow, microseconds};
 
@@ -84,9 +84,9 @@ impl FeatureSet for UnswNb15 {
     type Near = Near;
     type Far = Http;
 
-    fn new(mode: Mode, _memory: usize) -> Self {
+    fn new(config: &MeterConfig, _memory: usize) -> Self {
         Self {
-            mode,
+            mode: config.mode,
             order: Order::default(),
             block: Vec::with_capacity(BLOCK),
             block_opened_ns: 0,
@@ -184,7 +184,7 @@ impl FeatureSet for UnswNb15 {
         self.close_block(table);
     }
 
-    fn write(cells: &CellsOf<Self>, place: u32, batch: &mut FlowBatch) {
+    fn write(&self, cells: &CellsOf<Self>, place: u32, batch: &mut FlowBatch) {
         let flow = &cells.slot(place).flow;
         batch.push(
             &row_of(flow, cells.far(flow)),

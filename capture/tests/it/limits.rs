@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use netsage_capture::{Meter, MeterConfig, Mode};
-use netsage_schema::{FLOW_V1, FlowBatch, Schema, UNSW_NB15};
+use netsage_schema::{FLOW_V1, FlowBatch, RECORD_V1, Schema, UNSW_NB15};
 
 use super::packets::{ACK, MILLISECOND, SECOND, SYN, raw};
 
@@ -143,7 +143,7 @@ fn flood(schema: &'static Schema, mode: Mode) {
 
 #[test]
 fn a_flood_of_half_open_flows_displaces_itself_and_established_flows_stay() {
-    for schema in [&UNSW_NB15, &FLOW_V1] {
+    for schema in [&UNSW_NB15, &FLOW_V1, &RECORD_V1] {
         flood(schema, Mode::Replay);
         flood(schema, Mode::Live);
     }

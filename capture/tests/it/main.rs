@@ -11,4 +11,5 @@ mod invariants;
 mod limits;
 mod live_clock;
 mod packets;
+mod record_v1;
 mod rules;

@@ -1,6 +1,6 @@
 //! What is built into the program: the dashboard, the detectors and the bundled packages.
 
-use netsage_schema::{FLOW_V1, Schema};
+use netsage_schema::{FLOW_V1, RECORD_V1, Schema};
 
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/assets.rs"));
@@ -21,10 +21,13 @@ pub const RHYTHM_FLOW_V1: &str = "rhythm-flow-v1";
 /// The bundled package for replaying UNSW-NB15: an isolation forest of its ordinary rows.
 pub const IFOREST_UNSW_NB15: &str = "iforest-unsw-nb15";
 
-/// The bundled packages that score metered traffic when none is named, by the schema of its rows.
+/// The bundled packages that score metered traffic when none is named, by the schema of its rows; none is bundled for
+/// `record-v1`.
 pub fn defaults(schema: &Schema) -> &'static [&'static str] {
     if schema == &FLOW_V1 {
         &[IFOREST_FLOW_V1, RHYTHM_FLOW_V1]
+    } else if schema == &RECORD_V1 {
+        &[]
     } else {
         &[IFOREST_GENERATED]
     }
@@ -32,7 +35,7 @@ pub fn defaults(schema: &Schema) -> &'static [&'static str] {
 
 /// The bundled packages that score the rows of a table when none is named, by its schema.
 pub fn table_defaults(schema: &Schema) -> &'static [&'static str] {
-    if schema == &FLOW_V1 {
+    if schema == &FLOW_V1 || schema == &RECORD_V1 {
         defaults(schema)
     } else {
         &[IFOREST_UNSW_NB15]

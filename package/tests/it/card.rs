@@ -166,7 +166,7 @@ fn schemas() {
         refused(
             "/schema",
             &json!(unknown),
-            &format!("{unknown:?}, and this program knows unsw-nb15@1, flow-v1@1"),
+            &format!("{unknown:?}, and this program knows unsw-nb15@1, flow-v1@1, record-v1@1"),
         );
     }
     refused(

@@ -75,6 +75,7 @@ fn row_at(records: &[&Placed]) -> Row {
             Some(State::Attempt) => 1.0,
             Some(State::Refused) => 2.0,
             Some(State::Established) => 3.0,
+            Some(State::Midstream) => 6.0,
             Some(State::OneWay) => 8.0,
             other => panic!("{other:?} is not generated"),
         },
@@ -131,7 +132,9 @@ fn service_of((network, record): &Placed) -> Key {
 
 fn has_failed(record: &Record) -> bool {
     match record.state {
-        Some(state) => matches!(state, State::Attempt | State::Refused | State::OneWay),
-        None => record.packets.is_some_and(|packets| packets.destination == 0),
+        Some(state) if state != State::Midstream => {
+            matches!(state, State::Attempt | State::Refused | State::OneWay)
+        }
+        _ => record.packets.is_some_and(|packets| packets.destination == 0),
     }
 }

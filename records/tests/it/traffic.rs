@@ -41,6 +41,7 @@ pub(crate) fn records(most: usize) -> impl Strategy<Value = Vec<(Network, Record
         Just(Some(State::Attempt)),
         Just(Some(State::Refused)),
         Just(Some(State::OneWay)),
+        Just(Some(State::Midstream)),
         Just(Some(State::Established)),
     ];
     let end = prop_oneof![

@@ -14,10 +14,12 @@ mod summary;
 mod tests;
 
 use early::Early;
-use measures::{Measures, Observed, ObservedTcp};
-use numbers::InitialNumbers;
+use measures::Measures;
+pub(crate) use measures::{Observed, ObservedTcp};
+pub(crate) use numbers::InitialNumbers;
 use row::{RowInput, row_of};
 pub(crate) use set::FlowV1;
+pub(crate) use state::{Facts, State};
 
 /// A row of the schema.
 pub(crate) type Row = [f64; netsage_schema::FLOW_V1.width()];

@@ -1,6 +1,9 @@
 //! The initial sequence numbers of a connection, by which a SYN is told to belong to it or to open another.
 
+use super::super::Opening;
+use super::state::Facts;
 use crate::decode::TcpSegment;
+use crate::flow::tcp::Tcp;
 
 /// The initial sequence number of each side (RFC 9293, section 3.4.1), as far as segments have told. Every flow has
 /// these numbers, and a pair of options would take more room.
@@ -35,6 +38,24 @@ impl InitialNumbers {
         if !self.known[side] {
             self.numbers[side] = number.wrapping_sub(1);
             self.known[side] = true;
+        }
+    }
+
+    /// Whether a segment opens another connection on the ports of this one. A SYN with another initial sequence number
+    /// does. Once the connection is over every SYN does, unless that SYN is the first one of this connection and comes late.
+    pub(crate) fn is_reopened(&self, tcp: &Tcp, facts: Facts, opening: &Opening<'_>) -> bool {
+        let segment = opening.segment;
+        let flags = segment.flags;
+        if !flags.syn() || flags.rst() {
+            return false;
+        }
+        if flags.ack() {
+            return tcp.is_reopened_by(flags);
+        }
+        match self.of(opening.direction) {
+            Some(number) if number != segment.sequence => true,
+            Some(_) => tcp.is_over() && facts.has_syn(opening.direction),
+            None => tcp.is_over(),
         }
     }
 

@@ -12,7 +12,7 @@ use super::super::names::protocol_code;
 use super::super::{self as features, CellsOf, FeatureSet, Seen, TableOf};
 use super::{Early, InitialNumbers, Measures, Observed, ObservedTcp, RowInput, row_of};
 use crate::application::Said;
-use crate::config::Mode;
+use crate::config::MeterConfig;
 use crate::flow::cells::NONE;
 use crate::flow::state::Flow;
 
@@ -60,7 +60,7 @@ impl FeatureSet for FlowV1 {
     type Near = Near;
     type Far = Measures;
 
-    fn new(_mode: Mode, memory: usize) -> Self {
+    fn new(_config: &MeterConfig, memory: usize) -> Self {
         Self {
             windows: Windows::new(memory),
         }
@@ -113,25 +113,11 @@ impl FeatureSet for FlowV1 {
         None
     }
 
-    /// A SYN with another initial sequence number opens another connection. Once the connection is over every SYN does,
-    /// unless that SYN is the first one of this connection and comes late.
     fn reopened(flow: &mut Flow<Near>, opening: &features::Opening<'_>) -> Option<Near> {
-        let segment = opening.segment;
-        let flags = segment.flags;
-        if !flags.syn() || flags.rst() {
-            return None;
-        }
         let near = &flow.near;
-        let opens = if flags.ack() {
-            flow.tcp.is_reopened_by(flags)
-        } else {
-            match near.numbers.of(opening.direction) {
-                Some(number) if number != segment.sequence => true,
-                Some(_) => flow.tcp.is_over() && near.early.facts.has_syn(opening.direction),
-                None => flow.tcp.is_over(),
-            }
-        };
-        opens.then(Near::default)
+        near.numbers
+            .is_reopened(&flow.tcp, near.early.facts, opening)
+            .then(Near::default)
     }
 
     fn restart(cells: &mut CellsOf<Self>, place: u32) -> Option<Measures> {
@@ -159,7 +145,7 @@ impl FeatureSet for FlowV1 {
 
     fn finish(&mut self, _table: &mut TableOf<Self>) {}
 
-    fn write(cells: &CellsOf<Self>, place: u32, batch: &mut FlowBatch) {
+    fn write(&self, cells: &CellsOf<Self>, place: u32, batch: &mut FlowBatch) {
         let flow = &cells.slot(place).flow;
         let few;
         let measures = match cells.far(flow) {

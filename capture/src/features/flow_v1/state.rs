@@ -52,6 +52,11 @@ impl Facts {
         self.has(fact << side)
     }
 
+    /// Whether this side has sent anything.
+    pub(crate) const fn has_sent(self, side: usize) -> bool {
+        self.has_side(side, Self::SENT)
+    }
+
     /// Whether this side has sent a SYN without ACK.
     pub(crate) const fn has_syn(self, side: usize) -> bool {
         self.has_side(side, Self::SYN)

@@ -50,7 +50,8 @@ fn kinds() -> Vec<Refused> {
     };
     let mut falling: Vec<f64> = (0..=100).map(f64::from).collect();
     falling[50] = 0.0;
-    let known = "and this program knows unsw-nb15@1, flow-v1@1; train the model for one of these";
+    let known =
+        "and this program knows unsw-nb15@1, flow-v1@1, record-v1@1; train the model for one of these";
     let elsewhere = "\"flow-v1@1\", and unsw-nb15@1 runs here; run with the schema of the model";
     vec![
         both("unknown-schema", "schema", json!("nope@9"), known),

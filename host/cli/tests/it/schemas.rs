@@ -1,7 +1,7 @@
-//! One program, more than one schema: features, models, scores and runs of `flow-v1`.
+//! One program, more than one schema: features of each, models, scores and runs of `flow-v1`.
 
-use netsage_schema::FLOW_V1;
 use netsage_schema::csv::header;
+use netsage_schema::{FLOW_V1, RECORD_V1};
 use serde_json::Value;
 
 use super::support::{Home, packages_built, stderr, stdout};
@@ -21,6 +21,9 @@ fn flows_have_the_columns_of_their_schema() {
     let rows = run(&home, &["flows", capture, "--schema", "flow-v1"]);
     assert_eq!(rows.lines().next(), Some(header(&FLOW_V1).as_str()));
     assert!(rows.lines().count() > 500);
+    let records = run(&home, &["flows", capture, "--schema", "record-v1"]);
+    assert_eq!(records.lines().next(), Some(header(&RECORD_V1).as_str()));
+    assert_eq!(records.lines().count(), rows.lines().count());
     let settings = home.file("netsage.toml", b"schema = \"flow-v1\"\n");
     assert_eq!(run(&home, &["flows", capture]), rows, "by {}", settings.display());
     let refused = home.run(&["flows", capture, "--schema", "flow-v2"]);
@@ -28,7 +31,7 @@ fn flows_have_the_columns_of_their_schema() {
     home.file("netsage.toml", b"schema = \"flow-v2\"\n");
     let refused = home.run(&["flows", capture]);
     assert!(
-        stderr(&refused).contains("`flow-v2` is none; there are unsw-nb15, flow-v1"),
+        stderr(&refused).contains("`flow-v2` is none; there are unsw-nb15, flow-v1, record-v1"),
         "{}",
         stderr(&refused)
     );

@@ -290,7 +290,7 @@ settings! {
     "Meter" {
         /// Which features flows have; the detectors must be made for them
         ///
-        /// docs/features.md has both schemas.
+        /// docs/features.md has every schema.
         schema: String { value: "SCHEMA", default: "unsw-nb15", one_of: Schema::ALL.map(|schema| schema.id) }
 
         /// Memory for unfinished flows; when it is full, half-open and idle flows end early

@@ -34,7 +34,11 @@ fn a_package_without_a_card_is_taken_for_the_schema_that_its_detector_names() {
     // It would be loaded, since both schemas have the column.
     let other = "is for the schema \"flow-v1@1\", and unsw-nb15@1 runs here";
     assert_eq!(check(Some("flow-v1@1"), other), Ok("flow-v1"));
-    check(Some("unsw-nb15@2"), "this program knows unsw-nb15@1, flow-v1@1").unwrap_err();
+    check(
+        Some("unsw-nb15@2"),
+        "this program knows unsw-nb15@1, flow-v1@1, record-v1@1",
+    )
+    .unwrap_err();
     check(None, "it has no model card").unwrap_err();
     // A card decides where there is one.
     let nameless = Recipe {
