@@ -1,6 +1,5 @@
 //! A flow of the meter as the store takes it.
 
-use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use netsage_alerts::{AlertHit, AlertWindow, FlowRecord, Id, Key};
@@ -8,8 +7,8 @@ use netsage_api_types::{Contribution, DetectorRef};
 use netsage_calibration::{fused, severity};
 use netsage_lifecycle::lineup::Scored;
 use netsage_lifecycle::{Generation, Verdicts};
+use netsage_records::Origin;
 use netsage_schema::{FlowBatch, Identity, Schema, Summary};
-use sha2::{Digest as _, Sha256};
 
 use super::block::Block;
 use super::explainer::Explainer;
@@ -35,29 +34,10 @@ fn facts(schema: &Schema) -> &'static Facts {
     &FACTS[place.expect("every schema is among all of them")]
 }
 
-/// The id of a flow in the store. The same flow of the same packets always gets the same id, so that a repeated replay
-/// finds its flows again. It begins with the time when the flow ended, ms since the epoch, so that flows recorded
-/// together lie together in the store; 80 bits of a hash follow.
+/// The id in the store of a flow of this program's own meter. The same flow of the same packets always gets the same id, so
+/// that a repeated replay finds its flows again.
 pub fn flow_id(identity: &Identity) -> Id {
-    let mut hash = Sha256::new();
-    let mut address = |address: IpAddr| match address {
-        IpAddr::V4(address) => hash.update(address.to_ipv6_mapped().octets()),
-        IpAddr::V6(address) => hash.update(address.octets()),
-    };
-    address(identity.source);
-    address(identity.destination);
-    hash.update(identity.source_port.to_be_bytes());
-    hash.update(identity.destination_port.to_be_bytes());
-    hash.update([identity.protocol]);
-    hash.update(identity.start_ns.to_be_bytes());
-    hash.update(identity.end_ns.to_be_bytes());
-    let digest = hash.finalize();
-    // 48 bits last until the year 10889; before 1970 and after that only the order is lost.
-    let time = milliseconds(identity.end_ns).to_be_bytes();
-    let mut id = [0; 16];
-    id[..6].copy_from_slice(&time[2..]);
-    id[6..].copy_from_slice(&digest[..10]);
-    id
+    netsage_records::flow_id(identity, &Origin::default(), None)
 }
 
 fn milliseconds(nanoseconds: i64) -> i64 {
@@ -250,7 +230,7 @@ fn hit(row: usize, detector: u16, scored: &Scored<'_>) -> AlertHit {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-    use std::net::SocketAddr;
+    use std::net::{IpAddr, SocketAddr};
 
     use netsage_alerts::{AlertLimits, Raised};
     use netsage_capture::protocol_name;
