@@ -1,6 +1,9 @@
 //! What one record of a meter says of a flow.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// A number for each direction: of the source, of the destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -47,6 +50,15 @@ pub enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OwnId(pub [u8; 16]);
 
+impl OwnId {
+    /// The digest of an identifier's text: the same in every program, since a flow's id depends on it.
+    pub fn of(text: &[u8]) -> Self {
+        let mut hasher = SipHasher13::new();
+        std::hash::Hasher::write(&mut hasher, text);
+        Self(hasher.finish128().as_bytes())
+    }
+}
+
 /// What one record says. What a meter does not say is `None`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -81,4 +93,8 @@ pub struct Record {
     pub sampling: u32,
     /// The meter's own identifier.
     pub own_id: Option<OwnId>,
+    /// Where the flow was seen, where the record says so itself; else its source is asked.
+    pub sensor: Option<Arc<str>>,
+    /// The network whose addresses these are, where the record says so itself; else its source is asked.
+    pub network: Option<Arc<str>>,
 }
