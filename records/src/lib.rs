@@ -6,6 +6,7 @@
 //! Start with [`Record`], what one record says. `formats` reads one; [`Partition`] puts the records of a stream in order
 //! and counts each over its trailing window; [`row_of`] makes a row of it; [`flow_id`] says which flow it is.
 
+pub mod formats;
 mod identity;
 mod order;
 mod partition;
