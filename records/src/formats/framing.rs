@@ -58,9 +58,24 @@ impl Framing {
         self.within = Within::Start;
     }
 
-    /// Goes on in the middle of lines, or of a list.
-    pub(super) fn resume(&mut self, in_list: bool) {
-        self.within = if in_list { Within::List } else { Within::Lines };
+    /// The brackets of a list that is being read, or on whose last line reading stands.
+    pub(super) fn bracket(&self) -> Option<&'static [u8]> {
+        match self.within {
+            Within::List => Some(b"["),
+            Within::BehindList => Some(b"[]"),
+            Within::Start | Within::Lines | Within::LongLine => None,
+        }
+    }
+
+    /// Goes on behind a header and some items; whether the header is one of lines.
+    pub(super) fn resume(&mut self, header: &[u8], items: u64) -> bool {
+        self.within = match header {
+            b"[" if self.is_json => Within::List,
+            b"[]" if self.is_json => Within::BehindList,
+            [] if items == 0 => Within::Start,
+            _ => Within::Lines,
+        };
+        matches!(self.within, Within::Start | Within::Lines)
     }
 
     /// Whether items are elements of a list.

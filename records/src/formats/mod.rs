@@ -194,10 +194,10 @@ impl Reader {
     }
 
     /// The header that rules the next line, to be given to [`Reader::resume`] by who goes on there; empty where the format
-    /// has none or none was read. Of a list in JSON it is the bracket that began the list.
+    /// has none or none was read. Of a list in JSON it is its brackets so far.
     pub fn header(&self) -> Vec<u8> {
-        if self.framing.is_list() {
-            return b"[".to_vec();
+        if let Some(bracket) = self.framing.bracket() {
+            return bracket.to_vec();
         }
         match &self.parser {
             Parser::Zeek(parser) => parser.header(),
@@ -208,17 +208,13 @@ impl Reader {
 
     /// Goes on behind a header and a number of items that were read before, none of which is counted again.
     pub fn resume(&mut self, header: &[u8], items: u64) {
-        let in_list = header == b"[" && self.format != Format::Argus;
-        if !in_list {
+        self.items = items;
+        if self.framing.resume(header, items) {
             for line in header.split(|&byte| byte == b'\n') {
                 // A header was read before: what it says of itself was said then.
                 let _ = self.parse(line);
             }
         }
-        if items > 0 || !header.is_empty() {
-            self.framing.resume(in_list);
-        }
-        self.items = items;
     }
 
     /// Items so far, or of the last message.
@@ -232,8 +228,9 @@ impl Reader {
     }
 
     fn parse(&mut self, item: &[u8]) -> Result<Record, Skip> {
-        let item = item.trim_ascii_end();
-        if item.is_empty() {
+        // Tabs at the end are fields without a value.
+        let item = item.strip_suffix(b"\r").unwrap_or(item);
+        if item.trim_ascii().is_empty() {
             return Err(Skip::Passed(PassedOver::Blank));
         }
         match &mut self.parser {

@@ -15,8 +15,7 @@ use crate::formats::refusal::{PassedOver, Refusal, Skip};
 /// Members beside the columns.
 const PATH: usize = WIDTH;
 const CONN: usize = WIDTH + 1;
-const HISTORY: usize = WIDTH + 2;
-const MEMBERS: usize = WIDTH + 3;
+const MEMBERS: usize = WIDTH + 2;
 
 pub(super) fn item(json: &[u8]) -> Result<Record, Skip> {
     let members: Members<'_, MEMBERS> = members(json)?;
@@ -35,7 +34,6 @@ fn members(json: &[u8]) -> Result<Members<'_, MEMBERS>, Refusal> {
     object::members(json, |name| match name {
         "_path" => Some(PATH),
         "conn" => Some(CONN),
-        "history" => Some(HISTORY),
         _ => column_of(name.as_bytes()),
     })
 }
@@ -52,12 +50,7 @@ fn flow(members: &Members<'_, MEMBERS>) -> Result<Record, Skip> {
             }
         }
         None => {
-            let of_conn = [
-                column::CONN_STATE,
-                column::ORIG_PKTS,
-                column::ORIG_IP_BYTES,
-                HISTORY,
-            ];
+            let of_conn = [column::CONN_STATE, column::ORIG_PKTS, column::ORIG_IP_BYTES];
             let is_conn = of_conn.into_iter().any(|place| member(members, place).is_some());
             if !is_conn && member(members, column::TS).is_some() {
                 return Err(Skip::Passed(PassedOver::Log("other")));

@@ -239,9 +239,9 @@ impl Values<'_> {
     fn state(&self, number: u8, packets: Option<Sides>, bytes: Option<Sides>) -> Option<State> {
         let name = self.get(column::CONN_STATE);
         if number != protocol::TCP {
-            return state::of_others(packets, bytes).or(match name? {
-                b"SF" => Some(State::TwoWay),
-                b"S0" | b"SHR" => Some(State::OneWay),
+            return state::of_others(packets, bytes).or(match name {
+                Some(b"SF") => Some(State::TwoWay),
+                Some(b"S0" | b"SHR") => Some(State::OneWay),
                 _ => None,
             });
         }
