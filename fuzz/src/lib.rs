@@ -1,4 +1,4 @@
-//! The inputs of the fuzz targets for the packet path, and the properties that must hold for every input.
+//! The inputs of the fuzz targets for the packet path and for formats of records, and the properties that must hold for every input.
 //!
 //! The engine makes bytes; this crate reads them as a file, a packet, or a sequence of packets with times and settings.
 //! The form is simple on purpose: a change of one byte changes one thing, so that the engine can learn from it. The
@@ -12,11 +12,13 @@
 mod check;
 mod event;
 pub mod packets;
+mod records;
 
 use std::io;
 
 pub use check::{decode, file, meter};
 pub use event::{LINKS, write_head, write_packet};
+pub use records::{argus, flow_json, inputs, suricata, zeek};
 
 /// Runs a check on each file named on the command line.
 ///
@@ -37,10 +39,14 @@ mod tests {
 
     #[test]
     fn the_corpus_holds() {
-        let targets: [(&str, Check); 3] = [
+        let targets: [(&str, Check); 7] = [
             ("file", crate::file),
             ("decode", crate::decode),
             ("meter", crate::meter),
+            ("flow-json", crate::flow_json),
+            ("zeek", crate::zeek),
+            ("suricata", crate::suricata),
+            ("argus", crate::argus),
         ];
         for (target, check) in targets {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);

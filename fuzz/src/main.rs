@@ -52,11 +52,17 @@ fn write(folder: &Path) -> io::Result<(usize, usize)> {
     let traffic = traffic();
     let sample = one_of_each(&traffic);
     let mut total = (0, 0);
-    for (target, inputs) in [
+    let named = |texts: Vec<Vec<u8>>| {
+        let name = |(number, text)| (format!("records_{number}"), text);
+        texts.into_iter().enumerate().map(name).collect()
+    };
+    let of_packets = [
         ("file", files(&sample)),
         ("decode", packets(&sample)),
         ("meter", runs(&traffic, &sample)),
-    ] {
+    ];
+    let of_records = netsage_fuzz::inputs().map(|(target, texts)| (target, named(texts)));
+    for (target, inputs) in of_packets.into_iter().chain(of_records) {
         let folder = folder.join(target);
         fs::create_dir_all(&folder)?;
         for entry in fs::read_dir(&folder)? {

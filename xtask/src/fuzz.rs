@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: coverage-guided fuzzing of the packet path, with the stable compiler.
+//! `cargo xtask fuzz`: coverage-guided fuzzing of the packet path and of formats of records, with the stable compiler.
 //!
 //! The targets are the programs of the crate `netsage-fuzz`. What libFuzzer needs from the compiler are the
 //! same flags that cargo-fuzz gives, less the sanitizers, which only the nightly compiler has: there is next to
@@ -47,23 +47,43 @@ pub(crate) enum Target {
     Decode,
     /// The meter, with any packets, times and settings.
     Meter,
+    /// The project's own JSON of flows.
+    FlowJson,
+    /// Zeek's logs.
+    Zeek,
+    /// Suricata's events.
+    Suricata,
+    /// What `ra` of Argus prints.
+    Argus,
 }
 
 impl Target {
-    const ALL: [Self; 3] = [Self::File, Self::Decode, Self::Meter];
+    const ALL: [Self; 7] = [
+        Self::File,
+        Self::Decode,
+        Self::Meter,
+        Self::FlowJson,
+        Self::Zeek,
+        Self::Suricata,
+        Self::Argus,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::File => "file",
             Self::Decode => "decode",
             Self::Meter => "meter",
+            Self::FlowJson => "flow-json",
+            Self::Zeek => "zeek",
+            Self::Suricata => "suricata",
+            Self::Argus => "argus",
         }
     }
 
-    /// Longest input, in bytes: a file of some records, a large packet, a run of some dozen packets.
+    /// Longest input, in bytes: a file of some records, a large packet, a run of some dozen packets, some lines.
     const fn max_length(self) -> u32 {
         match self {
-            Self::File | Self::Decode => 4_096,
+            Self::File | Self::Decode | Self::FlowJson | Self::Zeek | Self::Suricata | Self::Argus => 4_096,
             Self::Meter => 16_384,
         }
     }

@@ -60,14 +60,12 @@ mod column {
 
 /// The column of that name; some writers put `_` between `id` and its fields, since `.` has a meaning elsewhere.
 fn column_of(name: &[u8]) -> Option<usize> {
-    let field = name.strip_prefix(b"id_").or_else(|| name.strip_prefix(b"id."));
-    COLUMNS
-        .iter()
-        .position(|column| match (field, column.strip_prefix("id.")) {
-            (Some(field), Some(column)) => field == column.as_bytes(),
-            (None, None) => name == column.as_bytes(),
-            _ => false,
-        })
+    match name.strip_prefix(b"id_") {
+        Some(field) => COLUMNS
+            .iter()
+            .position(|column| column.strip_prefix("id.").map(str::as_bytes) == Some(field)),
+        None => COLUMNS.iter().position(|column| column.as_bytes() == name),
+    }
 }
 
 /// Other logs of Zeek, by which lines of a mixed stream are counted.
