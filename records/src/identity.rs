@@ -49,6 +49,17 @@ pub struct Origin {
     pub exporter: Option<Exporter>,
 }
 
+impl Origin {
+    /// The origin of a record whose source has this origin: a network that the record itself names comes first.
+    pub fn of(&self, record: &Record) -> Self {
+        let named = record.network.as_deref().map(Network::named);
+        Self {
+            network: named.unwrap_or(self.network),
+            ..*self
+        }
+    }
+}
+
 impl Record {
     /// Addresses, ports, protocol and times.
     pub fn identity(&self) -> Identity {

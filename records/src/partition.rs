@@ -37,8 +37,9 @@ impl<T> Partition<T> {
         }
     }
 
-    /// Takes a record in. `each` gets this record and others, as far as their turn has come, with their counts; what
-    /// repeats another record has none and is no flow of its own.
+    /// Takes a record of this origin in; a network that the record itself names comes first. `each` gets this record and
+    /// others, as far as their turn has come, with their counts; what repeats another record has none and is no flow of its
+    /// own.
     pub fn push(
         &mut self,
         record: Record,
@@ -46,7 +47,8 @@ impl<T> Partition<T> {
         tag: T,
         each: impl FnMut(Ordered<T>, Standing, &Counts),
     ) {
-        let id = record.id(origin);
+        let origin = origin.of(&record);
+        let id = record.id(&origin);
         let key = Key {
             end_us: record.end_us,
             id,

@@ -114,7 +114,7 @@ mod tests {
             assert_eq!(STATE.term(state_code(state)), Some(term));
         }
         for (bytes_of, term) in [
-            (BytesOf::Network, "ip"),
+            (BytesOf::Network, "network"),
             (BytesOf::Link, "link"),
             (BytesOf::Payload, "payload"),
         ] {

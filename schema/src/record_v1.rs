@@ -19,6 +19,10 @@
 //! A record that arrives after one behind it has left (a late one) is counted among those that are there at that time, and
 //! counts from then on as if it had ended just then.
 //!
+//! Trailing counts belong to one partition of a stream: those of a destination or a service say nothing of what other
+//! partitions hold, and do not depend on how many programs share the stream. Outside of Kafka all records of one network in
+//! one program are one partition.
+//!
 //! The *service* of a record is its protocol and destination port; for ICMP and ICMPv6 the type stands for the port, for
 //! protocols without ports 0. Hosts and services of two networks are never the same ones, whatever their addresses.
 //!
@@ -63,7 +67,7 @@ pub static STATE: Vocabulary = Vocabulary {
 /// Which bytes of a packet a meter counts: IP packets, whole frames, or what TCP and UDP carried.
 pub static BYTES: Vocabulary = Vocabulary {
     id: "record-v1/bytes@1",
-    terms: &["ip", "link", "payload"],
+    terms: &["network", "link", "payload"],
 };
 
 /// The columns for records of any meter.
@@ -82,7 +86,7 @@ pub static RECORD_V1: Schema = Schema {
         Column::new("dst_packets", "packets", Kind::Count, "Packets from the destination.", "Size of the answer; 0 when nobody answered.", &[&RFC_5103, &RFC_7012]),
         Column::new("src_bytes", "bytes", Kind::Count, "Bytes from the source, of the kind that bytes_of names.", "Upload: exfiltration, flooding.", &[&RFC_5103, &RFC_7012]),
         Column::new("dst_bytes", "bytes", Kind::Count, "Bytes from the destination, of the kind that bytes_of names.", "Download: answers, amplification.", &[&RFC_5103, &RFC_7012]),
-        Column::new("bytes_of", "", Kind::Nominal(&BYTES), "Which bytes the meter counts: `ip` by the lengths in IP headers, `link` whole frames, `payload` what TCP and UDP carried.", "Keeps sizes of different meters apart where they cannot agree.", &[&RFC_7012, &ARGUS]),
+        Column::new("bytes_of", "", Kind::Nominal(&BYTES), "Which bytes the meter counts: `network` by the lengths in IP headers, `link` whole frames, `payload` what TCP and UDP carried.", "Keeps sizes of different meters apart where they cannot agree.", &[&RFC_7012, &ARGUS]),
         Column::new("packet_rate", "packets/s", Kind::Continuous, "(src_packets + dst_packets - 1) / duration; 0 for one packet or duration 0.", "Floods and machine-made traffic are fast.", &[&CIC]),
         Column::new("byte_rate", "bytes/s", Kind::Continuous, "(src_bytes + dst_bytes) / duration; 0 for duration 0.", "Bulk transfer against interactive use.", &[&CIC]),
         Column::new("src_packet_share", "", Kind::Continuous, "src_packets / (src_packets + dst_packets); 0 without packets.", "One-sided flows: attempts, floods, one-way streams.", &[&MOORE]),

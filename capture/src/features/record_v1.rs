@@ -194,6 +194,8 @@ fn record_of(flow: &Flow<Near>, bytes_of: BytesOf) -> Record {
         payload: Some(sides(near.payload)),
         sampling: 1,
         own_id: None,
+        sensor: None,
+        network: None,
     }
 }
 

@@ -97,6 +97,8 @@ fn record_of(row: &[f64], identity: &Identity) -> Record {
         payload: None,
         sampling: 1,
         own_id: None,
+        sensor: None,
+        network: None,
     }
 }
 
@@ -173,7 +175,7 @@ fn bytes_are_marked_when_they_include_the_link_header() {
     let mut ethernet = [0; 14];
     ethernet[12] = 8;
     let frame = [&ethernet[..], &udp(From::Client, 9, &[1; 4])].concat();
-    for (count_link_bytes, bytes, term) in [(false, 32.0, "ip"), (true, 46.0, "link")] {
+    for (count_link_bytes, bytes, term) in [(false, 32.0, "network"), (true, 46.0, "link")] {
         let mut meter = Meter::new(MeterConfig {
             count_link_bytes,
             ..config()

@@ -10,5 +10,6 @@ mod formats;
 mod identity;
 mod naive;
 mod order;
+mod real;
 mod rows;
 mod traffic;

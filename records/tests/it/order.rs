@@ -114,7 +114,7 @@ fn the_clock_moves_a_quiet_stream_on() {
         order.push(key(end_us, 0), end_us, |item, _| left.push(item));
     }
     order.quiet(5, |item, _| left.push(item));
-    assert_eq!(left, []);
+    assert!(left.is_empty());
     order.quiet(6, |item, _| left.push(item));
     assert_eq!(left, [100]);
     // Less time does not turn it back.

@@ -179,6 +179,19 @@ fn two_networks_share_no_host() {
 }
 
 #[test]
+fn a_network_that_the_record_names_comes_before_that_of_its_source() {
+    let flows = RECORD_V1.index_of("src_flows").unwrap();
+    for (named, expected) in [(None, 2.0), (Some("branch"), 2.0), (Some("other"), 1.0)] {
+        let mut second = record();
+        second.end_us += 1;
+        second.network = named.map(Into::into);
+        let branch = Network::named("branch");
+        let rows = rows_of(&[(branch, record()), (branch, second)], 0, 8);
+        assert_eq!(rows[1].1[flows], expected, "{named:?}");
+    }
+}
+
+#[test]
 fn a_full_window_is_shorter_and_stays_within_its_memory() {
     let memory = 1 << 20;
     let mut partition = Partition::new(0, 1, memory);

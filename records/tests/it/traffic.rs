@@ -30,6 +30,8 @@ pub(crate) fn record() -> Record {
         payload: None,
         sampling: 1,
         own_id: None,
+        sensor: None,
+        network: None,
     }
 }
 
@@ -83,6 +85,8 @@ pub(crate) fn records(most: usize) -> impl Strategy<Value = Vec<(Network, Record
                 payload: None,
                 sampling,
                 own_id: None,
+                sensor: None,
+                network: None,
             };
             ([Network::UNNAMED, Network::named("branch")][network], record)
         },
