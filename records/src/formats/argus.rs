@@ -227,7 +227,11 @@ impl<'a> Row<'a> {
             return Err(Refusal::MixedAddresses.into());
         }
         let (source_port, destination_port) = if has_ports(protocol) {
-            let port = |column| self.needed(column, port, Expected::PortOrName);
+            let port = |column| match self.get(column) {
+                // Of SCTP `ra` prints no ports.
+                Some([]) if protocol == protocol::SCTP => Ok(0),
+                _ => self.needed(column, port, Expected::PortOrName),
+            };
             (port(column::SOURCE_PORT)?, port(column::DESTINATION_PORT)?)
         } else if is_icmp(protocol) {
             // Type and code share the first port, the second is an identifier.

@@ -3,9 +3,10 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use flate2::read::MultiGzDecoder;
-use netsage_records::formats::{Format, Items, Options, Reader, Recognised, recognise};
+use netsage_records::formats::{Counts, Format, Items, Options, Reader, Recognised, recognise};
 use netsage_records::{Record, State};
 use serde_json::{Map, Number, Value};
 
@@ -239,4 +240,70 @@ fn records_travel_in_the_own_json() {
         reader.message(&json, &mut again);
         assert_eq!(again.records, items.records, "{name}");
     }
+}
+
+/// What `ra` prints of the records that Argus makes of captures, where both are installed: by the command of the page
+/// each row is read or is about no IP packets, and by the default columns each is refused by the names of columns.
+#[test]
+fn the_command_of_the_page_prints_what_is_read() {
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/pcaps/good");
+    let Ok(entries) = fs::read_dir(&captures) else {
+        eprintln!("skipped: no captures in {}", captures.display());
+        return;
+    };
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/sources/argus.md");
+    let page = fs::read_to_string(page).unwrap();
+    let options = page
+        .lines()
+        .find_map(|line| {
+            line.trim()
+                .strip_prefix("ra -r argus.out ")?
+                .strip_suffix(" > flows.csv")
+        })
+        .expect("the page begins with the command");
+    let mut captures: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    captures.sort();
+    let mut total = Counts::default();
+    // Some of each kind; all of them take minutes.
+    for capture in captures.into_iter().step_by(6) {
+        let Some(printed) = printed_by_ra(&capture, options) else {
+            eprintln!("skipped: argus and ra are not installed");
+            return;
+        };
+        if printed.is_empty() {
+            continue;
+        }
+        assert_eq!(format_of(&printed), Format::Argus, "{}", capture.display());
+        total.add(read(Format::Argus, &printed).1.counts());
+        let by_default = printed_by_ra(&capture, "-c ,").unwrap();
+        let (items, _) = read(Format::Argus, &by_default);
+        assert_eq!(items.records.len(), 0);
+        assert!(
+            items.refused[0]
+                .to_string()
+                .contains("the header lacks LastTime or Dur")
+        );
+    }
+    println!("{total}");
+    assert!(total.records > 50, "{total}");
+    assert_eq!(total.refused.total(), 0, "{total}");
+}
+
+fn printed_by_ra(capture: &Path, options: &str) -> Option<Vec<u8>> {
+    let argus = Command::new("argus")
+        .args(["-F", "/dev/null", "-r"])
+        .arg(capture)
+        .args(["-w", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let printed = Command::new("ra")
+        .args(["-X", "-r", "-"])
+        .args(options.split_whitespace())
+        .stdin(argus.stdout?)
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    Some(printed.stdout)
 }
