@@ -297,7 +297,7 @@ fn protocol(raw: &RawValue) -> Option<u8> {
     match object::number(raw) {
         Some(_) => u8::try_from(count(raw)?)
             .ok()
-            .filter(|number| *number != protocol::RESERVED),
+            .filter(|number| *number != protocol::ARP),
         None => names::protocol_number(object::string(raw)?.as_bytes()),
     }
 }
@@ -344,7 +344,7 @@ pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
         protocol::TCP => members.text(PROTOCOL, &"tcp")?,
         protocol::UDP => members.text(PROTOCOL, &"udp")?,
         protocol::ICMP => members.text(PROTOCOL, &"icmp")?,
-        protocol::ICMP6 => members.text(PROTOCOL, &"ipv6-icmp")?,
+        protocol::ICMPV6 => members.text(PROTOCOL, &"ipv6-icmp")?,
         number => members.number(PROTOCOL, number)?,
     }
     if let Some(service) = record.service.and_then(|code| SERVICE.term(code)) {
@@ -447,7 +447,7 @@ fn of_kind(kind: Kind) -> serde_json::Value {
         Kind::Address => json!({ "type": "string", "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] }),
         Kind::Port => json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX }),
         Kind::Protocol => json!({ "anyOf": [
-            { "type": "integer", "minimum": 0, "maximum": protocol::RESERVED - 1 },
+            { "type": "integer", "minimum": 0, "maximum": protocol::ARP - 1 },
             { "type": "string", "examples": ["tcp", "udp", "icmp", "ipv6-icmp"] },
         ] }),
         Kind::Service => json!({ "type": "string", "examples": SERVICE.terms }),

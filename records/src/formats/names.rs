@@ -6,15 +6,11 @@ use netsage_schema::unsw_nb15::SERVICE;
 
 /// Numbers of IP protocols that formats treat in a way of their own.
 pub(super) mod protocol {
-    pub(in crate::formats) const ICMP: u8 = 1;
-    pub(in crate::formats) const TCP: u8 = 6;
-    pub(in crate::formats) const UDP: u8 = 17;
-    pub(in crate::formats) const ICMP6: u8 = 58;
-    pub(in crate::formats) const SCTP: u8 = 132;
+    pub(in crate::formats) use netsage_schema::protocol::{ARP, ICMP, ICMPV6, TCP, UDP};
+
     pub(in crate::formats) const DCCP: u8 = 33;
+    pub(in crate::formats) const SCTP: u8 = 132;
     pub(in crate::formats) const UDP_LITE: u8 = 136;
-    /// Reserved; the number that stands for ARP in this program.
-    pub(in crate::formats) const RESERVED: u8 = 255;
 }
 
 /// Whether flows of a protocol have ports.
@@ -27,21 +23,14 @@ pub(super) fn has_ports(number: u8) -> bool {
 
 /// Whether ports stand for type and code.
 pub(super) fn is_icmp(number: u8) -> bool {
-    matches!(number, protocol::ICMP | protocol::ICMP6)
+    matches!(number, protocol::ICMP | protocol::ICMPV6)
 }
 
-/// Names by which meters call protocols, in small letters; the frequent ones first.
+/// Names by which meters call protocols beside those of [`netsage_schema::protocol`], in small letters.
 #[rustfmt::skip]
 const PROTOCOLS: &[(&str, u8)] = &[
-    ("tcp", 6), ("udp", 17), ("icmp", 1), ("ipv6-icmp", 58), ("icmp6", 58), ("icmpv6", 58), ("igmp", 2), ("sctp", 132),
-    ("gre", 47), ("esp", 50), ("ah", 51), ("pim", 103), ("ospf", 89), ("ospfigp", 89), ("vrrp", 112), ("ipv6", 41),
-    ("ipip", 94), ("ipnip", 4), ("ipencap", 4), ("ipv4", 4), ("ipv6-frag", 44), ("ipv6-route", 43), ("ipv6-no", 59),
-    ("ipv6-nonxt", 59), ("ipv6-opts", 60), ("hopopt", 0), ("ip", 0), ("eigrp", 88), ("egp", 8), ("igp", 9), ("rsvp", 46),
-    ("dccp", 33), ("l2tp", 115), ("udplite", 136), ("mpls-in-ip", 137), ("ipcomp", 108), ("etherip", 97),
-    ("encap", 98), ("hip", 139), ("shim6", 140), ("manet", 138), ("rdp", 27), ("mobile", 55), ("mobility-header", 135),
-    ("pgm", 113), ("st2", 5), ("cbt", 7), ("isis", 124), ("fc", 133), ("scps", 105), ("swipe", 53), ("iso-tp4", 29),
-    ("xtp", 36), ("idpr-cmtp", 38), ("rspf", 73), ("vmtp", 81), ("ggp", 3), ("pup", 12), ("hmp", 20), ("xns-idp", 22),
-    ("ddp", 37), ("skip", 57), ("ax.25", 93), ("ethernet", 143),
+    ("icmp6", 58), ("icmpv6", 58), ("hopopt", 0), ("ipv4", 4), ("ipencap", 4), ("dccp", 33), ("ipv6-nonxt", 59),
+    ("rspf", 73), ("ospfigp", 89), ("mobility-header", 135), ("ethernet", 143),
     // What Argus finds within UDP.
     ("rtp", 17), ("rtcp", 17),
 ];
@@ -49,14 +38,31 @@ const PROTOCOLS: &[(&str, u8)] = &[
 /// The number of an IP protocol by its name, in capital or small letters, or by its number as text.
 pub(super) fn protocol_number(text: &[u8]) -> Option<u8> {
     let text = str::from_utf8(text).ok()?;
-    let named = PROTOCOLS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-    let number = match named {
-        Some((_, number)) => *number,
-        None if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok()?,
-        None => return None,
+    let is_name = |name: &str| name.eq_ignore_ascii_case(text);
+    let frequent = [protocol::TCP, protocol::UDP, protocol::ICMP, protocol::ICMPV6];
+    let known = frequent.into_iter().chain(0..protocol::ARP);
+    let number = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok()?
+    } else if is_name(UNNAMED) {
+        return None;
+    } else {
+        let alias = || {
+            PROTOCOLS
+                .iter()
+                .find(|(name, _)| is_name(name))
+                .map(|(_, number)| *number)
+        };
+        known
+            .into_iter()
+            .find(|number| is_name(netsage_schema::protocol::name(*number)))
+            .or_else(alias)?
     };
-    (number != protocol::RESERVED).then_some(number)
+    // The number that stands for ARP is no protocol of IP.
+    (number != protocol::ARP).then_some(number)
 }
+
+/// What numbers without a name are called.
+const UNNAMED: &str = "unas";
 
 /// The code of `-` in the vocabulary: no service that it names.
 pub(super) const UNKNOWN_SERVICE: u16 = 0;
@@ -154,6 +160,8 @@ mod tests {
         check("UDP", Some(17));
         check("IPv6-ICMP", Some(58));
         check("rtp", Some(17));
+        check("GRE", Some(47));
+        check("xns-idp", Some(22));
         check("47", Some(47));
         check("002", Some(2));
         for wrong in [

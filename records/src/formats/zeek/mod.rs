@@ -228,7 +228,7 @@ impl Values<'_> {
         }
         let number = self.needed(column::PROTO, names::protocol_number, Expected::Protocol)?;
         Ok(if number == protocol::ICMP && is_ipv6 {
-            protocol::ICMP6
+            protocol::ICMPV6
         } else {
             number
         })
