@@ -144,7 +144,7 @@ impl Parser {
     }
 }
 
-/// The separator and the columns of a line that names columns: at least a time and an address, or half of what is needed.
+/// The separator and the columns of a line that names at least four of them.
 fn header_of(line: &[u8]) -> Option<(u8, Vec<Option<usize>>)> {
     // Rows begin with a number nearly always; this is asked of each.
     if line.trim_ascii_start().first().is_none_or(u8::is_ascii_digit) {
@@ -154,10 +154,12 @@ fn header_of(line: &[u8]) -> Option<(u8, Vec<Option<usize>>)> {
         .into_iter()
         .find(|separator| line.contains(separator))
         .unwrap_or(b',');
-    let names = line.split(|&byte| byte == separator);
-    let columns: Vec<_> = names.map(|name| column_of(name.trim_ascii())).collect();
-    let known = columns.iter().flatten().count();
-    (known >= 4).then_some((separator, columns))
+    let columns = || {
+        line.split(move |&byte| byte == separator)
+            .map(|name| column_of(name.trim_ascii()))
+    };
+    let is_header = columns().flatten().nth(3).is_some();
+    is_header.then(|| (separator, columns().collect()))
 }
 
 fn column_of(name: &[u8]) -> Option<usize> {

@@ -167,36 +167,44 @@ impl Framing {
         (end + 1, Cut::Item(line))
     }
 
-    /// An object that is cut out by its braces.
+    /// An object that is cut out by its braces. Of one that is too long no more than the longest item is looked at, so
+    /// that no input makes the same bytes be looked at again and again.
     fn object<'a>(&mut self, bytes: &'a [u8], is_last: bool) -> (usize, Cut<'a>) {
-        match end_of_object(bytes) {
-            Some(end) if end > LONGEST_ITEM => (end, Cut::Refused(Refusal::TooLong)),
+        let looked_at = bytes.get(..=LONGEST_ITEM).unwrap_or(bytes);
+        match end_of_object(looked_at) {
+            Some(end) if self.within == Within::List => match bytes.get(..end.min(LONGEST_ITEM)) {
+                Some(object) if object.len() == end => (end, Cut::Item(object)),
+                _ => (end, Cut::Refused(Refusal::TooLong)),
+            },
+            // Its line ends with the object; what stands behind it there belongs to it, and makes it no object.
             Some(end) => {
-                let (object, behind) = bytes.split_at(end);
-                if self.within == Within::List {
-                    return (end, Cut::Item(object));
-                }
-                // Its line ends with the object; what stands behind it there belongs to it, and makes it no object.
-                match memchr(b'\n', behind) {
-                    Some(rest) => (
-                        end + rest + 1,
-                        Cut::Item(bytes.get(..end + rest).unwrap_or(object)),
-                    ),
-                    None if is_last => (bytes.len(), Cut::Item(bytes)),
-                    None if bytes.len() > LONGEST_ITEM => {
-                        self.within = Within::LongLine;
-                        (bytes.len(), Cut::Refused(Refusal::TooLong))
-                    }
-                    None => (0, Cut::Incomplete),
+                let behind = bytes.get(end..).unwrap_or_default();
+                let line = match memchr(b'\n', behind) {
+                    Some(rest) => end + rest,
+                    None if is_last || bytes.len() > LONGEST_ITEM => bytes.len(),
+                    None => return (0, Cut::Incomplete),
+                };
+                let used = (line + 1).min(bytes.len());
+                match bytes.get(..line) {
+                    Some(item) if line <= LONGEST_ITEM => (used, Cut::Item(item)),
+                    _ => (self.skip_from(bytes, used), Cut::Refused(Refusal::TooLong)),
                 }
             }
             None if bytes.len() > LONGEST_ITEM => {
                 self.within = Within::LongLine;
-                (bytes.len(), Cut::Refused(Refusal::TooLong))
+                (looked_at.len(), Cut::Refused(Refusal::TooLong))
             }
             None if is_last => (bytes.len(), Cut::Refused(Refusal::CutOff)),
             None => (0, Cut::Incomplete),
         }
+    }
+
+    /// Leaves out a line of which `used` bytes are known, and the rest when the line break is not among them.
+    fn skip_from(&mut self, bytes: &[u8], used: usize) -> usize {
+        if used.checked_sub(1).and_then(|last| bytes.get(last)) != Some(&b'\n') {
+            self.within = Within::LongLine;
+        }
+        used
     }
 
     fn element<'a>(&mut self, bytes: &'a [u8], is_last: bool) -> (usize, Cut<'a>) {
@@ -224,9 +232,11 @@ impl Framing {
             // No flow, whatever it is; its end is where the next element may begin.
             _ => match memchr3(b',', b']', b'\n', bytes) {
                 Some(end) => (end.max(1), Cut::Refused(Refusal::NotJson)),
-                None if is_last || bytes.len() > LONGEST_ITEM => {
-                    (bytes.len(), Cut::Refused(Refusal::NotJson))
+                None if bytes.len() > LONGEST_ITEM => {
+                    self.within = Within::LongLine;
+                    (bytes.len(), Cut::Refused(Refusal::TooLong))
                 }
+                None if is_last => (bytes.len(), Cut::Refused(Refusal::NotJson)),
                 None => (0, Cut::Incomplete),
             },
         }

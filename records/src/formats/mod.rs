@@ -89,6 +89,20 @@ pub struct Options {
     pub input_zone: TimeZone,
 }
 
+impl Options {
+    /// The zone that a text names: an offset (`+02:00`), a rule of POSIX (`CET-1CEST,M3.5.0,M10.5.0/3`), or a name
+    /// (`Europe/Prague`) where the program was built with the database of zones. `None` for any other text.
+    pub fn zone(text: &str) -> Option<TimeZone> {
+        if text.eq_ignore_ascii_case("utc") || text.eq_ignore_ascii_case("z") {
+            return Some(TimeZone::UTC);
+        }
+        scalar::TIMES
+            .parse_time_zone(text)
+            .or_else(|_| TimeZone::posix(text))
+            .ok()
+    }
+}
+
 impl Default for Options {
     /// Times without a zone are UTC.
     fn default() -> Self {

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 /// Last microsecond that a time may be: the end of the year 9999.
 pub(super) const LAST_US: i64 = 253_402_300_799_999_999;
 
-static TIMES: DateTimeParser = DateTimeParser::new();
+pub(super) static TIMES: DateTimeParser = DateTimeParser::new();
 
 /// A decimal number, exactly: `mantissa * 10^exponent`, negative or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

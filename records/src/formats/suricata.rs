@@ -174,11 +174,11 @@ fn inner<'a, const N: usize>(
     object: &'static str,
     fields: &[&'static str; N],
 ) -> Result<Members<'a, N>, Refusal> {
+    let behind_object = object.len() + 1;
     let place_of = |name: &str| {
-        fields.iter().position(|field| {
-            let (_, member) = field.split_once('.').unwrap_or_default();
-            member == name
-        })
+        fields
+            .iter()
+            .position(|field| field.get(behind_object..) == Some(name))
     };
     object::members(raw.get().as_bytes(), place_of).map_err(|_| Refusal::Unreadable {
         field: object,

@@ -128,21 +128,26 @@ impl Parser {
 
     fn fields(&mut self, names: &[u8]) {
         let mut columns: Vec<Option<usize>> = Vec::new();
+        let mut seen = [false; WIDTH];
         let mut rest = Some(names);
         while let Some(text) = rest {
             let (name, behind) = self.cut(text);
             // Of a name that stands twice the first place counts.
-            columns.push(column_of(name).filter(|column| !columns.contains(&Some(*column))));
+            let column = column_of(name).filter(|column| {
+                seen.get_mut(*column)
+                    .is_some_and(|seen| !std::mem::replace(seen, true))
+            });
+            columns.push(column);
             rest = behind;
         }
         let has = |name: &str| {
-            let column = COLUMNS.iter().position(|column| *column == name);
-            column.is_some() && columns.contains(&column)
+            let mut columns = COLUMNS.iter().zip(seen);
+            columns.any(|(column, seen)| seen && *column == name)
         };
         let lacking = Lacking::of(&NEEDED, ADVICE, |place| {
             NEEDED.get(place).is_some_and(|name| has(name))
         });
-        self.has_service = columns.contains(&Some(column::SERVICE));
+        self.has_service = seen[column::SERVICE];
         self.columns = match lacking {
             Some(lacking) => Err(Refusal::HeaderLacks(lacking)),
             None => Ok(columns),
@@ -181,7 +186,6 @@ impl Parser {
                 *kept = Some(unescaped(value));
             }
         }
-        debug_assert_eq!(values.values.len(), WIDTH);
         Ok(values)
     }
 }

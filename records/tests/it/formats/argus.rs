@@ -272,8 +272,15 @@ fn times_are_of_the_zone_that_is_set() {
         start(TimeZone::fixed(jiff::tz::offset(-5))),
         expected().start_us + 5 * 3_600 * 1_000_000
     );
+    for (zone, hours) in [("UTC", 0), ("Z", 0), ("+02:00", 2), ("+0200", 2), ("-05", -5)] {
+        let zone = Options::zone(zone).unwrap();
+        assert_eq!(start(zone), expected().start_us - hours * 3_600 * 1_000_000);
+    }
+    for wrong in ["", "+99:00", "Nowhere/Here", "12"] {
+        assert_eq!(Options::zone(wrong), None, "{wrong}");
+    }
     // A zone with changes of clocks, in winter and in summer.
-    let prague = || TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+    let prague = || Options::zone("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
     assert_eq!(start(prague()), expected().start_us - 3_600 * 1_000_000);
     let summer = text.replace("/01/08", "/07/08");
     let (items, _) = read_with(Format::Argus, &Options { input_zone: prague() }, &summer);

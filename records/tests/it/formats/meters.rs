@@ -242,6 +242,46 @@ fn records_travel_in_the_own_json() {
     }
 }
 
+/// Lines of real meters with some bytes changed, left out or doubled: nothing panics, and each line is counted once.
+#[test]
+fn damaged_lines_are_counted_once() {
+    let Some(folder) = folder() else { return };
+    let mut seed = 7_u64;
+    let mut random = |below: usize| {
+        // Numerical Recipes' generator: any will do.
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % below
+    };
+    let mut refused = 0;
+    for (name, format, _) in FILES {
+        let bytes = bytes(&folder.join(name));
+        let mut damaged = Vec::new();
+        for line in bytes.split_inclusive(|byte| *byte == b'\n').step_by(3) {
+            let mut line = line.strip_suffix(b"\n").unwrap_or(line).to_vec();
+            for _ in 0..random(4) {
+                let place = random(line.len() + 1).min(line.len().saturating_sub(1));
+                match random(3) {
+                    0 => line[place] = u8::try_from(random(256)).unwrap(),
+                    1 => drop(line.remove(place)),
+                    _ => line.truncate(place.max(1)),
+                }
+                line.retain(|byte| *byte != b'\n');
+                line.push(b'x');
+            }
+            damaged.extend_from_slice(&line);
+            damaged.push(b'\n');
+        }
+        let lines = damaged.split_inclusive(|byte| *byte == b'\n').count();
+        let (items, reader) = read(format, &damaged);
+        assert_eq!(reader.items(), lines as u64, "{name}");
+        assert_eq!(reader.counts().items(), lines as u64, "{name}");
+        refused += items.refused.len();
+    }
+    assert!(refused > 1_000, "{refused}");
+}
+
 /// What `ra` prints of the records that Argus makes of captures, where both are installed: by the command of the page
 /// each row is read or is about no IP packets, and by the default columns each is refused by the names of columns.
 #[test]

@@ -107,3 +107,48 @@ fn long_items_are_refused_once_and_bounded() {
         assert_eq!(items.refused[0].place.to_string(), "line 1");
     }
 }
+
+/// What is hostile costs no more than its length: a line of one brace begins an object, and each could be looked at to
+/// the end of all.
+#[test]
+fn hostile_bytes_are_looked_at_once() {
+    let check = |text: String, counted: &str| {
+        for format in [Format::FlowJson, Format::Zeek, Format::Suricata] {
+            let (_, reader) = read(format, &text);
+            assert_eq!(reader.counts().refused.total(), reader.items(), "{format}");
+            assert!(
+                reader.counts().to_string().contains(counted),
+                "{format}: {}",
+                reader.counts()
+            );
+        }
+    };
+    check("{\n\"a\":\n".repeat(500_000), "longer than 1 MiB");
+    check(format!("[{}", "{\"a\":".repeat(500_000)), "longer than 1 MiB");
+    check("[".to_owned() + &"[".repeat(3_000_000), "longer than 1 MiB");
+    check(format!("[{}]", "7,".repeat(500_000)), "500000 (no JSON object)");
+    let many = format!("#fields{}{}\n", "\t".repeat(300_000), "ts\t".repeat(100_000));
+    assert_eq!(read(Format::Zeek, many).1.counts().refused.total(), 1);
+}
+
+#[test]
+fn an_item_of_the_greatest_length_is_read() {
+    let padded = |length: usize| {
+        let rest = FLOW.strip_suffix('}').unwrap();
+        let padding = length - FLOW.len() - ",\"x\":\"\"".len();
+        format!("{rest},\"x\":\"{}\"}}", "x".repeat(padding))
+    };
+    for (length, records) in [(LONGEST_ITEM, 2), (LONGEST_ITEM + 1, 1)] {
+        let long = padded(length);
+        assert_eq!(long.len(), length);
+        for text in [
+            format!("{long}\n{FLOW}\n"),
+            format!("[{long},\n{FLOW}]"),
+            format!("{{\n{}\n{FLOW}\n", padded(length - 1).strip_prefix('{').unwrap()),
+        ] {
+            let (items, reader) = read(Format::FlowJson, &text);
+            assert_eq!(items.records.len(), records, "{length}: {}", reader.counts());
+            assert_eq!(reader.items(), 2);
+        }
+    }
+}
