@@ -58,11 +58,12 @@ impl Framing {
         self.within = Within::Start;
     }
 
-    /// The brackets of a list that is being read, or on whose last line reading stands.
-    pub(super) fn bracket(&self) -> Option<&'static [u8]> {
+    /// The brackets of a list that is being read, on whose last line reading stands, or behind which another may begin.
+    pub(super) fn brackets(&self) -> Option<&'static [u8]> {
         match self.within {
             Within::List => Some(b"["),
             Within::BehindList => Some(b"[]"),
+            Within::Start if self.is_json => Some(b"[]\n"),
             Within::Start | Within::Lines | Within::LongLine => None,
         }
     }
@@ -72,10 +73,11 @@ impl Framing {
         self.within = match header {
             b"[" if self.is_json => Within::List,
             b"[]" if self.is_json => Within::BehindList,
+            b"[]\n" if self.is_json => Within::Start,
             [] if items == 0 => Within::Start,
             _ => Within::Lines,
         };
-        matches!(self.within, Within::Start | Within::Lines)
+        self.within == Within::Lines
     }
 
     /// Whether items are elements of a list.

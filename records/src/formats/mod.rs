@@ -210,8 +210,8 @@ impl Reader {
     /// The header that rules the next line, to be given to [`Reader::resume`] by who goes on there; empty where the format
     /// has none or none was read. Of a list in JSON it is its brackets so far.
     pub fn header(&self) -> Vec<u8> {
-        if let Some(bracket) = self.framing.bracket() {
-            return bracket.to_vec();
+        if let Some(brackets) = self.framing.brackets().filter(|_| self.items > 0) {
+            return brackets.to_vec();
         }
         match &self.parser {
             Parser::Zeek(parser) => parser.header(),

@@ -104,6 +104,35 @@ fn a_header_rules_the_rows_behind_it() {
     );
 }
 
+/// A long connection is reported again and again while it lasts.
+#[test]
+fn each_record_of_a_connection_is_a_flow_with_its_own_end() {
+    let row = |start: u32, state: &str| {
+        format!(
+            "{start},{},60,tcp,10.0.0.1,1,->,10.0.0.2,2,{state},9,9,600,600\n",
+            start + 60
+        )
+    };
+    let text = [
+        format!("{HEADER}\n"),
+        row(100, "SPA_SPA"),
+        row(160, "PA_PA"),
+        row(220, "FPA_FA"),
+    ];
+    let (items, _) = read(Format::Argus, text.concat());
+    let ends: Vec<_> = items
+        .records
+        .iter()
+        .map(|record| (record.end_us / 1_000_000, record.state))
+        .collect();
+    let expected = [
+        (160, Some(State::Established)),
+        (220, Some(State::Established)),
+        (280, Some(State::Closed)),
+    ];
+    assert_eq!(ends, expected);
+}
+
 #[test]
 fn what_does_not_suffice_is_refused_by_the_names_of_columns() {
     let command = "print the records with `ra -n -u -Z b -c , -s stime ltime proto saddr sport daddr dport state spkts dpkts sbytes dbytes`";

@@ -22,7 +22,9 @@ fn formats_have_names() {
 #[test]
 fn reading_goes_on_behind_any_line() {
     let list = format!("[{FLOW},\n{FLOW}\n,{FLOW}]\n");
+    let lists = format!("\n[{FLOW}]\n[{FLOW}] \n\n [{FLOW},7]\n{FLOW}\n[{FLOW}]\n");
     for (format, text) in [
+        (Format::FlowJson, lists.as_str()),
         (Format::Zeek, ZEEK),
         (Format::Argus, ARGUS),
         (Format::FlowJson, list.as_str()),
