@@ -59,11 +59,11 @@ impl Framing {
     }
 
     /// The brackets of a list that is being read, on whose last line reading stands, or behind which another may begin.
-    pub(super) fn brackets(&self) -> Option<&'static [u8]> {
+    pub(super) fn brackets(&self, items: u64) -> Option<&'static [u8]> {
         match self.within {
             Within::List => Some(b"["),
             Within::BehindList => Some(b"[]"),
-            Within::Start if self.is_json => Some(b"[]\n"),
+            Within::Start if self.is_json && items > 0 => Some(b"[]\n"),
             Within::Start | Within::Lines | Within::LongLine => None,
         }
     }

@@ -210,7 +210,7 @@ impl Reader {
     /// The header that rules the next line, to be given to [`Reader::resume`] by who goes on there; empty where the format
     /// has none or none was read. Of a list in JSON it is its brackets so far.
     pub fn header(&self) -> Vec<u8> {
-        if let Some(brackets) = self.framing.brackets().filter(|_| self.items > 0) {
+        if let Some(brackets) = self.framing.brackets(self.items) {
             return brackets.to_vec();
         }
         match &self.parser {

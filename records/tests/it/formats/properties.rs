@@ -82,6 +82,21 @@ proptest! {
         let _ = recognise(&bytes);
     }
 
+    #[test]
+    fn reading_goes_on_behind_any_byte(bytes in any_bytes(), cut in any::<prop::sample::Index>()) {
+        for format in Format::ALL {
+            let (whole, all) = read_in_pieces(format, &bytes, bytes.len().max(1));
+            let mut first = Reader::new(format, &Options::default());
+            let mut items = Items::default();
+            let used = first.read(&bytes[..cut.index(bytes.len() + 1)], false, &mut items);
+            let mut second = Reader::new(format, &Options::default());
+            second.resume(&first.header(), first.items());
+            second.read(&bytes[used..], true, &mut items);
+            prop_assert_eq!(&items.records, &whole.records, "{}", bytes.escape_ascii());
+            prop_assert_eq!(second.items(), all.items(), "{}", bytes.escape_ascii());
+        }
+    }
+
     /// Of text that is no JSON list and has no objects over several lines, items are lines.
     #[test]
     fn items_of_argus_are_lines(bytes in any_bytes()) {
