@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use netsage_detector_sdk::{Block, Error};
-use netsage_rhythm::{COLUMNS, Ceiling, Contexts as Context, Measured, Model, Scorer, blocks};
+use netsage_rhythm::{Ceiling, Columns, Contexts as Context, Measured, Model, Scorer, WIDTH, blocks};
 use netsage_schema::{AddressKey, Contexts, Schema, narrow};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::training::Flows;
 /// Least margin of the threshold above what ordinary flows reach, in orders of magnitude: about thirty times. A day has
 /// thousands of visits, some in contexts that training hardly saw.
 const LEAST_MARGIN: f32 = 1.5;
-/// Least payload that counts as a ceiling, bytes: nobody needs to hear of less.
+/// Fewest bytes that count as a ceiling: nobody needs to hear of less.
 const LEAST_SENT: f32 = 1_000.0;
 
 /// How to train.
@@ -79,7 +79,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions) -> Result<Trained, TrainE
     let fitted = rows.len() - held_out;
     let mut reached: BTreeMap<(u16, u16), Measured> = BTreeMap::new();
     let mut usual_sent = LEAST_SENT;
-    for (row, measured) in values.chunks_exact(COLUMNS.len()).zip(&measured[..fitted]) {
+    for (row, measured) in values.chunks_exact(WIDTH).zip(&measured[..fitted]) {
         let most = reached.entry((row[0] as u16, row[1] as u16)).or_default();
         most.surprise = most.surprise.max(measured.surprise);
         most.sent = most.sent.max(measured.sent);
@@ -102,7 +102,7 @@ pub fn train(flows: Flows<'_>, options: &TrainOptions) -> Result<Trained, TrainE
         ..blank
     };
     let scores = scores(model.clone(), &values, &contexts)?;
-    let names = COLUMNS.map(str::to_owned).to_vec();
+    let names = Columns::of(schema.id).names.map(str::to_owned).to_vec();
     let mut card = common.card(schema, names, fitted, scores[fitted..].to_vec());
     if card.threshold < Some(LEAST_MARGIN) {
         card.threshold = Some(LEAST_MARGIN);
@@ -126,23 +126,23 @@ pub(crate) fn check(schema: &Schema) -> Result<(), TrainError> {
 fn unknown_column(schema: &Schema, column: usize) -> TrainError {
     TrainError::UnknownColumn {
         schema: schema.id,
-        column: COLUMNS[column].to_owned(),
+        column: Columns::of(schema.id).names[column].to_owned(),
     }
 }
 
 /// Where the features lie in the schema.
-fn features(schema: &Schema) -> Result<[usize; COLUMNS.len()], TrainError> {
-    let mut places = [0; COLUMNS.len()];
+fn features(schema: &Schema) -> Result<[usize; WIDTH], TrainError> {
+    let mut places = [0; WIDTH];
     for (column, place) in places.iter_mut().enumerate() {
         *place = schema
-            .index_of(COLUMNS[column])
+            .index_of(Columns::of(schema.id).names[column])
             .ok_or_else(|| unknown_column(schema, column))?;
     }
     Ok(places)
 }
 
 /// Rows as the detector gets them.
-fn values(flows: &Flows<'_>, features: &[usize; COLUMNS.len()]) -> Vec<f32> {
+fn values(flows: &Flows<'_>, features: &[usize; WIDTH]) -> Vec<f32> {
     let rows = flows.rows.iter();
     rows.flat_map(|row| features.map(|place| narrow(row[place]).unwrap_or(f32::NAN)))
         .collect()
@@ -185,5 +185,20 @@ fn known(contexts: &Contexts) -> Context<'_> {
         start_time: Some(contexts.starts()),
         source: Some(contexts.sources()),
         destination: Some(contexts.destinations()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netsage_schema::RECORD_V1;
+
+    use super::*;
+
+    #[test]
+    fn what_goes_on_in_record_v1_is_midstream() {
+        let columns = Columns::of(&RECORD_V1.to_string());
+        let [_, _, _, state, _] = features(&RECORD_V1).unwrap();
+        let term = RECORD_V1.columns[state].term(f64::from(columns.goes_on));
+        assert_eq!(term, Some("midstream"));
     }
 }

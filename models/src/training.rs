@@ -148,12 +148,14 @@ mod tests {
 
     #[test]
     fn a_schema_without_a_column_is_refused_before_there_are_rows() {
-        use netsage_schema::{FLOW_V1, UNSW_NB15};
+        use netsage_schema::{FLOW_V1, RECORD_V1, UNSW_NB15};
 
         for method in Training::METHODS {
             let mut training = Training::by_method(method).unwrap();
             let lacks = *method == "rhythm";
-            assert!(training.check(&FLOW_V1).is_ok(), "{method}");
+            for schema in [&FLOW_V1, &RECORD_V1] {
+                assert!(training.check(schema).is_ok(), "{method} {schema}");
+            }
             assert_eq!(training.check(&UNSW_NB15).is_err(), lacks, "{method}");
             training.common_mut().exclude = vec!["colour".to_owned()];
             let error = training.check(&FLOW_V1).unwrap_err().to_string();

@@ -23,7 +23,7 @@ pub struct Model {
     pub pause: f32,
     /// What the surprise of a rhythm must exceed where training saw no flow of that protocol and service.
     pub usual: f32,
-    /// What the payload sent must exceed there, bytes; above 0.
+    /// What the bytes sent must exceed there; above 0.
     pub usual_sent: f32,
     /// What they must exceed where it did, by protocol and service, rising and each once.
     pub ceilings: Vec<Ceiling>,
@@ -38,7 +38,7 @@ pub struct Ceiling {
     pub service: u16,
     /// Negative decimal logarithm of a probability, 0 or more.
     pub surprise: f32,
-    /// Payload that a source sent one destination within about an hour, bytes; above 0.
+    /// Bytes that a source sent one destination within about an hour; above 0.
     pub sent: f32,
 }
 

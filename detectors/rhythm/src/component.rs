@@ -4,7 +4,7 @@ use netsage_detector_sdk::{
     Block, Context, Description, Detector, Error, Explain, Explanation, Inputs, Remember, Schema, StateKey,
 };
 
-use crate::{COLUMNS, Scorer};
+use crate::Scorer;
 
 impl Detector for Scorer {
     fn describe() -> Description {
@@ -31,7 +31,7 @@ impl Detector for Scorer {
                 source: true,
                 destination: true,
             },
-            ..Inputs::columns(COLUMNS)
+            ..Inputs::columns(self.columns().names)
         }
     }
 

@@ -20,10 +20,11 @@
 //! logarithms come from the crate `libm`, and sums have a fixed order.
 //!
 //! Start with [`Scorer`]; `visits` holds the visits of pairs, `state` saves them, `chance` computes the statistic,
-//! [`artifact`] reads and writes the model, [`component`] makes a NetSage detector of the scorer.
+//! [`Columns`] names what is read, [`artifact`] reads and writes the model, [`component`] makes a NetSage detector of the scorer.
 
 pub mod artifact;
 mod chance;
+mod columns;
 pub mod component;
 mod scorer;
 mod state;
@@ -32,6 +33,7 @@ mod tests;
 mod visits;
 
 pub use artifact::{ArtifactError, Ceiling, Model};
+pub use columns::{Columns, WIDTH};
 pub use netsage_detector_sdk::Contexts;
-pub use scorer::{COLUMNS, Measured, Scorer, blocks};
+pub use scorer::{Measured, Scorer, blocks};
 pub use state::StateError;

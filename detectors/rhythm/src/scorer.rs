@@ -4,14 +4,14 @@ use netsage_detector_sdk::{Block, Contexts, Contribution, Error, Explanation, MA
 
 use crate::artifact::{ArtifactError, Model};
 use crate::chance::surprise;
+use crate::columns::{Columns, WIDTH};
 use crate::state::StateError;
 use crate::visits::{Pair, Visits, seconds};
 
-/// The columns of a row, in order.
-pub const COLUMNS: [&str; 5] = ["proto", "service", "duration", "syn_count", "src_payload"];
-const PAYLOAD: usize = 4;
+/// Place of the bytes that the source sent.
+const SENT: usize = 4;
 /// What stands for the start time in an explanation.
-const START_TIME: usize = COLUMNS.len();
+const START_TIME: usize = WIDTH;
 /// Gaps before anything is said.
 const FEWEST_GAPS: usize = 5;
 
@@ -20,12 +20,12 @@ const FEWEST_GAPS: usize = 5;
 pub struct Measured {
     /// Negative decimal logarithm of the probability that visits are so regular by chance; 0 for a row that is no visit.
     pub surprise: f32,
-    /// Payload that its source has sent its destination, bytes, of which half is forgotten every hour.
+    /// Bytes that its source has sent its destination, of which half is forgotten every hour.
     pub sent: f32,
 }
 
-/// The values of [`COLUMNS`].
-type Row = [f32; COLUMNS.len()];
+/// The values of [`Columns::names`].
+type Row = [f32; WIDTH];
 
 /// A flow: the columns of its row, and where and when it was.
 #[derive(Clone, Copy)]
@@ -40,6 +40,7 @@ struct Flow<'a> {
 #[derive(Debug, Clone)]
 pub struct Scorer {
     model: Model,
+    columns: &'static Columns,
     /// The pause of the model, microseconds.
     pause: u64,
     visits: Visits,
@@ -54,6 +55,7 @@ impl Scorer {
         model.check()?;
         Ok(Self {
             pause: microseconds(model.pause),
+            columns: Columns::of(&model.schema),
             model,
             visits: Visits::new(),
         })
@@ -70,6 +72,11 @@ impl Scorer {
     /// Schema of the columns, e.g. `flow-v1@1`.
     pub fn schema(&self) -> &str {
         &self.model.schema
+    }
+
+    /// The columns of its rows.
+    pub fn columns(&self) -> &'static Columns {
+        self.columns
     }
 
     /// What it remembers of the visits, for [`Scorer::restore`].
@@ -91,7 +98,7 @@ impl Scorer {
     /// second is the decimal logarithm of the bytes that the source has sent to the destination, over the usual number.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when the rows have other columns than [`COLUMNS`], or a context is absent; nothing is remembered of
+    /// [`Error::BadInput`] when the rows have other columns than [`Scorer::columns`], or a context is absent; nothing is remembered of
     /// them.
     pub fn score_block(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
         for flow in flows(block)? {
@@ -105,7 +112,7 @@ impl Scorer {
     /// Appends for each row what is measured before anything is taken for usual; for training.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when the rows have other columns than [`COLUMNS`], or a context is absent; nothing is remembered of
+    /// [`Error::BadInput`] when the rows have other columns than [`Scorer::columns`], or a context is absent; nothing is remembered of
     /// them.
     pub fn measure_block(&mut self, block: &Block<'_>, measured: &mut Vec<Measured>) -> Result<(), Error> {
         for flow in flows(block)? {
@@ -114,7 +121,7 @@ impl Scorer {
         Ok(())
     }
 
-    /// Appends for each row the time of the visit, with how much later it was to be expected, and the payload, with that
+    /// Appends for each row the time of the visit, with how much later it was to be expected, and the bytes sent, with those
     /// of a source that sends as much as is usual; each by its share of the score. Changes no memory.
     ///
     /// # Errors
@@ -158,9 +165,9 @@ impl Scorer {
         let share = f64::from(usual_sent) / f64::from(pair.sent.max(1.0));
         let typical = [
             expected_later(pair, flow.start),
-            (f64::from(row[PAYLOAD]) * share) as f32,
+            (f64::from(row[SENT]) * share) as f32,
         ];
-        [START_TIME, PAYLOAD]
+        [START_TIME, SENT]
             .into_iter()
             .zip(parts)
             .zip(typical)
@@ -180,9 +187,9 @@ impl Scorer {
             source,
             destination,
         } = flow;
-        let &[protocol, _, duration, syns, payload] = row;
+        let &[protocol, _, duration, part, sent] = row;
         let (pair, is_known) = self.visits.meet(source, destination, start);
-        pair.send(start, payload);
+        pair.send(start, sent);
         let mut measured = Measured {
             surprise: 0.0,
             sent: pair.sent,
@@ -190,7 +197,7 @@ impl Scorer {
         let pause = start.saturating_sub(pair.end);
         pair.end = pair.end.max(start.saturating_add(microseconds(duration)));
         // A later record of a long connection begins nothing.
-        let goes_on = protocol as u16 == self.model.tcp && syns == 0.0;
+        let goes_on = protocol as u16 == self.model.tcp && part == self.columns.goes_on;
         if !is_known || goes_on || pause <= self.pause {
             return measured;
         }
@@ -241,14 +248,14 @@ pub fn blocks<'a>(
     values: &'a [f32],
     contexts: Contexts<'a>,
 ) -> impl Iterator<Item = Result<Block<'a>, Error>> {
-    let values = values.chunks(MAX_ROWS * COLUMNS.len());
+    let values = values.chunks(MAX_ROWS * WIDTH);
     values.enumerate().map(move |(number, values)| {
-        let rows = values.len() / COLUMNS.len();
+        let rows = values.len() / WIDTH;
         let part = |list: Option<&'a [u64]>| {
             let rest = list?.get(number * MAX_ROWS..).unwrap_or_default();
             Some(&rest[..rows.min(rest.len())])
         };
-        Block::new(rows, COLUMNS.len(), values)?.with_contexts(Contexts {
+        Block::new(rows, WIDTH, values)?.with_contexts(Contexts {
             start_time: part(contexts.start_time),
             source: part(contexts.source),
             destination: part(contexts.destination),
@@ -258,7 +265,7 @@ pub fn blocks<'a>(
 
 /// The flows of a block, once it is what was asked for.
 fn flows<'a>(block: &Block<'a>) -> Result<impl Iterator<Item = Flow<'a>>, Error> {
-    RowError::check_shape(block.rows(), COLUMNS.len(), block.values())?;
+    RowError::check_shape(block.rows(), WIDTH, block.values())?;
     let Contexts {
         start_time: Some(starts),
         source: Some(sources),

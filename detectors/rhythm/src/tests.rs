@@ -4,7 +4,7 @@ use netsage_detector_sdk::{Block, Contexts, Contribution, Error};
 use proptest::prelude::*;
 
 use crate::artifact::{ArtifactError, Ceiling, Model};
-use crate::{COLUMNS, Scorer, StateError, blocks};
+use crate::{Scorer, StateError, WIDTH, blocks};
 
 const TCP: u16 = 6;
 
@@ -51,7 +51,7 @@ fn explain_pair(scorer: &Scorer, values: &[f32], start: u64) -> Contribution {
         source: Some(&[11]),
         destination: Some(&[22]),
     };
-    let block = Block::new(1, COLUMNS.len(), values).unwrap();
+    let block = Block::new(1, WIDTH, values).unwrap();
     let block = block.with_contexts(contexts).unwrap();
     scorer.explain_block(&block, 5).unwrap().entries()[0]
 }
@@ -109,6 +109,25 @@ fn regular_visits_score_high_and_others_do_not() {
 }
 
 #[test]
+fn a_record_of_record_v1_begins_no_visit_where_its_beginning_was_not_seen() {
+    let starts: Vec<u64> = times(17, 60.0, |_| 0.0).into_iter().map(at).collect();
+    let check = |protocol: u16, state: u8, is_visit: bool| {
+        let mut scorer = Scorer::new(Model {
+            schema: "record-v1@1".to_owned(),
+            ..model()
+        })
+        .unwrap();
+        let scores = score_pair(&mut scorer, &rows(protocol, state, starts.len()), &starts);
+        assert_eq!(scores[16] > 5.0, is_visit, "{protocol} {state}: {}", scores[16]);
+    };
+    // Attempt, established, closed, midstream; a state says nothing of other protocols.
+    for (state, is_visit) in [(1, true), (3, true), (4, true), (6, false)] {
+        check(TCP, state, is_visit);
+        check(1, state, true);
+    }
+}
+
+#[test]
 fn a_crowd_of_new_pairs_does_not_hide_a_slow_visitor() {
     let mut scorer = Scorer::new(model()).unwrap();
     let mut last = Vec::new();
@@ -135,7 +154,7 @@ fn an_explanation_says_when_the_visit_was_expected() {
     starts[9] -= 3_000_000;
     score_pair(&mut scorer, &rows(TCP, 1, 10), &starts);
     let entry = explain_pair(&scorer, &rows(TCP, 1, 1), starts[9]);
-    assert_eq!(entry.column, COLUMNS.len(), "the start time");
+    assert_eq!(entry.column, WIDTH, "the start time");
     assert!((2.0..3.0).contains(&entry.typical), "{entry:?}");
 }
 
@@ -148,7 +167,7 @@ fn who_sends_a_little_again_and_again_stands_out() {
         let starts: Vec<u64> = (0..60_u8).map(|number| at(f32::from(number) * seconds)).collect();
         let scores = score_pair(&mut scorer, &row.repeat(60), &starts);
         let explained = explain_pair(&scorer, &row, starts[59]);
-        assert_eq!(COLUMNS[explained.column], "src_payload");
+        assert_eq!(scorer.columns().names[explained.column], "src_payload");
         (scores[59], explained.typical)
     };
     // 60 times 360,000 bytes in an hour, of which about 15.6 million are remembered; 1 million is usual.
@@ -310,13 +329,13 @@ proptest! {
         if let Ok(mut scorer) = Scorer::decode(&bytes) {
             let _ = scorer.restore(&state[..cut.index(state.len())]);
             let _ = scorer.restore(&state);
-            let rows = values.len() / COLUMNS.len();
+            let rows = values.len() / WIDTH;
             let contexts = Contexts {
                 start_time: Some(&times[..rows]),
                 source: Some(&hosts[..rows]),
                 destination: Some(&hosts[14..14 + rows]),
             };
-            let block = Block::new(rows, COLUMNS.len(), &values[..rows * COLUMNS.len()]);
+            let block = Block::new(rows, WIDTH, &values[..rows * WIDTH]);
             if let Ok(block) = block.and_then(|block| block.with_contexts(contexts)) {
                 let mut scores = Vec::new();
                 let _ = scorer.score_block(&block, &mut scores);

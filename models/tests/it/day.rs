@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use netsage_capture::{LinkType, Meter, MeterConfig, Packet};
 use netsage_models::{Flows, NoCallbacks, Training};
-use netsage_rhythm::{COLUMNS, Model, Scorer};
+use netsage_rhythm::{Columns, Model, Scorer};
 use netsage_schema::{AddressKey, Contexts, FLOW_V1, FlowBatch, Identity, Rows};
 use netsage_synth::{Generator, Labels, SynthConfig};
 
@@ -79,7 +79,9 @@ fn day(seed: u64, flows: u32) -> (Part, Part, Labels) {
 }
 
 fn scores(artifact: &[u8], part: &Part) -> Vec<f32> {
-    let features = COLUMNS.map(|name| FLOW_V1.index_of(name).unwrap());
+    let features = Columns::of(FLOW_V1.id)
+        .names
+        .map(|name| FLOW_V1.index_of(name).unwrap());
     let rows = part.rows.iter();
     let values: Vec<f32> = rows
         .flat_map(|row| features.map(|place| row[place] as f32))
