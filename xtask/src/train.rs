@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 
 /// Seeds of the traffic that models for captures learn from; the demo's traffic has another.
 pub(crate) const CLEAN_TRAFFIC_SEEDS: [&str; 3] = ["20250", "20251", "20252"];
-/// Seed of the day of clean traffic that models for `flow-v1` learn from as well.
+/// Seed of the day of clean traffic that models for `flow-v1` and `record-v1` learn from as well.
 const CLEAN_DAY_SEED: &str = "20260";
 /// Flows of that day: some twenty times fewer an hour than the other captures have.
 const CLEAN_DAY_FLOWS: &str = "60000";
@@ -28,18 +28,12 @@ pub(crate) const LABELLED_TRAFFIC_SEED: &str = "77";
 enum Data {
     /// UNSW-NB15: trained on ordinary rows of its training partition, measured on odd rows of its testing partition.
     UnswNb15,
-    /// Traffic of `netsage synth`, in the columns of UNSW-NB15.
+    /// Traffic of `netsage synth`, of half an hour each.
     Generated,
-    /// The same and a day of it, in `flow-v1`: quiet networks and busy ones.
-    GeneratedFlowV1,
+    /// The same and a day of it: quiet networks and busy ones.
+    GeneratedWithDay,
     /// The day alone: what looks at times needs one piece.
     GeneratedDay,
-}
-
-impl Data {
-    const fn is_flow_v1(self) -> bool {
-        matches!(self, Self::GeneratedFlowV1 | Self::GeneratedDay)
-    }
 }
 
 /// A model that NetSage brings along.
@@ -49,6 +43,10 @@ struct Bundled {
     /// Method of `netsage train`.
     method: &'static str,
     data: Data,
+    /// Schema of the rows.
+    schema: &'static str,
+    /// Columns that it does not read.
+    exclude: &'static [&'static str],
     /// Options of `netsage train` that are not the default.
     options: &'static [&'static str],
     /// What the card says of this model alone.
@@ -60,6 +58,8 @@ const BUNDLED: &[Bundled] = &[
         name: "iforest-unsw-nb15",
         method: "iforest",
         data: Data::UnswNb15,
+        schema: "unsw-nb15",
+        exclude: &[],
         options: &[],
         notes: &[
             "Steered: settings that do not come from the literature (the scale of thresholds, the greatest height, the \
@@ -71,6 +71,8 @@ const BUNDLED: &[Bundled] = &[
         name: "half-space-trees-unsw-nb15",
         method: "half-space-trees",
         data: Data::UnswNb15,
+        schema: "unsw-nb15",
+        exclude: &[],
         options: &[],
         notes: &[
             "Steered: settings that do not come from the literature (the scale of columns, the least share of a \
@@ -82,6 +84,8 @@ const BUNDLED: &[Bundled] = &[
         name: "autoencoder-unsw-nb15",
         method: "autoencoder",
         data: Data::UnswNb15,
+        schema: "unsw-nb15",
+        exclude: &[],
         options: &[],
         notes: &[
             "Steered: widths of layers, passes and the scale of terms were chosen among a dozen settings by the AUROC \
@@ -92,6 +96,8 @@ const BUNDLED: &[Bundled] = &[
         name: "lstm-autoencoder-unsw-nb15",
         method: "lstm-autoencoder",
         data: Data::UnswNb15,
+        schema: "unsw-nb15",
+        exclude: &[],
         options: &[],
         notes: &[
             "Steered: the steps of a logarithm, the width of the decoder, that repeated rows count as often as they \
@@ -106,6 +112,8 @@ const BUNDLED: &[Bundled] = &[
         name: "context-knn-unsw-nb15",
         method: "context-knn",
         data: Data::UnswNb15,
+        schema: "unsw-nb15",
+        exclude: &[],
         options: &[],
         notes: &[
             "Not steered: no label entered a fit, a p-value, the threshold or a setting. Settings were chosen by the \
@@ -119,6 +127,8 @@ const BUNDLED: &[Bundled] = &[
         name: "context-knn-compact-unsw-nb15",
         method: "context-knn",
         data: Data::UnswNb15,
+        schema: "unsw-nb15",
+        exclude: &[],
         options: &["--groups", "compact", "--name", "context-knn-compact"],
         notes: &[
             "Steered: the few columns and the groups that they form were chosen by labelled rows of the testing \
@@ -131,6 +141,8 @@ const BUNDLED: &[Bundled] = &[
         name: "dbscan-unsw-nb15",
         method: "dbscan",
         data: Data::UnswNb15,
+        schema: "unsw-nb15",
+        exclude: &[],
         options: &[],
         notes: &[
             "Steered: that of correlated columns only the first is read, how many rows are clustered, and how many \
@@ -144,20 +156,26 @@ const BUNDLED: &[Bundled] = &[
         name: "iforest-generated",
         method: "iforest",
         data: Data::Generated,
+        schema: "unsw-nb15",
+        exclude: &[],
         options: &["--keep-duplicates", "--threshold-quantile", "0.999"],
         notes: &[],
     },
     Bundled {
         name: "iforest-flow-v1",
         method: "iforest",
-        data: Data::GeneratedFlowV1,
+        data: Data::GeneratedWithDay,
+        schema: "flow-v1",
+        exclude: &[],
         options: &["--keep-duplicates", "--threshold-quantile", "0.999"],
         notes: &[],
     },
     Bundled {
         name: "half-space-trees-flow-v1",
         method: "half-space-trees",
-        data: Data::GeneratedFlowV1,
+        data: Data::GeneratedWithDay,
+        schema: "flow-v1",
+        exclude: &[],
         options: &["--threshold-quantile", "0.999"],
         notes: &[],
     },
@@ -165,12 +183,61 @@ const BUNDLED: &[Bundled] = &[
         name: "rhythm-flow-v1",
         method: "rhythm",
         data: Data::GeneratedDay,
+        schema: "flow-v1",
+        exclude: &[],
         options: &[],
-        notes: &[
-            "It judges pairs of hosts, not flows: of a beacon it finds the first flow of each visit. Figures that count \
-             flows say how many those are; docs/detectors/rhythm.md counts attacks.",
-        ],
+        notes: RHYTHM_NOTES,
     },
+    Bundled {
+        name: "iforest-record-v1",
+        method: "iforest",
+        data: Data::GeneratedWithDay,
+        schema: "record-v1",
+        exclude: MARKS,
+        options: &["--keep-duplicates", "--threshold-quantile", "0.999"],
+        notes: RECORD_NOTES,
+    },
+    Bundled {
+        name: "half-space-trees-record-v1",
+        method: "half-space-trees",
+        data: Data::GeneratedWithDay,
+        schema: "record-v1",
+        exclude: MARKS,
+        options: &["--threshold-quantile", "0.999"],
+        notes: RECORD_NOTES,
+    },
+    Bundled {
+        name: "rhythm-record-v1",
+        method: "rhythm",
+        data: Data::GeneratedDay,
+        schema: "record-v1",
+        exclude: &[],
+        options: &[],
+        notes: RHYTHM_NOTES,
+    },
+];
+
+/// The columns of `record-v1` that say what the meter counts: equal in all records of captures, so a model that read them
+/// would find every record of another meter odd.
+const MARKS: &[&str] = &[
+    "bytes_of",
+    "service_missing",
+    "state_missing",
+    "packets_missing",
+    "bytes_missing",
+    "sampled",
+];
+
+/// What the cards of models of single records say.
+const RECORD_NOTES: &[&str] = &[
+    "It learned from records of this program's own meter and leaves out the columns that mark what another meter does not \
+     say or counts otherwise. Such records are scored by what they hold; where they are many, train on them.",
+];
+
+/// What every card of a model of rhythm says.
+const RHYTHM_NOTES: &[&str] = &[
+    "It judges pairs of hosts, not flows: of a beacon it finds the first flow of each visit. Figures that count flows say \
+     how many those are; docs/detectors/rhythm.md counts attacks.",
 ];
 
 /// What every card of a model for UNSW-NB15 says of the dataset.
@@ -290,7 +357,7 @@ impl Sources {
         let Made { clean, day, planted } = self.made.insert(made).clone();
         let from = match data {
             Data::GeneratedDay => vec![day],
-            Data::GeneratedFlowV1 => clean.into_iter().chain([day]).collect(),
+            Data::GeneratedWithDay => clean.into_iter().chain([day]).collect(),
             Data::Generated | Data::UnswNb15 => clean,
         };
         Ok((from, planted))
@@ -349,6 +416,9 @@ fn train(
         .args(["train", model.method, "--seed", "1", "--from"])
         .args(from);
     command.args(model.options);
+    for column in model.exclude {
+        command.args(["--exclude", column]);
+    }
     let data = match model.data {
         Data::UnswNb15 => {
             command.arg("--ablate");
@@ -360,7 +430,7 @@ fn train(
             "netsage synth --clean with the seeds {}; MIT OR Apache-2.0",
             CLEAN_TRAFFIC_SEEDS.join(", ")
         ),
-        Data::GeneratedFlowV1 => format!(
+        Data::GeneratedWithDay => format!(
             "netsage synth --clean with the seeds {}, and with --minutes 1440 --flows {CLEAN_DAY_FLOWS} and the seed \
              {CLEAN_DAY_SEED}; MIT OR Apache-2.0",
             CLEAN_TRAFFIC_SEEDS.join(", ")
@@ -370,8 +440,8 @@ fn train(
              Apache-2.0"
         ),
     };
-    if model.data.is_flow_v1() {
-        command.args(["--schema", "flow-v1"]);
+    if model.data != Data::UnswNb15 {
+        command.args(["--schema", model.schema]);
     }
     let shared: &[&str] = match model.data {
         Data::UnswNb15 => &UNSW_NB15_NOTES,
