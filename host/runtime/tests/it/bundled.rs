@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use netsage_browser_glue as browser;
 use netsage_package::{MAX_BLOCK_ROWS, Package};
 use netsage_runtime::{Detector, LoadOptions, Runtime, RuntimeConfig, check};
-use netsage_schema::{Contexts, FLOW_V1, Rows};
+use netsage_schema::{Contexts, FLOW_V1, RECORD_V1, Rows, Schema};
 
 use crate::{load, rows};
 
@@ -95,12 +95,19 @@ fn the_isolation_forest_is_small_and_imports_nothing() {
 }
 
 /// Rows of a beacon that visits every minute with up to half a second of jitter, and where and when they were.
-fn beacon(visits: usize, from: u64) -> (Rows, Contexts) {
-    let mut rows = Rows::new(&FLOW_V1);
+fn beacon(schema: &'static Schema, visits: usize, from: u64) -> (Rows, Contexts) {
+    let mut rows = Rows::new(schema);
     let mut contexts = Contexts::new();
-    let mut row = vec![0.0; FLOW_V1.width()];
-    for (column, value) in [("duration", 0.2), ("syn_count", 1.0), ("src_payload", 300.0)] {
-        row[FLOW_V1.index_of(column).unwrap()] = value;
+    let mut row = vec![0.0; schema.width()];
+    let sent = if schema == &FLOW_V1 {
+        "src_payload"
+    } else {
+        "src_bytes"
+    };
+    for (column, value) in [("duration", 0.2), ("syn_count", 1.0), (sent, 300.0)] {
+        if let Some(place) = schema.index_of(column) {
+            row[place] = value;
+        }
     }
     for visit in 0..visits as u64 {
         rows.push(&row);
@@ -125,16 +132,22 @@ fn scores_of(
 
 #[test]
 fn a_beacon_scores_the_same_however_long_the_host_has_been_running_and_after_a_restart() {
+    for (name, schema) in [("rhythm-flow-v1", &FLOW_V1), ("rhythm-record-v1", &RECORD_V1)] {
+        let mut packages = packages().into_iter();
+        if let Some((_, package)) =
+            packages.find(|(path, _)| path.file_stem().is_some_and(|stem| stem == name))
+        {
+            scores_a_beacon(&package, schema);
+        }
+    }
+}
+
+fn scores_a_beacon(package: &Package, schema: &'static Schema) {
     const DAY: u64 = 86_400_000_000;
-    let Some((_, package)) = packages()
-        .into_iter()
-        .find(|(path, _)| path.file_stem().is_some_and(|name| name == "rhythm-flow-v1"))
-    else {
-        return;
-    };
+    let beacon = |visits, from| beacon(schema, visits, from);
     let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
     let start = 1_700_000_000_000_000;
-    let load = || runtime.load(&package, &FLOW_V1).unwrap();
+    let load = || runtime.load(package, schema).unwrap();
     let first = scores_of(&load(), &beacon(40, start), 0..40);
     assert!(f32::from_bits(first[39]) > 3.0, "it is found");
     for days in [30, 300] {
@@ -162,7 +175,7 @@ fn a_beacon_scores_the_same_however_long_the_host_has_been_running_and_after_a_r
         state: state.as_deref(),
         instances: 1,
     };
-    let after = runtime.load_with(&package, &FLOW_V1, options).unwrap();
+    let after = runtime.load_with(package, schema, options).unwrap();
     assert_eq!(scores_of(&after, &flows, 25..40), first[25..]);
     assert_ne!(
         scores_of(&load(), &flows, 25..40),
