@@ -82,6 +82,7 @@ test("host and browser agree on 5,000 rows of UNSW-NB15 to the last bit", { skip
 const BUNDLED = {
   "unsw-nb15": ["iforest-generated", "half-space-trees-unsw-nb15", "context-knn-unsw-nb15"],
   "flow-v1": ["iforest-flow-v1", "half-space-trees-flow-v1", "rhythm-flow-v1"],
+  "record-v1": ["iforest-record-v1", "half-space-trees-record-v1", "rhythm-record-v1"],
 };
 
 for (const [schema, packages] of Object.entries(BUNDLED)) {

@@ -18,16 +18,22 @@ pub const IFOREST_FLOW_V1: &str = "iforest-flow-v1";
 /// Beside it: how regular visits are in clean generated traffic.
 pub const RHYTHM_FLOW_V1: &str = "rhythm-flow-v1";
 
+/// The bundled package for records of any meter, and captures metered as `record-v1`: an isolation forest of clean
+/// generated traffic.
+pub const IFOREST_RECORD_V1: &str = "iforest-record-v1";
+
+/// Beside it: how regular visits are in clean generated traffic.
+pub const RHYTHM_RECORD_V1: &str = "rhythm-record-v1";
+
 /// The bundled package for replaying UNSW-NB15: an isolation forest of its ordinary rows.
 pub const IFOREST_UNSW_NB15: &str = "iforest-unsw-nb15";
 
-/// The bundled packages that score metered traffic when none is named, by the schema of its rows; none is bundled for
-/// `record-v1`.
+/// The bundled packages that score metered traffic when none is named, by the schema of its rows.
 pub fn defaults(schema: &Schema) -> &'static [&'static str] {
     if schema == &FLOW_V1 {
         &[IFOREST_FLOW_V1, RHYTHM_FLOW_V1]
     } else if schema == &RECORD_V1 {
-        &[]
+        &[IFOREST_RECORD_V1, RHYTHM_RECORD_V1]
     } else {
         &[IFOREST_GENERATED]
     }

@@ -1,5 +1,5 @@
 //! What is learned from the first, clean third of a day finds everything that is planted in the rest of it, and little
-//! else; and `flow-v1` needs no training of one's own to begin with.
+//! else; and `flow-v1` and `record-v1` need no training of one's own to begin with.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -110,13 +110,17 @@ fn learn_and_find(seed: u64, flows: u32) {
 }
 
 #[test]
-fn flow_v1_comes_with_detectors() {
-    if !packages_built() {
-        return;
+fn schemas_for_live_traffic_come_with_detectors() {
+    if packages_built() {
+        comes_with_detectors("flow-v1");
+        comes_with_detectors("record-v1");
     }
+}
+
+fn comes_with_detectors(schema: &str) {
     let home = Home::new();
     let capture = home.capture(2_000);
-    let flags = ["--schema", "flow-v1", "--pcap", capture.to_str().unwrap()];
+    let flags = ["--schema", schema, "--pcap", capture.to_str().unwrap()];
     let server = Server::start(&home, &flags);
     server.wait_until_finished();
     let (status, flows) = server.get("/api/v1/flows?limit=1");

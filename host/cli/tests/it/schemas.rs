@@ -1,7 +1,7 @@
-//! One program, more than one schema: features of each, models, scores and runs of `flow-v1`.
+//! One program, more than one schema: features of each, models, scores and runs of `flow-v1` and `record-v1`.
 
 use netsage_schema::csv::header;
-use netsage_schema::{FLOW_V1, RECORD_V1};
+use netsage_schema::{FLOW_V1, RECORD_V1, Schema};
 use serde_json::Value;
 
 use super::support::{Home, packages_built, stderr, stdout};
@@ -38,14 +38,18 @@ fn flows_have_the_columns_of_their_schema() {
 }
 
 #[test]
-fn a_model_of_flow_v1_scores_captures_and_rows_alike() {
-    if !packages_built() {
-        return;
+fn a_model_scores_captures_and_rows_alike() {
+    if packages_built() {
+        scores_captures_and_rows_alike(&FLOW_V1);
+        scores_captures_and_rows_alike(&RECORD_V1);
     }
+}
+
+fn scores_captures_and_rows_alike(schema: &'static Schema) {
     let home = Home::new();
     let capture = home.capture(2_000);
     let capture = capture.to_str().unwrap();
-    let of_flow_v1 = ["--schema", "flow-v1"];
+    let of_schema = ["--schema", schema.id];
     let mut train = vec![
         "train",
         "iforest",
@@ -57,11 +61,11 @@ fn a_model_of_flow_v1_scores_captures_and_rows_alike() {
         "10",
     ];
     train.extend(["--out", "my.artifact"]);
-    train.extend(of_flow_v1);
+    train.extend(of_schema);
     run(&home, &train);
     let card = std::fs::read(home.path().join("my.card.json")).unwrap();
     let card: Value = serde_json::from_slice(&card).unwrap();
-    assert_eq!(card["schema"], "flow-v1@1");
+    assert_eq!(card["schema"], schema.to_string());
     run(
         &home,
         &[
@@ -78,10 +82,10 @@ fn a_model_of_flow_v1_scores_captures_and_rows_alike() {
     let checked = run(&home, &["detector", "inspect", "my.wasm"]);
     assert!(checked.contains("src_flows"), "{checked}");
 
-    let rows = run(&home, &["flows", capture, "--schema", "flow-v1"]);
+    let rows = run(&home, &["flows", capture, "--schema", schema.id]);
     home.file("rows.csv", rows.as_bytes());
     let mut score = vec!["score", capture, "--detector", "my.wasm"];
-    score.extend(of_flow_v1);
+    score.extend(of_schema);
     let of_capture = run(&home, &score);
     assert_eq!(
         run(&home, &["score", "rows.csv", "--detector", "my.wasm"]),
@@ -98,7 +102,7 @@ fn a_model_of_flow_v1_scores_captures_and_rows_alike() {
         "--exit-when-done",
     ];
     replay.extend(["--listen", "127.0.0.1:0"]);
-    replay.extend(of_flow_v1);
+    replay.extend(of_schema);
     run(&home, &replay);
 
     let other = home.run(&["score", capture, "--detector", "my.wasm"]);
@@ -118,4 +122,34 @@ fn a_model_of_flow_v1_scores_captures_and_rows_alike() {
         "{}",
         stderr(&mixed)
     );
+}
+
+#[test]
+fn every_command_takes_record_v1() {
+    if !packages_built() {
+        return;
+    }
+    let home = Home::new();
+    let capture = home.capture(2_000);
+    let capture = capture.to_str().unwrap();
+    let rows = run(&home, &["flows", capture, "--schema", "record-v1"]);
+    home.file("rows.csv", rows.as_bytes());
+    let lines = rows.lines().count();
+    for file in [&[capture, "--schema", "record-v1"][..], &["rows.csv"]] {
+        let scores = run(&home, &[&["score"], file].concat());
+        assert_eq!(scores.lines().count(), lines, "{file:?}");
+        for name in ["iforest", "rhythm"] {
+            assert!(
+                scores.lines().next().unwrap().contains(name),
+                "{file:?}: {scores}"
+            );
+        }
+        for method in ["iforest", "half-space-trees", "rhythm"] {
+            let out = ["--out", "my.artifact"];
+            run(&home, &[&["train", method, "--from"], file, &out].concat());
+        }
+    }
+    let figures = run(&home, &["evaluate", capture, "--schema", "record-v1", "--json"]);
+    assert!(figures.contains("rhythm"), "{figures}");
+    run(&home, &["baseline", "--pcap", capture, "--schema", "record-v1"]);
 }

@@ -106,7 +106,7 @@ settings! {
         /// Detector package to score with, a file or the name of a bundled one
         detector: Vec<String> {
             value: "PKG",
-            otherwise: "iforest-generated; for flow-v1 iforest-flow-v1 and rhythm-flow-v1",
+            otherwise: "iforest-generated; for flow-v1 and record-v1 the isolation forest and the rhythm of that name",
             example: "iforest-generated"
         }
 
