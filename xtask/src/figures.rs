@@ -37,7 +37,7 @@ struct Subject {
     data: &'static str,
 }
 
-const SUBJECTS: [Subject; 3] = [
+const SUBJECTS: [Subject; 4] = [
     Subject {
         suffix: "-unsw-nb15",
         title: "UNSW-NB15",
@@ -54,6 +54,13 @@ const SUBJECTS: [Subject; 3] = [
         data: "Traffic of `netsage synth`, with another seed than that of the training. `rhythm` judges visits and not \
                flows, and learned from a day that is less busy than this half hour; [its page](detectors/rhythm.md) counts \
                the attacks and false alerts of whole days.",
+    },
+    Subject {
+        suffix: "-record-v1",
+        title: "Generated traffic, record-v1",
+        page: "detection-record-v1.html",
+        schema: Some("record-v1"),
+        data: "The same traffic, in the columns that the records of other meters fill too.",
     },
     Subject {
         suffix: "-generated",
