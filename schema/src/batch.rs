@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{CommunityId, Identity, Rows, Schema, UNSW_NB15};
 
-/// Flows with their rows: row `i` of `rows`, `identities[i]` and `community_ids[i]` belong together.
+/// Flows with their rows: row `i` of `rows`, `identities[i]`, `community_ids[i]` and `ids[i]` belong together.
 #[derive(Debug, Clone)]
 pub struct FlowBatch {
     /// The feature rows.
@@ -13,6 +13,8 @@ pub struct FlowBatch {
     pub identities: Vec<Identity>,
     /// The Community ID of each flow.
     pub community_ids: Vec<CommunityId>,
+    /// The id of each flow that is more than its identity tells, such as one with an identifier of its meter.
+    pub ids: Vec<Option<[u8; 16]>>,
 }
 
 impl FlowBatch {
@@ -22,6 +24,7 @@ impl FlowBatch {
             rows: Rows::new(schema),
             identities: Vec::new(),
             community_ids: Vec::new(),
+            ids: Vec::new(),
         }
     }
 
@@ -40,16 +43,32 @@ impl FlowBatch {
         self.rows.clear();
         self.identities.clear();
         self.community_ids.clear();
+        self.ids.clear();
     }
 
-    /// Appends a flow.
+    /// Appends a flow, whose id is made of its identity.
     ///
     /// # Panics
     /// When the row does not have the width of the schema: a defect of the caller, not of input.
     pub fn push(&mut self, row: &[f64], identity: Identity, community_id: CommunityId) {
+        self.push_as(row, identity, community_id, None);
+    }
+
+    /// Appends a flow with an id; `None` where that is made of its identity.
+    ///
+    /// # Panics
+    /// When the row does not have the width of the schema: a defect of the caller, not of input.
+    pub fn push_as(
+        &mut self,
+        row: &[f64],
+        identity: Identity,
+        community_id: CommunityId,
+        id: Option<[u8; 16]>,
+    ) {
         self.rows.push(row);
         self.identities.push(identity);
         self.community_ids.push(community_id);
+        self.ids.push(id);
     }
 
     /// Appends copies of the flows at `places` of another batch of the same schema.
@@ -60,7 +79,9 @@ impl FlowBatch {
         self.rows.extend_from(&other.rows, places.clone());
         self.identities
             .extend_from_slice(&other.identities[places.clone()]);
-        self.community_ids.extend_from_slice(&other.community_ids[places]);
+        self.community_ids
+            .extend_from_slice(&other.community_ids[places.clone()]);
+        self.ids.extend_from_slice(&other.ids[places]);
     }
 
     /// Moves the flows of another batch of the same schema behind those of this one.

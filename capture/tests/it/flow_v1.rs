@@ -436,6 +436,7 @@ fn in_order(batch: &FlowBatch) -> FlowBatch {
         sorted.rows.push(batch.rows.row(record));
         sorted.identities.push(batch.identities[record]);
         sorted.community_ids.push(batch.community_ids[record]);
+        sorted.ids.push(batch.ids[record]);
     }
     sorted
 }

@@ -54,7 +54,7 @@ fn flow(flows: &FlowBatch, facts: &Facts, index: usize) -> FlowRecord {
     let (row, identity) = (flows.rows.row(index), &flows.identities[index]);
     let term = |position| term(flows.rows.schema(), row, position);
     FlowRecord {
-        id: flow_id(identity),
+        id: flows.ids[index].unwrap_or_else(|| flow_id(identity)),
         start: milliseconds(identity.start_ns),
         end: milliseconds(identity.end_ns),
         source: identity.source,
@@ -251,8 +251,7 @@ mod tests {
             .map(f64::from)
             .find(|code| schema.columns[proto].term(*code) == Some(name));
         row[proto] = code.expect("a term of the column");
-        flows.rows.push(&row);
-        flows.identities.push(Identity {
+        let identity = Identity {
             source,
             source_port: 0,
             destination,
@@ -260,10 +259,8 @@ mod tests {
             protocol,
             start_ns,
             end_ns: start_ns,
-        });
-        flows
-            .community_ids
-            .push(CommunityId::new(source, destination, protocol, None));
+        };
+        flows.push(&row, identity, CommunityId::of(&identity));
     }
 
     #[test]
