@@ -1,7 +1,7 @@
 //! Opens the source of a run and gives up privileges, before any other thread is started: capabilities belong to
 //! threads, and none but those that capture shall have them.
 
-use netsage_sources::{Input, Progress, Source as FlowSource, SourceError, open};
+use netsage_sources::{Input, Progress, Source as FlowSource, SourceError, open_with};
 
 #[cfg(feature = "live")]
 use crate::config::InterfaceSettings;
@@ -60,10 +60,11 @@ pub fn open_source(
             progress: None,
         },
         Source::Replay(file) => {
-            let (input, progress) = open(file)?;
+            let (input, progress) = open_with(file, &settings.records)?;
             let source: Box<dyn FlowSource> = match input {
                 Input::Capture(capture) => Box::new(capture.metered(&settings.meter)),
                 Input::Table(table) => Box::new(table.into_source(settings.meter.schema)?),
+                Input::Records(records) => Box::new(records.into_source(settings.meter.schema)?),
             };
             let name = file.file_name().unwrap_or(file.as_os_str());
             Opened {

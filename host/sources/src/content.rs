@@ -4,13 +4,13 @@ use std::io::{self, Chain, Cursor, Read};
 
 use crate::kind::{Kind, recognise};
 use crate::packing::Packing;
-use crate::{Capture, SourceError, Table};
+use crate::{Capture, RecordOptions, Records, SourceError, Table};
 
 /// Times that bytes may have been compressed.
 const MOST_LAYERS: usize = 3;
 
 /// Bytes looked at to tell what they are.
-const SNIFFED_BYTES: usize = 512;
+const SNIFFED_BYTES: usize = 4_096;
 
 /// Unpacked bytes, with the first ones read already.
 pub type Content<'a> = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send + 'a>>;
@@ -25,14 +25,28 @@ pub enum Input<'a> {
     Capture(Capture<Content<'a>>),
     /// A CSV.
     Table(Table<Content<'a>>),
+    /// Flow records of another meter.
+    Records(Records<Content<'a>>),
 }
 
 impl<'a> Input<'a> {
     /// Unpacks bytes and opens what they are. `name` says in messages where they come from.
     ///
     /// # Errors
-    /// When there is not one byte, the bytes are neither a capture nor a CSV, or its header does not fit.
+    /// When there is not one byte, the bytes are none of these, or the header of a CSV does not fit.
     pub fn open(name: &str, bytes: impl Read + Send + 'a) -> Result<Self, SourceError> {
+        Self::open_with(name, bytes, &RecordOptions::default())
+    }
+
+    /// As [`Self::open`], with what is known of records; bytes whose format is given are records of that format.
+    ///
+    /// # Errors
+    /// See [`Self::open`].
+    pub fn open_with(
+        name: &str,
+        bytes: impl Read + Send + 'a,
+        options: &RecordOptions,
+    ) -> Result<Self, SourceError> {
         let (head, content) = unpack(name, bytes)?;
         if head.is_empty() {
             return Err(SourceError::Empty {
@@ -40,7 +54,14 @@ impl<'a> Input<'a> {
             });
         }
         let named = || name.to_owned();
-        match recognise(&head) {
+        let kind = options.format.map_or_else(|| recognise(&head), Kind::Records);
+        match kind {
+            Kind::Records(format) => Ok(Self::Records(Records::new(
+                name,
+                content,
+                format,
+                &options.reading,
+            ))),
             Kind::Capture => Capture::new(name, content).map(Self::Capture),
             Kind::Text => Table::new(name, content).map(Self::Table),
             Kind::Other { what, advice } => Err(SourceError::Other {
@@ -61,7 +82,7 @@ impl<'a> Capture<Content<'a>> {
     pub fn open(name: &str, bytes: impl Read + Send + 'a) -> Result<Self, SourceError> {
         let (head, content) = unpack(name, bytes)?;
         match recognise(&head) {
-            Kind::Text if !head.is_empty() => Err(SourceError::NotACapture {
+            Kind::Records(_) | Kind::Text if !head.is_empty() => Err(SourceError::NotACapture {
                 name: name.to_owned(),
             }),
             Kind::Other { what, advice } => Err(SourceError::Other {

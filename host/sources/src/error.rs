@@ -19,14 +19,16 @@ pub enum SourceError {
     },
     /// There is not one byte.
     #[error(
-        "{name}: the file is empty; expected a capture (pcap, pcapng) or a CSV in the format of UNSW-NB15"
+        "{name}: the file is empty; expected a capture (pcap, pcapng), a CSV in the format of UNSW-NB15, or flow records"
     )]
     Empty {
         /// The source.
         name: String,
     },
     /// Neither a capture nor text.
-    #[error("{name}: neither a capture (pcap, pcapng) nor a CSV in the format of UNSW-NB15")]
+    #[error(
+        "{name}: neither a capture (pcap, pcapng), nor a CSV in the format of UNSW-NB15, nor flow records"
+    )]
     Unknown {
         /// The source.
         name: String,
@@ -64,6 +66,24 @@ pub enum SourceError {
         name: String,
         /// What is wrong and at which line.
         source: CsvError,
+    },
+    /// Records cannot be read on.
+    #[error("{name}: the records cannot be read on: {source}")]
+    Read {
+        /// The source.
+        name: String,
+        /// What the system or the compression says.
+        source: io::Error,
+    },
+    /// Records that are too many for the memory cannot be sorted on the disk.
+    #[error(
+        "{name}: the records cannot be sorted in the folder for temporary files: {source}; make room there, or name another folder with TMPDIR"
+    )]
+    Sorting {
+        /// The source.
+        name: String,
+        /// What the system says.
+        source: io::Error,
     },
     /// The CSV does not say who its flows are.
     #[error(

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{Capture, Content, Input, SourceError};
+use crate::{Capture, Content, Input, RecordOptions, SourceError};
 
 /// How far a file has been read, for a progress bar.
 #[derive(Debug, Clone)]
@@ -23,13 +23,21 @@ impl Progress {
     }
 }
 
-/// Opens a capture or a CSV. The path `-` is standard input.
+/// Opens a capture, a CSV or records. The path `-` is standard input.
 ///
 /// # Errors
-/// When the file cannot be opened, is empty, is neither, or its header does not fit.
+/// When the file cannot be opened, is empty, is none of them, or its header does not fit.
 pub fn open(path: &Path) -> Result<(Input<'static>, Progress), SourceError> {
+    open_with(path, &RecordOptions::default())
+}
+
+/// As [`open`], with what is known of records.
+///
+/// # Errors
+/// See [`open`].
+pub fn open_with(path: &Path, options: &RecordOptions) -> Result<(Input<'static>, Progress), SourceError> {
     let (name, bytes, progress) = bytes_of(path)?;
-    Ok((Input::open(&name, bytes)?, progress))
+    Ok((Input::open_with(&name, bytes, options)?, progress))
 }
 
 /// Opens a capture. The path `-` is standard input.

@@ -1,6 +1,7 @@
 //! What bytes are, by the first of them: the one place that answers this for commands, gateway and Lab.
 
 use netsage_capture::file::is_capture;
+use netsage_records::formats::{self, Format, Recognised};
 
 /// What bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +10,9 @@ pub enum Kind {
     Capture,
     /// Text, which may be a table.
     Text,
-    /// Something known that is neither.
+    /// Flow records of another meter.
+    Records(Format),
+    /// Something known that is none of these.
     Other {
         /// What it is, with an article.
         what: &'static str,
@@ -42,7 +45,7 @@ const POINTER: &str =
 const EXTRACT: &str = "extract the capture or table that it holds, and give that";
 const TO_CSV: &str = "export it as CSV, comma-separated and with a header, and give that";
 const TO_PCAP: &str = "convert it first: `editcap -F pcap FILE NEW`";
-const NOT_THIS: &str = "give a capture (pcap, pcapng) or a CSV with the columns of a schema";
+const NOT_THIS: &str = "give a capture (pcap, pcapng), a CSV with the columns of a schema, or flow records";
 const DOWNLOAD: &str = "a server sent this in place of the file; download the raw file";
 
 #[rustfmt::skip]
@@ -82,8 +85,28 @@ const SIGNATURES: &[Signature] = &[
     signature(b"version https://hawser", "a Git LFS pointer, not the file", POINTER),
 ];
 
-/// What bytes are, by their first 512, unpacked, or fewer when there are no more.
+/// Bytes by which all but records are known.
+const MOST_OF_OTHERS: usize = 512;
+
+/// What bytes are, by their first 4,096, unpacked, or fewer when there are no more.
 pub fn recognise(head: &[u8]) -> Kind {
+    // The first line of records can be longer than all that tells something else.
+    let first = head.get(..MOST_OF_OTHERS).unwrap_or(head);
+    match of_first(first) {
+        Kind::Text => match formats::recognise(head) {
+            Recognised::Format(format) => Kind::Records(format),
+            Recognised::Other { what, advice } => Kind::Other { what, advice },
+            Recognised::Unknown if is_json(first) => Kind::Other {
+                what: "JSON, and no flow records that are read",
+                advice: "give a log of Zeek or Suricata, flows as docs/sources/flow-json.md has them, the capture that they were made from, or a CSV with the columns of a schema",
+            },
+            Recognised::Unknown => Kind::Text,
+        },
+        other => other,
+    }
+}
+
+fn of_first(head: &[u8]) -> Kind {
     if is_capture(head) {
         return Kind::Capture;
     }
@@ -144,13 +167,12 @@ fn of_text(head: &[u8]) -> Kind {
             advice: "fetch the file itself: `git annex get FILE`",
         };
     }
-    if starts(b"{") || starts(b"[{") || start == b"[" || starts(b"[\n") || starts(b"[\r") {
-        return Kind::Other {
-            what: "JSON",
-            advice: "there is no reader for it; give the capture that it was made from, or a CSV with the columns of a schema",
-        };
-    }
     Kind::Text
+}
+
+fn is_json(head: &[u8]) -> bool {
+    let start = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    matches!(start.trim_ascii_start(), [b'{' | b'[', ..])
 }
 
 /// Text in two or four bytes for each character, by its mark or because every other byte is 0, and how to convert it.

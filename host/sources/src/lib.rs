@@ -1,14 +1,14 @@
-//! Where flows come from: captures, interfaces and tables.
+//! Where flows come from: captures, interfaces, tables and records of other meters.
 //!
 //! A [`Source`] hands over batches of flows and is told how many of them the store has taken. Two questions are kept
 //! apart. *Where bytes come from* is anything that implements [`std::io::Read`]: a file or a pipe ([`open`]), a request,
-//! the memory of a browser; later a socket or a broker. *What they mean* is told by their first bytes: a [`Capture`] or
-//! a [`Table`], plain or compressed by gzip, zstd or lz4 ([`Input::open`]), or something else, which is named
+//! the memory of a browser; later a socket or a broker. *What they mean* is told by their first bytes: a [`Capture`], a
+//! [`Table`] or [`Records`], plain or compressed by gzip, zstd or lz4 ([`Input::open`]), or something else, which is named
 //! ([`recognise`]). Packets of any origin become flows in one loop, [`Metered`].
 //!
-//! All of it but [`open`] and the interfaces is pure and compiles to wasm, where the Lab uses it. This crate must never
-//! decide what a flow is (that is `netsage-capture`), know a detector or a store, hold a whole file in memory, allocate
-//! per packet or per flow, or lose a record without counting it.
+//! All of it but [`open`], the interfaces and the sorting of many records is pure and compiles to wasm, where the Lab uses
+//! it. This crate must never decide what a flow is (that is `netsage-capture`), know a detector or a store, hold a file of
+//! any length in memory, allocate per packet or per flow, or lose a record without counting it.
 //!
 //! Start with [`source`], which says what a source promises, then [`metered`].
 
@@ -21,16 +21,18 @@ mod interfaces;
 mod kind;
 pub mod metered;
 mod packing;
+mod records;
 pub mod source;
 mod table;
 
 pub use capture::Capture;
 pub use content::{Content, Input};
 pub use error::SourceError;
-pub use file::{Progress, open, open_capture};
+pub use file::{Progress, open, open_capture, open_with};
 #[cfg(feature = "live")]
 pub use interfaces::Interfaces;
 pub use kind::{Kind, recognise};
 pub use metered::{Metered, Packets, Tap};
+pub use records::{RecordOptions, RecordSource, Records};
 pub use source::{MOST_FLOWS, Pace, Position, Reading, Source, SourceCounters, read_all};
 pub use table::{Table, TableSource};

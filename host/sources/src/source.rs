@@ -1,8 +1,8 @@
 //! What a source of flows is.
 //!
 //! A source hands over batches of flows, in order, and is told how many of them the store has taken. Everything
-//! else follows from two properties. **Ids are stable:** a flow's id is made of its [`Identity`] alone: its
-//! last time, then a digest. A source that reads the same flow again gives it the same identity, and the store knows it. **What is not acknowledged is read
+//! else follows from two properties. **Ids are stable:** a flow's id is made of its [`Identity`], its last time, then a
+//! digest, or is given by a source that knows more of it. A source that reads the same flow again gives it the same identity, and the store knows it. **What is not acknowledged is read
 //! again:** after a kill between hand-over and acknowledgement a source begins at the place of the last
 //! acknowledgement. Together they mean that nothing is lost and nothing stands twice, without a transaction that
 //! reaches from the source to the store.
@@ -14,7 +14,7 @@
 //! | broker | commits | at the first flow that was not committed |
 //! | followed log | gives its place, which the host keeps | at that place |
 //! | capture | nothing | at its beginning: the flow table dies with the process, and ids make the replay harmless |
-//! | table | nothing | at its beginning, for the same reason as a capture |
+//! | table, file of records | nothing | at its beginning, for the same reason as a capture |
 //! | interface | nothing | now |
 //!
 //! Opening, which may need privileges, is not part of the trait: whoever opens gives up privileges before the first

@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use netsage_capture::MeterConfig;
 use netsage_console::output::BadRows;
 use netsage_console::say;
 use netsage_console::{Failure, progress};
@@ -12,10 +11,11 @@ use netsage_gateway::pipeline::score_rows;
 use netsage_lifecycle::Loaded;
 use netsage_models::metrics::{self, Distinct, Evaluation, Thresholds};
 use netsage_schema::csv::CsvRow;
-use netsage_schema::{AddressKey, Contexts, Identity, Rows, Schema};
-use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
+use netsage_schema::{AddressKey, Contexts, Identity, RECORD_V1, Rows, Schema};
+use netsage_sources::{Content, Input, Progress, Source, Table, open_with, read_all};
 
 use crate::labels::CaptureLabels;
+use crate::reading::How;
 use crate::unused;
 
 /// The kind of attacks whose kind a file does not name.
@@ -29,40 +29,42 @@ pub(super) struct Labelled {
     pub(super) attack: Vec<bool>,
     /// Name of the kind of traffic; empty where the file does not tell.
     pub(super) categories: Vec<String>,
-    /// Whether the rows are flows of a capture.
+    /// Whether the rows are flows of a capture or records.
     pub(super) metered: bool,
 }
 
 impl Labelled {
-    /// Reads a labelled CSV, or a capture with its labels in `labels` (or else in `FILE.labels.csv`), which is
-    /// metered by `config`.
+    /// Reads a labelled CSV, or a capture or records with their labels in `labels` (or else in `FILE.labels.csv`).
     pub(super) fn read(
         path: &Path,
         labels: Option<&PathBuf>,
-        config: &MeterConfig,
+        how: &How,
         bad: &mut BadRows,
     ) -> Result<Self, Failure> {
-        let (input, progress) = open(path)?;
-        match input {
-            Input::Capture(capture) => {
-                let default = CaptureLabels::beside(path);
-                let labels = labels.unwrap_or(&default);
-                if !labels.exists() {
-                    return Err(anyhow!(
-                        "{}: a capture is measured against a label file, and there is no {}; name one with --labels",
-                        path.display(),
-                        labels.display()
-                    )
-                    .into());
-                }
-                Self::meter(capture, &progress, &CaptureLabels::open(labels)?, config)
+        let (input, progress) = open_with(path, &how.records)?;
+        let source: Box<dyn Source> = match input {
+            Input::Capture(capture) => Box::new(capture.metered(&how.meter)),
+            Input::Records(records) => Box::new(records.into_source(&RECORD_V1)?),
+            Input::Table(_) if labels.is_some() => {
+                return Err(Failure::Usage(format!(
+                    "{}: --labels is for captures and records; a CSV carries its labels in the column `label`",
+                    path.display()
+                )));
             }
-            Input::Table(_) if labels.is_some() => Err(Failure::Usage(format!(
-                "{}: --labels is for captures; a CSV carries its labels in the column `label`",
-                path.display()
-            ))),
-            Input::Table(table) => Self::table(path, table, &progress, bad),
+            Input::Table(table) => return Self::table(path, table, &progress, bad),
+        };
+
+        let default = CaptureLabels::beside(path);
+        let labels = labels.unwrap_or(&default);
+        if !labels.exists() {
+            return Err(anyhow!(
+                "{}: a capture, like records, is measured against a label file, and there is no {}; name one with --labels",
+                path.display(),
+                labels.display()
+            )
+            .into());
         }
+        Self::flows(source, &progress, &CaptureLabels::open(labels)?)
     }
 
     fn empty(schema: &'static Schema, metered: bool) -> Self {
@@ -75,17 +77,11 @@ impl Labelled {
         }
     }
 
-    fn meter(
-        capture: Capture<Content<'static>>,
-        read: &Progress,
-        labels: &CaptureLabels,
-        config: &MeterConfig,
-    ) -> Result<Self, Failure> {
+    fn flows(mut source: Box<dyn Source>, read: &Progress, labels: &CaptureLabels) -> Result<Self, Failure> {
         let bar = progress::reading(read, "metering");
-        let mut labelled = Self::empty(config.schema, true);
+        let mut labelled = Self::empty(source.schema(), true);
         let mut unknown = 0_u64;
-        let mut source = capture.metered(config);
-        let damage = read_all(&mut source, |batch| {
+        let damage = read_all(&mut *source, |batch| {
             bar.set_position(read.read());
             for (row, identity) in batch.rows.iter().zip(&batch.identities) {
                 match labels.find(identity) {
@@ -104,7 +100,7 @@ impl Labelled {
         if unknown > 0 {
             say!("left out {unknown} flows that have no label");
         }
-        unused::of_capture(&source, damage)?;
+        unused::of_source(&*source, damage)?;
         Ok(labelled)
     }
 

@@ -9,6 +9,7 @@ pub mod flows;
 mod labelled;
 mod labels;
 pub mod pack;
+mod reading;
 pub mod score;
 mod stats;
 pub mod synth;

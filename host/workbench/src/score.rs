@@ -12,9 +12,10 @@ use netsage_gateway::config::{MeterArgs, Settings};
 use netsage_gateway::pipeline::{BLOCK_ROWS, score_rows};
 use netsage_lifecycle::Loaded;
 use netsage_schema::csv::{CsvRow, IDENTITY_COLUMNS};
-use netsage_schema::{AddressKey, Contexts, Identity, Rows};
-use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
+use netsage_schema::{AddressKey, Contexts, Identity, RECORD_V1, Rows};
+use netsage_sources::{Content, Input, Progress, Source, Table, open_with, read_all};
 
+use crate::reading::How;
 use crate::unused;
 
 /// Prints one line per flow or row: addresses (or the number of the row), one score per detector, label.
@@ -23,7 +24,8 @@ use crate::unused;
     after_help = "Example:\n  netsage score capture.pcap\n  netsage score rows.csv.gz --detector my.wasm --format jsonl"
 )]
 pub struct ScoreArgs {
-    /// Capture (pcap, pcapng) or CSV with the columns of a schema (as UNSW-NB15), also compressed by gzip, zstd or lz4
+    /// Capture (pcap, pcapng), CSV with the columns of a schema (as UNSW-NB15), or flow records (Zeek, Suricata, Argus,
+    /// JSON), also compressed by gzip, zstd or lz4
     file: PathBuf,
     #[command(flatten)]
     detectors: DetectorArgs,
@@ -39,28 +41,27 @@ pub struct ScoreArgs {
 /// # Errors
 /// When the file or a detector cannot be read, or a detector fails.
 pub fn run(args: &ScoreArgs, file: &Settings) -> Result<(), Failure> {
-    let (input, progress) = open(&args.file)?;
+    let how = How::of(&args.meter, file)?;
+    let (input, progress) = open_with(&args.file, &how.records)?;
     match input {
-        Input::Capture(capture) => score_capture(args, file, capture, &progress),
+        Input::Capture(capture) => score_source(args, file, &mut capture.metered(&how.meter), &progress),
+        Input::Records(records) => score_source(args, file, &mut records.into_source(&RECORD_V1)?, &progress),
         Input::Table(table) => score_table(args, file, table, &progress),
     }
 }
 
-fn score_capture(
+fn score_source(
     args: &ScoreArgs,
     file: &Settings,
-    capture: Capture<Content<'static>>,
+    source: &mut dyn Source,
     read: &Progress,
 ) -> Result<(), Failure> {
-    let config = args.meter.config(file)?;
-    let detectors = args
-        .detectors
-        .load(assets::defaults(config.schema), config.schema, file)?;
+    let schema = source.schema();
+    let detectors = args.detectors.load(assets::defaults(schema), schema, file)?;
     let bar = progress::reading(read, "scoring");
     let mut printer = Printer::new(args.format, detectors, true, false)?;
     let mut contexts = Contexts::new();
-    let mut source = capture.metered(&config);
-    let damage = read_all(&mut source, |batch| {
+    let damage = read_all(source, |batch| {
         bar.set_position(read.read());
         contexts.clear();
         contexts.extend(&batch.identities, &AddressKey::OF_FILES);
@@ -72,7 +73,7 @@ fn score_capture(
     })?;
     printer.finish()?;
     bar.finish_and_clear();
-    unused::of_capture(&source, damage)
+    unused::of_source(source, damage)
 }
 
 fn score_table(

@@ -1,7 +1,11 @@
-//! What a meter has counted, for people or programs.
+//! What a meter or a reader of records has counted, for people or programs.
+
+use std::io::Read;
 
 use netsage_capture::MeterStats;
 use netsage_console::output::Format;
+use netsage_sources::{RecordSource, Source as _};
+use serde_json::{Map, json};
 
 /// Every counter. For people: one line each, and the reasons that occurred for not metering packets. For programs: one
 /// JSON object with every reason.
@@ -9,6 +13,29 @@ pub(super) fn shown(stats: &MeterStats, format: Format) -> String {
     match format {
         Format::Csv => lines(stats),
         Format::Jsonl => json(stats),
+    }
+}
+
+/// What became of records: for people a sentence, for programs one JSON object with the reasons that occurred.
+pub(super) fn of_records<R: Read + Send>(source: &RecordSource<R>, format: Format) -> String {
+    let (items, repeated) = (source.items(), source.repeated());
+    match format {
+        Format::Csv => format!("{}: {items}; {repeated} repeat another", source.name()),
+        Format::Jsonl => {
+            let passed_over: Map<_, _> = (items.passed_over.iter())
+                .map(|(reason, count)| (reason.to_string(), count.into()))
+                .collect();
+            let refused: Map<_, _> = (items.refused.iter())
+                .map(|(reason, count)| (reason.to_string(), count.into()))
+                .collect();
+            json!({
+                "records": items.records,
+                "passed_over": passed_over,
+                "refused": refused,
+                "repeated": repeated,
+            })
+            .to_string()
+        }
     }
 }
 

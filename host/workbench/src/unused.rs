@@ -5,23 +5,21 @@ use std::io::Read;
 use anyhow::anyhow;
 use netsage_console::Failure;
 use netsage_console::output::note;
-use netsage_sources::{Capture, Metered, Source as _, SourceError, Table};
+use netsage_sources::{Source, SourceError, Table};
 
-/// Says how much of a capture was not used and why; `damage` is what ended it early.
+/// Says how much of a source was not used and why; `damage` is what ended it early.
 ///
 /// # Errors
-/// When there were packets and no flow came of them.
-pub(crate) fn of_capture<R: Read + Send>(
-    source: &Metered<Capture<R>>,
-    damage: Option<SourceError>,
-) -> Result<(), Failure> {
+/// When there were packets or records and no flow came of them.
+pub(crate) fn of_source(source: &dyn Source, damage: Option<SourceError>) -> Result<(), Failure> {
     let unused = source.unused();
     if source.counters().flows == 0 {
         return match (damage, unused) {
             (Some(damage), _) => Err(damage.into()),
             (None, Some(unused)) => Err(anyhow!("{unused}; nothing could be used").into()),
             (None, None) => {
-                note(format_args!("{}: there is no packet in it", source.name()));
+                let what = source.meter().map_or("record", |_| "packet");
+                note(format_args!("{}: there is no {what} in it", source.name()));
                 Ok(())
             }
         };

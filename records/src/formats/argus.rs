@@ -373,7 +373,11 @@ fn flags(letters: &[u8]) -> Option<u8> {
     })
 }
 
-/// Whether a line names columns of `ra`.
+/// Whether a line names columns of `ra`, by which bytes are recognised. Tables in the format of UNSW-NB15 share most names
+/// of columns with Argus, by which they were made, but not those of addresses.
 pub(super) fn is_header(line: &[u8]) -> bool {
-    header_of(line).is_some()
+    let has_address = |columns: &[Option<usize>]| {
+        columns.contains(&Some(column::SOURCE)) || columns.contains(&Some(column::DESTINATION))
+    };
+    header_of(line).is_some_and(|(_, columns)| has_address(&columns))
 }

@@ -127,6 +127,7 @@ mod tests {
             };
             assert_eq!(found, expected, "{head}");
         };
+        check("id,dur,proto,service,state,spkts,dpkts,sbytes,dbytes", None);
         check("{\"start_us\": 1, \"end_us\": 2", Some(Format::FlowJson));
         check(
             "\u{feff}[\n {\n \"source\": \"192.0.2.1\", \"start_us\": 1",

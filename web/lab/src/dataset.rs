@@ -3,7 +3,7 @@
 use netsage_capture::MeterConfig;
 use netsage_schema::csv::CsvRow;
 use netsage_schema::{FlowBatch, Identity, Rows, Schema};
-use netsage_sources::{Content, Input, Metered, Packets, Source as _, SourceError, Table, read_all};
+use netsage_sources::{Content, Input, Metered, Packets, Source, SourceError, Table, read_all};
 use serde::{Deserialize, Serialize};
 
 /// Most rows that are held: with 68 columns of 8 bytes each, 272 MB.
@@ -55,7 +55,7 @@ fn first(note: &Option<String>) -> String {
 /// What a file held, for the page.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// `capture`, `csv` or `sample`.
+    /// `capture`, `csv`, `records` or `sample`.
     pub kind: String,
     /// Rows that can be scored.
     pub rows: usize,
@@ -107,7 +107,8 @@ impl Dataset {
         }
     }
 
-    /// Reads a capture or a CSV, plain or compressed, as rows of a schema. `name` says in messages which file it is.
+    /// Reads a capture, a CSV or flow records, plain or compressed, as rows of a schema. `name` says in messages which
+    /// file it is.
     ///
     /// Rows that do not fit are counted and left out; the flows of a cut-off capture are kept.
     ///
@@ -125,6 +126,11 @@ impl Dataset {
                 data
             }
             Input::Table(table) => Self::table(table, schema)?,
+            Input::Records(records) => {
+                let (mut data, source) = Self::flows("records", records.into_source(schema)?)?;
+                data.notes.extend(source.unused());
+                data
+            }
         };
         if data.rows.is_empty() {
             return Err(DataError::NoRows(data.notes.into_iter().next()));
@@ -169,16 +175,21 @@ impl Dataset {
     /// Meters packets, and gives the source back, which has ended.
     pub(crate) fn meter<P: Packets>(
         kind: &'static str,
-        mut source: Metered<P>,
+        source: Metered<P>,
     ) -> Result<(Self, Metered<P>), DataError> {
+        let (mut data, source) = Self::flows(kind, source)?;
+        data.packets = source.counters().records;
+        Ok((data, source))
+    }
+
+    /// Reads a source to its end, and gives it back.
+    fn flows<S: Source>(kind: &'static str, mut source: S) -> Result<(Self, S), DataError> {
         let mut data = Self::empty(kind, source.schema());
         let damage = read_all(&mut source, |batch| data.take(batch))?;
         if let Some(error) = damage {
             data.notes.push(format!("{error}; what came before is shown"));
         }
-        let counted = source.counters();
-        data.packets = counted.records;
-        data.skipped = counted.rejected;
+        data.skipped = source.counters().rejected;
         Ok((data, source))
     }
 

@@ -78,10 +78,10 @@ fn summary(name: &str, scored: &Scored) -> impl IntoView + use<> {
         parts.push(format!("{} labelled", format::count(summary.labelled)));
     }
     if summary.skipped > 0 {
-        let what = if summary.kind == "csv" {
-            "rows left out"
-        } else {
-            "packets not metered"
+        let what = match summary.kind.as_str() {
+            "csv" => "rows left out",
+            "records" => "records left out",
+            _ => "packets not metered",
         };
         parts.push(format!("{} {what}", format::count(summary.skipped)));
     }

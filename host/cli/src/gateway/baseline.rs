@@ -93,7 +93,7 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
     };
     match &resolved.source {
         Source::None => Err(Failure::Usage(
-            "name what to learn from: --interface IF, or --pcap FILE".to_owned(),
+            "name what to learn from: --interface IF, --pcap FILE, or --records FILE".to_owned(),
         )),
         Source::Replay(path) => {
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
@@ -101,7 +101,8 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
             let mut spool = Spool::anew(&folder, resolved.meter.schema, &name)?;
             let mut terminal = Terminal::new()?;
             let most = args.time.map(|time| time.0);
-            learn_from_capture(path, &resolved.meter, most, &mut spool, &mut terminal)?;
+            let (meter, records) = (&resolved.meter, &resolved.records);
+            learn_from_capture(path, meter, records, most, &mut spool, &mut terminal)?;
             let packages = arm(&arming, &mut spool, &mut terminal)?;
             tell_usage(&packages, resolved.meter.schema.id);
             Ok(())

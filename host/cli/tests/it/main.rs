@@ -22,6 +22,7 @@ mod measures;
 mod memory;
 mod networks;
 mod outages;
+mod records;
 mod recover;
 mod replay;
 mod schemas;

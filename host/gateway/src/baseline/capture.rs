@@ -1,36 +1,44 @@
-//! A baseline from a capture file.
+//! A baseline from a capture or a file of records.
 
 use std::path::Path;
 use std::time::Duration;
 
 use netsage_capture::MeterConfig;
 use netsage_schema::FlowBatch;
-use netsage_sources::{Source as _, open_capture, read_all};
+use netsage_sources::{Input, RecordOptions, Source, SourceError, open_with, read_all};
 
 use super::seen::Seen;
 use super::spool::Spool;
 use super::{Observer, enough, shown};
 
-/// Learns from the flows of a capture that ended within `most` of the begin of its first one.
+/// Learns from the flows of a capture, or of records, that ended within `most` of the begin of its first one.
 ///
 /// # Errors
-/// When the capture cannot be read, has too few flows before its end or its damage, or the flows cannot be kept.
+/// When the file cannot be read, has too few flows before its end or its damage, or the flows cannot be kept.
 pub fn learn_from_capture(
     path: &Path,
     config: &MeterConfig,
+    records: &RecordOptions,
     most: Option<Duration>,
     spool: &mut Spool,
     observer: &mut dyn Observer,
 ) -> anyhow::Result<()> {
-    let (capture, read) = open_capture(path)?;
+    let not_a_capture = || SourceError::NotACapture {
+        name: path.display().to_string(),
+    };
+    let (mut source, read): (Box<dyn Source>, _) = match open_with(path, records) {
+        Ok((Input::Capture(capture), read)) => (Box::new(capture.metered(config)), read),
+        Ok((Input::Records(records), read)) => (Box::new(records.into_source(config.schema)?), read),
+        Ok((Input::Table(_), _)) | Err(SourceError::Table { .. }) => return Err(not_a_capture().into()),
+        Err(error) => return Err(error.into()),
+    };
     let mut seen = Seen::new(config.schema);
     let mut span: Option<[i64; 2]> = None;
     let most_ns = most.map_or(i64::MAX, |most| {
         i64::try_from(most.as_nanos()).unwrap_or(i64::MAX)
     });
     let mut taken = FlowBatch::new(config.schema);
-    let mut source = capture.metered(config);
-    let damage = read_all(&mut source, |batch| {
+    let damage = read_all(&mut *source, |batch| {
         observer.read(&read);
         taken.clear();
         for (row, (identity, community_id)) in batch

@@ -33,7 +33,7 @@ const REFERENCE_HEAD: &str = "\
 
 Every setting has one name: the flag `--flow-memory` of `netsage run`, the variable `NETSAGE_FLOW_MEMORY`, the key
 `flow-memory` of the settings file. A flag wins over a variable, a variable over the file, the file over the default; the
-source (`pcap` or `interface`) is one choice, so that a flag for one silences a variable or a key for the other. The file
+source (`pcap`, `records` or `interface`) is one choice, so that a flag for one silences a variable or a key for another. The file
 is `netsage.toml` in the working folder, or the one that `--config` or `NETSAGE_CONFIG` names
 ([an example of it](../netsage.example.toml), [of variables](../.env.example)).
 
@@ -257,6 +257,7 @@ fn every_setting_reaches_the_program() {
             "token" => ("", &["correct-horse"]),
             "schema" => ("", &["flow-v1"]),
             "rollout" => ("", &["active"]),
+            "input-zone" => ("", &["+02:00"]),
             "listen" => ("", &["127.0.0.1:9"]),
             "on-failure" => ("", &["open"]),
             // Only a replay with an end gives its store up.

@@ -42,12 +42,12 @@ impl Settings {
 
     /// Takes the settings that this layer does not have from a weaker layer.
     ///
-    /// The source is one choice: a stronger layer that names an interface silences the weaker one's capture file. So is
+    /// The source is one choice: a stronger layer that names an interface silences the weaker one's file. So is
     /// a secret, whether it stands in a setting or in a file.
     pub fn or(self, weaker: Settings) -> Settings {
         let mut weaker = weaker;
-        if self.pcap.is_some() || self.interface.is_some() {
-            (weaker.pcap, weaker.interface) = (None, None);
+        if self.sources().next().is_some() {
+            (weaker.pcap, weaker.records, weaker.interface) = (None, None, None);
         }
         if self.token.is_some() || self.token_file.is_some() {
             (weaker.token, weaker.token_file) = (None, None);
@@ -56,6 +56,17 @@ impl Settings {
             (weaker.store, weaker.store_url_file) = (None, None);
         }
         self.filled_from(weaker)
+    }
+
+    /// The settings that name a source.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &'static str> {
+        [
+            ("pcap", self.pcap.is_some()),
+            ("records", self.records.is_some()),
+            ("interface", self.interface.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, is_there)| is_there.then_some(name))
     }
 
     /// Reads a settings file: the one named, otherwise [`DEFAULT_FILE`] in the working folder if it is there.
@@ -83,7 +94,7 @@ impl Settings {
             path: path.to_path_buf(),
             message: complaint(&error, text),
         })?;
-        if settings.pcap.is_some() && settings.interface.is_some() {
+        if settings.sources().nth(1).is_some() {
             return Err(ConfigError::TwoSources {
                 path: path.to_path_buf(),
             });

@@ -1,18 +1,21 @@
-//! How packets are metered, from any layer of settings.
+//! How packets are metered, from any layer of settings; and records read, which the same commands take.
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use netsage_capture::MeterConfig;
 use netsage_schema::Schema;
+use netsage_sources::RecordOptions;
 
 use super::{ConfigError, Settings};
 
-/// The flags of commands that meter a capture and have few settings else.
+/// The flags of commands that take a capture or records and have few settings else.
 #[derive(Debug, Clone, Default)]
 pub struct MeterArgs(Box<Settings>);
 
 impl Args for MeterArgs {
     fn augment_args(command: Command) -> Command {
-        command.args(Settings::flags_of("Meter"))
+        command
+            .args(Settings::flags_of("Meter"))
+            .args(Settings::flags_of("Records"))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -37,7 +40,19 @@ impl MeterArgs {
     /// # Errors
     /// When there is too little memory for flows, or no such schema.
     pub fn config(&self, file: &Settings) -> Result<MeterConfig, ConfigError> {
-        Settings::clone(&self.0).or(file.clone()).meter()
+        self.settings(file).meter()
+    }
+
+    /// How records are read, by these flags, then the settings file.
+    ///
+    /// # Errors
+    /// When there is no such zone.
+    pub fn records(&self, file: &Settings) -> Result<RecordOptions, ConfigError> {
+        self.settings(file).record_options()
+    }
+
+    fn settings(&self, file: &Settings) -> Settings {
+        Settings::clone(&self.0).or(file.clone())
     }
 }
 

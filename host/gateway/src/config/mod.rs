@@ -17,6 +17,7 @@ mod layers;
 mod limits;
 mod meter;
 mod quantity;
+mod records;
 mod resolved;
 mod rollout;
 mod server;
@@ -62,7 +63,7 @@ pub enum ConfigError {
         message: String,
     },
     /// Two sources in one layer.
-    #[error("{} names both `pcap` and `interface`; a run reads one of them", path.display())]
+    #[error("{} names more than one of `pcap`, `records` and `interface`; a run reads one of them", path.display())]
     TwoSources {
         /// The file.
         path: PathBuf,
@@ -138,7 +139,8 @@ mod tests {
         check("workers = \"three\"", "line 1");
         check("listen = 5", "listen");
         check("flow-memory = \"64\"", "a whole number and a unit");
-        check("pcap = \"a\"\ninterface = [\"b\"]", "both `pcap` and `interface`");
+        check("pcap = \"a\"\ninterface = [\"b\"]", "more than one of `pcap`");
+        check("pcap = \"a\"\nrecords = \"b\"", "more than one of `pcap`");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::thread;
 use netsage_capture::MeterConfig;
 use netsage_lifecycle::LifecycleConfig;
 use netsage_runtime::RuntimeConfig;
+use netsage_schema::RECORD_V1;
+use netsage_sources::RecordOptions;
 use netsage_store::StoreOptions;
 
 #[cfg(feature = "live")]
@@ -22,7 +24,7 @@ use crate::server::Limits;
 /// Where packets come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A capture file, replayed as fast as it can be scored.
+    /// A file, replayed as fast as it can be scored.
     Replay(PathBuf),
     /// Interfaces.
     #[cfg(feature = "live")]
@@ -75,6 +77,8 @@ pub struct Resolved {
     pub storing: StoringConfig,
     /// How packets are metered.
     pub meter: MeterConfig,
+    /// How records are read.
+    pub records: RecordOptions,
     /// Whether the program ends with its replay.
     pub exit_when_done: bool,
 }
@@ -84,18 +88,27 @@ impl Resolved {
     ///
     /// # Errors
     /// When a value cannot be, or the address needs a token that is not there.
-    pub fn new(settings: Settings) -> Result<Self, ConfigError> {
-        let meter = settings.meter()?;
-        if settings.pcap.is_some() && settings.interface.is_some() {
-            let reason = "`interface` is there too; traffic comes from one of them, not both";
-            return Err(ConfigError::value("pcap", reason));
+    pub fn new(mut settings: Settings) -> Result<Self, ConfigError> {
+        let two = {
+            let mut sources = settings.sources();
+            sources.next().zip(sources.next())
+        };
+        if let Some((one, other)) = two {
+            let reason = format!("`{other}` is there too; traffic comes from one of them, not both");
+            return Err(ConfigError::value(one, reason));
         }
-        let source = match (settings.pcap.clone(), settings.interfaces()?) {
+        if settings.records.is_some() {
+            settings.schema.get_or_insert_with(|| RECORD_V1.id.to_owned());
+        }
+        let meter = settings.meter()?;
+        let file = settings.pcap.clone().or_else(|| settings.records.clone());
+        let source = match (file, settings.interfaces()?) {
             (Some(file), _) => Source::Replay(file),
             #[cfg(feature = "live")]
             (None, Some(interfaces)) => Source::Interfaces(interfaces),
             (None, _) => Source::None,
         };
+        let records = settings.record_options()?;
         let data_dir = settings.data_dir.clone().map_or_else(default_data_dir, Ok)?;
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let workers = settings.workers()?.unwrap_or(processors.min(256));
@@ -130,6 +143,7 @@ impl Resolved {
             token,
             workers,
             meter,
+            records,
         })
     }
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::ValueParser;
+use netsage_records::formats::Format;
 use netsage_schema::Schema;
 
 use super::setting::{Allowed, Setting, Share, Value, checked_value, name, settings, spelled, text};
@@ -33,8 +34,13 @@ settings! {
     "Source" {
         /// Replay this capture (pcap or pcapng, also compressed by gzip, zstd or lz4)
         ///
-        /// Traffic comes from a capture or from interfaces, not from both.
+        /// Traffic comes from a capture, from records or from interfaces, not from two of them.
         pcap: PathBuf { value: "FILE", example: "capture.pcap" }
+
+        /// Replay these flow records of another meter (Zeek, Suricata, Argus or JSON, also gzipped)
+        ///
+        /// Their rows are of the schema record-v1, which need not be named then.
+        records: PathBuf { value: "FILE", example: "conn.log" }
 
         /// Capture live on this interface
         interface: Vec<String> { value: "IF", example: "eth0" }
@@ -52,6 +58,15 @@ settings! {
 
         /// End when the replay is done, instead of serving until Ctrl-C
         exit_when_done: bool { value: "BOOL", default: "false" }
+    }
+
+    "Records" {
+        /// Format of flow records, instead of what their first bytes say
+        input_format: String { value: "FORMAT", otherwise: "what the first bytes say", example: "zeek", one_of: Format::ALL.map(Format::name) }
+
+        /// Zone of times that records have without one, as Argus prints them: an offset (+02:00), a name (Europe/Prague)
+        /// or a rule of POSIX
+        input_zone: String { value: "ZONE", default: "UTC" }
     }
 
     "Store" {

@@ -25,6 +25,7 @@ pub(crate) struct Member<'a> {
 /// What came out of reading to the end.
 struct Read {
     identities: Vec<Identity>,
+    ids: Vec<Option<[u8; 16]>>,
     counters: SourceCounters,
     error: Option<String>,
     /// The places that the source gave, and how many flows lie before each.
@@ -70,7 +71,8 @@ impl Member<'_> {
     /// Ids are made of identities: these must be the same, in the same order, whenever a flow is read.
     fn check_second_reading(&self, first: &Read) {
         let second = read((self.open)());
-        assert!(first.identities == second.identities, "ids are stable");
+        let is_stable = first.identities == second.identities && first.ids == second.ids;
+        assert!(is_stable, "ids are stable");
     }
 
     /// From each place that the source gave exactly the flows follow that the store did not have.
@@ -123,6 +125,7 @@ fn read(mut source: Box<dyn Source>) -> Read {
             batch.len(),
             "each flow has a Community ID"
         );
+        assert_eq!(batch.ids.len(), batch.len(), "each flow has an id or none");
         assert!(batch.identities.iter().all(|flow| flow.start_ns <= flow.end_ns));
         if !matches!(outcome, Ok(Reading::GoesOn)) {
             assert!(batch.is_empty(), "the last read hands over nothing");
@@ -155,6 +158,7 @@ fn read(mut source: Box<dyn Source>) -> Read {
     places.extend(source.stored(stored).map(|place| (stored, place)));
     Read {
         identities: all.identities,
+        ids: all.ids,
         counters: counted,
         error,
         places,

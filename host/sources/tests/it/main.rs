@@ -6,3 +6,4 @@
 mod contract;
 mod kinds;
 mod members;
+mod records;

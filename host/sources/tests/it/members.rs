@@ -49,6 +49,7 @@ fn open(bytes: impl Read + Send + 'static, config: &MeterConfig) -> Box<dyn Sour
     match Input::open("file", bytes).unwrap() {
         Input::Capture(capture) => Box::new(capture.metered(config)),
         Input::Table(table) => Box::new(table.into_source(config.schema).unwrap()),
+        Input::Records(records) => Box::new(records.into_source(config.schema).unwrap()),
     }
 }
 

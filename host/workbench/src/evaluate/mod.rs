@@ -26,6 +26,7 @@ use netsage_models::metrics::{Bootstrap, Distinct};
 use netsage_models::report::{DataSummary, Judge, Report, known_artefacts};
 
 use crate::labelled::Labelled;
+use crate::reading::How;
 use crate::train::flows::{Ordinary, Taken};
 
 /// Flows a day of a small office, for tables, which do not say how long they took to collect.
@@ -91,13 +92,13 @@ pub fn run(args: &EvaluateArgs, file: &Settings) -> Result<(), Failure> {
         check_writable(&folder.join(PAGE))?;
     }
     let mut bad = BadRows::default();
-    let config = args.meter.config(file)?;
-    let labelled = Labelled::read(&args.file, args.labels.as_ref(), &config, &mut bad)?;
+    let how = How::of(&args.meter, file)?;
+    let labelled = Labelled::read(&args.file, args.labels.as_ref(), &how, &mut bad)?;
     let schema = labelled.rows.schema();
     let ordinary = if args.from.is_empty() {
         None
     } else {
-        let read = Ordinary::read(&args.from, &config, &Taken::Label(false), &mut bad)?;
+        let read = Ordinary::read(&args.from, &how, &Taken::Label(false), &mut bad)?;
         if read.rows.schema() != schema {
             return Err(Failure::Usage(format!(
                 "--from gives rows of schema {}, {} gives {}; give rows of one schema",

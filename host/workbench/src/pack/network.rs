@@ -14,6 +14,7 @@ use netsage_models::foreign::{self, Output, Scaler};
 use netsage_models::onnx::{self, External};
 
 use super::read;
+use crate::reading::How;
 use crate::train::flows::{Ordinary, Taken};
 
 /// Most bytes of one tensor in another file: as many as a tensor may have.
@@ -76,13 +77,13 @@ impl NetworkArgs {
         let Some(path) = &self.onnx else {
             return Ok(None);
         };
-        let config = self.meter.config(file)?;
+        let how = How::of(&self.meter, file)?;
         let scaler = self.scaler.as_deref().map(scaler).transpose()?;
         let output = match (self.score, self.negated_score) {
             (false, false) => Output::Reconstruction,
             (_, negate) => Output::Score { negate },
         };
-        let (schema, named) = (config.schema, self.output.as_deref());
+        let (schema, named) = (how.meter.schema, self.output.as_deref());
         let network = whole(path)?;
         let model = foreign::model(network, schema, &self.columns, scaler.as_ref(), output, named)
             .map_err(|error| anyhow!("{}: {error}", path.display()))?;
@@ -90,7 +91,7 @@ impl NetworkArgs {
             foreign::uncalibrated(&model, schema, &self.common(path))
         } else {
             let mut bad = BadRows::default();
-            let ordinary = Ordinary::read(&self.calibrate, &config, &Taken::Label(false), &mut bad)?;
+            let ordinary = Ordinary::read(&self.calibrate, &how, &Taken::Label(false), &mut bad)?;
             let trained = foreign::calibrate(model, ordinary.flows(), &self.common(path))
                 .map_err(|error| anyhow!("{}: {error}", path.display()))?;
             bad.finish(ordinary.rows.len() as u64)?;

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use netsage_capture::MeterConfig;
 use netsage_console::output::BadRows;
 use netsage_console::{Failure, progress};
 use netsage_models::Flows;
 use netsage_schema::csv::CsvRow;
-use netsage_schema::{Identity, Rows};
-use netsage_sources::{Capture, Content, Input, Progress, Table, open, read_all};
+use netsage_schema::{Identity, RECORD_V1, Rows};
+use netsage_sources::{Content, Input, Progress, Source, Table, open_with, read_all};
 
+use crate::reading::How;
 use crate::unused;
 
 /// Which rows of a table a training learns from; of a table without labels it takes all.
@@ -41,18 +41,19 @@ pub(crate) struct Ordinary {
 }
 
 impl Ordinary {
-    /// Reads files of one schema: CSV, also compressed, or captures, which are metered by `config`.
+    /// Reads files of one schema: CSV, captures or records, also compressed.
     pub(crate) fn read(
         paths: &[PathBuf],
-        config: &MeterConfig,
+        how: &How,
         taken: &Taken,
         bad: &mut BadRows,
     ) -> Result<Self, Failure> {
         let mut read: Option<Self> = None;
         for path in paths {
-            let (input, progress) = open(path)?;
+            let (input, progress) = open_with(path, &how.records)?;
             let schema = match &input {
-                Input::Capture(_) => config.schema,
+                Input::Capture(_) => how.meter.schema,
+                Input::Records(_) => &RECORD_V1,
                 Input::Table(table) => table.schema(),
             };
             let flows = read.get_or_insert_with(|| Self {
@@ -69,12 +70,13 @@ impl Ordinary {
                 )));
             }
             match input {
-                Input::Capture(capture) => flows.meter(capture, &progress, config)?,
+                Input::Capture(capture) => flows.take(&mut capture.metered(&how.meter), &progress)?,
+                Input::Records(records) => flows.take(&mut records.into_source(schema)?, &progress)?,
                 Input::Table(table) => flows.table(table, &progress, taken, bad),
             }
         }
         Ok(read.unwrap_or_else(|| Self {
-            rows: Rows::new(config.schema),
+            rows: Rows::new(how.meter.schema),
             identities: Vec::new(),
             left_out: 0,
         }))
@@ -89,15 +91,9 @@ impl Ordinary {
         }
     }
 
-    fn meter(
-        &mut self,
-        capture: Capture<Content<'static>>,
-        read: &Progress,
-        config: &MeterConfig,
-    ) -> Result<(), Failure> {
+    fn take(&mut self, source: &mut dyn Source, read: &Progress) -> Result<(), Failure> {
         let bar = progress::reading(read, "reading");
-        let mut source = capture.metered(config);
-        let Ok(damage) = read_all(&mut source, |batch| {
+        let Ok(damage) = read_all(source, |batch| {
             bar.set_position(read.read());
             for row in batch.rows.iter() {
                 self.rows.push(row);
@@ -106,7 +102,7 @@ impl Ordinary {
             Ok::<(), std::convert::Infallible>(())
         });
         bar.finish_and_clear();
-        unused::of_capture(&source, damage)
+        unused::of_source(source, damage)
     }
 
     fn table(

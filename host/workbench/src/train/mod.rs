@@ -18,7 +18,6 @@ mod rhythm;
 use std::fmt;
 use std::path::Path;
 
-use netsage_capture::MeterConfig;
 use netsage_console::Failure;
 use netsage_console::detectors::start_runtime;
 use netsage_console::output::BadRows;
@@ -34,6 +33,7 @@ use netsage_schema::Schema;
 use netsage_schema::unsw_nb15::TTL_TRIO;
 
 use crate::labelled::Labelled;
+use crate::reading::How;
 use common::CommonArgs;
 use flows::Ordinary;
 pub(crate) use output::card_path;
@@ -94,7 +94,7 @@ fn train(
     file: &Settings,
     also_write: impl FnOnce(&[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let config = args.meter.config(file)?;
+    let how = How::of(&args.meter, file)?;
     check_writable(&args.out)?;
     args.settle(training.common_mut());
     // Which schema the rows are of is known when they are read; what no schema allows is wrong already.
@@ -104,12 +104,12 @@ fn train(
         return Err(error.into());
     }
     let mut bad = BadRows::default();
-    let ordinary = Ordinary::read(&args.from, &config, &args.taken, &mut bad)?;
+    let ordinary = Ordinary::read(&args.from, &how, &args.taken, &mut bad)?;
     if ordinary.left_out > 0 {
         say!("left out {} rows that are not ordinary", ordinary.left_out);
     }
     let labelled = match &args.evaluate {
-        Some(path) => Some((path, labelled(path, ordinary.rows.schema(), &config, &mut bad)?)),
+        Some(path) => Some((path, labelled(path, ordinary.rows.schema(), &how, &mut bad)?)),
         None => None,
     };
     let mut progress = TrainingProgress::start(&args.out, &training, &ordinary.rows)?;
@@ -143,13 +143,8 @@ fn train(
 }
 
 /// Reads what a model is to be measured on, and refuses before the training what could not be measured after it.
-fn labelled(
-    path: &Path,
-    schema: &'static Schema,
-    config: &MeterConfig,
-    bad: &mut BadRows,
-) -> Result<Labelled, Failure> {
-    let labelled = Labelled::read(path, None, config, bad)?;
+fn labelled(path: &Path, schema: &'static Schema, how: &How, bad: &mut BadRows) -> Result<Labelled, Failure> {
+    let labelled = Labelled::read(path, None, how, bad)?;
     if labelled.rows.schema() != schema {
         return Err(Failure::Usage(format!(
             "--evaluate {}: rows of schema {}, and the model learns from rows of {}; give rows of one schema",

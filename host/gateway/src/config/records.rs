@@ -1,0 +1,26 @@
+//! How records of other meters are read, from any layer of settings.
+
+use netsage_records::formats::{Format, Options};
+use netsage_sources::RecordOptions;
+
+use super::{ConfigError, Settings};
+
+impl Settings {
+    /// How records are read.
+    ///
+    /// # Errors
+    /// When there is no such zone.
+    pub fn record_options(&self) -> Result<RecordOptions, ConfigError> {
+        let zone = self.input_zone()?;
+        let input_zone = Options::zone(&zone).ok_or_else(|| {
+            let reason = format!(
+                "`{zone}` is no zone; give an offset as `+02:00`, a name as `Europe/Prague`, or a rule as `CET-1CEST,M3.5.0,M10.5.0/3`"
+            );
+            ConfigError::value("input-zone", reason)
+        })?;
+        Ok(RecordOptions {
+            format: self.input_format.as_deref().and_then(Format::by_name),
+            reading: Options { input_zone },
+        })
+    }
+}

@@ -1,0 +1,284 @@
+//! Files of flow records that another meter wrote.
+//!
+//! A file is read whole before its first flow is handed over: records lie in it in any order, and a row counts those that
+//! ended before it.
+
+mod sorter;
+
+use std::io::{self, ErrorKind, Read};
+
+use netsage_records::formats::{self, Counts, Format, Items, LONGEST_ITEM, PassedOver, Reader, Refused};
+use netsage_records::{FlowId, Origin, Record, Windows, row_of};
+use netsage_schema::{CommunityId, FlowBatch, RECORD_V1, Schema};
+
+use crate::SourceError;
+use crate::source::{MOST_FLOWS, Pace, Reading, Source, SourceCounters};
+use sorter::{Sorted, Sorter};
+
+/// Bytes given to the reader at once: what is left of them is never more than the longest item.
+const BUFFER_BYTES: usize = 2 * LONGEST_ITEM;
+/// Bytes taken in between two looks at who waits.
+const BYTES_PER_READ: usize = 1 << 18;
+/// Bytes for the trailing window.
+const WINDOW_MEMORY: usize = 64 << 20;
+
+/// How records are read.
+#[derive(Debug, Clone, Default)]
+pub struct RecordOptions {
+    /// Their format; `None`: what their first bytes say.
+    pub format: Option<Format>,
+    /// What the bytes do not say.
+    pub reading: formats::Options,
+}
+
+/// Records of one format, from any bytes.
+pub struct Records<R> {
+    name: String,
+    bytes: R,
+    reader: Reader,
+}
+
+impl<R: Read + Send> Records<R> {
+    /// Unpacked bytes in that format.
+    pub fn new(name: &str, bytes: R, format: Format, options: &formats::Options) -> Self {
+        Self {
+            name: name.to_owned(),
+            bytes,
+            reader: Reader::new(format, options),
+        }
+    }
+
+    /// The records as a source of flows of that schema.
+    ///
+    /// # Errors
+    /// When the schema is not `record-v1`.
+    pub fn into_source(self, schema: &'static Schema) -> Result<RecordSource<R>, SourceError> {
+        if schema != &RECORD_V1 {
+            return Err(SourceError::Schema {
+                name: self.name,
+                found: RECORD_V1.id,
+                wanted: schema.id,
+            });
+        }
+        Ok(RecordSource {
+            name: self.name,
+            reader: self.reader,
+            items: Items::default(),
+            first_refused: None,
+            windows: Windows::new(WINDOW_MEMORY),
+            bytes: 0,
+            flows: 0,
+            repeated: 0,
+            last: None,
+            stage: Stage::Reading(Incoming {
+                bytes: self.bytes,
+                buffer: Vec::new(),
+                sorter: Sorter::default(),
+            }),
+        })
+    }
+}
+
+/// The flows of a file of records.
+pub struct RecordSource<R> {
+    name: String,
+    reader: Reader,
+    items: Items,
+    first_refused: Option<Refused>,
+    windows: Windows,
+    bytes: u64,
+    flows: u64,
+    /// Records that are one more copy of another.
+    repeated: u64,
+    /// The flow that was handed over last.
+    last: Option<FlowId>,
+    stage: Stage<R>,
+}
+
+#[allow(clippy::large_enum_variant, reason = "there is one for each file")]
+enum Stage<R> {
+    Reading(Incoming<R>),
+    /// Flows are handed over; then the source ends, for this reason if there is one.
+    Flows(Sorted, Option<SourceError>),
+    Ended,
+}
+
+struct Incoming<R> {
+    bytes: R,
+    /// The start of an item whose end is not there yet.
+    buffer: Vec<u8>,
+    sorter: Sorter,
+}
+
+impl<R: Read> Incoming<R> {
+    /// Appends some bytes to the buffer, none at the end.
+    fn fill(&mut self) -> io::Result<usize> {
+        let room = BUFFER_BYTES.saturating_sub(self.buffer.len()).min(BYTES_PER_READ);
+        let before = self.buffer.len();
+        self.buffer.resize(before + room, 0);
+        let read = loop {
+            match self.bytes.read(&mut self.buffer[before..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        self.buffer.truncate(before + *read.as_ref().unwrap_or(&0));
+        read
+    }
+}
+
+impl<R: Read + Send> RecordSource<R> {
+    /// What has become of the items of the file, by reason.
+    pub fn items(&self) -> &Counts {
+        self.reader.counts()
+    }
+
+    /// Records that are one more copy of another, and no flow of their own.
+    pub fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    /// Takes some bytes in. At their end, or where they cannot be read on, the records are ready in their order.
+    fn take_in(&mut self) -> Result<(), SourceError> {
+        let Stage::Reading(incoming) = &mut self.stage else {
+            return Ok(());
+        };
+        let (is_last, damage) = match incoming.fill() {
+            Ok(read) => {
+                self.bytes += read as u64;
+                (read == 0, None)
+            }
+            Err(error) => (false, Some(error)),
+        };
+        // An item that damage cut off could be read as another one.
+        let used = self.reader.read(&incoming.buffer, is_last, &mut self.items);
+        incoming.buffer.drain(..used);
+        if let Some(first) = self.items.refused.first() {
+            self.first_refused.get_or_insert(*first);
+        }
+        let origin = Origin::default();
+        let sorted = (self.items.records.drain(..))
+            .try_for_each(|record| incoming.sorter.push(record.id(&origin.of(&record)), record));
+        self.items.clear();
+        let failed = |source| SourceError::Sorting {
+            name: self.name.clone(),
+            source,
+        };
+        if let Err(source) = sorted {
+            return Err(failed(source));
+        }
+        if is_last || damage.is_some() {
+            let sorter = std::mem::take(&mut incoming.sorter);
+            let damage = damage.map(|source| SourceError::Read {
+                name: self.name.clone(),
+                source,
+            });
+            match sorter.sorted() {
+                Ok(sorted) => self.stage = Stage::Flows(sorted, damage),
+                Err(source) => return Err(failed(source)),
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, id: FlowId, record: &Record, batch: &mut FlowBatch) {
+        // Copies are equal in all that the order goes by, so they come one after the other.
+        if self.last.replace(id) == Some(id) {
+            self.repeated += 1;
+            return;
+        }
+        let network = Origin::default().of(record).network;
+        let counts = self.windows.count(network, record);
+        let identity = record.identity();
+        batch.push_as(
+            &row_of(record, &counts),
+            identity,
+            CommunityId::of(&identity),
+            Some(id),
+        );
+        self.flows += 1;
+    }
+}
+
+impl<R: Read + Send> Source for RecordSource<R> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn schema(&self) -> &'static Schema {
+        &RECORD_V1
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::Waits
+    }
+
+    fn read(&mut self, batch: &mut FlowBatch) -> Result<Reading, SourceError> {
+        if matches!(self.stage, Stage::Reading(_)) {
+            let taken = self.take_in();
+            if taken.is_err() {
+                self.stage = Stage::Ended;
+            }
+            return taken.map(|()| Reading::GoesOn);
+        }
+        let Stage::Flows(mut sorted, damage) = std::mem::replace(&mut self.stage, Stage::Ended) else {
+            return Ok(Reading::End);
+        };
+        let before = batch.len();
+        let mut failure = None;
+        while batch.len() - before < MOST_FLOWS {
+            match sorted.next() {
+                Ok(Some((id, record))) => self.hand_over(id, &record, batch),
+                Ok(None) => break,
+                Err(source) => {
+                    let name = self.name.clone();
+                    failure = Some(SourceError::Sorting { name, source });
+                    sorted = Sorted::default();
+                    break;
+                }
+            }
+        }
+        let damage = failure.or(damage);
+        if batch.len() > before {
+            self.stage = Stage::Flows(sorted, damage);
+            return Ok(Reading::GoesOn);
+        }
+        damage.map_or(Ok(Reading::End), Err)
+    }
+
+    /// Records that wait for their turn are not handed over: others of the file, which was not read to its end, would
+    /// precede them. They are read again at the next start.
+    fn stop(&mut self) {
+        self.stage = Stage::Ended;
+    }
+
+    fn counters(&self) -> SourceCounters {
+        let counts = self.reader.counts();
+        let passed_over: u64 = (counts.passed_over.iter())
+            .filter(|(reason, _)| !matches!(reason, PassedOver::Header | PassedOver::Blank))
+            .map(|(_, count)| count)
+            .sum();
+        let rejected = passed_over + counts.refused.total();
+        SourceCounters {
+            records: counts.records + rejected,
+            bytes: self.bytes,
+            rejected,
+            flows: self.flows,
+            lost: 0,
+        }
+    }
+
+    fn unused(&self) -> Option<String> {
+        if self.counters().rejected == 0 && self.repeated == 0 {
+            return None;
+        }
+        let mut said = format!("{}: {}", self.name, self.reader.counts());
+        if let Some(first) = &self.first_refused {
+            said.push_str(&format!("; the first refused is {}", first.place));
+        }
+        if self.repeated > 0 {
+            said.push_str(&format!("; {} records repeat another", self.repeated));
+        }
+        Some(said)
+    }
+}
