@@ -14,8 +14,9 @@ pub struct Sides {
     pub destination: u64,
 }
 
-/// Which bytes of a packet a meter counts.
+/// Which bytes of a packet a meter counts, by the codes of [`netsage_schema::record_v1::BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u16)]
 pub enum BytesOf {
     /// IP packets, by the lengths in their headers.
     Network,
@@ -25,11 +26,23 @@ pub enum BytesOf {
     Payload,
 }
 
-/// What a flow has come to, as far as meters agree on it.
+impl BytesOf {
+    /// All of them, by code.
+    pub const ALL: [Self; 3] = [Self::Network, Self::Link, Self::Payload];
+
+    /// The code of the term.
+    pub const fn code(self) -> u16 {
+        self as u16
+    }
+}
+
+/// What a flow has come to, as far as meters agree on it, by the codes of [`netsage_schema::record_v1::STATE`]; 0 stands there
+/// for a state that nobody told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u16)]
 pub enum State {
     /// A beginning that was not answered.
-    Attempt,
+    Attempt = 1,
     /// A beginning that was refused.
     Refused,
     /// Both sides speak, or spoke when the record ended.
@@ -44,6 +57,25 @@ pub enum State {
     TwoWay,
     /// Not TCP, with packets from one side.
     OneWay,
+}
+
+impl State {
+    /// Every state, by code.
+    pub const ALL: [Self; 8] = [
+        Self::Attempt,
+        Self::Refused,
+        Self::Established,
+        Self::Closed,
+        Self::Reset,
+        Self::Midstream,
+        Self::TwoWay,
+        Self::OneWay,
+    ];
+
+    /// The code of the term.
+    pub const fn code(self) -> u16 {
+        self as u16
+    }
 }
 
 /// A meter's own identifier of a flow (Zeek's `uid`, Suricata's `flow_id`), as a digest of its text.
@@ -97,4 +129,33 @@ pub struct Record {
     pub sensor: Option<Arc<str>>,
     /// The network whose addresses these are, where the record says so itself; else its source is asked.
     pub network: Option<Arc<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use netsage_schema::record_v1::{BYTES, STATE};
+
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_the_terms() {
+        let states = [
+            "attempt",
+            "refused",
+            "established",
+            "closed",
+            "reset",
+            "midstream",
+            "two-way",
+            "one-way",
+        ];
+        assert_eq!(STATE.terms.len(), 1 + State::ALL.len());
+        for (state, term) in State::ALL.into_iter().zip(states) {
+            assert_eq!(STATE.term(state.code()), Some(term), "{state:?}");
+        }
+        assert_eq!(BYTES.terms.len(), BytesOf::ALL.len());
+        for (bytes_of, term) in BytesOf::ALL.into_iter().zip(["network", "link", "payload"]) {
+            assert_eq!(BYTES.term(bytes_of.code()), Some(term), "{bytes_of:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use netsage_schema::record_v1::RECORD_V1;
 use netsage_schema::{protocol, row};
 use netsage_windows::Counts;
 
-use crate::{BytesOf, Record, Sides, State};
+use crate::{Record, Sides, State};
 
 /// A row of `record-v1`.
 pub type Row = [f64; RECORD_V1.width()];
@@ -22,13 +22,13 @@ pub fn row_of(record: &Record, counts: &Counts) -> Row {
     row!(RECORD_V1, {
         proto: f64::from(protocol::code(record.protocol)),
         service: f64::from(record.service.unwrap_or(0)),
-        state: f64::from(record.state.map_or(0, state_code)),
+        state: f64::from(record.state.map_or(0, State::code)),
         duration: duration,
         src_packets: packets.source as f64,
         dst_packets: packets.destination as f64,
         src_bytes: bytes.source as f64,
         dst_bytes: bytes.destination as f64,
-        bytes_of: f64::from(bytes_code(record.bytes_of)),
+        bytes_of: f64::from(record.bytes_of.code()),
         packet_rate: ratio(gaps as f64, duration),
         byte_rate: ratio(all_bytes as f64, duration),
         src_packet_share: ratio(packets.source as f64, all_packets as f64),
@@ -58,29 +58,6 @@ pub fn row_of(record: &Record, counts: &Counts) -> Row {
     })
 }
 
-/// The code of a state in [`netsage_schema::record_v1::STATE`], where 0 is the state that nobody told.
-const fn state_code(state: State) -> u16 {
-    match state {
-        State::Attempt => 1,
-        State::Refused => 2,
-        State::Established => 3,
-        State::Closed => 4,
-        State::Reset => 5,
-        State::Midstream => 6,
-        State::TwoWay => 7,
-        State::OneWay => 8,
-    }
-}
-
-/// The code in [`netsage_schema::record_v1::BYTES`].
-const fn bytes_code(bytes_of: BytesOf) -> u16 {
-    match bytes_of {
-        BytesOf::Network => 0,
-        BytesOf::Link => 1,
-        BytesOf::Payload => 2,
-    }
-}
-
 const fn total(sides: Sides) -> u64 {
     sides.source.saturating_add(sides.destination)
 }
@@ -91,34 +68,4 @@ fn ratio(part: f64, whole: f64) -> f64 {
 
 fn flag(is_set: bool) -> f64 {
     f64::from(u8::from(is_set))
-}
-
-#[cfg(test)]
-mod tests {
-    use netsage_schema::record_v1::{BYTES, STATE};
-
-    use super::*;
-
-    #[test]
-    fn codes_are_those_of_the_terms() {
-        for (state, term) in [
-            (State::Attempt, "attempt"),
-            (State::Refused, "refused"),
-            (State::Established, "established"),
-            (State::Closed, "closed"),
-            (State::Reset, "reset"),
-            (State::Midstream, "midstream"),
-            (State::TwoWay, "two-way"),
-            (State::OneWay, "one-way"),
-        ] {
-            assert_eq!(STATE.term(state_code(state)), Some(term));
-        }
-        for (bytes_of, term) in [
-            (BytesOf::Network, "network"),
-            (BytesOf::Link, "link"),
-            (BytesOf::Payload, "payload"),
-        ] {
-            assert_eq!(BYTES.term(bytes_code(bytes_of)), Some(term));
-        }
-    }
 }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use netsage_schema::record_v1::{BYTES, STATE};
 use netsage_schema::unsw_nb15::SERVICE;
 use serde_json::value::RawValue;
 
@@ -59,33 +60,8 @@ const LONGEST_LABEL: usize = 128;
 /// Sensors and networks that are remembered, so that each is allocated once.
 const MOST_LABELS: usize = 4_096;
 
-const STATES: [(&str, State); 8] = [
-    ("attempt", State::Attempt),
-    ("refused", State::Refused),
-    ("established", State::Established),
-    ("closed", State::Closed),
-    ("reset", State::Reset),
-    ("midstream", State::Midstream),
-    ("two_way", State::TwoWay),
-    ("one_way", State::OneWay),
-];
-const STATE_NAMES: [&str; 8] = names_of(&STATES);
-const BYTES_OF: [(&str, BytesOf); 3] = [
-    ("network", BytesOf::Network),
-    ("link", BytesOf::Link),
-    ("payload", BytesOf::Payload),
-];
-const BYTES_OF_NAMES: [&str; 3] = names_of(&BYTES_OF);
-
-const fn names_of<T: Copy, const N: usize>(terms: &[(&'static str, T); N]) -> [&'static str; N] {
-    let mut names = [""; N];
-    let mut place = 0;
-    while place < N {
-        names[place] = terms[place].0;
-        place += 1;
-    }
-    names
-}
+/// Without the term of a state that nobody told: the member is left out then.
+const STATE_TERMS: &[&str] = STATE.terms.split_at(1).1;
 
 const WIDTH: usize = 21;
 
@@ -118,12 +94,12 @@ pub const FIELDS: [Field; WIDTH] = [
     field("destination_port", Kind::Port, "Port of the destination; 0 where the protocol has none. For ICMP the code."),
     required("protocol", Kind::Protocol, "IP protocol, by its number or its name."),
     field("service", Kind::Service, "Application protocol; `-` where the meter looked and found none. Left out where the meter does not look."),
-    field("state", Kind::Term(&STATE_NAMES), "What the flow has come to."),
+    field("state", Kind::Term(STATE_TERMS), "What the flow has come to."),
     field("source_packets", Kind::Count, "Packets that the source sent."),
     field("destination_packets", Kind::Count, "Packets that the destination sent."),
     field("source_bytes", Kind::Count, "Bytes that the source sent, of what `bytes_of` says."),
     field("destination_bytes", Kind::Count, "Bytes that the destination sent, of what `bytes_of` says."),
-    field("bytes_of", Kind::Term(&BYTES_OF_NAMES), "What bytes are counted of: IP packets (`network`, where it is left out), frames with their link headers (`link`), or what TCP and UDP carried alone (`payload`)."),
+    field("bytes_of", Kind::Term(BYTES.terms), "What bytes are counted of: IP packets (`network`, where it is left out), frames with their link headers (`link`), or what TCP and UDP carried alone (`payload`)."),
     field("source_payload", Kind::Count, "Bytes that TCP or UDP carried from the source, where they are known beside `source_bytes`."),
     field("destination_payload", Kind::Count, "Bytes that TCP or UDP carried from the destination."),
     field("sampling", Kind::Sampling, "One in so many packets was looked at, and packets and bytes are multiplied by it already; 1 where it is left out."),
@@ -142,12 +118,12 @@ const SOURCE_PORT: usize = 4;
 const DESTINATION_PORT: usize = 5;
 const PROTOCOL: usize = 6;
 const SERVICE_NAME: usize = 7;
-const STATE: usize = 8;
+const STATE_TERM: usize = 8;
 const SOURCE_PACKETS: usize = 9;
 const DESTINATION_PACKETS: usize = 10;
 const SOURCE_BYTES: usize = 11;
 const DESTINATION_BYTES: usize = 12;
-const BYTES_OF_WHAT: usize = 13;
+const BYTES_OF: usize = 13;
 const SOURCE_PAYLOAD: usize = 14;
 const DESTINATION_PAYLOAD: usize = 15;
 const SAMPLING: usize = 16;
@@ -205,11 +181,19 @@ impl Parser {
             destination_port: port(DESTINATION_PORT)?,
             protocol: flow.needed(PROTOCOL, protocol, Expected::Protocol)?,
             service: service.map(|name| names::service_code(name.as_bytes())),
-            state: flow.optional(STATE, |raw| term(raw, &STATES), Expected::Term)?,
+            state: flow.optional(
+                STATE_TERM,
+                |raw| term(raw, STATE_TERMS, &State::ALL),
+                Expected::Term,
+            )?,
             packets: flow.sides(packets)?,
             bytes: flow.sides(bytes)?,
             bytes_of: flow
-                .optional(BYTES_OF_WHAT, |raw| term(raw, &BYTES_OF), Expected::Term)?
+                .optional(
+                    BYTES_OF,
+                    |raw| term(raw, BYTES.terms, &BytesOf::ALL),
+                    Expected::Term,
+                )?
                 .unwrap_or(BytesOf::Network),
             payload: flow.sides(payload)?,
             sampling: flow.optional(SAMPLING, sampling, Expected::Count)?.unwrap_or(1),
@@ -307,11 +291,11 @@ fn label(raw: &RawValue) -> Option<std::borrow::Cow<'_, str>> {
         .filter(|text| !text.is_empty() && text.chars().take(LONGEST_LABEL + 1).count() <= LONGEST_LABEL)
 }
 
-fn term<T: Copy>(raw: &RawValue, terms: &[(&str, T)]) -> Option<T> {
+/// What a term stands for; `meanings` are in the order of `terms`.
+fn term<T: Copy>(raw: &RawValue, terms: &[&str], meanings: &[T]) -> Option<T> {
     let text = object::string(raw)?;
-    terms
-        .iter()
-        .find_map(|(name, term)| (*name == text).then_some(*term))
+    let place = terms.iter().position(|term| *term == text)?;
+    meanings.get(place).copied()
 }
 
 fn digest(raw: &RawValue) -> Option<OwnId> {
@@ -350,8 +334,8 @@ pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
     if let Some(service) = record.service.and_then(|code| SERVICE.term(code)) {
         members.text(SERVICE_NAME, &service)?;
     }
-    if let Some((name, _)) = STATES.iter().find(|(_, state)| Some(*state) == record.state) {
-        members.text(STATE, name)?;
+    if let Some(state) = record.state.and_then(|state| STATE.term(state.code())) {
+        members.text(STATE_TERM, &state)?;
     }
     for ([source, destination], sides) in
         PAIRS
@@ -363,8 +347,8 @@ pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
             members.number(destination, sides.destination)?;
         }
     }
-    if let Some((name, _)) = BYTES_OF.iter().find(|(_, of)| *of == record.bytes_of) {
-        members.text(BYTES_OF_WHAT, name)?;
+    if let Some(bytes_of) = BYTES.term(record.bytes_of.code()) {
+        members.text(BYTES_OF, &bytes_of)?;
     }
     if record.sampling != 1 {
         members.number(SAMPLING, record.sampling)?;
