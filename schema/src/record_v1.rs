@@ -20,8 +20,8 @@
 //! counts from then on as if it had ended just then.
 //!
 //! Trailing counts belong to one partition of a stream: those of a destination or a service say nothing of what other
-//! partitions hold, and do not depend on how many programs share the stream. Outside of Kafka all records of one network in
-//! one program are one partition.
+//! partitions hold, and do not depend on how many programs share the stream. All records of one network in one file are one
+//! partition.
 //!
 //! The *service* of a record is its protocol and destination port; for ICMP and ICMPv6 the type stands for the port, for
 //! protocols without ports 0. Hosts and services of two networks are never the same ones, whatever their addresses.
@@ -32,8 +32,8 @@
 //! All of these are exact, unless more records end within 60 s than fit into the window's memory. Then the oldest records
 //! leave early and are counted. The window is shorter then, and still exact for the time that it covers.
 //!
-//! The meter of captures lets a record leave 60 s after its last packet, when no other record can precede it; how long the
-//! records of other meters wait is a setting.
+//! The meter of captures lets a record leave 60 s after its last packet, when no other record can precede it. A file of
+//! records of another meter is read whole before its first row.
 
 use crate::reference::{ARGUS, CIC, JUNG, LEE, MOORE, RFC_5103, RFC_7012, RFC_9293, ZEEK};
 use crate::unsw_nb15::{PROTO, SERVICE};

@@ -70,7 +70,7 @@ macro_rules! command {
         "`ra -n -u -Z b -c , -s stime ltime proto saddr sport daddr dport state spkts dpkts sbytes dbytes`"
     };
 }
-const ADVICE: &str = concat!("print the records with ", command!());
+pub(super) const ADVICE: &str = concat!("print the records with ", command!());
 const NO_HEADER: Refusal = Refusal::NoHeader {
     advice: concat!(
         "print the records with ",

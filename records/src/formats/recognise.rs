@@ -36,7 +36,6 @@ const MEMBERS: [(&[u8], Format); 10] = [
     (b"\"end_us\"", Format::FlowJson),
 ];
 
-const AS_ARGUS: &str = "print the records with `ra -n -u -Z b -c , -s stime ltime proto saddr sport daddr dport state spkts dpkts sbytes dbytes`";
 const AS_FLOW_JSON: &str = "write its flows as JSON, whose members `docs/sources/flow-json.md` lists";
 
 struct Known {
@@ -53,11 +52,11 @@ const fn known(words: &'static [&'static str], what: &'static str, advice: &'sta
 /// Other records of flows, by words of their first line.
 #[rustfmt::skip]
 const KNOWN: &[Known] = &[
-    known(&["starttime", "srcaddr", "dstaddr"], "output of `ra` in columns of fixed width", AS_ARGUS),
+    known(&["starttime", "srcaddr", "dstaddr"], "output of `ra` in columns of fixed width", super::argus::ADVICE),
     known(&["ts", "id.orig_h", "id.resp_h"], "a Zeek log without its line `#fields`", "give the log as Zeek writes it"),
-    known(&["ts,te,td,sa,da"], "a table of nfdump", "send the flows with `nfreplay` to a collector, see `--netflow`"),
-    known(&["firstseen", "lastseen", "src4addr"], "a table of nfdump", "send the flows with `nfreplay` to a collector, see `--netflow`"),
-    known(&["date first seen", "duration"], "output of nfdump", "send the flows with `nfreplay` to a collector, see `--netflow`"),
+    known(&["ts,te,td,sa,da"], "a table of nfdump", AS_FLOW_JSON),
+    known(&["firstseen", "lastseen", "src4addr"], "a table of nfdump", AS_FLOW_JSON),
+    known(&["date first seen", "duration"], "output of nfdump", AS_FLOW_JSON),
     known(&["version", "account-id", "interface-id", "srcaddr"], "a flow log of a cloud (VPC)", AS_FLOW_JSON),
     known(&["flow id", "src ip", "dst ip"], "a table of CICFlowMeter", AS_FLOW_JSON),
     known(&["src_ip", "src_port", "dst_ip", "start_time", "tag"], "a table of pmacct", AS_FLOW_JSON),
@@ -67,11 +66,11 @@ const KNOWN: &[Known] = &[
 #[rustfmt::skip]
 const OTHER_MEMBERS: &[(&[u8], &str, &str)] = &[
     (b"\"flowStartMilliseconds\"", "flows of yaf in JSON", AS_FLOW_JSON),
-    (b"\"first_switched\"", "flows of NetFlow in JSON", "let the exporter send to a collector, see `--netflow`"),
-    (b"\"time_flow_start_ns\"", "flows of goflow2 in JSON", "let the exporter send to a collector, see `--netflow`"),
-    (b"\"TimeFlowStart\"", "flows of goflow2 in JSON", "let the exporter send to a collector, see `--netflow`"),
+    (b"\"first_switched\"", "flows of NetFlow in JSON", AS_FLOW_JSON),
+    (b"\"time_flow_start_ns\"", "flows of goflow2 in JSON", AS_FLOW_JSON),
+    (b"\"TimeFlowStart\"", "flows of goflow2 in JSON", AS_FLOW_JSON),
     (b"\"ip_src\"", "flows of pmacct in JSON", AS_FLOW_JSON),
-    (b"\"src4_addr\"", "flows of nfdump in JSON", "send the flows with `nfreplay` to a collector, see `--netflow`"),
+    (b"\"src4_addr\"", "flows of nfdump in JSON", AS_FLOW_JSON),
     (b"\"network.transport\"", "flows in the Elastic Common Schema", AS_FLOW_JSON),
 ];
 
