@@ -33,8 +33,8 @@ const REFERENCE_HEAD: &str = "\
 
 Every setting has one name: the flag `--flow-memory` of `netsage run`, the variable `NETSAGE_FLOW_MEMORY`, the key
 `flow-memory` of the settings file. A flag wins over a variable, a variable over the file, the file over the default; the
-source (`pcap`, `records` or `interface`) is one choice, so that a flag for one silences a variable or a key for another. The file
-is `netsage.toml` in the working folder, or the one that `--config` or `NETSAGE_CONFIG` names
+source (`pcap`, `records` or `interface`) is one choice, so that a flag for one silences a variable or a key for another.
+The file is `netsage.toml` in the working folder, or the one that `--config` or `NETSAGE_CONFIG` names
 ([an example of it](../netsage.example.toml), [of variables](../.env.example)).
 
 Sizes are a whole number and a unit (B, kB, MB, GB, KiB, MiB, GiB), times too (ms, s, min, h, d). Lists are arrays in the

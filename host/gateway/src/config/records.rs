@@ -14,7 +14,8 @@ impl Settings {
         let zone = self.input_zone()?;
         let input_zone = Options::zone(&zone).ok_or_else(|| {
             let reason = format!(
-                "`{zone}` is no zone; give an offset as `+02:00`, a name as `Europe/Prague`, or a rule as `CET-1CEST,M3.5.0,M10.5.0/3`"
+                "`{zone}` is no zone that this system knows; give an offset as `+02:00`, a name as `Europe/Prague`, or a rule \
+                 as `CET-1CEST,M3.5.0,M10.5.0/3`"
             );
             ConfigError::value("input-zone", reason)
         })?;
@@ -22,5 +23,32 @@ impl Settings {
             format: self.input_format.as_deref().and_then(Format::by_name),
             reading: Options { input_zone },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn zones_are_offsets_names_and_rules() {
+        let check = |zone: &str, is_known: bool| {
+            let settings = Settings {
+                input_zone: Some(zone.to_owned()),
+                ..Settings::default()
+            };
+            assert_eq!(settings.record_options().is_ok(), is_known, "{zone}");
+        };
+        check("UTC", true);
+        check("+02:00", true);
+        check("CET-1CEST,M3.5.0,M10.5.0/3", true);
+        check("Nowhere", false);
+        if Path::new("/usr/share/zoneinfo/Europe/Prague").exists() {
+            check("Europe/Prague", true);
+        } else {
+            eprintln!("skipped: this system knows no zones by name");
+        }
     }
 }

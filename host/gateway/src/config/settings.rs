@@ -37,7 +37,8 @@ settings! {
         /// Traffic comes from a capture, from records or from interfaces, not from two of them.
         pcap: PathBuf { value: "FILE", example: "capture.pcap" }
 
-        /// Replay these flow records of another meter (Zeek, Suricata, Argus or JSON, also gzipped)
+        /// Replay these flow records of another meter (Zeek, Suricata, Argus or JSON, also compressed by gzip, zstd or
+        /// lz4)
         ///
         /// Their rows are of the schema record-v1, which need not be named then.
         records: PathBuf { value: "FILE", example: "conn.log" }
@@ -64,8 +65,8 @@ settings! {
         /// Format of flow records, instead of what their first bytes say
         input_format: String { value: "FORMAT", otherwise: "what the first bytes say", example: "zeek", one_of: Format::ALL.map(Format::name) }
 
-        /// Zone of times that records have without one, as Argus prints them: an offset (+02:00), a name (Europe/Prague)
-        /// or a rule of POSIX
+        /// Zone of times that records have without one, as Argus prints them: an offset (+02:00), a name that the system
+        /// knows (Europe/Prague) or a rule of POSIX
         input_zone: String { value: "ZONE", default: "UTC" }
     }
 
