@@ -64,6 +64,7 @@ impl<'a> Input<'a> {
             ))),
             Kind::Capture => Capture::new(name, content).map(Self::Capture),
             Kind::Text => Table::new(name, content).map(Self::Table),
+            Kind::Json => Err(SourceError::Json { name: named() }),
             Kind::Other { what, advice } => Err(SourceError::Other {
                 name: named(),
                 what,
@@ -83,6 +84,9 @@ impl<'a> Capture<Content<'a>> {
         let (head, content) = unpack(name, bytes)?;
         match recognise(&head) {
             Kind::Records(_) | Kind::Text if !head.is_empty() => Err(SourceError::NotACapture {
+                name: name.to_owned(),
+            }),
+            Kind::Json => Err(SourceError::Json {
                 name: name.to_owned(),
             }),
             Kind::Other { what, advice } => Err(SourceError::Other {

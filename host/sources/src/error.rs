@@ -43,6 +43,15 @@ pub enum SourceError {
         /// What to do.
         advice: &'static str,
     },
+    /// JSON that is no flow records.
+    #[error(
+        "{name}: JSON, and no flow records that are read; give a log of Zeek or Suricata, flows as \
+         docs/sources/flow-json.md has them, the capture that they were made from, or a CSV with the columns of a schema"
+    )]
+    Json {
+        /// The source.
+        name: String,
+    },
     /// Text where a capture is needed.
     #[error(
         "{name}: text, where a capture (pcap, pcapng) is needed; `netsage score` and `netsage run --pcap` read tables"

@@ -12,6 +12,8 @@ pub enum Kind {
     Text,
     /// Flow records of another meter.
     Records(Format),
+    /// JSON that is no flow records.
+    Json,
     /// Something known that is none of these.
     Other {
         /// What it is, with an article.
@@ -96,10 +98,7 @@ pub fn recognise(head: &[u8]) -> Kind {
         Kind::Text => match formats::recognise(head) {
             Recognised::Format(format) => Kind::Records(format),
             Recognised::Other { what, advice } => Kind::Other { what, advice },
-            Recognised::Unknown if is_json(first) => Kind::Other {
-                what: "JSON, and no flow records that are read",
-                advice: "give a log of Zeek or Suricata, flows as docs/sources/flow-json.md has them, the capture that they were made from, or a CSV with the columns of a schema",
-            },
+            Recognised::Unknown if is_json(first) => Kind::Json,
             Recognised::Unknown => Kind::Text,
         },
         other => other,

@@ -117,11 +117,6 @@ fn tables() -> Vec<File> {
             format!("0,tcp,http,SF,1,2,{},normal,20\n", ["0"; 35].join(",")),
         ),
         (
-            "a log of Zeek",
-            "conn.log",
-            "#separator \\x09\n#path\tconn\n".to_owned(),
-        ),
-        (
             "a Git LFS pointer",
             "pointer.csv",
             "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n".to_owned(),
@@ -152,6 +147,66 @@ fn tables() -> Vec<File> {
         ("Parquet", "plain.parquet", b"PAR1\x15\x04\x15\0".to_vec()),
     ];
     texts.chain(bytes).collect()
+}
+
+/// Three records, or what stands in place of them.
+fn records() -> Vec<File> {
+    const ZEEK: &str = "#separator \\x09\n#path\tconn\n#fields\tts\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tduration\n";
+    let zeek = [1, 2, 3].map(|second| format!("{second}.5\t192.0.2.1\t1\t192.0.2.2\t53\tudp\t0.1\n"));
+    let zeek = format!("{ZEEK}{}", zeek.concat());
+    let event = r#"{"event_type":"flow","src_ip":"192.0.2.1","src_port":1,"dest_ip":"192.0.2.2","dest_port":53,"proto":"UDP","flow":{"start":"2026-01-05T09:00:00Z","end":"2026-01-05T09:00:0NZ"}}"#;
+    let events = ["1", "2", "3"]
+        .map(|second| event.replace('N', second) + "\n")
+        .concat();
+    let flow = |end: u8| {
+        format!(
+            r#"{{"start_us":1,"end_us":{end},"source":"192.0.2.1","destination":"192.0.2.2","protocol":"udp"}}"#
+        )
+    };
+    let flows = [2, 3, 4].map(flow);
+    let argus = "StartTime,Dur,Proto,SrcAddr,Sport,DstAddr,Dport,SrcPkts,DstPkts\n";
+    let row = "1.5,1,udp,192.0.2.1,1,192.0.2.2,53,3,4\n";
+    let texts = [
+        ("a log of Zeek", "conn.log", zeek.clone()),
+        (
+            "a log of Zeek, cut off",
+            "cut.log",
+            zeek[..zeek.len() - 9].to_owned(),
+        ),
+        ("a log of Zeek without a record", "empty.log", ZEEK.to_owned()),
+        (
+            "a log of Zeek without its header",
+            "bare.log",
+            zeek[ZEEK.len()..].to_owned(),
+        ),
+        (
+            "events of Suricata",
+            "eve.json",
+            format!("{{\"event_type\":\"alert\"}}\n{events}"),
+        ),
+        (
+            "what `ra` prints, a record twice",
+            "flows.csv",
+            format!("{argus}{row}{}{row}", row.replace("1.5", "2.5")),
+        ),
+        (
+            "what `ra` prints by itself",
+            "ra.csv",
+            "StartTime,Flgs,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,TotPkts,TotBytes,State\n\
+             09:00:00,e,udp,192.0.2.1,1,->,192.0.2.2,53,7,700,CON\n"
+                .to_owned(),
+        ),
+        ("flows as JSON", "flows.json", format!("[{}]", flows.join(",\n"))),
+        ("other JSON", "other.json", "{\"name\": 1}\n".to_owned()),
+        (
+            "a table of nfdump",
+            "nfdump.csv",
+            "ts,te,td,sa,da,sp,dp,pr\n".to_owned(),
+        ),
+    ];
+    texts
+        .map(|(what, name, text)| (what, name, text.into_bytes()))
+        .into()
 }
 
 /// Captures that hold one flow of two packets, or should.
@@ -282,6 +337,8 @@ fn the_page_says_what_the_program_says() {
     page += "\nThe raw files of UNSW-NB15 (49 columns, no header) are read as well; `rate`, which they lack, is computed.\n\n\
         ## Captures\n\nEach was given to `netsage flows` with two packets of one flow.\n\n";
     answers(&mut page, &home, "flows", captures());
+    page += "\n## Records of other meters\n\nEach was given to `netsage score` with three records, or what stands in place of them.\n\n";
+    answers(&mut page, &home, "score", records());
     if env::var_os("NETSAGE_BLESS").is_some() {
         fs::write(PAGE, &page).unwrap();
     }

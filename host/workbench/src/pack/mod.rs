@@ -46,7 +46,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let bytes = fs::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
     // A pointer, a page or an archive in place of the file says more than what a parser would make of it.
     match recognise(&bytes[..bytes.len().min(512)]) {
-        Kind::Other { what, advice } if !bytes.starts_with(b"\0asm") && what != "JSON" => {
+        Kind::Other { what, advice } if !bytes.starts_with(b"\0asm") => {
             Err(anyhow!("{}: {what}; {advice}", path.display()))
         }
         _ => Ok(bytes),
