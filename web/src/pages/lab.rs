@@ -279,10 +279,10 @@ fn Pick(start: Callback<Source>, ready: Signal<bool>) -> impl IntoView {
             on:dragover=move |event| { event.prevent_default(); over.set(true); }>
             <label class="button primary">"Choose a file"
                 <input type="file" name="file" class="visually-hidden" node_ref=input on:change=picked
-                    accept=".csv,.gz,.pcap,.pcapng,.cap" disabled=move || !ready.get()/>
+                    accept=".csv,.gz,.pcap,.pcapng,.cap,.log,.json" disabled=move || !ready.get()/>
             </label>
             <button type="button" name="sample" disabled=move || !ready.get() on:click=move |_| start.run(SAMPLE)>"Use the sample"</button>
-            <span class="muted">"or drop a pcap, pcapng, or CSV with the columns of the detector's schema here; compressed by gzip, zstd or lz4 is fine"</span>
+            <span class="muted">"or drop a pcap, pcapng, CSV with the columns of the detector's schema, or for record-v1 flow records (Zeek, Suricata, Argus, JSON) here; compressed by gzip, zstd or lz4 is fine"</span>
         </div>
     }
 }
