@@ -1,4 +1,5 @@
-//! The inputs of the fuzz targets for the packet path and for formats of records, and the properties that must hold for every input.
+//! The inputs of the fuzz targets for the packet path and for formats of records, and the properties that must hold for
+//! every input.
 //!
 //! The engine makes bytes; this crate reads them as a file, a packet, or a sequence of packets with times and settings.
 //! The form is simple on purpose: a change of one byte changes one thing, so that the engine can learn from it. The

@@ -20,7 +20,8 @@
 //! logarithms come from the crate `libm`, and sums have a fixed order.
 //!
 //! Start with [`Scorer`]; `visits` holds the visits of pairs, `state` saves them, `chance` computes the statistic,
-//! [`Columns`] names what is read, [`artifact`] reads and writes the model, [`component`] makes a NetSage detector of the scorer.
+//! [`Columns`] names what is read, [`artifact`] reads and writes the model, [`component`] makes a NetSage detector of the
+//! scorer.
 
 pub mod artifact;
 mod chance;

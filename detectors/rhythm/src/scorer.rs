@@ -98,8 +98,8 @@ impl Scorer {
     /// second is the decimal logarithm of the bytes that the source has sent to the destination, over the usual number.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when the rows have other columns than [`Scorer::columns`], or a context is absent; nothing is remembered of
-    /// them.
+    /// [`Error::BadInput`] when the rows have other columns than [`Scorer::columns`], or a context is absent; nothing is
+    /// remembered of them.
     pub fn score_block(&mut self, block: &Block<'_>, scores: &mut Vec<f32>) -> Result<(), Error> {
         for flow in flows(block)? {
             let measured = self.visit(flow);
@@ -112,8 +112,8 @@ impl Scorer {
     /// Appends for each row what is measured before anything is taken for usual; for training.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when the rows have other columns than [`Scorer::columns`], or a context is absent; nothing is remembered of
-    /// them.
+    /// [`Error::BadInput`] when the rows have other columns than [`Scorer::columns`], or a context is absent; nothing is
+    /// remembered of them.
     pub fn measure_block(&mut self, block: &Block<'_>, measured: &mut Vec<Measured>) -> Result<(), Error> {
         for flow in flows(block)? {
             measured.push(self.visit(flow));

@@ -1,11 +1,11 @@
 //! What a source of flows is.
 //!
 //! A source hands over batches of flows, in order, and is told how many of them the store has taken. Everything
-//! else follows from two properties. **Ids are stable:** a flow's id is made of its [`Identity`], its last time, then a
-//! digest, or is given by a source that knows more of it. A source that reads the same flow again gives it the same identity, and the store knows it. **What is not acknowledged is read
-//! again:** after a kill between hand-over and acknowledgement a source begins at the place of the last
-//! acknowledgement. Together they mean that nothing is lost and nothing stands twice, without a transaction that
-//! reaches from the source to the store.
+//! else follows from two properties. **Ids are stable:** a flow's id is its last time, then a digest of its [`Identity`]; a
+//! source that knows more of a flow gives the id itself. A source that reads the same flow again gives it the same identity
+//! and id, and the store knows the flow. **What is not acknowledged is read again:** after a kill between hand-over and
+//! acknowledgement a source begins at the place of the last acknowledgement. Together they mean that nothing is lost and
+//! nothing stands twice, without a transaction that reaches from the source to the store.
 //!
 //! What acknowledgement means differs by kind:
 //!
