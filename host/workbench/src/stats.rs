@@ -20,7 +20,7 @@ pub(super) fn shown(stats: &MeterStats, format: Format) -> String {
 pub(super) fn of_records<R: Read + Send>(source: &RecordSource<R>, format: Format) -> String {
     let (items, repeated) = (source.items(), source.repeated());
     match format {
-        Format::Csv => format!("{}: {items}; {repeated} repeat another", source.name()),
+        Format::Csv => format!("{}: {items}; repeated: {repeated}", source.name()),
         Format::Jsonl => {
             let passed_over: Map<_, _> = (items.passed_over.iter())
                 .map(|(reason, count)| (reason.to_string(), count.into()))

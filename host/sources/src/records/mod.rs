@@ -277,7 +277,7 @@ impl<R: Read + Send> Source for RecordSource<R> {
             said.push_str(&format!("; the first refused is {}", first.place));
         }
         if self.repeated > 0 {
-            said.push_str(&format!("; {} records repeat another", self.repeated));
+            said.push_str(&format!("; repeated: {}", self.repeated));
         }
         Some(said)
     }

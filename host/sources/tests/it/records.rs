@@ -130,7 +130,7 @@ fn what_was_not_used_is_said_by_reason() {
         "file: 4 records",
         "refused: 1 (`end_us` is no time",
         "the first refused is line 2",
-        "1 records repeat another",
+        "repeated: 1",
     ] {
         assert!(said.contains(part), "{said}");
     }
