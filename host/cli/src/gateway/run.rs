@@ -132,10 +132,13 @@ fn judged(ended: Result<(), PartEnded>, counters: &Counters) -> Result<(), Failu
 /// Says what was counted.
 fn report(counters: &Counters) {
     let counted = counters.snapshot();
+    // Of records and tables there are none.
+    let packets = match (counted.packets, counted.packets_not_metered) {
+        (0, 0) => String::new(),
+        (packets, not_metered) => format!("{packets} packets ({not_metered} not metered), "),
+    };
     say!(
-        "{} packets ({} not metered), {} flows: {} scored, {} failed, {} dropped, {} above a threshold",
-        counted.packets,
-        counted.packets_not_metered,
+        "{packets}{} flows: {} scored, {} failed, {} dropped, {} above a threshold",
         counted.flows,
         counted.flows_scored,
         counted.flows_failed,
