@@ -9,27 +9,13 @@ use proptest::prelude::*;
 
 use crate::captures;
 use crate::invariants::traffic;
-use crate::packets::{ACK, FIN, From, MILLISECOND, RST, SECOND, SYN, icmp, raw, tcp, udp};
-
-const START: i64 = 1_000_000 * SECOND;
+use crate::packets::{ACK, FIN, From, MILLISECOND, RST, START, SYN, icmp, metered, raw, tcp, udp};
 
 fn config() -> MeterConfig {
     MeterConfig {
         schema: &FLOW_V1,
         ..MeterConfig::default()
     }
-}
-
-/// Meters packets given with their times in milliseconds.
-fn metered(config: MeterConfig, packets: &[(i64, Vec<u8>)]) -> FlowBatch {
-    let mut batch = FlowBatch::new(config.schema);
-    let mut meter = Meter::new(config);
-    for (time_ms, bytes) in packets {
-        meter.packet(&raw(START + time_ms * MILLISECOND, bytes));
-    }
-    meter.finish();
-    meter.drain(&mut batch);
-    batch
 }
 
 fn value(batch: &FlowBatch, record: usize, column: &str) -> f64 {

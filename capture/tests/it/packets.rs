@@ -125,3 +125,18 @@ pub(crate) fn term(batch: &FlowBatch, record: usize, column: &str) -> &'static s
         .term(value(batch, record, column) as u16)
         .expect("a term of the vocabulary")
 }
+
+/// When the packets of [`metered`] begin, nanoseconds since the epoch.
+pub(crate) const START: i64 = 1_000_000 * SECOND;
+
+/// Meters packets given with their times after [`START`] in milliseconds.
+pub(crate) fn metered(config: MeterConfig, packets: &[(i64, Vec<u8>)]) -> FlowBatch {
+    let mut batch = FlowBatch::new(config.schema);
+    let mut meter = Meter::new(config);
+    for (time_ms, bytes) in packets {
+        meter.packet(&raw(START + time_ms * MILLISECOND, bytes));
+    }
+    meter.finish();
+    meter.drain(&mut batch);
+    batch
+}

@@ -7,26 +7,13 @@ use netsage_synth::{Generator, SynthConfig};
 use proptest::prelude::*;
 
 use crate::captures;
-use crate::packets::{ACK, FIN, From, MILLISECOND, RST, SECOND, SYN, raw, tcp, udp};
-
-const START: i64 = 1_000_000 * SECOND;
+use crate::packets::{ACK, FIN, From, MILLISECOND, RST, SECOND, START, SYN, metered, raw, tcp, udp};
 
 fn config() -> MeterConfig {
     MeterConfig {
         schema: &RECORD_V1,
         ..MeterConfig::default()
     }
-}
-
-fn metered(config: MeterConfig, packets: &[(i64, Vec<u8>)]) -> FlowBatch {
-    let mut batch = FlowBatch::new(config.schema);
-    let mut meter = Meter::new(config);
-    for (time_ms, bytes) in packets {
-        meter.packet(&raw(START + time_ms * MILLISECOND, bytes));
-    }
-    meter.finish();
-    meter.drain(&mut batch);
-    batch
 }
 
 /// The records of a generated capture in the columns of each schema.
