@@ -59,6 +59,8 @@ impl Sample {
         if is_closed {
             drop(store);
         }
+        let header = fs::read(&path).expect("a file");
+        assert_eq!(header[16..18], u16::try_from(page).expect("small").to_be_bytes());
         for end in ["", "-wal"] {
             // There is none of a closed store.
             let _ = fs::copy(
@@ -302,6 +304,24 @@ async fn recovered(path: &Path) -> Recovered {
     let path = path.to_owned();
     let recovering = tokio::task::spawn_blocking(move || recover(&path, None));
     recovering.await.expect("no panic").expect("recovered")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_without_its_first_page_gives_the_others() {
+    for page in [PAGE, OLDER_PAGE] {
+        let sample = Sample::with_pages(page, true).await;
+        let (_folder, path) = sample.copy();
+        let mut bytes = fs::read(&path).expect("a file");
+        bytes[..page].fill(0);
+        fs::write(&path, bytes).expect("written");
+        let recovered = recovered(&path).await;
+        assert_eq!(recovered.flows, u64::from(FLOWS), "pages of {page} bytes");
+        assert_eq!(
+            recovered.alerts as usize,
+            sample.alerts.len(),
+            "pages of {page} bytes"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
