@@ -98,9 +98,24 @@ pub(super) struct Memory {
     packed: Vec<u8>,
     timeline: TimelineChanges,
     sources: HashSet<(i64, IpAddr)>,
+    /// Whether the delivery before held flows that were there already.
+    has_repeated: bool,
+}
+
+/// How the flows of a delivery are recorded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Take {
+    /// As new ones, many a statement; one that is there already undoes the delivery.
+    New,
+    /// Each by itself, inserted or updated.
+    Any,
 }
 
 /// Records batches that have been checked; returns the alerts that they made or changed.
+///
+/// A delivery is taken for new until one of its flows is there already; then it is undone and recorded again. To undo
+/// less, SQLite would copy each page before a delivery changes it: 26 MB for 200,000 flows. Whoever repeats one delivery
+/// repeats the next, which therefore is not taken for new.
 pub(super) fn record(
     connection: &mut Connection,
     memory: &mut Memory,
@@ -108,10 +123,11 @@ pub(super) fn record(
     window: AlertWindow,
     limits: AlertLimits,
 ) -> Result<Vec<Alert>, StoreError> {
-    let mut write = || -> rusqlite::Result<Vec<Alert>> {
+    let mut write = |memory: &mut Memory, take| -> rusqlite::Result<Option<Vec<Alert>>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         memory.timeline.clear();
         memory.sources.clear();
+        memory.has_repeated = false;
         let mut numbers = DetectorNumbers::new(&transaction);
         let now = Timestamp::now().as_millisecond();
         // Before the hits, each of which names its detector.
@@ -121,58 +137,62 @@ pub(super) fn record(
         let Recorded { changed, kept } =
             record_hits(&transaction, batches, window, limits, &mut numbers, now)?;
         for batch in batches {
-            record_flows(&transaction, batch, &kept, &mut numbers, memory, now)?;
+            let rows = flow_rows(batch, &kept);
+            numbers.number_all(batch.scores.detectors())?;
+            let mut recorder = FlowRecorder {
+                transaction: &transaction,
+                scores: &batch.scores,
+                numbers: &numbers,
+                memory,
+                now,
+            };
+            match take {
+                Take::New if recorder.insert_all(&rows)? => {}
+                Take::New => return Ok(None),
+                Take::Any => recorder.insert_or_update_all(&rows)?,
+            }
         }
         write_timeline(&transaction, &memory.timeline)?;
         write_sources(&transaction, &memory.sources)?;
         write_recorded(&transaction, batches, now)?;
         drop((numbers, kept));
         transaction.commit()?;
-        Ok(changed)
+        Ok(Some(changed))
     };
-    let outcome = write().map_err(StoreError::sqlite("record a batch"));
-    if outcome.is_err() {
+    let mut take = match memory.has_repeated {
+        true => Take::Any,
+        false => Take::New,
+    };
+    loop {
+        let outcome = write(memory, take).map_err(StoreError::sqlite("record a batch"));
+        if let Ok(Some(changed)) = outcome {
+            return Ok(changed);
+        }
         // Labels made in this transaction are gone with it.
         memory.labels = Labels::default();
+        outcome?;
+        take = Take::Any;
     }
-    outcome
 }
 
-fn record_flows<'a>(
-    transaction: &Transaction<'_>,
-    batch: &'a FlowBatchRecord,
-    kept: &HashSet<&Id>,
-    numbers: &mut DetectorNumbers<'a>,
-    memory: &mut Memory,
-    now: i64,
-) -> rusqlite::Result<()> {
-    numbers.number_all(batch.scores.detectors())?;
-    let mut alerted = vec![alerted::NO; batch.flows.len()];
+fn flow_rows<'a>(batch: &'a FlowBatchRecord, kept: &HashSet<&Id>) -> Vec<FlowRow<'a>> {
+    let rows = batch.flows.iter().enumerate();
+    let mut rows: Vec<FlowRow<'_>> = rows
+        .map(|(row, flow)| FlowRow {
+            row,
+            flow,
+            alerted: alerted::NO,
+        })
+        .collect();
     for hit in &batch.hits {
-        let row = hit.flow as usize;
-        if let Some((flow, alerted)) = batch.flows.get(row).zip(alerted.get_mut(row)) {
-            *alerted = match kept.contains(&flow.id) {
+        if let Some(row) = rows.get_mut(hit.flow as usize) {
+            row.alerted = match kept.contains(&row.flow.id) {
                 true => alerted::SHOWN,
                 false => alerted::HELD_BACK,
             };
         }
     }
-    let rows = batch.flows.iter().zip(alerted).enumerate();
-    let rows: Vec<FlowRow<'_>> = rows
-        .map(|(row, (flow, alerted))| FlowRow { row, flow, alerted })
-        .collect();
-    let mut recorder = FlowRecorder {
-        transaction,
-        scores: &batch.scores,
-        numbers,
-        memory,
-        now,
-    };
-    match recorder.insert_all(&rows)? {
-        true => Ok(()),
-        // Something is delivered again.
-        false => recorder.insert_or_update_all(&rows),
-    }
+    rows
 }
 
 /// A flow on its way into the table.
@@ -194,24 +214,8 @@ struct FlowRecorder<'r, 'c, 'n> {
 }
 
 impl FlowRecorder<'_, '_, '_> {
-    /// Inserts all; `false`, and nothing has changed, when one of them is there.
-    fn insert_all(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<bool> {
-        let run = |sql| self.transaction.prepare_cached(sql)?.execute([]);
-        run("SAVEPOINT batch")?;
-        let is_done = self.insert(rows)?;
-        if is_done {
-            rows.iter().for_each(|row| self.count_new(row));
-        } else {
-            run("ROLLBACK TO batch")?;
-            // Those made since are gone.
-            self.memory.labels = Labels::default();
-        }
-        run("RELEASE batch")?;
-        Ok(is_done)
-    }
-
     /// Inserts until one of them is there; says whether none was.
-    fn insert(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<bool> {
+    fn insert_all(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<bool> {
         let mut insert_many = self.transaction.prepare_cached(&INSERT_FLOWS)?;
         let mut insert_one = self.transaction.prepare_cached(&INSERT_FLOW)?;
         let (together, others) = rows.as_chunks::<ROWS>();
@@ -229,6 +233,7 @@ impl FlowRecorder<'_, '_, '_> {
                 return Ok(false);
             }
         }
+        rows.iter().for_each(|row| self.count_new(row));
         Ok(true)
     }
 
@@ -289,6 +294,7 @@ impl FlowRecorder<'_, '_, '_> {
     }
 
     fn update(&mut self, row: &FlowRow<'_>) -> rusqlite::Result<()> {
+        self.memory.has_repeated = true;
         let flow = row.flow;
         if row.alerted != alerted::NO && was_alerted(self.transaction, flow)? == alerted::NO {
             let step = step_start(flow.end, OVERVIEW_GRAIN_MS);
