@@ -23,26 +23,66 @@ use netsage_alerts::{AlertLimits, AlertWindow, FlowRecord, Id};
 const FLOW_COLUMNS: &str = "end_ms, id, start_ms, source, source_port, destination, destination_port, label, packets, \
      bytes, community_id, scores, highest_score, fused_mean, fused_max, alerted, recorded_ms";
 
-/// How many those are.
-const FLOW_VALUES: usize = 17;
-
-/// Flows that one statement inserts: to open the table anew for each, and find the place behind the one before from the
-/// root, is a third of what a flow costs.
-const ROWS: usize = 16;
-
-static INSERT_FLOWS: LazyLock<String> = LazyLock::new(|| insert_flows(ROWS));
-
-static INSERT_FLOW: LazyLock<String> = LazyLock::new(|| insert_flows(1));
-
-/// Inserts so many flows, but for those that are there.
-fn insert_flows(rows: usize) -> String {
-    let row = format!("({})", ["?"; FLOW_VALUES].join(", "));
-    let rows = vec![row; rows].join(", ");
-    format!("INSERT OR FAIL INTO flows ({FLOW_COLUMNS}) VALUES {rows} ON CONFLICT (end_ms, id) DO NOTHING")
-}
+static INSERT_FLOWS: LazyLock<InsertNew> =
+    LazyLock::new(|| InsertNew::into("flows", FLOW_COLUMNS, "end_ms, id"));
 
 const UPDATE_FLOW: &str = "UPDATE flows SET label = ?3, packets = ?4, bytes = ?5, scores = ?6, highest_score = ?7, \
      fused_mean = ?8, fused_max = ?9, alerted = iif(alerted = 0, ?10, alerted) WHERE end_ms = ?1 AND id = ?2";
+
+/// Inserts rows that are new.
+pub(super) struct InsertNew {
+    many: String,
+    one: String,
+    values: usize,
+}
+
+impl InsertNew {
+    /// Rows that one statement inserts: to open the table anew for each, and find the place behind the one before from the
+    /// root, is a third of what a flow costs.
+    const ROWS: usize = 16;
+
+    /// Into columns of a table, which its key tells apart.
+    pub(super) fn into(table: &str, columns: &str, key: &str) -> Self {
+        let values = columns.split(',').count();
+        let insert = |rows| {
+            let row = format!("({})", vec!["?"; values].join(", "));
+            let rows = vec![row; rows].join(", ");
+            format!("INSERT OR FAIL INTO {table} ({columns}) VALUES {rows} ON CONFLICT ({key}) DO NOTHING")
+        };
+        Self {
+            many: insert(Self::ROWS),
+            one: insert(1),
+            values,
+        }
+    }
+
+    /// Inserts rows until one of them is there; says whether none was. `bind` binds a row, from a parameter on.
+    pub(super) fn run<R>(
+        &self,
+        transaction: &Transaction<'_>,
+        rows: &[R],
+        mut bind: impl FnMut(&mut CachedStatement<'_>, usize, &R) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<bool> {
+        let mut many = transaction.prepare_cached(&self.many)?;
+        let mut one = transaction.prepare_cached(&self.one)?;
+        let (together, others) = rows.as_chunks::<{ Self::ROWS }>();
+        for rows in together {
+            for (place, row) in rows.iter().enumerate() {
+                bind(&mut many, place * self.values + 1, row)?;
+            }
+            if many.raw_execute()? < Self::ROWS {
+                return Ok(false);
+            }
+        }
+        for row in others {
+            bind(&mut one, 1, row)?;
+            if one.raw_execute()? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
 
 /// Length of the steps of `recorded`, ms.
 pub(super) const MINUTE_MS: i64 = 60_000;
@@ -102,12 +142,12 @@ pub(super) struct Memory {
     has_repeated: bool,
 }
 
-/// How the flows of a delivery are recorded.
+/// How the flows of a delivery and their hits are recorded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Take {
+pub(super) enum Take {
     /// As new ones, many a statement; one that is there already undoes the delivery.
     New,
-    /// Each by itself, inserted or updated.
+    /// Each by itself.
     Any,
 }
 
@@ -134,8 +174,11 @@ pub(super) fn record(
         for detector in batches.iter().flat_map(|batch| batch.scores.detectors()) {
             numbers.number(detector)?;
         }
-        let Recorded { changed, kept } =
-            record_hits(&transaction, batches, window, limits, &mut numbers, now)?;
+        let Some(Recorded { changed, kept }) =
+            record_hits(&transaction, batches, take, window, limits, &mut numbers, now)?
+        else {
+            return Ok(None);
+        };
         for batch in batches {
             let rows = flow_rows(batch, &kept);
             numbers.number_all(batch.scores.detectors())?;
@@ -216,31 +259,17 @@ struct FlowRecorder<'r, 'c, 'n> {
 impl FlowRecorder<'_, '_, '_> {
     /// Inserts until one of them is there; says whether none was.
     fn insert_all(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<bool> {
-        let mut insert_many = self.transaction.prepare_cached(&INSERT_FLOWS)?;
-        let mut insert_one = self.transaction.prepare_cached(&INSERT_FLOW)?;
-        let (together, others) = rows.as_chunks::<ROWS>();
-        for rows in together {
-            for (place, row) in rows.iter().enumerate() {
-                self.bind(&mut insert_many, place, row)?;
-            }
-            if insert_many.raw_execute()? < ROWS {
-                return Ok(false);
-            }
-        }
-        for row in others {
-            self.bind(&mut insert_one, 0, row)?;
-            if insert_one.raw_execute()? == 0 {
-                return Ok(false);
-            }
-        }
+        let are_new = INSERT_FLOWS.run(self.transaction, rows, |insert, first, row| {
+            self.bind(insert, first, row)
+        })?;
         rows.iter().for_each(|row| self.count_new(row));
-        Ok(true)
+        Ok(are_new)
     }
 
     fn insert_or_update_all(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<()> {
-        let mut insert = self.transaction.prepare_cached(&INSERT_FLOW)?;
+        let mut insert = self.transaction.prepare_cached(&INSERT_FLOWS.one)?;
         for row in rows {
-            self.bind(&mut insert, 0, row)?;
+            self.bind(&mut insert, 1, row)?;
             match insert.raw_execute()? {
                 0 => self.update(row)?,
                 _ => self.count_new(row),
@@ -249,11 +278,11 @@ impl FlowRecorder<'_, '_, '_> {
         Ok(())
     }
 
-    /// Binds the values of a flow as those of the row at a place of a statement.
+    /// Binds the values of a flow, from a parameter on.
     fn bind(
         &mut self,
         insert: &mut CachedStatement<'_>,
-        place: usize,
+        first: usize,
         row: &FlowRow<'_>,
     ) -> rusqlite::Result<()> {
         let flow = row.flow;
@@ -261,7 +290,7 @@ impl FlowRecorder<'_, '_, '_> {
             .pack(self.scores.row(row.row), &mut self.memory.packed);
         let label = self.memory.labels.number(self.transaction, flow)?;
         let (mean, max) = row.fused();
-        let values: [&dyn ToSql; FLOW_VALUES] = [
+        let values: [&dyn ToSql; 17] = [
             &flow.end,
             &flow.id,
             &flow.start,
@@ -280,7 +309,6 @@ impl FlowRecorder<'_, '_, '_> {
             &row.alerted,
             &self.now,
         ];
-        let first = place * FLOW_VALUES + 1;
         (first..)
             .zip(values)
             .try_for_each(|(parameter, value)| insert.raw_bind_parameter(parameter, value))
