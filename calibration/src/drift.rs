@@ -94,8 +94,8 @@ fn of_column(column: &Column, values: impl Iterator<Item = f32>) -> ColumnDistri
 /// Into which bin a value of a column falls.
 #[derive(Debug, Clone, PartialEq)]
 enum Bins {
-    /// By the upper ends of the bins, rising, four together, which a processor compares at once; the last ones are infinite.
-    Edges(Vec<[f32; 4]>),
+    /// By the upper ends of the bins, rising.
+    Edges(Vec<f32>),
     /// By the code of a term: its bin, and that of all other codes.
     Codes(Vec<u16>, u16),
 }
@@ -103,9 +103,7 @@ enum Bins {
 impl Bins {
     fn of(distribution: &ColumnDistribution, column: &Column) -> Self {
         let Some(vocabulary) = column.vocabulary() else {
-            let mut ends = vec![[f32::INFINITY; 4]; distribution.edges.len().div_ceil(4)];
-            ends.as_flattened_mut()[..distribution.edges.len()].copy_from_slice(&distribution.edges);
-            return Self::Edges(ends);
+            return Self::Edges(distribution.edges.clone());
         };
         let others = u16::try_from(distribution.terms.len()).unwrap_or(u16::MAX);
         let bin_of = |term: &&str| distribution.terms.iter().position(|known| known == term);
@@ -119,10 +117,7 @@ impl Bins {
     fn bin(&self, value: f32) -> usize {
         match self {
             // Few ends: counting them is faster than searching, and what is not a number falls into the first bin.
-            Self::Edges(ends) => {
-                let below = |four: &[f32; 4]| four.map(|end| u32::from(value > end)).iter().sum::<u32>();
-                ends.iter().map(below).sum::<u32>() as usize
-            }
+            Self::Edges(edges) => edges.iter().map(|edge| usize::from(value > *edge)).sum(),
             // The conversion saturates.
             Self::Codes(codes, others) => usize::from(codes.get(value as usize).copied().unwrap_or(*others)),
         }
