@@ -34,5 +34,5 @@ pub use interfaces::Interfaces;
 pub use kind::{Kind, recognise};
 pub use metered::{Metered, Packets, Tap};
 pub use records::{RecordOptions, RecordSource, Records};
-pub use source::{MOST_FLOWS, Pace, Position, Reading, Source, SourceCounters, read_all};
+pub use source::{MOST_FLOWS, Pace, Position, Reading, Source, SourceCounters, read_all, read_all_with};
 pub use table::{Table, TableSource};

@@ -180,6 +180,20 @@ pub fn read_all<S, E>(
 where
     S: Source + ?Sized,
 {
+    read_all_with(source, |_, batch| each(batch))
+}
+
+/// As [`read_all`]; `each` is given the source too, which may know more of a flow than the batch says.
+///
+/// # Errors
+/// See [`read_all`].
+pub fn read_all_with<S, E>(
+    source: &mut S,
+    mut each: impl FnMut(&S, &mut FlowBatch) -> Result<(), E>,
+) -> Result<Option<SourceError>, E>
+where
+    S: Source + ?Sized,
+{
     let mut batch = FlowBatch::new(source.schema());
     loop {
         match source.read(&mut batch) {
@@ -188,7 +202,7 @@ where
             Err(damage) => return Ok(Some(damage)),
         }
         if !batch.is_empty() {
-            each(&mut batch)?;
+            each(source, &mut batch)?;
             batch.clear();
         }
     }

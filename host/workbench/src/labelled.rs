@@ -1,6 +1,7 @@
-//! Labelled rows, to measure detectors on: from a CSV with a column `label`, or from a capture with a label
-//! file beside it.
+//! Labelled rows, to measure detectors on: from a CSV with a column `label`, from records that are labelled themselves, or
+//! from a capture or records with a label file beside it.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -12,7 +13,7 @@ use netsage_lifecycle::Loaded;
 use netsage_models::metrics::{self, Distinct, Evaluation, Thresholds};
 use netsage_schema::csv::CsvRow;
 use netsage_schema::{AddressKey, Contexts, Identity, RECORD_V1, Rows, Schema};
-use netsage_sources::{Content, Input, Progress, Source, Table, open_with, read_all};
+use netsage_sources::{Content, Input, Progress, RecordSource, Source, Table, open_with, read_all_with};
 
 use crate::labels::CaptureLabels;
 use crate::reading::How;
@@ -34,7 +35,8 @@ pub(super) struct Labelled {
 }
 
 impl Labelled {
-    /// Reads a labelled CSV, or a capture or records with their labels in `labels` (or else in `FILE.labels.csv`).
+    /// Reads a labelled CSV, or a capture or records with their labels in `labels`, or else in `FILE.labels.csv`, or else,
+    /// of records, in themselves.
     pub(super) fn read(
         path: &Path,
         labels: Option<&PathBuf>,
@@ -42,29 +44,33 @@ impl Labelled {
         bad: &mut BadRows,
     ) -> Result<Self, Failure> {
         let (input, progress) = open_with(path, &how.records)?;
-        let source: Box<dyn Source> = match input {
-            Input::Capture(capture) => Box::new(capture.metered(&how.meter)),
-            Input::Records(records) => Box::new(records.into_source(&RECORD_V1)?),
-            Input::Table(_) if labels.is_some() => {
-                return Err(Failure::Usage(format!(
-                    "{}: --labels is for captures and records; a CSV carries its labels in the column `label`",
-                    path.display()
-                )));
-            }
-            Input::Table(table) => return Self::table(path, table, &progress, bad),
-        };
-
         let default = CaptureLabels::beside(path);
-        let labels = labels.unwrap_or(&default);
-        if !labels.exists() {
-            return Err(anyhow!(
-                "{}: a capture, like records, is measured against a label file, and there is no {}; name one with --labels",
+        let beside = labels.unwrap_or(&default);
+        let has_file = labels.is_some() || beside.exists();
+        match input {
+            Input::Table(_) if labels.is_some() => Err(Failure::Usage(format!(
+                "{}: --labels is for captures and records; a CSV carries its labels in the column `label`",
+                path.display()
+            ))),
+            Input::Table(table) => Self::table(path, table, &progress, bad),
+            Input::Records(records) if !has_file => {
+                Self::records(records.with_labels().into_source(&RECORD_V1)?, path, &progress)
+            }
+            _ if !beside.exists() => Err(anyhow!(
+                "{}: a capture is measured against a label file, and there is no {}; name one with --labels",
                 path.display(),
-                labels.display()
+                beside.display()
             )
-            .into());
+            .into()),
+            Input::Capture(capture) => {
+                let labels = CaptureLabels::open(beside)?;
+                Self::flows(capture.metered(&how.meter), &progress, &labels)
+            }
+            Input::Records(records) => {
+                let labels = CaptureLabels::open(beside)?;
+                Self::flows(records.into_source(&RECORD_V1)?, &progress, &labels)
+            }
         }
-        Self::flows(source, &progress, &CaptureLabels::open(labels)?)
     }
 
     fn empty(schema: &'static Schema, metered: bool) -> Self {
@@ -77,19 +83,54 @@ impl Labelled {
         }
     }
 
-    fn flows(mut source: Box<dyn Source>, read: &Progress, labels: &CaptureLabels) -> Result<Self, Failure> {
+    /// Flows with the labels of a file beside them.
+    fn flows(mut source: impl Source, read: &Progress, labels: &CaptureLabels) -> Result<Self, Failure> {
+        Self::take(&mut source, read, |_, identity, _| {
+            let label = labels.find(identity)?;
+            Some((label.attack, label.behaviour.to_owned()))
+        })
+    }
+
+    /// Records with labels of their own.
+    fn records<R: Read + Send>(
+        mut source: RecordSource<R>,
+        path: &Path,
+        read: &Progress,
+    ) -> Result<Self, Failure> {
+        let mut labelled = Self::take(&mut source, read, |source, _, id| {
+            let label = source.label(id?)?;
+            Some((label.attack?, label.kind.clone()))
+        })?;
+        if !source.has_labels() && source.counters().flows > 0 {
+            return Err(anyhow!(
+                "{}: the records have no column `label`, and there is no {}; name a label file with --labels",
+                path.display(),
+                CaptureLabels::beside(path).display()
+            )
+            .into());
+        }
+        labelled.name_unnamed();
+        Ok(labelled)
+    }
+
+    /// Flows, each with what `label_of` says: whether it was an attack, and of which kind.
+    fn take<S: Source>(
+        source: &mut S,
+        read: &Progress,
+        label_of: impl Fn(&S, &Identity, Option<&[u8; 16]>) -> Option<(bool, String)>,
+    ) -> Result<Self, Failure> {
         let bar = progress::reading(read, "metering");
         let mut labelled = Self::empty(source.schema(), true);
         let mut unknown = 0_u64;
-        let damage = read_all(&mut *source, |batch| {
+        let damage = read_all_with(source, |source, batch| {
             bar.set_position(read.read());
-            for (row, identity) in batch.rows.iter().zip(&batch.identities) {
-                match labels.find(identity) {
-                    Some(label) => {
+            for ((row, identity), id) in batch.rows.iter().zip(&batch.identities).zip(&batch.ids) {
+                match label_of(source, identity, id.as_ref()) {
+                    Some((attack, category)) => {
                         labelled.rows.push(row);
                         labelled.identities.push(*identity);
-                        labelled.attack.push(label.attack);
-                        labelled.categories.push(label.behaviour.to_owned());
+                        labelled.attack.push(attack);
+                        labelled.categories.push(category);
                     }
                     None => unknown += 1,
                 }
@@ -100,7 +141,7 @@ impl Labelled {
         if unknown > 0 {
             say!("left out {unknown} flows that have no label");
         }
-        unused::of_source(&*source, damage)?;
+        unused::of_source(source, damage)?;
         Ok(labelled)
     }
 

@@ -21,6 +21,7 @@ mod argus;
 mod counts;
 pub mod flow_json;
 mod framing;
+mod label;
 mod names;
 mod object;
 mod recognise;
@@ -40,6 +41,7 @@ use refusal::Skip;
 
 pub use counts::{Counts, Tally};
 pub use framing::LONGEST_ITEM;
+pub use label::Label;
 pub use recognise::{Recognised, recognise};
 pub use refusal::{Expected, Lacking, PassedOver, Place, Refusal, Refused};
 
@@ -119,6 +121,8 @@ pub struct Items {
     pub records: Vec<Record>,
     /// The items that were refused, in the order of the bytes.
     pub refused: Vec<Refused>,
+    /// The label of each record, from a reader that was asked for labels; otherwise empty.
+    pub labels: Vec<Option<Label>>,
 }
 
 impl Items {
@@ -126,6 +130,7 @@ impl Items {
     pub fn clear(&mut self) {
         self.records.clear();
         self.refused.clear();
+        self.labels.clear();
     }
 }
 
@@ -138,6 +143,7 @@ pub struct Reader {
     /// Items since the start, or since the start of the message.
     items: u64,
     counts: Counts,
+    reads_labels: bool,
 }
 
 /// What each format knows of its own.
@@ -164,6 +170,16 @@ impl Reader {
             framing: Framing::new(format != Format::Argus),
             items: 0,
             counts: Counts::default(),
+            reads_labels: false,
+        }
+    }
+
+    /// Reads labels beside the records: those of Zeek's logs, the only format that is known to be labelled.
+    #[must_use]
+    pub fn with_labels(self) -> Self {
+        Self {
+            reads_labels: true,
+            ..self
         }
     }
 
@@ -184,7 +200,11 @@ impl Reader {
             used += taken;
             match cut {
                 Cut::Item(item) => {
-                    let read = self.parse(item);
+                    let mut label = None;
+                    let read = self.parse(item, &mut label);
+                    if self.reads_labels && read.is_ok() {
+                        into.labels.push(label);
+                    }
                     self.keep(read, into);
                 }
                 Cut::Refused(refusal) => self.keep(Err(Skip::Refused(refusal)), into),
@@ -226,7 +246,7 @@ impl Reader {
         if self.framing.resume(header, items) {
             for line in header.split(|&byte| byte == b'\n') {
                 // A header was read before: what it says of itself was said then.
-                let _ = self.parse(line);
+                let _ = self.parse(line, &mut None);
             }
         }
     }
@@ -241,7 +261,7 @@ impl Reader {
         &self.counts
     }
 
-    fn parse(&mut self, item: &[u8]) -> Result<Record, Skip> {
+    fn parse(&mut self, item: &[u8], label: &mut Option<Label>) -> Result<Record, Skip> {
         // Tabs at the end are fields without a value.
         let item = item.strip_suffix(b"\r").unwrap_or(item);
         if item.trim_ascii().is_empty() {
@@ -249,7 +269,7 @@ impl Reader {
         }
         match &mut self.parser {
             Parser::FlowJson(parser) => parser.item(item),
-            Parser::Zeek(parser) => parser.item(item),
+            Parser::Zeek(parser) => parser.item(item, self.reads_labels.then_some(label)),
             Parser::Suricata => suricata::item(item),
             Parser::Argus(parser) => parser.item(item),
         }

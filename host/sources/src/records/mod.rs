@@ -5,9 +5,12 @@
 
 mod sorter;
 
+use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read};
 
-use netsage_records::formats::{self, Counts, Format, Items, LONGEST_ITEM, PassedOver, Reader, Refused};
+use netsage_records::formats::{
+    self, Counts, Format, Items, LONGEST_ITEM, Label, PassedOver, Reader, Refused,
+};
 use netsage_records::{FlowId, Origin, Record, Windows, row_of};
 use netsage_schema::{CommunityId, FlowBatch, RECORD_V1, Schema};
 
@@ -48,6 +51,15 @@ impl<R: Read + Send> Records<R> {
         }
     }
 
+    /// Reads the labels of the flows too, which [`RecordSource::label`] then gives.
+    #[must_use]
+    pub fn with_labels(self) -> Self {
+        Self {
+            reader: self.reader.with_labels(),
+            ..self
+        }
+    }
+
     /// The records as a source of flows of that schema.
     ///
     /// # Errors
@@ -64,6 +76,7 @@ impl<R: Read + Send> Records<R> {
             name: self.name,
             reader: self.reader,
             items: Items::default(),
+            labels: HashMap::new(),
             first_refused: None,
             windows: Windows::new(WINDOW_MEMORY),
             bytes: 0,
@@ -84,6 +97,8 @@ pub struct RecordSource<R> {
     name: String,
     reader: Reader,
     items: Items,
+    /// By flow; empty unless labels are read.
+    labels: HashMap<FlowId, Label>,
     first_refused: Option<Refused>,
     windows: Windows,
     bytes: u64,
@@ -138,6 +153,16 @@ impl<R: Read + Send> RecordSource<R> {
         self.repeated
     }
 
+    /// Whether a flow of the file is labelled. All labels are known before the first flow is handed over.
+    pub fn has_labels(&self) -> bool {
+        !self.labels.is_empty()
+    }
+
+    /// The label of a flow; `None` where it has none, or labels are not read.
+    pub fn label(&self, flow: &FlowId) -> Option<&Label> {
+        self.labels.get(flow)
+    }
+
     /// Takes some bytes in. At their end, or where they cannot be read on, the records are ready in their order.
     fn take_in(&mut self) -> Result<(), SourceError> {
         let Stage::Reading(incoming) = &mut self.stage else {
@@ -157,6 +182,12 @@ impl<R: Read + Send> RecordSource<R> {
             self.first_refused.get_or_insert(*first);
         }
         let origin = Origin::default();
+        // Of copies the first one counts.
+        for (record, label) in self.items.records.iter().zip(self.items.labels.drain(..)) {
+            if let Some(label) = label {
+                self.labels.entry(record.id(&origin.of(record))).or_insert(label);
+            }
+        }
         let sorted = (self.items.records.drain(..))
             .try_for_each(|record| incoming.sorter.push(record.id(&origin.of(&record)), record));
         self.items.clear();

@@ -39,18 +39,19 @@ const PAGE: &str = "report.html";
 /// at the thresholds, for each kind of attack, on all rows and on distinct rows.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  netsage evaluate dev.csv.gz\n  netsage evaluate dev.csv.gz --detector my.wasm --json\n  netsage evaluate dev.csv.gz --detector iforest-unsw-nb15 --detector my.wasm --from train-normal.csv.gz --ablate --report report\n  netsage synth --out demo.pcap && netsage evaluate demo.pcap"
+    after_help = "Example:\n  netsage evaluate dev.csv.gz\n  netsage evaluate dev.csv.gz --detector my.wasm --json\n  netsage evaluate dev.csv.gz --detector iforest-unsw-nb15 --detector my.wasm --from train-normal.csv.gz --ablate --report report\n  netsage synth --out demo.pcap && netsage evaluate demo.pcap\n  netsage evaluate conn.log.labeled.gz"
 )]
 pub struct EvaluateArgs {
-    /// CSV with the columns of a schema (as UNSW-NB15) and a `label` column, or capture with a label file; also compressed
+    /// CSV with the columns of a schema (as UNSW-NB15) and a `label` column, log of Zeek with one, or capture or records with
+    /// a label file; also compressed
     file: PathBuf,
-    /// Label file of a capture, as `netsage synth` writes it [default: FILE.labels.csv]
+    /// Label file of a capture or of records, as `netsage synth` writes it [default: FILE.labels.csv]
     #[arg(long, value_name = "CSV")]
     labels: Option<PathBuf>,
     #[command(flatten)]
     detectors: DetectorArgs,
-    /// The ordinary rows that the detectors were trained on, CSV or capture, also compressed: baselines learn from them,
-    /// and --ablate trains on them
+    /// The ordinary rows that the detectors were trained on, CSV, capture or records, also compressed: baselines learn from
+    /// them, and --ablate trains on them
     #[arg(long, num_args = 1.., value_name = "FILE")]
     from: Vec<PathBuf>,
     /// Also train each detector again without the columns that give the label away in UNSW-NB15 (sttl, dttl,
@@ -60,7 +61,7 @@ pub struct EvaluateArgs {
     /// Bootstrap samples for the intervals; 0 for no intervals
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     bootstrap: u32,
-    /// Ordinary flows a day for which false alerts are stated [default: that of a capture, 100,000 for a table]
+    /// Ordinary flows a day for which false alerts are stated [default: that of a capture or of records, 100,000 for a table]
     #[arg(long, value_name = "N")]
     flows_per_day: Option<f64>,
     #[command(flatten)]

@@ -12,17 +12,17 @@ use super::flows::Taken;
 /// Options of every method.
 #[derive(Debug, clap::Args)]
 pub(super) struct CommonArgs {
-    /// CSV with the columns of a schema (as UNSW-NB15) or capture, also compressed; may be repeated
+    /// CSV with the columns of a schema (as UNSW-NB15), capture or records, also compressed; may be repeated
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     pub(super) from: Vec<PathBuf>,
     /// File to write: ending in `.wasm` a package that `netsage run --detector` takes, otherwise the bare model, with
     /// its card for programs (.card.json) and for people (.card.md) beside it
     #[arg(long, value_name = "PKG")]
     pub(super) out: PathBuf,
-    /// Learn from the rows of a CSV that are not labelled as attacks; this is the default
+    /// Learn from the rows of a CSV or labelled records that are no attacks by their label; this is the default
     #[arg(long, conflicts_with = "taken")]
     normal_only: bool,
-    /// Learn from the rows of a CSV with this label instead, e.g. label=0 or attack_cat=Normal
+    /// Learn from the rows of a CSV or labelled records with this label instead, e.g. label=0 or attack_cat=Normal
     #[arg(long = "label", value_name = "COLUMN=VALUE", default_value = "label=0")]
     pub(super) taken: Taken,
     /// Seed of every random choice: the same rows, options and seed give the same model
@@ -46,7 +46,8 @@ pub(super) struct CommonArgs {
     /// What to know before trusting the figures, for the model card; may be repeated
     #[arg(long, value_name = "TEXT")]
     note: Vec<String>,
-    /// Labelled CSV or capture (its labels in FILE.labels.csv) to measure the model on; the figures go into the card
+    /// Labelled CSV or records, or capture (its labels in FILE.labels.csv), to measure the model on; the figures go into
+    /// the card
     #[arg(long, value_name = "FILE")]
     pub(super) evaluate: Option<PathBuf>,
     /// Train once more without the columns that give the label away in UNSW-NB15 (sttl, dttl, ct_state_ttl), and add

@@ -1,5 +1,6 @@
 //! The flows that a training learns from.
 
+use std::io::Read;
 use std::path::PathBuf;
 
 use netsage_console::output::BadRows;
@@ -7,12 +8,14 @@ use netsage_console::{Failure, progress};
 use netsage_models::Flows;
 use netsage_schema::csv::CsvRow;
 use netsage_schema::{Identity, RECORD_V1, Rows};
-use netsage_sources::{Content, Input, Progress, Source, Table, open_with, read_all};
+use netsage_sources::{
+    Content, Input, Progress, RecordSource, Source, Table, open_with, read_all, read_all_with,
+};
 
 use crate::reading::How;
 use crate::unused;
 
-/// Which rows of a table a training learns from; of a table without labels it takes all.
+/// Which rows of a table or records a training learns from; without labels it takes all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// Those with this value of `label`.
@@ -22,12 +25,12 @@ pub(crate) enum Taken {
 }
 
 impl Taken {
-    /// Whether it takes a row of a table with labels or without.
-    fn takes(&self, row: &CsvRow, has_label: bool) -> bool {
+    /// Whether it takes a flow of that label and kind, where flows have labels or not.
+    fn takes(&self, attack: Option<bool>, kind: &str, has_label: bool) -> bool {
         match self {
-            Self::Label(label) if has_label => row.label == Some(*label),
+            Self::Label(label) if has_label => attack == Some(*label),
             Self::Label(_) => true,
-            Self::Category(category) => row.attack_cat.eq_ignore_ascii_case(category),
+            Self::Category(category) => kind.eq_ignore_ascii_case(category),
         }
     }
 }
@@ -71,7 +74,9 @@ impl Ordinary {
             }
             match input {
                 Input::Capture(capture) => flows.take(&mut capture.metered(&how.meter), &progress)?,
-                Input::Records(records) => flows.take(&mut records.into_source(schema)?, &progress)?,
+                Input::Records(records) => {
+                    flows.records(records.with_labels().into_source(schema)?, &progress, taken)?;
+                }
                 Input::Table(table) => flows.table(table, &progress, taken, bad),
             }
         }
@@ -105,6 +110,33 @@ impl Ordinary {
         unused::of_source(source, damage)
     }
 
+    /// Takes records by the labels that they may have.
+    fn records<R: Read + Send>(
+        &mut self,
+        mut source: RecordSource<R>,
+        read: &Progress,
+        taken: &Taken,
+    ) -> Result<(), Failure> {
+        let bar = progress::reading(read, "reading");
+        let Ok(damage) = read_all_with(&mut source, |source, batch| {
+            bar.set_position(read.read());
+            for ((row, identity), id) in batch.rows.iter().zip(&batch.identities).zip(&batch.ids) {
+                let label = id.as_ref().and_then(|id| source.label(id));
+                let attack = label.and_then(|label| label.attack);
+                let kind = label.map_or("", |label| label.kind.as_str());
+                if taken.takes(attack, kind, source.has_labels()) {
+                    self.rows.push(row);
+                    self.identities.push(*identity);
+                } else {
+                    self.left_out += 1;
+                }
+            }
+            Ok::<(), std::convert::Infallible>(())
+        });
+        bar.finish_and_clear();
+        unused::of_source(&source, damage)
+    }
+
     fn table(
         &mut self,
         mut table: Table<Content<'static>>,
@@ -117,7 +149,7 @@ impl Ordinary {
         let mut row = CsvRow::default();
         while let Some(result) = table.read(&mut row) {
             match result {
-                Ok(()) if taken.takes(&row, has_label) => {
+                Ok(()) if taken.takes(row.label, &row.attack_cat, has_label) => {
                     self.rows.push(&row.values);
                     self.identities.extend(row.identity);
                 }

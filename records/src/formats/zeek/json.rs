@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::{Values, WIDTH, column, column_of, other_log};
-use crate::Record;
 use crate::formats::object::{self, Members};
 use crate::formats::refusal::{PassedOver, Refusal, Skip};
 
@@ -17,7 +16,7 @@ const PATH: usize = WIDTH;
 const CONN: usize = WIDTH + 1;
 const MEMBERS: usize = WIDTH + 2;
 
-pub(super) fn item(json: &[u8]) -> Result<Record, Skip> {
+pub(super) fn values(json: &[u8]) -> Result<Values<'_>, Skip> {
     let members: Members<'_, MEMBERS> = members(json)?;
     if member(&members, column::TS).is_none() {
         if let Some(inner) = member(&members, CONN) {
@@ -42,7 +41,7 @@ fn member<'a>(members: &Members<'a, MEMBERS>, place: usize) -> Option<&'a RawVal
     members.get(place).copied().flatten()
 }
 
-fn flow(members: &Members<'_, MEMBERS>) -> Result<Record, Skip> {
+fn flow<'a>(members: &Members<'a, MEMBERS>) -> Result<Values<'a>, Skip> {
     match member(members, PATH).and_then(object::string) {
         Some(path) => {
             if let Some(log) = other_log(path.as_bytes()) {
@@ -69,7 +68,7 @@ fn flow(members: &Members<'_, MEMBERS>) -> Result<Record, Skip> {
             None => Cow::Borrowed(raw.get().as_bytes()),
         });
     }
-    values.record()
+    Ok(values)
 }
 
 /// The log whose name is the only member of an object around a record.

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::names::{self, UNKNOWN_SERVICE, has_ports, is_icmp, protocol};
 use super::refusal::{Expected, PassedOver, Refusal, Skip};
-use super::{scalar, state};
+use super::{Label, scalar, state};
 use crate::{BytesOf, OwnId, Record, Sides, State};
 
 /// The columns that are read, as Zeek names them.
@@ -34,8 +34,10 @@ const COLUMNS: [&str; WIDTH] = [
     "resp_pkts",
     "resp_ip_bytes",
     "ip_proto",
+    "label",
+    "detailedlabel",
 ];
-const WIDTH: usize = 17;
+const WIDTH: usize = 19;
 
 /// Places in [`COLUMNS`].
 mod column {
@@ -56,10 +58,16 @@ mod column {
     pub(super) const RESP_PKTS: usize = 14;
     pub(super) const RESP_IP_BYTES: usize = 15;
     pub(super) const IP_PROTO: usize = 16;
+    pub(super) const LABEL: usize = 17;
+    pub(super) const DETAILED_LABEL: usize = 18;
 }
 
-/// The column of that name; some writers put `_` between `id` and its fields, since `.` has a meaning elsewhere.
+/// The column of that name; some writers put `_` between `id` and its fields, since `.` has a meaning elsewhere, and some `-`
+/// into the name of the detailed label.
 fn column_of(name: &[u8]) -> Option<usize> {
+    if matches!(name, b"detailed-label" | b"detailed_label") {
+        return Some(column::DETAILED_LABEL);
+    }
     match name.strip_prefix(b"id_") {
         Some(field) => COLUMNS
             .iter()
@@ -92,12 +100,17 @@ pub(super) struct Parser {
 }
 
 impl Parser {
-    pub(super) fn item(&mut self, item: &[u8]) -> Result<Record, Skip> {
-        if item.trim_ascii_start().starts_with(b"{") {
-            json::item(item)
+    /// The record of a line; its label goes into `label`, where that is asked for.
+    pub(super) fn item(&mut self, item: &[u8], label: Option<&mut Option<Label>>) -> Result<Record, Skip> {
+        let values = if item.trim_ascii_start().starts_with(b"{") {
+            json::values(item)
         } else {
             self.tsv.item(item)
+        }?;
+        if let Some(label) = label {
+            *label = values.label();
         }
+        values.record()
     }
 
     pub(super) fn header(&self) -> Vec<u8> {
@@ -157,6 +170,12 @@ impl Values<'_> {
             (Some(_), None) => Err(Refusal::OneDirection(Self::field(source))),
             (None, Some(_)) => Err(Refusal::OneDirection(Self::field(destination))),
         }
+    }
+
+    /// What the labels of the line say, which are no columns of Zeek's own.
+    fn label(&self) -> Option<Label> {
+        let kind = self.get(column::DETAILED_LABEL).unwrap_or_default();
+        self.get(column::LABEL).map(|label| Label::of(label, kind))
     }
 
     fn record(&self) -> Result<Record, Skip> {

@@ -9,7 +9,6 @@ use std::borrow::Cow;
 use memchr::memmem;
 
 use super::{COLUMNS, Values, WIDTH, column, column_of, other_log};
-use crate::Record;
 use crate::formats::refusal::{Lacking, PassedOver, Refusal, Skip};
 
 /// Columns without which a line is no flow.
@@ -37,6 +36,8 @@ pub(super) struct Parser {
     /// The column of each place.
     columns: Result<Vec<Option<usize>>, Refusal>,
     has_service: bool,
+    /// A place that holds several columns, with spaces between them, and these columns.
+    joined: Option<(usize, Vec<Option<usize>>)>,
     /// The lines of the header that rule, by kind.
     header: [Vec<u8>; DIRECTIVES.len()],
 }
@@ -59,6 +60,7 @@ impl Default for Parser {
             other_log: None,
             columns: Err(NO_HEADER),
             has_service: false,
+            joined: None,
             header: Default::default(),
         }
     }
@@ -77,7 +79,7 @@ impl Parser {
             })
     }
 
-    pub(super) fn item(&mut self, line: &[u8]) -> Result<Record, Skip> {
+    pub(super) fn item<'a>(&mut self, line: &'a [u8]) -> Result<Values<'a>, Skip> {
         // One writer begins its file with a tab.
         let start = line.trim_ascii_start();
         if start.starts_with(b"#") {
@@ -86,7 +88,7 @@ impl Parser {
         if let Some(log) = self.other_log {
             return Err(Skip::Passed(PassedOver::Log(log)));
         }
-        self.values(line)?.record()
+        Ok(self.values(line)?)
     }
 
     fn directive(&mut self, line: &[u8]) -> Skip {
@@ -130,8 +132,14 @@ impl Parser {
         let mut columns: Vec<Option<usize>> = Vec::new();
         let mut seen = [false; WIDTH];
         let mut rest = Some(names);
+        self.joined = None;
         while let Some(text) = rest {
             let (name, behind) = self.cut(text);
+            // IoT-23 puts spaces, not a separator, before each of its labels.
+            let words: Vec<_> = words(name).map(column_of).collect();
+            if words.contains(&Some(column::LABEL)) && words.len() > 1 {
+                self.joined = Some((columns.len(), words));
+            }
             // Of a name that stands twice the first place counts.
             let column = column_of(name).filter(|column| {
                 seen.get_mut(*column)
@@ -176,18 +184,31 @@ impl Parser {
             ..Values::default()
         };
         let mut rest = Some(line);
-        for &column in columns {
+        for (place, &column) in columns.iter().enumerate() {
             // What was cut off may be the end of a number.
             let text = rest.ok_or(Refusal::TooFewFields)?;
             let (value, behind) = self.cut(text);
             rest = behind;
-            let place = column.filter(|_| value != self.unset && value != self.empty);
-            if let Some(kept) = place.and_then(|column: usize| values.values.get_mut(column)) {
-                *kept = Some(unescaped(value));
+            let mut keep = |column: Option<usize>, value: &'a [u8]| {
+                let column = column.filter(|_| value != self.unset && value != self.empty);
+                if let Some(kept) = column.and_then(|column| values.values.get_mut(column)) {
+                    *kept = Some(unescaped(value));
+                }
+            };
+            keep(column, value);
+            if let Some((_, columns)) = self.joined.as_ref().filter(|(joined, _)| *joined == place) {
+                for (column, value) in columns.iter().zip(words(value)) {
+                    keep(*column, value);
+                }
             }
         }
         Ok(values)
     }
+}
+
+/// What stands between spaces.
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == b' ').filter(|word| !word.is_empty())
 }
 
 /// Text without the escapes `\xNN` that Zeek writes for what would break a line.

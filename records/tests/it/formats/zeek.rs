@@ -1,6 +1,6 @@
 //! Zeek: what goes wrong in the field, and what is read of it.
 
-use netsage_records::formats::Format;
+use netsage_records::formats::{Format, Items, Label, Options, Reader};
 use netsage_records::{BytesOf, OwnId, Record, Sides, State};
 use netsage_schema::unsw_nb15::SERVICE;
 
@@ -341,4 +341,50 @@ fn what_cannot_be_read_is_refused_by_reason() {
         r#"{"ts":1.5,"id.orig_h":["10.0.0.1"],"conn_state":"SF"}"#,
         &["line 1: `id.orig_h` is no address"],
     );
+}
+
+#[test]
+fn labels_stand_beside_the_record_and_not_in_it() {
+    let labels = |text: &str| {
+        let mut items = Items::default();
+        Reader::new(Format::Zeek, &Options::default())
+            .with_labels()
+            .read(text.as_bytes(), true, &mut items);
+        assert_eq!(items.records, [expected()], "{text}");
+        items.labels
+    };
+    let check = |columns: &str, values: &str, expected: Option<(Option<bool>, &str)>| {
+        let expected = expected.map(|(attack, kind)| Label {
+            attack,
+            kind: kind.to_owned(),
+        });
+        let text = log(FIELDS, ROW)
+            .replace("tunnel_parents", &format!("tunnel_parents{columns}"))
+            .replace("(empty)", &format!("(empty){values}"));
+        assert_eq!(labels(&text), [expected], "{text}");
+    };
+    let both = "\tlabel\tdetailedlabel";
+    check("", "", None);
+    check(both, "\tBenign\tMicrosoft", Some((Some(false), "Microsoft")));
+    check(both, "\tBackground\t(empty)", Some((Some(false), "")));
+    check(both, "\tMalicious\tCC", Some((Some(true), "CC")));
+    check(both, "\t-\t-", None);
+    check(both, "\tunknown\tCC", Some((None, "CC")));
+    check("\tlabel", "\tmalicious", Some((Some(true), "")));
+    check("\tdetailed_label", "\tCC", None);
+    // IoT-23 separates its labels by spaces.
+    let spaces = "   label   detailed-label";
+    check(spaces, "   Malicious   DDoS", Some((Some(true), "DDoS")));
+    check(spaces, "   benign   -", Some((Some(false), "")));
+
+    let json = r#"{"ts":1655071198.444458,"uid":"CAAAAF2OBB4onCC0Dd","id.orig_h":"192.0.2.167","id.orig_p":62771,"id.resp_h":"198.51.100.123","id.resp_p":443,"proto":"tcp","service":"ssl","duration":1.135424,"orig_bytes":900,"resp_bytes":1100,"conn_state":"SF","orig_pkts":14,"orig_ip_bytes":1016,"resp_pkts":16,"resp_ip_bytes":1226}"#;
+    let labelled = json.replace('}', r#","label":"Malicious","detailedlabel":"CC"}"#);
+    let label = Label {
+        attack: Some(true),
+        kind: "CC".to_owned(),
+    };
+    assert_eq!(labels(&labelled), [Some(label)]);
+    assert_eq!(labels(json), [None]);
+    // Nobody asked.
+    assert_eq!(read(Format::Zeek, &labelled).0.labels, []);
 }
