@@ -13,7 +13,7 @@ use netsage_console::{Failure, interrupt, progress};
 use netsage_gateway::baseline::{Arming, Observer, Spool, arm, folder, learn_from_capture, shown};
 use netsage_gateway::config::{Resolved, Settings, Source, Time};
 use netsage_models::{Flows, Trained, Training};
-use netsage_schema::FLOW_V1;
+use netsage_schema::{FLOW_V1, RECORD_V1};
 use netsage_sources::Progress;
 
 /// Methods that are trained by default: one judges what flows are like, the other when they come.
@@ -33,13 +33,13 @@ const UNDO: &str = "the former detectors are kept: `netsage detector rollback NA
 ///
 /// What is seen in the meantime is taken for ordinary, so begin when the network is quiet and healthy. The baseline
 /// lies in the data folder; when it is interrupted the same command goes on with it, and when it is complete the same
-/// command starts armed. From a capture file it writes the packages and says how to use them.
+/// command starts armed. From a file of packets or records it writes the packages and says how to use them.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  netsage baseline --interface eth0 --for 24h\n  netsage baseline --interface eth0 --for 7d --detector iforest,half-space-trees --user netsage\n  netsage baseline --pcap monday.pcap --for 8h\n\nEvery setting of `netsage run` can be given too; it holds once the detectors are armed."
+    after_help = "Examples:\n  netsage baseline --interface eth0 --for 24h\n  netsage baseline --interface eth0 --for 7d --detector iforest,half-space-trees --user netsage\n  netsage baseline --pcap monday.pcap --for 8h\n  netsage baseline --records conn.log.gz\n\nEvery setting of `netsage run` can be given too; it holds once the detectors are armed."
 )]
 pub(crate) struct BaselineArgs {
-    /// How long to learn; of a capture file, its beginning [default: 24h, and all of a capture file]
+    /// How long to learn; of a file, its beginning [default: 24h, and all of a file]
     #[arg(long = "for", value_name = "TIME", help_heading = "Baseline")]
     time: Option<Time>,
     /// Begin again; the former baseline of this source is kept beside the new one until the next time
@@ -71,7 +71,11 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
     let mut settings = args.settings.or(file);
     // What the file names would score beside the new ones, maybe rows of another schema.
     settings.detector = None;
-    settings.schema.get_or_insert_with(|| FLOW_V1.id.to_owned());
+    let (schema, traffic) = match settings.records {
+        Some(_) => (RECORD_V1.id, "--records FILE"),
+        None => (FLOW_V1.id, "--interface IF"),
+    };
+    settings.schema.get_or_insert_with(|| schema.to_owned());
     let resolved = Resolved::new(settings)?;
     // Before the learning, which takes hours or days.
     for method in &methods {
@@ -104,7 +108,7 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
             let (meter, records) = (&resolved.meter, &resolved.records);
             learn_from_capture(path, meter, records, most, &mut spool, &mut terminal)?;
             let packages = arm(&arming, &mut spool, &mut terminal)?;
-            tell_usage(&packages, resolved.meter.schema.id);
+            tell_usage(&packages, traffic, resolved.meter.schema.id);
             Ok(())
         }
         #[cfg(feature = "live")]
@@ -180,13 +184,13 @@ fn parse_alerts(text: &str) -> Result<f64, String> {
     alerts.ok_or_else(|| "give alerts per day, 0.000001 to 1,000,000,000".to_owned())
 }
 
-fn tell_usage(packages: &[String], schema: &str) {
+fn tell_usage(packages: &[String], traffic: &str, schema: &str) {
     let named: Vec<String> = packages
         .iter()
         .map(|package| format!("--detector {package}"))
         .collect();
     say!(
-        "arm them with: netsage run --interface IF --schema {schema} {}\n{UNDO}",
+        "arm them with: netsage run {traffic} --schema {schema} {}\n{UNDO}",
         named.join(" ")
     );
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::support::{Home, Server, packages_built, stderr, stdout};
 
 /// A log of Zeek: two hosts ask a third, one record is refused, one repeats another, and the file is not in order.
@@ -77,6 +79,95 @@ fn records_are_flows_in_every_command() {
         assert_eq!(flows.len(), 3, "{flows:?}");
         server.kill();
     }
+}
+
+/// A labelled log: 300 visits of a server, one in ten of them a scan, and one without a label.
+fn labelled_log() -> String {
+    let (header, _) = CONN_LOG.split_once("#types").unwrap();
+    let mut log = header.trim_end().to_owned() + "\tlabel\tdetailedlabel\n";
+    for number in 0..300 {
+        let start = 1_767_603_600 + number * 7;
+        let (state, packets, label) = match number {
+            299 => ("SF", 9, "-\t-"),
+            _ if number % 10 == 3 => ("S0", 0, "Malicious\tscan"),
+            _ if number % 2 == 0 => ("SF", 9 + number % 5, "Benign\tweb"),
+            _ => ("SF", 8 + number % 5, "Background\t-"),
+        };
+        let (source, sent) = (number % 9, 100 + number % 50);
+        log += &format!(
+            "{start}.000000\tC{number}\t192.0.2.{source}\t{}\t198.51.100.9\t443\ttcp\tssl\t0.250000\t{sent}\t400\t{state}\t9\t{}\t{packets}\t{}\t{label}\n",
+            40_000 + number,
+            sent + 400,
+            packets * 100,
+        );
+    }
+    log
+}
+
+#[test]
+fn labelled_records_are_learned_from_and_measured_on() {
+    if !packages_built() {
+        return;
+    }
+    let home = Home::new();
+    home.file("conn.log", CONN_LOG.as_bytes());
+    home.file("labelled.log", labelled_log().as_bytes());
+    let check = |arguments: &[&str], status: i32, parts: &[&str]| {
+        let output = home.run(arguments);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+        for part in parts {
+            assert!(said.contains(part), "{arguments:?} does not say {part}: {said}");
+        }
+        stdout(&output)
+    };
+    let train = [
+        "train",
+        "iforest",
+        "--out",
+        "forest.wasm",
+        "--from",
+        "labelled.log",
+    ];
+    check(
+        &train,
+        0,
+        &["left out 31 rows that are not ordinary", "trained on 215 rows"],
+    );
+    check(
+        &[&train[..], &["--label", "attack_cat=Scan"]].concat(),
+        0,
+        &["left out 270 rows"],
+    );
+    check(&train, 0, &[]);
+    let report = check(
+        &["evaluate", "labelled.log", "--detector", "forest.wasm", "--json"],
+        0,
+        &["left out 1 flows that have no label"],
+    );
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["data"]["rows"], 299);
+    assert_eq!(report["data"]["attacks"], 30);
+    assert_eq!(report["data"]["categories"][0]["category"], "scan");
+    let figures = &report["results"][0]["conditions"][0]["all"];
+    assert!(figures["auroc"].as_f64().unwrap() > 0.99, "{figures}");
+
+    // No label is a column of a row.
+    let plain = labelled_log()
+        .replace("Malicious", "Benign")
+        .replace("\tlabel\t", "\tnote\t");
+    home.file("plain.log", plain.as_bytes());
+    let scores = |file| check(&["score", file, "--detector", "forest.wasm"], 0, &[]);
+    assert_eq!(scores("labelled.log"), scores("plain.log"));
+
+    let no_labels = "the records have no column `label`, and there is no conn.log.labels.csv";
+    check(&["evaluate", "conn.log"], 1, &[no_labels]);
+    // A baseline takes all for ordinary, as it has to where nobody labels.
+    let learned = [
+        "learned from 300 flows",
+        "arm them with: netsage run --records FILE",
+    ];
+    check(&["baseline", "--records", "labelled.log"], 0, &learned);
 }
 
 /// Every file of records, and how many flows are in it: in none of them a record repeats another.
