@@ -3,7 +3,7 @@
 use netsage_capture::MeterConfig;
 use netsage_schema::csv::CsvRow;
 use netsage_schema::{FlowBatch, Identity, Rows, Schema};
-use netsage_sources::{Content, Input, Metered, Packets, Source, SourceError, Table, read_all};
+use netsage_sources::{Content, Input, Metered, Packets, Records, Source, SourceError, Table, read_all_with};
 use serde::{Deserialize, Serialize};
 
 /// Most rows that are held: with 68 columns of 8 bytes each, 272 MB.
@@ -126,11 +126,7 @@ impl Dataset {
                 data
             }
             Input::Table(table) => Self::table(table, schema)?,
-            Input::Records(records) => {
-                let (mut data, source) = Self::flows("records", records.into_source(schema)?)?;
-                data.notes.extend(source.unused());
-                data
-            }
+            Input::Records(records) => Self::records(records, schema)?,
         };
         if data.rows.is_empty() {
             return Err(DataError::NoRows(data.notes.into_iter().next()));
@@ -177,15 +173,40 @@ impl Dataset {
         kind: &'static str,
         source: Metered<P>,
     ) -> Result<(Self, Metered<P>), DataError> {
-        let (mut data, source) = Self::flows(kind, source)?;
+        let (mut data, source) = Self::flows(kind, source, |data, _, batch| data.take(batch))?;
         data.packets = source.counters().records;
         Ok((data, source))
     }
 
+    /// Reads records, with the labels that they may have.
+    fn records(records: Records<Content<'_>>, schema: &'static Schema) -> Result<Self, DataError> {
+        let source = records.with_labels().into_source(schema)?;
+        let (mut data, source) = Self::flows("records", source, |data, source, batch| {
+            data.take(batch)?;
+            if !source.has_labels() {
+                return Ok(());
+            }
+            for id in &batch.ids {
+                let label = id.as_ref().and_then(|id| source.label(id));
+                let attack = label.and_then(|label| label.attack);
+                data.labels.push(attack.map_or(UNKNOWN, u8::from));
+                let category = data.category(label.map_or("", |label| &label.kind));
+                data.categories.push(category);
+            }
+            Ok(())
+        })?;
+        data.notes.extend(source.unused());
+        Ok(data)
+    }
+
     /// Reads a source to its end, and gives it back.
-    fn flows<S: Source>(kind: &'static str, mut source: S) -> Result<(Self, S), DataError> {
+    fn flows<S: Source>(
+        kind: &'static str,
+        mut source: S,
+        mut take: impl FnMut(&mut Self, &S, &FlowBatch) -> Result<(), DataError>,
+    ) -> Result<(Self, S), DataError> {
         let mut data = Self::empty(kind, source.schema());
-        let damage = read_all(&mut source, |batch| data.take(batch))?;
+        let damage = read_all_with(&mut source, |source, batch| take(&mut data, source, batch))?;
         if let Some(error) = damage {
             data.notes.push(format!("{error}; what came before is shown"));
         }
@@ -240,7 +261,7 @@ impl Dataset {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use netsage_schema::UNSW_NB15;
+    use netsage_schema::{RECORD_V1, UNSW_NB15};
     use std::io::Write;
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Dataset, DataError> {
@@ -290,6 +311,29 @@ pub(crate) mod tests {
             assert_eq!(data.category_names, ["Normal", "DoS"]);
             assert!(data.notes[0].contains("line 3"), "{:?}", data.notes);
         }
+    }
+
+    #[test]
+    fn records_bring_their_labels() {
+        let header = "#fields\tts\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tduration\tconn_state";
+        let row = "1767603602.5\t192.0.2.7\t51515\t198.51.100.9\t443\ttcp\t0.25\tSF";
+        let log = [
+            format!("{header}\tlabel\tdetailedlabel"),
+            format!("{row}\tMalicious\tCC"),
+            format!("{}\tBenign\t-", row.replace("602.5", "601.5")),
+            format!("{}\t-\t-", row.replace("602.5", "603.5")),
+        ];
+        let read = |text: &str| Dataset::read("log", text.as_bytes(), &RECORD_V1).unwrap();
+        let data = read(&log.join("\n"));
+        assert_eq!(data.labels, [0, 1, UNKNOWN], "by their ends");
+        assert_eq!(data.summary().labelled, 2);
+        let kinds = data
+            .categories
+            .iter()
+            .map(|kind| &data.category_names[usize::from(*kind)]);
+        assert_eq!(kinds.collect::<Vec<_>>(), ["", "CC", ""]);
+        let plain = read(&format!("{header}\n{row}"));
+        assert!(plain.labels.is_empty() && plain.categories.is_empty());
     }
 
     fn check(bytes: &[u8], expected: &str) {

@@ -49,14 +49,14 @@ pub fn schema(package: Vec<u8>, properties: Vec<String>) -> Result<String, Strin
     package::schema(package, &properties).map(|schema| json(&columns::SchemaView::of(schema)))
 }
 
-/// The flows of a capture (pcap or pcapng, also compressed) as CSV, byte by byte what `netsage flows` prints.
-/// `flow_memory` in bytes.
+/// The flows of a capture (pcap or pcapng) or of records, also compressed, as CSV, byte by byte what `netsage flows`
+/// prints. `flow_memory` in bytes.
 ///
 /// # Errors
-/// A sentence when the schema is not known or the capture is damaged.
+/// A sentence when the schema is not known or not that of the records, or the file is damaged.
 #[wasm_bindgen]
-pub fn flows_csv(capture: &[u8], schema: &str, flow_memory: u32) -> Result<Vec<u8>, String> {
-    flows::csv(capture, schema, flow_memory as usize).map_err(|error| error.to_string())
+pub fn flows_csv(file: &[u8], schema: &str, flow_memory: u32) -> Result<Vec<u8>, String> {
+    flows::csv(file, schema, flow_memory as usize).map_err(|error| error.to_string())
 }
 
 /// A data set together with the columns that one detector wants.
@@ -68,7 +68,7 @@ pub struct Lab {
 
 #[wasm_bindgen]
 impl Lab {
-    /// Reads a file as rows of a schema: a CSV, a pcap or a pcapng, each plain or compressed.
+    /// Reads a file as rows of a schema: a CSV, a pcap, a pcapng or records, each plain or compressed.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the file.
