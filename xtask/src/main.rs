@@ -31,6 +31,7 @@ mod fuzz;
 mod paired;
 mod parity;
 mod peers;
+mod record_figures;
 mod screenshots;
 mod serve;
 mod setup;
@@ -76,6 +77,8 @@ enum Command {
     TrainBundled(train::TrainArguments),
     /// Measures the bundled detectors again, into docs/detection.md and the reports beside it.
     Figures(figures::FiguresArguments),
+    /// Trains and measures detectors on labelled logs of Zeek, into docs/detection-records.md.
+    RecordFigures(record_figures::RecordFiguresArguments),
     /// Compares the rows of the flow meter with those of Argus, column by column.
     Parity(parity::ParityArguments),
     /// Checks that the detector contract is still compatible with the last released one.
@@ -108,6 +111,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Screenshots => screenshots::run()?,
         Command::TrainBundled(arguments) => train::run(&arguments)?,
         Command::Figures(arguments) => figures::run(&arguments)?,
+        Command::RecordFigures(arguments) => record_figures::run(&arguments)?,
         Command::Parity(arguments) => parity::run(&arguments)?,
         Command::WitCheck => wit_check::run()?,
         Command::Announce(arguments) => demo::announce(&arguments),

@@ -14,6 +14,7 @@ use crate::figures;
 use crate::files;
 use crate::fuzz;
 use crate::peers;
+use crate::record_figures;
 use crate::serve::{self, Host};
 use crate::setup::{self, Purpose};
 use crate::steps::Steps;
@@ -32,7 +33,7 @@ pub(crate) struct TestArguments {
     no_browser: bool,
     /// What takes an hour and a half as well: fuzzing for ten minutes a target, half an hour of torture, sixteen times as
     /// many cases for each property, ten thousand random ONNX models, 200 kills and 200 damages of files before a start,
-    /// and the figures of docs/detection.md measured again on the whole dataset.
+    /// and the figures of docs/detection.md and docs/detection-records.md measured again on the whole data.
     #[arg(long, conflicts_with = "filter")]
     long: bool,
     /// Only tests with this in their name; formatting, lints and the contract are not checked then.
@@ -81,7 +82,11 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
             } else {
                 0
             }
-            + if arguments.long { figures::STEPS } else { 0 },
+            + if arguments.long {
+                figures::STEPS + record_figures::STEPS
+            } else {
+                0
+            },
     );
     let program = build::all(&workspace, &steps, Purpose::Test { browser })?;
 
@@ -133,6 +138,10 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     }
     if arguments.long {
         summary.add_tests("figures", figures::differences(&workspace, &steps, &program));
+        summary.add_tests(
+            "figures of records",
+            record_figures::differences(&workspace, &steps, &program),
+        );
     }
     Ok(summary.finish(steps))
 }
