@@ -183,9 +183,9 @@ They say nothing of another day or network, and since the connections of one sca
   visit is set apart as soon.
 - **What comes all day becomes ordinary.** Learned on all of day 008, nothing finds scans any more.
 - **Malware that calls in vain.** 237 of the 244 attacks of day 001 are unanswered connections to one port, at regular times.
-  `rhythm` of generated traffic finds them, and as many false alarms: neighbour discovery and name resolution keep time too. Learned on
-  day 008 it does not, since the client of a virus scanner there asks its server every five minutes, over TCP without a
-  service that Zeek knows, as the malware does. No detector finds any of them within 1 % of false alarms.
+  `rhythm` of generated traffic finds them, and as many false alarms: neighbour discovery and name resolution keep time
+  too. Learned on day 008 it does not, since the client of a virus scanner there asks its server every five minutes, over
+  TCP without a service that Zeek knows, as the malware does. No detector finds any of them within 1 % of false alarms.
 - **`rhythm` does not look for scans**: it judges visits of pairs of hosts, and most scanners come once or twice.
 ";
 
