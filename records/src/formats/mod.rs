@@ -150,7 +150,7 @@ pub struct Reader {
 #[derive(Debug)]
 enum Parser {
     FlowJson(flow_json::Parser),
-    Zeek(zeek::Parser),
+    Zeek(Box<zeek::Parser>),
     Suricata,
     Argus(argus::Parser),
 }
@@ -160,7 +160,7 @@ impl Reader {
     pub fn new(format: Format, options: &Options) -> Self {
         let parser = match format {
             Format::FlowJson => Parser::FlowJson(flow_json::Parser::default()),
-            Format::Zeek => Parser::Zeek(zeek::Parser::default()),
+            Format::Zeek => Parser::Zeek(Box::default()),
             Format::Suricata => Parser::Suricata,
             Format::Argus => Parser::Argus(argus::Parser::new(options.input_zone.clone())),
         };
