@@ -1,16 +1,26 @@
-//! Measures how many flows per second the embedded store takes, in batches of 1,024 with 2 % hits unless told
-//! otherwise, and how long a page and an overview take then. Prints one JSON object.
-//! `cargo run --release -p netsage-store --example bench_store -- [FLOWS [PERCENT OF HITS]]`
-#![allow(clippy::print_stdout)]
+//! Measures how many flows per second each store takes, in batches of 1,024 with 2 % hits unless told otherwise, and how
+//! long a page and an overview take in the embedded store then. Prints a JSON object for each store. A server is compared
+//! with itself: the documents of the same flows go into it again as plain inserts, without and with the indexes of the
+//! store. It is the one that `MONGODB_URI` names, or the one of the tests.
+//! `cargo run --release -p netsage-store --example bench_store -- [FLOWS [PERCENT OF HITS [FLOWS FOR THE SERVER]]]`
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::error::Error;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt;
+use mongodb::bson::{RawDocumentBuf, doc};
+use mongodb::options::WriteConcern;
+use mongodb::{Client, Collection, IndexModel};
 use netsage_api_types::{AlertQuery, FlowQuery};
-use netsage_store::{FlowBatchRecord, StoreError, open};
-use netsage_testkit::sample;
+use netsage_store::{FlowBatchRecord, SharedStore, StoreError, open};
+use netsage_testkit::{backends, sample};
 
 const BATCH: u64 = 1_024;
+
+/// As many as a pipeline delivers at once when its store is what it waits for.
+const BATCHES_AT_ONCE: u64 = 16;
 
 /// Flows of 4,096 sources, 50 a millisecond, so many in 100 a hit; ids begin with the time, as those of the host do.
 fn flow(number: u64, hits: u64) -> sample::Sample {
@@ -24,27 +34,59 @@ fn flow(number: u64, hits: u64) -> sample::Sample {
     sample
 }
 
+/// How long recording took.
+struct Recording {
+    all: Duration,
+    slowest: Duration,
+}
+
+/// Records flows, so many batches at once.
+async fn record(store: &SharedStore, flows: u64, hits: u64, at_once: u64) -> Result<Recording, StoreError> {
+    let (mut all, mut slowest) = (Duration::ZERO, Duration::ZERO);
+    let mut records: Vec<Arc<FlowBatchRecord>> = (0..at_once).map(|_| Arc::default()).collect();
+    for first in (0..flows).step_by((BATCH * at_once) as usize) {
+        for (record, first) in records.iter_mut().zip((first..).step_by(BATCH as usize)) {
+            let numbers = first.min(flows)..(first + BATCH).min(flows);
+            let flows: Vec<sample::Sample> = numbers.map(|number| flow(number, hits)).collect();
+            sample::fill(Arc::make_mut(record), &flows);
+        }
+        let start = Instant::now();
+        store.record(&records).await?;
+        all += start.elapsed();
+        slowest = slowest.max(start.elapsed());
+    }
+    Ok(Recording { all, slowest })
+}
+
+fn per_second(flows: u64, time: Duration) -> f64 {
+    (flows as f64 / time.as_secs_f64()).round()
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let argument = |position, usual| match std::env::args().nth(position) {
         Some(text) => text.parse::<u64>(),
         None => Ok(usual),
     };
     let (flows, hits) = (argument(1, 500_000)?, argument(2, 2)?);
+    if flows > 0 {
+        println!("{}", sqlite(flows, hits).await?);
+    }
+    match backends::mongodb() {
+        Ok(place) => println!("{}", mongodb(&place.url, argument(3, 100_000)?, hits).await?),
+        Err(reason) => eprintln!("skipped: MongoDB: {reason}"),
+    }
+    Ok(())
+}
+
+async fn sqlite(flows: u64, hits: u64) -> Result<serde_json::Value, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let store = open(&folder.path().join("bench.db").display().to_string()).await?;
-    let mut recording = std::time::Duration::ZERO;
-    let mut slowest = std::time::Duration::ZERO;
-    let mut record = Arc::new(FlowBatchRecord::default());
-    for first in (0..flows).step_by(BATCH as usize) {
-        let numbers = first..(first + BATCH).min(flows);
-        let flows: Vec<sample::Sample> = numbers.map(|number| flow(number, hits)).collect();
-        sample::fill(Arc::make_mut(&mut record), &flows);
-        let start = Instant::now();
-        store.record(std::slice::from_ref(&record)).await?;
-        recording += start.elapsed();
-        slowest = slowest.max(start.elapsed());
-    }
+    let recording = record(&store, flows, hits, 1).await?;
     let start = Instant::now();
     store.overview(60_000, 500).await?;
     let overview = start.elapsed();
@@ -59,21 +101,75 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let found = store.flows(&of_source).await?.items.len();
     let one_source = start.elapsed();
-    let size = std::fs::metadata(folder.path().join("bench.db")).map_err(|error| StoreError::Damaged {
-        detail: error.to_string(),
-    })?;
-    let report = serde_json::json!({
+    let size = std::fs::metadata(folder.path().join("bench.db"))?;
+    Ok(serde_json::json!({
+        "store": store.kind(),
         "flows": flows,
         "batch": BATCH,
         "hits_percent": hits,
-        "flows_per_second": (flows as f64 / recording.as_secs_f64()).round(),
-        "slowest_batch_ms": slowest.as_secs_f64() * 1e3,
-        "overview_ms": overview.as_secs_f64() * 1e3,
-        "two_pages_ms": pages.as_secs_f64() * 1e3,
-        "page_of_one_source_ms": one_source.as_secs_f64() * 1e3,
+        "flows_per_second": per_second(flows, recording.all),
+        "slowest_batch_ms": milliseconds(recording.slowest),
+        "overview_ms": milliseconds(overview),
+        "two_pages_ms": milliseconds(pages),
+        "page_of_one_source_ms": milliseconds(one_source),
         "flows_of_one_source_on_the_page": found,
         "bytes_per_flow": size.len() as f64 / flows as f64,
-    });
-    println!("{report}");
-    Ok(())
+    }))
+}
+
+async fn mongodb(url: &str, flows: u64, hits: u64) -> Result<serde_json::Value, Box<dyn Error>> {
+    let store = open(url).await?;
+    let without_hits = record(&store, flows, 0, BATCHES_AT_ONCE).await?;
+    let client = Client::with_uri_str(url).await?;
+    let database = client.default_database().ok_or("the URL names no database")?;
+    let recorded = database.collection::<RawDocumentBuf>("flows");
+    let documents: Vec<RawDocumentBuf> = recorded.find(doc! {}).await?.try_collect().await?;
+    let bytes: usize = documents.iter().map(|document| document.as_bytes().len()).sum();
+    let plain = database.collection("plain");
+    let plainly = insert(&plain, &documents).await?;
+    plain.drop().await?;
+    let indexes: Vec<IndexModel> = recorded.list_indexes().await?.try_collect().await?;
+    let others = indexes
+        .into_iter()
+        .filter(|index| index.keys != doc! { "_id": 1 });
+    plain.create_indexes(others).await?;
+    let indexed = insert(&plain, &documents).await?;
+    // The same flows again, as after an outage: each is there already.
+    let again = record(&store, flows, 0, BATCHES_AT_ONCE).await?;
+    recorded.delete_many(doc! {}).await?;
+    let with_hits = record(&store, flows, hits, BATCHES_AT_ONCE).await?;
+    database.drop().await?;
+    let (own, plainly) = (per_second(flows, without_hits.all), per_second(flows, plainly));
+    Ok(serde_json::json!({
+        "store": store.kind(),
+        "flows": flows,
+        "batch": BATCH,
+        "batches_at_once": BATCHES_AT_ONCE,
+        "bytes_per_document": bytes as f64 / documents.len() as f64,
+        "flows_per_second": own,
+        "slowest_delivery_ms": milliseconds(without_hits.slowest),
+        "plain_inserts_per_second": plainly,
+        "plain_inserts_with_indexes_per_second": per_second(flows, indexed),
+        "ratio_to_plain_inserts": own / plainly,
+        "ratio_to_plain_inserts_with_indexes": own / per_second(flows, indexed),
+        "repeated_flows_per_second": per_second(flows, again.all),
+        "hits_percent": hits,
+        "flows_per_second_with_hits": per_second(flows, with_hits.all),
+    }))
+}
+
+/// What the server takes by itself: the documents in order, many to a request, with the write concern of the store.
+async fn insert(
+    collection: &Collection<RawDocumentBuf>,
+    documents: &[RawDocumentBuf],
+) -> Result<Duration, mongodb::error::Error> {
+    let start = Instant::now();
+    for documents in documents.chunks((BATCH * BATCHES_AT_ONCE) as usize) {
+        collection
+            .insert_many(documents)
+            .ordered(false)
+            .write_concern(WriteConcern::majority())
+            .await?;
+    }
+    Ok(start.elapsed())
 }

@@ -1,4 +1,4 @@
-//! Flows: upserts by id, all of a batch in one request.
+//! Flows: unordered inserts; those that are there are updated by their id.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,11 +7,16 @@ use mongodb::bson::{DateTime, Document, doc, serialize_to_document};
 use mongodb::options::{UpdateOneModel, WriteModel};
 use netsage_api_types::{Flow, FlowQuery, Page};
 
-use super::MongoStore;
-use super::documents::FlowDocument;
+use super::counting::{ATTEMPTS, contended, replace};
+use super::documents::{FlowDocument, StepDocument, binary};
 use super::listing::{Asked, within};
+use super::{COUNTED_ONLY, MongoStore, answer, answered, places_of_duplicates};
 use crate::cursor::{Cursor, Listing};
+use crate::kept::CountedOnly;
+use crate::record::to_signed;
 use crate::{FlowBatchRecord, StoreError};
+use mongodb::Collection;
+use netsage_alerts::Sketch;
 use netsage_alerts::text::parse_id;
 
 /// What a flow takes over when it is delivered again; all else is its identity and stays.
@@ -25,33 +30,85 @@ const MEASURED: [&str; 7] = [
     "fused",
 ];
 
+/// Flows of one request: some megabytes, which a slow line takes in time.
+const MOST_AT_ONCE: usize = 4_096;
+
 impl MongoStore {
     pub(super) async fn record_flows(&self, batches: &[Arc<FlowBatchRecord>]) -> Result<(), StoreError> {
         let now = DateTime::now();
-        let mut writes: Vec<WriteModel> = Vec::new();
+        let mut documents: Vec<FlowDocument> = Vec::new();
+        let mut counted_only = CountedOnly::default();
         for batch in batches {
             let hit: HashSet<u32> = batch.hits.iter().map(|hit| hit.flow).collect();
-            for (row, flow) in batch.flows.iter().enumerate() {
+            let keeps = self.options.kept_flows.choose(batch);
+            counted_only.add(batch, &keeps);
+            for (row, flow) in batch.flows.iter().enumerate().filter(|(row, _)| keeps[*row]) {
                 let alerted = u32::try_from(row).is_ok_and(|row| hit.contains(&row));
-                let document = FlowDocument::new(flow, &batch.scores, row, alerted, now);
-                let identity = serialize_to_document(&document).map_err(|error| {
-                    StoreError::mongo("write a flow")(mongodb::error::Error::custom(error.to_string()))
-                })?;
-                writes.push(self.upsert(identity, alerted));
+                documents.push(FlowDocument::new(flow, &batch.scores, row, alerted, now));
             }
         }
-        if writes.is_empty() {
-            return Ok(());
+        for documents in documents.chunks(MOST_AT_ONCE) {
+            self.insert_or_update(documents).await?;
         }
-        self.client
-            .bulk_write(writes)
-            .ordered(false)
-            .await
-            .map(|_| ())
-            .map_err(StoreError::mongo("write flows"))
+        self.count_only(&counted_only).await
     }
 
-    /// The identity is written once; the measurements each time; `alerted` only ever becomes true.
+    /// Adds to what is known of flows that are counted and not kept.
+    async fn count_only(&self, counted_only: &CountedOnly) -> Result<(), StoreError> {
+        for (step, more) in counted_only.steps() {
+            self.add_to_step(step, more).await?;
+        }
+        Ok(())
+    }
+
+    async fn add_to_step(&self, step: i64, more: &Sketch) -> Result<(), StoreError> {
+        let steps: Collection<StepDocument> = self.database.collection(COUNTED_ONLY);
+        for _ in 0..ATTEMPTS {
+            let known = steps.find_one(doc! { "_id": step });
+            let known = answer("read a step of the time axis", known).await?;
+            let version = known.as_ref().map(|known| known.version);
+            let recorded = known.as_ref().map_or_else(DateTime::now, |known| known.recorded);
+            // Bytes that are no sketch were never written.
+            let sketch = known.and_then(|known| Sketch::from_bytes(&known.sketch.bytes));
+            let mut flows = sketch.unwrap_or_default();
+            if !flows.join(more) && version.is_some() {
+                return Ok(());
+            }
+            let document = StepDocument {
+                step,
+                flows: to_signed(flows.count()),
+                sketch: binary(flows.to_bytes()),
+                recorded,
+                version: version.unwrap_or_else(|| DateTime::now().timestamp_millis()) + 1,
+            };
+            if replace(&steps, step, version, &document, "write a step of the time axis").await? {
+                return Ok(());
+            }
+        }
+        Err(contended("a step of the time axis"))
+    }
+
+    /// Nearly all flows are new: an insert costs the server a fraction of an upsert. Those whose id is there are updated.
+    async fn insert_or_update(&self, documents: &[FlowDocument]) -> Result<(), StoreError> {
+        let inserted = answered(self.flows.insert_many(documents).ordered(false)).await?;
+        let Err(error) = inserted else { return Ok(()) };
+        let failed = StoreError::mongo("write flows");
+        let Some(known) = places_of_duplicates(&error) else {
+            return Err(failed(error));
+        };
+        let mut writes = Vec::with_capacity(known.len());
+        for document in known.iter().filter_map(|place| documents.get(*place)) {
+            let identity = serialize_to_document(document)
+                .map_err(|error| failed(mongodb::error::Error::custom(error.to_string())))?;
+            writes.push(self.upsert(identity, document.alerted));
+        }
+        answer("write flows", self.client.bulk_write(writes).ordered(false))
+            .await
+            .map(drop)
+    }
+
+    /// The identity is written once; the measurements each time; `alerted` only ever becomes true. A flow that was deleted
+    /// meanwhile is inserted.
     fn upsert(&self, mut identity: Document, alerted: bool) -> WriteModel {
         let mut measured = Document::new();
         for key in MEASURED {

@@ -14,11 +14,12 @@ use rusqlite::{
 use super::alerts::{Recorded, record_hits};
 use super::numbers::{DetectorNumbers, Labels};
 use super::rows::{ALERT_COLUMNS, Address, alert, state_code};
+use crate::kept::{CountedOnly, KeptFlows};
 use crate::overview::{OVERVIEW_GRAIN_MS, step_start};
 use crate::record::{ScoreMatrix, to_signed};
 use crate::{FlowBatchRecord, StoreError};
 use netsage_alerts::text::parse_id;
-use netsage_alerts::{AlertLimits, AlertWindow, FlowRecord, Id};
+use netsage_alerts::{AlertLimits, AlertWindow, FlowRecord, Id, Sketch};
 
 const FLOW_COLUMNS: &str = "end_ms, id, start_ms, source, source_port, destination, destination_port, label, packets, \
      bytes, community_id, scores, highest_score, fused_mean, fused_max, alerted, recorded_ms";
@@ -100,14 +101,22 @@ pub(super) struct Memory {
     sources: HashSet<(i64, IpAddr)>,
 }
 
+/// What becomes of the flows and hits of a delivery.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) window: AlertWindow,
+    pub(super) limits: AlertLimits,
+    pub(super) kept: KeptFlows,
+}
+
 /// Records batches that have been checked; returns the alerts that they made or changed.
 pub(super) fn record(
     connection: &mut Connection,
     memory: &mut Memory,
     batches: &[Arc<FlowBatchRecord>],
-    window: AlertWindow,
-    limits: AlertLimits,
+    rules: Rules,
 ) -> Result<Vec<Alert>, StoreError> {
+    let Rules { window, limits, .. } = rules;
     let mut write = || -> rusqlite::Result<Vec<Alert>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         memory.timeline.clear();
@@ -120,9 +129,26 @@ pub(super) fn record(
         }
         let Recorded { changed, kept } =
             record_hits(&transaction, batches, window, limits, &mut numbers, now)?;
+        let mut counted_only = CountedOnly::default();
         for batch in batches {
-            record_flows(&transaction, batch, &kept, &mut numbers, memory, now)?;
+            let keeps = match rules.kept {
+                KeptFlows::All => None,
+                some => Some(some.choose(batch)),
+            };
+            if let Some(keeps) = &keeps {
+                counted_only.add(batch, keeps);
+            }
+            record_flows(
+                &transaction,
+                batch,
+                keeps.as_deref(),
+                &kept,
+                &mut numbers,
+                memory,
+                now,
+            )?;
         }
+        write_counted_only(&transaction, &counted_only, now)?;
         write_timeline(&transaction, &memory.timeline)?;
         write_sources(&transaction, &memory.sources)?;
         write_recorded(&transaction, batches, now)?;
@@ -141,6 +167,8 @@ pub(super) fn record(
 fn record_flows<'a>(
     transaction: &Transaction<'_>,
     batch: &'a FlowBatchRecord,
+    // Which of them are kept; `None` for all.
+    keeps: Option<&[bool]>,
     kept: &HashSet<&Id>,
     numbers: &mut DetectorNumbers<'a>,
     memory: &mut Memory,
@@ -159,6 +187,7 @@ fn record_flows<'a>(
     }
     let rows = batch.flows.iter().zip(alerted).enumerate();
     let rows: Vec<FlowRow<'_>> = rows
+        .filter(|(row, _)| keeps.is_none_or(|keeps| keeps.get(*row) == Some(&true)))
         .map(|(row, (flow, alerted))| FlowRow { row, flow, alerted })
         .collect();
     let mut recorder = FlowRecorder {
@@ -370,6 +399,33 @@ fn remove_empty_step(transaction: &Transaction<'_>, time: i64) -> rusqlite::Resu
         transaction
             .prepare_cached("DELETE FROM flow_sources WHERE time_ms = ?1")?
             .execute([time])?;
+    }
+    Ok(())
+}
+
+/// Adds to what is known of flows that are counted and not kept.
+fn write_counted_only(
+    transaction: &Transaction<'_>,
+    counted_only: &CountedOnly,
+    now: i64,
+) -> rusqlite::Result<()> {
+    for (step, more) in counted_only.steps() {
+        let known: Option<Vec<u8>> = transaction
+            .prepare_cached("SELECT sketch FROM counted_only WHERE time_ms = ?1")?
+            .query_row([step], |row| row.get(0))
+            .optional()?;
+        // Bytes that are no sketch were never written.
+        let known = known.and_then(|bytes| Sketch::from_bytes(&bytes));
+        let is_known = known.is_some();
+        let mut flows = known.unwrap_or_default();
+        if flows.join(more) || !is_known {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO counted_only (time_ms, flows, sketch, recorded_ms) VALUES (?1, ?2, ?3, ?4) \
+                     ON CONFLICT (time_ms) DO UPDATE SET flows = excluded.flows, sketch = excluded.sketch",
+                )?
+                .execute(params![step, to_signed(flows.count()), flows.to_bytes(), now])?;
+        }
     }
     Ok(())
 }
