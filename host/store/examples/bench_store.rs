@@ -1,7 +1,7 @@
 //! Measures how many flows per second each store takes, in batches of 1,024 with 2 % hits unless told otherwise, and how
 //! long a page and an overview take in the embedded store then. Prints a JSON object for each store. A server is compared
-//! with itself: the documents of the same flows go into it again as plain inserts, without and with the indexes of the
-//! store. It is the one that `MONGODB_URI` names, or the one of the tests.
+//! with itself: the documents of the same flows go into it as plain inserts too, without and with the indexes of the store.
+//! It is the one that `MONGODB_URI` names, or the one of the tests.
 //! `cargo run --release -p netsage-store --example bench_store -- [FLOWS [PERCENT OF HITS [FLOWS FOR THE SERVER]]]`
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -34,6 +34,17 @@ fn flow(number: u64, hits: u64) -> sample::Sample {
     sample
 }
 
+/// Makes batches of the flows with these numbers.
+fn fill(records: &mut Vec<Arc<FlowBatchRecord>>, numbers: std::ops::Range<u64>, hits: u64) {
+    let batches = (numbers.end - numbers.start).div_ceil(BATCH);
+    records.resize_with(batches as usize, Arc::default);
+    for (record, first) in records.iter_mut().zip(numbers.clone().step_by(BATCH as usize)) {
+        let of_batch = first..(first + BATCH).min(numbers.end);
+        let flows: Vec<sample::Sample> = of_batch.map(|number| flow(number, hits)).collect();
+        sample::fill(Arc::make_mut(record), &flows);
+    }
+}
+
 /// How long recording took.
 struct Recording {
     all: Duration,
@@ -43,13 +54,9 @@ struct Recording {
 /// Records flows, so many batches at once.
 async fn record(store: &SharedStore, flows: u64, hits: u64, at_once: u64) -> Result<Recording, StoreError> {
     let (mut all, mut slowest) = (Duration::ZERO, Duration::ZERO);
-    let mut records: Vec<Arc<FlowBatchRecord>> = (0..at_once).map(|_| Arc::default()).collect();
+    let mut records: Vec<Arc<FlowBatchRecord>> = Vec::new();
     for first in (0..flows).step_by((BATCH * at_once) as usize) {
-        for (record, first) in records.iter_mut().zip((first..).step_by(BATCH as usize)) {
-            let numbers = first.min(flows)..(first + BATCH).min(flows);
-            let flows: Vec<sample::Sample> = numbers.map(|number| flow(number, hits)).collect();
-            sample::fill(Arc::make_mut(record), &flows);
-        }
+        fill(&mut records, first..flows.min(first + BATCH * at_once), hits);
         let start = Instant::now();
         store.record(&records).await?;
         all += start.elapsed();
@@ -77,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", sqlite(flows, hits).await?);
     }
     match backends::mongodb() {
-        Ok(place) => println!("{}", mongodb(&place.url, argument(3, 100_000)?, hits).await?),
+        Ok(_) => println!("{}", mongodb(argument(3, 100_000)?, hits).await?),
         Err(reason) => eprintln!("skipped: MongoDB: {reason}"),
     }
     Ok(())
@@ -117,59 +124,75 @@ async fn sqlite(flows: u64, hits: u64) -> Result<serde_json::Value, Box<dyn Erro
     }))
 }
 
-async fn mongodb(url: &str, flows: u64, hits: u64) -> Result<serde_json::Value, Box<dyn Error>> {
-    let store = open(url).await?;
-    let without_hits = record(&store, flows, 0, BATCHES_AT_ONCE).await?;
-    let client = Client::with_uri_str(url).await?;
-    let database = client.default_database().ok_or("the URL names no database")?;
+async fn mongodb(flows: u64, hits: u64) -> Result<serde_json::Value, Box<dyn Error>> {
+    let (first, second) = (backends::mongodb()?.url, backends::mongodb()?.url);
+    let store = open(&first).await?;
+    let with_hits = record(&store, flows, hits, BATCHES_AT_ONCE).await?;
+    let database = database_of(&first).await?;
     let recorded = database.collection::<RawDocumentBuf>("flows");
-    let documents: Vec<RawDocumentBuf> = recorded.find(doc! {}).await?.try_collect().await?;
+    let in_order = recorded.find(doc! {}).sort(doc! { "end": 1, "_id": 1 });
+    let documents: Vec<RawDocumentBuf> = in_order.await?.try_collect().await?;
     let bytes: usize = documents.iter().map(|document| document.as_bytes().len()).sum();
-    let plain = database.collection("plain");
-    let plainly = insert(&plain, &documents).await?;
-    plain.drop().await?;
     let indexes: Vec<IndexModel> = recorded.list_indexes().await?.try_collect().await?;
+    database.drop().await?;
+    // In turns, so that what else the machine does slows all of them.
+    let store = open(&second).await?;
+    let database = database_of(&second).await?;
+    let (plain, indexed) = (database.collection("plain"), database.collection("indexed"));
     let others = indexes
         .into_iter()
         .filter(|index| index.keys != doc! { "_id": 1 });
-    plain.create_indexes(others).await?;
-    let indexed = insert(&plain, &documents).await?;
-    // The same flows again, as after an outage: each is there already.
-    let again = record(&store, flows, 0, BATCHES_AT_ONCE).await?;
-    recorded.delete_many(doc! {}).await?;
-    let with_hits = record(&store, flows, hits, BATCHES_AT_ONCE).await?;
+    indexed.create_indexes(others).await?;
+    let mut records: Vec<Arc<FlowBatchRecord>> = Vec::new();
+    let [mut own, mut plainly, mut with_indexes, mut again] = [Duration::ZERO; 4];
+    let delivery = (BATCH * BATCHES_AT_ONCE) as usize;
+    for (place, documents) in documents.chunks(delivery).enumerate() {
+        let first = (place * delivery) as u64;
+        fill(&mut records, first..flows.min(first + delivery as u64), 0);
+        own += timed(store.record(&records)).await?;
+        plainly += timed(insert(&plain, documents)).await?;
+        with_indexes += timed(insert(&indexed, documents)).await?;
+        // As after an outage: each flow is there already.
+        again += timed(store.record(&records)).await?;
+    }
     database.drop().await?;
-    let (own, plainly) = (per_second(flows, without_hits.all), per_second(flows, plainly));
     Ok(serde_json::json!({
         "store": store.kind(),
         "flows": flows,
         "batch": BATCH,
         "batches_at_once": BATCHES_AT_ONCE,
         "bytes_per_document": bytes as f64 / documents.len() as f64,
-        "flows_per_second": own,
-        "slowest_delivery_ms": milliseconds(without_hits.slowest),
-        "plain_inserts_per_second": plainly,
-        "plain_inserts_with_indexes_per_second": per_second(flows, indexed),
-        "ratio_to_plain_inserts": own / plainly,
-        "ratio_to_plain_inserts_with_indexes": own / per_second(flows, indexed),
-        "repeated_flows_per_second": per_second(flows, again.all),
+        "flows_per_second": per_second(flows, own),
+        "plain_inserts_per_second": per_second(flows, plainly),
+        "plain_inserts_with_indexes_per_second": per_second(flows, with_indexes),
+        "ratio_to_plain_inserts": plainly.as_secs_f64() / own.as_secs_f64(),
+        "ratio_to_plain_inserts_with_indexes": with_indexes.as_secs_f64() / own.as_secs_f64(),
+        "repeated_flows_per_second": per_second(flows, again),
         "hits_percent": hits,
         "flows_per_second_with_hits": per_second(flows, with_hits.all),
+        "slowest_delivery_with_hits_ms": milliseconds(with_hits.slowest),
     }))
 }
 
-/// What the server takes by itself: the documents in order, many to a request, with the write concern of the store.
+async fn database_of(url: &str) -> Result<mongodb::Database, Box<dyn Error>> {
+    let client = Client::with_uri_str(url).await?;
+    Ok(client.default_database().ok_or("the URL names no database")?)
+}
+
+async fn timed<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<Duration, E> {
+    let start = Instant::now();
+    work.await.map(|_| start.elapsed())
+}
+
+/// What the server takes by itself: many documents to a request, with the write concern of the store.
 async fn insert(
     collection: &Collection<RawDocumentBuf>,
     documents: &[RawDocumentBuf],
-) -> Result<Duration, mongodb::error::Error> {
-    let start = Instant::now();
-    for documents in documents.chunks((BATCH * BATCHES_AT_ONCE) as usize) {
-        collection
-            .insert_many(documents)
-            .ordered(false)
-            .write_concern(WriteConcern::majority())
-            .await?;
-    }
-    Ok(start.elapsed())
+) -> Result<(), mongodb::error::Error> {
+    collection
+        .insert_many(documents)
+        .ordered(false)
+        .write_concern(WriteConcern::majority())
+        .await
+        .map(drop)
 }

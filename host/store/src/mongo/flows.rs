@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use mongodb::bson::{DateTime, Document, doc, serialize_to_document};
 use mongodb::options::{UpdateOneModel, WriteModel};
 use netsage_api_types::{Flow, FlowQuery, Page};
@@ -14,7 +15,7 @@ use super::{COUNTED_ONLY, MongoStore, answer, answered, places_of_duplicates};
 use crate::cursor::{Cursor, Listing};
 use crate::kept::CountedOnly;
 use crate::record::to_signed;
-use crate::{FlowBatchRecord, StoreError};
+use crate::{BoxFuture, FlowBatchRecord, StoreError};
 use mongodb::Collection;
 use netsage_alerts::Sketch;
 use netsage_alerts::text::parse_id;
@@ -30,27 +31,60 @@ const MEASURED: [&str; 7] = [
     "fused",
 ];
 
-/// Flows of one request: some megabytes, which a slow line takes in time.
-const MOST_AT_ONCE: usize = 4_096;
+/// Most flows of one request: half a megabyte, which a slow line takes in time.
+const MOST_AT_ONCE: usize = 1_024;
+
+/// Most updates of one request, each of which costs a server as much as several inserts.
+const UPDATES_AT_ONCE: usize = 256;
+
+/// Requests with flows under way at the same time: one is made while the server has the others.
+const CONCURRENT: usize = 3;
 
 impl MongoStore {
     pub(super) async fn record_flows(&self, batches: &[Arc<FlowBatchRecord>]) -> Result<(), StoreError> {
         let now = DateTime::now();
-        let mut documents: Vec<FlowDocument> = Vec::new();
         let mut counted_only = CountedOnly::default();
+        let mut chunks: Vec<BoxFuture<'_, _>> = Vec::new();
         for batch in batches {
-            let hit: HashSet<u32> = batch.hits.iter().map(|hit| hit.flow).collect();
             let keeps = self.options.kept_flows.choose(batch);
             counted_only.add(batch, &keeps);
-            for (row, flow) in batch.flows.iter().enumerate().filter(|(row, _)| keeps[*row]) {
-                let alerted = u32::try_from(row).is_ok_and(|row| hit.contains(&row));
-                documents.push(FlowDocument::new(flow, &batch.scores, row, alerted, now));
+            let kept = keeps.iter().enumerate().filter(|(_, keeps)| **keeps);
+            let rows: Vec<usize> = kept.map(|(row, _)| row).collect();
+            for rows in rows.chunks(MOST_AT_ONCE) {
+                let rows = rows.to_vec();
+                chunks.push(self.record_rows(batch, rows, now).boxed());
             }
         }
-        for documents in documents.chunks(MOST_AT_ONCE) {
-            self.insert_or_update(documents).await?;
-        }
+        // Documents are made when it is their turn, so that few are in memory, and while the server has others.
+        stream::iter(chunks)
+            .buffer_unordered(CONCURRENT)
+            .try_collect::<()>()
+            .await?;
         self.count_only(&counted_only).await
+    }
+
+    /// Records flows of a batch.
+    async fn record_rows(
+        &self,
+        batch: &FlowBatchRecord,
+        rows: Vec<usize>,
+        now: DateTime,
+    ) -> Result<(), StoreError> {
+        let hit: HashSet<usize> = batch.hits.iter().map(|hit| hit.flow as usize).collect();
+        let documents: Vec<FlowDocument> = rows
+            .iter()
+            .filter_map(|row| {
+                let flow = batch.flows.get(*row)?;
+                Some(FlowDocument::new(
+                    flow,
+                    &batch.scores,
+                    *row,
+                    hit.contains(row),
+                    now,
+                ))
+            })
+            .collect();
+        self.insert_or_update(&documents).await
     }
 
     /// Adds to what is known of flows that are counted and not kept.
@@ -102,9 +136,11 @@ impl MongoStore {
                 .map_err(|error| failed(mongodb::error::Error::custom(error.to_string())))?;
             writes.push(self.upsert(identity, document.alerted));
         }
-        answer("write flows", self.client.bulk_write(writes).ordered(false))
-            .await
-            .map(drop)
+        for writes in writes.chunks(UPDATES_AT_ONCE) {
+            let writes = writes.iter().cloned();
+            answer("write flows", self.client.bulk_write(writes).ordered(false)).await?;
+        }
+        Ok(())
     }
 
     /// The identity is written once; the measurements each time; `alerted` only ever becomes true. A flow that was deleted

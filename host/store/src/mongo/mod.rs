@@ -542,6 +542,27 @@ impl Store for MongoStore {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn writes_are_of_a_majority_unless_the_url_says_otherwise() {
+        let check = async |options: &str, expected: Acknowledgment, timeout: u64| {
+            let url = format!("mongodb://a,b,c/d?replicaSet=r&{options}");
+            let mut options = ClientOptions::parse(&url).await.expect("a URL");
+            write_safely(&mut options).expect("taken");
+            let concern = options.write_concern.expect("a write concern");
+            assert_eq!(concern.w, Some(expected), "{url}");
+            assert_eq!(concern.w_timeout, Some(Duration::from_millis(timeout)), "{url}");
+            let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+            assert_eq!(options.selection_criteria, Some(primary), "{url}");
+        };
+        check("", Acknowledgment::Majority, 8_000).await;
+        check("journal=true", Acknowledgment::Majority, 8_000).await;
+        check("w=1&readPreference=secondary", Acknowledgment::Nodes(1), 8_000).await;
+        check("w=3&wtimeoutMS=500", Acknowledgment::Nodes(3), 500).await;
+        let mut none = ClientOptions::parse("mongodb://a/d?w=0").await.expect("a URL");
+        let error = write_safely(&mut none).expect_err("refused").to_string();
+        assert!(error.contains("w=0"), "{error}");
+    }
+
     #[test]
     fn a_server_before_8_0_is_refused() {
         assert!(check_server("h:1", &doc! { "maxWireVersion": 25 }).is_ok());
