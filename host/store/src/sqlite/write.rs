@@ -24,26 +24,66 @@ use netsage_alerts::{AlertLimits, AlertWindow, FlowRecord, Id, Sketch};
 const FLOW_COLUMNS: &str = "end_ms, id, start_ms, source, source_port, destination, destination_port, label, packets, \
      bytes, community_id, scores, highest_score, fused_mean, fused_max, alerted, recorded_ms";
 
-/// How many those are.
-const FLOW_VALUES: usize = 17;
-
-/// Flows that one statement inserts: to open the table anew for each, and find the place behind the one before from the
-/// root, is a third of what a flow costs.
-const ROWS: usize = 16;
-
-static INSERT_FLOWS: LazyLock<String> = LazyLock::new(|| insert_flows(ROWS));
-
-static INSERT_FLOW: LazyLock<String> = LazyLock::new(|| insert_flows(1));
-
-/// Inserts so many flows, but for those that are there.
-fn insert_flows(rows: usize) -> String {
-    let row = format!("({})", ["?"; FLOW_VALUES].join(", "));
-    let rows = vec![row; rows].join(", ");
-    format!("INSERT OR FAIL INTO flows ({FLOW_COLUMNS}) VALUES {rows} ON CONFLICT (end_ms, id) DO NOTHING")
-}
+static INSERT_FLOWS: LazyLock<InsertNew> =
+    LazyLock::new(|| InsertNew::into("flows", FLOW_COLUMNS, "end_ms, id"));
 
 const UPDATE_FLOW: &str = "UPDATE flows SET label = ?3, packets = ?4, bytes = ?5, scores = ?6, highest_score = ?7, \
      fused_mean = ?8, fused_max = ?9, alerted = iif(alerted = 0, ?10, alerted) WHERE end_ms = ?1 AND id = ?2";
+
+/// Inserts rows that are new.
+pub(super) struct InsertNew {
+    many: String,
+    one: String,
+    values: usize,
+}
+
+impl InsertNew {
+    /// Rows that one statement inserts: to open the table anew for each, and find the place behind the one before from the
+    /// root, is a third of what a flow costs.
+    const ROWS: usize = 16;
+
+    /// Into columns of a table, which its key tells apart.
+    pub(super) fn into(table: &str, columns: &str, key: &str) -> Self {
+        let values = columns.split(',').count();
+        let insert = |rows| {
+            let row = format!("({})", vec!["?"; values].join(", "));
+            let rows = vec![row; rows].join(", ");
+            format!("INSERT OR FAIL INTO {table} ({columns}) VALUES {rows} ON CONFLICT ({key}) DO NOTHING")
+        };
+        Self {
+            many: insert(Self::ROWS),
+            one: insert(1),
+            values,
+        }
+    }
+
+    /// Inserts rows until one of them is there; says whether none was. `bind` binds a row, from a parameter on.
+    pub(super) fn run<R>(
+        &self,
+        transaction: &Transaction<'_>,
+        rows: &[R],
+        mut bind: impl FnMut(&mut CachedStatement<'_>, usize, &R) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<bool> {
+        let mut many = transaction.prepare_cached(&self.many)?;
+        let mut one = transaction.prepare_cached(&self.one)?;
+        let (together, others) = rows.as_chunks::<{ Self::ROWS }>();
+        for rows in together {
+            for (place, row) in rows.iter().enumerate() {
+                bind(&mut many, place * self.values + 1, row)?;
+            }
+            if many.raw_execute()? < Self::ROWS {
+                return Ok(false);
+            }
+        }
+        for row in others {
+            bind(&mut one, 1, row)?;
+            if one.raw_execute()? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
 
 /// Length of the steps of `recorded`, ms.
 pub(super) const MINUTE_MS: i64 = 60_000;
@@ -99,6 +139,17 @@ pub(super) struct Memory {
     packed: Vec<u8>,
     timeline: TimelineChanges,
     sources: HashSet<(i64, IpAddr)>,
+    /// Whether the delivery before held flows that were there already.
+    has_repeated: bool,
+}
+
+/// How the flows of a delivery and their hits are recorded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Take {
+    /// As new ones, many a statement; one that is there already undoes the delivery.
+    New,
+    /// Each by itself.
+    Any,
 }
 
 /// What becomes of the flows and hits of a delivery.
@@ -110,6 +161,10 @@ pub(super) struct Rules {
 }
 
 /// Records batches that have been checked; returns the alerts that they made or changed.
+///
+/// A delivery is taken for new until one of its flows is there already; then it is undone and recorded again. To undo
+/// less, SQLite would copy each page before a delivery changes it: 26 MB for 200,000 flows. Whoever repeats one delivery
+/// repeats the next, which therefore is not taken for new.
 pub(super) fn record(
     connection: &mut Connection,
     memory: &mut Memory,
@@ -117,36 +172,43 @@ pub(super) fn record(
     rules: Rules,
 ) -> Result<Vec<Alert>, StoreError> {
     let Rules { window, limits, .. } = rules;
-    let mut write = || -> rusqlite::Result<Vec<Alert>> {
+    let mut write = |memory: &mut Memory, take| -> rusqlite::Result<Option<Vec<Alert>>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         memory.timeline.clear();
         memory.sources.clear();
+        memory.has_repeated = false;
         let mut numbers = DetectorNumbers::new(&transaction);
         let now = Timestamp::now().as_millisecond();
         // Before the hits, each of which names its detector.
         for detector in batches.iter().flat_map(|batch| batch.scores.detectors()) {
             numbers.number(detector)?;
         }
-        let Recorded { changed, kept } =
-            record_hits(&transaction, batches, window, limits, &mut numbers, now)?;
+        let Some(Recorded { changed, kept }) =
+            record_hits(&transaction, batches, take, window, limits, &mut numbers, now)?
+        else {
+            return Ok(None);
+        };
         let mut counted_only = CountedOnly::default();
         for batch in batches {
-            let keeps = match rules.kept {
-                KeptFlows::All => None,
-                some => Some(some.choose(batch)),
-            };
-            if let Some(keeps) = &keeps {
-                counted_only.add(batch, keeps);
+            let mut rows = flow_rows(batch, &kept);
+            if rules.kept != KeptFlows::All {
+                let keeps = rules.kept.choose(batch);
+                counted_only.add(batch, &keeps);
+                rows.retain(|row| keeps.get(row.row) == Some(&true));
             }
-            record_flows(
-                &transaction,
-                batch,
-                keeps.as_deref(),
-                &kept,
-                &mut numbers,
+            numbers.number_all(batch.scores.detectors())?;
+            let mut recorder = FlowRecorder {
+                transaction: &transaction,
+                scores: &batch.scores,
+                numbers: &numbers,
                 memory,
                 now,
-            )?;
+            };
+            match take {
+                Take::New if recorder.insert_all(&rows)? => {}
+                Take::New => return Ok(None),
+                Take::Any => recorder.insert_or_update_all(&rows)?,
+            }
         }
         write_counted_only(&transaction, &counted_only, now)?;
         write_timeline(&transaction, &memory.timeline)?;
@@ -154,54 +216,42 @@ pub(super) fn record(
         write_recorded(&transaction, batches, now)?;
         drop((numbers, kept));
         transaction.commit()?;
-        Ok(changed)
+        Ok(Some(changed))
     };
-    let outcome = write().map_err(StoreError::sqlite("record a batch"));
-    if outcome.is_err() {
+    let mut take = match memory.has_repeated {
+        true => Take::Any,
+        false => Take::New,
+    };
+    loop {
+        let outcome = write(memory, take).map_err(StoreError::sqlite("record a batch"));
+        if let Ok(Some(changed)) = outcome {
+            return Ok(changed);
+        }
         // Labels made in this transaction are gone with it.
         memory.labels = Labels::default();
+        outcome?;
+        take = Take::Any;
     }
-    outcome
 }
 
-fn record_flows<'a>(
-    transaction: &Transaction<'_>,
-    batch: &'a FlowBatchRecord,
-    // Which of them are kept; `None` for all.
-    keeps: Option<&[bool]>,
-    kept: &HashSet<&Id>,
-    numbers: &mut DetectorNumbers<'a>,
-    memory: &mut Memory,
-    now: i64,
-) -> rusqlite::Result<()> {
-    numbers.number_all(batch.scores.detectors())?;
-    let mut alerted = vec![alerted::NO; batch.flows.len()];
+fn flow_rows<'a>(batch: &'a FlowBatchRecord, kept: &HashSet<&Id>) -> Vec<FlowRow<'a>> {
+    let rows = batch.flows.iter().enumerate();
+    let mut rows: Vec<FlowRow<'_>> = rows
+        .map(|(row, flow)| FlowRow {
+            row,
+            flow,
+            alerted: alerted::NO,
+        })
+        .collect();
     for hit in &batch.hits {
-        let row = hit.flow as usize;
-        if let Some((flow, alerted)) = batch.flows.get(row).zip(alerted.get_mut(row)) {
-            *alerted = match kept.contains(&flow.id) {
+        if let Some(row) = rows.get_mut(hit.flow as usize) {
+            row.alerted = match kept.contains(&row.flow.id) {
                 true => alerted::SHOWN,
                 false => alerted::HELD_BACK,
             };
         }
     }
-    let rows = batch.flows.iter().zip(alerted).enumerate();
-    let rows: Vec<FlowRow<'_>> = rows
-        .filter(|(row, _)| keeps.is_none_or(|keeps| keeps.get(*row) == Some(&true)))
-        .map(|(row, (flow, alerted))| FlowRow { row, flow, alerted })
-        .collect();
-    let mut recorder = FlowRecorder {
-        transaction,
-        scores: &batch.scores,
-        numbers,
-        memory,
-        now,
-    };
-    match recorder.insert_all(&rows)? {
-        true => Ok(()),
-        // Something is delivered again.
-        false => recorder.insert_or_update_all(&rows),
-    }
+    rows
 }
 
 /// A flow on its way into the table.
@@ -223,48 +273,19 @@ struct FlowRecorder<'r, 'c, 'n> {
 }
 
 impl FlowRecorder<'_, '_, '_> {
-    /// Inserts all; `false`, and nothing has changed, when one of them is there.
-    fn insert_all(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<bool> {
-        let run = |sql| self.transaction.prepare_cached(sql)?.execute([]);
-        run("SAVEPOINT batch")?;
-        let is_done = self.insert(rows)?;
-        if is_done {
-            rows.iter().for_each(|row| self.count_new(row));
-        } else {
-            run("ROLLBACK TO batch")?;
-            // Those made since are gone.
-            self.memory.labels = Labels::default();
-        }
-        run("RELEASE batch")?;
-        Ok(is_done)
-    }
-
     /// Inserts until one of them is there; says whether none was.
-    fn insert(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<bool> {
-        let mut insert_many = self.transaction.prepare_cached(&INSERT_FLOWS)?;
-        let mut insert_one = self.transaction.prepare_cached(&INSERT_FLOW)?;
-        let (together, others) = rows.as_chunks::<ROWS>();
-        for rows in together {
-            for (place, row) in rows.iter().enumerate() {
-                self.bind(&mut insert_many, place, row)?;
-            }
-            if insert_many.raw_execute()? < ROWS {
-                return Ok(false);
-            }
-        }
-        for row in others {
-            self.bind(&mut insert_one, 0, row)?;
-            if insert_one.raw_execute()? == 0 {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    fn insert_all(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<bool> {
+        let are_new = INSERT_FLOWS.run(self.transaction, rows, |insert, first, row| {
+            self.bind(insert, first, row)
+        })?;
+        rows.iter().for_each(|row| self.count_new(row));
+        Ok(are_new)
     }
 
     fn insert_or_update_all(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<()> {
-        let mut insert = self.transaction.prepare_cached(&INSERT_FLOW)?;
+        let mut insert = self.transaction.prepare_cached(&INSERT_FLOWS.one)?;
         for row in rows {
-            self.bind(&mut insert, 0, row)?;
+            self.bind(&mut insert, 1, row)?;
             match insert.raw_execute()? {
                 0 => self.update(row)?,
                 _ => self.count_new(row),
@@ -273,11 +294,11 @@ impl FlowRecorder<'_, '_, '_> {
         Ok(())
     }
 
-    /// Binds the values of a flow as those of the row at a place of a statement.
+    /// Binds the values of a flow, from a parameter on.
     fn bind(
         &mut self,
         insert: &mut CachedStatement<'_>,
-        place: usize,
+        first: usize,
         row: &FlowRow<'_>,
     ) -> rusqlite::Result<()> {
         let flow = row.flow;
@@ -285,7 +306,7 @@ impl FlowRecorder<'_, '_, '_> {
             .pack(self.scores.row(row.row), &mut self.memory.packed);
         let label = self.memory.labels.number(self.transaction, flow)?;
         let (mean, max) = row.fused();
-        let values: [&dyn ToSql; FLOW_VALUES] = [
+        let values: [&dyn ToSql; 17] = [
             &flow.end,
             &flow.id,
             &flow.start,
@@ -304,7 +325,6 @@ impl FlowRecorder<'_, '_, '_> {
             &row.alerted,
             &self.now,
         ];
-        let first = place * FLOW_VALUES + 1;
         (first..)
             .zip(values)
             .try_for_each(|(parameter, value)| insert.raw_bind_parameter(parameter, value))
@@ -318,6 +338,7 @@ impl FlowRecorder<'_, '_, '_> {
     }
 
     fn update(&mut self, row: &FlowRow<'_>) -> rusqlite::Result<()> {
+        self.memory.has_repeated = true;
         let flow = row.flow;
         if row.alerted != alerted::NO && was_alerted(self.transaction, flow)? == alerted::NO {
             let step = step_start(flow.end, OVERVIEW_GRAIN_MS);

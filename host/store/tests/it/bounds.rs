@@ -79,7 +79,10 @@ async fn every_row_refers_to_one_that_is_there() {
         for sample in &mut flows {
             sample.flow.id[0] = u8::try_from(seed).expect("small");
         }
-        record(&store, &flows).await;
+        // Some targets get one source too many within a delivery.
+        for flows in flows.chunks(10) {
+            record(&store, flows).await;
+        }
     }
     let alert = all_alerts(&store).await.remove(0);
     let close = StateChange {

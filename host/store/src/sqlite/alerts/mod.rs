@@ -9,7 +9,7 @@ mod following;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use hashbrown::{HashMap, HashSet};
 use netsage_alerts::{
@@ -20,9 +20,12 @@ use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
 
 use super::numbers::DetectorNumbers;
 use super::rows::{PART_COLUMNS, PartRow, StoredPart, part};
-use super::write::{last_revision, write_last_revision};
+use super::write::{InsertNew, Take, last_revision, write_last_revision};
 use crate::FlowBatchRecord;
 use crate::record::{hits, severity_rank, to_signed, to_unsigned};
+
+static INSERT_COUNTED: LazyLock<InsertNew> =
+    LazyLock::new(|| InsertNew::into("counted", "raised, flow", "raised, flow"));
 
 const INSERT_PART: &str = "INSERT INTO parts (raised, target, cell, first_seen_ms, last_seen_ms, count, source_port, \
      protocol, community_id, score, threshold, severity, detector, schema, contributions, best_flow, flows) \
@@ -41,15 +44,16 @@ pub(super) struct Recorded<'a> {
     pub(super) kept: HashSet<&'a Id>,
 }
 
-/// Counts the hits of batches, and brings the alerts up to date.
+/// Counts the hits of batches, and brings the alerts up to date. `None` when they were taken for new and are not.
 pub(super) fn record_hits<'a>(
     transaction: &Transaction<'_>,
     batches: &'a [Arc<FlowBatchRecord>],
+    take: Take,
     window: AlertWindow,
     limits: AlertLimits,
     numbers: &mut DetectorNumbers<'a>,
     now: i64,
-) -> rusqlite::Result<Recorded<'a>> {
+) -> rusqlite::Result<Option<Recorded<'a>>> {
     let before = last_revision(transaction)?;
     let mut recorder = Recorder {
         transaction,
@@ -59,6 +63,9 @@ pub(super) fn record_hits<'a>(
         more_sources: transaction
             .prepare_cached("SELECT 1 FROM parts WHERE cell = ?1 AND target = ?2 LIMIT 1 OFFSET ?3")?,
         numbers,
+        take,
+        fresh: Vec::new(),
+        has_repeated: false,
         limits,
         now,
         revision: before,
@@ -69,13 +76,17 @@ pub(super) fn record_hits<'a>(
     for hits in group(batches.iter().flat_map(|batch| hits(batch)), window) {
         recorder.record_cell(&hits)?;
     }
+    recorder.note_fresh()?;
+    if recorder.has_repeated {
+        return Ok(None);
+    }
     if recorder.revision != before {
         write_last_revision(transaction, recorder.revision)?;
     }
-    Ok(Recorded {
+    Ok(Some(Recorded {
         changed: recorder.changed.into_values().collect(),
         kept: recorder.kept,
-    })
+    }))
 }
 
 struct Recorder<'t, 'c, 'n, 'a> {
@@ -86,6 +97,11 @@ struct Recorder<'t, 'c, 'n, 'a> {
     update_part: CachedStatement<'t>,
     more_sources: CachedStatement<'t>,
     numbers: &'n mut DetectorNumbers<'a>,
+    take: Take,
+    /// Flows taken for new that are still to be noted as counted, each with the number of the alert.
+    fresh: Vec<(i64, &'a Id)>,
+    /// Whether one of those was counted before.
+    has_repeated: bool,
     limits: AlertLimits,
     /// The time, ms since the epoch.
     now: i64,
@@ -334,9 +350,12 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         };
         let mut fresh = Vec::new();
         for hit in hits {
-            if self.note.execute(params![raised.number, hit.flow.id])? == 1 {
-                fresh.push(*hit);
+            match self.take {
+                Take::New => self.fresh.push((raised.number, &hit.flow.id)),
+                Take::Any if self.note.execute(params![raised.number, hit.flow.id])? == 0 => continue,
+                Take::Any => {}
             }
+            fresh.push(*hit);
         }
         if fresh.is_empty() {
             return Ok(false);
@@ -366,6 +385,18 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         Ok(is_new)
     }
 
+    /// Notes which flows were counted.
+    fn note_fresh(&mut self) -> rusqlite::Result<()> {
+        let are_new =
+            INSERT_COUNTED.run(self.transaction, &self.fresh, |insert, first, (raised, flow)| {
+                insert.raw_bind_parameter(first, raised)?;
+                insert.raw_bind_parameter(first + 1, flow)
+            })?;
+        self.fresh.clear();
+        self.has_repeated |= !are_new;
+        Ok(())
+    }
+
     /// Whether more sources hit a target than may have alerts of their own.
     fn has_many_sources(&mut self, cell: &StoredCell, target: &Target) -> rusqlite::Result<bool> {
         let most = self.limits.sources as u64;
@@ -379,7 +410,7 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
 
     /// Gives a target an alert of its own, which takes the parts of its sources; `summary` is of other hits on it.
     fn merge_target(
-        &self,
+        &mut self,
         key: &Cell<'_>,
         cell: &mut StoredCell,
         target: &Target,
@@ -392,6 +423,10 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
             params![cell.number, target.text],
         )?;
         let id = key.id_of_target(target.address);
+        if !members.is_empty() {
+            // Before alerts go, and what they have counted with them.
+            self.note_fresh()?;
+        }
         for (raised, part) in members {
             let of_part = Summary::of_part(&part);
             match (&mut summary, of_part) {
