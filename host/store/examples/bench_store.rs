@@ -84,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", sqlite(flows, hits).await?);
     }
     match backends::mongodb() {
-        Ok(_) => println!("{}", mongodb(argument(3, 100_000)?, hits).await?),
+        Ok(_) => println!("{}", mongodb(argument(3, 50_000)?, hits).await?),
         Err(reason) => eprintln!("skipped: MongoDB: {reason}"),
     }
     Ok(())

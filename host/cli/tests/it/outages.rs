@@ -69,6 +69,20 @@ impl Feed {
         self.sent = end;
     }
 
+    /// Sends a little more, until the program has flows of that.
+    fn send_until_flows(&mut self, server: &Server) {
+        let before = server.counter("flows");
+        while server.counter("flows") == before {
+            let share = self.sent as f64 / self.capture.len() as f64 + 0.005;
+            assert!(
+                share < 1.0,
+                "the capture ends before all is done that is to be done meanwhile"
+            );
+            self.send(share);
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Sends the rest, and ends the capture.
     fn finish(&mut self) {
         self.send(1.0);
@@ -354,24 +368,16 @@ fn a_server_that_is_cut_off_and_slow_again_and_again_has_what_an_undisturbed_one
         let home = Home::new();
         let mut feed = Feed::new(&home);
         let server = Server::start(&home, &["--pcap", feed.path(), "--store", url]);
-        for time in 1..=TIMES {
-            let share = f64::from(time) / f64::from(TIMES);
-            if !disturbed {
-                feed.send(share);
-                continue;
-            }
+        for _ in 0..if disturbed { TIMES } else { 0 } {
             // Connections break in the middle of what is under way, and for a time no new one is taken.
-            let before = server.counter("flows_scored");
-            feed.send(share - 0.5 / f64::from(TIMES));
-            server.wait("flows", |server| server.counter("flows_scored") > before);
+            feed.send_until_flows(&server);
             proxy.close();
             server.wait("an outage", |server| has_problem(server, "the store"));
             proxy.open();
             server.wait("the store", |server| !has_problem(server, "the store"));
             proxy.delay(Duration::from_millis(20));
-            let before = server.counter("flows_scored");
-            feed.send(share);
-            server.wait("flows, slowly", |server| server.counter("flows_scored") > before);
+            feed.send_until_flows(&server);
+            server.wait("a slow store", |server| server.counter("flows_waiting") == 0);
             proxy.delay(Duration::ZERO);
         }
         feed.finish();

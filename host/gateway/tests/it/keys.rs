@@ -14,7 +14,11 @@ async fn programs_on_one_server_have_the_key_of_the_first() {
         Err(reason) => return eprintln!("skipped: {reason}"),
     };
     // The first program comes with the key of its data folder, the second with none, the third with another one.
-    let digits = ["000102030405060708090a0b0c0d0e0f", "", "0f0e0d0c0b0a09080706050403020100"];
+    let digits = [
+        "000102030405060708090a0b0c0d0e0f",
+        "",
+        "0f0e0d0c0b0a09080706050403020100",
+    ];
     let mut keys = Vec::new();
     for digits in digits {
         let folder = tempfile::tempdir().unwrap();

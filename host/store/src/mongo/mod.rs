@@ -554,7 +554,7 @@ mod tests {
             let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
             assert_eq!(options.selection_criteria, Some(primary), "{url}");
         };
-        check("", Acknowledgment::Majority, 8_000).await;
+        check("retryWrites=true", Acknowledgment::Majority, 8_000).await;
         check("journal=true", Acknowledgment::Majority, 8_000).await;
         check("w=1&readPreference=secondary", Acknowledgment::Nodes(1), 8_000).await;
         check("w=3&wtimeoutMS=500", Acknowledgment::Nodes(3), 500).await;

@@ -119,12 +119,17 @@ async fn a_replica_set_is_opened_by_its_name() {
         Err(reason) => return eprintln!("skipped: {reason}"),
     };
     let client = mongodb::Client::with_uri_str(&place.url).await.expect("a client");
-    let hello = client.database("admin").run_command(doc! { "hello": 1 });
-    let hello = hello.await.expect("an answer");
+    let database = client.database("admin");
+    let hello = database
+        .run_command(doc! { "hello": 1 })
+        .await
+        .expect("an answer");
     let Ok(name) = hello.get_str("setName") else {
         return eprintln!("skipped: the server is of no replica set");
     };
-    let store = open(&format!("{}?replicaSet={name}", place.url)).await.expect("opens");
+    let store = open(&format!("{}?replicaSet={name}", place.url))
+        .await
+        .expect("opens");
     record(&store, &traffic(0, 10)).await;
     assert_eq!(all_flows(&store).await.len(), 10);
     let other = format!("{}?replicaSet=of-another-name", place.url);
