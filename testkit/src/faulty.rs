@@ -151,6 +151,14 @@ impl Store for Faulty {
         self.unless_away(self.inner.position(name))
     }
 
+    fn shared_secret<'a>(
+        &'a self,
+        name: &'a str,
+        fresh: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
+        self.unless_away(self.inner.shared_secret(name, fresh))
+    }
+
     fn save_position<'a>(
         &'a self,
         name: &'a str,

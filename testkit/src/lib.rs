@@ -22,6 +22,8 @@ pub mod disk;
 pub mod faulty;
 #[cfg(feature = "guests")]
 pub mod guests;
+#[cfg(feature = "store")]
+pub mod proxy;
 pub mod random;
 #[cfg(feature = "recipe")]
 pub mod recipe;

@@ -1,8 +1,9 @@
 //! The key by which detectors are shown addresses, kept beside the data.
 //!
-//! What a detector remembers is by hashes of addresses, so the key must outlive the process; several scorers whose
-//! detectors are to agree on a host share one file. The key is a secret: with it and a saved memory anybody could find out
-//! which addresses a detector has seen. It is never logged and never served.
+//! What a detector remembers is by hashes of addresses, so the key must outlive the process, and several scorers whose
+//! detectors are to agree on a host need the same one: scorers on one MongoDB server find it in their store, others share
+//! a file. The key is a secret: with it and a saved memory anybody could find out which addresses a detector has seen. It
+//! is never logged and never served; who may read it in a store may read the addresses of flows there too.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -10,16 +11,57 @@ use std::path::{Path, PathBuf};
 
 use netsage_lifecycle::SetAside;
 use netsage_schema::AddressKey;
+use netsage_store::{Store, StoreError};
 
 /// Name of the file in the data folder.
 pub const FILE: &str = "address-key";
 
+/// Name of the secret in a store that several programs share.
+const SECRET: &str = "address-key";
+
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
-#[error("the address key in {} cannot be used: {reason}; mend the file, or name another with --address-key", path.display())]
-pub struct KeyError {
-    path: PathBuf,
-    reason: String,
+pub enum KeyError {
+    /// A file cannot be read or made, or holds something else.
+    #[error("the address key in {} cannot be used: {reason}; mend the file, or name another with --address-key", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A store holds something else under its name.
+    #[error("the address key in the store has not 16 bytes; name a file with --address-key")]
+    Secret,
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The key of the scorers on a store: that of the store, where it is shared, and of the file in the data folder otherwise.
+/// A store without a key takes over the one of the file, where there is one, so that memories of its detectors last.
+///
+/// # Errors
+/// When the store does not answer or holds no key, or the file cannot be used.
+pub async fn of_store(store: &dyn Store, path: &Path, set_aside: &SetAside) -> Result<AddressKey, KeyError> {
+    let in_file = fs::read(path).ok().and_then(|text| parse(text.trim_ascii()));
+    let fresh = match in_file {
+        Some(key) => key,
+        None => random().map_err(|error| KeyError::File {
+            path: path.to_path_buf(),
+            reason: error.to_string(),
+        })?,
+    };
+    let Some(kept) = store.shared_secret(SECRET, &fresh).await? else {
+        return open(path, Some(set_aside));
+    };
+    let kept: [u8; 16] = kept.try_into().map_err(|_| KeyError::Secret)?;
+    if in_file.is_some_and(|key| key != kept) {
+        tracing::warn!(
+            "the store has another address key than the data folder: memories of addresses begin anew"
+        );
+    }
+    Ok(AddressKey::new(kept))
 }
 
 /// Reads the key from a file of 32 hexadecimal digits; makes it, readable by its owner alone, where there is none. A
@@ -28,7 +70,7 @@ pub struct KeyError {
 /// # Errors
 /// When the file cannot be read or written, or holds something else.
 pub fn open(path: &Path, set_aside: Option<&SetAside>) -> Result<AddressKey, KeyError> {
-    let failed = |reason: String| KeyError {
+    let failed = |reason: String| KeyError::File {
         path: path.to_path_buf(),
         reason,
     };
@@ -53,9 +95,7 @@ pub fn open(path: &Path, set_aside: Option<&SetAside>) -> Result<AddressKey, Key
 
 /// Makes a random key, in a file that is whole or not there. Where another process was first, its key is the key.
 fn make(path: &Path) -> io::Result<String> {
-    let mut key = [0_u8; 16];
-    getrandom::fill(&mut key).map_err(io::Error::other)?;
-    let text = key
+    let text = random()?
         .iter()
         .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -68,6 +108,12 @@ fn make(path: &Path) -> io::Result<String> {
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => fs::read_to_string(path),
         Err(error) => Err(error.error),
     }
+}
+
+fn random() -> io::Result<[u8; 16]> {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    Ok(key)
 }
 
 fn parse(text: &[u8]) -> Option<[u8; 16]> {
@@ -84,6 +130,18 @@ fn parse(text: &[u8]) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_store_of_one_machine_leaves_the_key_in_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let url = folder.path().join("a.db").display().to_string();
+        let store = netsage_store::open(&url).await.unwrap();
+        let set_aside = SetAside::new(folder.path());
+        let made = of_store(&*store, &path, &set_aside).await.unwrap();
+        assert_eq!(open(&path, None).unwrap(), made);
+        assert_eq!(of_store(&*store, &path, &set_aside).await.unwrap(), made);
+    }
 
     #[test]
     fn a_key_is_made_once_and_read_again() {

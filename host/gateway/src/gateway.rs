@@ -170,13 +170,18 @@ impl Gateway {
             source,
         })?;
         let set_aside = SetAside::new(&settings.data_dir);
-        let is_own_key = settings.address_key == settings.data_dir.join(address_key::FILE);
-        let address_key = address_key::open(&settings.address_key, is_own_key.then_some(&set_aside))?;
         if let Some(file) = netsage_store::file_of(&settings.store) {
             // What hinders this hinders the store, which says it better.
             let _ = private_files::make_store(file);
         }
         let store = netsage_store::open_with(&settings.store, &settings.store_options).await?;
+        let address_key = match &settings.address_key {
+            Some(file) => address_key::open(file, None)?,
+            None => {
+                let file = settings.data_dir.join(address_key::FILE);
+                address_key::of_store(&*store, &file, &set_aside).await?
+            }
+        };
         // A thing nobody knows yet is no reason not to start.
         let flows_per_day = traffic::flows_per_day(&*store).await.unwrap_or_default();
         let lifecycle = start_detectors(&settings, flows_per_day).await?;

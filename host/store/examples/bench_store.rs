@@ -1,16 +1,26 @@
-//! Measures how many flows per second the embedded store takes, in batches of 1,024 with 2 % hits unless told
-//! otherwise, and how long a page and an overview take then. Prints one JSON object.
-//! `cargo run --release -p netsage-store --example bench_store -- [FLOWS [PERCENT OF HITS]]`
-#![allow(clippy::print_stdout)]
+//! Measures how many flows per second each store takes, in batches of 1,024 with 2 % hits unless told otherwise, and how
+//! long a page and an overview take in the embedded store then. Prints a JSON object for each store. A server is compared
+//! with itself: the documents of the same flows go into it as plain inserts too, without and with the indexes of the store.
+//! It is the one that `MONGODB_URI` names, or the one of the tests.
+//! `cargo run --release -p netsage-store --example bench_store -- [FLOWS [PERCENT OF HITS [FLOWS FOR THE SERVER]]]`
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::error::Error;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt;
+use mongodb::bson::{RawDocumentBuf, doc};
+use mongodb::options::WriteConcern;
+use mongodb::{Client, Collection, IndexModel};
 use netsage_api_types::{AlertQuery, FlowQuery};
-use netsage_store::{FlowBatchRecord, StoreError, open};
-use netsage_testkit::sample;
+use netsage_store::{FlowBatchRecord, SharedStore, StoreError, open};
+use netsage_testkit::{backends, sample};
 
 const BATCH: u64 = 1_024;
+
+/// As many as a pipeline delivers at once when its store is what it waits for.
+const BATCHES_AT_ONCE: u64 = 16;
 
 /// Flows of 4,096 sources, 50 a millisecond, so many in 100 a hit; ids begin with the time, as those of the host do.
 fn flow(number: u64, hits: u64) -> sample::Sample {
@@ -24,27 +34,66 @@ fn flow(number: u64, hits: u64) -> sample::Sample {
     sample
 }
 
+/// Makes batches of the flows with these numbers.
+fn fill(records: &mut Vec<Arc<FlowBatchRecord>>, numbers: std::ops::Range<u64>, hits: u64) {
+    let batches = (numbers.end - numbers.start).div_ceil(BATCH);
+    records.resize_with(batches as usize, Arc::default);
+    for (record, first) in records.iter_mut().zip(numbers.clone().step_by(BATCH as usize)) {
+        let of_batch = first..(first + BATCH).min(numbers.end);
+        let flows: Vec<sample::Sample> = of_batch.map(|number| flow(number, hits)).collect();
+        sample::fill(Arc::make_mut(record), &flows);
+    }
+}
+
+/// How long recording took.
+struct Recording {
+    all: Duration,
+    slowest: Duration,
+}
+
+/// Records flows, so many batches at once.
+async fn record(store: &SharedStore, flows: u64, hits: u64, at_once: u64) -> Result<Recording, StoreError> {
+    let (mut all, mut slowest) = (Duration::ZERO, Duration::ZERO);
+    let mut records: Vec<Arc<FlowBatchRecord>> = Vec::new();
+    for first in (0..flows).step_by((BATCH * at_once) as usize) {
+        fill(&mut records, first..flows.min(first + BATCH * at_once), hits);
+        let start = Instant::now();
+        store.record(&records).await?;
+        all += start.elapsed();
+        slowest = slowest.max(start.elapsed());
+    }
+    Ok(Recording { all, slowest })
+}
+
+fn per_second(flows: u64, time: Duration) -> f64 {
+    (flows as f64 / time.as_secs_f64()).round()
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let argument = |position, usual| match std::env::args().nth(position) {
         Some(text) => text.parse::<u64>(),
         None => Ok(usual),
     };
     let (flows, hits) = (argument(1, 500_000)?, argument(2, 2)?);
+    if flows > 0 {
+        println!("{}", sqlite(flows, hits).await?);
+    }
+    match backends::mongodb() {
+        Ok(_) => println!("{}", mongodb(argument(3, 50_000)?, hits).await?),
+        Err(reason) => eprintln!("skipped: MongoDB: {reason}"),
+    }
+    Ok(())
+}
+
+async fn sqlite(flows: u64, hits: u64) -> Result<serde_json::Value, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let store = open(&folder.path().join("bench.db").display().to_string()).await?;
-    let mut recording = std::time::Duration::ZERO;
-    let mut slowest = std::time::Duration::ZERO;
-    let mut record = Arc::new(FlowBatchRecord::default());
-    for first in (0..flows).step_by(BATCH as usize) {
-        let numbers = first..(first + BATCH).min(flows);
-        let flows: Vec<sample::Sample> = numbers.map(|number| flow(number, hits)).collect();
-        sample::fill(Arc::make_mut(&mut record), &flows);
-        let start = Instant::now();
-        store.record(std::slice::from_ref(&record)).await?;
-        recording += start.elapsed();
-        slowest = slowest.max(start.elapsed());
-    }
+    let recording = record(&store, flows, hits, 1).await?;
     let start = Instant::now();
     store.overview(60_000, 500).await?;
     let overview = start.elapsed();
@@ -59,21 +108,91 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let found = store.flows(&of_source).await?.items.len();
     let one_source = start.elapsed();
-    let size = std::fs::metadata(folder.path().join("bench.db")).map_err(|error| StoreError::Damaged {
-        detail: error.to_string(),
-    })?;
-    let report = serde_json::json!({
+    let size = std::fs::metadata(folder.path().join("bench.db"))?;
+    Ok(serde_json::json!({
+        "store": store.kind(),
         "flows": flows,
         "batch": BATCH,
         "hits_percent": hits,
-        "flows_per_second": (flows as f64 / recording.as_secs_f64()).round(),
-        "slowest_batch_ms": slowest.as_secs_f64() * 1e3,
-        "overview_ms": overview.as_secs_f64() * 1e3,
-        "two_pages_ms": pages.as_secs_f64() * 1e3,
-        "page_of_one_source_ms": one_source.as_secs_f64() * 1e3,
+        "flows_per_second": per_second(flows, recording.all),
+        "slowest_batch_ms": milliseconds(recording.slowest),
+        "overview_ms": milliseconds(overview),
+        "two_pages_ms": milliseconds(pages),
+        "page_of_one_source_ms": milliseconds(one_source),
         "flows_of_one_source_on_the_page": found,
         "bytes_per_flow": size.len() as f64 / flows as f64,
-    });
-    println!("{report}");
-    Ok(())
+    }))
+}
+
+async fn mongodb(flows: u64, hits: u64) -> Result<serde_json::Value, Box<dyn Error>> {
+    let (first, second) = (backends::mongodb()?.url, backends::mongodb()?.url);
+    let store = open(&first).await?;
+    let with_hits = record(&store, flows, hits, BATCHES_AT_ONCE).await?;
+    let database = database_of(&first).await?;
+    let recorded = database.collection::<RawDocumentBuf>("flows");
+    let in_order = recorded.find(doc! {}).sort(doc! { "end": 1, "_id": 1 });
+    let documents: Vec<RawDocumentBuf> = in_order.await?.try_collect().await?;
+    let bytes: usize = documents.iter().map(|document| document.as_bytes().len()).sum();
+    let indexes: Vec<IndexModel> = recorded.list_indexes().await?.try_collect().await?;
+    database.drop().await?;
+    // In turns, so that what else the machine does slows all of them.
+    let store = open(&second).await?;
+    let database = database_of(&second).await?;
+    let (plain, indexed) = (database.collection("plain"), database.collection("indexed"));
+    let others = indexes
+        .into_iter()
+        .filter(|index| index.keys != doc! { "_id": 1 });
+    indexed.create_indexes(others).await?;
+    let mut records: Vec<Arc<FlowBatchRecord>> = Vec::new();
+    let [mut own, mut plainly, mut with_indexes, mut again] = [Duration::ZERO; 4];
+    let delivery = (BATCH * BATCHES_AT_ONCE) as usize;
+    for (place, documents) in documents.chunks(delivery).enumerate() {
+        let first = (place * delivery) as u64;
+        fill(&mut records, first..flows.min(first + delivery as u64), 0);
+        own += timed(store.record(&records)).await?;
+        plainly += timed(insert(&plain, documents)).await?;
+        with_indexes += timed(insert(&indexed, documents)).await?;
+        // As after an outage: each flow is there already.
+        again += timed(store.record(&records)).await?;
+    }
+    database.drop().await?;
+    Ok(serde_json::json!({
+        "store": store.kind(),
+        "flows": flows,
+        "batch": BATCH,
+        "batches_at_once": BATCHES_AT_ONCE,
+        "bytes_per_document": bytes as f64 / documents.len() as f64,
+        "flows_per_second": per_second(flows, own),
+        "plain_inserts_per_second": per_second(flows, plainly),
+        "plain_inserts_with_indexes_per_second": per_second(flows, with_indexes),
+        "ratio_to_plain_inserts": plainly.as_secs_f64() / own.as_secs_f64(),
+        "ratio_to_plain_inserts_with_indexes": with_indexes.as_secs_f64() / own.as_secs_f64(),
+        "repeated_flows_per_second": per_second(flows, again),
+        "hits_percent": hits,
+        "flows_per_second_with_hits": per_second(flows, with_hits.all),
+        "slowest_delivery_with_hits_ms": milliseconds(with_hits.slowest),
+    }))
+}
+
+async fn database_of(url: &str) -> Result<mongodb::Database, Box<dyn Error>> {
+    let client = Client::with_uri_str(url).await?;
+    Ok(client.default_database().ok_or("the URL names no database")?)
+}
+
+async fn timed<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<Duration, E> {
+    let start = Instant::now();
+    work.await.map(|_| start.elapsed())
+}
+
+/// What the server takes by itself: many documents to a request, with the write concern of the store.
+async fn insert(
+    collection: &Collection<RawDocumentBuf>,
+    documents: &[RawDocumentBuf],
+) -> Result<(), mongodb::error::Error> {
+    collection
+        .insert_many(documents)
+        .ordered(false)
+        .write_concern(WriteConcern::majority())
+        .await
+        .map(drop)
 }

@@ -232,20 +232,39 @@ impl StoreError {
             Self::Damaged { .. } | Self::NotADatabase { .. } => "is damaged",
             Self::Overloaded | Self::TooSlow { .. } => "is asked for more than it can answer",
             _ if self.is_of_absent_server() => "does not answer: its server is away",
+            _ if self.is_of_minority() => "is not sure of its writes: too few of its servers confirm them",
             _ => "fails; the log says why",
         }
     }
 
     fn is_of_absent_server(&self) -> bool {
-        use mongodb::error::ErrorKind;
+        use mongodb::error::{ErrorKind, RETRYABLE_WRITE_ERROR};
         match self {
             Self::Unreachable { .. } | Self::NoAnswer { .. } => true,
-            Self::Mongo { source, .. } => matches!(
-                *source.kind,
-                ErrorKind::ServerSelection { .. }
-                    | ErrorKind::Io(_)
-                    | ErrorKind::ConnectionPoolCleared { .. }
-            ),
+            // A server that steps down or shuts down says so, and another one takes over.
+            Self::Mongo { source, .. } => {
+                source.contains_label(RETRYABLE_WRITE_ERROR)
+                    || matches!(
+                        *source.kind,
+                        ErrorKind::ServerSelection { .. }
+                            | ErrorKind::Io(_)
+                            | ErrorKind::ConnectionPoolCleared { .. }
+                    )
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a write is on the server that took it and has not reached as many others as it is to.
+    fn is_of_minority(&self) -> bool {
+        use mongodb::error::{ErrorKind, WriteFailure};
+        let Self::Mongo { source, .. } = self else {
+            return false;
+        };
+        match source.kind.as_ref() {
+            ErrorKind::Write(WriteFailure::WriteConcernError(_)) => true,
+            ErrorKind::InsertMany(error) => error.write_concern_error.is_some(),
+            ErrorKind::BulkWrite(error) => !error.write_concern_errors.is_empty(),
             _ => false,
         }
     }
@@ -261,6 +280,7 @@ impl StoreError {
                 | Self::TooSlow { .. }
                 | Self::ShutDown
         ) || self.is_of_absent_server()
+            || self.is_of_minority()
     }
 
     /// Whether the same delivery will be refused however often it is repeated, and others will not.

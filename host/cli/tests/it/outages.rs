@@ -1,19 +1,21 @@
 //! The store of a running program fails and comes back: locked by another process, full disk, server away. What is said
 //! meanwhile, and what becomes of flows.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery};
 use netsage_testkit::backends;
 use netsage_testkit::disk::SmallDisk;
+use netsage_testkit::proxy::Proxy;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rusqlite::Connection;
@@ -65,6 +67,20 @@ impl Feed {
         let part = self.capture[self.sent..end].to_vec();
         self.writer.as_ref().unwrap().send(part).unwrap();
         self.sent = end;
+    }
+
+    /// Sends a little more, until the program has flows of that.
+    fn send_until_flows(&mut self, server: &Server) {
+        let before = server.counter("flows");
+        while server.counter("flows") == before {
+            let share = self.sent as f64 / self.capture.len() as f64 + 0.005;
+            assert!(
+                share < 1.0,
+                "the capture ends before all is done that is to be done meanwhile"
+            );
+            self.send(share);
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Sends the rest, and ends the capture.
@@ -240,100 +256,15 @@ fn a_full_disk_is_told_and_waited_for() {
     );
 }
 
-/// Stands between the program and its server, and lets nothing through when it is told so.
-struct Proxy {
-    port: u16,
-    server: String,
-    is_open: Arc<AtomicBool>,
-    is_stopped: Arc<AtomicBool>,
-    streams: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Proxy {
-    fn new(server: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = Self {
-            port: listener.local_addr().unwrap().port(),
-            server: server.to_owned(),
-            is_open: Arc::new(AtomicBool::new(true)),
-            is_stopped: Arc::default(),
-            streams: Arc::default(),
-        };
-        proxy.serve(listener);
-        proxy
-    }
-
-    fn serve(&self, listener: TcpListener) {
-        let (server, is_open, streams) = (
-            self.server.clone(),
-            Arc::clone(&self.is_open),
-            Arc::clone(&self.streams),
-        );
-        let is_stopped = Arc::clone(&self.is_stopped);
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let client = client.unwrap();
-                if !is_open.load(Ordering::Acquire) {
-                    // The listener goes with the thread.
-                    return;
-                }
-                let server = TcpStream::connect(&server).unwrap();
-                let both = [&client, &server].map(|stream| stream.try_clone().unwrap());
-                streams.lock().unwrap().extend(both);
-                let (from_client, to_client) = (client.try_clone().unwrap(), client);
-                let (from_server, to_server) = (server.try_clone().unwrap(), server);
-                for (from, to) in [(from_client, to_server), (from_server, to_client)] {
-                    let is_stopped = Arc::clone(&is_stopped);
-                    thread::spawn(move || pass_on(from, to, &is_stopped));
-                }
-            }
-        });
-    }
-
-    /// As a server that has ended: connections break, and none are taken.
-    fn close(&self) {
-        self.is_open.store(false, Ordering::Release);
-        // Wakes the listener, which goes.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
-        for stream in self.streams.lock().unwrap().drain(..) {
-            // The other side may have closed it.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    fn open(&self) {
-        self.is_open.store(true, Ordering::Release);
-        self.serve(TcpListener::bind(("127.0.0.1", self.port)).unwrap());
-    }
-}
-
-/// Hands bytes on, unless it is stopped: then they wait, as before a server that was stopped by a signal.
-fn pass_on(mut from: TcpStream, mut to: TcpStream, is_stopped: &AtomicBool) {
-    let mut buffer = [0; 16 << 10];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
-        while is_stopped.load(Ordering::Acquire) {
-            thread::sleep(Duration::from_millis(1));
-        }
-        if to.write_all(&buffer[..length]).is_err() {
-            return;
-        }
-    }
-}
-
 /// A server with something before it, and the URL of a database there.
 fn behind_a_proxy() -> Option<(Proxy, String)> {
-    let place = match backends::mongodb() {
-        Ok(place) => place,
+    match backends::mongodb() {
+        Ok(place) => Some(Proxy::before(&place.url)),
         Err(reason) => {
             eprintln!("skipped: {reason}");
-            return None;
+            None
         }
-    };
-    let (server, name) = place.url.strip_prefix("mongodb://")?.split_once('/')?;
-    let proxy = Proxy::new(server);
-    // The driver would else learn the server's own address and go round the proxy.
-    let url = format!("mongodb://127.0.0.1:{}/{name}?directConnection=true", proxy.port);
-    Some((proxy, url))
+    }
 }
 
 #[test]
@@ -361,8 +292,115 @@ fn a_server_that_is_stopped_is_told_and_waited_for() {
     let home = Home::new();
     let mut feed = Feed::new(&home);
     let server = Server::start(&home, &["--pcap", feed.path(), "--store", &url]);
-    let stop = |stopped| proxy.is_stopped.store(stopped, Ordering::Release);
-    check_outage(&server, &mut feed, "the store", || stop(true), || stop(false));
+    check_outage(
+        &server,
+        &mut feed,
+        "the store",
+        || proxy.hold(true),
+        || proxy.hold(false),
+    );
+}
+
+/// Everything in a store: alerts, flows and the last state of each alert among the changes.
+fn content(url: &str) -> (Vec<Alert>, Vec<Flow>, BTreeMap<String, Alert>) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = netsage_store::open(url).await.unwrap();
+        let mut alerts = Vec::new();
+        let mut query = AlertQuery::default();
+        loop {
+            let page = store.alerts(&query).await.unwrap();
+            alerts.extend(page.items);
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        let mut flows = Vec::new();
+        let mut query = FlowQuery::default();
+        loop {
+            let page = store.flows(&query).await.unwrap();
+            flows.extend(page.items);
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        let (mut changed, mut after) = (BTreeMap::new(), 0);
+        loop {
+            let page = store.changes(after, 1_000).await.unwrap();
+            let Some(last) = page.items.last() else { break };
+            assert!(last.revision > after && last.revision <= page.newest);
+            after = last.revision;
+            for change in page.items {
+                let id = change.alert.id.clone();
+                assert_eq!(changed.insert(id, change.alert), None, "it changed last once");
+            }
+        }
+        (alerts, flows, changed)
+    })
+}
+
+/// Most memory that a program has had, kilobytes.
+fn peak(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child().id())).unwrap();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// How often the server is cut off, and how often it is made slow.
+const TIMES: u32 = 10;
+
+#[test]
+fn a_server_that_is_cut_off_and_slow_again_and_again_has_what_an_undisturbed_one_has() {
+    if !packages_built() {
+        return;
+    }
+    let Some((proxy, url)) = behind_a_proxy() else {
+        return;
+    };
+    let undisturbed = backends::mongodb().unwrap().url;
+    let mut peaks = Vec::new();
+    for (url, disturbed) in [(&undisturbed, false), (&url, true)] {
+        let home = Home::new();
+        let mut feed = Feed::new(&home);
+        let server = Server::start(&home, &["--pcap", feed.path(), "--store", url]);
+        for _ in 0..if disturbed { TIMES } else { 0 } {
+            // Connections break in the middle of what is under way, and for a time no new one is taken.
+            feed.send_until_flows(&server);
+            proxy.close();
+            server.wait("an outage", |server| has_problem(server, "the store"));
+            proxy.open();
+            server.wait("the store", |server| !has_problem(server, "the store"));
+            proxy.delay(Duration::from_millis(20));
+            feed.send_until_flows(&server);
+            server.wait("a slow store", |server| server.counter("flows_waiting") == 0);
+            proxy.delay(Duration::ZERO);
+        }
+        feed.finish();
+        server.wait_until_finished();
+        server.wait("health", |server| server.health()["status"] == "ok");
+        let counters = check_answers(&server);
+        assert_eq!(counters["flows_scored"], counters["flows"]);
+        assert_eq!(counters["flows_dropped"], 0);
+        peaks.push(peak(&server));
+    }
+    let (alerts, flows, changed) = content(&undisturbed);
+    assert!(
+        alerts.len() > 3 && flows.len() > 1_000,
+        "{} alerts, {} flows",
+        alerts.len(),
+        flows.len()
+    );
+    assert_eq!(content(&url), (alerts, flows, changed));
+    // What waits is bounded: it is the same blocks, however long the server is away.
+    assert!(
+        peaks[1] < peaks[0] + (64 << 10),
+        "kilobytes undisturbed and disturbed: {peaks:?}"
+    );
 }
 
 /// Breaks the store of a program to which nothing comes, looks at what is said and how soon, mends the store.

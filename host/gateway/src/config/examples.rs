@@ -264,6 +264,7 @@ fn every_setting_reaches_the_program() {
             "store-timeout" => ("pcap = \"capture.pcap\"\nexit-when-done = true\n", &["3h"]),
             "store-queue" => ("", &["5000"]),
             "store-size" => ("", &["1GiB"]),
+            "store-flows" => ("", &["1/100"]),
             _ => ("", &["true", "0.5", "7", "700", "3h", "2min", "3MiB"]),
         };
         let before_only = resolved(before).map_or_else(|| usual.clone(), |resolved| format!("{resolved:?}"));

@@ -23,6 +23,7 @@ mod rollout;
 mod server;
 mod setting;
 mod settings;
+mod store;
 mod trust;
 
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ pub use resolved::{Resolved, Source, default_data_dir};
 pub use rollout::RolloutStage;
 pub use setting::{Form, Setting};
 pub use settings::Settings;
+pub use store::{NotFlows, StoreFlows};
 pub use trust::Trust;
 
 /// The settings file that is read from the working folder when no other is named.

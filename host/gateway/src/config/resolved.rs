@@ -16,7 +16,6 @@ use netsage_store::StoreOptions;
 use super::InterfaceSettings;
 use super::server::check_reach;
 use super::{ConfigError, Settings, home_folder};
-use crate::address_key;
 use crate::api::access::AllowedHost;
 use crate::pipeline::StoringConfig;
 use crate::server::Limits;
@@ -46,8 +45,8 @@ pub struct Resolved {
     pub store_options: StoreOptions,
     /// The folder for the store and the cache.
     pub data_dir: PathBuf,
-    /// The file with the key by which detectors are shown addresses.
-    pub address_key: PathBuf,
+    /// The file with the key by which detectors are shown addresses; `None` for that of the store or the data folder.
+    pub address_key: Option<PathBuf>,
     /// Packages to score with, files or names of bundled packages. Empty: the packages that were active at the last
     /// end, otherwise the default.
     pub detectors: Vec<String>,
@@ -132,9 +131,7 @@ impl Resolved {
             exit_when_done: settings.exit_when_done()?,
             user: settings.user,
             store: store.unwrap_or_else(|| format!("sqlite:{}", data_dir.join("netsage.sqlite").display())),
-            address_key: settings
-                .address_key
-                .unwrap_or_else(|| data_dir.join(address_key::FILE)),
+            address_key: settings.address_key,
             data_dir,
             detectors: settings.detector.unwrap_or_default(),
             lifecycle,
@@ -169,6 +166,7 @@ impl Settings {
     /// When a retention is out of its range.
     fn store_options(&self) -> Result<StoreOptions, ConfigError> {
         Ok(StoreOptions {
+            kept_flows: self.store_flows()?.0,
             flow_retention: self.flow_retention()?.0,
             alert_retention: self.alert_retention()?.0,
             size_limit: Some(self.store_size()?.0 as u64),

@@ -15,7 +15,7 @@ use netsage_records::formats::Format;
 use netsage_schema::Schema;
 
 use super::setting::{Allowed, Setting, Share, Value, checked_value, name, settings, spelled, text};
-use super::{ByteSize, ConfigError, RolloutStage, Time, Trust};
+use super::{ByteSize, ConfigError, RolloutStage, StoreFlows, Time, Trust};
 
 const MIB: ByteSize = ByteSize(1 << 20);
 /// Smaller ones would be filled by the write-ahead log and the tables alone.
@@ -72,6 +72,9 @@ settings! {
 
     "Store" {
         /// Where flows and alerts are kept: `sqlite:PATH` or `mongodb://...`
+        ///
+        /// Several programs may share a MongoDB store. A replica set is named by its members and `replicaSet=NAME`; writes are
+        /// acknowledged by a majority unless the URL has another `w`. docs/stores.md has more.
         store: String {
             value: "URL",
             otherwise: "netsage.sqlite in the data folder",
@@ -89,10 +92,11 @@ settings! {
 
         /// File with the key of the hashes of addresses that detectors get, 32 hexadecimal digits
         ///
-        /// The file is made when it is absent. Programs that share the memory of their detectors must share the file.
+        /// The file is made when it is absent. Programs whose detectors are to agree on a host, as several scorers of one
+        /// stream are, must have the same key: those that share a MongoDB store find it there.
         address_key: PathBuf {
             value: "FILE",
-            otherwise: "address-key in the data folder",
+            otherwise: "in a MongoDB store, or address-key in the data folder",
             example: "/etc/netsage/address-key"
         }
 
@@ -105,6 +109,13 @@ settings! {
         ///
         /// A flow takes about 250 bytes.
         store_queue: usize { value: "N", default: "100000", range: 1024..=100_000_000 }
+
+        /// Which flows are kept: all; alerted for those with an alert; or 1/N for these and one in N of the others
+        ///
+        /// For streams that are larger than any store. Alerts and the counts of the overview are those of all flows: of the
+        /// flows that are not kept, up to 128 in 10 s are counted exactly, and more within about 2 %. The id of a flow
+        /// chooses it, so that a flow that comes again is kept or left out as before, by whichever program.
+        store_flows: StoreFlows { value: "FLOWS", default: "all" }
 
         /// How long flows are kept after they were recorded
         flow_retention: Time { value: "TIME", default: "7d", range: HOUR..=TEN_YEARS }

@@ -81,6 +81,8 @@ pub(super) struct Recorder {
     last_line: Option<Instant>,
     /// Why the store takes nothing, since it took something last.
     refusal: Option<StoreError>,
+    /// Whether a part of what is being delivered may be stored already, with alerts that nobody has been told of.
+    is_repeated: bool,
     /// What is being delivered. It is given back when the recorder ends, however it ends.
     under_way: Vec<Delivery>,
     /// The records of these, for the time of an attempt.
@@ -95,6 +97,7 @@ impl Recorder {
             progressed: Instant::now(),
             last_line: None,
             refusal: None,
+            is_repeated: false,
             under_way: Vec::with_capacity(MOST_AT_ONCE),
             records: Vec::with_capacity(MOST_AT_ONCE),
         }
@@ -136,6 +139,7 @@ impl Recorder {
         self.progressed = Instant::now();
         self.parts.config.pauses.reset();
         self.refusal = None;
+        self.is_repeated = false;
         self.persist()
     }
 
@@ -249,7 +253,7 @@ impl Recorder {
         }
         // Only for its memory.
         self.under_way = taken;
-        if !alerts.is_empty() {
+        if !alerts.is_empty() || self.is_repeated {
             self.parts.events.alerts_changed();
         }
     }
@@ -263,6 +267,7 @@ impl Recorder {
     }
 
     fn refused(&mut self, error: &StoreError) {
+        self.is_repeated = true;
         let since = self.progressed;
         self.tell(|storing| {
             let since = storing.refused.map_or(since, |(since, _)| since);

@@ -6,4 +6,5 @@
 mod access;
 mod attacks;
 mod document;
+mod keys;
 mod storing;

@@ -4,9 +4,9 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::ReturnDocument;
 use netsage_api_types::{Alert, AlertQuery, Page, Severity, StateChange};
 
-use super::MongoStore;
 use super::documents::{SHOWN, state_name};
 use super::listing::{Asked, within};
+use super::{MongoStore, answer};
 use crate::StoreError;
 use crate::cursor::{Cursor, Listing};
 use crate::reads::LONGEST_READ;
@@ -48,7 +48,7 @@ impl MongoStore {
         change: &StateChange,
     ) -> Result<Option<Alert>, StoreError> {
         let now = DateTime::now();
-        let changed = self
+        let change = self
             .alerts
             .find_one_and_update(
                 doc! { "_id": id, "state": { "$in": SHOWN.to_vec() } },
@@ -64,9 +64,8 @@ impl MongoStore {
                     "$inc": { "version": 1_i64 },
                 },
             )
-            .return_document(ReturnDocument::After)
-            .await
-            .map_err(StoreError::mongo("change the state of an alert"))?;
+            .return_document(ReturnDocument::After);
+        let changed = answer("change the state of an alert", change).await?;
         if changed.is_none() && self.find_alert(id).await?.is_some() {
             return Err(StoreError::merged());
         }

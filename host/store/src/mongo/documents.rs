@@ -265,11 +265,26 @@ fn flow_id(text: &str) -> Id {
     parse_id(text).unwrap_or(Id::from([u8::MAX; 16]))
 }
 
-fn binary(bytes: Vec<u8>) -> Binary {
+pub(super) fn binary(bytes: Vec<u8>) -> Binary {
     Binary {
         subtype: BinarySubtype::Generic,
         bytes,
     }
+}
+
+/// Flows of a step of the time axis that are counted and not kept.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StepDocument {
+    /// Its start.
+    #[serde(rename = "_id")]
+    pub(super) step: i64,
+    pub(super) flows: i64,
+    /// Of their ids.
+    pub(super) sketch: Binary,
+    /// When the first of them was recorded, by the clock; what the TTL counts from.
+    pub(super) recorded: DateTime,
+    /// Rises with every change; a replacement holds only at the version that was read.
+    pub(super) version: i64,
 }
 
 /// Of the alert of a source, what goes to one target; see [`Part`].

@@ -1,17 +1,23 @@
-//! Flows: upserts by id, all of a batch in one request.
+//! Flows: unordered inserts; those that are there are updated by their id.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use mongodb::bson::{DateTime, Document, doc, serialize_to_document};
 use mongodb::options::{UpdateOneModel, WriteModel};
 use netsage_api_types::{Flow, FlowQuery, Page};
 
-use super::MongoStore;
-use super::documents::FlowDocument;
+use super::counting::{ATTEMPTS, contended, replace};
+use super::documents::{FlowDocument, StepDocument, binary};
 use super::listing::{Asked, within};
+use super::{COUNTED_ONLY, MongoStore, answer, answered, places_of_duplicates};
 use crate::cursor::{Cursor, Listing};
-use crate::{FlowBatchRecord, StoreError};
+use crate::kept::CountedOnly;
+use crate::record::to_signed;
+use crate::{BoxFuture, FlowBatchRecord, StoreError};
+use mongodb::Collection;
+use netsage_alerts::Sketch;
 use netsage_alerts::text::parse_id;
 
 /// What a flow takes over when it is delivered again; all else is its identity and stays.
@@ -25,33 +31,120 @@ const MEASURED: [&str; 7] = [
     "fused",
 ];
 
+/// Most flows of one request: half a megabyte, which a slow line takes in time.
+const MOST_AT_ONCE: usize = 1_024;
+
+/// Most updates of one request, each of which costs a server as much as several inserts.
+const UPDATES_AT_ONCE: usize = 256;
+
+/// Requests with flows under way at the same time: one is made while the server has the others.
+const CONCURRENT: usize = 3;
+
 impl MongoStore {
     pub(super) async fn record_flows(&self, batches: &[Arc<FlowBatchRecord>]) -> Result<(), StoreError> {
         let now = DateTime::now();
-        let mut writes: Vec<WriteModel> = Vec::new();
+        let mut counted_only = CountedOnly::default();
+        let mut chunks: Vec<BoxFuture<'_, _>> = Vec::new();
         for batch in batches {
-            let hit: HashSet<u32> = batch.hits.iter().map(|hit| hit.flow).collect();
-            for (row, flow) in batch.flows.iter().enumerate() {
-                let alerted = u32::try_from(row).is_ok_and(|row| hit.contains(&row));
-                let document = FlowDocument::new(flow, &batch.scores, row, alerted, now);
-                let identity = serialize_to_document(&document).map_err(|error| {
-                    StoreError::mongo("write a flow")(mongodb::error::Error::custom(error.to_string()))
-                })?;
-                writes.push(self.upsert(identity, alerted));
+            let keeps = self.options.kept_flows.choose(batch);
+            counted_only.add(batch, &keeps);
+            let kept = keeps.iter().enumerate().filter(|(_, keeps)| **keeps);
+            let rows: Vec<usize> = kept.map(|(row, _)| row).collect();
+            for rows in rows.chunks(MOST_AT_ONCE) {
+                let rows = rows.to_vec();
+                chunks.push(self.record_rows(batch, rows, now).boxed());
             }
         }
-        if writes.is_empty() {
-            return Ok(());
-        }
-        self.client
-            .bulk_write(writes)
-            .ordered(false)
-            .await
-            .map(|_| ())
-            .map_err(StoreError::mongo("write flows"))
+        // Documents are made when it is their turn, so that few are in memory, and while the server has others.
+        stream::iter(chunks)
+            .buffer_unordered(CONCURRENT)
+            .try_collect::<()>()
+            .await?;
+        self.count_only(&counted_only).await
     }
 
-    /// The identity is written once; the measurements each time; `alerted` only ever becomes true.
+    /// Records flows of a batch.
+    async fn record_rows(
+        &self,
+        batch: &FlowBatchRecord,
+        rows: Vec<usize>,
+        now: DateTime,
+    ) -> Result<(), StoreError> {
+        let hit: HashSet<usize> = batch.hits.iter().map(|hit| hit.flow as usize).collect();
+        let documents: Vec<FlowDocument> = rows
+            .iter()
+            .filter_map(|row| {
+                let flow = batch.flows.get(*row)?;
+                Some(FlowDocument::new(
+                    flow,
+                    &batch.scores,
+                    *row,
+                    hit.contains(row),
+                    now,
+                ))
+            })
+            .collect();
+        self.insert_or_update(&documents).await
+    }
+
+    /// Adds to what is known of flows that are counted and not kept.
+    async fn count_only(&self, counted_only: &CountedOnly) -> Result<(), StoreError> {
+        for (step, more) in counted_only.steps() {
+            self.add_to_step(step, more).await?;
+        }
+        Ok(())
+    }
+
+    async fn add_to_step(&self, step: i64, more: &Sketch) -> Result<(), StoreError> {
+        let steps: Collection<StepDocument> = self.database.collection(COUNTED_ONLY);
+        for _ in 0..ATTEMPTS {
+            let known = steps.find_one(doc! { "_id": step });
+            let known = answer("read a step of the time axis", known).await?;
+            let version = known.as_ref().map(|known| known.version);
+            let recorded = known.as_ref().map_or_else(DateTime::now, |known| known.recorded);
+            // Bytes that are no sketch were never written.
+            let sketch = known.and_then(|known| Sketch::from_bytes(&known.sketch.bytes));
+            let mut flows = sketch.unwrap_or_default();
+            if !flows.join(more) && version.is_some() {
+                return Ok(());
+            }
+            let document = StepDocument {
+                step,
+                flows: to_signed(flows.count()),
+                sketch: binary(flows.to_bytes()),
+                recorded,
+                version: version.unwrap_or_else(|| DateTime::now().timestamp_millis()) + 1,
+            };
+            if replace(&steps, step, version, &document, "write a step of the time axis").await? {
+                return Ok(());
+            }
+        }
+        Err(contended("a step of the time axis"))
+    }
+
+    /// Nearly all flows are new: an insert costs the server a fraction of an upsert. Those whose id is there are updated.
+    async fn insert_or_update(&self, documents: &[FlowDocument]) -> Result<(), StoreError> {
+        let inserted = answered(self.flows.insert_many(documents).ordered(false)).await?;
+        let Err(error) = inserted else { return Ok(()) };
+        let failed = StoreError::mongo("write flows");
+        let Some(known) = places_of_duplicates(&error) else {
+            return Err(failed(error));
+        };
+        let mut writes = Vec::with_capacity(known.len());
+        for document in known.iter().filter_map(|place| documents.get(*place)) {
+            let identity = serialize_to_document(document)
+                .map_err(|error| failed(mongodb::error::Error::custom(error.to_string())))?;
+            writes.push(self.upsert(identity, document.alerted));
+        }
+        for writes in writes.chunks(UPDATES_AT_ONCE) {
+            let writes = writes.iter().cloned();
+            answer("write flows", self.client.bulk_write(writes).ordered(false)).await?;
+        }
+        Ok(())
+    }
+
+    /// The identity is written once; the measurements each time; `alerted` only ever becomes true. A flow that was deleted
+    /// meanwhile is inserted.
     fn upsert(&self, mut identity: Document, alerted: bool) -> WriteModel {
         let mut measured = Document::new();
         for key in MEASURED {

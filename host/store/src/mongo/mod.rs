@@ -1,16 +1,24 @@
 //! The store on a MongoDB server (8.0 or later).
 //!
-//! Works without transactions, which a single server does not have. Flows are upserts by id. What is counted and what alerts
-//! follow from it are documents that are replaced only at the version that was read; see `counting`. The change of an alert
-//! gets a revision afterwards; see `revisions`.
+//! Works without transactions, which a single server does not have. Flows are inserted, and updated where their id is there;
+//! see `flows`. What is counted and what alerts follow from it are documents that are replaced only at the version that was
+//! read; see `counting`. The change of an alert gets a revision afterwards; see `revisions`. So a delivery may break off
+//! between any two of its requests, also where nobody knows whether the last one was taken: delivered again, it completes
+//! what is there.
+//!
+//! Writes are acknowledged by a majority of the servers, and whoever writes reads from the primary: what a delivery has
+//! seen and what it has written outlives a failover.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
-use mongodb::options::{ClientOptions, IndexOptions};
-use mongodb::{Client, Collection, Database, IndexModel};
+use mongodb::options::{
+    Acknowledgment, ClientOptions, IndexOptions, ReadPreference, SelectionCriteria, WriteConcern,
+};
+use mongodb::{Client, Collection, Cursor, Database, IndexModel};
 use netsage_alerts::AlertWindow;
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 
@@ -45,11 +53,18 @@ const LEAST_WIRE_VERSION: i64 = 25;
 /// How long to look for a server, unless the URL says otherwise.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest time of a write. A server that is there and does not answer must not hold up whoever writes for good.
-const LONGEST_WRITE: Duration = Duration::from_secs(10);
+/// Longest time that one request of a write is waited for: a delivery has many, and a slow server may take its time for
+/// each, yet one that is there and does not answer must not hold up whoever writes for good.
+const LONGEST_ANSWER: Duration = Duration::from_secs(10);
+
+/// How long servers wait for a majority of them, unless the URL says otherwise: shorter, so that they say what is missing.
+const MAJORITY_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The collections of what is counted, which goes by its own time as alerts do.
-const COUNTED: [&str; 5] = ["parts", "raised", "targets", "cells", "cell_versions"];
+const COUNTED: [&str; 6] = ["parts", "raised", "targets", "cells", "cell_versions", "merging"];
+
+/// The collection of flows that are counted and not kept.
+const COUNTED_ONLY: &str = "counted_only";
 
 /// A store on a server.
 pub(crate) struct MongoStore {
@@ -102,6 +117,7 @@ impl MongoStore {
         let reading = Client::with_options(client_options.clone())
             .map_err(bad_url)?
             .database(&name);
+        write_safely(&mut client_options)?;
         let client = Client::with_options(client_options).map_err(bad_url)?;
         let database = client.database(&name);
         let hello =
@@ -136,6 +152,7 @@ impl MongoStore {
         };
         store.check_version().await?;
         store.create_ledger().await?;
+        store.drop_old_indexes().await?;
         store.create_indexes().await?;
         store.purging = Some(store.purge.clone().begin());
         Ok(store)
@@ -197,6 +214,24 @@ impl MongoStore {
         self.database.collection("meta")
     }
 
+    /// Drops the indexes of flows that earlier programs made and nothing needs any more.
+    async fn drop_old_indexes(&self) -> Result<(), StoreError> {
+        /// `IndexNotFound` and `NamespaceNotFound`.
+        const NOT_THERE: [i32; 2] = [27, 26];
+        for name in ["end_-1__id_-1", "end_1_alerted_1", "held_back_1_end_1"] {
+            match self.flows.drop_index(name).await {
+                Err(error) if !matches!(error.kind.as_ref(), ErrorKind::Command(command) if NOT_THERE.contains(&command.code)) =>
+                {
+                    return Err(StoreError::mongo("drop an index that is not needed any more")(
+                        error,
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     async fn create_indexes(&self) -> Result<(), StoreError> {
         let index = |keys: Document| IndexModel::builder().keys(keys).build();
         self.alerts
@@ -217,12 +252,22 @@ impl MongoStore {
             ])
             .await
             .map_err(StoreError::mongo("create the indexes of alerts"))?;
+        // Each of them is half of what an insert costs.
         self.flows
             .create_indexes([
-                index(doc! { "end": -1, "_id": -1 }),
+                // With all that the time axis needs, so that it is read from the index alone.
+                index(doc! { "end": -1, "_id": -1, "alerted": 1 }),
                 index(doc! { "source": 1, "end": -1, "_id": -1 }),
-                // All that the time axis needs, so that it is read from the index alone.
-                index(doc! { "end": 1, "alerted": 1 }),
+                // A sparse index would have all flows, since they have one of its fields.
+                IndexModel::builder()
+                    .keys(doc! { "held_back": 1, "end": 1 })
+                    .options(
+                        IndexOptions::builder()
+                            .name("held_back".to_owned())
+                            .partial_filter_expression(doc! { "held_back": true })
+                            .build(),
+                    )
+                    .build(),
             ])
             .await
             .map_err(StoreError::mongo("create the indexes of flows"))?;
@@ -231,17 +276,12 @@ impl MongoStore {
             ("parts", doc! { "alert": 1, "score": -1, "best_flow": 1 }),
             ("raised", doc! { "cell": 1, "_id": 1 }),
             ("targets", doc! { "cell": 1 }),
-            ("flows", doc! { "held_back": 1, "end": 1 }),
+            ("merging", doc! { "target": 1 }),
         ];
         for (collection, keys) in facts {
-            // Few flows have the field.
-            let options = IndexOptions::builder()
-                .sparse((collection == "flows").then_some(true))
-                .build();
-            let index = IndexModel::builder().keys(keys).options(options).build();
             self.database
                 .collection::<Document>(collection)
-                .create_index(index)
+                .create_index(index(keys))
                 .await
                 .map_err(StoreError::mongo("create the indexes of what is counted"))?;
         }
@@ -251,6 +291,8 @@ impl MongoStore {
             ..
         } = self.options;
         self.create_ttl_index("flows", "recorded", flow_retention).await?;
+        self.create_ttl_index(COUNTED_ONLY, "recorded", flow_retention)
+            .await?;
         self.create_ttl_index("alerts", "touched", alert_retention)
             .await?;
         self.create_ttl_index("alert_flows", "noted", alert_retention)
@@ -299,6 +341,55 @@ impl MongoStore {
     }
 }
 
+/// Makes a client write so that what was acknowledged lasts; what it reads for that it reads from the primary.
+fn write_safely(options: &mut ClientOptions) -> Result<(), StoreError> {
+    options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+    let concern = options
+        .write_concern
+        .get_or_insert_with(|| WriteConcern::builder().build());
+    match concern.w.get_or_insert(Acknowledgment::Majority) {
+        Acknowledgment::Nodes(0) => Err(StoreError::BadUrl {
+            reason: "with w=0 nobody would know what the server has taken".to_owned(),
+        }),
+        _ => {
+            concern.w_timeout.get_or_insert(MAJORITY_TIMEOUT);
+            Ok(())
+        }
+    }
+}
+
+/// The answer to a request, as the server gives it.
+async fn answered<T>(
+    request: impl IntoFuture<Output = Result<T, Error>>,
+) -> Result<Result<T, Error>, StoreError> {
+    let answer = tokio::time::timeout(LONGEST_ANSWER, request.into_future()).await;
+    answer.map_err(|_| StoreError::NoAnswer {
+        seconds: LONGEST_ANSWER.as_secs(),
+    })
+}
+
+/// The answer to a request; `action` says what was being done, where it fails.
+async fn answer<T>(
+    action: &'static str,
+    request: impl IntoFuture<Output = Result<T, Error>>,
+) -> Result<T, StoreError> {
+    answered(request).await?.map_err(StoreError::mongo(action))
+}
+
+/// All documents that a request finds.
+async fn all_of<T, R>(action: &'static str, request: R) -> Result<Vec<T>, StoreError>
+where
+    T: serde::de::DeserializeOwned + Unpin + Send + Sync,
+    R: IntoFuture<Output = Result<Cursor<T>, Error>>,
+{
+    let mut cursor = answer(action, request).await?;
+    let mut documents = Vec::new();
+    while let Some(document) = answer(action, cursor.try_next()).await? {
+        documents.push(document);
+    }
+    Ok(documents)
+}
+
 /// Gives up what takes longer. Whatever was written until then is whole, and may be written again.
 async fn in_time<T>(
     longest: Duration,
@@ -319,22 +410,29 @@ fn check_server(server: &str, hello: &Document) -> Result<(), StoreError> {
     }
 }
 
+/// `DuplicateKey`.
+const DUPLICATE_KEY: i32 = 11000;
+
 /// Whether a write failed only because what it would insert is there.
 fn is_duplicate_key(error: &Error) -> bool {
     use mongodb::error::WriteFailure;
-    const DUPLICATE_KEY: i32 = 11000;
     match error.kind.as_ref() {
         ErrorKind::Write(WriteFailure::WriteError(error)) => error.code == DUPLICATE_KEY,
         ErrorKind::Command(error) => error.code == DUPLICATE_KEY,
-        ErrorKind::InsertMany(error) => {
-            error.write_concern_error.is_none()
-                && error
-                    .write_errors
-                    .as_ref()
-                    .is_some_and(|errors| errors.iter().all(|error| error.code == DUPLICATE_KEY))
-        }
-        _ => false,
+        _ => places_of_duplicates(error).is_some(),
     }
+}
+
+/// Which documents an insert of many left out, where it did so only because they are there, and inserted all others.
+fn places_of_duplicates(error: &Error) -> Option<Vec<usize>> {
+    let ErrorKind::InsertMany(error) = error.kind.as_ref() else {
+        return None;
+    };
+    let errors = error.write_errors.as_deref().unwrap_or_default();
+    let is_all = error.write_concern_error.is_none()
+        && !errors.is_empty()
+        && errors.iter().all(|error| error.code == DUPLICATE_KEY);
+    is_all.then(|| errors.iter().map(|error| error.index).collect())
 }
 
 impl Store for MongoStore {
@@ -362,7 +460,7 @@ impl Store for MongoStore {
         &'a self,
         batches: &'a [Arc<FlowBatchRecord>],
     ) -> BoxFuture<'a, Result<Vec<Alert>, StoreError>> {
-        Box::pin(in_time(LONGEST_WRITE, async move {
+        Box::pin(async move {
             batches.iter().try_for_each(|batch| check_batch(batch))?;
             // Flows first: an alert never speaks of a flow that is not there yet.
             self.record_flows(batches).await?;
@@ -374,7 +472,7 @@ impl Store for MongoStore {
             }
             self.make_room().await?;
             Ok(changed)
-        }))
+        })
     }
 
     fn alerts<'a>(&'a self, query: &'a AlertQuery) -> BoxFuture<'a, Result<Page<Alert>, StoreError>> {
@@ -390,14 +488,14 @@ impl Store for MongoStore {
         id: &'a str,
         change: &'a StateChange,
     ) -> BoxFuture<'a, Result<Option<Alert>, StoreError>> {
-        Box::pin(in_time(LONGEST_WRITE, async move {
+        Box::pin(async move {
             check_change(change)?;
             let changed = self.set_state(id, change).await?;
             if changed.is_some() {
                 self.number_changes().await?;
             }
             Ok(changed)
-        }))
+        })
     }
 
     fn changes(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Changes, StoreError>> {
@@ -408,15 +506,23 @@ impl Store for MongoStore {
         Box::pin(self.read(self.read_position(name)))
     }
 
+    fn shared_secret<'a>(
+        &'a self,
+        name: &'a str,
+        fresh: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
+        Box::pin(self.keep_secret(name, fresh))
+    }
+
     fn save_position<'a>(
         &'a self,
         name: &'a str,
         position: &'a [u8],
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(in_time(LONGEST_WRITE, async move {
+        Box::pin(async move {
             check_position(name, position)?;
             self.write_position(name, position).await
-        }))
+        })
     }
 
     fn flows<'a>(&'a self, query: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>> {
@@ -435,6 +541,27 @@ impl Store for MongoStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn writes_are_of_a_majority_unless_the_url_says_otherwise() {
+        let check = async |options: &str, expected: Acknowledgment, timeout: u64| {
+            let url = format!("mongodb://a,b,c/d?replicaSet=r&{options}");
+            let mut options = ClientOptions::parse(&url).await.expect("a URL");
+            write_safely(&mut options).expect("taken");
+            let concern = options.write_concern.expect("a write concern");
+            assert_eq!(concern.w, Some(expected), "{url}");
+            assert_eq!(concern.w_timeout, Some(Duration::from_millis(timeout)), "{url}");
+            let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+            assert_eq!(options.selection_criteria, Some(primary), "{url}");
+        };
+        check("retryWrites=true", Acknowledgment::Majority, 8_000).await;
+        check("journal=true", Acknowledgment::Majority, 8_000).await;
+        check("w=1&readPreference=secondary", Acknowledgment::Nodes(1), 8_000).await;
+        check("w=3&wtimeoutMS=500", Acknowledgment::Nodes(3), 500).await;
+        let mut none = ClientOptions::parse("mongodb://a/d?w=0").await.expect("a URL");
+        let error = write_safely(&mut none).expect_err("refused").to_string();
+        assert!(error.contains("w=0"), "{error}");
+    }
 
     #[test]
     fn a_server_before_8_0_is_refused() {

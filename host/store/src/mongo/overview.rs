@@ -6,8 +6,8 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use netsage_api_types::{OverviewPoint, TopSource};
 
-use super::MongoStore;
 use super::documents::{SHOWN, integer};
+use super::{COUNTED_ONLY, MongoStore};
 use crate::overview::{Axis, OVERVIEW_GRAIN_MS, round_step, step_start};
 use crate::reads::LONGEST_READ;
 use crate::record::to_unsigned;
@@ -21,7 +21,8 @@ impl MongoStore {
         step_ms: i64,
         max_points: u32,
     ) -> Result<StoreOverview, StoreError> {
-        let points = match (self.end_of_flows(1).await?, self.end_of_flows(-1).await?) {
+        let (oldest, newest) = (self.ends(1).await?, self.ends(-1).await?);
+        let points = match (oldest.into_iter().min(), newest.into_iter().max()) {
             (Some(oldest), Some(newest)) => {
                 self.points(Axis::new(step_ms, max_points, oldest, newest))
                     .await?
@@ -50,19 +51,39 @@ impl MongoStore {
         })
     }
 
-    /// The first `end` in a direction of sorting.
-    async fn end_of_flows(&self, direction: i32) -> Result<Option<i64>, StoreError> {
-        let found = self
-            .reading
-            .flows
-            .clone_with_type::<Document>()
-            .find_one(doc! {})
-            .sort(doc! { "end": direction })
-            .projection(doc! { "_id": 0, "end": 1 })
+    /// The first times in a direction of sorting: of the flows that are kept and of those that are counted only.
+    async fn ends(&self, direction: i32) -> Result<Vec<i64>, StoreError> {
+        let mut ends = Vec::new();
+        for (collection, key) in [("flows", "end"), (COUNTED_ONLY, "_id")] {
+            let found = self
+                .reading
+                .database
+                .collection::<Document>(collection)
+                .find_one(doc! {})
+                .sort(doc! { key: direction })
+                .projection(doc! { "_id": i32::from(key == "_id"), key: 1 })
+                .max_time(LONGEST_READ)
+                .await
+                .map_err(StoreError::mongo(ACTION))?;
+            ends.extend(found.and_then(|document| integer(&document, key)));
+        }
+        Ok(ends)
+    }
+
+    /// The flows that are counted only, by steps.
+    async fn counted_only(&self, axis: Axis) -> Result<Vec<Document>, StoreError> {
+        let failed = StoreError::mongo(ACTION);
+        self.reading
+            .database
+            .collection::<Document>(COUNTED_ONLY)
+            .find(doc! { "_id": { "$gte": axis.first, "$lt": axis.end() } })
+            .projection(doc! { "flows": 1 })
             .max_time(LONGEST_READ)
             .await
-            .map_err(StoreError::mongo(ACTION))?;
-        Ok(found.and_then(|document| integer(&document, "end")))
+            .map_err(&failed)?
+            .try_collect()
+            .await
+            .map_err(&failed)
     }
 
     async fn points(&self, axis: Axis) -> Result<Vec<OverviewPoint>, StoreError> {
@@ -82,7 +103,7 @@ impl MongoStore {
             ])
             .await?;
         let mut known: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
-        for row in &rows {
+        for row in rows.iter().chain(&self.counted_only(axis).await?) {
             let Some(time) = integer(row, "_id") else { continue };
             let point = known.entry(step_start(time, axis.step)).or_default();
             point.0 += to_unsigned(integer(row, "flows").unwrap_or(0));

@@ -1,10 +1,11 @@
-//! How far sources and outputs have come.
+//! How far sources and outputs have come, and secrets that programs share.
 
 use mongodb::Collection;
-use mongodb::bson::{Binary, doc, spec::BinarySubtype};
+use mongodb::bson::{Binary, doc};
 use serde::{Deserialize, Serialize};
 
-use super::MongoStore;
+use super::documents::binary;
+use super::{MongoStore, answer};
 use crate::StoreError;
 
 /// A document of the collection `positions`.
@@ -28,19 +29,31 @@ impl MongoStore {
             .map_err(StoreError::mongo("read a position"))
     }
 
+    /// The secret of that name; `fresh` where there is none yet. Of several programs at one moment the first one wins.
+    pub(super) async fn keep_secret(&self, name: &str, fresh: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let action = "keep a secret";
+        let (id, fresh) = (format!("secret:{name}"), binary(fresh.to_vec()));
+        self.begin(&id, doc! { "secret": fresh })
+            .await
+            .map_err(StoreError::mongo(action))?;
+        let meta = self.meta();
+        let kept = answer(action, meta.find_one(doc! { "_id": id })).await?;
+        let kept = kept
+            .as_ref()
+            .and_then(|kept| kept.get_binary_generic("secret").ok());
+        kept.map(|kept| Some(kept.clone()))
+            .ok_or_else(|| StoreError::Damaged {
+                detail: format!("the collection `meta` has no secret `{name}`"),
+            })
+    }
+
     pub(super) async fn write_position(&self, name: &str, position: &[u8]) -> Result<(), StoreError> {
         let position = Position {
             name: name.to_owned(),
-            position: Binary {
-                subtype: BinarySubtype::Generic,
-                bytes: position.to_vec(),
-            },
+            position: binary(position.to_vec()),
         };
-        self.positions()
-            .replace_one(doc! { "_id": name }, position)
-            .upsert(true)
-            .await
-            .map(drop)
-            .map_err(StoreError::mongo("save a position"))
+        let positions = self.positions();
+        let write = positions.replace_one(doc! { "_id": name }, position).upsert(true);
+        answer("save a position", write).await.map(drop)
     }
 }

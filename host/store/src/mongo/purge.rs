@@ -8,7 +8,7 @@ use mongodb::{Collection, Database};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::COUNTED;
+use super::{COUNTED, COUNTED_ONLY};
 use crate::{StoreError, StoreOptions};
 
 /// Time between two deletions.
@@ -18,6 +18,7 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(super) struct Purge {
     flows: Collection<Document>,
+    counted_only: Collection<Document>,
     alerts: Collection<Document>,
     alert_flows: Collection<Document>,
     counted: [Collection<Document>; COUNTED.len()],
@@ -37,6 +38,7 @@ impl Purge {
     pub(super) fn new(database: &Database, options: StoreOptions) -> Self {
         Self {
             flows: database.collection("flows"),
+            counted_only: database.collection(COUNTED_ONLY),
             alerts: database.collection("alerts"),
             alert_flows: database.collection("alert_flows"),
             counted: COUNTED.map(|name| database.collection(name)),
@@ -81,6 +83,10 @@ impl Purge {
                 .await
                 .map_err(&failed)?;
         }
+        self.counted_only
+            .delete_many(doc! { "recorded": before(self.options.flow_retention) })
+            .await
+            .map_err(&failed)?;
         let outcome = self
             .flows
             .delete_many(doc! { "recorded": before(self.options.flow_retention) })

@@ -29,8 +29,8 @@ use mongodb::options::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::MongoStore;
 use super::documents::AlertDocument;
+use super::{MongoStore, all_of, answer};
 use crate::changes::page_of_changes;
 use crate::reads::LONGEST_READ;
 use crate::record::{to_signed, to_unsigned};
@@ -114,27 +114,20 @@ impl MongoStore {
     }
 
     async fn ledger(&self) -> Result<Ledger, StoreError> {
-        let found = self
-            .committed::<Ledger>("meta")
-            .find_one(doc! { "_id": ID })
-            .await
-            .map_err(StoreError::mongo("read the order of changes"))?;
-        found.ok_or_else(|| StoreError::Damaged {
+        let meta = self.committed::<Ledger>("meta");
+        let ledger = answer("read the order of changes", meta.find_one(doc! { "_id": ID })).await?;
+        ledger.ok_or_else(|| StoreError::Damaged {
             detail: "the collection `meta` has no order of changes".to_owned(),
         })
     }
 
     async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
-        let failed = StoreError::mongo("look for changes without a number");
-        self.committed::<Pending>("alerts")
+        let alerts = self.committed::<Pending>("alerts");
+        let pending = alerts
             .find(doc! { "pending": true })
             .projection(doc! { "version": 1 })
-            .limit(to_signed(MOST_AT_ONCE as u64))
-            .await
-            .map_err(&failed)?
-            .try_collect()
-            .await
-            .map_err(&failed)
+            .limit(to_signed(MOST_AT_ONCE as u64));
+        all_of("look for changes without a number", pending).await
     }
 
     /// Replaces an empty ledger, if it is still as it was read; says whether it was.
@@ -142,19 +135,19 @@ impl MongoStore {
         let batch = mongodb::bson::serialize_to_bson(&next.batch).map_err(|error| {
             StoreError::mongo("write the order of changes")(mongodb::error::Error::custom(error.to_string()))
         })?;
-        self.meta()
-            .update_one(
-                doc! { "_id": ID, "last": read.last, "batch": [] },
-                doc! { "$set": { "last": next.last, "batch": batch } },
-            )
+        let meta = self.meta();
+        let write = meta.update_one(
+            doc! { "_id": ID, "last": read.last, "batch": [] },
+            doc! { "$set": { "last": next.last, "batch": batch } },
+        );
+        answer("write the order of changes", write)
             .await
             .map(|outcome| outcome.matched_count == 1)
-            .map_err(StoreError::mongo("write the order of changes"))
     }
 
     /// Gives the alerts of a batch their numbers, and takes the batch out of the ledger.
     async fn finish(&self, ledger: &Ledger) -> Result<(), StoreError> {
-        let failed = StoreError::mongo("number the changes of alerts");
+        let action = "number the changes of alerts";
         let writes = ledger.batch.iter().map(|numbered| {
             WriteModel::from(
                 UpdateOneModel::builder()
@@ -164,19 +157,13 @@ impl MongoStore {
                     .build(),
             )
         });
-        self.client
-            .bulk_write(writes)
-            .ordered(false)
-            .await
-            .map_err(&failed)?;
-        self.meta()
-            .update_one(
-                doc! { "_id": ID, "last": ledger.last },
-                doc! { "$set": { "batch": [] } },
-            )
-            .await
-            .map(drop)
-            .map_err(&failed)
+        answer(action, self.client.bulk_write(writes).ordered(false)).await?;
+        let meta = self.meta();
+        let taken_out = meta.update_one(
+            doc! { "_id": ID, "last": ledger.last },
+            doc! { "$set": { "batch": [] } },
+        );
+        answer(action, taken_out).await.map(drop)
     }
 
     /// Makes the ledger of a new database.

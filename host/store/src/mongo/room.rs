@@ -1,17 +1,17 @@
 //! The limit of size: what goes when the database has grown to it.
 //!
 //! The server says every few seconds how much its collections and indexes take, without what is free in their files. Flows of
-//! alerts that are held back go first, then the flows that ended first, and alerts last.
+//! alerts that are held back go first, then the flows that ended first, the counts of those that are not kept, and alerts
+//! last.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 
 use super::documents::integer;
-use super::{COUNTED, MongoStore};
+use super::{COUNTED, COUNTED_ONLY, MongoStore, all_of, answer};
 use crate::StoreError;
 
 /// How often the server is asked for the size.
@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Flows deleted at once.
 const FLOW_CHUNK: i64 = 20_000;
 
-/// Alerts deleted at once.
+/// Alerts or steps of the time axis deleted at once.
 const ALERT_CHUNK: i64 = 500;
 
 /// When the size is looked at next.
@@ -46,14 +46,11 @@ impl MongoStore {
         if flows.is_empty() {
             return Ok(());
         }
-        self.flows
-            .update_many(
-                doc! { "_id": { "$in": flows } },
-                doc! { "$set": { "held_back": true } },
-            )
-            .await
-            .map(drop)
-            .map_err(StoreError::mongo("mark flows that are held back"))
+        let mark = self.flows.update_many(
+            doc! { "_id": { "$in": flows } },
+            doc! { "$set": { "held_back": true } },
+        );
+        answer("mark flows that are held back", mark).await.map(drop)
     }
 
     /// Deletes a chunk when the database is larger than its limit.
@@ -74,11 +71,8 @@ impl MongoStore {
 
     /// Bytes in use; `None` for a server that does not say.
     async fn size(&self) -> Result<Option<u64>, StoreError> {
-        let stats = self
-            .database
-            .run_command(doc! { "dbStats": 1, "freeStorage": 1 })
-            .await
-            .map_err(StoreError::mongo("read the size of the store"))?;
+        let asked = self.database.run_command(doc! { "dbStats": 1, "freeStorage": 1 });
+        let stats = answer("read the size of the store", asked).await?;
         let number = |key: &str| {
             let whole = integer(&stats, key).map(|number| number as f64);
             whole.or_else(|| stats.get_f64(key).ok())
@@ -94,8 +88,10 @@ impl MongoStore {
     /// Deletes a chunk of what goes first; `false` when nothing is left.
     async fn delete_some(&self) -> Result<bool, StoreError> {
         let flows = self.flows.clone_with_type::<Document>();
+        let steps = self.database.collection::<Document>(COUNTED_ONLY);
         if delete_first(&flows, doc! { "held_back": true }, "end", FLOW_CHUNK).await?
             || delete_first(&flows, doc! {}, "end", FLOW_CHUNK).await?
+            || delete_first(&steps, doc! {}, "_id", ALERT_CHUNK).await?
         {
             return Ok(true);
         }
@@ -116,24 +112,17 @@ async fn delete_first(
     by: &str,
     chunk: i64,
 ) -> Result<bool, StoreError> {
-    let failed = StoreError::mongo("make room in the store");
-    let found: Vec<Document> = collection
+    let action = "make room in the store";
+    let first = collection
         .find(condition)
         .projection(doc! { "_id": 1 })
         .sort(doc! { by: 1 })
-        .limit(chunk)
-        .await
-        .map_err(&failed)?
-        .try_collect()
-        .await
-        .map_err(&failed)?;
-    let ids: Vec<_> = found.iter().filter_map(|found| found.get("_id")).collect();
+        .limit(chunk);
+    let first: Vec<Document> = all_of(action, first).await?;
+    let ids: Vec<_> = first.iter().filter_map(|found| found.get("_id")).collect();
     if ids.is_empty() {
         return Ok(false);
     }
-    collection
-        .delete_many(doc! { "_id": { "$in": ids } })
-        .await
-        .map(|_| true)
-        .map_err(&failed)
+    let deletion = collection.delete_many(doc! { "_id": { "$in": ids } });
+    answer(action, deletion).await.map(|_| true)
 }

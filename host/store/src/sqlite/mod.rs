@@ -113,8 +113,11 @@ impl Writer {
             &mut self.connection,
             &mut self.memory,
             batches,
-            self.options.alert_window,
-            self.options.alert_limits,
+            write::Rules {
+                window: self.options.alert_window,
+                limits: self.options.alert_limits,
+                kept: self.options.kept_flows,
+            },
         )?;
         self.make_room();
         self.purge_when_due();

@@ -58,6 +58,9 @@ pub(super) fn purge_flows(
             }
         }
         write_timeline(&transaction, &timeline)?;
+        transaction
+            .prepare_cached("DELETE FROM counted_only WHERE recorded_ms < ?1")?
+            .execute([cutoff])?;
         transaction.commit()?;
         Ok(deleted)
     };

@@ -347,18 +347,30 @@ pub(super) fn overview(
     let mut read = || -> rusqlite::Result<StoreOverview> {
         // One transaction, so that all figures are of the same moment.
         let transaction = connection.transaction()?;
-        // Two queries, as SQLite answers each from one end of the key and both together by reading all of it.
-        let oldest: Option<i64> =
-            transaction.query_row("SELECT min(time_ms) FROM timeline", [], |row| row.get(0))?;
-        let newest: Option<i64> =
-            transaction.query_row("SELECT max(time_ms) FROM timeline", [], |row| row.get(0))?;
+        // Two queries, as SQLite answers each from one end of the keys and both together by reading all of them.
+        let ends = |end: &str| {
+            format!(
+                "SELECT {end}(time_ms) AS time_ms FROM timeline UNION ALL SELECT {end}(time_ms) FROM counted_only"
+            )
+        };
+        let oldest: Option<i64> = transaction.query_row(
+            &format!("SELECT min(time_ms) FROM ({})", ends("min")),
+            [],
+            |row| row.get(0),
+        )?;
+        let newest: Option<i64> = transaction.query_row(
+            &format!("SELECT max(time_ms) FROM ({})", ends("max")),
+            [],
+            |row| row.get(0),
+        )?;
         let points = match oldest.zip(newest) {
             None => Vec::new(),
             Some((oldest, newest)) => {
                 let axis = Axis::new(step_ms, max_points, oldest, newest);
                 let mut known: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
                 let mut statement = transaction.prepare_cached(
-                    "SELECT time_ms, flows, alerted FROM timeline WHERE time_ms >= ?1 AND time_ms < ?2",
+                    "SELECT time_ms, flows, alerted FROM timeline WHERE time_ms >= ?1 AND time_ms < ?2 \
+                     UNION ALL SELECT time_ms, flows, 0 FROM counted_only WHERE time_ms >= ?1 AND time_ms < ?2",
                 )?;
                 let mut rows = statement.query(params![axis.first, axis.end()])?;
                 while let Some(row) = rows.next()? {

@@ -1,6 +1,7 @@
 //! The limit of size: what goes when the file has grown to it.
 //!
-//! Flows of alerts that are held back go first, then the flows that ended first, and alerts last. Freed pages are used
+//! Flows of alerts that are held back go first, then the flows that ended first, the counts of those that are not kept, and
+//! alerts last. Freed pages are used
 //! again, so that the file stops growing; a file that is larger than a new limit does not shrink.
 
 use std::time::{Duration, Instant};
@@ -26,6 +27,9 @@ const LOG_SHARE: u64 = 32;
 /// Most flows deleted at once, and bytes of log for each.
 const FLOW_CHUNK: u64 = 16 * 1024;
 const BYTES_PER_FLOW: u64 = 512;
+
+/// Steps of the time axis deleted at once, of up to 4 KB each.
+const STEP_CHUNK: u64 = 256;
 
 /// Alerts deleted at once.
 const ALERT_CHUNK: usize = 256;
@@ -113,6 +117,14 @@ fn delete_some(connection: &mut Connection, chunk: u64) -> Result<bool, StoreErr
             )?;
         }
         write_timeline(&transaction, &timeline)?;
+        if deleted == 0 {
+            deleted = transaction
+                .prepare_cached(
+                    "DELETE FROM counted_only WHERE time_ms IN \
+                     (SELECT time_ms FROM counted_only ORDER BY time_ms LIMIT ?1)",
+                )?
+                .execute(params![to_signed(STEP_CHUNK)])?;
+        }
         if deleted == 0 {
             deleted = delete_alerts(&transaction, i64::MAX, ALERT_CHUNK)?;
             deleted += delete_untouched_cells(&transaction, i64::MAX, ALERT_CHUNK)?;

@@ -35,7 +35,18 @@ const MIGRATIONS: &[Migration] = &[
     |transaction| transaction.execute_batch(BASE),
     |transaction| transaction.execute_batch(INDEX_FILTERS),
     |transaction| transaction.execute_batch(BOUND_ALERTS),
+    |transaction| transaction.execute_batch(COUNT_FLOWS),
 ];
+
+/// Flows that are counted and not kept, by steps of the time axis: how many, and a sketch of their ids.
+const COUNT_FLOWS: &str = "
+CREATE TABLE counted_only (
+    time_ms INTEGER PRIMARY KEY,
+    flows INTEGER NOT NULL,
+    sketch BLOB NOT NULL,
+    recorded_ms INTEGER NOT NULL
+) STRICT;
+";
 
 /// What `netsage_alerts::Bounded` has in memory. Of an alert that is there nobody knows how its flows were spread over
 /// targets, so all of them become a part to the target that it shows; windows had an hour.

@@ -14,11 +14,12 @@ use rusqlite::{
 use super::alerts::{Recorded, record_hits};
 use super::numbers::{DetectorNumbers, Labels};
 use super::rows::{ALERT_COLUMNS, Address, alert, state_code};
+use crate::kept::{CountedOnly, KeptFlows};
 use crate::overview::{OVERVIEW_GRAIN_MS, step_start};
 use crate::record::{ScoreMatrix, to_signed};
 use crate::{FlowBatchRecord, StoreError};
 use netsage_alerts::text::parse_id;
-use netsage_alerts::{AlertLimits, AlertWindow, FlowRecord, Id};
+use netsage_alerts::{AlertLimits, AlertWindow, FlowRecord, Id, Sketch};
 
 const FLOW_COLUMNS: &str = "end_ms, id, start_ms, source, source_port, destination, destination_port, label, packets, \
      bytes, community_id, scores, highest_score, fused_mean, fused_max, alerted, recorded_ms";
@@ -151,6 +152,14 @@ pub(super) enum Take {
     Any,
 }
 
+/// What becomes of the flows and hits of a delivery.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) window: AlertWindow,
+    pub(super) limits: AlertLimits,
+    pub(super) kept: KeptFlows,
+}
+
 /// Records batches that have been checked; returns the alerts that they made or changed.
 ///
 /// A delivery is taken for new until one of its flows is there already; then it is undone and recorded again. To undo
@@ -160,9 +169,9 @@ pub(super) fn record(
     connection: &mut Connection,
     memory: &mut Memory,
     batches: &[Arc<FlowBatchRecord>],
-    window: AlertWindow,
-    limits: AlertLimits,
+    rules: Rules,
 ) -> Result<Vec<Alert>, StoreError> {
+    let Rules { window, limits, .. } = rules;
     let mut write = |memory: &mut Memory, take| -> rusqlite::Result<Option<Vec<Alert>>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         memory.timeline.clear();
@@ -179,8 +188,14 @@ pub(super) fn record(
         else {
             return Ok(None);
         };
+        let mut counted_only = CountedOnly::default();
         for batch in batches {
-            let rows = flow_rows(batch, &kept);
+            let mut rows = flow_rows(batch, &kept);
+            if rules.kept != KeptFlows::All {
+                let keeps = rules.kept.choose(batch);
+                counted_only.add(batch, &keeps);
+                rows.retain(|row| keeps.get(row.row) == Some(&true));
+            }
             numbers.number_all(batch.scores.detectors())?;
             let mut recorder = FlowRecorder {
                 transaction: &transaction,
@@ -195,6 +210,7 @@ pub(super) fn record(
                 Take::Any => recorder.insert_or_update_all(&rows)?,
             }
         }
+        write_counted_only(&transaction, &counted_only, now)?;
         write_timeline(&transaction, &memory.timeline)?;
         write_sources(&transaction, &memory.sources)?;
         write_recorded(&transaction, batches, now)?;
@@ -404,6 +420,33 @@ fn remove_empty_step(transaction: &Transaction<'_>, time: i64) -> rusqlite::Resu
         transaction
             .prepare_cached("DELETE FROM flow_sources WHERE time_ms = ?1")?
             .execute([time])?;
+    }
+    Ok(())
+}
+
+/// Adds to what is known of flows that are counted and not kept.
+fn write_counted_only(
+    transaction: &Transaction<'_>,
+    counted_only: &CountedOnly,
+    now: i64,
+) -> rusqlite::Result<()> {
+    for (step, more) in counted_only.steps() {
+        let known: Option<Vec<u8>> = transaction
+            .prepare_cached("SELECT sketch FROM counted_only WHERE time_ms = ?1")?
+            .query_row([step], |row| row.get(0))
+            .optional()?;
+        // Bytes that are no sketch were never written.
+        let known = known.and_then(|bytes| Sketch::from_bytes(&bytes));
+        let is_known = known.is_some();
+        let mut flows = known.unwrap_or_default();
+        if flows.join(more) || !is_known {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO counted_only (time_ms, flows, sketch, recorded_ms) VALUES (?1, ?2, ?3, ?4) \
+                     ON CONFLICT (time_ms) DO UPDATE SET flows = excluded.flows, sketch = excluded.sketch",
+                )?
+                .execute(params![step, to_signed(flows.count()), flows.to_bytes(), now])?;
+        }
     }
     Ok(())
 }

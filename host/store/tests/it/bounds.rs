@@ -27,7 +27,7 @@ const LIMITS: AlertLimits = AlertLimits {
     merged: 1_000,
 };
 
-fn options() -> StoreOptions {
+pub(crate) fn options() -> StoreOptions {
     StoreOptions {
         alert_limits: LIMITS,
         ..StoreOptions::default()
@@ -111,7 +111,7 @@ async fn every_row_refers_to_one_that_is_there() {
 }
 
 /// The alerts of the model, by id.
-fn expected(flows: &[Sample]) -> BTreeMap<String, Alert> {
+pub(crate) fn expected(flows: &[Sample]) -> BTreeMap<String, Alert> {
     let batch: FlowBatchRecord = batch(flows);
     let hits = batch.hits.iter().map(|hit| HitOfFlow {
         hit,
@@ -124,7 +124,7 @@ fn expected(flows: &[Sample]) -> BTreeMap<String, Alert> {
     by_id(bounded.alerts().into_values().map(|record| record.alert))
 }
 
-fn by_id(alerts: impl IntoIterator<Item = Alert>) -> BTreeMap<String, Alert> {
+pub(crate) fn by_id(alerts: impl IntoIterator<Item = Alert>) -> BTreeMap<String, Alert> {
     let alerts = alerts.into_iter();
     alerts.map(|alert| (alert.id.clone(), alert)).collect()
 }

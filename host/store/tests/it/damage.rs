@@ -464,7 +464,7 @@ async fn a_refused_file_is_not_touched() {
     // As a later program would leave it: version and tables say so.
     rusqlite::Connection::open(&path)
         .expect("opens")
-        .execute_batch("PRAGMA user_version = 7; CREATE TABLE later (x)")
+        .execute_batch("PRAGMA user_version = 999; CREATE TABLE later (x)")
         .expect("set");
     let folder_of = |path: &Path| -> Vec<(PathBuf, Vec<u8>)> {
         let entries = fs::read_dir(path.parent().expect("a folder")).expect("a folder");

@@ -3,10 +3,14 @@
 mod alerts;
 mod bounds;
 mod changes;
+mod cuts;
 mod damage;
 mod delivery;
+mod kept;
 mod listings;
+mod migrations;
 mod opening;
 mod over_time;
+mod shared;
 mod side_by_side;
 mod suite;

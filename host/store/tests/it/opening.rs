@@ -7,6 +7,9 @@ use netsage_store::{StoreError, open};
 use tempfile::TempDir;
 
 use netsage_testkit::backends::mongodb;
+use netsage_testkit::sample::traffic;
+
+use crate::suite::{all_flows, record};
 
 async fn refused(url: &str) -> StoreError {
     match open(url).await {
@@ -106,6 +109,31 @@ async fn programs_that_make_a_database_at_one_moment_all_open_it() {
             opened.expect("no panic").expect("the store opens");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stderr)]
+async fn a_replica_set_is_opened_by_its_name() {
+    let place = match mongodb() {
+        Ok(place) => place,
+        Err(reason) => return eprintln!("skipped: {reason}"),
+    };
+    let client = mongodb::Client::with_uri_str(&place.url).await.expect("a client");
+    let database = client.database("admin");
+    let hello = database
+        .run_command(doc! { "hello": 1 })
+        .await
+        .expect("an answer");
+    let Ok(name) = hello.get_str("setName") else {
+        return eprintln!("skipped: the server is of no replica set");
+    };
+    let store = open(&format!("{}?replicaSet={name}", place.url))
+        .await
+        .expect("opens");
+    record(&store, &traffic(0, 10)).await;
+    assert_eq!(all_flows(&store).await.len(), 10);
+    let other = format!("{}?replicaSet=of-another-name", place.url);
+    assert!(matches!(refused(&other).await, StoreError::Unreachable { .. }));
 }
 
 #[tokio::test]

@@ -1,14 +1,17 @@
 //! The facts that alerts follow from: parts, summaries, and which alerts there are.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use mongodb::Collection;
+use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
+use mongodb::options::{UpdateOneModel, WriteModel};
+use serde::Deserialize;
 
 use super::super::documents::{PartDocument, SummaryDocument};
-use super::super::{MongoStore, is_duplicate_key};
+use super::super::{MongoStore, all_of, answer, answered, is_duplicate_key};
 use super::{ATTEMPTS, CONCURRENT, Work, contended, ids_of, replace};
 use crate::record::to_signed;
 use crate::{BoxFuture, StoreError};
@@ -21,6 +24,16 @@ pub(in super::super) struct Facts {
     pub(super) raised: Collection<Document>,
     pub(super) parts: Collection<PartDocument>,
     pub(super) targets: Collection<SummaryDocument>,
+    pub(super) merging: Collection<Merging>,
+}
+
+/// A note that the alert of a source loses a part to the alert of a target.
+#[derive(Debug, Deserialize)]
+pub(super) struct Merging {
+    alert: String,
+    target: String,
+    /// Of those who wrote it last.
+    note: ObjectId,
 }
 
 impl Facts {
@@ -30,6 +43,7 @@ impl Facts {
             raised: database.collection("raised"),
             parts: database.collection("parts"),
             targets: database.collection("targets"),
+            merging: database.collection("merging"),
         }
     }
 }
@@ -83,10 +97,7 @@ impl MongoStore {
         more: &Summary,
     ) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
-            let found = summaries
-                .find_one(doc! { "_id": id })
-                .await
-                .map_err(StoreError::mongo("read a summary"))?;
+            let found = answer("read a summary", summaries.find_one(doc! { "_id": id })).await?;
             let version = found.as_ref().map(|found| found.version);
             let summary = match found {
                 None => more.clone(),
@@ -99,8 +110,7 @@ impl MongoStore {
                 }
             };
             let document = SummaryDocument::new(id.to_owned(), cell.to_owned(), &summary, version);
-            let written = replace(summaries, id, version, &document).await;
-            if written.map_err(StoreError::mongo("write a summary"))? {
+            if replace(summaries, id, version, &document, "write a summary").await? {
                 return Ok(());
             }
         }
@@ -120,12 +130,8 @@ impl MongoStore {
         let target = target.to_string();
         let id = format!("{}{target}", to_hex(&alert));
         for _ in 0..ATTEMPTS {
-            let found = self
-                .facts
-                .parts
-                .find_one(doc! { "_id": &id })
-                .await
-                .map_err(StoreError::mongo("read a part of an alert"))?;
+            let part = self.facts.parts.find_one(doc! { "_id": &id });
+            let found = answer("read a part of an alert", part).await?;
             let mut fresh = hits.to_vec();
             if let Some(found) = &found {
                 self.note_counted(&id, &found.counted_last).await?;
@@ -151,8 +157,8 @@ impl MongoStore {
                 version,
                 counted_last,
             );
-            let written = replace(&self.facts.parts, &id, version, &document).await;
-            if written.map_err(StoreError::mongo("write a part of an alert"))? {
+            let action = "write a part of an alert";
+            if replace(&self.facts.parts, &id, version, &document, action).await? {
                 return Ok(());
             }
         }
@@ -168,7 +174,7 @@ impl MongoStore {
         let pairs = flows
             .iter()
             .map(|flow| doc! { "_id": pair(id, flow), "noted": noted });
-        match self.alert_flows.insert_many(pairs).ordered(false).await {
+        match answered(self.alert_flows.insert_many(pairs).ordered(false)).await? {
             Ok(_) => Ok(()),
             Err(error) if is_duplicate_key(&error) => Ok(()),
             Err(error) => Err(StoreError::mongo("note the flows of an alert")(error)),
@@ -187,20 +193,12 @@ impl MongoStore {
             .ids(&self.facts.targets, doc! { "_id": { "$in": &ids } })
             .await?;
         let most = to_signed(self.options.alert_limits.sources as u64);
-        let failed = StoreError::mongo("count the sources of targets");
-        let found: Vec<Document> = self
-            .facts
-            .parts
-            .aggregate(vec![
-                doc! { "$match": { "cell": &work.id, "target": { "$in": texts.clone() } } },
-                doc! { "$group": { "_id": "$target", "sources": { "$sum": 1_i64 } } },
-                doc! { "$match": { "sources": { "$gt": most } } },
-            ])
-            .await
-            .map_err(&failed)?
-            .try_collect()
-            .await
-            .map_err(&failed)?;
+        let counts = self.facts.parts.aggregate(vec![
+            doc! { "$match": { "cell": &work.id, "target": { "$in": texts.clone() } } },
+            doc! { "$group": { "_id": "$target", "sources": { "$sum": 1_i64 } } },
+            doc! { "$match": { "sources": { "$gt": most } } },
+        ]);
+        let found = all_of("count the sources of targets", counts).await?;
         let crowded: HashSet<String> = ids_of(&found).collect();
         let of_many = targets.iter().zip(texts.iter().zip(&ids));
         Ok(of_many
@@ -209,7 +207,8 @@ impl MongoStore {
             .collect())
     }
 
-    /// Gives a target an alert of its own, if it has none, and adds the parts of its sources to that alert.
+    /// Gives a target an alert of its own, if it has none, and adds the parts of its sources to that alert. Their alerts are
+    /// noted as merging before their parts go, since nothing else says then that they are to be looked at.
     pub(super) async fn merge_target(
         &self,
         work: &mut Work<'_, '_>,
@@ -219,20 +218,10 @@ impl MongoStore {
         let of_target = doc! { "cell": &work.id, "target": target.to_string() };
         work.targets.insert(id.clone());
         for _ in 0..ATTEMPTS {
-            let failed = StoreError::mongo("read the sources of a target");
-            let parts: Vec<PartDocument> = self
-                .facts
-                .parts
-                .find(of_target.clone())
-                .await
-                .map_err(&failed)?
-                .try_collect()
-                .await
-                .map_err(&failed)?;
+            let parts = self.facts.parts.find(of_target.clone());
+            let parts: Vec<PartDocument> = all_of("read the sources of a target", parts).await?;
             let mut all: Option<Summary> = None;
             for part in &parts {
-                work.singles.insert(part.alert.clone());
-                work.merged.insert(part.alert.clone(), id.clone());
                 let summary = Summary::of_part(&part.clone().into_part());
                 match (&mut all, summary) {
                     (Some(all), Some(summary)) => drop(all.join(&summary)),
@@ -243,47 +232,90 @@ impl MongoStore {
             let Some(all) = all else { return Ok(()) };
             self.add_to_summary(&self.facts.targets, &id, &work.id, &all)
                 .await?;
+            let sources: BTreeSet<&str> = parts.iter().map(|part| part.alert.as_str()).collect();
+            self.note_merging(&sources, &id).await?;
             for part in &parts {
                 // One that has counted more meanwhile is added again.
-                self.facts
+                let deletion = self
+                    .facts
                     .parts
-                    .delete_one(doc! { "_id": &part.id, "version": part.version })
-                    .await
-                    .map_err(StoreError::mongo("merge an alert"))?;
+                    .delete_one(doc! { "_id": &part.id, "version": part.version });
+                answer("merge an alert", deletion).await?;
             }
         }
         Err(contended("the alert of a target"))
     }
 
-    /// Notes that there is an alert of a source, or is not any more.
-    pub(super) async fn note_raised(&self, cell: &str, alert: &str) -> Result<(), StoreError> {
-        let has_parts = self
-            .facts
-            .parts
-            .find_one(doc! { "alert": alert })
-            .await
-            .map_err(StoreError::mongo("read a part of an alert"))?
-            .is_some();
-        if has_parts {
-            return self.write_raised(cell, alert).await;
+    /// Notes that alerts of sources lose a part to the alert of a target.
+    async fn note_merging(&self, sources: &BTreeSet<&str>, target: &str) -> Result<(), StoreError> {
+        let (touched, note) = (DateTime::now(), ObjectId::new());
+        let namespace = self.facts.merging.namespace();
+        let writes = sources.iter().map(|source| {
+            WriteModel::from(
+                UpdateOneModel::builder()
+                    .namespace(namespace.clone())
+                    .filter(doc! { "_id": pair(source, target) })
+                    .update(
+                        doc! { "$set": { "alert": *source, "target": target, "note": note, "touched": touched } },
+                    )
+                    .upsert(true)
+                    .build(),
+            )
+        });
+        answer(
+            "note what is merged",
+            self.client.bulk_write(writes).ordered(false),
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Takes up the alerts that are noted as merging into one of the targets at work, also by a delivery that broke off.
+    pub(super) async fn take_up_merging(&self, work: &mut Work<'_, '_>) -> Result<(), StoreError> {
+        if work.targets.is_empty() {
+            return Ok(());
         }
-        self.facts
-            .raised
-            .delete_one(doc! { "_id": alert })
+        let targets: Vec<&String> = work.targets.iter().collect();
+        let noted = self.facts.merging.find(doc! { "target": { "$in": targets } });
+        for noted in all_of("read what is merged", noted).await? {
+            work.singles.insert(noted.alert.clone());
+            work.merged.insert(noted.alert, noted.target);
+            work.merging.insert(noted.note);
+        }
+        Ok(())
+    }
+
+    /// Forgets the notes that were taken up, now that their alerts follow; those that others have written anew stay.
+    pub(super) async fn forget_merging(&self, work: &Work<'_, '_>) -> Result<(), StoreError> {
+        if work.merging.is_empty() {
+            return Ok(());
+        }
+        let notes: Vec<ObjectId> = work.merging.iter().copied().collect();
+        let targets: Vec<&String> = work.targets.iter().collect();
+        let done = doc! { "target": { "$in": targets }, "note": { "$in": notes } };
+        answer("forget what was merged", self.facts.merging.delete_many(done))
             .await
             .map(drop)
-            .map_err(StoreError::mongo("forget an alert"))
+    }
+
+    /// Notes that there is an alert of a source, or is not any more.
+    pub(super) async fn note_raised(&self, cell: &str, alert: &str) -> Result<(), StoreError> {
+        let part = self.facts.parts.find_one(doc! { "alert": alert });
+        if answer("read a part of an alert", part).await?.is_some() {
+            return self.write_raised(cell, alert).await;
+        }
+        let deletion = self.facts.raised.delete_one(doc! { "_id": alert });
+        answer("forget an alert", deletion).await.map(drop)
     }
 
     pub(super) async fn write_raised(&self, cell: &str, alert: &str) -> Result<(), StoreError> {
         let fields = doc! { "cell": cell, "touched": DateTime::now() };
-        let written = self
+        let write = self
             .facts
             .raised
             .update_one(doc! { "_id": alert }, doc! { "$set": fields })
-            .upsert(true)
-            .await;
-        match written {
+            .upsert(true);
+        match answered(write).await? {
             Err(error) if !is_duplicate_key(&error) => Err(StoreError::mongo("note an alert")(error)),
             _ => Ok(()),
         }
@@ -296,18 +328,18 @@ impl MongoStore {
         if known.is_some() {
             all = Summary::of_hits(work.hits.hits());
         } else if is_needed {
-            let failed = StoreError::mongo("read the alerts of a kind");
+            let action = "read the alerts of a kind";
             let of_cell = doc! { "cell": &work.id };
-            let mut parts = self.facts.parts.find(of_cell.clone()).await.map_err(&failed)?;
+            let mut parts = answer(action, self.facts.parts.find(of_cell.clone())).await?;
             let mut add = |summary: Summary| match &mut all {
                 Some(all) => drop(all.join(&summary)),
                 None => all = Some(summary),
             };
-            while let Some(part) = parts.try_next().await.map_err(&failed)? {
+            while let Some(part) = answer(action, parts.try_next()).await? {
                 Summary::of_part(&part.into_part()).into_iter().for_each(&mut add);
             }
-            let mut targets = self.facts.targets.find(of_cell).await.map_err(&failed)?;
-            while let Some(target) = targets.try_next().await.map_err(&failed)? {
+            let mut targets = answer(action, self.facts.targets.find(of_cell)).await?;
+            while let Some(target) = answer(action, targets.try_next()).await? {
                 add(target.summary()?);
             }
         }
@@ -325,10 +357,7 @@ impl MongoStore {
         summaries: &Collection<SummaryDocument>,
         id: &str,
     ) -> Result<Option<Summary>, StoreError> {
-        let found = summaries
-            .find_one(doc! { "_id": id })
-            .await
-            .map_err(StoreError::mongo("read a summary"))?;
+        let found = answer("read a summary", summaries.find_one(doc! { "_id": id })).await?;
         found.map(|found| found.summary()).transpose()
     }
 }

@@ -4,8 +4,8 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use mongodb::bson::{Document, doc};
 use netsage_api_types::{Alert, AlertState};
 
-use super::super::MongoStore;
 use super::super::documents::{AlertDocument, Before, SHOWN, integer};
+use super::super::{MongoStore, all_of, answer};
 use super::{ATTEMPTS, CONCURRENT, Recorded, Work, contended, ids_of, replace};
 use crate::record::to_unsigned;
 use crate::{BoxFuture, StoreError};
@@ -38,6 +38,7 @@ impl MongoStore {
         for target in self.targets_of_many(work).await? {
             self.merge_target(work, target).await?;
         }
+        self.take_up_merging(work).await?;
         for id in &work.singles {
             self.note_raised(&work.id, id).await?;
         }
@@ -46,12 +47,7 @@ impl MongoStore {
         }
         let most = self.options.alert_limits.alerts as u64;
         let of_cell = doc! { "cell": &work.id };
-        let raised = self
-            .facts
-            .raised
-            .count_documents(of_cell.clone())
-            .await
-            .map_err(StoreError::mongo("count alerts"))?;
+        let raised = answer("count alerts", self.facts.raised.count_documents(of_cell)).await?;
         let last = match raised > most {
             true => self.last_shown(&work.id, most).await?,
             false => None,
@@ -83,14 +79,13 @@ impl MongoStore {
             // Nothing is smaller.
             return Ok(Some(String::new()));
         };
-        let found = self
+        let last = self
             .facts
             .raised
             .find_one(doc! { "cell": cell })
             .sort(doc! { "_id": 1 })
-            .skip(before)
-            .await
-            .map_err(StoreError::mongo("read the order of alerts"))?;
+            .skip(before);
+        let found = answer("read the order of alerts", last).await?;
         Ok(found.and_then(|found| found.get_str("_id").ok().map(ToOwned::to_owned)))
     }
 
@@ -158,10 +153,7 @@ impl MongoStore {
     }
 
     async fn alert_document(&self, id: &str) -> Result<Option<AlertDocument>, StoreError> {
-        self.alerts
-            .find_one(doc! { "_id": id })
-            .await
-            .map_err(StoreError::mongo("read an alert"))
+        answer("read an alert", self.alerts.find_one(doc! { "_id": id })).await
     }
 
     /// The alert that follows from parts or summary.
@@ -174,28 +166,20 @@ impl MongoStore {
             .facts
             .parts
             .find_one(doc! { "alert": id })
-            .sort(doc! { "score": -1, "best_flow": 1 })
-            .await
-            .map_err(StoreError::mongo("read a part of an alert"))?;
-        let Some(best) = best else { return Ok(None) };
-        let failed = StoreError::mongo("add up the parts of an alert");
-        let sums: Vec<Document> = self
-            .facts
-            .parts
-            .aggregate(vec![
-                doc! { "$match": { "alert": id } },
-                doc! { "$group": {
-                    "_id": null,
-                    "first": { "$min": "$first_seen" },
-                    "last": { "$max": "$last_seen" },
-                    "count": { "$sum": "$count" },
-                } },
-            ])
-            .await
-            .map_err(&failed)?
-            .try_collect()
-            .await
-            .map_err(&failed)?;
+            .sort(doc! { "score": -1, "best_flow": 1 });
+        let Some(best) = answer("read a part of an alert", best).await? else {
+            return Ok(None);
+        };
+        let sums = self.facts.parts.aggregate(vec![
+            doc! { "$match": { "alert": id } },
+            doc! { "$group": {
+                "_id": null,
+                "first": { "$min": "$first_seen" },
+                "last": { "$max": "$last_seen" },
+                "count": { "$sum": "$count" },
+            } },
+        ]);
+        let sums: Vec<Document> = all_of("add up the parts of an alert", sums).await?;
         let mut record = best.into_part().record;
         let sum = |key| sums.first().and_then(|sums| integer(sums, key));
         if let (Some(first), Some(last), Some(count)) = (sum("first"), sum("last"), sum("count")) {
@@ -243,8 +227,7 @@ impl MongoStore {
         let alert = Box::new(record.alert.clone());
         let document = AlertDocument::new(record, cell.to_owned(), before.unwrap_or_default());
         let version = before.map(|before: Before| before.version);
-        let written = replace(&self.alerts, id, version, &document).await;
-        match written.map_err(StoreError::mongo("write an alert"))? {
+        match replace(&self.alerts, id, version, &document, "write an alert").await? {
             true => Ok(Put::Done(Some(alert))),
             false => Ok(Put::Overtaken),
         }
@@ -254,27 +237,19 @@ impl MongoStore {
     async fn forget_merged(&self, cell: &str) -> Result<(), StoreError> {
         let most = self.options.alert_limits.merged as u64;
         let merged = doc! { "cell": cell, "state": "merged" };
-        let failed = StoreError::mongo("forget merged alerts");
-        let beyond: Vec<Document> = self
-            .alerts
-            .clone_with_type::<Document>()
+        let action = "forget merged alerts";
+        let alerts = self.alerts.clone_with_type::<Document>();
+        let beyond = alerts
             .find(merged)
             .projection(doc! { "_id": 1 })
             .sort(doc! { "touched": -1 })
-            .skip(most)
-            .await
-            .map_err(&failed)?
-            .try_collect()
-            .await
-            .map_err(&failed)?;
+            .skip(most);
+        let beyond = all_of(action, beyond).await?;
         let ids: Vec<String> = ids_of(&beyond).collect();
         if ids.is_empty() {
             return Ok(());
         }
-        self.alerts
-            .delete_many(doc! { "_id": { "$in": ids }, "state": "merged" })
-            .await
-            .map(drop)
-            .map_err(&failed)
+        let forgotten = doc! { "_id": { "$in": ids }, "state": "merged" };
+        answer(action, self.alerts.delete_many(forgotten)).await.map(drop)
     }
 }

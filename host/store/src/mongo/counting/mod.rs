@@ -9,7 +9,9 @@
 //!   `counted_last`. Step 4 is one write of one document, so a kill anywhere leaves the sentence above true; and a writer
 //!   that another one overtook between 1 and 4 fails at 4 and starts again.
 //! - A summary may be told of the same flows again, so it is read and replaced at its version. When a target gets one, the
-//!   parts are added to it, and each is deleted at the version that was added.
+//!   parts are added to it, and each is deleted at the version that was added. Before that their alerts are noted in
+//!   `merging`, and the notes go once these alerts follow: a delivery that was cut in between finds the notes when it comes
+//!   again, and would otherwise not know of alerts without a part.
 //! - An alert is read first, then the facts that it follows from, then it is replaced at its version: whoever has seen fewer
 //!   facts fails. Each delivery raises the version of its cell when it has written its facts, and begins again with the
 //!   alerts of the cell when others have done so meanwhile. A delivery that was killed in between is delivered again, and
@@ -21,16 +23,15 @@ mod following;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::TryStreamExt;
 use mongodb::Collection;
-use mongodb::bson::{DateTime, Document, doc};
-use mongodb::error::Error;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::ReturnDocument;
 use netsage_api_types::Alert;
 
 pub(super) use self::facts::Facts;
 use super::documents::integer;
-use super::{MongoStore, is_duplicate_key};
+use super::{MongoStore, all_of, answer, answered, is_duplicate_key};
 use crate::record::hits;
 use crate::{FlowBatchRecord, StoreError};
 use netsage_alerts::text::to_hex;
@@ -40,7 +41,7 @@ use netsage_alerts::{Cell, CellHits, by_source, group};
 const CONCURRENT: usize = 8;
 
 /// How often to start again when overtaken by other writers.
-const ATTEMPTS: u32 = 32;
+pub(super) const ATTEMPTS: u32 = 32;
 
 /// What recording hits came to.
 #[derive(Default)]
@@ -75,6 +76,8 @@ struct Work<'a, 'h> {
     targets: BTreeSet<String>,
     /// Alerts of sources that lost a part, each with the alert of the target that has it.
     merged: BTreeMap<String, String>,
+    /// The notes that said so.
+    merging: BTreeSet<ObjectId>,
 }
 
 impl MongoStore {
@@ -98,6 +101,7 @@ impl MongoStore {
             singles: BTreeSet::new(),
             targets: BTreeSet::new(),
             merged: BTreeMap::new(),
+            merging: BTreeSet::new(),
         };
         self.write_facts(&mut work).await?;
         let mut version = self.raise_version(&work.id).await?;
@@ -105,6 +109,7 @@ impl MongoStore {
             let last = self.follow(&mut work, recorded).await?;
             let now = self.version_of(&work.id).await?;
             if now == version {
+                self.forget_merging(&work).await?;
                 self.note_held_back(&work, last.as_deref(), recorded);
                 return Ok(());
             }
@@ -115,16 +120,15 @@ impl MongoStore {
 
     /// Raises the version of a cell, so that others see that there are new facts.
     async fn raise_version(&self, cell: &str) -> Result<i64, StoreError> {
-        let raised = self
-            .meta_of_cells()
+        let versions = self.meta_of_cells();
+        let raise = versions
             .find_one_and_update(
                 doc! { "_id": cell },
                 doc! { "$inc": { "version": 1_i64 }, "$set": { "touched": DateTime::now() } },
             )
             .upsert(true)
-            .return_document(ReturnDocument::After)
-            .await;
-        match raised {
+            .return_document(ReturnDocument::After);
+        match answered(raise).await? {
             // Another writer has made it at the same moment.
             Err(error) if is_duplicate_key(&error) => Box::pin(self.raise_version(cell)).await,
             Err(error) => Err(StoreError::mongo("note that a kind has changed")(error)),
@@ -133,11 +137,9 @@ impl MongoStore {
     }
 
     async fn version_of(&self, cell: &str) -> Result<i64, StoreError> {
-        let found = self
-            .meta_of_cells()
-            .find_one(doc! { "_id": cell })
-            .await
-            .map_err(StoreError::mongo("see whether a kind has changed"))?;
+        let versions = self.meta_of_cells();
+        let version = versions.find_one(doc! { "_id": cell });
+        let found = answer("see whether a kind has changed", version).await?;
         Ok(found.as_ref().and_then(version_in).unwrap_or(0))
     }
 
@@ -166,36 +168,31 @@ impl MongoStore {
         collection: &Collection<D>,
         condition: Document,
     ) -> Result<BTreeSet<String>, StoreError> {
-        let failed = StoreError::mongo("list what is known of alerts");
-        let found: Vec<Document> = collection
-            .clone_with_type::<Document>()
-            .find(condition)
-            .projection(doc! { "_id": 1 })
-            .await
-            .map_err(&failed)?
-            .try_collect()
-            .await
-            .map_err(&failed)?;
-        Ok(ids_of(&found).collect())
+        let collection = collection.clone_with_type::<Document>();
+        let known = collection.find(condition).projection(doc! { "_id": 1 });
+        let known = all_of("list what is known of alerts", known).await?;
+        Ok(ids_of(&known).collect())
     }
 }
 
 /// Replaces a document at the version read, or inserts a new one; says whether that held.
-async fn replace<D: serde::Serialize + Send + Sync>(
+pub(super) async fn replace<D: serde::Serialize + Send + Sync>(
     collection: &Collection<D>,
-    id: &str,
+    id: impl Into<Bson>,
     version: Option<i64>,
     document: &D,
-) -> Result<bool, Error> {
+    action: &'static str,
+) -> Result<bool, StoreError> {
     match version {
-        Some(version) => collection
-            .replace_one(doc! { "_id": id, "version": version }, document)
-            .await
-            .map(|outcome| outcome.matched_count == 1),
-        None => match collection.insert_one(document).await {
+        Some(version) => {
+            let replacement = collection.replace_one(doc! { "_id": id.into(), "version": version }, document);
+            let outcome = answer(action, replacement).await?;
+            Ok(outcome.matched_count == 1)
+        }
+        None => match answered(collection.insert_one(document)).await? {
             Ok(_) => Ok(true),
             Err(error) if is_duplicate_key(&error) => Ok(false),
-            Err(error) => Err(error),
+            Err(error) => Err(StoreError::mongo(action)(error)),
         },
     }
 }
@@ -210,7 +207,7 @@ fn ids_of(documents: &[Document]) -> impl Iterator<Item = String> {
         .filter_map(|document| document.get_str("_id").ok().map(ToOwned::to_owned))
 }
 
-fn contended(what: &str) -> StoreError {
+pub(super) fn contended(what: &str) -> StoreError {
     StoreError::Contended {
         what: what.to_owned(),
     }
