@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 mod alert;
 mod detector;
 mod flow;
+mod inbox;
 mod judgement;
 mod overview;
 mod score;
@@ -22,6 +23,7 @@ pub use detector::{
     StepRequest,
 };
 pub use flow::{Flow, FlowQuery, FlowScore, FusedScore};
+pub use inbox::{PassedOver, RecordsTaken, RefusedRecord, SenderQuery};
 pub use judgement::{ColumnDrift, Drift, ThresholdInfo, ThresholdRequest, Yesterday};
 pub use overview::{
     FlowsDropped, Health, InterfaceHealth, KeptPackets, Overview, OverviewPoint, PipelineCounters,

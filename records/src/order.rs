@@ -201,6 +201,12 @@ impl<T> Order<T> {
         }
     }
 
+    /// Waits for records at least so long from now on.
+    pub fn wait_for(&mut self, lateness_us: u64) {
+        let lateness_us = i64::try_from(lateness_us).unwrap_or(i64::MAX);
+        self.lateness_us = self.lateness_us.max(lateness_us);
+    }
+
     /// Takes a record in. `each` gets this record and others, as far as their turn has come.
     pub fn push(&mut self, key: Key, item: T, mut each: impl FnMut(T, Standing)) {
         self.observe(key.end_us);

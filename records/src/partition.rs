@@ -37,6 +37,11 @@ impl<T> Partition<T> {
         }
     }
 
+    /// Waits for records at least so long from now on, as [`Order::wait_for`] does.
+    pub fn wait_for(&mut self, lateness_us: u64) {
+        self.order.wait_for(lateness_us);
+    }
+
     /// Takes a record of this origin in; a network that the record itself names comes first. `each` gets this record and
     /// others, as far as their turn has come, with their counts; what repeats another record has none and is no flow of its
     /// own.

@@ -201,6 +201,8 @@ impl Gateway {
             condition: Arc::clone(&condition),
             events: events.clone(),
             source: opened.name,
+            inbox: opened.inbox,
+            records: settings.records.clone(),
             token: settings.token.clone(),
             listen: address,
             allowed_hosts: settings.allowed_hosts.clone(),

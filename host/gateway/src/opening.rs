@@ -1,12 +1,20 @@
 //! Opens the source of a run and gives up privileges, before any other thread is started: capabilities belong to
 //! threads, and none but those that capture shall have them.
 
+use std::sync::Arc;
+
+use netsage_schema::RECORD_V1;
+use netsage_sources::stream::{Inbox, InboxError, Stream, Transport, open_records};
 use netsage_sources::{Input, Progress, Source as FlowSource, SourceError, open_with};
 
 #[cfg(feature = "live")]
 use crate::config::InterfaceSettings;
 use crate::config::{Resolved, Source};
+use crate::private_files;
 use crate::privileges::{PrivilegeError, become_user, give_up_capabilities};
+
+/// The folder of the inbox in the data folder.
+const INBOX: &str = "inbox";
 
 /// The sources of a run, open and not read yet.
 pub struct Opened {
@@ -16,6 +24,8 @@ pub struct Opened {
     pub name: String,
     /// How far a file has been read.
     pub progress: Option<Progress>,
+    /// Where records wait that came by HTTP, if they may.
+    pub inbox: Option<Arc<Inbox>>,
 }
 
 /// Why a source is not opened.
@@ -25,6 +35,9 @@ pub enum OpenError {
     /// The file cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The inbox cannot be opened.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
     /// An interface cannot be captured on.
     #[cfg(feature = "live")]
     #[error(transparent)]
@@ -44,21 +57,37 @@ pub fn open_source(
     capturing: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<Opened, OpenError> {
     let user = settings.user.as_deref();
-    let opened = match &settings.source {
+    // The inputs of records that go on, which are one source.
+    let mut streams: Vec<Box<dyn Transport>> = Vec::new();
+    let mut opened = match &settings.source {
         #[cfg(feature = "live")]
         Source::Interfaces(source) => {
             let interfaces = open_interfaces(source, user, capturing)?;
-            return Ok(Opened {
+            let mut opened = Opened {
                 sources: vec![Box::new(interfaces.metered(&settings.meter))],
                 name: source.names.join(", "),
                 progress: None,
-            });
+                inbox: None,
+            };
+            open_streams(settings, streams, &mut opened)?;
+            return Ok(opened);
         }
         Source::None => Opened {
             sources: Vec::new(),
             name: "none".to_owned(),
             progress: None,
+            inbox: None,
         },
+        Source::Records(named) => {
+            let records = open_records(named, &settings.records, settings.meter.schema, settings.files)?;
+            streams = records.streams;
+            Opened {
+                sources: records.files.into_iter().collect(),
+                name: named.join(", "),
+                progress: records.progress,
+                inbox: None,
+            }
+        }
         Source::Replay(file) => {
             let (input, progress) = open_with(file, &settings.records)?;
             let source: Box<dyn FlowSource> = match input {
@@ -71,6 +100,7 @@ pub fn open_source(
                 name: name.to_string_lossy().into_owned(),
                 progress: Some(progress),
                 sources: vec![source],
+                inbox: None,
             }
         }
     };
@@ -80,7 +110,43 @@ pub fn open_source(
         become_user(user)?;
     }
     give_up_capabilities()?;
+    open_streams(settings, streams, &mut opened)?;
     Ok(opened)
+}
+
+/// Makes one source of the inputs that go on, the inbox among them.
+fn open_streams(
+    settings: &Resolved,
+    mut streams: Vec<Box<dyn Transport>>,
+    opened: &mut Opened,
+) -> Result<(), OpenError> {
+    let name = match &settings.source {
+        Source::Records(named) => named.join(", "),
+        _ => "inbox".to_owned(),
+    };
+    if let Some(limit) = settings.inbox {
+        // As the gateway makes it: for its user alone.
+        private_files::make_folder(&settings.data_dir).map_err(|source| InboxError::Disk {
+            folder: settings.data_dir.clone(),
+            source,
+        })?;
+        let inbox = Arc::new(Inbox::open(&settings.data_dir.join(INBOX), limit)?);
+        streams.push(Box::new(inbox.transport(settings.exit_when_done)));
+        opened.inbox = Some(inbox);
+    }
+    if streams.is_empty() {
+        return Ok(());
+    }
+    let schema = settings.meter.schema;
+    if schema != &RECORD_V1 {
+        return Err(OpenError::Source(SourceError::Schema {
+            name,
+            found: RECORD_V1.id,
+            wanted: schema.id,
+        }));
+    }
+    (opened.sources).push(Box::new(Stream::new(&name, streams, settings.streams)));
+    Ok(())
 }
 
 /// Opens interfaces, changes the user, starts the capture threads (which inherit what opening an interface again needs)

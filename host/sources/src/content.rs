@@ -56,12 +56,7 @@ impl<'a> Input<'a> {
         let named = || name.to_owned();
         let kind = options.format.map_or_else(|| recognise(&head), Kind::Records);
         match kind {
-            Kind::Records(format) => Ok(Self::Records(Records::new(
-                name,
-                content,
-                format,
-                &options.reading,
-            ))),
+            Kind::Records(format) => Ok(Self::Records(Records::new(name, content, format, options))),
             Kind::Capture => Capture::new(name, content).map(Self::Capture),
             Kind::Text => Table::new(name, content).map(Self::Table),
             Kind::Json => Err(SourceError::Json { name: named() }),

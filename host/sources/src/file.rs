@@ -13,13 +13,22 @@ use crate::{Capture, Content, Input, RecordOptions, SourceError};
 pub struct Progress {
     /// Bytes of the file as it lies on the disk; 0 for a pipe.
     pub total: u64,
-    read: Arc<AtomicU64>,
+    /// Of each file that is read as one of them.
+    read: Vec<Arc<AtomicU64>>,
 }
 
 impl Progress {
     /// Bytes read so far.
     pub fn read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
+        self.read.iter().map(|read| read.load(Ordering::Relaxed)).sum()
+    }
+
+    /// That of two files together.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn with(mut self, other: Self) -> Self {
+        self.total += other.total;
+        self.read.extend(other.read);
+        self
     }
 }
 
@@ -71,7 +80,7 @@ fn bytes_of(path: &Path) -> Result<(String, Bytes, Progress), SourceError> {
     let read = Arc::new(AtomicU64::new(0));
     let progress = Progress {
         total,
-        read: Arc::clone(&read),
+        read: vec![Arc::clone(&read)],
     };
     Ok((name, Counted { inner, read }, progress))
 }

@@ -171,6 +171,7 @@ impl<P: Packets> Source for Metered<P> {
             rejected: metered.not_metered(),
             flows: self.flows,
             lost,
+            late: 0,
         }
     }
 

@@ -15,6 +15,7 @@
 //! | followed log | gives its place, which the host keeps | at that place |
 //! | capture | nothing | at its beginning: the flow table dies with the process, and ids make the replay harmless |
 //! | table, file of records | nothing | at its beginning, for the same reason as a capture |
+//! | inbox | deletes what is stored | at what it has |
 //! | interface | nothing | now |
 //!
 //! Opening, which may need privileges, is not part of the trait: whoever opens gives up privileges before the first
@@ -64,7 +65,12 @@ pub trait Source: Send {
         None
     }
 
-    /// Begins at a place that an earlier run got from [`Self::stored`]. Called once at most, before the first read.
+    /// A place to be kept although no more flows are stored than before: followed files have one when a file begins.
+    fn position(&mut self) -> Option<Position> {
+        None
+    }
+
+    /// Begins at a place that an earlier run got from [`Self::stored`] or [`Self::position`]. Called once at most, before the first read.
     ///
     /// # Errors
     /// When there is no such place any more.
@@ -131,11 +137,14 @@ pub struct SourceCounters {
     pub flows: u64,
     /// Records that were lost before the source could take them in.
     pub lost: u64,
+    /// Records that came behind their turn. They are in flows, and may not be counted where others count their
+    /// neighbours.
+    pub late: u64,
 }
 
 impl SourceCounters {
     /// Every counter: its name in metrics and logs, what it counts, and its value.
-    pub fn named(&self) -> [(&'static str, &'static str, u64); 5] {
+    pub fn named(&self) -> [(&'static str, &'static str, u64); 6] {
         // Taken apart, so that a new counter cannot be forgotten here.
         let Self {
             records,
@@ -143,6 +152,7 @@ impl SourceCounters {
             rejected,
             flows,
             lost,
+            late,
         } = *self;
         [
             ("records", "Packets, rows or messages taken in", records),
@@ -162,6 +172,7 @@ impl SourceCounters {
                 "Records lost before the source could take them in",
                 lost,
             ),
+            ("records_late", "Records that came behind their turn", late),
         ]
     }
 }

@@ -32,6 +32,7 @@ mod suricata;
 mod zeek;
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -70,6 +71,17 @@ impl Format {
             Self::Suricata => "suricata",
             Self::Argus => "argus",
         }
+    }
+
+    /// How long records of a stream are waited for unless a setting says so: longer than a meter with its usual timeouts
+    /// holds the record of a flow back after the last packet, so that few are late. Zeek reports TCP that is idle after
+    /// 300 s, and Suricata, like most that write JSON, after up to 600 s; Argus reports each minute.
+    pub const fn lateness(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Zeek => 330,
+            Self::FlowJson | Self::Suricata => 630,
+            Self::Argus => 90,
+        })
     }
 
     /// The format of that name.

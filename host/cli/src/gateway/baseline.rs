@@ -99,7 +99,15 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
         Source::None => Err(Failure::Usage(
             "name what to learn from: --interface IF, --pcap FILE, or --records FILE".to_owned(),
         )),
-        Source::Replay(path) => {
+        Source::Records(named) if named.len() > 1 => Err(Failure::Usage(
+            "give one file of records to learn from; `cat` joins logs".to_owned(),
+        )),
+        Source::Replay(_) | Source::Records(_) => {
+            let path = match &resolved.source {
+                Source::Replay(path) => path.as_path(),
+                Source::Records(named) => Path::new(named.first().map_or("-", String::as_str)),
+                _ => Path::new("-"),
+            };
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
             let folder = folder(&resolved.data_dir, &name);
             let mut spool = Spool::anew(&folder, resolved.meter.schema, &name)?;
@@ -147,6 +155,7 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
                 sources: vec![Box::new(source)],
                 name: source_name,
                 progress: None,
+                inbox: None,
             };
             drop(spool);
             say!("armed; going on as `netsage run`; {UNDO}");

@@ -29,6 +29,7 @@ mod schemas;
 mod secrets;
 mod sources;
 mod starts;
+mod streams;
 mod support;
 mod swaps;
 #[cfg(feature = "live")]

@@ -40,7 +40,10 @@ use axum::{Router, routing};
 use netsage_api_types::Stage;
 use netsage_lifecycle::Lifecycle;
 use netsage_outputs::OutputCounters;
+use netsage_sources::RecordOptions;
+use netsage_sources::stream::Inbox;
 use netsage_store::Store;
+use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
@@ -58,6 +61,9 @@ use state::{AppState, Shared};
 
 /// Largest body of a call other than an upload, bytes: 10,000 rows of 42 values fit.
 const BODY_LIMIT: usize = 16 << 20;
+
+/// Bodies of records that are read at the same time.
+const INBOX_TURNS: usize = 2;
 
 /// What a page of ours may load: its own files and its own WebAssembly, nothing from elsewhere.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
@@ -93,6 +99,10 @@ pub struct Service {
     pub source: String,
     /// The packets kept, if they are.
     pub evidence: Option<Arc<Evidence>>,
+    /// Where records wait that callers give, if they may.
+    pub inbox: Option<Arc<Inbox>>,
+    /// How such records are read.
+    pub records: RecordOptions,
     /// Token that calls must bear.
     pub token: Option<String>,
     /// The address it is bound to.
@@ -134,6 +144,9 @@ pub fn router(service: Service) -> Router {
         outputs: service.outputs,
         source: service.source,
         evidence: service.evidence,
+        inbox: service.inbox,
+        inbox_turns: Semaphore::new(INBOX_TURNS),
+        records: service.records,
         started: Instant::now(),
         upload_limit: service.upload_limit,
         openapi,
@@ -183,7 +196,7 @@ fn described(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenApi
         .with(Token, routes!(alerts::get_alert))
         .with(Token, routes!(alerts::post_alert_state))
         .with(Token, routes!(evidence::get_alert_packets))
-        .with(Token, routes!(flows::list_flows))
+        .with(Token, routes!(flows::list_flows, flows::post_flows))
         .with(Token, routes!(detectors::list_detectors))
         .with(Token, upload)
         .with(Token, routes!(detectors::get_detector))

@@ -6,7 +6,10 @@ use std::time::Instant;
 use netsage_api_types::Stage;
 use netsage_lifecycle::Lifecycle;
 use netsage_outputs::OutputCounters;
+use netsage_sources::RecordOptions;
+use netsage_sources::stream::Inbox;
 use netsage_store::Store;
+use tokio::sync::Semaphore;
 use utoipa::openapi::OpenApi;
 
 use super::access::Guard;
@@ -39,6 +42,10 @@ pub(crate) struct Shared {
     /// A file name, an interface, or `none`.
     pub(crate) source: String,
     pub(crate) evidence: Option<Arc<Evidence>>,
+    pub(crate) inbox: Option<Arc<Inbox>>,
+    /// Whoever reads records for the inbox has one.
+    pub(crate) inbox_turns: Semaphore,
+    pub(crate) records: RecordOptions,
     pub(crate) started: Instant,
     pub(crate) upload_limit: usize,
     pub(crate) openapi: OpenApi,

@@ -1,7 +1,9 @@
 //! How records of other meters are read, from any layer of settings.
 
 use netsage_records::formats::{Format, Options};
+use netsage_records::{Network, Origin};
 use netsage_sources::RecordOptions;
+use netsage_sources::stream::StreamOptions;
 
 use super::{ConfigError, Settings};
 
@@ -22,7 +24,27 @@ impl Settings {
         Ok(RecordOptions {
             format: self.input_format.as_deref().and_then(Format::by_name),
             reading: Options { input_zone },
+            origin: self.origin(),
         })
+    }
+
+    /// How records of streams are put in order.
+    ///
+    /// # Errors
+    /// When the lateness is out of its range.
+    pub(super) fn stream_options(&self) -> Result<StreamOptions, ConfigError> {
+        Ok(StreamOptions {
+            lateness: self.lateness()?.map(|time| time.0),
+            origin: self.origin(),
+            ..StreamOptions::default()
+        })
+    }
+
+    fn origin(&self) -> Origin {
+        Origin {
+            network: Network::named(self.network.as_deref().unwrap_or_default()),
+            exporter: None,
+        }
     }
 }
 

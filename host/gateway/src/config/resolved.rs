@@ -10,6 +10,7 @@ use netsage_lifecycle::LifecycleConfig;
 use netsage_runtime::RuntimeConfig;
 use netsage_schema::RECORD_V1;
 use netsage_sources::RecordOptions;
+use netsage_sources::stream::{Files, StreamOptions};
 use netsage_store::StoreOptions;
 
 #[cfg(feature = "live")]
@@ -25,6 +26,8 @@ use crate::server::Limits;
 pub enum Source {
     /// A file, replayed as fast as it can be scored.
     Replay(PathBuf),
+    /// Records: files, which are replayed, or streams.
+    Records(Vec<String>),
     /// Interfaces.
     #[cfg(feature = "live")]
     Interfaces(InterfaceSettings),
@@ -78,6 +81,12 @@ pub struct Resolved {
     pub meter: MeterConfig,
     /// How records are read.
     pub records: RecordOptions,
+    /// How files of them are read.
+    pub files: Files,
+    /// How those of streams are put in order.
+    pub streams: StreamOptions,
+    /// Bytes of records that may wait in the inbox, if there is one.
+    pub inbox: Option<u64>,
     /// Whether the program ends with its replay.
     pub exit_when_done: bool,
 }
@@ -96,16 +105,16 @@ impl Resolved {
             let reason = format!("`{other}` is there too; traffic comes from one of them, not both");
             return Err(ConfigError::value(one, reason));
         }
-        if settings.records.is_some() {
+        if settings.records.is_some() || settings.inbox.is_some() {
             settings.schema.get_or_insert_with(|| RECORD_V1.id.to_owned());
         }
         let meter = settings.meter()?;
-        let file = settings.pcap.clone().or_else(|| settings.records.clone());
-        let source = match (file, settings.interfaces()?) {
-            (Some(file), _) => Source::Replay(file),
+        let source = match (&settings.pcap, &settings.records, settings.interfaces()?) {
+            (Some(file), ..) => Source::Replay(file.clone()),
+            (None, Some(records), _) => Source::Records(records.clone()),
             #[cfg(feature = "live")]
-            (None, Some(interfaces)) => Source::Interfaces(interfaces),
-            (None, _) => Source::None,
+            (None, None, Some(interfaces)) => Source::Interfaces(interfaces),
+            (None, None, _) => Source::None,
         };
         let records = settings.record_options()?;
         let data_dir = settings.data_dir.clone().map_or_else(default_data_dir, Ok)?;
@@ -119,9 +128,16 @@ impl Resolved {
         let upload_limit = (settings.upload_limit()? as usize) << 20;
         let store = settings.store_url()?;
         Ok(Self {
-            storing: settings.storing(matches!(source, Source::Replay(_)))?,
+            storing: settings.storing(matches!(source, Source::Replay(_) | Source::Records(_)))?,
             source,
             store_options: settings.store_options()?,
+            files: match (settings.follow()?, settings.exit_when_done()?) {
+                (false, _) => Files::Whole,
+                (true, false) => Files::Followed,
+                (true, true) => Files::FollowedToTheEnd,
+            },
+            streams: settings.stream_options()?,
+            inbox: settings.inbox()?.map(|size| size.0 as u64),
             upload_limit,
             allowed_hosts: settings.allowed_hosts()?,
             limits: settings.limits(upload_limit)?,

@@ -37,11 +37,33 @@ settings! {
         /// Traffic comes from a capture, from records or from interfaces, not from two of them.
         pcap: PathBuf { value: "FILE", example: "capture.pcap" }
 
-        /// Replay these flow records of another meter (Zeek, Suricata, Argus or JSON, also compressed by gzip, zstd or
-        /// lz4)
+        /// Read these flow records of another meter (Zeek, Suricata, Argus or JSON, also compressed by gzip, zstd or lz4):
+        /// files, also with wildcards; - for standard input; a FIFO; unix:PATH for a socket that meters connect to
         ///
-        /// Their rows are of the schema record-v1, which need not be named then.
-        records: PathBuf { value: "FILE", example: "conn.log" }
+        /// Their rows are of the schema record-v1, which need not be named then. All of them are one stream, or are read as
+        /// one file. docs/sources/streams.md has more.
+        records: Vec<String> { value: "FILE", example: "conn.log" }
+
+        /// Follow the files of --records while they grow, are renamed and compressed
+        ///
+        /// With --exit-when-done the program ends where the files end, and the next run goes on there.
+        follow: bool { value: "BOOL", default: "false" }
+
+        /// Take flow records by `POST /api/v1/flows`, and keep up to this much of them in the data folder until they are
+        /// stored
+        ///
+        /// Their rows are of the schema record-v1. docs/sources/http.md has more.
+        inbox: ByteSize { value: "SIZE", otherwise: "no records are taken", example: "256MiB", range: MIB.. }
+
+        /// How long records of a stream wait for others that ended before them
+        ///
+        /// A longer time delays alerts; with a shorter one more records are late, and are not counted with their neighbours.
+        lateness: Time {
+            value: "TIME",
+            otherwise: "330s for Zeek, 630s for Suricata and JSON of flows, 90s for Argus",
+            example: "10min",
+            range: NO_TIME..=MONTH
+        }
 
         /// Capture live on this interface
         interface: Vec<String> { value: "IF", example: "eth0" }
@@ -62,6 +84,11 @@ settings! {
     }
 
     "Records" {
+        /// Network that the addresses of records belong to, where the records do not say so
+        ///
+        /// Hosts of two networks with equal addresses are two hosts, if the networks have two names.
+        network: String { value: "NAME", otherwise: "the network without a name", example: "site-1" }
+
         /// Format of flow records, instead of what their first bytes say
         input_format: String { value: "FORMAT", otherwise: "what the first bytes say", example: "zeek", one_of: Format::ALL.map(Format::name) }
 

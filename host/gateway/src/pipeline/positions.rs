@@ -32,7 +32,11 @@ impl Positions {
     /// Tells a source how many of its flows are stored, when the number has risen, and keeps the position that the
     /// source gives.
     pub(super) fn acknowledge(&self, state: &SourceState, source: &mut dyn Source) {
-        let Some(place) = state.news().and_then(|flows| source.stored(flows)) else {
+        let place = match state.news() {
+            Some(flows) => source.stored(flows),
+            None => source.position(),
+        };
+        let Some(place) = place else {
             return;
         };
         let key = key(source.name());

@@ -60,6 +60,8 @@ impl Offline {
             events: netsage_gateway::Announcer::default(),
             source: "none".to_owned(),
             evidence: None,
+            inbox: None,
+            records: netsage_sources::RecordOptions::default(),
             outputs: Vec::new(),
             token: token.map(str::to_owned),
             listen: listen.parse().unwrap(),

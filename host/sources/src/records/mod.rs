@@ -1,9 +1,13 @@
-//! Files of flow records that another meter wrote.
+//! Flow records that another meter wrote: whole files here, and what goes on coming in [`stream`].
 //!
-//! A file is read whole before its first flow is handed over: records lie in it in any order, and a row counts those that
-//! ended before it.
+//! Files are read whole before their first flow is handed over: records lie in them in any order, and a row counts those
+//! that ended before it.
 
+#[cfg(not(target_family = "wasm"))]
+mod handover;
 mod sorter;
+#[cfg(not(target_family = "wasm"))]
+pub mod stream;
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read};
@@ -32,6 +36,8 @@ pub struct RecordOptions {
     pub format: Option<Format>,
     /// What the bytes do not say.
     pub reading: formats::Options,
+    /// The network that records belong to unless they say another one.
+    pub origin: Origin,
 }
 
 /// Records of one format, from any bytes.
@@ -39,15 +45,17 @@ pub struct Records<R> {
     name: String,
     bytes: R,
     reader: Reader,
+    origin: Origin,
 }
 
 impl<R: Read + Send> Records<R> {
     /// Unpacked bytes in that format.
-    pub fn new(name: &str, bytes: R, format: Format, options: &formats::Options) -> Self {
+    pub fn new(name: &str, bytes: R, format: Format, options: &RecordOptions) -> Self {
         Self {
             name: name.to_owned(),
             bytes,
-            reader: Reader::new(format, options),
+            reader: Reader::new(format, &options.reading),
+            origin: options.origin,
         }
     }
 
@@ -65,41 +73,23 @@ impl<R: Read + Send> Records<R> {
     /// # Errors
     /// When the schema is not `record-v1`.
     pub fn into_source(self, schema: &'static Schema) -> Result<RecordSource<R>, SourceError> {
-        if schema != &RECORD_V1 {
-            return Err(SourceError::Schema {
-                name: self.name,
-                found: RECORD_V1.id,
-                wanted: schema.id,
-            });
-        }
-        Ok(RecordSource {
-            name: self.name,
-            reader: self.reader,
-            items: Items::default(),
-            labels: HashMap::new(),
-            first_refused: None,
-            windows: Windows::new(WINDOW_MEMORY),
-            bytes: 0,
-            flows: 0,
-            repeated: 0,
-            last: None,
-            stage: Stage::Reading(Incoming {
-                bytes: self.bytes,
-                buffer: Vec::new(),
-                sorter: Sorter::default(),
-            }),
-        })
+        RecordSource::of(self.name.clone(), vec![self], schema)
     }
 }
 
-/// The flows of a file of records.
+/// The flows of files of records, as if all records stood in one file.
 pub struct RecordSource<R> {
     name: String,
-    reader: Reader,
+    /// The files that are not read yet, the last one first.
+    rest: Vec<Records<R>>,
+    /// What became of the items of files that are read.
+    read: Counts,
     items: Items,
     /// By flow; empty unless labels are read.
     labels: HashMap<FlowId, Label>,
-    first_refused: Option<Refused>,
+    /// The first item that was refused, and its file.
+    first_refused: Option<(String, Refused)>,
+    origin: Origin,
     windows: Windows,
     bytes: u64,
     flows: u64,
@@ -119,10 +109,12 @@ enum Stage<R> {
 }
 
 struct Incoming<R> {
-    bytes: R,
+    records: Records<R>,
     /// The start of an item whose end is not there yet.
     buffer: Vec<u8>,
     sorter: Sorter,
+    /// Why the first file that was damaged could not be read on.
+    damage: Option<SourceError>,
 }
 
 impl<R: Read> Incoming<R> {
@@ -132,7 +124,7 @@ impl<R: Read> Incoming<R> {
         let before = self.buffer.len();
         self.buffer.resize(before + room, 0);
         let read = loop {
-            match self.bytes.read(&mut self.buffer[before..]) {
+            match self.records.bytes.read(&mut self.buffer[before..]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 read => break read,
             }
@@ -143,9 +135,56 @@ impl<R: Read> Incoming<R> {
 }
 
 impl<R: Read + Send> RecordSource<R> {
-    /// What has become of the items of the file, by reason.
-    pub fn items(&self) -> &Counts {
-        self.reader.counts()
+    /// Files whose records are read together. `name` stands in counters and logs.
+    ///
+    /// # Errors
+    /// When the schema is not `record-v1`.
+    pub fn of(
+        name: String,
+        mut files: Vec<Records<R>>,
+        schema: &'static Schema,
+    ) -> Result<Self, SourceError> {
+        if schema != &RECORD_V1 {
+            return Err(SourceError::Schema {
+                name,
+                found: RECORD_V1.id,
+                wanted: schema.id,
+            });
+        }
+        files.reverse();
+        let first = files.pop();
+        let origin = first.as_ref().map(|first| first.origin).unwrap_or_default();
+        Ok(Self {
+            name,
+            rest: files,
+            read: Counts::default(),
+            items: Items::default(),
+            labels: HashMap::new(),
+            first_refused: None,
+            origin,
+            windows: Windows::new(WINDOW_MEMORY),
+            bytes: 0,
+            flows: 0,
+            repeated: 0,
+            last: None,
+            stage: first.map_or(Stage::Ended, |records| {
+                Stage::Reading(Incoming {
+                    records,
+                    buffer: Vec::new(),
+                    sorter: Sorter::new(origin),
+                    damage: None,
+                })
+            }),
+        })
+    }
+
+    /// What has become of the items of the files, by reason.
+    pub fn items(&self) -> Counts {
+        let mut counts = self.read.clone();
+        if let Stage::Reading(incoming) = &self.stage {
+            counts.add(incoming.records.reader.counts());
+        }
+        counts
     }
 
     /// Records that are one more copy of another, and no flow of their own.
@@ -163,7 +202,8 @@ impl<R: Read + Send> RecordSource<R> {
         self.labels.get(flow)
     }
 
-    /// Takes some bytes in. At their end, or where they cannot be read on, the records are ready in their order.
+    /// Takes some bytes in. At the end of the last file the records are ready in their order; a file that cannot be read on
+    /// has ended.
     fn take_in(&mut self) -> Result<(), SourceError> {
         let Stage::Reading(incoming) = &mut self.stage else {
             return Ok(());
@@ -176,20 +216,22 @@ impl<R: Read + Send> RecordSource<R> {
             Err(error) => (false, Some(error)),
         };
         // An item that damage cut off could be read as another one.
-        let used = self.reader.read(&incoming.buffer, is_last, &mut self.items);
+        let reader = &mut incoming.records.reader;
+        let used = reader.read(&incoming.buffer, is_last, &mut self.items);
         incoming.buffer.drain(..used);
         if let Some(first) = self.items.refused.first() {
-            self.first_refused.get_or_insert(*first);
+            (self.first_refused).get_or_insert_with(|| (incoming.records.name.clone(), *first));
         }
-        let origin = Origin::default();
         // Of copies the first one counts.
         for (record, label) in self.items.records.iter().zip(self.items.labels.drain(..)) {
             if let Some(label) = label {
-                self.labels.entry(record.id(&origin.of(record))).or_insert(label);
+                let id = record.id(&self.origin.of(record));
+                self.labels.entry(id).or_insert(label);
             }
         }
-        let sorted = (self.items.records.drain(..))
-            .try_for_each(|record| incoming.sorter.push(record.id(&origin.of(&record)), record));
+        let mut records = self.items.records.drain(..);
+        let sorted = records.try_for_each(|record| incoming.sorter.push(record));
+        drop(records);
         self.items.clear();
         let failed = |source| SourceError::Sorting {
             name: self.name.clone(),
@@ -198,16 +240,25 @@ impl<R: Read + Send> RecordSource<R> {
         if let Err(source) = sorted {
             return Err(failed(source));
         }
-        if is_last || damage.is_some() {
-            let sorter = std::mem::take(&mut incoming.sorter);
-            let damage = damage.map(|source| SourceError::Read {
-                name: self.name.clone(),
-                source,
-            });
-            match sorter.sorted() {
-                Ok(sorted) => self.stage = Stage::Flows(sorted, damage),
-                Err(source) => return Err(failed(source)),
-            }
+        let has_ended = is_last || damage.is_some();
+        if let Some(source) = damage {
+            let name = incoming.records.name.clone();
+            incoming.damage.get_or_insert(SourceError::Read { name, source });
+        }
+        if !has_ended {
+            return Ok(());
+        }
+        self.read.add(incoming.records.reader.counts());
+        if let Some(next) = self.rest.pop() {
+            incoming.records = next;
+            incoming.buffer.clear();
+            return Ok(());
+        }
+        let sorter = std::mem::replace(&mut incoming.sorter, Sorter::new(self.origin));
+        let damage = incoming.damage.take();
+        match sorter.sorted() {
+            Ok(sorted) => self.stage = Stage::Flows(sorted, damage),
+            Err(source) => return Err(failed(source)),
         }
         Ok(())
     }
@@ -218,7 +269,7 @@ impl<R: Read + Send> RecordSource<R> {
             self.repeated += 1;
             return;
         }
-        let network = Origin::default().of(record).network;
+        let network = self.origin.of(record).network;
         let counts = self.windows.count(network, record);
         let identity = record.identity();
         batch.push_as(
@@ -284,7 +335,7 @@ impl<R: Read + Send> Source for RecordSource<R> {
     }
 
     fn counters(&self) -> SourceCounters {
-        let counts = self.reader.counts();
+        let counts = self.items();
         let passed_over: u64 = (counts.passed_over.iter())
             .filter(|(reason, _)| !matches!(reason, PassedOver::Header | PassedOver::Blank))
             .map(|(_, count)| count)
@@ -296,6 +347,8 @@ impl<R: Read + Send> Source for RecordSource<R> {
             rejected,
             flows: self.flows,
             lost: 0,
+            // A file is sorted before its first flow.
+            late: 0,
         }
     }
 
@@ -303,9 +356,14 @@ impl<R: Read + Send> Source for RecordSource<R> {
         if self.counters().rejected == 0 && self.repeated == 0 {
             return None;
         }
-        let mut said = format!("{}: {}", self.name, self.reader.counts());
-        if let Some(first) = &self.first_refused {
-            said.push_str(&format!("; the first refused is {}", first.place));
+        let mut said = format!("{}: {}", self.name, self.items());
+        if let Some((name, first)) = &self.first_refused {
+            let of = if *name == self.name {
+                String::new()
+            } else {
+                format!(" of {name}")
+            };
+            said.push_str(&format!("; the first refused is {}{of}", first.place));
         }
         if self.repeated > 0 {
             said.push_str(&format!("; repeated: {}", self.repeated));

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use netsage_records::{FlowId, Key, Queue, Record};
+use netsage_records::{FlowId, Key, Origin, Queue, Record};
 
 /// Records that are sorted in memory; more of them are written to the disk in sorted runs. About 70 MB.
 const MOST_IN_MEMORY: usize = 1 << 18;
@@ -10,22 +10,24 @@ const MOST_IN_MEMORY: usize = 1 << 18;
 /// Takes records in any order.
 pub(super) struct Sorter {
     most: usize,
+    /// Of records that do not say another one.
+    origin: Origin,
     records: Vec<(Key, Record)>,
     #[cfg(not(target_family = "wasm"))]
     runs: Vec<run::Run>,
 }
 
-impl Default for Sorter {
-    fn default() -> Self {
-        Self::new(MOST_IN_MEMORY)
-    }
-}
-
 impl Sorter {
+    /// Sorts records of this origin.
+    pub(super) fn new(origin: Origin) -> Self {
+        Self::with_most(MOST_IN_MEMORY, origin)
+    }
+
     /// Holds fewer records than `most` in memory.
-    fn new(most: usize) -> Self {
+    fn with_most(most: usize, origin: Origin) -> Self {
         Self {
             most,
+            origin,
             records: Vec::new(),
             #[cfg(not(target_family = "wasm"))]
             runs: Vec::new(),
@@ -34,7 +36,8 @@ impl Sorter {
 
     /// # Errors
     /// When the disk does not take a run.
-    pub(super) fn push(&mut self, id: FlowId, record: Record) -> io::Result<()> {
+    pub(super) fn push(&mut self, record: Record) -> io::Result<()> {
+        let id = record.id(&self.origin.of(&record));
         let end_us = record.end_us;
         self.records.push((Key { end_us, id }, record));
         if self.records.len() >= self.most {
@@ -47,7 +50,8 @@ impl Sorter {
     #[cfg(not(target_family = "wasm"))]
     fn spill(&mut self) -> io::Result<()> {
         self.records.sort_by_key(|(key, _)| *key);
-        self.runs.push(run::Run::write(self.records.drain(..))?);
+        self.runs
+            .push(run::Run::write(self.records.drain(..), self.origin)?);
         Ok(())
     }
 
@@ -129,6 +133,7 @@ mod run {
     /// Sorted records in a file without a name, as the project's own JSON.
     pub(super) struct Run {
         file: File,
+        origin: Origin,
         reader: Reader,
         buffer: Vec<u8>,
         items: Items,
@@ -137,7 +142,10 @@ mod run {
     }
 
     impl Run {
-        pub(super) fn write(records: impl Iterator<Item = (Key, Record)>) -> io::Result<Self> {
+        pub(super) fn write(
+            records: impl Iterator<Item = (Key, Record)>,
+            origin: Origin,
+        ) -> io::Result<Self> {
             let mut file = BufWriter::with_capacity(STEP, tempfile::tempfile()?);
             for (_, record) in records {
                 flow_json::write(&record, &mut file)?;
@@ -147,6 +155,7 @@ mod run {
             file.rewind()?;
             Ok(Self {
                 file,
+                origin,
                 reader: Reader::new(Format::FlowJson, &Options::default()),
                 buffer: Vec::new(),
                 items: Items::default(),
@@ -171,7 +180,7 @@ mod run {
             let record = self.items.records.get(self.taken).cloned();
             self.taken += 1;
             Ok(record.map(|record| {
-                let id = record.id(&Origin::default().of(&record));
+                let id = record.id(&self.origin.of(&record));
                 let end_us = record.end_us;
                 (Key { end_us, id }, record)
             }))
@@ -183,7 +192,7 @@ mod run {
 mod tests {
     use std::net::IpAddr;
 
-    use netsage_records::{BytesOf, Origin};
+    use netsage_records::BytesOf;
 
     use super::*;
 
@@ -215,11 +224,9 @@ mod tests {
             .map(|number| record(1 + i64::from(number) * 7_919 % 331, number % 250))
             .collect();
         let sorted = |most| {
-            let mut sorter = Sorter::new(most);
+            let mut sorter = Sorter::with_most(most, Origin::default());
             for record in &records {
-                sorter
-                    .push(record.id(&Origin::default().of(record)), record.clone())
-                    .unwrap();
+                sorter.push(record.clone()).unwrap();
             }
             let mut sorted = sorter.sorted().unwrap();
             std::iter::from_fn(|| sorted.next().unwrap()).collect::<Vec<_>>()

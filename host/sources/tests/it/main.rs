@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod contract;
+mod follow;
 mod kinds;
 mod members;
 mod records;
+mod streams;

@@ -7,16 +7,16 @@ use flate2::write::GzEncoder;
 use netsage_records::formats::{Format, Items, Options, Reader};
 use netsage_records::{Origin, Partition, row_of};
 use netsage_schema::{FlowBatch, RECORD_V1, UNSW_NB15};
-use netsage_sources::{Input, Records, Source, SourceError, read_all};
+use netsage_sources::{Input, RecordOptions, Records, Source, SourceError, read_all};
 
 use crate::contract::Member;
 
 /// More flows than one read hands over.
-const FLOWS: u64 = 5_000;
+pub(crate) const FLOWS: u64 = 5_000;
 const HOUR_US: u64 = 3_600_000_000;
 
 /// Records in the project's own JSON, one on each line; those of a host are an hour apart at most.
-fn lines() -> Vec<String> {
+pub(crate) fn lines() -> Vec<String> {
     (0..FLOWS)
         .map(|number| {
             let end_us = HOUR_US + number * 7_919_000 % HOUR_US;
@@ -138,7 +138,7 @@ fn what_was_not_used_is_said_by_reason() {
 
 #[test]
 fn records_are_of_one_schema() {
-    let records = Records::new("file", io::empty(), Format::Zeek, &Options::default());
+    let records = Records::new("file", io::empty(), Format::Zeek, &RecordOptions::default());
     let refused = records.into_source(&UNSW_NB15).err();
     assert!(
         matches!(refused, Some(SourceError::Schema { found, .. }) if found == RECORD_V1.id),

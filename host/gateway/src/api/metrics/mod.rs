@@ -86,6 +86,11 @@ impl Collector for Figures {
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
         for (name, help, value) in [
+            (
+                "inbox_bytes",
+                "Bytes of records in the inbox, which wait for the store",
+                self.state.inbox.as_ref().map_or(0, |inbox| inbox.room().0),
+            ),
             ("active_flows", "Flows in the meter's table", details.active_flows),
             (
                 "flows_waiting",
