@@ -22,11 +22,15 @@ pub mod disk;
 pub mod faulty;
 #[cfg(feature = "guests")]
 pub mod guests;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod random;
 #[cfg(feature = "recipe")]
 pub mod recipe;
 #[cfg(feature = "store")]
 pub mod sample;
+#[cfg(any(feature = "kafka", feature = "store"))]
+mod server;
 #[cfg(feature = "toy")]
 pub mod toy;
 #[cfg(feature = "system")]
