@@ -100,8 +100,8 @@ impl KafkaOptions {
             reading: Options::default(),
             origin: Origin::default(),
             lateness: Duration::from_secs(600),
-            most_waiting: 1 << 18,
-            window_memory: 64 << 20,
+            most_waiting: 1 << 17,
+            window_memory: 16 << 20,
             dead_letters: None,
             ends_with_topic: false,
         }
@@ -114,7 +114,9 @@ impl KafkaOptions {
             .set("auto.offset.reset", "earliest")
             .set("auto.commit.interval.ms", "1000")
             // Of each partition; librdkafka's own limit of 64 MiB is more than many partitions have room for.
-            .set("queued.max.messages.kbytes", "8192");
+            .set("queued.max.messages.kbytes", "8192")
+            // Of a partition that has come to that limit, which would otherwise rest for a second.
+            .set("fetch.queue.backoff.ms", "10");
         let asks_the_broker =
             |(name, value): &(String, String)| name == "group.protocol" && value == "consumer";
         if !self.settings.iter().any(asks_the_broker) {
@@ -132,9 +134,9 @@ impl KafkaOptions {
     /// The settings of a producer of dead letters.
     fn producer(&self) -> Result<ClientConfig, String> {
         let mut config = ClientConfig::new();
-        self.add_settings(&mut config)?;
         // A letter that is sent again after a lost answer stands once.
         config.set("enable.idempotence", "true");
+        self.add_settings(&mut config)?;
         Ok(config)
     }
 
@@ -376,9 +378,11 @@ impl Kafka {
                 }
             }
             Event::End(partition) => {
-                if let Some(shard) = self.shards.get_mut(&partition) {
-                    shard.is_at_end = true;
-                }
+                // It has left meanwhile.
+                let Some(shard) = self.shards.get_mut(&partition) else {
+                    return;
+                };
+                shard.is_at_end = true;
                 if self.options.ends_with_topic && self.shards.values().all(|shard| shard.is_at_end) {
                     self.finish();
                 }
