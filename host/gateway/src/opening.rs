@@ -54,6 +54,13 @@ pub fn open_source(
                 progress: None,
             });
         }
+        // Its threads are started with the first read, and so without privileges.
+        #[cfg(feature = "kafka")]
+        Source::Kafka(kafka) => Opened {
+            sources: vec![Box::new(netsage_sources::kafka::Kafka::open(kafka.options())?)],
+            name: format!("topic {}", kafka.topic),
+            progress: None,
+        },
         Source::None => Opened {
             sources: Vec::new(),
             name: "none".to_owned(),

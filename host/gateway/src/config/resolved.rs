@@ -14,6 +14,8 @@ use netsage_store::StoreOptions;
 
 #[cfg(feature = "live")]
 use super::InterfaceSettings;
+#[cfg(feature = "kafka")]
+use super::KafkaSettings;
 use super::server::check_reach;
 use super::{ConfigError, Settings, home_folder};
 use crate::address_key;
@@ -29,6 +31,9 @@ pub enum Source {
     /// Interfaces.
     #[cfg(feature = "live")]
     Interfaces(InterfaceSettings),
+    /// A topic of Kafka.
+    #[cfg(feature = "kafka")]
+    Kafka(KafkaSettings),
     /// Nothing: only serve what the store has.
     None,
 }
@@ -97,16 +102,19 @@ impl Resolved {
             let reason = format!("`{other}` is there too; traffic comes from one of them, not both");
             return Err(ConfigError::value(one, reason));
         }
-        if settings.records.is_some() {
+        if settings.records.is_some() || settings.kafka.is_some() {
             settings.schema.get_or_insert_with(|| RECORD_V1.id.to_owned());
         }
         let meter = settings.meter()?;
+        let kafka = settings.kafka(&meter)?;
         let file = settings.pcap.clone().or_else(|| settings.records.clone());
-        let source = match (file, settings.interfaces()?) {
-            (Some(file), _) => Source::Replay(file),
+        let source = match (file, settings.interfaces()?, kafka) {
+            (Some(file), ..) => Source::Replay(file),
             #[cfg(feature = "live")]
-            (None, Some(interfaces)) => Source::Interfaces(interfaces),
-            (None, _) => Source::None,
+            (None, Some(interfaces), _) => Source::Interfaces(interfaces),
+            #[cfg(feature = "kafka")]
+            (None, None, Some(kafka)) => Source::Kafka(kafka),
+            (None, ..) => Source::None,
         };
         let records = settings.record_options()?;
         let data_dir = settings.data_dir.clone().map_or_else(default_data_dir, Ok)?;

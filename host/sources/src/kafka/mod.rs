@@ -707,10 +707,11 @@ impl Left<'_> {
             return;
         }
         let identity = ordered.record.identity();
-        self.ready.push(
+        self.ready.push_as(
             &row_of(&ordered.record, counts),
             identity,
             CommunityId::of(&identity),
+            Some(ordered.id),
         );
         self.flows.push_back(Handed {
             partition: self.partition,
