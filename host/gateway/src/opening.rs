@@ -57,7 +57,9 @@ pub fn open_source(
         // Its threads are started with the first read, and so without privileges.
         #[cfg(feature = "kafka")]
         Source::Kafka(kafka) => Opened {
-            sources: vec![Box::new(netsage_sources::kafka::Kafka::open(kafka.options())?)],
+            sources: vec![Box::new(netsage_sources::kafka::Kafka::open(
+                kafka.options(&settings.records),
+            )?)],
             name: format!("topic {}", kafka.topic),
             progress: None,
         },

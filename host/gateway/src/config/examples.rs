@@ -250,12 +250,11 @@ fn every_setting_reaches_the_program() {
             {
                 continue;
             }
-            "kafka" => ("topic = \"flows\"\nschema = \"record-v1\"\n", &[]),
-            "topic" => ("kafka = \"broker:9092\"\nschema = \"record-v1\"\n", &[]),
-            "group" | "kafka-setting" | "dead-letter-topic" => (
-                "kafka = \"broker:9092\"\ntopic = \"flows\"\nschema = \"record-v1\"\n",
-                &["another"],
-            ),
+            "kafka" => ("topic = \"flows\"\n", &[]),
+            "topic" => ("kafka = \"broker:9092\"\n", &[]),
+            "group" | "kafka-setting" | "dead-letter-topic" => {
+                ("kafka = \"broker:9092\"\ntopic = \"flows\"\n", &["another"])
+            }
             // What is in the file is read: `config/kafka.rs` has the test of that.
             "kafka-settings-file" => continue,
             // What is in the file is read: `config/server.rs` has the tests of that.

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use netsage_capture::MeterConfig;
 use netsage_schema::record_v1::RECORD_V1;
+#[cfg(feature = "kafka")]
+use netsage_sources::{RecordOptions, kafka::KafkaOptions};
 
 use super::{ConfigError, Settings};
 
@@ -26,11 +28,11 @@ pub struct KafkaSettings {
 #[cfg(feature = "kafka")]
 impl KafkaSettings {
     /// What the source is opened with.
-    pub fn options(&self) -> netsage_sources::kafka::KafkaOptions {
-        use netsage_sources::kafka::KafkaOptions;
-
+    pub fn options(&self, records: &RecordOptions) -> KafkaOptions {
         KafkaOptions {
             settings: self.settings.clone(),
+            format: records.format,
+            reading: records.reading.clone(),
             dead_letters: self.dead_letters.clone(),
             ..KafkaOptions::new(&self.brokers, &self.topic, &self.group)
         }
@@ -52,27 +54,17 @@ impl Settings {
                 "this program was built without Kafka; build it with the feature `kafka`",
             ));
         }
-        if self.pcap.is_some() || self.interface.is_some() {
-            return Err(wrong(
-                "`pcap` or `interface` is there too; traffic comes from one of them",
-            ));
-        }
         if meter.schema != &RECORD_V1 {
             return Err(wrong(
-                "records of other meters have rows of record-v1; name it with --schema record-v1",
+                "records of other meters have rows of record-v1; leave `schema` out, or name that one",
             ));
         }
         let topic = self.topic.clone();
         let topic = topic.ok_or_else(|| wrong("no topic is named; name one with --topic"))?;
-        let mut settings = Vec::new();
-        if let Some(file) = &self.kafka_settings_file {
-            settings.extend(settings_of(file)?);
-        }
-        for setting in self.kafka_setting.iter().flatten() {
-            settings.push(pair(setting).ok_or_else(|| {
-                ConfigError::value("kafka-setting", format!("`{setting}` is no NAME=VALUE"))
-            })?);
-        }
+        let settings = client_settings(
+            self.kafka_settings_file.as_deref(),
+            self.kafka_setting.as_deref().unwrap_or_default(),
+        )?;
         Ok(Some(KafkaSettings {
             brokers: brokers.clone(),
             topic,
@@ -81,6 +73,25 @@ impl Settings {
             dead_letters: self.dead_letter_topic.clone(),
         }))
     }
+}
+
+/// Settings of librdkafka by their names: those of a file of properties, then these `NAME=VALUE`.
+///
+/// # Errors
+/// When the file cannot be read, or a setting has no name.
+pub fn client_settings(
+    file: Option<&Path>,
+    settings: &[String],
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut all = file.map_or_else(|| Ok(Vec::new()), settings_of)?;
+    for setting in settings {
+        all.push(
+            pair(setting).ok_or_else(|| {
+                ConfigError::value("kafka-setting", format!("`{setting}` is no NAME=VALUE"))
+            })?,
+        );
+    }
+    Ok(all)
 }
 
 /// The settings in a file of properties: one `name=value` a line, comments behind `#`.
@@ -108,7 +119,8 @@ fn pair(text: &str) -> Option<(String, String)> {
     (!name.is_empty()).then(|| (name.to_owned(), value.trim().to_owned()))
 }
 
-#[cfg(all(test, feature = "kafka"))]
+#[cfg(test)]
+#[cfg(feature = "kafka")]
 mod tests {
     use std::io::Write as _;
 
@@ -141,7 +153,7 @@ mod tests {
     fn a_topic_is_named_with_its_broker() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "# of the client\nsasl.password = a=b\n\nfetch.min.bytes=1").unwrap();
-        let whole = "kafka = \"broker:9092\"\ntopic = \"flows\"\nschema = \"record-v1\"\n";
+        let whole = "kafka = \"broker:9092\"\ntopic = \"flows\"\n";
         check(whole, Ok(&[]));
         let from_file = format!("{whole}kafka-settings-file = {:?}\n", file.path());
         let both = format!("{from_file}kafka-setting = [\"fetch.min.bytes=2\"]");
@@ -155,11 +167,8 @@ mod tests {
             &format!("{whole}kafka-setting = [\"none\"]"),
             Err("no NAME=VALUE"),
         );
-        check("kafka = \"broker:9092\"\nschema = \"record-v1\"", Err("--topic"));
-        check(
-            "kafka = \"broker:9092\"\ntopic = \"flows\"",
-            Err("--schema record-v1"),
-        );
+        check("kafka = \"broker:9092\"", Err("--topic"));
+        check(&format!("{whole}schema = \"flow-v1\""), Err("rows of record-v1"));
         check(&format!("{whole}interface = [\"eth0\"]"), Err("one of them"));
     }
 }

@@ -32,7 +32,7 @@ use std::{env, io};
 
 pub use detectors::names_nobody_has;
 pub use interfaces::{InterfaceArgs, InterfaceSettings};
-pub use kafka::KafkaSettings;
+pub use kafka::{KafkaSettings, client_settings};
 pub use meter::MeterArgs;
 pub use quantity::{ByteSize, NotASize, NotATime, Time};
 pub use resolved::{Resolved, Source, default_data_dir};

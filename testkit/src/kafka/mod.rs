@@ -1,11 +1,15 @@
 //! Apache Kafka, as one process that is broker and controller.
 
+mod topics;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+pub use topics::fresh;
 
 use crate::server::{free_port, run, tools, wait_for_port};
 
