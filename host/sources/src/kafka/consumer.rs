@@ -1,7 +1,7 @@
 //! The thread that owns the consumer. It polls for as long as the source lives, since a consumer that does not poll is put
 //! out of its group; while nobody takes its messages the partitions are paused.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
 
+use super::past::{begin_of, said};
 use super::shared::{Change, Shared};
 
 /// Messages, and about as many bytes, that are handed to the reader at once.
@@ -121,33 +123,20 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            // What is stored is committed with the leave.
-            Rebalance::Revoke(_) => store_offsets(consumer, &self.topic, &self.shared),
-            Rebalance::Assign(_) => {}
-            Rebalance::Error(error) => tracing::warn!(topic = self.topic, %error, "rebalance failed"),
-        }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let mut state = self.shared.lock();
-        match rebalance {
-            Rebalance::Assign(partitions) => {
-                // A pause outlives the assignment in which it was made.
-                if let Err(error) = consumer.resume(partitions) {
-                    tracing::warn!(topic = self.topic, %error, "partitions not resumed");
-                }
-                for partition in partitions.elements() {
-                    state.arrive(partition.partition());
-                }
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        change: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        match change {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, partitions),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoke(consumer, partitions),
+            error => {
+                let error = RDKafkaErrorCode::from(error);
+                tracing::warn!(topic = self.topic, %error, "rebalance failed");
+                self.revoke(consumer, partitions);
             }
-            Rebalance::Revoke(partitions) => {
-                for partition in partitions.elements() {
-                    state.leave(partition.partition());
-                }
-            }
-            Rebalance::Error(_) => {}
         }
     }
 
@@ -157,6 +146,77 @@ impl ConsumerContext for Context {
             && error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset)
         {
             tracing::debug!(topic = self.topic, %error, "commit failed");
+        }
+    }
+}
+
+impl Context {
+    /// Begins to read partitions: where their commits say that the window begins.
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) {
+        let committed = self.committed(consumer, partitions);
+        for (&partition, &(_, begin)) in &committed {
+            // The list has the partition, since the broker was asked for those of the list.
+            let _ = partitions.set_partition_offset(&self.topic, partition, Offset::Offset(begin));
+        }
+        let assigned = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
+            _ => consumer.assign(partitions),
+        };
+        // A pause outlives the assignment in which it was made.
+        if let Err(error) = assigned.and_then(|()| consumer.resume(partitions)) {
+            self.shared.trouble(&self.topic, error.to_string());
+        }
+        let mut state = self.shared.lock();
+        for partition in partitions.elements() {
+            let partition = partition.partition();
+            state.arrive(partition, committed.get(&partition).map(|(offset, _)| *offset));
+        }
+    }
+
+    /// What the group has committed of these partitions, and where to begin for it. Of a partition that is missing here the
+    /// client itself finds out where to go on.
+    fn committed(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+    ) -> BTreeMap<i32, (i64, i64)> {
+        let mut found = BTreeMap::new();
+        let committed = match consumer.committed_offsets(partitions.clone(), ANSWER) {
+            Ok(committed) => committed,
+            Err(error) => {
+                tracing::warn!(topic = self.topic, %error, "windows begin empty: it is not known what was committed");
+                return found;
+            }
+        };
+        for committed in committed.elements() {
+            let (partition, Offset::Offset(offset)) = (committed.partition(), committed.offset()) else {
+                continue;
+            };
+            let begin = begin_of(committed.metadata(), offset);
+            // What the broker has deleted meanwhile cannot be read again.
+            match consumer.fetch_watermarks(&self.topic, partition, ANSWER) {
+                Ok((first, _)) if first <= offset => {
+                    found.insert(partition, (offset, begin.max(first)));
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
+        // What is stored is committed with the leave.
+        store_offsets(consumer, &self.topic, &self.shared);
+        let left = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
+            _ => consumer.unassign(),
+        };
+        if let Err(error) = left {
+            tracing::warn!(topic = self.topic, %error, "partitions not given back");
+        }
+        let mut state = self.shared.lock();
+        for partition in partitions.elements() {
+            state.leave(partition.partition());
         }
     }
 }
@@ -179,8 +239,10 @@ fn store_offsets(consumer: &BaseConsumer<Context>, topic: &str, shared: &Shared)
     let mut offsets = TopicPartitionList::new();
     for (&partition, owned) in &mut shared.lock().owned {
         if let Some(stored) = owned.stored.filter(|_| std::mem::take(&mut owned.is_news)) {
-            // Offsets of a new list cannot be refused.
-            let _ = offsets.add_partition_offset(topic, partition, Offset::Offset(stored));
+            let mut added = offsets.add_partition(topic, partition);
+            // An offset that was read can be written.
+            let _ = added.set_offset(Offset::Offset(stored));
+            added.set_metadata(said(owned.begin));
         }
     }
     if offsets.count() > 0

@@ -2,8 +2,10 @@
 //!
 //! Many programs in one consumer group share a topic: each partition is read by one of them at a time, and a program that
 //! joins or leaves moves no more partitions than it must (cooperative-sticky assignment). All that depends on the order of
-//! records, [`netsage_records::Partition`], is kept for each partition by itself, begins empty when the partition arrives
-//! and is thrown away when it leaves. So rows do not depend on the number of programs.
+//! records, [`netsage_records::Partition`], is kept for each partition by itself and thrown away when the partition leaves.
+//! A commit says beside its offset how far back the trailing window began ([`past`]); whoever has the partition next reads
+//! from there, and counts what is done with in the window without handing it over. So rows depend neither on the number of
+//! programs nor on their ends.
 //!
 //! An offset is committed when every flow of the messages before it is in the store and every dead letter on them is
 //! delivered ([`ledger`]); a message behind is read again after a kill, and the ids of its flows make that harmless.
@@ -21,6 +23,7 @@
 mod consumer;
 mod dead_letters;
 mod ledger;
+mod past;
 mod shared;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +35,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use netsage_records::formats::{Counts, Format, Items, Options, Reader, Recognised, recognise};
 use netsage_records::{OrderCounters, Ordered, Origin, Partition, Standing, row_of};
+use netsage_schema::flow_v1::WINDOW_NS;
 use netsage_schema::record_v1::RECORD_V1;
 use netsage_schema::{CommunityId, FlowBatch, Schema};
 use rdkafka::config::ClientConfig;
@@ -41,10 +45,13 @@ use crate::source::{MOST_FLOWS, Pace, PartitionStatus, Position, Reading, Source
 use consumer::{Chunk, Event, Lines};
 use dead_letters::{About, DeadLetters, Delivery};
 use ledger::{Entry, Ledger};
+use past::Past;
 use shared::{Change, Shared};
 
 /// How long one read waits for messages.
 const WAIT: Duration = Duration::from_millis(20);
+/// How long before the end of a record others count in its window.
+const WINDOW_US: u64 = WINDOW_NS.unsigned_abs() / 1_000;
 /// Events under way to the reader.
 const EVENTS: usize = 4;
 /// How long the end of the source waits for dead letters, and then for the consumer to leave its group: a client whose topic
@@ -176,7 +183,11 @@ pub struct KafkaCounts {
 /// What is known of a partition as long as this program has it.
 struct Shard {
     epoch: u64,
-    records: Partition<Entry>,
+    /// Messages before this offset were done with by others, and are read again for the window alone.
+    committed: i64,
+    past: Past,
+    /// Records of messages that are read again have no entry.
+    records: Partition<Option<Entry>>,
     reader: Option<Reader>,
     ledger: Ledger,
     /// The offset behind its last message that was read.
@@ -226,6 +237,8 @@ pub struct Kafka {
     shards: BTreeMap<i32, Shard>,
     /// What is being read, and its next message.
     chunk: Option<(Chunk, usize)>,
+    /// When that came.
+    came: Instant,
     items: Items,
     /// Flows to be handed over, those before `given` handed over already.
     ready: FlowBatch,
@@ -263,6 +276,7 @@ impl Kafka {
             shared: Arc::default(),
             shards: BTreeMap::new(),
             chunk: None,
+            came: Instant::now(),
             items: Items::default(),
             ready: FlowBatch::new(&RECORD_V1),
             given: 0,
@@ -353,13 +367,22 @@ impl Kafka {
 
     fn follow(&mut self, event: Event) {
         match event {
-            Event::Messages(chunk) => self.chunk = Some((chunk, 0)),
-            Event::Changed(Change::Arrived { partition, epoch }) => {
+            Event::Messages(chunk) => {
+                self.chunk = Some((chunk, 0));
+                self.came = Instant::now();
+            }
+            Event::Changed(Change::Arrived {
+                partition,
+                epoch,
+                committed,
+            }) => {
                 let options = &self.options;
                 let lateness_us = u64::try_from(options.lateness.as_micros()).unwrap_or(u64::MAX);
                 let now = Instant::now();
                 let shard = Shard {
                     epoch,
+                    committed: committed.unwrap_or(0),
+                    past: Past::new(lateness_us.saturating_add(WINDOW_US)),
                     records: Partition::new(lateness_us, options.most_waiting, options.window_memory),
                     reader: None,
                     ledger: Ledger::default(),
@@ -411,10 +434,10 @@ impl Kafka {
         let Some(shard) = self.shards.get_mut(&partition) else {
             return;
         };
-        shard.last = Instant::now();
+        shard.last = self.came;
         shard.is_at_end = false;
-        let entry = shard.ledger.open(offset);
-        self.counters.bytes += value.map_or(0, <[u8]>::len) as u64;
+        let is_again = offset < shard.committed;
+        let entry = (!is_again).then(|| shard.ledger.open(offset));
         let read = match value {
             Some(value) if !value.is_empty() => read_value(
                 value,
@@ -423,18 +446,19 @@ impl Kafka {
                 &self.options.reading,
                 &mut self.items,
             ),
-            _ => {
-                self.counts.without_value += 1;
-                Value::default()
-            }
+            _ => Value::default(),
         };
-        if read.is_unrecognised {
-            self.counts.unrecognised += 1;
+        // What is read again was counted by whoever had the partition before.
+        if !is_again {
+            self.counters.bytes += value.map_or(0, <[u8]>::len) as u64;
+            self.counters.records += self.items.records.len() as u64 + read.unused;
+            self.counters.rejected += read.unused;
+            self.counts.without_value += u64::from(value.is_none_or(<[u8]>::is_empty));
+            self.counts.unrecognised += u64::from(read.is_unrecognised);
         }
-        self.counters.records += self.items.records.len() as u64 + read.unused;
-        self.counters.rejected += read.unused;
         if let Some((refused, reason)) = read.refusal
             && let Some(letters) = &self.letters
+            && let Some(entry) = entry
         {
             let about = About {
                 partition,
@@ -448,7 +472,10 @@ impl Kafka {
             }
         }
         for record in self.items.records.drain(..) {
-            shard.ledger.open_part(entry);
+            if let Some(entry) = entry {
+                shard.ledger.open_part(entry);
+            }
+            shard.past.note(offset, record.end_us);
             let mut left = Left {
                 partition,
                 epoch: shard.epoch,
@@ -466,9 +493,10 @@ impl Kafka {
             );
         }
         self.items.clear();
-        shard.ledger.close(entry);
+        if let Some(entry) = entry {
+            shard.ledger.close(entry);
+        }
         shard.position = Some(offset + 1);
-        shard.tell(partition, &self.shared);
     }
 
     /// Lets every record leave: the topic was read to its end.
@@ -482,7 +510,6 @@ impl Kafka {
                 flows: &mut self.flows,
             };
             (shard.records).finish(|ordered, standing, counts| left.take(&ordered, standing, counts));
-            shard.tell(partition, &self.shared);
         }
         self.going = Going::Ending;
     }
@@ -506,9 +533,9 @@ impl Kafka {
                 ready: &mut self.ready,
                 flows: &mut self.flows,
             };
-            let each = |ordered: Ordered<Entry>, standing, counts: &_| left.take(&ordered, standing, counts);
+            let each =
+                |ordered: Ordered<Option<Entry>>, standing, counts: &_| left.take(&ordered, standing, counts);
             (shard.records).quiet(u64::try_from(quiet_us).unwrap_or(u64::MAX), each);
-            shard.tell(partition, &self.shared);
         }
     }
 
@@ -525,7 +552,22 @@ impl Kafka {
                 && shard.epoch == about.epoch
             {
                 shard.ledger.close(about.entry);
-                shard.tell(about.partition, &self.shared);
+            }
+        }
+    }
+
+    /// Tells the other threads how far each partition is read and stored.
+    fn tell(&mut self) {
+        let mut state = self.shared.lock();
+        for (&partition, shard) in &mut self.shards {
+            let settled = shard.ledger.settled();
+            if let Some(owned) = state.of_epoch(partition, shard.epoch) {
+                owned.waiting = shard.records.waiting();
+                if let Some(settled) = settled {
+                    owned.stored = Some(settled);
+                    owned.begin = shard.past.begin_for(settled);
+                    owned.is_news = true;
+                }
             }
         }
     }
@@ -577,6 +619,7 @@ impl Source for Kafka {
         if matches!(self.going, Going::On) {
             self.move_clock();
         }
+        self.tell();
         if self.waiting_flows() > 0 {
             self.give(batch);
             return Ok(Reading::GoesOn);
@@ -618,9 +661,7 @@ impl Source for Kafka {
                 shard.ledger.close(handed.entry);
             }
         }
-        for (&partition, shard) in &mut self.shards {
-            shard.tell(partition, &self.shared);
-        }
+        self.tell();
         None
     }
 
@@ -665,6 +706,7 @@ impl Drop for Kafka {
             letters.flush(LEAVE);
         }
         self.take_deliveries();
+        self.tell();
         let Some(client) = self.client.take() else { return };
         drop((client.closing, client.events));
         if client.closed.recv_timeout(LEAVE) == Err(RecvTimeoutError::Timeout) {
@@ -672,20 +714,6 @@ impl Drop for Kafka {
                 topic = self.options.topic,
                 "the consumer has not left its group in time; the group notices when its session ends"
             );
-        }
-    }
-}
-
-impl Shard {
-    /// Tells the other threads how far the partition is read and stored.
-    fn tell(&mut self, partition: i32, shared: &Shared) {
-        let settled = self.ledger.settled();
-        if let Some(owned) = shared.lock().of_epoch(partition, self.epoch) {
-            owned.waiting = self.records.waiting();
-            if settled.is_some() {
-                owned.stored = settled;
-                owned.is_news = true;
-            }
         }
     }
 }
@@ -700,10 +728,17 @@ struct Left<'a> {
 }
 
 impl Left<'_> {
-    fn take(&mut self, ordered: &Ordered<Entry>, standing: Standing, counts: &netsage_records::Counts) {
+    fn take(
+        &mut self,
+        ordered: &Ordered<Option<Entry>>,
+        standing: Standing,
+        counts: &netsage_records::Counts,
+    ) {
+        // The store has what is read again.
+        let Some(entry) = ordered.tag else { return };
         if standing == Standing::Repeated {
             // The first copy stands in an earlier message, before which nothing is committed.
-            self.ledger.close(ordered.tag);
+            self.ledger.close(entry);
             return;
         }
         let identity = ordered.record.identity();
@@ -716,7 +751,7 @@ impl Left<'_> {
         self.flows.push_back(Handed {
             partition: self.partition,
             epoch: self.epoch,
-            entry: ordered.tag,
+            entry,
         });
     }
 }

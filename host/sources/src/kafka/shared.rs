@@ -11,6 +11,8 @@ pub(super) struct Owned {
     pub(super) epoch: u64,
     /// The offset to go on at after a restart.
     pub(super) stored: Option<i64>,
+    /// Where whoever goes on there is to begin, for the sake of the window.
+    pub(super) begin: i64,
     /// Whether the client has to be told of `stored`.
     pub(super) is_news: bool,
     /// The end of the partition, by the broker's word.
@@ -24,8 +26,15 @@ pub(super) struct Owned {
 /// A change of the assignment that the reader has to follow.
 #[derive(Debug)]
 pub(super) enum Change {
-    Arrived { partition: i32, epoch: u64 },
-    Left { partition: i32 },
+    Arrived {
+        partition: i32,
+        epoch: u64,
+        /// Messages before this offset are done with, and read again for the window alone.
+        committed: Option<i64>,
+    },
+    Left {
+        partition: i32,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -42,15 +51,20 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn arrive(&mut self, partition: i32) {
+    pub(super) fn arrive(&mut self, partition: i32, committed: Option<i64>) {
         self.epochs += 1;
         let epoch = self.epochs;
         let owned = Owned {
             epoch,
+            stored: committed,
             ..Owned::default()
         };
         self.owned.insert(partition, owned);
-        self.changes.push(Change::Arrived { partition, epoch });
+        self.changes.push(Change::Arrived {
+            partition,
+            epoch,
+            committed,
+        });
     }
 
     pub(super) fn leave(&mut self, partition: i32) {

@@ -1,13 +1,9 @@
 //! A topic as a source, with a real broker.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::ops::Range;
-use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::sync::OnceLock;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use netsage_records::formats::flow_json;
@@ -16,14 +12,7 @@ use netsage_schema::record_v1::RECORD_V1;
 use netsage_schema::{FlowBatch, Identity};
 use netsage_sources::kafka::{Kafka, KafkaOptions};
 use netsage_sources::{Reading, Source, read_all};
-use netsage_testkit::kafka::KafkaServer;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::Message as _;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use netsage_testkit::kafka::{KafkaServer, fresh};
 
 use crate::contract::Member;
 
@@ -44,69 +33,6 @@ fn server() -> Option<&'static KafkaServer> {
             None
         }
     }
-}
-
-/// A name that no other topic or group has.
-fn fresh(name: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// Waits for what the administration of a broker answers.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Waking(Thread);
-    impl Wake for Waking {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Waking(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
-}
-
-fn client(server: &KafkaServer) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", server.address());
-    config
-}
-
-/// A topic of its own.
-fn topic(server: &KafkaServer, name: &str, partitions: i32) -> String {
-    let topic = fresh(name);
-    let admin: AdminClient<DefaultClientContext> = client(server).create().unwrap();
-    let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
-    let made = block_on(admin.create_topics([&new], &AdminOptions::new())).unwrap();
-    assert!(made.iter().all(Result::is_ok), "{made:?}");
-    topic
-}
-
-/// Sends values to partitions, with these further settings.
-fn produce(
-    server: &KafkaServer,
-    topic: &str,
-    settings: &[(&str, &str)],
-    values: impl IntoIterator<Item = (i32, Option<Vec<u8>>)>,
-) {
-    let mut config = client(server);
-    for (name, value) in settings {
-        config.set(*name, *value);
-    }
-    let producer: BaseProducer = config.create().unwrap();
-    for (partition, value) in values {
-        let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition);
-        if let Some(value) = &value {
-            record = record.payload(value);
-        }
-        producer.send(record).map_err(|(error, _)| error).unwrap();
-        producer.poll(Duration::ZERO);
-    }
-    producer.flush(PATIENCE).unwrap();
 }
 
 /// The record of that number, 10 ms after the one before.
@@ -154,8 +80,8 @@ fn spread(numbers: Range<u32>) -> impl Iterator<Item = (i32, Option<Vec<u8>>)> {
 
 /// A topic of four partitions with that many flows.
 fn filled(server: &KafkaServer, name: &str, flows: u32) -> String {
-    let topic = topic(server, name, 4);
-    produce(server, &topic, &[], spread(0..flows));
+    let topic = server.topic(name, 4);
+    server.produce(&topic, &[], spread(0..flows));
     topic
 }
 
@@ -219,15 +145,6 @@ fn read_until(source: &mut Kafka, seen: &mut Seen, mut is_enough: impl FnMut(&Ka
     }
 }
 
-/// What a group has committed for each partition.
-fn committed(server: &KafkaServer, topic: &str, group: &str, partitions: i32) -> Vec<Offset> {
-    let consumer: BaseConsumer = client(server).set("group.id", group).create().unwrap();
-    let mut asked = TopicPartitionList::new();
-    asked.add_partition_range(topic, 0, partitions - 1);
-    let found = consumer.committed_offsets(asked, PATIENCE).unwrap();
-    found.elements().iter().map(|found| found.offset()).collect()
-}
-
 #[test]
 fn every_flow_of_a_topic_arrives_once() {
     let Some(server) = server() else { return };
@@ -238,7 +155,7 @@ fn every_flow_of_a_topic_arrives_once() {
     assert!(seen.values().all(|&times| times == 1));
     assert!(seen.into_keys().eq(all(8_000)));
     drop(source);
-    assert_eq!(committed(server, &topic, &group, 4), [Offset::Offset(2_000); 4]);
+    assert_eq!(server.committed(&topic, &group, 4), [Some(2_000); 4]);
     // The next of the group begins behind them.
     let mut next = Kafka::open(to_the_end(server, &topic, &group)).unwrap();
     assert!(drain(&mut next).is_empty());
@@ -259,8 +176,8 @@ fn what_is_not_stored_comes_again() {
     let (stored, lost) = flows.split_at(5_000);
     source.stored(stored.len() as u64);
     drop(source);
-    let sum: i64 = (committed(server, &topic, &group, 4).iter())
-        .map(|offset| offset.to_raw().unwrap().max(0))
+    let sum: i64 = (server.committed(&topic, &group, 4).iter())
+        .map(|offset| offset.unwrap_or_default())
         .sum();
     assert!((1..=5_000).contains(&sum), "{sum} committed of 5000 stored");
 
@@ -271,6 +188,35 @@ fn what_is_not_stored_comes_again() {
         usize::try_from(8_000 - sum).unwrap(),
         "what was committed does not come"
     );
+}
+
+#[test]
+fn rows_do_not_depend_on_who_had_the_partition_before() {
+    let Some(server) = server() else { return };
+    let topic = filled(server, "moved", 40_000);
+    // Rows by the start of their flows, read by one program after the other, each of which ends after so many flows.
+    let rows_of = |programs: &[usize]| -> BTreeMap<i64, Vec<u64>> {
+        let group = fresh("group");
+        let mut rows = BTreeMap::new();
+        for &most in programs {
+            let mut source = Kafka::open(to_the_end(server, &topic, &group)).unwrap();
+            let (mut batch, mut read) = (FlowBatch::new(&RECORD_V1), 0);
+            while read < most && matches!(source.read(&mut batch), Ok(Reading::GoesOn)) {
+                read += batch.len();
+                for (flow, row) in batch.identities.iter().zip(batch.rows.iter()) {
+                    let bits: Vec<u64> = row.iter().map(|value| value.to_bits()).collect();
+                    let before = rows.insert(flow.start_ns, bits.clone());
+                    assert!(before.is_none_or(|before| before == bits), "{flow:?}");
+                }
+                batch.clear();
+                source.stored(source.counters().flows);
+            }
+        }
+        rows
+    };
+    let undisturbed = rows_of(&[usize::MAX]);
+    assert!(undisturbed.keys().copied().eq(all(40_000)));
+    assert!(rows_of(&[1, 6_000, 1, 10_000, usize::MAX]) == undisturbed);
 }
 
 #[test]
@@ -307,7 +253,7 @@ fn a_join_moves_some_partitions_and_no_flow_is_lost() {
     shared.sort_unstable();
     assert_eq!(shared, [0, 1, 2, 3]);
     // New flows come to whoever has their partition.
-    produce(server, &topic, &[], spread(4_000..8_000));
+    server.produce(&topic, &[], spread(4_000..8_000));
     let every = all(8_000);
     while !every
         .iter()
@@ -354,7 +300,7 @@ fn a_quiet_partition_is_moved_on() {
 #[test]
 fn what_cannot_be_read_is_told_to_the_dead_letter_topic() {
     let Some(server) = server() else { return };
-    let topic = topic(server, "damaged", 1);
+    let topic = server.topic("damaged", 1);
     let dead = fresh("dead");
     let half = value(3);
     let list = [&b"["[..], &value(4), b",{\"start_us\":1},7]"].concat();
@@ -368,7 +314,7 @@ fn what_cannot_be_read_is_told_to_the_dead_letter_topic() {
         Some(half[..half.len() / 2].to_vec()),
         Some(list),
     ];
-    produce(server, &topic, &[], values.map(|value| (0, value)));
+    server.produce(&topic, &[], values.map(|value| (0, value)));
     let group = fresh("group");
     let mut source = Kafka::open(KafkaOptions {
         dead_letters: Some(dead.clone()),
@@ -388,22 +334,12 @@ fn what_cannot_be_read_is_told_to_the_dead_letter_topic() {
     let unused = source.unused().unwrap();
     assert!(unused.contains("2 messages have no value"), "{unused}");
     drop(source);
-    assert_eq!(committed(server, &topic, &group, 1), [Offset::Offset(7)]);
+    assert_eq!(server.committed(&topic, &group, 1), [Some(7)]);
 
-    let reader: BaseConsumer = client(server)
-        .set("group.id", fresh("group"))
-        .set("auto.offset.reset", "earliest")
-        .create()
-        .unwrap();
-    reader.subscribe(&[&dead]).unwrap();
-    let mut letters = Vec::new();
-    while letters.len() < 3 {
-        assert!(Instant::now() < deadline, "{letters:?}");
-        if let Some(Ok(message)) = reader.poll(Duration::from_millis(100)) {
-            let letter: serde_json::Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
-            letters.push(letter);
-        }
-    }
+    let letters: Vec<serde_json::Value> = (server.messages(&dead).iter())
+        .map(|(.., letter)| serde_json::from_slice(letter).unwrap())
+        .collect();
+    assert_eq!(letters.len(), 3);
     for (letter, (offset, refused, reason)) in letters.iter().zip([
         (0, 1, "no format of records"),
         (5, 1, "line 1: "),
@@ -439,11 +375,11 @@ fn a_reader_that_is_busy_keeps_its_partitions() {
 #[test]
 fn every_compression_is_read() {
     let Some(server) = server() else { return };
-    let topic = topic(server, "packed", 1);
+    let topic = server.topic("packed", 1);
     for (place, codec) in ["none", "gzip", "snappy", "lz4", "zstd"].into_iter().enumerate() {
         let first = place as u32 * 100;
         let values = (first..first + 100).map(|number| (0, Some(value(number))));
-        produce(server, &topic, &[("compression.codec", codec)], values);
+        server.produce(&topic, &[("compression.codec", codec)], values);
     }
     let seen = drain(&mut Kafka::open(to_the_end(server, &topic, &fresh("group"))).unwrap());
     assert!(seen.into_keys().eq(all(500)));
@@ -452,13 +388,13 @@ fn every_compression_is_read() {
 #[test]
 fn a_topic_keeps_the_contract() {
     let Some(server) = server() else { return };
-    let topic = topic(server, "member", 1);
+    let topic = server.topic("member", 1);
     let values = (0..6_000).map(|number| {
         let is_bad = number % 100 == 99;
         let value = if is_bad { b"{}".to_vec() } else { value(number) };
         (0, Some(value))
     });
-    produce(server, &topic, &[], values);
+    server.produce(&topic, &[], values);
     Member {
         open: &|| Box::new(Kafka::open(to_the_end(server, &topic, &fresh("group"))).unwrap()),
         records: 6_000,
@@ -518,7 +454,7 @@ fn a_broker_that_was_away_is_read_on() {
     server.kill();
     read_until(&mut source, &mut seen, |source, _| source.trouble().is_some());
     server.start_again().unwrap();
-    produce(&server, &topic, &[], spread(4_000..8_000));
+    server.produce(&topic, &[], spread(4_000..8_000));
     read_until(&mut source, &mut seen, |_, seen| seen.len() == 8_000);
     read_until(&mut source, &mut seen, |source, _| source.trouble().is_none());
 }
@@ -553,10 +489,7 @@ fn a_kill_loses_nothing() {
         *seen.entry(line.parse().unwrap()).or_default() += 1;
     }
     assert!(seen.into_keys().eq(all(40_000)));
-    assert_eq!(
-        committed(server, &topic, "killed", 4),
-        [Offset::Offset(10_000); 4]
-    );
+    assert_eq!(server.committed(&topic, "killed", 4), [Some(10_000); 4]);
 }
 
 #[test]
