@@ -35,6 +35,6 @@ pub use file::{Progress, open, open_capture, open_with};
 pub use interfaces::Interfaces;
 pub use kind::{Kind, recognise};
 pub use metered::{Metered, Packets, Tap};
-pub use records::{RecordOptions, RecordSource, Records};
+pub use records::{RecordItems, RecordOptions, RecordSource, Records};
 pub use source::{MOST_FLOWS, Pace, PartitionStatus, Position, Reading, Source, SourceCounters, read_all};
 pub use table::{Table, TableSource};

@@ -24,6 +24,7 @@ mod consumer;
 mod dead_letters;
 mod ledger;
 mod past;
+mod producer;
 mod shared;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -46,6 +47,7 @@ use consumer::{Chunk, Event, Lines};
 use dead_letters::{About, DeadLetters, Delivery};
 use ledger::{Entry, Ledger};
 use past::Past;
+pub use producer::{Delivered, Producer, ProducerOptions};
 use shared::{Change, Shared};
 
 /// How long one read waits for messages.

@@ -3,6 +3,7 @@
 //! A file is read whole before its first flow is handed over: records lie in it in any order, and a row counts those that
 //! ended before it.
 
+mod items;
 mod sorter;
 
 use std::io::{self, ErrorKind, Read};
@@ -13,6 +14,7 @@ use netsage_schema::{CommunityId, FlowBatch, RECORD_V1, Schema};
 
 use crate::SourceError;
 use crate::source::{MOST_FLOWS, Pace, Reading, Source, SourceCounters};
+pub use items::RecordItems;
 use sorter::{Sorted, Sorter};
 
 /// Bytes given to the reader at once: what is left of them is never more than the longest item.
@@ -48,6 +50,15 @@ impl<R: Read + Send> Records<R> {
         }
     }
 
+    /// The records as they stand.
+    pub fn into_items(self) -> RecordItems<R> {
+        RecordItems {
+            name: self.name,
+            reader: self.reader,
+            incoming: Incoming::new(self.bytes),
+        }
+    }
+
     /// The records as a source of flows of that schema.
     ///
     /// # Errors
@@ -70,11 +81,7 @@ impl<R: Read + Send> Records<R> {
             flows: 0,
             repeated: 0,
             last: None,
-            stage: Stage::Reading(Incoming {
-                bytes: self.bytes,
-                buffer: Vec::new(),
-                sorter: Sorter::default(),
-            }),
+            stage: Stage::Reading(Incoming::new(self.bytes), Sorter::default()),
         })
     }
 }
@@ -97,7 +104,7 @@ pub struct RecordSource<R> {
 
 #[allow(clippy::large_enum_variant, reason = "there is one for each file")]
 enum Stage<R> {
-    Reading(Incoming<R>),
+    Reading(Incoming<R>, Sorter),
     /// Flows are handed over; then the source ends, for this reason if there is one.
     Flows(Sorted, Option<SourceError>),
     Ended,
@@ -107,10 +114,25 @@ struct Incoming<R> {
     bytes: R,
     /// The start of an item whose end is not there yet.
     buffer: Vec<u8>,
-    sorter: Sorter,
 }
 
 impl<R: Read> Incoming<R> {
+    fn new(bytes: R) -> Self {
+        Self {
+            bytes,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Reads the items of some more bytes; gives the number of bytes, 0 at the end.
+    fn take_in(&mut self, reader: &mut Reader, into: &mut Items) -> io::Result<usize> {
+        let taken = self.fill();
+        // An item that damage cut off could be read as another one.
+        let used = reader.read(&self.buffer, matches!(taken, Ok(0)), into);
+        self.buffer.drain(..used);
+        taken
+    }
+
     /// Appends some bytes to the buffer, none at the end.
     fn fill(&mut self) -> io::Result<usize> {
         let room = BUFFER_BYTES.saturating_sub(self.buffer.len()).min(BYTES_PER_READ);
@@ -140,25 +162,22 @@ impl<R: Read + Send> RecordSource<R> {
 
     /// Takes some bytes in. At their end, or where they cannot be read on, the records are ready in their order.
     fn take_in(&mut self) -> Result<(), SourceError> {
-        let Stage::Reading(incoming) = &mut self.stage else {
+        let Stage::Reading(incoming, sorter) = &mut self.stage else {
             return Ok(());
         };
-        let (is_last, damage) = match incoming.fill() {
+        let (is_last, damage) = match incoming.take_in(&mut self.reader, &mut self.items) {
             Ok(read) => {
                 self.bytes += read as u64;
                 (read == 0, None)
             }
             Err(error) => (false, Some(error)),
         };
-        // An item that damage cut off could be read as another one.
-        let used = self.reader.read(&incoming.buffer, is_last, &mut self.items);
-        incoming.buffer.drain(..used);
         if let Some(first) = self.items.refused.first() {
             self.first_refused.get_or_insert(*first);
         }
         let origin = Origin::default();
         let sorted = (self.items.records.drain(..))
-            .try_for_each(|record| incoming.sorter.push(record.id(&origin.of(&record)), record));
+            .try_for_each(|record| sorter.push(record.id(&origin.of(&record)), record));
         self.items.clear();
         let failed = |source| SourceError::Sorting {
             name: self.name.clone(),
@@ -168,7 +187,7 @@ impl<R: Read + Send> RecordSource<R> {
             return Err(failed(source));
         }
         if is_last || damage.is_some() {
-            let sorter = std::mem::take(&mut incoming.sorter);
+            let sorter = std::mem::take(sorter);
             let damage = damage.map(|source| SourceError::Read {
                 name: self.name.clone(),
                 source,
@@ -214,7 +233,7 @@ impl<R: Read + Send> Source for RecordSource<R> {
     }
 
     fn read(&mut self, batch: &mut FlowBatch) -> Result<Reading, SourceError> {
-        if matches!(self.stage, Stage::Reading(_)) {
+        if matches!(self.stage, Stage::Reading(..)) {
             let taken = self.take_in();
             if taken.is_err() {
                 self.stage = Stage::Ended;
@@ -254,11 +273,7 @@ impl<R: Read + Send> Source for RecordSource<R> {
 
     fn counters(&self) -> SourceCounters {
         let counts = self.reader.counts();
-        let passed_over: u64 = (counts.passed_over.iter())
-            .filter(|(reason, _)| !matches!(reason, PassedOver::Header | PassedOver::Blank))
-            .map(|(_, count)| count)
-            .sum();
-        let rejected = passed_over + counts.refused.total();
+        let rejected = unused(counts);
         SourceCounters {
             records: counts.records + rejected,
             bytes: self.bytes,
@@ -281,4 +296,13 @@ impl<R: Read + Send> Source for RecordSource<R> {
         }
         Some(said)
     }
+}
+
+/// Items that are no records, but for those that are no items to whoever reads the file.
+fn unused(counts: &Counts) -> u64 {
+    let passed_over: u64 = (counts.passed_over.iter())
+        .filter(|(reason, _)| !matches!(reason, PassedOver::Header | PassedOver::Blank))
+        .map(|(_, count)| count)
+        .sum();
+    passed_over + counts.refused.total()
 }

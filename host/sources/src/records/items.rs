@@ -1,0 +1,39 @@
+//! The records of a file as they stand in it.
+
+use std::io::Read;
+
+use netsage_records::formats::{Items, Reader};
+
+use super::{Incoming, unused};
+use crate::SourceError;
+use crate::source::Reading;
+
+/// The records of a file one after the other, as they stand in it: in no order, and with their copies.
+pub struct RecordItems<R> {
+    pub(super) name: String,
+    pub(super) reader: Reader,
+    pub(super) incoming: Incoming<R>,
+}
+
+impl<R: Read> RecordItems<R> {
+    /// Appends some items, none at the end.
+    ///
+    /// # Errors
+    /// When the bytes cannot be read on; every record before has been given.
+    pub fn read(&mut self, into: &mut Items) -> Result<Reading, SourceError> {
+        let taken = self.incoming.take_in(&mut self.reader, into);
+        match taken {
+            Ok(0) => Ok(Reading::End),
+            Ok(_) => Ok(Reading::GoesOn),
+            Err(source) => Err(SourceError::Read {
+                name: self.name.clone(),
+                source,
+            }),
+        }
+    }
+
+    /// How much of the file is no record and why, in one line; `None` when all is.
+    pub fn unused(&self) -> Option<String> {
+        (unused(self.reader.counts()) > 0).then(|| format!("{}: {}", self.name, self.reader.counts()))
+    }
+}
