@@ -12,6 +12,7 @@ mod order;
 mod partition;
 mod record;
 mod row;
+mod unrow;
 mod windows;
 
 pub use identity::{Exporter, FlowId, Network, Origin, flow_id};
@@ -20,4 +21,5 @@ pub use order::{Key, Order, OrderCounters, Queue, Standing};
 pub use partition::{Ordered, Partition};
 pub use record::{BytesOf, OwnId, Record, Sides, State};
 pub use row::{Row, row_of};
+pub use unrow::Unrow;
 pub use windows::Windows;

@@ -1,14 +1,14 @@
 //! The stores under test, each with a place of its own.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use netsage_store::{SharedStore, StoreError, StoreOptions, open_with};
 use tempfile::TempDir;
+
+use crate::server::{free_port, run, tools, wait_for_port};
 
 /// A store that can be opened again.
 pub struct Place {
@@ -94,7 +94,7 @@ fn start_server() -> Result<String, String> {
         .spawn()
         .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
     let pipe = child.stdin.take();
-    wait_for_port(port, &mut child)?;
+    wait_for_port("MongoDB", port, &mut child)?;
     // Held open until the process ends.
     std::mem::forget(pipe);
     Ok(format!("mongodb://127.0.0.1:{port}"))
@@ -124,7 +124,7 @@ impl MongoServer {
             folder,
             child,
         };
-        wait_for_port(port, &mut server.child)?;
+        wait_for_port("MongoDB", port, &mut server.child)?;
         Ok(server)
     }
 
@@ -151,7 +151,7 @@ impl MongoServer {
     /// Why it does not start.
     pub fn start_again(&mut self) -> Result<(), String> {
         self.child = spawn_server(&self.program, self.port, self.folder.path())?;
-        wait_for_port(self.port, &mut self.child)
+        wait_for_port("MongoDB", self.port, &mut self.child)
     }
 }
 
@@ -173,39 +173,9 @@ fn spawn_server(program: &Path, port: u16, folder: &Path) -> Result<Child, Strin
         .map_err(|error| format!("cannot start {}: {error}", program.display()))
 }
 
-fn free_port() -> Result<u16, String> {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| format!("no free port: {error}"))
-}
-
-fn wait_for_port(port: u16, child: &mut Child) -> Result<(), String> {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < deadline {
-        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return Ok(());
-        }
-        if let Ok(Some(status)) = child.try_wait() {
-            return Err(format!("the MongoDB server ended at once: {status}"));
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    Err("the MongoDB server did not start within 60 seconds".to_owned())
-}
-
 /// The server program, installed for all runs to come when it is not there.
 fn installed_server() -> Result<PathBuf, String> {
-    let tools = match std::env::var_os("NETSAGE_TOOLS") {
-        Some(tools) => PathBuf::from(tools),
-        None => {
-            PathBuf::from(std::env::var_os("HOME").ok_or("HOME is not set")?).join(".cache/netsage/tools")
-        }
-    };
-    std::fs::create_dir_all(&tools).map_err(|error| format!("cannot make {}: {error}", tools.display()))?;
-    let lock = std::fs::File::create(tools.join("secantus-venv.lock"))
-        .and_then(|file| file.lock().map(|()| file))
-        .map_err(|error| format!("cannot lock {}: {error}", tools.display()))?;
+    let (tools, lock) = tools("secantus-venv")?;
     let venv = tools.join("secantus-venv");
     let program = venv.join("bin/secantusd-py");
     if !program.exists() {
@@ -222,19 +192,4 @@ fn installed_server() -> Result<PathBuf, String> {
 
 fn pip(venv: &Path) -> PathBuf {
     venv.join("bin/pip")
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!(
-        "{}: {}",
-        command.get_program().display(),
-        said.lines().last().unwrap_or("failed")
-    ))
 }

@@ -22,6 +22,8 @@ pub mod disk;
 pub mod faulty;
 #[cfg(feature = "guests")]
 pub mod guests;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(feature = "store")]
 pub mod proxy;
 pub mod random;
@@ -29,6 +31,8 @@ pub mod random;
 pub mod recipe;
 #[cfg(feature = "store")]
 pub mod sample;
+#[cfg(any(feature = "kafka", feature = "store"))]
+mod server;
 #[cfg(feature = "toy")]
 pub mod toy;
 #[cfg(feature = "system")]

@@ -22,6 +22,7 @@ enum Need {
     CCompiler,
     CxxCompiler,
     Libpcap,
+    OpenSsl,
     Chromium,
     Node,
     Npm,
@@ -49,6 +50,7 @@ impl Need {
             Self::CCompiler => "a C compiler",
             Self::CxxCompiler => "a C++ compiler",
             Self::Libpcap => "the headers of libpcap",
+            Self::OpenSsl => "the headers of OpenSSL",
             Self::Chromium => "Chromium",
             Self::Node => "Node 18 or later",
             Self::Npm => "npm",
@@ -66,6 +68,7 @@ impl Need {
             Self::Clippy => Origin::Rustup(["component", "add", "clippy"]),
             Self::CCompiler | Self::CxxCompiler => Origin::Debian("build-essential"),
             Self::Libpcap => Origin::Debian("libpcap-dev"),
+            Self::OpenSsl => Origin::Debian("libssl-dev"),
             Self::Chromium => Origin::Debian("chromium"),
             Self::Node => Origin::Debian("nodejs"),
             Self::Npm => Origin::Debian("npm"),
@@ -88,6 +91,7 @@ impl Need {
             Self::CCompiler => compiles("c", "#include <stdlib.h>\n", &[]),
             Self::CxxCompiler => compiles("c++", "#include <vector>\n", &["-lstdc++"]),
             Self::Libpcap => compiles("c", "#include <pcap/pcap.h>\n", &["-lpcap"]),
+            Self::OpenSsl => compiles("c", "#include <openssl/ssl.h>\n", &["-lssl", "-lcrypto"]),
             Self::Chromium => chromium().is_some(),
             Self::Node => {
                 first_line("node", &["--version"]).is_some_and(|version| node_major(&version) >= 18)
@@ -101,7 +105,7 @@ impl Need {
     }
 }
 
-const TO_BUILD: [Need; 3] = [Need::WasmTarget, Need::CCompiler, Need::Libpcap];
+const TO_BUILD: [Need; 4] = [Need::WasmTarget, Need::CCompiler, Need::Libpcap, Need::OpenSsl];
 const TO_CHECK: [Need; 2] = [Need::Rustfmt, Need::Clippy];
 const TO_TEST: [Need; 2] = [Need::PythonVenv, Need::Iproute];
 /// The program whose rows the meter's are compared with.

@@ -2,6 +2,8 @@
 
 use netsage_console::Failure;
 use netsage_gateway::config::Settings;
+#[cfg(feature = "kafka")]
+use netsage_workbench::produce;
 use netsage_workbench::{evaluate, flows, score, synth, train};
 
 #[derive(Debug, clap::Subcommand)]
@@ -17,6 +19,9 @@ pub(super) enum WorkbenchCommand {
     Train(Box<train::TrainCommand>),
     /// Write a capture of generated, labelled traffic
     Synth(synth::SynthArgs),
+    /// Send flows to a topic of Kafka
+    #[cfg(feature = "kafka")]
+    Produce(produce::ProduceArgs),
 }
 
 pub(super) fn run(command: WorkbenchCommand, file: &Settings) -> Result<(), Failure> {
@@ -26,5 +31,7 @@ pub(super) fn run(command: WorkbenchCommand, file: &Settings) -> Result<(), Fail
         WorkbenchCommand::Evaluate(args) => evaluate::run(&args, file),
         WorkbenchCommand::Train(command) => train::run(*command, file),
         WorkbenchCommand::Synth(args) => synth::run(&args),
+        #[cfg(feature = "kafka")]
+        WorkbenchCommand::Produce(args) => produce::run(&args, file),
     }
 }

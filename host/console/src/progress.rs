@@ -18,6 +18,17 @@ pub fn counted(total: u64, what: &str) -> ProgressBar {
     bar
 }
 
+/// A bar for steps whose rate matters, of a known number or without end; its message may change.
+pub fn rated(total: Option<u64>, what: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+    bar.set_style(style(match total {
+        Some(_) => "{prefix} {wide_bar} {pos}/{len} {per_sec} {msg} {eta}",
+        None => "{prefix} {pos} {per_sec} {msg}",
+    }));
+    bar.set_prefix(what.to_owned());
+    bar
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -112,6 +112,10 @@ impl Watch {
             for interface in self.counters.interfaces() {
                 tell_interface(&interface, self.is_filtered, &mut told);
             }
+            for (source, trouble) in self.counters.troubles() {
+                let sentence = format!("{source} cannot be read now: {trouble}; reading goes on by itself");
+                told.problems.insert(source, sentence);
+            }
         }
         let storing = storing_problem(&self.counters.storing(), counters.flows_waiting);
         let problem = match storing {

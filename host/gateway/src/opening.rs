@@ -72,6 +72,15 @@ pub fn open_source(
             open_streams(settings, streams, &mut opened)?;
             return Ok(opened);
         }
+        // Its threads are started with the first read, and so without privileges.
+        #[cfg(feature = "kafka")]
+        Source::Kafka(kafka) => Opened {
+            sources: vec![Box::new(netsage_sources::kafka::Kafka::open(
+                kafka.options(&settings.records),
+            )?)],
+            name: format!("topic {}", kafka.topic),
+            progress: None,
+        },
         Source::None => Opened {
             sources: Vec::new(),
             name: "none".to_owned(),

@@ -115,6 +115,15 @@ pub enum SourceError {
         /// The schema that runs.
         wanted: &'static str,
     },
+    /// A topic cannot be read.
+    #[cfg(feature = "kafka")]
+    #[error("{name}: {reason}")]
+    Kafka {
+        /// The source.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The interface failed; the message names it.
     #[cfg(feature = "live")]
     #[error(transparent)]

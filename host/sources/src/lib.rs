@@ -1,4 +1,4 @@
-//! Where flows come from: captures, interfaces, tables, files and streams of records of other meters.
+//! Where flows come from: captures, interfaces, tables, files and streams of records of other meters, and topics of Kafka.
 //!
 //! A [`Source`] hands over batches of flows and is told how many of them the store has taken. Two questions are kept
 //! apart. *Where bytes come from* is anything that implements [`std::io::Read`]: a file or a pipe ([`open`]), a request,
@@ -6,9 +6,9 @@
 //! [`Table`] or [`Records`], plain or compressed by gzip, zstd or lz4 ([`Input::open`]), or something else, which is named
 //! ([`recognise`]). Packets of any origin become flows in one loop, [`Metered`].
 //!
-//! All of it but [`open`], the interfaces, streams of records and the sorting of many is pure and compiles to wasm, where the Lab uses
-//! it. This crate must never decide what a flow is (that is `netsage-capture`), know a detector or a store, hold a file of
-//! any length in memory, allocate per packet or per flow, or lose a record without counting it.
+//! All of it but [`open`], the interfaces, Kafka, streams of records and the sorting of many is pure and compiles to wasm,
+//! where the Lab uses it. This crate must never decide what a flow is (that is `netsage-capture`), know a detector or a
+//! store, hold a file of any length in memory, allocate per packet or per flow, or lose a record without counting it.
 //!
 //! Start with [`source`], which says what a source promises, then [`metered`].
 
@@ -18,6 +18,8 @@ mod error;
 mod file;
 #[cfg(feature = "live")]
 mod interfaces;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod kind;
 pub mod metered;
 mod packing;
@@ -35,6 +37,8 @@ pub use kind::{Kind, recognise};
 pub use metered::{Metered, Packets, Tap};
 #[cfg(not(target_family = "wasm"))]
 pub use records::stream;
-pub use records::{RecordOptions, RecordSource, Records};
-pub use source::{MOST_FLOWS, Pace, Position, Reading, Source, SourceCounters, read_all, read_all_with};
+pub use records::{RecordItems, RecordOptions, RecordSource, Records};
+pub use source::{
+    MOST_FLOWS, Pace, PartitionStatus, Position, Reading, Source, SourceCounters, read_all, read_all_with,
+};
 pub use table::{Table, TableSource};

@@ -95,10 +95,41 @@ pub trait Source: Send {
         None
     }
 
+    /// The partitions of a broker's topic that this program has.
+    fn partitions(&self) -> Vec<PartitionStatus> {
+        Vec::new()
+    }
+
+    /// What keeps the source from reading now, though it goes on trying.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// What was counted on each interface, at most a quarter of a second ago.
     #[cfg(feature = "live")]
     fn interfaces(&self) -> Vec<netsage_capture::live::InterfaceStats> {
         Vec::new()
+    }
+}
+
+/// A partition of a broker's topic. Offsets count its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// Its number.
+    pub partition: i32,
+    /// The message to go on at after a restart; `None` before the first commit.
+    pub stored: Option<i64>,
+    /// Where the next message will stand, by the broker's last answer.
+    pub end: Option<i64>,
+    /// Records that wait for their turn.
+    pub waiting: usize,
+}
+
+impl PartitionStatus {
+    /// Messages that are not done with; `None` while nothing was committed.
+    pub fn lag(&self) -> Option<u64> {
+        let lag = self.end?.saturating_sub(self.stored?);
+        Some(u64::try_from(lag).unwrap_or(0))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Rows against what they are defined to be.
 
 use netsage_records::{
-    BytesOf, Counts, Network, Origin, Partition, Record, Row, Sides, Standing, State, row_of,
+    BytesOf, Counts, Network, Origin, Partition, Record, Row, Sides, Standing, State, Unrow, row_of,
 };
-use netsage_schema::RECORD_V1;
+use netsage_schema::{FLOW_V1, RECORD_V1, Schema, UNSW_NB15};
 use proptest::prelude::*;
 
 use crate::naive;
@@ -217,5 +217,83 @@ proptest! {
             })
             .collect();
         prop_assert_eq!(found, naive::rows(&records));
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_record_of_a_row_makes_the_same_row(records in records(20)) {
+        let unrow = Unrow::of(&RECORD_V1);
+        for (_, record) in records {
+            let row = row_of(&record, &Counts::default());
+            let again = unrow.record(&row, &record.identity());
+            prop_assert_eq!(again.identity(), record.identity());
+            prop_assert_eq!(row_of(&again, &Counts::default()), row);
+        }
+    }
+}
+
+#[test]
+fn rows_of_other_schemas_say_what_records_do() {
+    let check = |schema: &'static Schema, values: &[(&str, f64)]| {
+        let mut row = vec![0.0; schema.width()];
+        for (name, value) in values {
+            row[schema.index_of(name).unwrap()] = *value;
+        }
+        let made = Unrow::of(schema).record(&row, &record().identity());
+        (
+            made.state,
+            made.packets.unwrap(),
+            made.bytes.unwrap(),
+            made.bytes_of,
+        )
+    };
+    let [packets, bytes] = [(6, 4), (600, 2_400)].map(|(source, destination)| Sides { source, destination });
+    let term = |schema: &Schema, term| {
+        let state = &schema.columns[schema.index_of("state").unwrap()];
+        f64::from(state.vocabulary().unwrap().code_of(term).unwrap())
+    };
+    for (name, state) in [
+        ("half-closed", State::Established),
+        ("reset-dst", State::Reset),
+        ("two-way", State::TwoWay),
+    ] {
+        let columns = [
+            ("state", term(&FLOW_V1, name)),
+            ("src_packets", 6.0),
+            ("dst_packets", 4.0),
+            ("src_bytes", 600.0),
+            ("dst_bytes", 2_400.0),
+        ];
+        let expected = (Some(state), packets, bytes, BytesOf::Network);
+        assert_eq!(check(&FLOW_V1, &columns), expected, "{name}");
+    }
+    let columns = [
+        ("state", term(&UNSW_NB15, "FIN")),
+        ("spkts", 6.0),
+        ("dpkts", 4.0),
+        ("sbytes", 600.0),
+        ("dbytes", 2_400.0),
+    ];
+    assert_eq!(
+        check(&UNSW_NB15, &columns),
+        (None, packets, bytes, BytesOf::Network)
+    );
+}
+
+#[test]
+fn every_state_of_flow_v1_is_one_of_a_record() {
+    let unrow = Unrow::of(&FLOW_V1);
+    let state = FLOW_V1.index_of("state").unwrap();
+    for (code, term) in FLOW_V1.columns[state]
+        .vocabulary()
+        .unwrap()
+        .terms
+        .iter()
+        .enumerate()
+    {
+        let mut row = vec![0.0; FLOW_V1.width()];
+        row[state] = code as f64;
+        assert!(unrow.record(&row, &record().identity()).state.is_some(), "{term}");
     }
 }

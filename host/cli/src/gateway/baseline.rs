@@ -119,6 +119,10 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
             tell_usage(&packages, traffic, resolved.meter.schema.id);
             Ok(())
         }
+        #[cfg(feature = "kafka")]
+        Source::Kafka(_) => Err(Failure::Usage(
+            "a baseline is not learned from a topic; learn from a capture with --pcap".to_owned(),
+        )),
         #[cfg(feature = "live")]
         Source::Interfaces(source) => {
             use netsage_gateway::baseline::learn_and_arm;

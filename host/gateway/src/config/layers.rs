@@ -42,12 +42,12 @@ impl Settings {
 
     /// Takes the settings that this layer does not have from a weaker layer.
     ///
-    /// The source is one choice: a stronger layer that names an interface silences the weaker one's file. So is
+    /// The source is one choice: a stronger layer that names an interface silences the weaker one's file or broker. So is
     /// a secret, whether it stands in a setting or in a file.
     pub fn or(self, weaker: Settings) -> Settings {
         let mut weaker = weaker;
         if self.sources().next().is_some() {
-            (weaker.pcap, weaker.records, weaker.interface) = (None, None, None);
+            (weaker.pcap, weaker.records, weaker.interface, weaker.kafka) = (None, None, None, None);
         }
         if self.token.is_some() || self.token_file.is_some() {
             (weaker.token, weaker.token_file) = (None, None);
@@ -64,6 +64,7 @@ impl Settings {
             ("pcap", self.pcap.is_some()),
             ("records", self.records.is_some()),
             ("interface", self.interface.is_some()),
+            ("kafka", self.kafka.is_some()),
         ]
         .into_iter()
         .filter_map(|(name, is_there)| is_there.then_some(name))

@@ -13,6 +13,7 @@ mod detectors;
 #[cfg(test)]
 mod examples;
 mod interfaces;
+mod kafka;
 mod layers;
 mod limits;
 mod meter;
@@ -32,6 +33,7 @@ use std::{env, io};
 
 pub use detectors::names_nobody_has;
 pub use interfaces::{InterfaceArgs, InterfaceSettings};
+pub use kafka::{KafkaSettings, client_settings};
 pub use meter::MeterArgs;
 pub use quantity::{ByteSize, NotASize, NotATime, Time};
 pub use resolved::{Resolved, Source, default_data_dir};

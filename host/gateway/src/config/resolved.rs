@@ -15,6 +15,8 @@ use netsage_store::StoreOptions;
 
 #[cfg(feature = "live")]
 use super::InterfaceSettings;
+#[cfg(feature = "kafka")]
+use super::KafkaSettings;
 use super::server::check_reach;
 use super::{ConfigError, Settings, home_folder};
 use crate::api::access::AllowedHost;
@@ -31,6 +33,9 @@ pub enum Source {
     /// Interfaces.
     #[cfg(feature = "live")]
     Interfaces(InterfaceSettings),
+    /// A topic of Kafka.
+    #[cfg(feature = "kafka")]
+    Kafka(KafkaSettings),
     /// Nothing: only serve what the store has.
     None,
 }
@@ -105,16 +110,19 @@ impl Resolved {
             let reason = format!("`{other}` is there too; traffic comes from one of them, not both");
             return Err(ConfigError::value(one, reason));
         }
-        if settings.records.is_some() || settings.inbox.is_some() {
+        if settings.records.is_some() || settings.inbox.is_some() || settings.kafka.is_some() {
             settings.schema.get_or_insert_with(|| RECORD_V1.id.to_owned());
         }
         let meter = settings.meter()?;
-        let source = match (&settings.pcap, &settings.records, settings.interfaces()?) {
+        let kafka = settings.kafka(&meter)?;
+        let source = match (&settings.pcap, &settings.records, settings.interfaces()?, kafka) {
             (Some(file), ..) => Source::Replay(file.clone()),
-            (None, Some(records), _) => Source::Records(records.clone()),
+            (None, Some(records), ..) => Source::Records(records.clone()),
             #[cfg(feature = "live")]
-            (None, None, Some(interfaces)) => Source::Interfaces(interfaces),
-            (None, None, _) => Source::None,
+            (None, None, Some(interfaces), _) => Source::Interfaces(interfaces),
+            #[cfg(feature = "kafka")]
+            (None, None, None, Some(kafka)) => Source::Kafka(kafka),
+            (None, None, ..) => Source::None,
         };
         let records = settings.record_options()?;
         let data_dir = settings.data_dir.clone().map_or_else(default_data_dir, Ok)?;

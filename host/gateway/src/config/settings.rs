@@ -74,6 +74,26 @@ settings! {
         /// Leave the interfaces to packets for this machine
         no_promiscuous: bool { value: "BOOL", default: "false" }
 
+        /// Read records from a topic of this Kafka broker; several brokers of one cluster with commas
+        ///
+        /// docs/sources/kafka.md says what is read, and when it is committed.
+        kafka: String { value: "HOST:PORT", example: "localhost:9092" }
+
+        /// The topic with the records
+        topic: String { value: "NAME", example: "flows" }
+
+        /// The consumer group; programs of one group share the partitions of the topic
+        group: String { value: "NAME", default: "netsage" }
+
+        /// A setting of librdkafka by its name, as security.protocol=SSL
+        kafka_setting: Vec<String> { value: "NAME=VALUE", example: "security.protocol=SSL", secret: true }
+
+        /// File with settings of librdkafka, one NAME=VALUE a line, so that passwords stand in no list of processes
+        kafka_settings_file: PathBuf { value: "FILE", example: "/run/secrets/netsage-kafka" }
+
+        /// Topic that is told of messages that cannot be read: where each stands and why
+        dead_letter_topic: String { value: "NAME", example: "flows-dead" }
+
         /// Go on as this user once the interfaces are open; only CAP_NET_RAW stays, for opening them again
         ///
         /// The data folder must be the user's.

@@ -5,6 +5,7 @@
 
 #[cfg(not(target_family = "wasm"))]
 mod handover;
+mod items;
 mod sorter;
 #[cfg(not(target_family = "wasm"))]
 pub mod stream;
@@ -20,6 +21,7 @@ use netsage_schema::{CommunityId, FlowBatch, RECORD_V1, Schema};
 
 use crate::SourceError;
 use crate::source::{MOST_FLOWS, Pace, Reading, Source, SourceCounters};
+pub use items::RecordItems;
 use sorter::{Sorted, Sorter};
 
 /// Bytes given to the reader at once: what is left of them is never more than the longest item.
@@ -68,6 +70,13 @@ impl<R: Read + Send> Records<R> {
         }
     }
 
+    /// The records as they stand.
+    pub fn into_items(self) -> RecordItems<R> {
+        RecordItems {
+            incoming: Incoming::new(self),
+        }
+    }
+
     /// The records as a source of flows of that schema.
     ///
     /// # Errors
@@ -102,7 +111,8 @@ pub struct RecordSource<R> {
 
 #[allow(clippy::large_enum_variant, reason = "there is one for each file")]
 enum Stage<R> {
-    Reading(Incoming<R>),
+    /// Files are read; the reason is why the first one that was damaged could not be read on.
+    Reading(Incoming<R>, Sorter, Option<SourceError>),
     /// Flows are handed over; then the source ends, for this reason if there is one.
     Flows(Sorted, Option<SourceError>),
     Ended,
@@ -112,12 +122,25 @@ struct Incoming<R> {
     records: Records<R>,
     /// The start of an item whose end is not there yet.
     buffer: Vec<u8>,
-    sorter: Sorter,
-    /// Why the first file that was damaged could not be read on.
-    damage: Option<SourceError>,
 }
 
 impl<R: Read> Incoming<R> {
+    fn new(records: Records<R>) -> Self {
+        Self {
+            records,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Reads the items of some more bytes; gives the number of bytes, 0 at the end.
+    fn take_in(&mut self, into: &mut Items) -> io::Result<usize> {
+        let taken = self.fill();
+        // An item that damage cut off could be read as another one.
+        let used = self.records.reader.read(&self.buffer, matches!(taken, Ok(0)), into);
+        self.buffer.drain(..used);
+        taken
+    }
+
     /// Appends some bytes to the buffer, none at the end.
     fn fill(&mut self) -> io::Result<usize> {
         let room = BUFFER_BYTES.saturating_sub(self.buffer.len()).min(BYTES_PER_READ);
@@ -168,12 +191,7 @@ impl<R: Read + Send> RecordSource<R> {
             repeated: 0,
             last: None,
             stage: first.map_or(Stage::Ended, |records| {
-                Stage::Reading(Incoming {
-                    records,
-                    buffer: Vec::new(),
-                    sorter: Sorter::new(origin),
-                    damage: None,
-                })
+                Stage::Reading(Incoming::new(records), Sorter::new(origin), None)
             }),
         })
     }
@@ -181,7 +199,7 @@ impl<R: Read + Send> RecordSource<R> {
     /// What has become of the items of the files, by reason.
     pub fn items(&self) -> Counts {
         let mut counts = self.read.clone();
-        if let Stage::Reading(incoming) = &self.stage {
+        if let Stage::Reading(incoming, ..) = &self.stage {
             counts.add(incoming.records.reader.counts());
         }
         counts
@@ -205,20 +223,16 @@ impl<R: Read + Send> RecordSource<R> {
     /// Takes some bytes in. At the end of the last file the records are ready in their order; a file that cannot be read on
     /// has ended.
     fn take_in(&mut self) -> Result<(), SourceError> {
-        let Stage::Reading(incoming) = &mut self.stage else {
+        let Stage::Reading(incoming, sorter, first_damage) = &mut self.stage else {
             return Ok(());
         };
-        let (is_last, damage) = match incoming.fill() {
+        let (is_last, damage) = match incoming.take_in(&mut self.items) {
             Ok(read) => {
                 self.bytes += read as u64;
                 (read == 0, None)
             }
             Err(error) => (false, Some(error)),
         };
-        // An item that damage cut off could be read as another one.
-        let reader = &mut incoming.records.reader;
-        let used = reader.read(&incoming.buffer, is_last, &mut self.items);
-        incoming.buffer.drain(..used);
         if let Some(first) = self.items.refused.first() {
             (self.first_refused).get_or_insert_with(|| (incoming.records.name.clone(), *first));
         }
@@ -230,7 +244,7 @@ impl<R: Read + Send> RecordSource<R> {
             }
         }
         let mut records = self.items.records.drain(..);
-        let sorted = records.try_for_each(|record| incoming.sorter.push(record));
+        let sorted = records.try_for_each(|record| sorter.push(record));
         drop(records);
         self.items.clear();
         let failed = |source| SourceError::Sorting {
@@ -243,19 +257,18 @@ impl<R: Read + Send> RecordSource<R> {
         let has_ended = is_last || damage.is_some();
         if let Some(source) = damage {
             let name = incoming.records.name.clone();
-            incoming.damage.get_or_insert(SourceError::Read { name, source });
+            first_damage.get_or_insert(SourceError::Read { name, source });
         }
         if !has_ended {
             return Ok(());
         }
         self.read.add(incoming.records.reader.counts());
         if let Some(next) = self.rest.pop() {
-            incoming.records = next;
-            incoming.buffer.clear();
+            *incoming = Incoming::new(next);
             return Ok(());
         }
-        let sorter = std::mem::replace(&mut incoming.sorter, Sorter::new(self.origin));
-        let damage = incoming.damage.take();
+        let sorter = std::mem::replace(sorter, Sorter::new(self.origin));
+        let damage = first_damage.take();
         match sorter.sorted() {
             Ok(sorted) => self.stage = Stage::Flows(sorted, damage),
             Err(source) => return Err(failed(source)),
@@ -296,7 +309,7 @@ impl<R: Read + Send> Source for RecordSource<R> {
     }
 
     fn read(&mut self, batch: &mut FlowBatch) -> Result<Reading, SourceError> {
-        if matches!(self.stage, Stage::Reading(_)) {
+        if matches!(self.stage, Stage::Reading(..)) {
             let taken = self.take_in();
             if taken.is_err() {
                 self.stage = Stage::Ended;
@@ -336,11 +349,7 @@ impl<R: Read + Send> Source for RecordSource<R> {
 
     fn counters(&self) -> SourceCounters {
         let counts = self.items();
-        let passed_over: u64 = (counts.passed_over.iter())
-            .filter(|(reason, _)| !matches!(reason, PassedOver::Header | PassedOver::Blank))
-            .map(|(_, count)| count)
-            .sum();
-        let rejected = passed_over + counts.refused.total();
+        let rejected = unused(&counts);
         SourceCounters {
             records: counts.records + rejected,
             bytes: self.bytes,
@@ -370,4 +379,13 @@ impl<R: Read + Send> Source for RecordSource<R> {
         }
         Some(said)
     }
+}
+
+/// Items that are no records, but for those that are no items to whoever reads the file.
+fn unused(counts: &Counts) -> u64 {
+    let passed_over: u64 = (counts.passed_over.iter())
+        .filter(|(reason, _)| !matches!(reason, PassedOver::Header | PassedOver::Blank))
+        .map(|(_, count)| count)
+        .sum();
+    passed_over + counts.refused.total()
 }

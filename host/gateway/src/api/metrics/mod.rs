@@ -7,7 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use netsage_api_types::InterfaceHealth;
 use netsage_outputs::{OutputCounts, event_stream};
-use netsage_sources::SourceCounters;
+use netsage_sources::{PartitionStatus, SourceCounters};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
@@ -166,11 +166,15 @@ impl Collector for Figures {
             refused.map(|(refusal, count)| (refusal.name().to_owned(), count)),
         )?;
         self.sources(&mut encoder)?;
+        self.partitions(&mut encoder)?;
         self.interfaces(&mut encoder)?;
         self.outputs(&mut encoder)?;
         detectors::encode(&self.state.lifecycle, &mut encoder)
     }
 }
+
+/// A figure of a partition: name, help, value.
+type PartitionFigure = (&'static str, &'static str, fn(&PartitionStatus) -> Option<u64>);
 
 /// A counter of an interface: name, help, value.
 type InterfaceCounter = (&'static str, &'static str, fn(&InterfaceHealth) -> u64);
@@ -243,6 +247,36 @@ impl Figures {
                 .iter()
                 .map(|(source, counted)| (source.clone(), counted.named()[index].2));
             self.labelled(encoder, &format!("source_{name}"), help, "source", values)?;
+        }
+        Ok(())
+    }
+
+    /// Lag and waiting records of each partition of a broker; the lag is absent while nothing was committed.
+    fn partitions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let sources = self.state.counters.partitions();
+        let figures: [PartitionFigure; 2] = [
+            (
+                "source_partition_lag",
+                "Messages of a partition whose flows are not all stored",
+                PartitionStatus::lag,
+            ),
+            (
+                "source_partition_waiting",
+                "Records of a partition that wait for their turn",
+                |partition| Some(partition.waiting as u64),
+            ),
+        ];
+        for (name, help, value) in figures {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (source, partitions) in &sources {
+                for partition in partitions {
+                    let Some(value) = value(partition) else { continue };
+                    let number = partition.partition.to_string();
+                    let labels = [("source", source.as_str()), ("partition", number.as_str())];
+                    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+                        .encode(family.encode_family(&labels)?)?;
+                }
+            }
         }
         Ok(())
     }

@@ -1,0 +1,491 @@
+//! The thread that owns the consumer. It polls for as long as the source lives, since a consumer that does not poll is put
+//! out of its group; while nobody takes its messages the partitions are paused.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+
+use super::past::{begin_of, said};
+use super::shared::{Change, Shared};
+
+/// Messages, and about as many bytes, that are handed to the reader at once.
+const CHUNK_MESSAGES: usize = 2_048;
+const CHUNK_BYTES: usize = 1 << 20;
+/// How long a message waits for others of its chunk.
+const GATHER: Duration = Duration::from_millis(10);
+/// How long one poll waits where nothing hurries.
+const POLL: Duration = Duration::from_millis(50);
+/// How long the reader may be busy before the partitions are paused: a pause throws away what was fetched ahead.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How often the broker is asked for the ends of the partitions.
+const ASK: Duration = Duration::from_secs(1);
+/// How long is waited before the broker is asked once more for a topic that it does not have ready.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long one question to the broker waits for its answer.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Messages in one piece of memory.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    bytes: Vec<u8>,
+    messages: Vec<Message>,
+}
+
+#[derive(Debug)]
+struct Message {
+    partition: i32,
+    offset: i64,
+    /// Where the value stands; `None` where there is none.
+    value: Option<(usize, usize)>,
+}
+
+impl Chunk {
+    /// The message at a place: its partition, offset and value.
+    pub(super) fn message(&self, place: usize) -> Option<(i32, i64, Option<&[u8]>)> {
+        let message = self.messages.get(place)?;
+        let value = message.value.and_then(|(from, to)| self.bytes.get(from..to));
+        Some((message.partition, message.offset, value))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.messages.clear();
+    }
+
+    fn push(&mut self, partition: i32, offset: i64, value: Option<&[u8]>) {
+        let value = value.map(|value| {
+            let from = self.bytes.len();
+            self.bytes.extend_from_slice(value);
+            (from, self.bytes.len())
+        });
+        self.messages.push(Message {
+            partition,
+            offset,
+            value,
+        });
+    }
+
+    fn is_full(&self) -> bool {
+        self.messages.len() >= CHUNK_MESSAGES || self.bytes.len() >= CHUNK_BYTES
+    }
+}
+
+/// What the reader is told, in the order in which it happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    Messages(Chunk),
+    Changed(Change),
+    /// The end of the partition was read.
+    End(i32),
+    /// The source cannot go on.
+    Broken(String),
+}
+
+/// The ends of the channels that the thread has.
+pub(super) struct Lines {
+    pub(super) events: Sender<Event>,
+    /// Chunks to be filled again.
+    pub(super) empty: Receiver<Chunk>,
+    /// Nothing is ever sent: the other end is dropped when the consumer is to leave its group.
+    pub(super) closing: Receiver<()>,
+}
+
+impl Lines {
+    fn is_closing(&self) -> bool {
+        self.closing.try_recv() == Err(TryRecvError::Disconnected)
+    }
+}
+
+struct Context {
+    topic: String,
+    shared: Arc<Shared>,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // Of an end each partition is told, and brokers that are gone come back.
+        self.shared.trouble(&self.topic, format!("{error}: {reason}"));
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        change: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        match change {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, partitions),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoke(consumer, partitions),
+            error => {
+                let error = RDKafkaErrorCode::from(error);
+                tracing::warn!(topic = self.topic, %error, "rebalance failed");
+                self.revoke(consumer, partitions);
+            }
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        // The next commit has the same offsets or later ones, and of a partition that has left somebody else has them.
+        if let Err(error) = result
+            && error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset)
+        {
+            tracing::debug!(topic = self.topic, %error, "commit failed");
+        }
+    }
+}
+
+impl Context {
+    /// Begins to read partitions: where their commits say that the window begins.
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) {
+        let committed = self.committed(consumer, partitions);
+        for (&partition, &(_, begin)) in &committed {
+            // The list has the partition, since the broker was asked for those of the list.
+            let _ = partitions.set_partition_offset(&self.topic, partition, Offset::Offset(begin));
+        }
+        let assigned = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
+            _ => consumer.assign(partitions),
+        };
+        // A pause outlives the assignment in which it was made.
+        if let Err(error) = assigned.and_then(|()| consumer.resume(partitions)) {
+            self.shared.trouble(&self.topic, error.to_string());
+        }
+        let mut state = self.shared.lock();
+        for partition in partitions.elements() {
+            let partition = partition.partition();
+            state.arrive(partition, committed.get(&partition).map(|(offset, _)| *offset));
+        }
+    }
+
+    /// What the group has committed of these partitions, and where to begin for it. Of a partition that is missing here the
+    /// client itself finds out where to go on.
+    fn committed(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+    ) -> BTreeMap<i32, (i64, i64)> {
+        let mut found = BTreeMap::new();
+        let committed = match consumer.committed_offsets(partitions.clone(), ANSWER) {
+            Ok(committed) => committed,
+            Err(error) => {
+                tracing::warn!(topic = self.topic, %error, "windows begin empty: it is not known what was committed");
+                return found;
+            }
+        };
+        for committed in committed.elements() {
+            let (partition, Offset::Offset(offset)) = (committed.partition(), committed.offset()) else {
+                continue;
+            };
+            let begin = begin_of(committed.metadata(), offset);
+            // What the broker has deleted meanwhile cannot be read again.
+            match consumer.fetch_watermarks(&self.topic, partition, ANSWER) {
+                Ok((first, _)) if first <= offset => {
+                    found.insert(partition, (offset, begin.max(first)));
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
+        // What is stored is committed with the leave.
+        store_offsets(consumer, &self.topic, &self.shared);
+        let left = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
+            _ => consumer.unassign(),
+        };
+        if let Err(error) = left {
+            tracing::warn!(topic = self.topic, %error, "partitions not given back");
+        }
+        let mut state = self.shared.lock();
+        for partition in partitions.elements() {
+            state.leave(partition.partition());
+        }
+    }
+}
+
+/// Passes a line of librdkafka on.
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error
+        | RDKafkaLogLevel::Warning => tracing::warn!(facility, message, "librdkafka"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, message, "librdkafka"),
+        RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "librdkafka"),
+    }
+}
+
+/// Tells the client which offsets may be committed.
+fn store_offsets(consumer: &BaseConsumer<Context>, topic: &str, shared: &Shared) {
+    let mut offsets = TopicPartitionList::new();
+    for (&partition, owned) in &mut shared.lock().owned {
+        if let Some(stored) = owned.stored.filter(|_| std::mem::take(&mut owned.is_news)) {
+            let mut added = offsets.add_partition(topic, partition);
+            // An offset that was read can be written.
+            let _ = added.set_offset(Offset::Offset(stored));
+            added.set_metadata(said(owned.begin));
+        }
+    }
+    if offsets.count() > 0
+        && let Err(error) = consumer.store_offsets(&offsets)
+    {
+        // A partition that has just left is another consumer's to commit.
+        tracing::debug!(topic, %error, "offsets not stored");
+    }
+}
+
+/// Consumes until the source is closed.
+pub(super) fn consume(config: &ClientConfig, topic: &str, shared: &Arc<Shared>, lines: &Lines) {
+    let context = Context {
+        topic: topic.to_owned(),
+        shared: Arc::clone(shared),
+    };
+    let broken = |reason: String| {
+        // A reader that is gone does not ask.
+        let _ = lines.events.send(Event::Broken(reason));
+    };
+    let consumer: BaseConsumer<Context> = match config.create_with_context(context) {
+        Ok(consumer) => consumer,
+        Err(error) => return broken(error.to_string()),
+    };
+    match find_topic(&consumer, topic, shared, lines) {
+        Ok(true) => {}
+        Ok(false) => return,
+        Err(reason) => return broken(reason),
+    }
+    if let Err(error) = consumer.subscribe(&[topic]) {
+        return broken(error.to_string());
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| watch(&consumer, topic, shared, &lines.closing));
+        Loop {
+            consumer: &consumer,
+            topic,
+            shared,
+            lines,
+            chunk: Chunk::default(),
+            events: VecDeque::new(),
+            is_paused: false,
+        }
+        .run();
+    });
+    store_offsets(&consumer, topic, shared);
+    // Dropped, the consumer commits and leaves its group.
+}
+
+/// Waits for a broker that knows the topic; `false` when the source was closed meanwhile.
+fn find_topic(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    shared: &Shared,
+    lines: &Lines,
+) -> Result<bool, String> {
+    while lines.closing.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+        let metadata = match consumer.fetch_metadata(Some(topic), ANSWER) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                shared.trouble(topic, error.to_string());
+                // What librdkafka itself says of its brokers is told by a poll.
+                let _ = consumer.poll(Duration::ZERO);
+                continue;
+            }
+        };
+        let found = metadata.topics().first();
+        return match found.and_then(|found| found.error()).map(RDKafkaErrorCode::from) {
+            None => {
+                shared.well(topic);
+                Ok(true)
+            }
+            Some(RDKafkaErrorCode::LeaderNotAvailable) => continue,
+            Some(error) => Err(format!(
+                "{error}; create the topic, or name one that the broker has"
+            )),
+        };
+    }
+    Ok(false)
+}
+
+/// Asks the broker for the end of each partition again and again. Its answer tells the lag, and that a partition which
+/// brings nothing has nothing: a broker that is gone is quiet too.
+fn watch(consumer: &BaseConsumer<Context>, topic: &str, shared: &Shared, closing: &Receiver<()>) {
+    while closing.recv_timeout(ASK) == Err(RecvTimeoutError::Timeout) {
+        let owned: Vec<(i32, u64)> = (shared.lock().owned.iter())
+            .map(|(&partition, owned)| (partition, owned.epoch))
+            .collect();
+        for (partition, epoch) in owned {
+            if closing.try_recv() == Err(TryRecvError::Disconnected) {
+                return;
+            }
+            let asked = Instant::now();
+            match consumer.fetch_watermarks(topic, partition, ANSWER) {
+                Ok((_, end)) => {
+                    shared.well(topic);
+                    if let Some(owned) = shared.lock().of_epoch(partition, epoch) {
+                        owned.end = Some(end);
+                        owned.asked = Some(asked);
+                    }
+                }
+                Err(error) => {
+                    shared.trouble(topic, format!("partition {partition}: {error}"));
+                    break;
+                }
+            }
+            let is_unknown =
+                (shared.lock().of_epoch(partition, epoch)).is_some_and(|owned| owned.stored.is_none());
+            if is_unknown {
+                ask_committed(consumer, topic, partition, epoch, shared);
+            }
+        }
+    }
+}
+
+/// Asks where an earlier consumer of the group got to.
+fn ask_committed(consumer: &BaseConsumer<Context>, topic: &str, partition: i32, epoch: u64, shared: &Shared) {
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition(topic, partition);
+    let Ok(committed) = consumer.committed_offsets(asked, ANSWER) else {
+        return;
+    };
+    if let Some(Offset::Offset(offset)) = committed.elements().first().map(|found| found.offset())
+        && let Some(owned) = shared.lock().of_epoch(partition, epoch)
+    {
+        owned.stored.get_or_insert(offset);
+    }
+}
+
+struct Loop<'a> {
+    consumer: &'a BaseConsumer<Context>,
+    topic: &'a str,
+    shared: &'a Shared,
+    lines: &'a Lines,
+    /// Being filled.
+    chunk: Chunk,
+    /// Not yet taken by the reader.
+    events: VecDeque<Event>,
+    is_paused: bool,
+}
+
+impl Loop<'_> {
+    fn run(mut self) {
+        while !self.lines.is_closing() {
+            store_offsets(self.consumer, self.topic, self.shared);
+            if !self.hand_over() {
+                return;
+            }
+            self.set_paused(!self.events.is_empty() || self.shared.lock().is_stopped);
+            self.gather();
+        }
+    }
+
+    /// Polls until a chunk is full, or its first message has waited long enough.
+    fn gather(&mut self) {
+        let mut until: Option<Instant> = None;
+        loop {
+            let left = until.map_or(POLL, |until| until.saturating_duration_since(Instant::now()));
+            let polled = self.consumer.poll(left);
+            let is_over = match polled {
+                Some(Ok(message)) => {
+                    until.get_or_insert_with(|| Instant::now() + GATHER);
+                    self.chunk
+                        .push(message.partition(), message.offset(), message.payload());
+                    self.chunk.is_full()
+                }
+                Some(Err(error)) => {
+                    self.note(error);
+                    true
+                }
+                // Also after a change of the assignment: the reader is told before any message of a new partition.
+                None => true,
+            };
+            if is_over || until.is_some_and(|until| Instant::now() >= until) {
+                break;
+            }
+        }
+        self.close_chunk();
+        let changes = std::mem::take(&mut self.shared.lock().changes);
+        self.events.extend(changes.into_iter().map(Event::Changed));
+    }
+
+    fn note(&mut self, error: KafkaError) {
+        match error {
+            KafkaError::PartitionEOF(partition) => {
+                self.close_chunk();
+                self.events.push_back(Event::End(partition));
+            }
+            KafkaError::MessageConsumptionFatal(code) => {
+                self.close_chunk();
+                self.events.push_back(Event::Broken(code.to_string()));
+            }
+            error => self.shared.trouble(self.topic, error.to_string()),
+        }
+    }
+
+    fn close_chunk(&mut self) {
+        if !self.chunk.messages.is_empty() {
+            let next = self.lines.empty.try_recv().unwrap_or_default();
+            let full = std::mem::replace(&mut self.chunk, next);
+            self.events.push_back(Event::Messages(full));
+        }
+    }
+
+    /// Hands events to the reader as far as it takes them; says whether there is one.
+    fn hand_over(&mut self) -> bool {
+        while let Some(event) = self.events.pop_front() {
+            let sent = if self.is_paused {
+                self.lines.events.try_send(event)
+            } else {
+                (self.lines.events.send_timeout(event, PATIENCE)).map_err(|error| match error {
+                    SendTimeoutError::Timeout(event) => TrySendError::Full(event),
+                    SendTimeoutError::Disconnected(event) => TrySendError::Disconnected(event),
+                })
+            };
+            match sent {
+                Ok(()) => {}
+                Err(TrySendError::Full(event)) => {
+                    self.events.push_front(event);
+                    return true;
+                }
+                Err(TrySendError::Disconnected(_)) => return false,
+            }
+        }
+        true
+    }
+
+    /// Pauses all partitions or lets all of them go on. While the reader is busy they are told again and again: one that has
+    /// just arrived is not paused.
+    fn set_paused(&mut self, is_paused: bool) {
+        if !is_paused && !self.is_paused {
+            return;
+        }
+        self.is_paused = is_paused;
+        let done = self.consumer.assignment().and_then(|partitions| {
+            if is_paused {
+                self.consumer.pause(&partitions)
+            } else {
+                self.consumer.resume(&partitions)
+            }
+        });
+        if let Err(error) = done {
+            self.shared.trouble(self.topic, error.to_string());
+        }
+    }
+}

@@ -1,0 +1,833 @@
+//! A topic of Kafka whose messages are records.
+//!
+//! Many programs in one consumer group share a topic: each partition is read by one of them at a time, and a program that
+//! joins or leaves moves no more partitions than it must (cooperative-sticky assignment). All that depends on the order of
+//! records, [`netsage_records::Partition`], is kept for each partition by itself and thrown away when the partition leaves.
+//! A commit says beside its offset how far back the trailing window began ([`past`]); whoever has the partition next reads
+//! from there, and counts what is done with in the window without handing it over. So rows depend neither on the number of
+//! programs nor on their ends.
+//!
+//! An offset is committed when every flow of the messages before it is in the store and every dead letter on them is
+//! delivered ([`ledger`]); a message behind is read again after a kill, and the ids of its flows make that harmless.
+//!
+//! ```text
+//! librdkafka ─► thread of the consumer ─ events ─► Kafka::read ─► batches
+//!                    ▲                                  │
+//!                    └────────── shared ◄── Kafka::stored
+//! ```
+//!
+//! The thread ([`consumer`]) owns the client, since a client that nobody polls is put out of its group and the host reads
+//! only when there is room. The client is made with the first read, because its threads would keep the privileges that the
+//! program had when they were started.
+
+mod consumer;
+mod dead_letters;
+mod ledger;
+mod past;
+mod producer;
+mod shared;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use netsage_records::formats::{Counts, Format, Items, Options, Reader, Recognised, recognise};
+use netsage_records::{OrderCounters, Ordered, Origin, Partition, Standing, row_of};
+use netsage_schema::flow_v1::WINDOW_NS;
+use netsage_schema::record_v1::RECORD_V1;
+use netsage_schema::{CommunityId, FlowBatch, Schema};
+use rdkafka::config::ClientConfig;
+
+use crate::SourceError;
+use crate::source::{MOST_FLOWS, Pace, PartitionStatus, Position, Reading, Source, SourceCounters};
+use consumer::{Chunk, Event, Lines};
+use dead_letters::{About, DeadLetters, Delivery};
+use ledger::{Entry, Ledger};
+use past::Past;
+pub use producer::{Delivered, Producer, ProducerOptions};
+use shared::{Change, Shared};
+
+/// How long one read waits for messages.
+const WAIT: Duration = Duration::from_millis(20);
+/// How long before the end of a record others count in its window.
+const WINDOW_US: u64 = WINDOW_NS.unsigned_abs() / 1_000;
+/// Events under way to the reader.
+const EVENTS: usize = 4;
+/// How long the end of the source waits for dead letters, and then for the consumer to leave its group: a client whose topic
+/// is gone may never do so.
+const LEAVE: Duration = Duration::from_secs(10);
+
+/// Settings of the client on which the promises of this source rest.
+const OURS: [&str; 4] = [
+    "bootstrap.servers",
+    "group.id",
+    "enable.auto.offset.store",
+    "enable.partition.eof",
+];
+
+/// Which topic is read and how.
+#[derive(Debug, Clone)]
+pub struct KafkaOptions {
+    /// Where brokers are found: `host:port`, several with commas between.
+    pub brokers: String,
+    /// The topic.
+    pub topic: String,
+    /// The consumer group.
+    pub group: String,
+    /// Further settings of librdkafka, by its names.
+    pub settings: Vec<(String, String)>,
+    /// The format of the messages; `None`: what the first message that is recognised has.
+    pub format: Option<Format>,
+    /// What messages do not say of themselves.
+    pub reading: Options,
+    /// Where the records were made.
+    pub origin: Origin,
+    /// How long records of a partition are waited for, by the time of the stream.
+    pub lateness: Duration,
+    /// Records of a partition that wait at once.
+    pub most_waiting: usize,
+    /// Bytes for the trailing window of a partition.
+    pub window_memory: usize,
+    /// The topic that is told of messages that cannot be read; `None`: they are only counted.
+    pub dead_letters: Option<String>,
+    /// Whether the source ends where every partition that this program has was read to its end.
+    pub ends_with_topic: bool,
+}
+
+impl KafkaOptions {
+    /// A topic read by a group, everything else by default.
+    pub fn new(brokers: &str, topic: &str, group: &str) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            settings: Vec::new(),
+            format: None,
+            reading: Options::default(),
+            origin: Origin::default(),
+            lateness: Duration::from_secs(600),
+            most_waiting: 1 << 17,
+            window_memory: 16 << 20,
+            dead_letters: None,
+            ends_with_topic: false,
+        }
+    }
+
+    /// The settings of a consumer, checked by librdkafka.
+    fn consumer(&self) -> Result<ClientConfig, String> {
+        let mut config = ClientConfig::new();
+        config
+            .set("auto.offset.reset", "earliest")
+            .set("auto.commit.interval.ms", "1000")
+            // Of each partition; librdkafka's own limit of 64 MiB is more than many partitions have room for.
+            .set("queued.max.messages.kbytes", "8192")
+            // Of a partition that has come to that limit, which would otherwise rest for a second.
+            .set("fetch.queue.backoff.ms", "10");
+        let asks_the_broker =
+            |(name, value): &(String, String)| name == "group.protocol" && value == "consumer";
+        if !self.settings.iter().any(asks_the_broker) {
+            config.set("partition.assignment.strategy", "cooperative-sticky");
+        }
+        self.add_settings(&mut config)?;
+        config
+            .set("group.id", &self.group)
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true");
+        config.create_native_config().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    /// The settings of a producer of dead letters.
+    fn producer(&self) -> Result<ClientConfig, String> {
+        let mut config = ClientConfig::new();
+        // A letter that is sent again after a lost answer stands once.
+        config.set("enable.idempotence", "true");
+        self.add_settings(&mut config)?;
+        Ok(config)
+    }
+
+    fn add_settings(&self, config: &mut ClientConfig) -> Result<(), String> {
+        config
+            .set("client.id", "netsage")
+            .set("bootstrap.servers", &self.brokers);
+        for (name, value) in &self.settings {
+            if OURS.contains(&name.as_str()) {
+                return Err(format!(
+                    "`{name}` cannot be set, since what is committed when depends on it; leave it out"
+                ));
+            }
+            config.set(name, value);
+        }
+        Ok(())
+    }
+}
+
+/// What was counted beside [`SourceCounters`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KafkaCounts {
+    /// What was read, passed over and refused in messages of a known format.
+    pub items: Counts,
+    /// In which order records came.
+    pub order: OrderCounters,
+    /// Messages without a value, as a compacted topic has them for what was deleted.
+    pub without_value: u64,
+    /// Messages of no known format.
+    pub unrecognised: u64,
+    /// Dead letters that the broker has.
+    pub dead_letters: u64,
+    /// Dead letters that it did not take.
+    pub dead_letters_lost: u64,
+}
+
+/// What is known of a partition as long as this program has it.
+struct Shard {
+    epoch: u64,
+    /// Messages before this offset were done with by others, and are read again for the window alone.
+    committed: i64,
+    past: Past,
+    /// Records of messages that are read again have no entry.
+    records: Partition<Option<Entry>>,
+    reader: Option<Reader>,
+    ledger: Ledger,
+    /// The offset behind its last message that was read.
+    position: Option<i64>,
+    /// When its last message came.
+    last: Instant,
+    /// Until when it is known to be quiet.
+    quiet: Instant,
+    /// Whether its end was read, and no message since.
+    is_at_end: bool,
+}
+
+/// A flow that was handed over and is not stored yet.
+struct Handed {
+    partition: i32,
+    epoch: u64,
+    entry: Entry,
+}
+
+/// The thread of the consumer, as the source sees it.
+struct Client {
+    events: Receiver<Event>,
+    empty: Sender<Chunk>,
+    /// Dropped to let the consumer leave its group.
+    closing: Sender<()>,
+    /// The other end is dropped when it has.
+    closed: Receiver<()>,
+}
+
+/// Whether the source goes on.
+enum Going {
+    On,
+    /// Nothing more is taken in.
+    Ending,
+    Broken(String),
+    Over,
+}
+
+/// A topic as a source of flows.
+pub struct Kafka {
+    name: String,
+    options: KafkaOptions,
+    config: ClientConfig,
+    client: Option<Client>,
+    shared: Arc<Shared>,
+    format: Option<Format>,
+    shards: BTreeMap<i32, Shard>,
+    /// What is being read, and its next message.
+    chunk: Option<(Chunk, usize)>,
+    /// When that came.
+    came: Instant,
+    items: Items,
+    /// Flows to be handed over, those before `given` handed over already.
+    ready: FlowBatch,
+    given: usize,
+    /// Whose flows those of `ready` are, and those handed over before them that are not stored.
+    flows: VecDeque<Handed>,
+    /// Flows that are known to be stored.
+    stored: u64,
+    letters: Option<DeadLetters>,
+    deliveries: (Sender<Delivery>, Receiver<Delivery>),
+    counters: SourceCounters,
+    /// What was counted of partitions that have left.
+    counts: KafkaCounts,
+    going: Going,
+}
+
+impl Kafka {
+    /// Checks the settings. The broker is asked with the first read, and for as long as it does not answer.
+    ///
+    /// # Errors
+    /// When librdkafka refuses a setting, or the source cannot do without it.
+    pub fn open(options: KafkaOptions) -> Result<Self, SourceError> {
+        let name = format!("kafka:{}", options.topic);
+        let refused = |reason| SourceError::Kafka {
+            name: name.clone(),
+            reason,
+        };
+        let config = options.consumer().map_err(refused)?;
+        Ok(Self {
+            format: options.format,
+            name,
+            config,
+            options,
+            client: None,
+            shared: Arc::default(),
+            shards: BTreeMap::new(),
+            chunk: None,
+            came: Instant::now(),
+            items: Items::default(),
+            ready: FlowBatch::new(&RECORD_V1),
+            given: 0,
+            flows: VecDeque::new(),
+            stored: 0,
+            letters: None,
+            deliveries: unbounded(),
+            counters: SourceCounters::default(),
+            counts: KafkaCounts::default(),
+            going: Going::On,
+        })
+    }
+
+    /// What was counted in detail.
+    pub fn counts(&self) -> KafkaCounts {
+        let mut counts = self.counts.clone();
+        for shard in self.shards.values() {
+            add(&mut counts, shard);
+        }
+        counts
+    }
+
+    /// Starts the thread of the consumer.
+    fn start(&mut self) -> Result<(), String> {
+        if let Some(topic) = &self.options.dead_letters {
+            let opened = DeadLetters::open(topic, &self.options.producer()?, self.deliveries.0.clone());
+            self.letters = Some(opened.map_err(|error| error.to_string())?);
+        }
+        let (sender, events) = bounded(EVENTS);
+        let (empty, emptied) = bounded(EVENTS + 2);
+        let (closing, is_closing) = bounded(0);
+        let (is_closed, closed) = bounded(0);
+        let lines = Lines {
+            events: sender,
+            empty: emptied,
+            closing: is_closing,
+        };
+        let (config, topic, shared) = (
+            self.config.clone(),
+            self.options.topic.clone(),
+            Arc::clone(&self.shared),
+        );
+        let run = move || {
+            consumer::consume(&config, &topic, &shared, &lines);
+            drop(is_closed);
+        };
+        thread::Builder::new()
+            .name("kafka".to_owned())
+            .spawn(run)
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        self.client = Some(Client {
+            events,
+            empty,
+            closing,
+            closed,
+        });
+        Ok(())
+    }
+
+    /// Takes in what there is until enough flows are ready.
+    fn take_in(&mut self) {
+        let deadline = Instant::now() + WAIT;
+        while self.waiting_flows() < MOST_FLOWS && matches!(self.going, Going::On) {
+            if self.letters.as_ref().is_some_and(DeadLetters::is_full) {
+                thread::sleep(WAIT / 4);
+                return;
+            }
+            if self.chunk.is_some() {
+                self.read_message();
+                continue;
+            }
+            let Some(client) = &self.client else { return };
+            // What is ready is not held up by what may come.
+            let event = if self.waiting_flows() > 0 {
+                client.events.try_recv().map_err(|_| RecvTimeoutError::Timeout)
+            } else {
+                client.events.recv_deadline(deadline)
+            };
+            match event {
+                Ok(event) => self.follow(event),
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.going = Going::Broken("the thread of the consumer has ended".to_owned());
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, event: Event) {
+        match event {
+            Event::Messages(chunk) => {
+                self.chunk = Some((chunk, 0));
+                self.came = Instant::now();
+            }
+            Event::Changed(Change::Arrived {
+                partition,
+                epoch,
+                committed,
+            }) => {
+                let options = &self.options;
+                let lateness_us = u64::try_from(options.lateness.as_micros()).unwrap_or(u64::MAX);
+                let now = Instant::now();
+                let shard = Shard {
+                    epoch,
+                    committed: committed.unwrap_or(0),
+                    past: Past::new(lateness_us.saturating_add(WINDOW_US)),
+                    records: Partition::new(lateness_us, options.most_waiting, options.window_memory),
+                    reader: None,
+                    ledger: Ledger::default(),
+                    position: None,
+                    last: now,
+                    quiet: now,
+                    is_at_end: false,
+                };
+                self.shards.insert(partition, shard);
+                tracing::info!(topic = self.options.topic, partition, "partition arrived");
+            }
+            Event::Changed(Change::Left { partition }) => {
+                if let Some(shard) = self.shards.remove(&partition) {
+                    add(&mut self.counts, &shard);
+                    tracing::info!(topic = self.options.topic, partition, "partition left");
+                }
+            }
+            Event::End(partition) => {
+                // It has left meanwhile.
+                let Some(shard) = self.shards.get_mut(&partition) else {
+                    return;
+                };
+                shard.is_at_end = true;
+                if self.options.ends_with_topic && self.shards.values().all(|shard| shard.is_at_end) {
+                    self.finish();
+                }
+            }
+            Event::Broken(reason) => self.going = Going::Broken(reason),
+        }
+    }
+
+    /// Makes records of the next message of the chunk.
+    fn read_message(&mut self) {
+        let Some((chunk, place)) = &mut self.chunk else {
+            return;
+        };
+        let Some((partition, offset, value)) = chunk.message(*place) else {
+            if let Some((mut chunk, _)) = self.chunk.take()
+                && let Some(client) = &self.client
+            {
+                chunk.clear();
+                // Where there are enough, this one is freed.
+                let _ = client.empty.try_send(chunk);
+            }
+            return;
+        };
+        *place += 1;
+        // Its partition has left, and whoever has it now reads it.
+        let Some(shard) = self.shards.get_mut(&partition) else {
+            return;
+        };
+        shard.last = self.came;
+        shard.is_at_end = false;
+        let is_again = offset < shard.committed;
+        let entry = (!is_again).then(|| shard.ledger.open(offset));
+        let read = match value {
+            Some(value) if !value.is_empty() => read_value(
+                value,
+                &mut self.format,
+                shard,
+                &self.options.reading,
+                &mut self.items,
+            ),
+            _ => Value::default(),
+        };
+        // What is read again was counted by whoever had the partition before.
+        if !is_again {
+            self.counters.bytes += value.map_or(0, <[u8]>::len) as u64;
+            self.counters.records += self.items.records.len() as u64 + read.unused;
+            self.counters.rejected += read.unused;
+            self.counts.without_value += u64::from(value.is_none_or(<[u8]>::is_empty));
+            self.counts.unrecognised += u64::from(read.is_unrecognised);
+        }
+        if let Some((refused, reason)) = read.refusal
+            && let Some(letters) = &self.letters
+            && let Some(entry) = entry
+        {
+            let about = About {
+                partition,
+                epoch: shard.epoch,
+                entry,
+            };
+            shard.ledger.open_part(entry);
+            if !letters.send(&self.options.topic, offset, refused, &reason, about) {
+                self.counts.dead_letters_lost += 1;
+                shard.ledger.close(entry);
+            }
+        }
+        for record in self.items.records.drain(..) {
+            if let Some(entry) = entry {
+                shard.ledger.open_part(entry);
+            }
+            shard.past.note(offset, record.end_us);
+            let mut left = Left {
+                partition,
+                epoch: shard.epoch,
+                ledger: &mut shard.ledger,
+                ready: &mut self.ready,
+                flows: &mut self.flows,
+            };
+            shard.records.push(
+                record,
+                &self.options.origin,
+                entry,
+                |ordered, standing, counts| {
+                    left.take(&ordered, standing, counts);
+                },
+            );
+        }
+        self.items.clear();
+        if let Some(entry) = entry {
+            shard.ledger.close(entry);
+        }
+        shard.position = Some(offset + 1);
+    }
+
+    /// Lets every record leave: the topic was read to its end.
+    fn finish(&mut self) {
+        for (&partition, shard) in &mut self.shards {
+            let mut left = Left {
+                partition,
+                epoch: shard.epoch,
+                ledger: &mut shard.ledger,
+                ready: &mut self.ready,
+                flows: &mut self.flows,
+            };
+            (shard.records).finish(|ordered, standing, counts| left.take(&ordered, standing, counts));
+        }
+        self.going = Going::Ending;
+    }
+
+    /// Moves partitions on of which the broker has confirmed that there was nothing to come.
+    fn move_clock(&mut self) {
+        for (&partition, shard) in &mut self.shards {
+            let confirmed = match self.shared.lock().of_epoch(partition, shard.epoch) {
+                Some(owned) if shard.position >= owned.end => owned.asked,
+                _ => None,
+            };
+            let Some(asked) = confirmed.filter(|&asked| asked > shard.quiet.max(shard.last)) else {
+                continue;
+            };
+            shard.quiet = asked;
+            let quiet_us = (asked - shard.last).as_micros();
+            let mut left = Left {
+                partition,
+                epoch: shard.epoch,
+                ledger: &mut shard.ledger,
+                ready: &mut self.ready,
+                flows: &mut self.flows,
+            };
+            let each =
+                |ordered: Ordered<Option<Entry>>, standing, counts: &_| left.take(&ordered, standing, counts);
+            (shard.records).quiet(u64::try_from(quiet_us).unwrap_or(u64::MAX), each);
+        }
+    }
+
+    /// Follows what has become of dead letters.
+    fn take_deliveries(&mut self) {
+        for Delivery { about, is_delivered } in self.deliveries.1.try_iter() {
+            if is_delivered {
+                self.counts.dead_letters += 1;
+            } else {
+                // One that cannot be delivered is not to hold the partition up.
+                self.counts.dead_letters_lost += 1;
+            }
+            if let Some(shard) = self.shards.get_mut(&about.partition)
+                && shard.epoch == about.epoch
+            {
+                shard.ledger.close(about.entry);
+            }
+        }
+    }
+
+    /// Tells the other threads how far each partition is read and stored.
+    fn tell(&mut self) {
+        let mut state = self.shared.lock();
+        for (&partition, shard) in &mut self.shards {
+            let settled = shard.ledger.settled();
+            if let Some(owned) = state.of_epoch(partition, shard.epoch) {
+                owned.waiting = shard.records.waiting();
+                if let Some(settled) = settled {
+                    owned.stored = Some(settled);
+                    owned.begin = shard.past.begin_for(settled);
+                    owned.is_news = true;
+                }
+            }
+        }
+    }
+
+    /// Flows that are ready to be handed over.
+    fn waiting_flows(&self) -> usize {
+        self.ready.len() - self.given
+    }
+
+    /// Hands over what is ready, as far as one read may.
+    fn give(&mut self, batch: &mut FlowBatch) {
+        let count = self.waiting_flows().min(MOST_FLOWS);
+        if batch.is_empty() && self.given == 0 && count == self.ready.len() {
+            std::mem::swap(batch, &mut self.ready);
+        } else {
+            batch.extend_from(&self.ready, self.given..self.given + count);
+            self.given += count;
+        }
+        if self.given >= self.ready.len() {
+            self.ready.clear();
+            self.given = 0;
+        }
+        self.counters.flows += count as u64;
+    }
+}
+
+impl Source for Kafka {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn schema(&self) -> &'static Schema {
+        &RECORD_V1
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::Waits
+    }
+
+    fn read(&mut self, batch: &mut FlowBatch) -> Result<Reading, SourceError> {
+        if self.client.is_none()
+            && matches!(self.going, Going::On)
+            && let Err(reason) = self.start()
+        {
+            self.going = Going::Broken(reason);
+        }
+        self.take_deliveries();
+        self.take_in();
+        if matches!(self.going, Going::On) {
+            self.move_clock();
+        }
+        self.tell();
+        if self.waiting_flows() > 0 {
+            self.give(batch);
+            return Ok(Reading::GoesOn);
+        }
+        match std::mem::replace(&mut self.going, Going::Over) {
+            Going::On => {
+                self.going = Going::On;
+                Ok(Reading::GoesOn)
+            }
+            Going::Ending | Going::Over => Ok(Reading::End),
+            Going::Broken(reason) => Err(SourceError::Kafka {
+                name: self.name.clone(),
+                reason,
+            }),
+        }
+    }
+
+    /// Records that wait for their turn stay in the topic: they are read again at the next start.
+    fn stop(&mut self) {
+        self.shared.lock().is_stopped = true;
+        if matches!(self.going, Going::On) {
+            self.chunk = None;
+            self.going = Going::Ending;
+        }
+    }
+
+    fn counters(&self) -> SourceCounters {
+        self.counters
+    }
+
+    fn stored(&mut self, flows: u64) -> Option<Position> {
+        self.take_deliveries();
+        let count = usize::try_from(flows.saturating_sub(self.stored)).unwrap_or(usize::MAX);
+        self.stored = self.stored.max(flows);
+        for handed in self.flows.drain(..count.min(self.flows.len())) {
+            if let Some(shard) = self.shards.get_mut(&handed.partition)
+                && shard.epoch == handed.epoch
+            {
+                shard.ledger.close(handed.entry);
+            }
+        }
+        self.tell();
+        None
+    }
+
+    fn unused(&self) -> Option<String> {
+        let counts = self.counts();
+        if self.counters.rejected == 0 && counts.order.repeated == 0 {
+            return None;
+        }
+        let mut said = format!("{}: {}", self.name, counts.items);
+        for (count, what) in [
+            (counts.order.repeated, "records repeat another"),
+            (counts.without_value, "messages have no value"),
+            (counts.unrecognised, "messages are of no format that is read"),
+        ] {
+            if count > 0 {
+                // Text takes all that is written.
+                let _ = write!(said, "; {count} {what}");
+            }
+        }
+        Some(said)
+    }
+
+    fn partitions(&self) -> Vec<PartitionStatus> {
+        let state = self.shared.lock();
+        let status = |(&partition, owned): (&i32, &shared::Owned)| PartitionStatus {
+            partition,
+            stored: owned.stored,
+            end: owned.end,
+            waiting: owned.waiting,
+        };
+        state.owned.iter().map(status).collect()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.shared.lock().trouble.clone()
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        if let Some(letters) = &self.letters {
+            letters.flush(LEAVE);
+        }
+        self.take_deliveries();
+        self.tell();
+        let Some(client) = self.client.take() else { return };
+        drop((client.closing, client.events));
+        if client.closed.recv_timeout(LEAVE) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!(
+                topic = self.options.topic,
+                "the consumer has not left its group in time; the group notices when its session ends"
+            );
+        }
+    }
+}
+
+/// Where a record goes whose turn has come.
+struct Left<'a> {
+    partition: i32,
+    epoch: u64,
+    ledger: &'a mut Ledger,
+    ready: &'a mut FlowBatch,
+    flows: &'a mut VecDeque<Handed>,
+}
+
+impl Left<'_> {
+    fn take(
+        &mut self,
+        ordered: &Ordered<Option<Entry>>,
+        standing: Standing,
+        counts: &netsage_records::Counts,
+    ) {
+        // The store has what is read again.
+        let Some(entry) = ordered.tag else { return };
+        if standing == Standing::Repeated {
+            // The first copy stands in an earlier message, before which nothing is committed.
+            self.ledger.close(entry);
+            return;
+        }
+        let identity = ordered.record.identity();
+        self.ready.push_as(
+            &row_of(&ordered.record, counts),
+            identity,
+            CommunityId::of(&identity),
+            Some(ordered.id),
+        );
+        self.flows.push_back(Handed {
+            partition: self.partition,
+            epoch: self.epoch,
+            entry,
+        });
+    }
+}
+
+/// What became of the value of a message, beside its records.
+struct Value {
+    /// Items that are in no flow.
+    unused: u64,
+    /// How many items were refused, and why the first was.
+    refusal: Option<(usize, String)>,
+    is_unrecognised: bool,
+}
+
+impl Default for Value {
+    /// A message that holds nothing.
+    fn default() -> Self {
+        Self {
+            unused: 1,
+            refusal: None,
+            is_unrecognised: false,
+        }
+    }
+}
+
+/// Makes records of a value. The first that is recognised settles the format of all.
+fn read_value(
+    value: &[u8],
+    format: &mut Option<Format>,
+    shard: &mut Shard,
+    options: &Options,
+    items: &mut Items,
+) -> Value {
+    let unrecognised = |reason| Value {
+        refusal: Some((1, reason)),
+        is_unrecognised: true,
+        ..Value::default()
+    };
+    let format = match *format {
+        Some(format) => format,
+        None => match recognise(value) {
+            Recognised::Format(found) => *format.insert(found),
+            Recognised::Other { what, advice } => return unrecognised(format!("{what}; {advice}")),
+            Recognised::Unknown => {
+                return unrecognised(
+                    "no format of records that is known here; name it if it is one".to_owned(),
+                );
+            }
+        },
+    };
+    let reader = (shard.reader).get_or_insert_with(|| Reader::new(format, options));
+    reader.message(value, items);
+    let first = items.refused.first();
+    Value {
+        // A message without an item is passed over as a whole.
+        unused: reader.items().max(1) - items.records.len() as u64,
+        refusal: first.map(|first| (items.refused.len(), first.to_string())),
+        is_unrecognised: false,
+    }
+}
+
+/// Adds what was counted of a partition.
+fn add(counts: &mut KafkaCounts, shard: &Shard) {
+    if let Some(reader) = &shard.reader {
+        counts.items.add(reader.counts());
+    }
+    let OrderCounters {
+        in_order,
+        late,
+        repeated,
+        hurried,
+    } = shard.records.counters();
+    let order = &mut counts.order;
+    order.in_order += in_order;
+    order.late += late;
+    order.repeated += repeated;
+    order.hurried += hurried;
+}

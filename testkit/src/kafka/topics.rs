@@ -1,0 +1,151 @@
+//! What a test does with topics, by the same library as the program.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::KafkaServer;
+
+/// After which a test gives up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl KafkaServer {
+    /// Makes a topic, named after `name` like no other; gives its name.
+    pub fn topic(&self, name: &str, partitions: i32) -> String {
+        let topic = fresh(name);
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
+        let made = block_on(admin.create_topics([&new], &AdminOptions::new())).unwrap();
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+        topic
+    }
+
+    /// Sends values to partitions, with these further settings of the client, and waits until the broker has them.
+    pub fn produce(
+        &self,
+        topic: &str,
+        settings: &[(&str, &str)],
+        values: impl IntoIterator<Item = (i32, Option<Vec<u8>>)>,
+    ) {
+        let mut config = self.client();
+        for (name, value) in settings {
+            config.set(*name, *value);
+        }
+        let producer: BaseProducer = config.create().unwrap();
+        for (partition, value) in values {
+            let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition);
+            if let Some(value) = &value {
+                record = record.payload(value);
+            }
+            // The queue of the client is bounded.
+            while let Err((error, same)) = producer.send(record) {
+                let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+                assert!(is_full, "{error}");
+                producer.poll(Duration::from_millis(1));
+                record = same;
+            }
+            producer.poll(Duration::ZERO);
+        }
+        producer.flush(PATIENCE).unwrap();
+    }
+
+    /// What a group has committed for each partition; `None` where it has committed nothing.
+    pub fn committed(&self, topic: &str, group: &str, partitions: i32) -> Vec<Option<i64>> {
+        let consumer: BaseConsumer = self.client().set("group.id", group).create().unwrap();
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_range(topic, 0, partitions - 1);
+        let found = consumer.committed_offsets(asked, PATIENCE).unwrap();
+        let offset = |offset| match offset {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        (found.elements().iter())
+            .map(|found| offset(found.offset()))
+            .collect()
+    }
+
+    /// Every message of a topic: its partition, key and value, those of one partition in their order.
+    pub fn messages(&self, topic: &str) -> Vec<(i32, Vec<u8>, Vec<u8>)> {
+        let mut messages = Vec::new();
+        self.each_message(topic, |partition, key, value| {
+            messages.push((partition, key.to_vec(), value.to_vec()));
+        });
+        messages
+    }
+
+    /// Gives every message of a topic to `each`: its partition, key and value.
+    pub fn each_message(&self, topic: &str, mut each: impl FnMut(i32, &[u8], &[u8])) {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", fresh("reader"))
+            .set("enable.partition.eof", "true")
+            .create()
+            .unwrap();
+        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
+        let partitions = metadata.topics()[0].partitions();
+        let mut assigned = TopicPartitionList::new();
+        for partition in partitions {
+            assigned
+                .add_partition_offset(topic, partition.id(), Offset::Beginning)
+                .unwrap();
+        }
+        consumer.assign(&assigned).unwrap();
+        let mut ends = 0;
+        while ends < partitions.len() {
+            match consumer.poll(PATIENCE).expect("the broker answers") {
+                Ok(message) => {
+                    each(
+                        message.partition(),
+                        message.key().unwrap_or_default(),
+                        message.payload().unwrap_or_default(),
+                    );
+                }
+                Err(KafkaError::PartitionEOF(_)) => ends += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.address());
+        config
+    }
+}
+
+/// A name that no other topic or group of this process has.
+pub fn fresh(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Waits for what the administration of a broker answers.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Waking(Thread);
+    impl Wake for Waking {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Waking(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
