@@ -1,4 +1,4 @@
-//! Where flows come from: captures, interfaces, tables and records of other meters.
+//! Where flows come from: captures, interfaces, tables, records of other meters, and exporters of NetFlow and IPFIX.
 //!
 //! A [`Source`] hands over batches of flows and is told how many of them the store has taken. Two questions are kept
 //! apart. *Where bytes come from* is anything that implements [`std::io::Read`]: a file or a pipe ([`open`]), a request,
@@ -6,8 +6,8 @@
 //! [`Table`] or [`Records`], plain or compressed by gzip, zstd or lz4 ([`Input::open`]), or something else, which is named
 //! ([`recognise`]). Packets of any origin become flows in one loop, [`Metered`].
 //!
-//! All of it but [`open`], the interfaces and the sorting of many records is pure and compiles to wasm, where the Lab uses
-//! it. This crate must never decide what a flow is (that is `netsage-capture`), know a detector or a store, hold a file of
+//! All of it but [`open`], the interfaces, the socket of exporters and the sorting of many records is pure and compiles to
+//! wasm, where the Lab uses it. This crate must never decide what a flow is (that is `netsage-capture`), know a detector or a store, hold a file of
 //! any length in memory, allocate per packet or per flow, or lose a record without counting it.
 //!
 //! Start with [`source`], which says what a source promises, then [`metered`].
@@ -20,6 +20,8 @@ mod file;
 mod interfaces;
 mod kind;
 pub mod metered;
+#[cfg(target_os = "linux")]
+mod netflow;
 mod packing;
 mod records;
 pub mod source;
@@ -33,6 +35,9 @@ pub use file::{Progress, open, open_capture, open_with};
 pub use interfaces::Interfaces;
 pub use kind::{Kind, recognise};
 pub use metered::{Metered, Packets, Tap};
+#[cfg(target_os = "linux")]
+pub use netflow::{Netflow, NetflowOptions};
+pub use netsage_records::netflow::{StreamStatus, Version};
 pub use records::{RecordOptions, RecordSource, Records};
 pub use source::{MOST_FLOWS, Pace, Position, Reading, Source, SourceCounters, read_all};
 pub use table::{Table, TableSource};

@@ -24,6 +24,7 @@
 //! [`Identity`]: netsage_schema::Identity
 
 use netsage_capture::MeterStats;
+use netsage_records::netflow::StreamStatus;
 use netsage_schema::{FlowBatch, Schema};
 
 use crate::{SourceError, Tap};
@@ -87,6 +88,11 @@ pub trait Source: Send {
     /// What the meter counted, where flows are made of packets here.
     fn meter(&self) -> Option<&MeterStats> {
         None
+    }
+
+    /// Each exporter of NetFlow or IPFIX that is known, with what is missing of it.
+    fn exporters(&self) -> Vec<StreamStatus> {
+        Vec::new()
     }
 
     /// What was counted on each interface, at most a quarter of a second ago.

@@ -313,6 +313,11 @@ fn begins(first: &Observed, second: &Observed) -> bool {
     if one.start_us != other.start_us {
         return one.start_us < other.start_us;
     }
-    // Exporters that keep one entry for both directions give both the same times. Servers have the lower ports.
+    // Exporters that keep one entry for both directions give both the same times. A refusal has no SYN.
+    let has_syn = |observed: &Observed| observed.flags[0].is_some_and(|flags| flags & 2 != 0);
+    if one.protocol == TCP && has_syn(first) != has_syn(second) {
+        return has_syn(first);
+    }
+    // Servers have the lower ports.
     one.destination_port <= one.source_port
 }

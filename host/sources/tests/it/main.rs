@@ -2,8 +2,17 @@
 
 // Tests state their expectations by panicking.
 #![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that skips says so"
+)]
 
+#[cfg(target_os = "linux")]
+mod agreement;
 mod contract;
 mod kinds;
 mod members;
+#[cfg(target_os = "linux")]
+mod netflow;
 mod records;

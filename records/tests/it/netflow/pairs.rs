@@ -100,7 +100,34 @@ fn two_directions_are_one_flow() {
         &[way(false, 7, (1_010, 2_100)), way(true, 5, (1_000, 2_000))],
         &[(50_000, (5, 7), (1_000, 2_100), closed)],
     );
-    // Equal times: the server has the lower port.
+    // Equal times: a refusal has no SYN.
+    let refused = Way {
+        flags: 0x14,
+        ports: (50_001, 50_000),
+        ..way(false, 1, (0, 1))
+    };
+    let asked = Way {
+        flags: 0x02,
+        ports: (50_000, 50_001),
+        ..way(true, 1, (0, 1))
+    };
+    check(
+        &[refused, asked],
+        &[(50_000, (1, 1), (0, 1), Some(State::Refused))],
+    );
+    let refused = Way {
+        ports: (50_000, 50_001),
+        ..refused
+    };
+    let asked = Way {
+        ports: (50_001, 50_000),
+        ..asked
+    };
+    check(
+        &[refused, asked],
+        &[(50_001, (1, 1), (0, 1), Some(State::Refused))],
+    );
+    // Else the server has the lower port.
     check(
         &[way(false, 7, (1_000, 2_000)), way(true, 5, (1_000, 2_000))],
         &[(50_000, (5, 7), (1_000, 2_000), closed)],
