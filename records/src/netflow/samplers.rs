@@ -11,7 +11,10 @@ const MOST_SAMPLERS: usize = 256;
 /// Bytes for a domain, with the map's own.
 const BYTES: usize = 128;
 /// Bytes for a sampler.
-const SAMPLER_BYTES: usize = size_of::<(Option<u64>, u32)>();
+const SAMPLER_BYTES: usize = size_of::<Sampler>();
+
+/// Its id, where it has one, and one in so many packets.
+type Sampler = (Option<u64>, u32);
 
 /// What a record says of sampling.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,7 +60,7 @@ impl Sampling {
 /// restart changes it.
 #[derive(Debug, Default)]
 pub(super) struct Samplers {
-    domains: HashMap<(IpAddr, u32), Vec<(Option<u64>, u32)>>,
+    domains: HashMap<(IpAddr, u32), Vec<Sampler>>,
     memory: usize,
 }
 

@@ -203,7 +203,7 @@ impl Values {
                 tell(&mut self.start, Unit::Milliseconds, milliseconds(value), i64::min);
             }
             Element::EndMilliseconds => {
-                tell(&mut self.end, Unit::Milliseconds, milliseconds(value), i64::max)
+                tell(&mut self.end, Unit::Milliseconds, milliseconds(value), i64::max);
             }
             Element::StartNtp => tell(&mut self.start, Unit::Finer, ntp(value), i64::min),
             Element::EndNtp => tell(&mut self.end, Unit::Finer, ntp(value), i64::max),
