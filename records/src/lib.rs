@@ -8,6 +8,7 @@
 
 pub mod formats;
 mod identity;
+pub mod netflow;
 mod order;
 mod partition;
 mod record;

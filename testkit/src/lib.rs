@@ -16,6 +16,7 @@
 pub mod backends;
 #[cfg(feature = "capture")]
 pub mod capture;
+pub mod datagrams;
 #[cfg(feature = "system")]
 pub mod disk;
 #[cfg(feature = "store")]

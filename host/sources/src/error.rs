@@ -84,6 +84,16 @@ pub enum SourceError {
         /// What the system or the compression says.
         source: io::Error,
     },
+    /// No socket under that address.
+    #[error(
+        "{name}: cannot listen for datagrams: {source}; name another address, or end the program that has this one"
+    )]
+    Listen {
+        /// The source.
+        name: String,
+        /// What the system says.
+        source: io::Error,
+    },
     /// Records that are too many for the memory cannot be sorted on the disk.
     #[error(
         "{name}: the records cannot be sorted in the folder for temporary files: {source}; make room there, or name another folder with TMPDIR"

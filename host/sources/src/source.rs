@@ -25,6 +25,7 @@
 //! [`Identity`]: netsage_schema::Identity
 
 use netsage_capture::MeterStats;
+use netsage_records::netflow::StreamStatus;
 use netsage_schema::{FlowBatch, Schema};
 
 use crate::{SourceError, Tap};
@@ -103,6 +104,11 @@ pub trait Source: Send {
     /// What keeps the source from reading now, though it goes on trying.
     fn trouble(&self) -> Option<String> {
         None
+    }
+
+    /// Each exporter of NetFlow or IPFIX that is known, with what is missing of it.
+    fn exporters(&self) -> Vec<StreamStatus> {
+        Vec::new()
     }
 
     /// What was counted on each interface, at most a quarter of a second ago.

@@ -27,7 +27,7 @@ mod object;
 mod recognise;
 mod refusal;
 mod scalar;
-mod state;
+pub(crate) mod state;
 mod suricata;
 mod zeek;
 

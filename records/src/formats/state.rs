@@ -14,9 +14,9 @@ pub(super) mod flag {
 
 /// The flags that each side has sent in the whole life of a TCP connection, or in the part of it that one record tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Flags {
-    pub(super) source: u8,
-    pub(super) destination: u8,
+pub(crate) struct Flags {
+    pub(crate) source: u8,
+    pub(crate) destination: u8,
 }
 
 impl Flags {
@@ -41,7 +41,7 @@ impl Flags {
 
     /// The state of a connection of which a record may tell a part only, as status records do. Without the beginning,
     /// speech of both sides is what is known.
-    pub(super) fn of_part(self) -> Option<State> {
+    pub(crate) fn of_part(self) -> Option<State> {
         if self.source & flag::SYN != 0 {
             Some(self.of_begun())
         } else if self.source | self.destination == 0 {
@@ -75,7 +75,7 @@ impl Flags {
 }
 
 /// The state of a flow that is not of TCP: who has sent packets, or bytes where packets are not counted.
-pub(super) fn of_others(packets: Option<Sides>, bytes: Option<Sides>) -> Option<State> {
+pub(crate) fn of_others(packets: Option<Sides>, bytes: Option<Sides>) -> Option<State> {
     let sent = packets.or(bytes)?;
     Some(if sent.source > 0 && sent.destination > 0 {
         State::TwoWay

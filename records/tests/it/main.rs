@@ -9,6 +9,7 @@
 mod formats;
 mod identity;
 mod naive;
+mod netflow;
 mod order;
 mod real;
 mod rows;
