@@ -169,6 +169,5 @@ mod tests {
         );
         check("kafka = \"broker:9092\"", Err("--topic"));
         check(&format!("{whole}schema = \"flow-v1\""), Err("rows of record-v1"));
-        check(&format!("{whole}interface = [\"eth0\"]"), Err("one of them"));
     }
 }

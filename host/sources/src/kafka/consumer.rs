@@ -117,7 +117,10 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // Of an end each partition is told, and brokers that are gone come back.
+        // The reader is told of the end of each partition.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         self.shared.trouble(&self.topic, format!("{error}: {reason}"));
     }
 }
