@@ -142,6 +142,9 @@ fn open_streams(
         let inbox = Arc::new(Inbox::open(&settings.data_dir.join(INBOX), limit)?);
         streams.push(Box::new(inbox.transport(settings.exit_when_done)));
         opened.inbox = Some(inbox);
+        if matches!(settings.source, Source::None) {
+            opened.name.clone_from(&name);
+        }
     }
     if streams.is_empty() {
         return Ok(());

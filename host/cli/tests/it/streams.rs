@@ -57,7 +57,7 @@ fn a_followed_log_survives_rotations_and_kills() {
         }
         if round % 3 != 1 {
             // Some of it is read, and stored as far as its turn has come.
-            server.wait("a record", |server| server.counter("flows") > 0 || round < 2);
+            server.wait("a flow", |server| server.counter("flows") > 0);
             server.kill();
             write(&log, &line(written));
             written += 1;
@@ -98,7 +98,7 @@ fn a_followed_log_survives_rotations_and_kills() {
         "--exit-when-done",
     ]);
     assert!(
-        stderr(&again).contains("0 flows"),
+        stderr(&again).lines().any(|line| line.starts_with("0 flows")),
         "everything is stored: {}",
         stderr(&again)
     );
