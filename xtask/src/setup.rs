@@ -28,6 +28,8 @@ enum Need {
     PythonVenv,
     ArgusServer,
     ArgusClient,
+    Softflowd,
+    Nfdump,
     Iproute,
 }
 
@@ -55,6 +57,8 @@ impl Need {
             Self::PythonVenv => "Python 3 with venv",
             Self::ArgusServer => "the flow meter argus",
             Self::ArgusClient => "its client ra",
+            Self::Softflowd => "the exporter softflowd",
+            Self::Nfdump => "nfdump, whose nfreplay is an exporter",
             Self::Iproute => "the program ip of iproute2",
         }
     }
@@ -72,6 +76,8 @@ impl Need {
             Self::PythonVenv => Origin::Debian("python3-venv"),
             Self::ArgusServer => Origin::Debian("argus-server"),
             Self::ArgusClient => Origin::Debian("argus-client"),
+            Self::Softflowd => Origin::Debian("softflowd"),
+            Self::Nfdump => Origin::Debian("nfdump"),
             Self::Iproute => Origin::Debian("iproute2"),
         }
     }
@@ -96,6 +102,8 @@ impl Need {
             Self::PythonVenv => first_line("python3", &["-c", "import venv, ensurepip"]).is_some(),
             Self::ArgusServer => starts("argus") || starts("/usr/sbin/argus"),
             Self::ArgusClient => starts("ra"),
+            Self::Softflowd => starts("softflowd") || starts("/usr/sbin/softflowd"),
+            Self::Nfdump => starts("nfreplay") && starts("nfpcapd"),
             Self::Iproute => first_line("ip", &["-V"]).is_some(),
         }
     }
@@ -103,7 +111,7 @@ impl Need {
 
 const TO_BUILD: [Need; 3] = [Need::WasmTarget, Need::CCompiler, Need::Libpcap];
 const TO_CHECK: [Need; 2] = [Need::Rustfmt, Need::Clippy];
-const TO_TEST: [Need; 2] = [Need::PythonVenv, Need::Iproute];
+const TO_TEST: [Need; 4] = [Need::PythonVenv, Need::Iproute, Need::Softflowd, Need::Nfdump];
 /// The program whose rows the meter's are compared with.
 const FOR_PARITY: [Need; 2] = [Need::ArgusServer, Need::ArgusClient];
 const TO_FUZZ: [Need; 1] = [Need::CxxCompiler];
