@@ -1,4 +1,4 @@
-//! The inputs of the fuzz targets for the packet path and for formats of records, and the properties that must hold for
+//! The inputs of the fuzz targets for the packet path, formats of records and datagrams of exporters, and the properties that must hold for
 //! every input.
 //!
 //! The engine makes bytes; this crate reads them as a file, a packet, or a sequence of packets with times and settings.
@@ -12,6 +12,7 @@
 
 mod check;
 mod event;
+mod netflow;
 pub mod packets;
 mod records;
 
@@ -19,6 +20,7 @@ use std::io;
 
 pub use check::{decode, file, meter};
 pub use event::{LINKS, write_head, write_packet};
+pub use netflow::netflow;
 pub use records::{argus, flow_json, inputs, suricata, zeek};
 
 /// Runs a check on each file named on the command line.
@@ -40,7 +42,7 @@ mod tests {
 
     #[test]
     fn the_corpus_holds() {
-        let targets: [(&str, Check); 7] = [
+        let targets: [(&str, Check); 8] = [
             ("file", crate::file),
             ("decode", crate::decode),
             ("meter", crate::meter),
@@ -48,6 +50,7 @@ mod tests {
             ("zeek", crate::zeek),
             ("suricata", crate::suricata),
             ("argus", crate::argus),
+            ("netflow", crate::netflow),
         ];
         for (target, check) in targets {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);

@@ -80,7 +80,7 @@ fn read(format: Format, bytes: &[u8], piece: usize) -> (Items, Reader) {
 }
 
 /// Inputs to start from, by target: every form in which a format comes, with what is read, passed over and refused.
-pub fn inputs() -> [(&'static str, Vec<Vec<u8>>); 4] {
+pub fn inputs() -> [(&'static str, Vec<Vec<u8>>); 5] {
     let in_pieces = |texts: &[String]| {
         let input = |(number, text): (u8, &String)| [&[number * 37], text.as_bytes()].concat();
         (0..).zip(texts).map(input).collect()
@@ -90,6 +90,7 @@ pub fn inputs() -> [(&'static str, Vec<Vec<u8>>); 4] {
         ("zeek", in_pieces(&zeek_logs())),
         ("suricata", in_pieces(&suricata_events())),
         ("argus", in_pieces(&argus_rows())),
+        ("netflow", crate::netflow::inputs()),
     ]
 }
 

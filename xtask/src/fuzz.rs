@@ -55,10 +55,12 @@ pub(crate) enum Target {
     Suricata,
     /// What `ra` of Argus prints.
     Argus,
+    /// Datagrams of NetFlow and IPFIX.
+    Netflow,
 }
 
 impl Target {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::File,
         Self::Decode,
         Self::Meter,
@@ -66,6 +68,7 @@ impl Target {
         Self::Zeek,
         Self::Suricata,
         Self::Argus,
+        Self::Netflow,
     ];
 
     const fn name(self) -> &'static str {
@@ -77,14 +80,16 @@ impl Target {
             Self::Zeek => "zeek",
             Self::Suricata => "suricata",
             Self::Argus => "argus",
+            Self::Netflow => "netflow",
         }
     }
 
-    /// Longest input, in bytes: a file of some records, a large packet, a run of some dozen packets, some lines.
+    /// Longest input, in bytes: a file of some records, a large packet, a run of some dozen packets
+    /// or datagrams, some lines.
     const fn max_length(self) -> u32 {
         match self {
             Self::File | Self::Decode | Self::FlowJson | Self::Zeek | Self::Suricata | Self::Argus => 4_096,
-            Self::Meter => 16_384,
+            Self::Meter | Self::Netflow => 16_384,
         }
     }
 }

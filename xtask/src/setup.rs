@@ -29,6 +29,8 @@ enum Need {
     PythonVenv,
     ArgusServer,
     ArgusClient,
+    Softflowd,
+    Nfdump,
     Iproute,
 }
 
@@ -57,6 +59,8 @@ impl Need {
             Self::PythonVenv => "Python 3 with venv",
             Self::ArgusServer => "the flow meter argus",
             Self::ArgusClient => "its client ra",
+            Self::Softflowd => "the exporter softflowd",
+            Self::Nfdump => "nfdump, whose nfreplay is an exporter",
             Self::Iproute => "the program ip of iproute2",
         }
     }
@@ -75,6 +79,8 @@ impl Need {
             Self::PythonVenv => Origin::Debian("python3-venv"),
             Self::ArgusServer => Origin::Debian("argus-server"),
             Self::ArgusClient => Origin::Debian("argus-client"),
+            Self::Softflowd => Origin::Debian("softflowd"),
+            Self::Nfdump => Origin::Debian("nfdump"),
             Self::Iproute => Origin::Debian("iproute2"),
         }
     }
@@ -100,6 +106,8 @@ impl Need {
             Self::PythonVenv => first_line("python3", &["-c", "import venv, ensurepip"]).is_some(),
             Self::ArgusServer => starts("argus") || starts("/usr/sbin/argus"),
             Self::ArgusClient => starts("ra"),
+            Self::Softflowd => starts("softflowd") || starts("/usr/sbin/softflowd"),
+            Self::Nfdump => starts("nfreplay") && starts("nfpcapd"),
             Self::Iproute => first_line("ip", &["-V"]).is_some(),
         }
     }
@@ -107,7 +115,7 @@ impl Need {
 
 const TO_BUILD: [Need; 4] = [Need::WasmTarget, Need::CCompiler, Need::Libpcap, Need::OpenSsl];
 const TO_CHECK: [Need; 2] = [Need::Rustfmt, Need::Clippy];
-const TO_TEST: [Need; 2] = [Need::PythonVenv, Need::Iproute];
+const TO_TEST: [Need; 4] = [Need::PythonVenv, Need::Iproute, Need::Softflowd, Need::Nfdump];
 /// The program whose rows the meter's are compared with.
 const FOR_PARITY: [Need; 2] = [Need::ArgusServer, Need::ArgusClient];
 const TO_FUZZ: [Need; 1] = [Need::CxxCompiler];

@@ -125,8 +125,7 @@ fn origins(text: &mut String) {
     text.push_str(
         "\n### Where the columns come from\n\n\
          Numbers are those of information elements of IPFIX, which NetFlow v9 shares up to 127. \
-         *Missing* means 0 and a 1 in the column `..._missing`. NetFlow and IPFIX are not read yet: \
-         their column says what the schema has room for.\n\n",
+         *Missing* means 0 and a 1 in the column `..._missing`.\n\n",
     );
     writeln!(text, "| columns | {} |", record_v1::METERS.join(" | ")).expect("a string takes any text");
     writeln!(text, "|---|{}", "---|".repeat(record_v1::METERS.len())).expect("a string takes any text");
