@@ -80,6 +80,7 @@ pub fn open_source(
             )?)],
             name: format!("topic {}", kafka.topic),
             progress: None,
+            inbox: None,
         },
         Source::None => Opened {
             sources: Vec::new(),
