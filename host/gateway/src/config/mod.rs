@@ -144,7 +144,7 @@ mod tests {
         check("listen = 5", "listen");
         check("flow-memory = \"64\"", "a whole number and a unit");
         check("pcap = \"a\"\ninterface = [\"b\"]", "more than one of `pcap`");
-        check("pcap = \"a\"\nrecords = \"b\"", "more than one of `pcap`");
+        check("pcap = \"a\"\nrecords = [\"b\"]", "more than one of `pcap`");
     }
 
     #[test]
