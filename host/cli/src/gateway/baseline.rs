@@ -107,6 +107,11 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
             tell_usage(&packages, resolved.meter.schema.id);
             Ok(())
         }
+        #[cfg(target_os = "linux")]
+        Source::Netflow(_) => Err(Failure::Usage(
+            "a baseline is not learned from exporters; learn from a capture with --pcap, or from --records"
+                .to_owned(),
+        )),
         #[cfg(feature = "live")]
         Source::Interfaces(source) => {
             use netsage_gateway::baseline::learn_and_arm;

@@ -47,7 +47,7 @@ impl Settings {
     pub fn or(self, weaker: Settings) -> Settings {
         let mut weaker = weaker;
         if self.sources().next().is_some() {
-            (weaker.pcap, weaker.records, weaker.interface) = (None, None, None);
+            (weaker.pcap, weaker.records, weaker.interface, weaker.netflow) = (None, None, None, None);
         }
         if self.token.is_some() || self.token_file.is_some() {
             (weaker.token, weaker.token_file) = (None, None);
@@ -64,6 +64,7 @@ impl Settings {
             ("pcap", self.pcap.is_some()),
             ("records", self.records.is_some()),
             ("interface", self.interface.is_some()),
+            ("netflow", self.netflow.is_some()),
         ]
         .into_iter()
         .filter_map(|(name, is_there)| is_there.then_some(name))

@@ -16,6 +16,8 @@ mod interfaces;
 mod layers;
 mod limits;
 mod meter;
+#[cfg(target_os = "linux")]
+mod netflow;
 mod quantity;
 mod records;
 mod resolved;
@@ -63,7 +65,7 @@ pub enum ConfigError {
         message: String,
     },
     /// Two sources in one layer.
-    #[error("{} names more than one of `pcap`, `records` and `interface`; a run reads one of them", path.display())]
+    #[error("{} names more than one of `pcap`, `records`, `interface` and `netflow`; a run reads one of them", path.display())]
     TwoSources {
         /// The file.
         path: PathBuf,

@@ -9,6 +9,8 @@ use netsage_capture::MeterConfig;
 use netsage_lifecycle::LifecycleConfig;
 use netsage_runtime::RuntimeConfig;
 use netsage_schema::RECORD_V1;
+#[cfg(target_os = "linux")]
+use netsage_sources::NetflowOptions;
 use netsage_sources::RecordOptions;
 use netsage_store::StoreOptions;
 
@@ -22,13 +24,16 @@ use crate::pipeline::StoringConfig;
 use crate::server::Limits;
 
 /// Where packets come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Source {
     /// A file, replayed as fast as it can be scored.
     Replay(PathBuf),
     /// Interfaces.
     #[cfg(feature = "live")]
     Interfaces(InterfaceSettings),
+    /// Exporters of NetFlow and IPFIX.
+    #[cfg(target_os = "linux")]
+    Netflow(Box<NetflowOptions>),
     /// Nothing: only serve what the store has.
     None,
 }
@@ -97,17 +102,21 @@ impl Resolved {
             let reason = format!("`{other}` is there too; traffic comes from one of them, not both");
             return Err(ConfigError::value(one, reason));
         }
-        if settings.records.is_some() {
+        if settings.records.is_some() || settings.netflow.is_some() {
             settings.schema.get_or_insert_with(|| RECORD_V1.id.to_owned());
         }
         let meter = settings.meter()?;
         let file = settings.pcap.clone().or_else(|| settings.records.clone());
-        let source = match (file, settings.interfaces()?) {
+        let mut source = match (file, settings.interfaces()?) {
             (Some(file), _) => Source::Replay(file),
             #[cfg(feature = "live")]
             (None, Some(interfaces)) => Source::Interfaces(interfaces),
             (None, _) => Source::None,
         };
+        #[cfg(target_os = "linux")]
+        if let Some(options) = settings.netflow_options()? {
+            source = Source::Netflow(Box::new(options));
+        }
         let records = settings.record_options()?;
         let data_dir = settings.data_dir.clone().map_or_else(default_data_dir, Ok)?;
         let processors = thread::available_parallelism().map_or(1, usize::from);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use netsage_api_types::{FlowsDropped, InterfaceHealth, PipelineCounters};
-use netsage_sources::{Source, SourceCounters};
+use netsage_sources::{Source, SourceCounters, StreamStatus};
 
 /// Why flows end early: for want of room, by what they were, and by a timeout that was shortened before it came to that.
 const ENDED_EARLY: [&str; 4] = ["half_open", "idle", "active", "short_timeout"];
@@ -132,6 +132,7 @@ pub struct SourceState {
     counted: Mutex<SourceCounters>,
     not_metered: Mutex<BTreeMap<&'static str, u64>>,
     interfaces: Mutex<Vec<InterfaceHealth>>,
+    exporters: Mutex<Vec<StreamStatus>>,
     /// What of the source was not used, once it has ended.
     unused: Mutex<Option<String>>,
     /// Flows of the source that are in the store or dropped, counted from its first.
@@ -227,6 +228,13 @@ impl Counters {
         sources.iter().flat_map(of_source).collect()
     }
 
+    /// Each source by its name, with the exporters of NetFlow and IPFIX that it knows.
+    pub fn exporters(&self) -> Vec<(String, Vec<StreamStatus>)> {
+        let sources = lock(&self.sources);
+        let of_source = |source: &Arc<SourceState>| (source.name.clone(), lock(&source.exporters).clone());
+        sources.iter().map(of_source).collect()
+    }
+
     /// Each source by its name, with what it counts, at most a quarter of a second ago.
     pub fn sources(&self) -> Vec<(String, SourceCounters)> {
         let sources = lock(&self.sources);
@@ -314,6 +322,7 @@ impl SourceState {
     /// Takes over what costs more to read.
     pub(super) fn take_counters(&self, source: &dyn Source) {
         *lock(&self.counted) = source.counters();
+        *lock(&self.exporters) = source.exporters();
         #[cfg(feature = "live")]
         {
             *lock(&self.interfaces) = source.interfaces().into_iter().map(interface_health).collect();
