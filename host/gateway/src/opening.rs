@@ -82,6 +82,17 @@ pub fn open_source(
             progress: None,
             inbox: None,
         },
+        // Its thread is started with the first read, and so without privileges.
+        #[cfg(target_os = "linux")]
+        Source::Netflow(options) => Opened {
+            name: format!("exporters on {}", options.address),
+            sources: vec![Box::new(netsage_sources::Netflow::open(
+                (**options).clone(),
+                settings.meter.schema,
+            )?)],
+            progress: None,
+            inbox: None,
+        },
         Source::None => Opened {
             sources: Vec::new(),
             name: "none".to_owned(),

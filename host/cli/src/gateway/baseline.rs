@@ -121,7 +121,13 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
         }
         #[cfg(feature = "kafka")]
         Source::Kafka(_) => Err(Failure::Usage(
-            "a baseline is not learned from a topic; learn from a capture with --pcap".to_owned(),
+            "a baseline is not learned from a topic; learn from a capture with --pcap, or from --records"
+                .to_owned(),
+        )),
+        #[cfg(target_os = "linux")]
+        Source::Netflow(_) => Err(Failure::Usage(
+            "a baseline is not learned from exporters; learn from a capture with --pcap, or from --records"
+                .to_owned(),
         )),
         #[cfg(feature = "live")]
         Source::Interfaces(source) => {

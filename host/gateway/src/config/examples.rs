@@ -33,7 +33,7 @@ const REFERENCE_HEAD: &str = "\
 
 Every setting has one name: the flag `--flow-memory` of `netsage run`, the variable `NETSAGE_FLOW_MEMORY`, the key
 `flow-memory` of the settings file. A flag wins over a variable, a variable over the file, the file over the default; the
-source (`pcap`, `records`, `interface` or `kafka`) is one choice, so that a flag for one silences a variable or a key for
+source (`pcap`, `records`, `interface`, `kafka` or `netflow`) is one choice, so that a flag for one silences a variable or a key for
 another. The file is `netsage.toml` in the working folder, or the one that `--config` or `NETSAGE_CONFIG` names
 ([an example of it](../netsage.example.toml), [of variables](../.env.example)).
 
@@ -257,6 +257,9 @@ fn every_setting_reaches_the_program() {
             }
             // What is in the file is read: `config/kafka.rs` has the test of that.
             "kafka-settings-file" => continue,
+            "netflow-from" => ("netflow = \"0.0.0.0:2055\"\n", &["2001:db8::/32"]),
+            "netflow-pairing" => ("netflow = \"0.0.0.0:2055\"\n", &["0s"]),
+            "netflow-out-reverse" => ("netflow = \"0.0.0.0:2055\"\n", &["true"]),
             // What is in the file is read: `config/server.rs` has the tests of that.
             "token-file" | "store-url-file" => continue,
             "bpf" | "no-promiscuous" => ("interface = [\"eth0\"]\n", &["not port 22", "true"]),

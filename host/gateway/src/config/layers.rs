@@ -47,7 +47,8 @@ impl Settings {
     pub fn or(self, weaker: Settings) -> Settings {
         let mut weaker = weaker;
         if self.sources().next().is_some() {
-            (weaker.pcap, weaker.records, weaker.interface, weaker.kafka) = (None, None, None, None);
+            (weaker.pcap, weaker.records, weaker.interface) = (None, None, None);
+            (weaker.kafka, weaker.netflow) = (None, None);
         }
         if self.token.is_some() || self.token_file.is_some() {
             (weaker.token, weaker.token_file) = (None, None);
@@ -65,6 +66,7 @@ impl Settings {
             ("records", self.records.is_some()),
             ("interface", self.interface.is_some()),
             ("kafka", self.kafka.is_some()),
+            ("netflow", self.netflow.is_some()),
         ]
         .into_iter()
         .filter_map(|(name, is_there)| is_there.then_some(name))

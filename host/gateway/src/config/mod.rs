@@ -17,6 +17,8 @@ mod kafka;
 mod layers;
 mod limits;
 mod meter;
+#[cfg(target_os = "linux")]
+mod netflow;
 mod quantity;
 mod records;
 mod resolved;
@@ -67,7 +69,7 @@ pub enum ConfigError {
         message: String,
     },
     /// Two sources in one layer.
-    #[error("{} names more than one of `pcap`, `records` and `interface`; a run reads one of them", path.display())]
+    #[error("{} names more than one of `pcap`, `records`, `interface` and `netflow`; a run reads one of them", path.display())]
     TwoSources {
         /// The file.
         path: PathBuf,

@@ -9,6 +9,8 @@ use netsage_capture::MeterConfig;
 use netsage_lifecycle::LifecycleConfig;
 use netsage_runtime::RuntimeConfig;
 use netsage_schema::RECORD_V1;
+#[cfg(target_os = "linux")]
+use netsage_sources::NetflowOptions;
 use netsage_sources::RecordOptions;
 use netsage_sources::stream::{Files, StreamOptions};
 use netsage_store::StoreOptions;
@@ -24,7 +26,7 @@ use crate::pipeline::StoringConfig;
 use crate::server::Limits;
 
 /// Where packets come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Source {
     /// A file, replayed as fast as it can be scored.
     Replay(PathBuf),
@@ -36,6 +38,9 @@ pub enum Source {
     /// A topic of Kafka.
     #[cfg(feature = "kafka")]
     Kafka(KafkaSettings),
+    /// Exporters of NetFlow and IPFIX.
+    #[cfg(target_os = "linux")]
+    Netflow(Box<NetflowOptions>),
     /// Nothing: only serve what the store has.
     None,
 }
@@ -110,12 +115,18 @@ impl Resolved {
             let reason = format!("`{other}` is there too; traffic comes from one of them, not both");
             return Err(ConfigError::value(one, reason));
         }
-        if settings.records.is_some() || settings.inbox.is_some() || settings.kafka.is_some() {
+        let of_records = [
+            settings.records.is_some(),
+            settings.inbox.is_some(),
+            settings.kafka.is_some(),
+            settings.netflow.is_some(),
+        ];
+        if of_records.contains(&true) {
             settings.schema.get_or_insert_with(|| RECORD_V1.id.to_owned());
         }
         let meter = settings.meter()?;
         let kafka = settings.kafka(&meter)?;
-        let source = match (&settings.pcap, &settings.records, settings.interfaces()?, kafka) {
+        let mut source = match (&settings.pcap, &settings.records, settings.interfaces()?, kafka) {
             (Some(file), ..) => Source::Replay(file.clone()),
             (None, Some(records), ..) => Source::Records(records.clone()),
             #[cfg(feature = "live")]
@@ -124,6 +135,10 @@ impl Resolved {
             (None, None, None, Some(kafka)) => Source::Kafka(kafka),
             (None, None, ..) => Source::None,
         };
+        #[cfg(target_os = "linux")]
+        if let Some(options) = settings.netflow_options()? {
+            source = Source::Netflow(Box::new(options));
+        }
         let records = settings.record_options()?;
         let data_dir = settings.data_dir.clone().map_or_else(default_data_dir, Ok)?;
         let processors = thread::available_parallelism().map_or(1, usize::from);

@@ -34,7 +34,7 @@ settings! {
     "Source" {
         /// Replay this capture (pcap or pcapng, also compressed by gzip, zstd or lz4)
         ///
-        /// Traffic comes from a capture, from records or from interfaces, not from two of them.
+        /// Traffic comes from a capture, from records, from interfaces, from a topic or from exporters, not from two of them.
         pcap: PathBuf { value: "FILE", example: "capture.pcap" }
 
         /// Read these flow records of another meter (Zeek, Suricata, Argus or JSON, also compressed by gzip, zstd or lz4):
@@ -93,6 +93,24 @@ settings! {
 
         /// Topic that is told of messages that cannot be read: where each stands and why
         dead_letter_topic: String { value: "NAME", example: "flows-dead" }
+
+        /// Listen on this address (UDP) for the NetFlow v5, v9 and IPFIX of exporters
+        ///
+        /// Their rows are of the schema record-v1, which need not be named then. docs/sources/netflow.md says what is read.
+        netflow: SocketAddr { value: "ADDRESS", example: "0.0.0.0:2055" }
+
+        /// Read datagrams of exporters in this network only; others are counted
+        ///
+        /// Senders of UDP can be forged, so a filter in front of the machine may be needed too.
+        netflow_from: Vec<String> { value: "CIDR", otherwise: "any network", example: "192.0.2.0/24" }
+
+        /// How long an exporter's record of one direction waits for that of the other; 0s makes a flow of each
+        netflow_pairing: Time { value: "TIME", default: "10s", range: NO_TIME..=HOUR }
+
+        /// Take the elements 23 and 24 of exporters (OUT_BYTES, OUT_PKTS) for the other direction, as some of them mean them
+        ///
+        /// Else they are taken for what they are by the standard, a count on the way out, and are not added.
+        netflow_out_reverse: bool { value: "BOOL", default: "false" }
 
         /// Go on as this user once the interfaces are open; only CAP_NET_RAW stays, for opening them again
         ///

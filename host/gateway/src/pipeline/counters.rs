@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use netsage_api_types::{FlowsDropped, InterfaceHealth, PipelineCounters};
-use netsage_sources::{PartitionStatus, Source, SourceCounters};
+use netsage_sources::{PartitionStatus, Source, SourceCounters, StreamStatus};
 
 /// Why flows end early: for want of room, by what they were, and by a timeout that was shortened before it came to that.
 const ENDED_EARLY: [&str; 4] = ["half_open", "idle", "active", "short_timeout"];
@@ -135,6 +135,7 @@ pub struct SourceState {
     partitions: Mutex<Vec<PartitionStatus>>,
     /// What keeps the source from reading.
     trouble: Mutex<Option<String>>,
+    exporters: Mutex<Vec<StreamStatus>>,
     /// What of the source was not used, once it has ended.
     unused: Mutex<Option<String>>,
     /// Flows of the source that are in the store or dropped, counted from its first.
@@ -245,6 +246,13 @@ impl Counters {
         sources.iter().filter_map(of_source).collect()
     }
 
+    /// Each source by its name, with the exporters of NetFlow and IPFIX that it knows.
+    pub fn exporters(&self) -> Vec<(String, Vec<StreamStatus>)> {
+        let sources = lock(&self.sources);
+        let of_source = |source: &Arc<SourceState>| (source.name.clone(), lock(&source.exporters).clone());
+        sources.iter().map(of_source).collect()
+    }
+
     /// Each source by its name, with what it counts, at most a quarter of a second ago.
     pub fn sources(&self) -> Vec<(String, SourceCounters)> {
         let sources = lock(&self.sources);
@@ -334,6 +342,7 @@ impl SourceState {
         *lock(&self.counted) = source.counters();
         *lock(&self.partitions) = source.partitions();
         *lock(&self.trouble) = source.trouble();
+        *lock(&self.exporters) = source.exporters();
         #[cfg(feature = "live")]
         {
             *lock(&self.interfaces) = source.interfaces().into_iter().map(interface_health).collect();

@@ -136,7 +136,10 @@ impl<R: Read> Incoming<R> {
     fn take_in(&mut self, into: &mut Items) -> io::Result<usize> {
         let taken = self.fill();
         // An item that damage cut off could be read as another one.
-        let used = self.records.reader.read(&self.buffer, matches!(taken, Ok(0)), into);
+        let used = self
+            .records
+            .reader
+            .read(&self.buffer, matches!(taken, Ok(0)), into);
         self.buffer.drain(..used);
         taken
     }

@@ -7,7 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use netsage_api_types::InterfaceHealth;
 use netsage_outputs::{OutputCounts, event_stream};
-use netsage_sources::{PartitionStatus, SourceCounters};
+use netsage_sources::{PartitionStatus, SourceCounters, StreamStatus};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
@@ -167,6 +167,7 @@ impl Collector for Figures {
         )?;
         self.sources(&mut encoder)?;
         self.partitions(&mut encoder)?;
+        self.exporters(&mut encoder)?;
         self.interfaces(&mut encoder)?;
         self.outputs(&mut encoder)?;
         detectors::encode(&self.state.lifecycle, &mut encoder)
@@ -175,6 +176,21 @@ impl Collector for Figures {
 
 /// A figure of a partition: name, help, value.
 type PartitionFigure = (&'static str, &'static str, fn(&PartitionStatus) -> Option<u64>);
+/// A counter of an exporter: name, help, value.
+type ExporterCounter = (&'static str, &'static str, fn(&StreamStatus) -> u64);
+
+const EXPORTER_COUNTERS: [ExporterCounter; 2] = [
+    (
+        "exporter_records",
+        "Records of an exporter of NetFlow or IPFIX that were read",
+        |exporter| exporter.records,
+    ),
+    (
+        "exporter_lost",
+        "What is missing of an exporter by its sequence numbers, in the unit that the version counts",
+        |exporter| exporter.lost,
+    ),
+];
 
 /// A counter of an interface: name, help, value.
 type InterfaceCounter = (&'static str, &'static str, fn(&InterfaceHealth) -> u64);
@@ -275,6 +291,28 @@ impl Figures {
                     let labels = [("source", source.as_str()), ("partition", number.as_str())];
                     ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
                         .encode(family.encode_family(&labels)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What each exporter of NetFlow and IPFIX has sent, and what is missing of it.
+    fn exporters(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let sources = self.state.counters.exporters();
+        for (name, help, value) in EXPORTER_COUNTERS {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (source, exporters) in &sources {
+                for exporter in exporters {
+                    let (address, domain) = (exporter.exporter.to_string(), exporter.domain.to_string());
+                    let labels = [
+                        ("source", source.as_str()),
+                        ("exporter", &address),
+                        ("domain", &domain),
+                        ("version", exporter.version.name()),
+                        ("unit", exporter.version.unit()),
+                    ];
+                    ConstCounter::new(value(exporter)).encode(family.encode_family(&labels)?)?;
                 }
             }
         }
