@@ -375,9 +375,11 @@ fn a_server_that_is_cut_off_and_slow_again_and_again_has_what_an_undisturbed_one
             server.wait("an outage", |server| has_problem(server, "the store"));
             proxy.open();
             server.wait("the store", |server| !has_problem(server, "the store"));
+            // The last flows of a part may wait for the next packet, so that nothing tells when all of them are stored.
             proxy.delay(Duration::from_millis(20));
-            feed.send_until_flows(&server);
-            server.wait("a slow store", |server| server.counter("flows_waiting") == 0);
+            for _ in 0..3 {
+                feed.send_until_flows(&server);
+            }
             proxy.delay(Duration::ZERO);
         }
         feed.finish();
