@@ -76,7 +76,7 @@ pub fn open_source(
         #[cfg(feature = "kafka")]
         Source::Kafka(kafka) => Opened {
             sources: vec![Box::new(netsage_sources::kafka::Kafka::open(
-                kafka.options(&settings.records),
+                kafka.options(&settings.records, &settings.streams),
             )?)],
             name: format!("topic {}", kafka.topic),
             progress: None,

@@ -6,7 +6,7 @@ use std::path::Path;
 use netsage_capture::MeterConfig;
 use netsage_schema::record_v1::RECORD_V1;
 #[cfg(feature = "kafka")]
-use netsage_sources::{RecordOptions, kafka::KafkaOptions};
+use netsage_sources::{RecordOptions, kafka::KafkaOptions, stream::StreamOptions};
 
 use super::{ConfigError, Settings};
 
@@ -28,13 +28,16 @@ pub struct KafkaSettings {
 #[cfg(feature = "kafka")]
 impl KafkaSettings {
     /// What the source is opened with.
-    pub fn options(&self, records: &RecordOptions) -> KafkaOptions {
+    pub fn options(&self, records: &RecordOptions, streams: &StreamOptions) -> KafkaOptions {
+        let options = KafkaOptions::new(&self.brokers, &self.topic, &self.group);
         KafkaOptions {
             settings: self.settings.clone(),
             format: records.format,
             reading: records.reading.clone(),
+            origin: records.origin,
+            lateness: streams.lateness.unwrap_or(options.lateness),
             dead_letters: self.dead_letters.clone(),
-            ..KafkaOptions::new(&self.brokers, &self.topic, &self.group)
+            ..options
         }
     }
 }

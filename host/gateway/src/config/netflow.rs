@@ -33,10 +33,13 @@ impl Settings {
             out_is_reverse: self.netflow_out_reverse()?,
             ..netflow::Options::default()
         };
+        let options = NetflowOptions::new(address);
         Ok(Some(NetflowOptions {
             from,
             reading,
-            ..NetflowOptions::new(address)
+            network: self.origin().network,
+            lateness: self.lateness()?.map_or(options.lateness, |time| time.0),
+            ..options
         }))
     }
 }

@@ -40,7 +40,8 @@ impl Settings {
         })
     }
 
-    fn origin(&self) -> Origin {
+    /// Where records were made that do not say so themselves.
+    pub(super) fn origin(&self) -> Origin {
         Origin {
             network: Network::named(self.network.as_deref().unwrap_or_default()),
             exporter: None,

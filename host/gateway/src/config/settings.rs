@@ -60,7 +60,7 @@ settings! {
         /// A longer time delays alerts; with a shorter one more records are late, and are not counted with their neighbours.
         lateness: Time {
             value: "TIME",
-            otherwise: "330s for Zeek, 630s for Suricata and JSON of flows, 90s for Argus",
+            otherwise: "330s for Zeek, 630s for Suricata and JSON of flows, 90s for Argus, 600s for Kafka and exporters",
             example: "10min",
             range: NO_TIME..=MONTH
         }
