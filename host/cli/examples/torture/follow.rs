@@ -43,6 +43,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         sources: vec![Box::new(ToyLog::follow(&arguments.log))],
         name: arguments.log.display().to_string(),
         progress: None,
+        inbox: None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
