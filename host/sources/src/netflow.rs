@@ -330,7 +330,7 @@ impl Netflow {
         let quiet_us = u64::try_from(empty_us - self.last_us).unwrap_or(0);
         let ready = &mut self.ready;
         self.partition.quiet(quiet_us, |ordered, standing, counts| {
-            put(ready, &ordered, standing, counts)
+            put(ready, &ordered, standing, counts);
         });
     }
 
