@@ -70,7 +70,7 @@ pub(crate) async fn post_flows(
     // Few at a time: each holds its records in memory until they are written.
     let _turn = state.inbox_turns.acquire().await.map_err(ApiError::internal)?;
     let taken = tokio::task::spawn_blocking(move || inbox.accept(&body, MOST_UNPACKED, &sender));
-    let accepted = taken.await.map_err(ApiError::internal)?.map_err(not_taken)?;
+    let accepted = (taken.await.map_err(ApiError::internal)?).map_err(|error| not_taken(&error))?;
     if accepted.counts.records == 0
         && let Some(first) = accepted.refused.first()
     {
@@ -123,7 +123,7 @@ fn told(accepted: &Accepted) -> RecordsTaken {
     }
 }
 
-fn not_taken(error: InboxError) -> ApiError {
+fn not_taken(error: &InboxError) -> ApiError {
     let detail = error.to_string();
     match error {
         InboxError::Full { .. } => ApiError::new(
