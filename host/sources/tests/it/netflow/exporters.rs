@@ -240,8 +240,11 @@ fn flows_of_softflowd_are_those_of_the_capture() {
     }
 }
 
+/// A flow of one direction: what it sent, from when to when.
+type Printed = (Ends, Sent, (i64, i64));
+
 /// Flows of one direction with their packets, bytes and times, in milliseconds of the day, as nfdump prints them.
-fn printed(file: &Path) -> Option<Vec<(Ends, Sent, (i64, i64))>> {
+fn printed(file: &Path) -> Option<Vec<Printed>> {
     let format = "fmt:%sa;%sp;%da;%dp;%pr;%pkt;%byt;%ts;%te";
     let output = run(
         &["nfdump"],
