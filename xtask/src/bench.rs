@@ -51,6 +51,8 @@ enum Subject {
     Meter,
     /// The built program from a capture file to stored alerts, on one core and on two.
     Pipeline,
+    /// Flows from a topic of Kafka to the store, beside the same flows from files.
+    Stream,
     /// What clients that hold connections, send halves of bodies or guess tokens cost the others.
     Connections,
     /// What clients that read much cost the recording of flows.
@@ -92,6 +94,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         (Subject::Runtime, "bench_swaps", vec![&detector]),
         (Subject::Detectors, "bench_detectors", vec![&packages, &data]),
         (Subject::Store, "bench_store", vec![]),
+        (Subject::Stream, "bench_stream", vec![&program, &folder]),
         (
             Subject::Connections,
             "bench_clients",

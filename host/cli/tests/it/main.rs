@@ -16,6 +16,8 @@ mod input_page;
 mod inputs;
 #[cfg(feature = "live")]
 mod judgement;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kills;
 mod live;
 mod measures;

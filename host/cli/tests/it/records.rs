@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::support::{Home, Server, packages_built, stderr, stdout};
 
 /// A log of Zeek: two hosts ask a third, one record is refused, one repeats another, and the file is not in order.
-const CONN_LOG: &str = "\
+pub(crate) const CONN_LOG: &str = "\
 #separator \\x09
 #set_separator\t,
 #empty_field\t(empty)
