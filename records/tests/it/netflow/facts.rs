@@ -324,7 +324,7 @@ fn times_come_in_many_elements() {
     let (start_us, end_us) = (1_767_603_590_125_000, 1_767_603_591_250_000);
     let ntp = |us: i64| {
         let (seconds, rest) = (us / 1_000_000 + 2_208_988_800, us % 1_000_000);
-        (seconds as u64) << 32 | ((rest as u64) << 32) / 1_000_000
+        ((seconds as u64) << 32) | (((rest as u64) << 32) / 1_000_000)
     };
     let check = |fields: &[(u16, u16)], values: &[(u64, usize)], expected| {
         assert_eq!(times(timed(fields, values, &[])), expected, "{fields:?}");
@@ -373,8 +373,8 @@ fn times_come_in_many_elements() {
 fn the_start_of_the_exporter_is_found_anywhere() {
     let boot_ms = 1_767_000_000_000_u64;
     let expected = (
-        boot_ms as i64 * 1_000 + 1_000_000,
-        boot_ms as i64 * 1_000 + 2_000_000,
+        boot_ms.cast_signed() * 1_000 + 1_000_000,
+        boot_ms.cast_signed() * 1_000 + 2_000_000,
     );
     let check = |fields: &[(u16, u16)], values: &[(u64, usize)], more: &[Vec<u8>]| {
         assert_eq!(times(timed(fields, values, more)), expected, "{fields:?}");
@@ -403,7 +403,7 @@ fn the_start_of_the_exporter_is_found_anywhere() {
             &[(0, 4), (0, 4), (started, 8), (started + 5, 8)],
             &[]
         )),
-        (started as i64 * 1_000, (started as i64 + 5) * 1_000)
+        (started.cast_signed() * 1_000, (started.cast_signed() + 5) * 1_000)
     );
     // Nobody says when it started.
     let kept = read(&[timed(&[(22, 4), (21, 4)], &[(1_000, 4), (2_000, 4)], &[])]);

@@ -48,7 +48,7 @@ impl Kept {
             bytes,
         };
         (self.collector).take(&datagram, |record, exporter| {
-            self.records.push((record, exporter))
+            self.records.push((record, exporter));
         });
         self
     }
@@ -56,14 +56,14 @@ impl Kept {
     fn advance(&mut self, elapsed_us: i64) -> &mut Self {
         self.now_us += elapsed_us;
         (self.collector).advance(self.now_us, |record, exporter| {
-            self.records.push((record, exporter))
+            self.records.push((record, exporter));
         });
         self
     }
 
     fn finish(&mut self) -> &mut Self {
         (self.collector).finish(self.now_us, |record, exporter| {
-            self.records.push((record, exporter))
+            self.records.push((record, exporter));
         });
         self
     }

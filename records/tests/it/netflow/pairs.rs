@@ -58,8 +58,11 @@ fn way(to_server: bool, packets: u32, times: (u32, u32)) -> Way {
     }
 }
 
+/// Source port, packets of each side, start and end, state.
+type Flow<P> = (u16, P, (i64, i64), Option<State>);
+
 /// The flows of some ways, sent in one datagram: source port, packets of each side, start and end, state.
-fn flows(ways: &[Way]) -> Vec<(u16, Sides, (i64, i64), Option<State>)> {
+fn flows(ways: &[Way]) -> Vec<Flow<Sides>> {
     let mut kept = Kept::new(Options::default());
     let records: Vec<Vec<u8>> = ways.iter().map(Way::bytes).collect();
     let head = Head::default();
@@ -79,7 +82,7 @@ fn flows(ways: &[Way]) -> Vec<(u16, Sides, (i64, i64), Option<State>)> {
 }
 
 #[track_caller]
-fn check(ways: &[Way], expected: &[(u16, (u64, u64), (i64, i64), Option<State>)]) {
+fn check(ways: &[Way], expected: &[Flow<(u64, u64)>]) {
     let expected: Vec<_> = (expected.iter())
         .map(|&(port, (source, destination), times, state)| {
             (port, Sides { source, destination }, times, state)
