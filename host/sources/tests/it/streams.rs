@@ -198,10 +198,9 @@ fn shuffled_records_give_equal_rows_by_every_transport() {
     for seed in [1, 77] {
         let mut shuffled = all.clone();
         shuffled.sort_by_key(|line| {
-            let hash = line.bytes().fold(seed, |hash: u64, byte| {
+            line.bytes().fold(seed, |hash: u64, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-            hash
+            })
         });
         let text = shuffled.concat();
         assert_equal(&of_file(&text), &expected);
@@ -273,7 +272,7 @@ fn of_socket(connections: &[&str]) -> FlowBatch {
                 UnixStream::connect(path)
                     .unwrap()
                     .write_all(text.as_bytes())
-                    .unwrap()
+                    .unwrap();
             })
         })
         .collect();

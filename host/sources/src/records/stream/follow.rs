@@ -505,6 +505,10 @@ impl Transport for Follow {
         let is_first = self.last_look.is_none();
         if self.last_look.is_none_or(|last| last.elapsed() >= LOOK) {
             self.look();
+            // A log that is read before its place is kept would be an old one to the next run, if it was renamed meanwhile.
+            if self.has_news {
+                return Ok(Taken::Nothing);
+            }
         }
         for place in 0..self.parts.len() {
             if let Some(taken) = self.read(place, items) {

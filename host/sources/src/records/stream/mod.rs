@@ -312,6 +312,16 @@ impl Stream {
         }
     }
 
+    /// Whether an input has a new place.
+    fn hear_news(&mut self) -> bool {
+        let is_new = self
+            .lanes
+            .iter_mut()
+            .fold(false, |is_new, lane| lane.transport.has_news() | is_new);
+        self.has_news |= is_new;
+        is_new
+    }
+
     /// Closes a part of a piece.
     fn close(&mut self, lane: usize, entry: Entry) {
         let Some(lane) = self.lanes.get_mut(lane) else {
@@ -341,7 +351,12 @@ impl Source for Stream {
     fn read(&mut self, batch: &mut FlowBatch) -> Result<Reading, SourceError> {
         let deadline = Instant::now() + WAIT;
         while self.going == Going::On && self.ready.waiting() < MOST_FLOWS {
-            if self.take_in() {
+            let came = self.take_in();
+            // A place is kept before the first byte behind it is read.
+            if self.hear_news() {
+                break;
+            }
+            if came {
                 if Instant::now() < deadline {
                     continue;
                 }
@@ -407,9 +422,7 @@ impl Source for Stream {
     }
 
     fn position(&mut self) -> Option<Position> {
-        for lane in &mut self.lanes {
-            self.has_news |= lane.transport.has_news();
-        }
+        self.hear_news();
         if !std::mem::take(&mut self.has_news) {
             return None;
         }
