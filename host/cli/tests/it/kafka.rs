@@ -170,8 +170,11 @@ fn a_broker_that_does_not_answer_is_named() {
     });
 }
 
+/// Partition, key and value of a message.
+type Message = (i32, Vec<u8>, Vec<u8>);
+
 /// Runs `netsage produce` into a topic of its own; gives its messages, and what was said.
-fn produced(broker: &KafkaServer, home: &Home, arguments: &[&str]) -> (Vec<(i32, Vec<u8>, Vec<u8>)>, String) {
+fn produced(broker: &KafkaServer, home: &Home, arguments: &[&str]) -> (Vec<Message>, String) {
     let topic = broker.topic("produced", PARTITIONS);
     let to = format!("kafka://{}/{topic}", broker.address());
     let output = home.run(&[&["produce", "--to", &to, "--speed", "max"], arguments].concat());
