@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProd
 use serde_json::json;
 
 use super::consumer::log;
-use super::ledger::Entry;
+use crate::records::handover::Entry;
 
 /// Letters under way, beyond which reading waits for the broker.
 const MOST_UNDER_WAY: i32 = 10_000;

@@ -8,7 +8,7 @@
 //! programs nor on their ends.
 //!
 //! An offset is committed when every flow of the messages before it is in the store and every dead letter on them is
-//! delivered ([`ledger`]); a message behind is read again after a kill, and the ids of its flows make that harmless.
+//! delivered ([`Ledger`]); a message behind is read again after a kill, and the ids of its flows make that harmless.
 //!
 //! ```text
 //! librdkafka ─► thread of the consumer ─ events ─► Kafka::read ─► batches
@@ -22,12 +22,11 @@
 
 mod consumer;
 mod dead_letters;
-mod ledger;
 mod past;
 mod producer;
 mod shared;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::thread;
@@ -35,17 +34,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use netsage_records::formats::{Counts, Format, Items, Options, Reader, Recognised, recognise};
-use netsage_records::{OrderCounters, Ordered, Origin, Partition, Standing, row_of};
+use netsage_records::{OrderCounters, Ordered, Origin, Partition, Standing};
 use netsage_schema::flow_v1::WINDOW_NS;
 use netsage_schema::record_v1::RECORD_V1;
-use netsage_schema::{CommunityId, FlowBatch, Schema};
+use netsage_schema::{FlowBatch, Schema};
 use rdkafka::config::ClientConfig;
 
 use crate::SourceError;
+use crate::records::handover::{Entry, Ledger, Ready};
 use crate::source::{MOST_FLOWS, Pace, PartitionStatus, Position, Reading, Source, SourceCounters};
 use consumer::{Chunk, Event, Lines};
 use dead_letters::{About, DeadLetters, Delivery};
-use ledger::{Entry, Ledger};
 use past::Past;
 pub use producer::{Delivered, Producer, ProducerOptions};
 use shared::{Change, Shared};
@@ -191,7 +190,7 @@ struct Shard {
     /// Records of messages that are read again have no entry.
     records: Partition<Option<Entry>>,
     reader: Option<Reader>,
-    ledger: Ledger,
+    ledger: Ledger<i64>,
     /// The offset behind its last message that was read.
     position: Option<i64>,
     /// When its last message came.
@@ -242,13 +241,8 @@ pub struct Kafka {
     /// When that came.
     came: Instant,
     items: Items,
-    /// Flows to be handed over, those before `given` handed over already.
-    ready: FlowBatch,
-    given: usize,
-    /// Whose flows those of `ready` are, and those handed over before them that are not stored.
-    flows: VecDeque<Handed>,
-    /// Flows that are known to be stored.
-    stored: u64,
+    /// Flows whose turn has come, and those handed over that are not stored.
+    ready: Ready<Handed>,
     letters: Option<DeadLetters>,
     deliveries: (Sender<Delivery>, Receiver<Delivery>),
     counters: SourceCounters,
@@ -280,10 +274,7 @@ impl Kafka {
             chunk: None,
             came: Instant::now(),
             items: Items::default(),
-            ready: FlowBatch::new(&RECORD_V1),
-            given: 0,
-            flows: VecDeque::new(),
-            stored: 0,
+            ready: Ready::default(),
             letters: None,
             deliveries: unbounded(),
             counters: SourceCounters::default(),
@@ -341,7 +332,7 @@ impl Kafka {
     /// Takes in what there is until enough flows are ready.
     fn take_in(&mut self) {
         let deadline = Instant::now() + WAIT;
-        while self.waiting_flows() < MOST_FLOWS && matches!(self.going, Going::On) {
+        while self.ready.waiting() < MOST_FLOWS && matches!(self.going, Going::On) {
             if self.letters.as_ref().is_some_and(DeadLetters::is_full) {
                 thread::sleep(WAIT / 4);
                 return;
@@ -352,7 +343,7 @@ impl Kafka {
             }
             let Some(client) = &self.client else { return };
             // What is ready is not held up by what may come.
-            let event = if self.waiting_flows() > 0 {
+            let event = if self.ready.waiting() > 0 {
                 client.events.try_recv().map_err(|_| RecvTimeoutError::Timeout)
             } else {
                 client.events.recv_deadline(deadline)
@@ -439,7 +430,7 @@ impl Kafka {
         shard.last = self.came;
         shard.is_at_end = false;
         let is_again = offset < shard.committed;
-        let entry = (!is_again).then(|| shard.ledger.open(offset));
+        let entry = (!is_again).then(|| shard.ledger.open(offset + 1));
         let read = match value {
             Some(value) if !value.is_empty() => read_value(
                 value,
@@ -483,7 +474,6 @@ impl Kafka {
                 epoch: shard.epoch,
                 ledger: &mut shard.ledger,
                 ready: &mut self.ready,
-                flows: &mut self.flows,
             };
             shard.records.push(
                 record,
@@ -509,7 +499,6 @@ impl Kafka {
                 epoch: shard.epoch,
                 ledger: &mut shard.ledger,
                 ready: &mut self.ready,
-                flows: &mut self.flows,
             };
             (shard.records).finish(|ordered, standing, counts| left.take(&ordered, standing, counts));
         }
@@ -533,7 +522,6 @@ impl Kafka {
                 epoch: shard.epoch,
                 ledger: &mut shard.ledger,
                 ready: &mut self.ready,
-                flows: &mut self.flows,
             };
             let each =
                 |ordered: Ordered<Option<Entry>>, standing, counts: &_| left.take(&ordered, standing, counts);
@@ -562,7 +550,7 @@ impl Kafka {
     fn tell(&mut self) {
         let mut state = self.shared.lock();
         for (&partition, shard) in &mut self.shards {
-            let settled = shard.ledger.settled();
+            let settled = std::iter::from_fn(|| shard.ledger.settled()).last();
             if let Some(owned) = state.of_epoch(partition, shard.epoch) {
                 owned.waiting = shard.records.waiting();
                 if let Some(settled) = settled {
@@ -572,27 +560,6 @@ impl Kafka {
                 }
             }
         }
-    }
-
-    /// Flows that are ready to be handed over.
-    fn waiting_flows(&self) -> usize {
-        self.ready.len() - self.given
-    }
-
-    /// Hands over what is ready, as far as one read may.
-    fn give(&mut self, batch: &mut FlowBatch) {
-        let count = self.waiting_flows().min(MOST_FLOWS);
-        if batch.is_empty() && self.given == 0 && count == self.ready.len() {
-            std::mem::swap(batch, &mut self.ready);
-        } else {
-            batch.extend_from(&self.ready, self.given..self.given + count);
-            self.given += count;
-        }
-        if self.given >= self.ready.len() {
-            self.ready.clear();
-            self.given = 0;
-        }
-        self.counters.flows += count as u64;
     }
 }
 
@@ -622,8 +589,8 @@ impl Source for Kafka {
             self.move_clock();
         }
         self.tell();
-        if self.waiting_flows() > 0 {
-            self.give(batch);
+        if self.ready.waiting() > 0 {
+            self.ready.give(batch);
             return Ok(Reading::GoesOn);
         }
         match std::mem::replace(&mut self.going, Going::Over) {
@@ -649,14 +616,16 @@ impl Source for Kafka {
     }
 
     fn counters(&self) -> SourceCounters {
-        self.counters
+        SourceCounters {
+            flows: self.ready.handed_over(),
+            late: self.counts().order.late,
+            ..self.counters
+        }
     }
 
     fn stored(&mut self, flows: u64) -> Option<Position> {
         self.take_deliveries();
-        let count = usize::try_from(flows.saturating_sub(self.stored)).unwrap_or(usize::MAX);
-        self.stored = self.stored.max(flows);
-        for handed in self.flows.drain(..count.min(self.flows.len())) {
+        for handed in self.ready.stored(flows) {
             if let Some(shard) = self.shards.get_mut(&handed.partition)
                 && shard.epoch == handed.epoch
             {
@@ -724,9 +693,8 @@ impl Drop for Kafka {
 struct Left<'a> {
     partition: i32,
     epoch: u64,
-    ledger: &'a mut Ledger,
-    ready: &'a mut FlowBatch,
-    flows: &'a mut VecDeque<Handed>,
+    ledger: &'a mut Ledger<i64>,
+    ready: &'a mut Ready<Handed>,
 }
 
 impl Left<'_> {
@@ -738,23 +706,15 @@ impl Left<'_> {
     ) {
         // The store has what is read again.
         let Some(entry) = ordered.tag else { return };
-        if standing == Standing::Repeated {
-            // The first copy stands in an earlier message, before which nothing is committed.
-            self.ledger.close(entry);
-            return;
-        }
-        let identity = ordered.record.identity();
-        self.ready.push_as(
-            &row_of(&ordered.record, counts),
-            identity,
-            CommunityId::of(&identity),
-            Some(ordered.id),
-        );
-        self.flows.push_back(Handed {
+        let handed = Handed {
             partition: self.partition,
             epoch: self.epoch,
             entry,
-        });
+        };
+        if let Some(repeated) = self.ready.take(ordered, standing, counts, handed) {
+            // The first copy stands in an earlier message, before which nothing is committed.
+            self.ledger.close(repeated.entry);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! that ended before it.
 
 #[cfg(not(target_family = "wasm"))]
-mod handover;
+pub(crate) mod handover;
 mod items;
 mod sorter;
 #[cfg(not(target_family = "wasm"))]
