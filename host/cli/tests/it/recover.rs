@@ -13,7 +13,8 @@ use super::support::{Home, stderr, stdout};
 
 /// Flows, each of them an alert of its own.
 const FLOWS: u32 = 400;
-const PAGE: usize = 4096;
+/// Bytes of a page of new stores.
+const PAGE: usize = 8192;
 
 /// Ids of the flows and the alerts of a store.
 type Ids = [BTreeSet<String>; 2];
@@ -94,8 +95,8 @@ fn a_store_damaged_in_its_middle_gives_all_but_the_damaged_pages() {
     // to is for SQLite to choose.
     let hash = sample::flow(FLOWS / 2, "10.0.0.1", 0, 0.0).flow.community_id;
     let of_flow = bytes.windows(hash.len()).position(|window| window == hash);
-    let others = [2, 3, 4, 5, 6].map(|eighth| pages * eighth / 8);
-    for number in others.into_iter().chain(of_flow.map(|at| at / PAGE)) {
+    let others = (2..15).map(|sixteenth| pages * sixteenth / 16);
+    for number in others.chain(of_flow.map(|at| at / PAGE)) {
         let page = number * PAGE;
         let whole = bytes[page..page + PAGE].to_vec();
         bytes[page..page + PAGE].fill(0x5a);

@@ -3,7 +3,7 @@
 import schemathesis
 
 
-@schemathesis.serializer("application/wasm")
+@schemathesis.serializer("application/wasm", "application/x-ndjson")
 def as_it_is(ctx, value):
-    """A package is sent as its bytes."""
+    """Packages and records are sent as their bytes."""
     return value if isinstance(value, bytes) else str(value).encode()
