@@ -20,6 +20,20 @@ pub const FLOW: [(u16, u16); 10] = [
     (21, 4),
 ];
 
+/// The same with absolute times: first and last packet in seconds since the epoch.
+pub const FLOW_ABSOLUTE: [(u16, u16); 10] = [
+    (8, 4),
+    (12, 4),
+    (7, 2),
+    (11, 2),
+    (4, 1),
+    (2, 4),
+    (1, 4),
+    (6, 1),
+    (150, 4),
+    (151, 4),
+];
+
 /// What a header says.
 #[derive(Debug, Clone, Copy)]
 pub struct Head {

@@ -254,14 +254,19 @@ fn judge(
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let report: Value = serde_json::from_str(&text).context("report.json is no JSON")?;
         if table.is_empty() {
-            let count = |name: &str| grouped(report["data"][name].as_u64().unwrap_or_default());
+            let count = |name: &str| -> Result<String> {
+                let count = report["data"][name].as_u64();
+                Ok(grouped(
+                    count.with_context(|| format!("report.json has no {name}"))?,
+                ))
+            };
             writeln!(
                 table,
                 "{} records, {} of them attacks.\n\n\
                  | learned | detector | AUROC | recall at 1 % false alarms | false alarms at its threshold | recall at its threshold |\n\
                  |---|---|---|---|---|---|",
-                count("rows"),
-                count("attacks")
+                count("rows")?,
+                count("attacks")?
             )?;
         }
         for result in report["results"].as_array().into_iter().flatten() {

@@ -17,6 +17,7 @@
 //! records that wait for their other direction. What finds no room is refused by its reason and counted, and what is known
 //! of a stream that is heard stays; only streams that are silent, or never gave a record, leave for new ones.
 
+mod counts;
 mod element;
 mod pairing;
 mod reasons;
@@ -31,7 +32,6 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
-use crate::formats::Tally;
 use crate::{Exporter, Record};
 use element::Element;
 use pairing::{Paired, Pairing, settled};
@@ -42,6 +42,7 @@ use template::{Definition, Template};
 use values::{Skip, Values};
 use wire::{Bytes, Header, Set, Sets, V5_RECORD};
 
+pub use counts::Counts;
 pub use reasons::{PassedOver, Refusal};
 pub use wire::Version;
 
@@ -90,74 +91,6 @@ impl Default for Options {
             unpaired: 1 << 16,
             out_is_reverse: false,
         }
-    }
-}
-
-/// What was counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Datagrams that came.
-    pub datagrams: u64,
-    /// Bytes of them.
-    pub bytes: u64,
-    /// Records of flows that were read.
-    pub records: u64,
-    /// Flows that two records of one direction each became.
-    pub pairs: u64,
-    /// Records about exporters.
-    pub options: u64,
-    /// Definitions of templates.
-    pub templates: u64,
-    /// Datagrams that were shorter than they said; their whole records were read.
-    pub cut: u64,
-    /// Datagrams that came behind their turn, or twice.
-    pub behind: u64,
-    /// Records that left alone before their time, for want of room.
-    pub hurried: u64,
-    /// What is missing by the sequence numbers of v5 and IPFIX, in records.
-    pub lost_records: u64,
-    /// What is missing by the sequence numbers of v9, in datagrams.
-    pub lost_datagrams: u64,
-    /// What is as it should be and no flow.
-    pub passed_over: Tally<PassedOver>,
-    /// What could not be read.
-    pub refused: Tally<Refusal>,
-}
-
-impl Counts {
-    /// All that could not be used.
-    pub fn unused(&self) -> u64 {
-        self.passed_over.total() + self.refused.total()
-    }
-}
-
-/// As one sentence without a full stop.
-impl std::fmt::Display for Counts {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            formatter,
-            "{} records in {} datagrams",
-            self.records, self.datagrams
-        )?;
-        for (count, what) in [
-            (self.lost_records, "records lost"),
-            (self.lost_datagrams, "datagrams lost"),
-            (self.cut, "datagrams cut"),
-            (self.behind, "datagrams behind their turn"),
-        ] {
-            if count > 0 {
-                write!(formatter, "; {count} {what}")?;
-            }
-        }
-        for (place, (reason, times)) in self.passed_over.iter().enumerate() {
-            let before = if place == 0 { "; passed over: " } else { ", " };
-            write!(formatter, "{before}{times} {reason}")?;
-        }
-        for (place, (refusal, times)) in self.refused.iter().enumerate() {
-            let before = if place == 0 { "; refused: " } else { ", " };
-            write!(formatter, "{before}{times} ({refusal})")?;
-        }
-        Ok(())
     }
 }
 

@@ -2,8 +2,8 @@
 
 use netsage_records::Sides;
 use netsage_testkit::datagrams::{
-    FLOW, Head, REVERSE, VARIABLE, bytes, enterprise_template, flow, ipfix, ipfix_options, set, template, v5,
-    v5_flow, v9, v9_options,
+    FLOW, FLOW_ABSOLUTE, Head, REVERSE, VARIABLE, bytes, enterprise_template, flow, ipfix, ipfix_options,
+    set, template, v5, v5_flow, v9, v9_options,
 };
 
 use super::{EXPORTER, Kept, read, unpaired};
@@ -64,13 +64,8 @@ fn each_version_is_read() {
     let flows = [(7, 7, 700)];
     let sets = [set(0, &[template(300, &FLOW)]), set(300, &[numbered(7)])];
     check(&[v9(&head(0), &sets)], &flows, "1 records in 1 datagrams");
-    let absolute: [(u16, u16); 10] = FLOW.map(|(number, length)| match number {
-        22 => (150, length),
-        21 => (151, length),
-        _ => (number, length),
-    });
     let record = flow(A, B, (7, 443), 7, (1_767_603_590, 1_767_603_591));
-    let sets = [set(2, &[template(300, &absolute)]), set(300, &[record])];
+    let sets = [set(2, &[template(300, &FLOW_ABSOLUTE)]), set(300, &[record])];
     check(&[ipfix(&head(0), &sets)], &flows, "1 records in 1 datagrams");
 }
 
@@ -218,24 +213,12 @@ fn rates_are_those_of_options() {
     let rate = |fields: &[(u16, u16)], values: &[(u64, usize)]| {
         let scope: Vec<(u16, u16)> = [(149, 4)].into_iter().chain(fields.iter().copied()).collect();
         let option = [bytes(&[(0, 4)]), bytes(values)].concat();
-        let absolute = [
-            (8, 4),
-            (12, 4),
-            (7, 2),
-            (11, 2),
-            (4, 1),
-            (2, 4),
-            (1, 4),
-            (6, 1),
-            (150, 4),
-            (151, 4),
-        ];
         let kept = read(&[ipfix(
             &head(0),
             &[
                 set(3, &[ipfix_options(256, 1, &scope)]),
                 set(256, &[option]),
-                set(2, &[template(300, &absolute)]),
+                set(2, &[template(300, &FLOW_ABSOLUTE)]),
                 set(300, &[numbered(3)]),
             ],
         )]);
@@ -500,21 +483,9 @@ fn a_template_without_fields_is_refused() {
 
 #[test]
 fn withdrawals_over_udp_mean_nothing() {
-    let absolute = [
-        (8, 4),
-        (12, 4),
-        (7, 2),
-        (11, 2),
-        (4, 1),
-        (2, 4),
-        (1, 4),
-        (6, 1),
-        (150, 4),
-        (151, 4),
-    ];
     check(
         &[
-            ipfix(&head(0), &[set(2, &[template(300, &absolute)])]),
+            ipfix(&head(0), &[set(2, &[template(300, &FLOW_ABSOLUTE)])]),
             ipfix(
                 &head(0),
                 &[set(2, &[template(300, &[])]), set(2, &[template(2, &[])])],

@@ -11,27 +11,27 @@
 //!
 //! Where a file is cut, its copy is read on if there is one; otherwise it is told that lines may be missing.
 
+mod file;
+mod part;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::ffi::OsStr;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use netsage_records::formats::{Format, Items, Recognised, recognise};
+use netsage_records::formats::{Format, Items};
 use serde_json::{Value, json};
+
+use file::{Found, PRINTED, Print, head_of, inode, nanoseconds, neighbours, printed, same_file};
+use part::{Bytes, Part};
 
 use super::intake::Intake;
 use super::opening::expand;
 use super::{Place, Taken, Told, Transport};
-use crate::packing::Packing;
 use crate::{RecordOptions, SourceError};
 
-/// Bytes beyond the header by which a part is known.
-const PRINTED: usize = 4_096;
-/// Bytes in which a header and what a part is known by are looked for.
-const HEAD: usize = 1 << 16;
 /// Bytes read at once.
 const CHUNK: usize = 1 << 16;
 /// Time between two looks at names.
@@ -40,80 +40,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_secs(5);
 /// Parts that were read whole and are remembered.
 const MOST_DONE: usize = 256;
-
-/// What a part is known by.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Print {
-    /// Device and inode, as text, and birth time.
-    inode: String,
-    /// How many bytes beyond the header are known, up to [`PRINTED`], and their digest.
-    length: usize,
-    digest: u64,
-}
-
-impl Print {
-    fn of(metadata: &Metadata, head: &[u8]) -> Self {
-        let printed = printed(head);
-        Self {
-            inode: inode(metadata),
-            length: printed.len(),
-            digest: digest(printed),
-        }
-    }
-
-    /// Whether a file with this inode that begins with `head` is the part, or a copy of it.
-    fn is(&self, metadata: &Metadata, head: &[u8]) -> bool {
-        match beyond_header(head).get(..self.length) {
-            _ if self.length == 0 => self.inode == inode(metadata),
-            Some(printed) => digest(printed) == self.digest,
-            None => false,
-        }
-    }
-
-    fn to_value(&self) -> Value {
-        json!([self.inode, self.length, format!("{:016x}", self.digest)])
-    }
-
-    fn of_value(value: &Value) -> Option<Self> {
-        Some(Self {
-            inode: value.get(0)?.as_str()?.to_owned(),
-            length: usize::try_from(value.get(1)?.as_u64()?).ok()?,
-            digest: u64::from_str_radix(value.get(2)?.as_str()?, 16).ok()?,
-        })
-    }
-}
-
-/// A part that is being read.
-struct Part {
-    number: u64,
-    path: PathBuf,
-    print: Print,
-    /// The bytes of the print.
-    head: Vec<u8>,
-    bytes: Bytes,
-    intake: Intake,
-    /// Unpacked bytes that were given to the intake.
-    read: u64,
-    /// Since when its name leads to another file, or to none.
-    unnamed: Option<Instant>,
-    /// Whether the last look found nothing to read.
-    is_at_end: bool,
-    /// When a packed part that was not whole is tried again.
-    retry: Option<Instant>,
-}
-
-/// How a part is read.
-enum Bytes {
-    Plain(File),
-    /// Packed: what unpacks it, and bytes of it that were read before.
-    Packed {
-        file: File,
-        unpacked: Box<dyn Read + Send>,
-        skip: u64,
-        /// What the file looked like when it was opened.
-        stamp: (u64, Option<SystemTime>),
-    },
-}
 
 /// A part as positions have it.
 #[derive(Clone, Default)]
@@ -145,18 +71,6 @@ pub struct Follow {
     has_news: bool,
     told: Told,
     chunk: Vec<u8>,
-}
-
-/// A file that may be a part.
-struct Found {
-    path: PathBuf,
-    file: File,
-    metadata: Metadata,
-    /// Its first bytes, unpacked.
-    head: Vec<u8>,
-    packing: Option<Packing>,
-    /// Whether a pattern names it.
-    is_named: bool,
 }
 
 impl Follow {
@@ -600,268 +514,6 @@ impl Transport for Follow {
         }
         told
     }
-}
-
-impl Part {
-    /// Whether a file is the part or a copy of it, also one that was made before the part was written to its end.
-    fn is(&self, found: &Found) -> bool {
-        let begin = beyond_header(&found.head);
-        let is_short = !begin.is_empty() && begin.len() < self.print.length;
-        self.print.is(&found.metadata, &found.head)
-            || (is_short && !same_file(&self.print, &found.metadata) && self.head.starts_with(begin))
-    }
-
-    fn file(&self) -> &File {
-        match &self.bytes {
-            Bytes::Plain(file) | Bytes::Packed { file, .. } => file,
-        }
-    }
-
-    /// The bytes that were read, as a piece.
-    fn piece(&self) -> Taken {
-        let (items, header) = self.intake.standing();
-        Taken::Piece {
-            behind: Place {
-                part: self.number,
-                offset: self.intake.used(),
-                items,
-                header: Arc::from(header),
-            },
-            format: self.intake.format(),
-        }
-    }
-
-    /// Whether the file is shorter than what was read, or begins otherwise.
-    fn is_cut(&self) -> bool {
-        let Bytes::Plain(file) = &self.bytes else {
-            return false;
-        };
-        let Ok(metadata) = file.metadata() else {
-            return false;
-        };
-        metadata.len() < self.read
-            || (metadata.len() > self.read
-                && self.print.length > 0
-                && head_of(file).is_ok_and(|head| !self.print.is(&metadata, &head)))
-    }
-
-    /// Begins a packed file again, and passes over what was read.
-    fn reopen(&mut self) {
-        let opened = Found::open(self.path.clone(), false).and_then(|found| Bytes::open(found, self.read));
-        self.retry = None;
-        if let Ok(bytes) = opened {
-            self.bytes = bytes;
-        }
-    }
-}
-
-impl Bytes {
-    /// Opens a file behind bytes of its content that were read before.
-    fn open(found: Found, offset: u64) -> io::Result<Self> {
-        let Some(packing) = found.packing else {
-            let mut file = found.file;
-            file.seek(SeekFrom::Start(offset))?;
-            return Ok(Self::Plain(file));
-        };
-        Ok(Self::Packed {
-            unpacked: packing.unpack(File::open(&found.path)?),
-            file: found.file,
-            skip: offset,
-            stamp: stamp(&found.metadata),
-        })
-    }
-
-    fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(file) => file.read(chunk),
-            Self::Packed { unpacked, skip, .. } => {
-                while *skip > 0 {
-                    let most = usize::try_from(*skip).unwrap_or(usize::MAX).min(chunk.len());
-                    let read = unpacked.read(chunk.get_mut(..most).unwrap_or_default())?;
-                    if read == 0 {
-                        return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-                    }
-                    *skip -= read as u64;
-                }
-                unpacked.read(chunk)
-            }
-        }
-    }
-
-    /// Whether a packed file has changed since it was opened, or a moment ago.
-    fn is_being_written(&self) -> bool {
-        let Self::Packed {
-            file, stamp: before, ..
-        } = self
-        else {
-            return false;
-        };
-        let Ok(metadata) = file.metadata() else {
-            return false;
-        };
-        stamp(&metadata) != *before || is_young(&metadata)
-    }
-}
-
-impl Found {
-    fn open(path: PathBuf, is_named: bool) -> io::Result<Self> {
-        // The opening of a FIFO would wait.
-        if !fs::metadata(&path)?.is_file() {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        }
-        let file = File::open(&path)?;
-        let metadata = file.metadata()?;
-        let mut head = head_of(&file)?;
-        let packing = Packing::of(&head);
-        if let Some(packing) = packing {
-            let mut unpacked = Vec::new();
-            let mut bytes = packing.unpack(File::open(&path)?).take(HEAD as u64);
-            let is_whole = bytes.read_to_end(&mut unpacked).is_ok();
-            // While it is written it cannot be told from a part that begins like it.
-            if !is_whole && printed(&unpacked).len() < PRINTED && is_young(&metadata) {
-                return Err(io::Error::from(io::ErrorKind::WouldBlock));
-            }
-            head = unpacked;
-        }
-        Ok(Self {
-            path,
-            file,
-            metadata,
-            head,
-            packing,
-            is_named,
-        })
-    }
-}
-
-/// The first bytes of a file, wherever its handle stands.
-fn head_of(file: &File) -> io::Result<Vec<u8>> {
-    let mut head = vec![0; HEAD];
-    let mut length = 0;
-    while let Some(rest) = head.get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match read_at(file, rest, length as u64) {
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    head.truncate(length);
-    Ok(head)
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, bytes, offset)
-}
-
-#[cfg(not(unix))]
-fn read_at(mut file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-    let before = file.stream_position()?;
-    file.seek(SeekFrom::Start(offset))?;
-    let read = file.read(bytes);
-    file.seek(SeekFrom::Start(before))?;
-    read
-}
-
-/// The bytes behind the lines that say what the columns are: those of two logs are often the same.
-fn beyond_header(mut head: &[u8]) -> &[u8] {
-    let first = head.get(..PRINTED).unwrap_or(head);
-    let is_argus = !matches!(first, [b'#' | b'{' | b'[', ..])
-        && matches!(recognise(first), Recognised::Format(Format::Argus));
-    let mut is_first = true;
-    loop {
-        let is_header = (is_first && is_argus) || head.trim_ascii_start().starts_with(b"#");
-        if !is_header {
-            return head;
-        }
-        is_first = false;
-        let Some(end) = memchr::memchr(b'\n', head) else {
-            return &[];
-        };
-        head = head.get(end + 1..).unwrap_or_default();
-    }
-}
-
-/// The bytes by which a file is known that begins so.
-fn printed(head: &[u8]) -> &[u8] {
-    let printed = beyond_header(head);
-    printed.get(..PRINTED).unwrap_or(printed)
-}
-
-/// Other files of a folder whose names begin as that of a log, up to its first dot.
-fn neighbours(path: &Path) -> Vec<PathBuf> {
-    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let Some((stem, _)) = name.split_once('.').filter(|(stem, _)| !stem.is_empty()) else {
-        return Vec::new();
-    };
-    let folder = path
-        .parent()
-        .filter(|folder| *folder != Path::new(""))
-        .unwrap_or(Path::new("."));
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let alike = |other: &String| match other.strip_prefix(stem).map(str::as_bytes) {
-        Some([b'.', ..] | [b'-' | b'_', b'0'..=b'9', ..]) => other != name,
-        _ => false,
-    };
-    let path_of = |other: String| path.with_file_name(other);
-    names.filter(alike).map(path_of).collect()
-}
-
-/// Device, inode and birth time, as far as the system has them.
-fn inode(metadata: &Metadata) -> String {
-    let born = metadata.created().map(nanoseconds).unwrap_or_default();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        format!("{}:{}:{born}", metadata.dev(), metadata.ino())
-    }
-    #[cfg(not(unix))]
-    format!("{born}")
-}
-
-fn same_file(print: &Print, metadata: &Metadata) -> bool {
-    print.inode == inode(metadata)
-}
-
-fn stamp(metadata: &Metadata) -> (u64, Option<SystemTime>) {
-    (metadata.len(), changed(metadata))
-}
-
-/// Whether the file has changed a moment ago. Its time of modification may be that of another file.
-fn is_young(metadata: &Metadata) -> bool {
-    let age = changed(metadata).and_then(|time| SystemTime::now().duration_since(time).ok());
-    age.is_none_or(|age| age < GRACE)
-}
-
-/// When the file was changed last, its name and mode included.
-#[cfg(unix)]
-fn changed(metadata: &Metadata) -> Option<SystemTime> {
-    use std::os::unix::fs::MetadataExt as _;
-    let seconds = Duration::from_secs(u64::try_from(metadata.ctime()).ok()?);
-    let rest = Duration::from_nanos(u64::try_from(metadata.ctime_nsec()).ok()?);
-    SystemTime::UNIX_EPOCH.checked_add(seconds + rest)
-}
-
-#[cfg(not(unix))]
-fn changed(metadata: &Metadata) -> Option<SystemTime> {
-    metadata.modified().ok()
-}
-
-fn nanoseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// The same in every run, since positions keep it.
-fn digest(bytes: &[u8]) -> u64 {
-    use std::hash::Hasher as _;
-    let mut hasher = siphasher::sip::SipHasher13::new();
-    hasher.write(bytes);
-    hasher.finish()
 }
 
 fn hex(bytes: &[u8]) -> String {

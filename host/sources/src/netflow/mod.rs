@@ -11,34 +11,30 @@
 //! The socket is bound when the source is opened, since that may need privileges; the thread is started with the first read,
 //! and so without them.
 
-use std::io::{self, ErrorKind, IoSliceMut};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd as _;
+mod receiving;
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use netsage_records::netflow::{self, Collector, Counts, Datagram, StreamStatus};
-use netsage_records::{
-    Exporter, Network, OrderCounters, Ordered, Origin, Partition, Record, Standing, row_of,
-};
-use netsage_schema::{CommunityId, FlowBatch, RECORD_V1, Schema};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use netsage_records::netflow::{self, Collector, Counts, StreamStatus};
+use netsage_records::{Exporter, Network, OrderCounters, Origin, Partition, Record};
+use netsage_schema::{FlowBatch, RECORD_V1, Schema};
 
 use crate::SourceError;
+use crate::records::handover::Ready;
 use crate::source::{MOST_FLOWS, Pace, Reading, Source, SourceCounters};
+use receiving::{Chunk, Clock, Receiving, Shared};
 
 /// How long one read waits for datagrams, and the thread before it looks whether it shall stop.
 const WAIT: Duration = Duration::from_millis(20);
-/// Bytes after which a chunk is handed on.
-const CHUNK_BYTES: usize = 256 << 10;
 /// Chunks under way: with the one being read and the one being filled, about 8 MiB.
 const CHUNKS: usize = 32;
-/// No datagram is longer.
-const LONGEST: usize = 1 << 16;
 /// Datagrams that are taken in between two looks at who waits.
 const DATAGRAMS_PER_LOOK: usize = 256;
 
@@ -80,68 +76,6 @@ impl NetflowOptions {
     }
 }
 
-/// Datagrams as they came, one behind the other.
-#[derive(Default)]
-struct Chunk {
-    bytes: Vec<u8>,
-    /// Sender, time of arrival, and where the datagram ends.
-    datagrams: Vec<(SocketAddr, i64, usize)>,
-}
-
-impl Chunk {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.datagrams.clear();
-    }
-
-    fn datagram(&self, place: usize) -> Option<Datagram<'_>> {
-        let &(exporter, arrival_us, end) = self.datagrams.get(place)?;
-        let start = match place.checked_sub(1) {
-            Some(before) => self.datagrams.get(before)?.2,
-            None => 0,
-        };
-        Some(Datagram {
-            exporter,
-            arrival_us,
-            bytes: self.bytes.get(start..end)?,
-        })
-    }
-}
-
-/// What the thread and the source tell each other beside chunks.
-#[derive(Default)]
-struct Shared {
-    stops: AtomicBool,
-    /// When the socket was seen empty last.
-    empty_us: AtomicI64,
-    /// Datagrams that the kernel dropped.
-    dropped: AtomicU64,
-    /// Datagrams from elsewhere than exporters are.
-    foreign: AtomicU64,
-}
-
-/// Microseconds since the epoch that never fall, whatever happens to the clock of the machine.
-#[derive(Clone, Copy)]
-struct Clock {
-    start: Instant,
-    start_us: i64,
-}
-
-impl Clock {
-    fn new() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self {
-            start: Instant::now(),
-            start_us: i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
-        }
-    }
-
-    fn now_us(&self) -> i64 {
-        let elapsed = i64::try_from(self.start.elapsed().as_micros()).unwrap_or(i64::MAX);
-        self.start_us.saturating_add(elapsed)
-    }
-}
-
 /// The thread, as the source sees it.
 struct Listening {
     full: Receiver<Chunk>,
@@ -176,10 +110,8 @@ pub struct Netflow {
     last_us: i64,
     /// Until when it is known that nothing came since.
     quiet_us: i64,
-    /// Flows to be handed over, those before `given` handed over already.
-    ready: FlowBatch,
-    given: usize,
-    flows: u64,
+    /// Flows whose turn has come.
+    ready: Ready<()>,
 }
 
 impl Netflow {
@@ -196,7 +128,7 @@ impl Netflow {
                 wanted: schema.id,
             });
         }
-        let (socket, address) = match bind(&options) {
+        let (socket, address) = match receiving::bind(options.address, options.receive_buffer) {
             Ok(bound) => bound,
             Err(source) => return Err(SourceError::Listen { name, source }),
         };
@@ -213,9 +145,7 @@ impl Netflow {
             chunk: None,
             last_us: clock.start_us,
             quiet_us: clock.start_us,
-            ready: FlowBatch::new(&RECORD_V1),
-            given: 0,
-            flows: 0,
+            ready: Ready::default(),
             options,
         })
     }
@@ -240,17 +170,7 @@ impl Netflow {
         let (sender, full) = sync_channel(CHUNKS);
         let (empty, emptied) = sync_channel(CHUNKS + 2);
         let (shared, from, clock) = (Arc::clone(&self.shared), self.options.from.clone(), self.clock);
-        let run = move || {
-            Receiving {
-                socket,
-                shared: &shared,
-                from: &from,
-                clock,
-                buffer: vec![0; LONGEST],
-                control: nix::cmsg_space!(u32),
-            }
-            .run(&sender, &emptied)
-        };
+        let run = move || Receiving::new(socket, &shared, &from, clock).run(&sender, &emptied);
         let thread = thread::Builder::new().name("netflow".to_owned()).spawn(run)?;
         Ok(Listening { full, empty, thread })
     }
@@ -258,7 +178,7 @@ impl Netflow {
     /// Takes in what there is until enough flows are ready, waiting for some if there are none.
     fn take_in(&mut self) {
         let deadline = Instant::now() + WAIT;
-        while self.waiting_flows() < MOST_FLOWS {
+        while self.ready.waiting() < MOST_FLOWS {
             if self.chunk.is_some() {
                 self.read_chunk();
                 continue;
@@ -269,7 +189,7 @@ impl Netflow {
             let next = match listening.full.try_recv() {
                 Err(TryRecvError::Empty) => {
                     self.move_clock(empty_us);
-                    if self.waiting_flows() > 0 {
+                    if self.ready.waiting() > 0 {
                         return;
                     }
                     let Going::On(listening) = &self.going else { return };
@@ -330,7 +250,7 @@ impl Netflow {
         let quiet_us = u64::try_from(empty_us - self.last_us).unwrap_or(0);
         let ready = &mut self.ready;
         self.partition.quiet(quiet_us, |ordered, standing, counts| {
-            put(ready, &ordered, standing, counts);
+            ready.take(&ordered, standing, counts, ());
         });
     }
 
@@ -350,26 +270,10 @@ impl Netflow {
         self.collector
             .finish(now_us, |record, exporter| sink.take(record, exporter));
         let ready = &mut self.ready;
-        self.partition
-            .finish(|ordered, standing, counts| put(ready, &ordered, standing, counts));
+        self.partition.finish(|ordered, standing, counts| {
+            ready.take(&ordered, standing, counts, ());
+        });
         self.going = Going::Ending(ended.err());
-    }
-
-    /// Flows that are ready to be handed over.
-    fn waiting_flows(&self) -> usize {
-        self.ready.len() - self.given
-    }
-
-    /// Hands over what is ready, as far as one read may.
-    fn give(&mut self, batch: &mut FlowBatch) {
-        let count = self.waiting_flows().min(MOST_FLOWS);
-        batch.extend_from(&self.ready, self.given..self.given + count);
-        self.given += count;
-        if self.given >= self.ready.len() {
-            self.ready.clear();
-            self.given = 0;
-        }
-        self.flows += count as u64;
     }
 }
 
@@ -395,11 +299,11 @@ impl Source for Netflow {
                 Err(error) => Going::Ending(Some(error)),
             };
         }
-        if self.waiting_flows() == 0 {
+        if self.ready.waiting() == 0 {
             self.take_in();
         }
-        if self.waiting_flows() > 0 {
-            self.give(batch);
+        if self.ready.waiting() > 0 {
+            self.ready.give(batch);
             return Ok(Reading::GoesOn);
         }
         match std::mem::replace(&mut self.going, Going::Over) {
@@ -433,7 +337,7 @@ impl Source for Netflow {
             records: counts.records + rejected,
             bytes: counts.bytes,
             rejected,
-            flows: self.flows,
+            flows: self.ready.handed_over(),
             lost: dropped.max(counts.lost_records + counts.lost_datagrams),
             late: self.partition.counters().late,
         }
@@ -480,7 +384,7 @@ impl Drop for Netflow {
 struct Sink<'a> {
     partition: &'a mut Partition<()>,
     network: Network,
-    ready: &'a mut FlowBatch,
+    ready: &'a mut Ready<()>,
 }
 
 impl Sink<'_> {
@@ -492,138 +396,7 @@ impl Sink<'_> {
         let ready = &mut *self.ready;
         self.partition
             .push(record, &origin, (), |ordered, standing, counts| {
-                put(ready, &ordered, standing, counts);
+                ready.take(&ordered, standing, counts, ());
             });
     }
-}
-
-/// Makes a flow ready whose turn has come.
-fn put(ready: &mut FlowBatch, ordered: &Ordered<()>, standing: Standing, counts: &netsage_records::Counts) {
-    if standing == Standing::Repeated {
-        return;
-    }
-    let identity = ordered.record.identity();
-    ready.push_as(
-        &row_of(&ordered.record, counts),
-        identity,
-        CommunityId::of(&identity),
-        Some(ordered.id),
-    );
-}
-
-/// The socket and its address.
-fn bind(options: &NetflowOptions) -> io::Result<(UdpSocket, SocketAddr)> {
-    let socket = UdpSocket::bind(options.address)?;
-    // Beyond the limit of the system only with privileges; up to it for everybody.
-    if setsockopt(&socket, sockopt::RcvBufForce, &options.receive_buffer).is_err() {
-        setsockopt(&socket, sockopt::RcvBuf, &options.receive_buffer)?;
-    }
-    // With each datagram comes how many were dropped before it.
-    setsockopt(&socket, sockopt::RxqOvfl, &1)?;
-    socket.set_read_timeout(Some(WAIT))?;
-    let address = socket.local_addr()?;
-    Ok((socket, address))
-}
-
-/// The thread that takes datagrams out of the socket.
-struct Receiving<'a> {
-    socket: UdpSocket,
-    shared: &'a Shared,
-    from: &'a [IpNet],
-    clock: Clock,
-    buffer: Vec<u8>,
-    control: Vec<u8>,
-}
-
-impl Receiving<'_> {
-    fn run(mut self, full: &SyncSender<Chunk>, emptied: &Receiver<Chunk>) -> io::Result<()> {
-        loop {
-            // What comes after this is not on its way yet.
-            let stops = self.shared.stops.load(Ordering::Acquire);
-            let mut chunk = emptied.try_recv().unwrap_or_default();
-            let mut flags = if stops {
-                MsgFlags::MSG_DONTWAIT
-            } else {
-                MsgFlags::empty()
-            };
-            let is_empty = loop {
-                if chunk.bytes.len() >= CHUNK_BYTES {
-                    break false;
-                }
-                let now_us = self.clock.now_us();
-                match self.receive(flags, &mut chunk) {
-                    Ok(()) => flags = MsgFlags::MSG_DONTWAIT,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        self.tell_empty(&chunk, now_us);
-                        break true;
-                    }
-                    // An answer to nothing that was sent here; the next datagram can be read.
-                    Err(error)
-                        if matches!(
-                            error.kind(),
-                            ErrorKind::Interrupted | ErrorKind::ConnectionRefused
-                        ) => {}
-                    Err(error) => return Err(error),
-                }
-            };
-            // The queue being full, the kernel keeps what comes, or drops and counts it.
-            if !chunk.datagrams.is_empty() && full.send(chunk).is_err() {
-                return Ok(());
-            }
-            if stops && is_empty {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Says that the socket was empty at that time, if no datagram is on its way from here.
-    fn tell_empty(&self, chunk: &Chunk, now_us: i64) {
-        if chunk.datagrams.is_empty() {
-            self.shared.empty_us.store(now_us, Ordering::Release);
-        }
-    }
-
-    /// Takes one datagram.
-    fn receive(&mut self, flags: MsgFlags, chunk: &mut Chunk) -> io::Result<()> {
-        let mut slices = [IoSliceMut::new(&mut self.buffer)];
-        let received = recvmsg::<SockaddrStorage>(
-            self.socket.as_raw_fd(),
-            &mut slices,
-            Some(&mut self.control),
-            flags,
-        )
-        .map_err(io::Error::from)?;
-        for message in received.cmsgs().into_iter().flatten() {
-            if let ControlMessageOwned::RxqOvfl(dropped) = message {
-                // A number of 32 bits that wraps.
-                let known = self.shared.dropped.load(Ordering::Relaxed);
-                let more = dropped.wrapping_sub((known & 0xffff_ffff) as u32);
-                self.shared
-                    .dropped
-                    .store(known + u64::from(more), Ordering::Relaxed);
-            }
-        }
-        let (length, sender) = (received.bytes, received.address.as_ref().and_then(sender));
-        let Some(sender) = sender else { return Ok(()) };
-        if !self.from.is_empty() && !self.from.iter().any(|network| network.contains(&sender.ip())) {
-            self.shared.foreign.fetch_add(1, Ordering::Relaxed);
-            return Ok(());
-        }
-        chunk
-            .bytes
-            .extend_from_slice(self.buffer.get(..length).unwrap_or_default());
-        chunk
-            .datagrams
-            .push((sender, self.clock.now_us(), chunk.bytes.len()));
-        Ok(())
-    }
-}
-
-/// The address of a sender; one of IPv4 as such, also where the socket is of IPv6.
-fn sender(address: &SockaddrStorage) -> Option<SocketAddr> {
-    if let Some(v4) = address.as_sockaddr_in() {
-        return Some(SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
-    }
-    let v6 = address.as_sockaddr_in6()?;
-    Some(SocketAddr::new(IpAddr::V6(v6.ip()).to_canonical(), v6.port()))
 }

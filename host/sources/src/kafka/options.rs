@@ -1,0 +1,112 @@
+//! Which topic is read and how, and the settings of the clients that follow.
+
+use std::time::Duration;
+
+use netsage_records::Origin;
+use netsage_records::formats::{Format, Options};
+use rdkafka::config::ClientConfig;
+
+/// Settings of the client on which the promises of this source rest.
+const OURS: [&str; 4] = [
+    "bootstrap.servers",
+    "group.id",
+    "enable.auto.offset.store",
+    "enable.partition.eof",
+];
+
+/// Which topic is read and how.
+#[derive(Debug, Clone)]
+pub struct KafkaOptions {
+    /// Where brokers are found: `host:port`, several with commas between.
+    pub brokers: String,
+    /// The topic.
+    pub topic: String,
+    /// The consumer group.
+    pub group: String,
+    /// Further settings of librdkafka, by its names.
+    pub settings: Vec<(String, String)>,
+    /// The format of the messages; `None`: what the first message that is recognised has.
+    pub format: Option<Format>,
+    /// What messages do not say of themselves.
+    pub reading: Options,
+    /// Where the records were made.
+    pub origin: Origin,
+    /// How long records of a partition are waited for, by the time of the stream.
+    pub lateness: Duration,
+    /// Records of a partition that wait at once.
+    pub most_waiting: usize,
+    /// Bytes for the trailing window of a partition.
+    pub window_memory: usize,
+    /// The topic that is told of messages that cannot be read; `None`: they are only counted.
+    pub dead_letters: Option<String>,
+    /// Whether the source ends where every partition that this program has was read to its end.
+    pub ends_with_topic: bool,
+}
+
+impl KafkaOptions {
+    /// A topic read by a group, everything else by default.
+    pub fn new(brokers: &str, topic: &str, group: &str) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            settings: Vec::new(),
+            format: None,
+            reading: Options::default(),
+            origin: Origin::default(),
+            lateness: Duration::from_secs(600),
+            most_waiting: 1 << 17,
+            window_memory: 16 << 20,
+            dead_letters: None,
+            ends_with_topic: false,
+        }
+    }
+
+    /// The settings of a consumer, checked by librdkafka.
+    pub(super) fn consumer(&self) -> Result<ClientConfig, String> {
+        let mut config = ClientConfig::new();
+        config
+            .set("auto.offset.reset", "earliest")
+            .set("auto.commit.interval.ms", "1000")
+            // Of each partition; librdkafka's own limit of 64 MiB is more than many partitions have room for.
+            .set("queued.max.messages.kbytes", "8192")
+            // Of a partition that has come to that limit, which would otherwise rest for a second.
+            .set("fetch.queue.backoff.ms", "10");
+        let asks_the_broker =
+            |(name, value): &(String, String)| name == "group.protocol" && value == "consumer";
+        if !self.settings.iter().any(asks_the_broker) {
+            config.set("partition.assignment.strategy", "cooperative-sticky");
+        }
+        self.add_settings(&mut config)?;
+        config
+            .set("group.id", &self.group)
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true");
+        config.create_native_config().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    /// The settings of a producer of dead letters.
+    pub(super) fn producer(&self) -> Result<ClientConfig, String> {
+        let mut config = ClientConfig::new();
+        // A letter that is sent again after a lost answer stands once.
+        config.set("enable.idempotence", "true");
+        self.add_settings(&mut config)?;
+        Ok(config)
+    }
+
+    fn add_settings(&self, config: &mut ClientConfig) -> Result<(), String> {
+        config
+            .set("client.id", "netsage")
+            .set("bootstrap.servers", &self.brokers);
+        for (name, value) in &self.settings {
+            if OURS.contains(&name.as_str()) {
+                return Err(format!(
+                    "`{name}` cannot be set, since what is committed when depends on it; leave it out"
+                ));
+            }
+            config.set(name, value);
+        }
+        Ok(())
+    }
+}
