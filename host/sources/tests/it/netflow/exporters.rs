@@ -159,6 +159,21 @@ fn collect(source: &mut Netflow) -> FlowBatch {
     all
 }
 
+/// Lets softflowd export a capture to an address; `None` where it is not installed.
+fn export(folder: &Path, capture: &Path, to: SocketAddr, arguments: &[&str]) -> Option<()> {
+    let (to, pid) = (to.to_string(), folder.join("softflowd.pid"));
+    let named = ["-d", "-r", capture.to_str()?, "-n", &to, "-p", pid.to_str()?];
+    // With a control socket softflowd now and then waits for it instead of reading the capture.
+    let all = [&named[..], &["-c", "none"], arguments].concat();
+    let output = run(&["softflowd", "/usr/sbin/softflowd"], &all)?;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(())
+}
+
 /// What softflowd exports of a capture, as a source hands it over; `None` where it is not installed.
 pub(crate) fn softflowd(
     folder: &Path,
@@ -169,28 +184,12 @@ pub(crate) fn softflowd(
     let mut source = open(NetflowOptions::new(any_port()));
     // The first read starts to listen.
     source.read(&mut FlowBatch::new(&RECORD_V1)).unwrap();
-    let address = source.address().to_string();
-    let pid = folder.join("softflowd.pid");
-    let mut all = vec![
-        "-d",
-        "-r",
-        capture.to_str()?,
-        "-n",
-        &address,
-        "-p",
-        pid.to_str()?,
-        // With a control socket softflowd now and then waits for it instead of reading the capture.
-        "-c",
-        "none",
-    ];
-    all.extend_from_slice(arguments);
-    all.push(filter);
-    let output = run(&["softflowd", "/usr/sbin/softflowd"], &all)?;
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    export(
+        folder,
+        capture,
+        source.address(),
+        &[arguments, &[filter]].concat(),
+    )?;
     Some((collect(&mut source), source))
 }
 
@@ -372,23 +371,7 @@ fn records_of_nfreplay_are_those_it_read() {
 /// The datagrams that softflowd sends of a capture.
 fn datagrams(folder: &Path, capture: &Path, arguments: &[&str]) -> Option<Vec<Vec<u8>>> {
     let socket = UdpSocket::bind(any_port()).unwrap();
-    let (address, pid) = (
-        socket.local_addr().unwrap().to_string(),
-        folder.join("softflowd.pid"),
-    );
-    let mut all = vec![
-        "-d",
-        "-r",
-        capture.to_str()?,
-        "-n",
-        &address,
-        "-p",
-        pid.to_str()?,
-        "-c",
-        "none",
-    ];
-    all.extend_from_slice(arguments);
-    run(&["softflowd", "/usr/sbin/softflowd"], &all)?;
+    export(folder, capture, socket.local_addr().unwrap(), arguments)?;
     // All of them are in the socket by now, as far as it has room.
     socket.set_nonblocking(true).unwrap();
     let mut buffer = vec![0; 1 << 16];
