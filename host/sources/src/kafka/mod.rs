@@ -25,6 +25,7 @@ mod dead_letters;
 mod options;
 mod past;
 mod producer;
+mod shard;
 mod shared;
 
 use std::collections::BTreeMap;
@@ -34,8 +35,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use netsage_records::formats::{Counts, Format, Items, Options, Reader, Recognised, recognise};
-use netsage_records::{OrderCounters, Ordered, Partition, Standing};
+use netsage_records::formats::{Counts, Format, Items};
+use netsage_records::{OrderCounters, Ordered, Partition};
 use netsage_schema::flow_v1::WINDOW_NS;
 use netsage_schema::record_v1::RECORD_V1;
 use netsage_schema::{FlowBatch, Schema};
@@ -49,6 +50,7 @@ use dead_letters::{About, DeadLetters, Delivery};
 pub use options::KafkaOptions;
 use past::Past;
 pub use producer::{Delivered, Producer, ProducerOptions};
+use shard::{Handed, Left, Shard, Value, add, read_value};
 use shared::{Change, Shared};
 
 /// How long one read waits for messages.
@@ -76,33 +78,6 @@ pub struct KafkaCounts {
     pub dead_letters: u64,
     /// Dead letters that it did not take.
     pub dead_letters_lost: u64,
-}
-
-/// What is known of a partition as long as this program has it.
-struct Shard {
-    epoch: u64,
-    /// Messages before this offset were done with by others, and are read again for the window alone.
-    committed: i64,
-    past: Past,
-    /// Records of messages that are read again have no entry.
-    records: Partition<Option<Entry>>,
-    reader: Option<Reader>,
-    ledger: Ledger<i64>,
-    /// The offset behind its last message that was read.
-    position: Option<i64>,
-    /// When its last message came.
-    last: Instant,
-    /// Until when it is known to be quiet.
-    quiet: Instant,
-    /// Whether its end was read, and no message since.
-    is_at_end: bool,
-}
-
-/// A flow that was handed over and is not stored yet.
-struct Handed {
-    partition: i32,
-    epoch: u64,
-    entry: Entry,
 }
 
 /// The thread of the consumer, as the source sees it.
@@ -584,107 +559,4 @@ impl Drop for Kafka {
             );
         }
     }
-}
-
-/// Where a record goes whose turn has come.
-struct Left<'a> {
-    partition: i32,
-    epoch: u64,
-    ledger: &'a mut Ledger<i64>,
-    ready: &'a mut Ready<Handed>,
-}
-
-impl Left<'_> {
-    fn take(
-        &mut self,
-        ordered: &Ordered<Option<Entry>>,
-        standing: Standing,
-        counts: &netsage_records::Counts,
-    ) {
-        // The store has what is read again.
-        let Some(entry) = ordered.tag else { return };
-        let handed = Handed {
-            partition: self.partition,
-            epoch: self.epoch,
-            entry,
-        };
-        if let Some(repeated) = self.ready.take(ordered, standing, counts, handed) {
-            // The first copy stands in an earlier message, before which nothing is committed.
-            self.ledger.close(repeated.entry);
-        }
-    }
-}
-
-/// What became of the value of a message, beside its records.
-struct Value {
-    /// Items that are in no flow.
-    unused: u64,
-    /// How many items were refused, and why the first was.
-    refusal: Option<(usize, String)>,
-    is_unrecognised: bool,
-}
-
-impl Default for Value {
-    /// A message that holds nothing.
-    fn default() -> Self {
-        Self {
-            unused: 1,
-            refusal: None,
-            is_unrecognised: false,
-        }
-    }
-}
-
-/// Makes records of a value. The first that is recognised settles the format of all.
-fn read_value(
-    value: &[u8],
-    format: &mut Option<Format>,
-    shard: &mut Shard,
-    options: &Options,
-    items: &mut Items,
-) -> Value {
-    let unrecognised = |reason| Value {
-        refusal: Some((1, reason)),
-        is_unrecognised: true,
-        ..Value::default()
-    };
-    let format = match *format {
-        Some(format) => format,
-        None => match recognise(value) {
-            Recognised::Format(found) => *format.insert(found),
-            Recognised::Other { what, advice } => return unrecognised(format!("{what}; {advice}")),
-            Recognised::Unknown => {
-                return unrecognised(
-                    "no format of records that is known here; name it if it is one".to_owned(),
-                );
-            }
-        },
-    };
-    let reader = (shard.reader).get_or_insert_with(|| Reader::new(format, options));
-    reader.message(value, items);
-    let first = items.refused.first();
-    Value {
-        // A message without an item is passed over as a whole.
-        unused: reader.items().max(1) - items.records.len() as u64,
-        refusal: first.map(|first| (items.refused.len(), first.to_string())),
-        is_unrecognised: false,
-    }
-}
-
-/// Adds what was counted of a partition.
-fn add(counts: &mut KafkaCounts, shard: &Shard) {
-    if let Some(reader) = &shard.reader {
-        counts.items.add(reader.counts());
-    }
-    let OrderCounters {
-        in_order,
-        late,
-        repeated,
-        hurried,
-    } = shard.records.counters();
-    let order = &mut counts.order;
-    order.in_order += in_order;
-    order.late += late;
-    order.repeated += repeated;
-    order.hurried += hurried;
 }
