@@ -12,7 +12,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use netsage_schema::Schema;
 use sha2::{Digest as _, Sha256};
@@ -158,8 +158,9 @@ pub struct Package {
     golden: Option<Range<usize>>,
     /// The file without the three sections, as the parts of `bytes` to be put together.
     code: Vec<Range<usize>>,
-    digest: Digest,
-    code_digest: Digest,
+    /// Made when first asked for: whoever looks through packages for one of a schema asks for none.
+    digest: OnceLock<Digest>,
+    code_digest: OnceLock<Digest>,
 }
 
 impl Package {
@@ -178,13 +179,9 @@ impl Package {
         if let Some(golden) = &parts.golden {
             limit("golden vectors", golden.len(), MAX_GOLDEN_BYTES)?;
         }
-        let mut code_hash = Sha256::new();
-        for part in &parts.code {
-            code_hash.update(&bytes[part.clone()]);
-        }
         Ok(Self {
-            digest: Digest::of(&bytes),
-            code_digest: Digest(code_hash.finalize().into()),
+            digest: OnceLock::new(),
+            code_digest: OnceLock::new(),
             artifact,
             card: parts.card,
             golden: parts.golden,
@@ -195,12 +192,16 @@ impl Package {
 
     /// SHA-256 of the whole file: the identity of the package.
     pub fn digest(&self) -> Digest {
-        self.digest
+        *self.digest.get_or_init(|| Digest::of(&self.bytes))
     }
 
     /// SHA-256 of the component without artifact, card and golden vectors: equal when only the model differs.
     pub fn code_digest(&self) -> Digest {
-        self.code_digest
+        *self.code_digest.get_or_init(|| {
+            let parts = self.code.iter().map(|part| &self.bytes[part.clone()]);
+            let hash = parts.fold(Sha256::new(), |hash, part| hash.chain_update(part));
+            Digest(hash.finalize().into())
+        })
     }
 
     /// The trained model.
@@ -284,7 +285,7 @@ impl fmt::Debug for Package {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Package")
-            .field("digest", &self.digest)
+            .field("digest", &self.digest())
             .field("bytes", &self.bytes.len())
             .field("artifact", &self.artifact.len())
             .finish_non_exhaustive()

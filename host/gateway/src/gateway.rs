@@ -448,14 +448,14 @@ async fn start_detectors(
             .iter()
             .filter_map(|name| Bundled::by_name(name).map(bundled_package))
             .collect();
-        let is_of_schema = |bundled: &&Bundled| {
-            Package::from_bytes(bundled.bytes())
+        let is_of_schema = |bundled: &NewPackage| {
+            Package::from_bytes(&*bundled.bytes)
                 .is_ok_and(|package| package.known_schema() == Ok(Some(schema)))
         };
         let available: Vec<NewPackage> = Bundled::all()
             .iter()
-            .filter(is_of_schema)
             .map(bundled_package)
+            .filter(is_of_schema)
             .collect();
         let spare: Vec<&NewPackage> = named.iter().chain(&defaults).chain(&available).collect();
         let lifecycle = Lifecycle::open_with(config, Runtime::new(runtime)?, schema, &spare)?;
