@@ -84,6 +84,23 @@ impl FlowBatch {
         self.ids.extend_from_slice(&other.ids[places]);
     }
 
+    /// Moves the first flows, at most `most`, into another batch of the same schema in place of what it holds. Only the
+    /// flows that stay are copied; both batches keep their memory.
+    ///
+    /// # Panics
+    /// When there are more flows than `most` and the schema of `other` has another width: a defect of the caller.
+    pub fn move_first_into(&mut self, most: usize, other: &mut Self) {
+        other.clear();
+        std::mem::swap(self, other);
+        if other.len() > most {
+            self.extend_from(other, most..other.len());
+            other.rows.truncate(most);
+            other.identities.truncate(most);
+            other.community_ids.truncate(most);
+            other.ids.truncate(most);
+        }
+    }
+
     /// Moves the flows of another batch of the same schema behind those of this one.
     pub fn append(&mut self, other: &mut Self) {
         self.extend_from(other, 0..other.len());

@@ -96,6 +96,11 @@ impl Rows {
             .extend_from_slice(&other.values[places.start * width..places.end * width]);
     }
 
+    /// Forgets the rows from `len` on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.values.truncate(len * self.schema.width());
+    }
+
     /// The row at `index`.
     pub fn row(&self, index: usize) -> &[f64] {
         let width = self.schema.width();

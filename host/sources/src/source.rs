@@ -30,8 +30,9 @@ use netsage_schema::{FlowBatch, Schema};
 
 use crate::{SourceError, Tap};
 
-/// Most flows that one call of [`Source::read`] hands over.
-pub const MOST_FLOWS: usize = 4096;
+/// Most flows that one call of [`Source::read`] hands over: a block of the pipeline, so that hardly more than one block
+/// waits to be sent off.
+pub const MOST_FLOWS: usize = 1024;
 
 /// Where flows come from, opened.
 pub trait Source: Send {

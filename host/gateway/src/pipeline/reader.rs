@@ -1,7 +1,5 @@
 //! The first stage: the flows of a source, in blocks. Each source has a reader with a thread of its own.
 
-use std::mem;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -40,8 +38,8 @@ pub(super) struct Reader {
     state: Arc<SourceState>,
     /// Flows that are in no block yet.
     pending: FlowBatch,
-    /// Memory for those that are left when blocks are sent off.
-    rest: FlowBatch,
+    /// Memory for those that are dropped.
+    dropped: FlowBatch,
     oldest: Instant,
     /// Flows that are in a block or dropped.
     passed: u64,
@@ -56,7 +54,7 @@ impl Reader {
             shared,
             state,
             pending: FlowBatch::new(schema),
-            rest: FlowBatch::new(schema),
+            dropped: FlowBatch::new(schema),
             oldest: Instant::now(),
             passed: 0,
         }
@@ -115,23 +113,20 @@ impl Reader {
 
     /// Sends off pending flows in blocks, the last, partly filled one only when `partial`.
     fn send_off(&mut self, partial: bool, pace: Pace) -> Result<(), Disconnected> {
-        let mut next = 0;
-        while next < self.pending.len() {
-            let end = self.pending.len().min(next + BLOCK_ROWS);
-            if end - next < BLOCK_ROWS && !partial {
-                break;
-            }
-            self.passed += (end - next) as u64;
+        while self.pending.len() >= BLOCK_ROWS || (partial && !self.pending.is_empty()) {
+            self.passed += self.pending.len().min(BLOCK_ROWS) as u64;
             match self.empty_block(pace)? {
-                Some(block) => self.send(block, next..end, pace)?,
+                Some(mut block) => {
+                    self.pending.move_first_into(BLOCK_ROWS, &mut block.flows);
+                    self.send(block, pace)?;
+                }
                 None => {
-                    let flows = (end - next) as u64;
+                    self.pending.move_first_into(BLOCK_ROWS, &mut self.dropped);
+                    let flows = self.dropped.len() as u64;
                     self.shared.counters.ledger.dropped(flows, DropReason::Scoring);
                 }
             }
-            next = end;
         }
-        self.keep_from(next);
         Ok(())
     }
 
@@ -153,12 +148,10 @@ impl Reader {
         }
     }
 
-    fn send(&mut self, mut block: Block, flows: Range<usize>, pace: Pace) -> Result<(), Disconnected> {
+    fn send(&mut self, mut block: Block, pace: Pace) -> Result<(), Disconnected> {
         block.sequence = self.shared.sequence.fetch_add(1, Ordering::Relaxed);
         block.source = Some((Arc::clone(&self.state), self.passed));
         block.pace = pace;
-        block.flows.clear();
-        block.flows.extend_from(&self.pending, flows);
         block.contexts.clear();
         block
             .contexts
@@ -168,12 +161,5 @@ impl Reader {
         counters.blocks_under_way.fetch_add(1, Ordering::Relaxed);
         counters.blocks_to_score.fetch_add(1, Ordering::Relaxed);
         self.shared.full.send(block).map_err(|_| Disconnected)
-    }
-
-    /// Forgets the pending flows before `start`.
-    fn keep_from(&mut self, start: usize) {
-        self.rest.clear();
-        self.rest.extend_from(&self.pending, start..self.pending.len());
-        mem::swap(&mut self.pending, &mut self.rest);
     }
 }
