@@ -21,11 +21,28 @@ use crate::{FlowBatchRecord, StoreError};
 use netsage_alerts::text::parse_id;
 use netsage_alerts::{AlertLimits, AlertWindow, FlowRecord, Id, Sketch};
 
-const FLOW_COLUMNS: &str = "end_ms, id, start_ms, source, source_port, destination, destination_port, label, packets, \
-     bytes, community_id, scores, highest_score, fused_mean, fused_max, alerted, recorded_ms";
+/// Columns of a flow with values of its own, in the order in which they are bound.
+const FLOW_COLUMNS: [&str; 16] = [
+    "end_ms",
+    "id",
+    "start_ms",
+    "source",
+    "source_port",
+    "destination",
+    "destination_port",
+    "label",
+    "packets",
+    "bytes",
+    "community_id",
+    "scores",
+    "highest_score",
+    "fused_mean",
+    "fused_max",
+    "alerted",
+];
 
 static INSERT_FLOWS: LazyLock<InsertNew> =
-    LazyLock::new(|| InsertNew::into("flows", FLOW_COLUMNS, "end_ms, id"));
+    LazyLock::new(|| InsertNew::into("flows", &["recorded_ms"], &FLOW_COLUMNS, "end_ms, id"));
 
 const UPDATE_FLOW: &str = "UPDATE flows SET label = ?3, packets = ?4, bytes = ?5, scores = ?6, highest_score = ?7, \
      fused_mean = ?8, fused_max = ?9, alerted = iif(alerted = 0, ?10, alerted) WHERE end_ms = ?1 AND id = ?2";
@@ -34,7 +51,10 @@ const UPDATE_FLOW: &str = "UPDATE flows SET label = ?3, packets = ?4, bytes = ?5
 pub(super) struct InsertNew {
     many: String,
     one: String,
-    values: usize,
+    /// Columns with one value for all rows of a delivery, which is bound once.
+    shared: usize,
+    /// Columns with a value for each row.
+    own: usize,
 }
 
 impl InsertNew {
@@ -43,45 +63,92 @@ impl InsertNew {
     const ROWS: usize = 16;
 
     /// Into columns of a table, which its key tells apart.
-    pub(super) fn into(table: &str, columns: &str, key: &str) -> Self {
-        let values = columns.split(',').count();
+    pub(super) fn into(table: &str, shared: &[&str], own: &[&str], key: &str) -> Self {
+        let columns = [shared, own].concat().join(", ");
+        let values = (1..=shared.len()).map(|number| format!("?{number}"));
+        let values: Vec<String> = values.chain(own.iter().map(|_| "?".to_owned())).collect();
+        let row = format!("({})", values.join(", "));
         let insert = |rows| {
-            let row = format!("({})", vec!["?"; values].join(", "));
-            let rows = vec![row; rows].join(", ");
+            let rows = vec![row.as_str(); rows].join(", ");
             format!("INSERT OR FAIL INTO {table} ({columns}) VALUES {rows} ON CONFLICT ({key}) DO NOTHING")
         };
         Self {
             many: insert(Self::ROWS),
             one: insert(1),
-            values,
+            shared: shared.len(),
+            own: own.len(),
         }
     }
 
-    /// Inserts rows until one of them is there; says whether none was. `bind` binds a row, from a parameter on.
+    /// The parameter of the first own value of a row.
+    fn first_of(&self, row: usize) -> usize {
+        self.shared + row * self.own + 1
+    }
+
+    /// Prepares one of the statements and binds the shared values.
+    fn prepare<'t>(
+        &self,
+        transaction: &'t Transaction<'_>,
+        statement: &str,
+        shared: &[&dyn ToSql],
+    ) -> rusqlite::Result<CachedStatement<'t>> {
+        let mut statement = transaction.prepare_cached(statement)?;
+        for (parameter, value) in (1..=self.shared).zip(shared) {
+            statement.raw_bind_parameter(parameter, value)?;
+        }
+        Ok(statement)
+    }
+
+    /// Inserts rows until one of them is there; says whether none was. `bind` binds the own values of a row, from a
+    /// parameter on.
     pub(super) fn run<R>(
         &self,
         transaction: &Transaction<'_>,
+        shared: &[&dyn ToSql],
         rows: &[R],
         mut bind: impl FnMut(&mut CachedStatement<'_>, usize, &R) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<bool> {
-        let mut many = transaction.prepare_cached(&self.many)?;
-        let mut one = transaction.prepare_cached(&self.one)?;
+        let mut many = self.prepare(transaction, &self.many, shared)?;
+        let mut one = self.prepare(transaction, &self.one, shared)?;
         let (together, others) = rows.as_chunks::<{ Self::ROWS }>();
         for rows in together {
             for (place, row) in rows.iter().enumerate() {
-                bind(&mut many, place * self.values + 1, row)?;
+                bind(&mut many, self.first_of(place), row)?;
             }
             if many.raw_execute()? < Self::ROWS {
                 return Ok(false);
             }
         }
         for row in others {
-            bind(&mut one, 1, row)?;
+            bind(&mut one, self.first_of(0), row)?;
             if one.raw_execute()? == 0 {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+}
+
+/// Binds one value after the other. What has its type here is bound by a call of SQLite; a list of `&dyn ToSql` makes a
+/// value of any type of each first, which takes a tenth of what recording does.
+pub(super) struct Parameters<'s, 't> {
+    statement: &'s mut CachedStatement<'t>,
+    next: usize,
+}
+
+impl<'s, 't> Parameters<'s, 't> {
+    /// From a parameter of a statement on.
+    pub(super) const fn starting_at(statement: &'s mut CachedStatement<'t>, first: usize) -> Self {
+        Self {
+            statement,
+            next: first,
+        }
+    }
+
+    pub(super) fn bind(mut self, value: impl ToSql) -> rusqlite::Result<Self> {
+        self.statement.raw_bind_parameter(self.next, value)?;
+        self.next += 1;
+        Ok(self)
     }
 }
 
@@ -275,7 +342,8 @@ struct FlowRecorder<'r, 'c, 'n> {
 impl FlowRecorder<'_, '_, '_> {
     /// Inserts until one of them is there; says whether none was.
     fn insert_all(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<bool> {
-        let are_new = INSERT_FLOWS.run(self.transaction, rows, |insert, first, row| {
+        let now = self.now;
+        let are_new = INSERT_FLOWS.run(self.transaction, &[&now], rows, |insert, first, row| {
             self.bind(insert, first, row)
         })?;
         rows.iter().for_each(|row| self.count_new(row));
@@ -283,9 +351,9 @@ impl FlowRecorder<'_, '_, '_> {
     }
 
     fn insert_or_update_all(&mut self, rows: &[FlowRow<'_>]) -> rusqlite::Result<()> {
-        let mut insert = self.transaction.prepare_cached(&INSERT_FLOWS.one)?;
+        let mut insert = INSERT_FLOWS.prepare(self.transaction, &INSERT_FLOWS.one, &[&self.now])?;
         for row in rows {
-            self.bind(&mut insert, 1, row)?;
+            self.bind(&mut insert, INSERT_FLOWS.first_of(0), row)?;
             match insert.raw_execute()? {
                 0 => self.update(row)?,
                 _ => self.count_new(row),
@@ -306,28 +374,25 @@ impl FlowRecorder<'_, '_, '_> {
             .pack(self.scores.row(row.row), &mut self.memory.packed);
         let label = self.memory.labels.number(self.transaction, flow)?;
         let (mean, max) = row.fused();
-        let values: [&dyn ToSql; 17] = [
-            &flow.end,
-            &flow.id,
-            &flow.start,
-            &Address::from(flow.source),
-            &flow.source_port,
-            &Address::from(flow.destination),
-            &flow.destination_port,
-            &label,
-            &to_signed(flow.packets),
-            &to_signed(flow.bytes),
-            &flow.community_id,
-            &self.memory.packed,
-            &self.scores.highest(row.row),
-            &mean,
-            &max,
-            &row.alerted,
-            &self.now,
-        ];
-        (first..)
-            .zip(values)
-            .try_for_each(|(parameter, value)| insert.raw_bind_parameter(parameter, value))
+        let parameters = Parameters::starting_at(insert, first)
+            .bind(flow.end)?
+            .bind(flow.id)?
+            .bind(flow.start)?
+            .bind(Address::from(flow.source))?
+            .bind(flow.source_port)?
+            .bind(Address::from(flow.destination))?
+            .bind(flow.destination_port)?
+            .bind(label)?
+            .bind(to_signed(flow.packets))?
+            .bind(to_signed(flow.bytes))?
+            .bind(flow.community_id)?
+            .bind(&self.memory.packed)?
+            .bind(self.scores.highest(row.row))?
+            .bind(mean)?
+            .bind(max)?
+            .bind(row.alerted)?;
+        debug_assert_eq!(parameters.next, first + FLOW_COLUMNS.len());
+        Ok(())
     }
 
     fn count_new(&mut self, row: &FlowRow<'_>) {

@@ -20,12 +20,12 @@ use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
 
 use super::numbers::DetectorNumbers;
 use super::rows::{PART_COLUMNS, PartRow, StoredPart, part};
-use super::write::{InsertNew, Take, last_revision, write_last_revision};
+use super::write::{InsertNew, Parameters, Take, last_revision, write_last_revision};
 use crate::FlowBatchRecord;
 use crate::record::{hits, severity_rank, to_signed, to_unsigned};
 
 static INSERT_COUNTED: LazyLock<InsertNew> =
-    LazyLock::new(|| InsertNew::into("counted", "raised, flow", "raised, flow"));
+    LazyLock::new(|| InsertNew::into("counted", &[], &["raised", "flow"], "raised, flow"));
 
 const INSERT_PART: &str = "INSERT INTO parts (raised, target, cell, first_seen_ms, last_seen_ms, count, source_port, \
      protocol, community_id, score, threshold, severity, detector, schema, contributions, best_flow, flows) \
@@ -387,11 +387,15 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
 
     /// Notes which flows were counted.
     fn note_fresh(&mut self) -> rusqlite::Result<()> {
-        let are_new =
-            INSERT_COUNTED.run(self.transaction, &self.fresh, |insert, first, (raised, flow)| {
+        let are_new = INSERT_COUNTED.run(
+            self.transaction,
+            &[],
+            &self.fresh,
+            |insert, first, (raised, flow)| {
                 insert.raw_bind_parameter(first, raised)?;
                 insert.raw_bind_parameter(first + 1, flow)
-            })?;
+            },
+        )?;
         self.fresh.clear();
         self.has_repeated |= !are_new;
         Ok(())
@@ -538,26 +542,25 @@ fn write_part(
     row: &PartRow<'_>,
 ) -> rusqlite::Result<bool> {
     let detector = numbers.find(row.detector)?;
-    let written = statement.execute(params![
-        raised.number,
-        target.text,
-        cell.number,
-        row.first_seen,
-        row.last_seen,
-        to_signed(row.count),
-        row.source_port,
-        row.protocol,
-        row.community_id,
-        row.score,
-        row.threshold,
-        severity_rank(row.severity),
-        detector,
-        row.schema,
-        to_json(row.contributions)?,
-        row.best_flow,
-        row.flows.to_bytes(),
-    ])?;
-    Ok(written == 1)
+    Parameters::starting_at(statement, 1)
+        .bind(raised.number)?
+        .bind(&target.text)?
+        .bind(cell.number)?
+        .bind(row.first_seen)?
+        .bind(row.last_seen)?
+        .bind(to_signed(row.count))?
+        .bind(row.source_port)?
+        .bind(row.protocol)?
+        .bind(&row.community_id)?
+        .bind(row.score)?
+        .bind(row.threshold)?
+        .bind(severity_rank(row.severity))?
+        .bind(detector)?
+        .bind(row.schema)?
+        .bind(to_json(row.contributions)?)?
+        .bind(row.best_flow)?
+        .bind(row.flows.to_bytes())?;
+    Ok(statement.raw_execute()? == 1)
 }
 
 /// Deletes an alert of `raised` and all that it has counted.
