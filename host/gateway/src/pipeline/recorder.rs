@@ -22,7 +22,8 @@ use crate::Announcer;
 /// alerts that change in all of them once.
 const MOST_AT_ONCE: usize = 16;
 
-/// How long a block may wait for those behind it.
+/// How long a block may wait for those behind it, and the shortest time between two deliveries of fewer than
+/// [`MOST_AT_ONCE`]: ten transactions a second write a page of an index that many of them change ten times.
 const GATHERING: Duration = Duration::from_millis(100);
 
 /// Longest time without a look at whether to give up.
@@ -108,14 +109,16 @@ impl Recorder {
         let room = Arc::clone(&self.parts.room);
         let counters = Arc::clone(&self.parts.counters);
         let mut items = Vec::with_capacity(MOST_AT_ONCE);
-        // While blocks stand in line for a worker more come soon; at a low rate none do, and nothing waits.
-        let may_gather = || counters.blocks_to_score.load(Ordering::Relaxed) > 0;
-        while room.take(
-            MOST_AT_ONCE,
-            &mut items,
-            || Instant::now() + GATHERING,
-            may_gather,
-        ) {
+        let mut before = None;
+        // While blocks stand in line for a worker more come soon. Otherwise nothing waits but for the one before to be a
+        // while ago: who comes seldom is stored at once.
+        while room.take(MOST_AT_ONCE, &mut items, |first| {
+            match counters.blocks_to_score.load(Ordering::Relaxed) {
+                0 => before.map_or(first, |before: Instant| before + GATHERING),
+                _ => first + GATHERING,
+            }
+        }) {
+            before = Some(Instant::now());
             let mut acknowledgements = Vec::with_capacity(items.len());
             for item in items.drain(..) {
                 match item {

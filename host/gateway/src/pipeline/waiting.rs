@@ -129,14 +129,14 @@ impl WaitingRoom {
         self.changed.notify_one();
     }
 
-    /// Waits until something is there and moves up to `most` items into `items`. While `may_gather` says so it waits for
-    /// that many, until the deadline at most. `false` when nothing is there and nothing more comes.
+    /// Waits until something is there and moves up to `most` items into `items`. It waits for that many until the time
+    /// that `until` names, asked again whenever something has come, with the time when the first was there. `false` when
+    /// nothing is there and nothing more comes.
     pub(super) fn take(
         &self,
         most: usize,
         items: &mut Vec<Item>,
-        deadline: impl Fn() -> Instant,
-        may_gather: impl Fn() -> bool,
+        until: impl Fn(Instant) -> Instant,
     ) -> bool {
         let unpoisoned = PoisonError::into_inner;
         let mut state = lock(&self.state);
@@ -146,9 +146,9 @@ impl WaitingRoom {
             }
             state = self.changed.wait(state).unwrap_or_else(unpoisoned);
         }
-        let deadline = deadline();
-        while state.items.len() < most && !state.no_more && may_gather() {
-            let left = deadline.saturating_duration_since(Instant::now());
+        let first = Instant::now();
+        while state.items.len() < most && !state.no_more {
+            let left = until(first).saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
