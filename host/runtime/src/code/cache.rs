@@ -2,7 +2,7 @@
 //!
 //! Loading compiled code means running it: whoever can put a file here and have it accepted runs code in this
 //! process. So nothing is accepted that this installation did not write itself. The directory is private
-//! (0700), every file carries a keyed hash (HMAC-SHA-256) over its name and content, the key is random, made
+//! (0700), every file carries a keyed hash (BLAKE3) over its name and content, the key is random, made
 //! once per directory and readable by its owner only, and files appear by renaming, complete or not at all.
 //! A file that does not verify is deleted and the code is compiled again.
 
@@ -13,7 +13,6 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use netsage_package::Digest;
-use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -22,7 +21,7 @@ use crate::error::RuntimeError;
 
 const KEY_FILE: &str = "key";
 const KEY_BYTES: usize = 32;
-const TAG_BYTES: usize = 32;
+const TAG_BYTES: usize = blake3::OUT_LEN;
 const EXTENSION: &str = "code";
 /// Files kept; the oldest go first.
 const MAX_FILES: usize = 64;
@@ -56,7 +55,7 @@ impl Cache {
         let bytes = fs::read(&path).ok()?;
         let verified = bytes
             .split_first_chunk::<TAG_BYTES>()
-            .filter(|(tag, compiled)| same(tag, &self.tag(code, compiled)))
+            .filter(|(tag, compiled)| self.tag(code, compiled) == **tag)
             .map(|(_, compiled)| compiled);
         let Some(compiled) = verified else {
             tracing::warn!(path = %path.display(), "compiled detector does not verify, compiling it again");
@@ -78,7 +77,7 @@ impl Cache {
         let path = self.path(code);
         let store = || -> io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-            file.write_all(&self.tag(code, compiled.bytes()))?;
+            file.write_all(self.tag(code, compiled.bytes()).as_bytes())?;
             file.write_all(compiled.bytes())?;
             file.persist(&path)?;
             Ok(())
@@ -99,12 +98,14 @@ impl Cache {
         format!("{code}-{}.{EXTENSION}", &self.compatibility.to_string()[..16])
     }
 
-    /// The keyed hash over what a file is for and what it holds, so that files cannot be exchanged either.
-    fn tag(&self, code: Digest, compiled: &[u8]) -> [u8; TAG_BYTES] {
-        hmac_sha256(
-            &self.key,
-            &[code.as_bytes(), self.compatibility.as_bytes(), compiled],
-        )
+    /// The keyed hash over what a file is for and what it holds, so that files cannot be exchanged either. It is compared
+    /// in a time that does not depend on where the first difference is.
+    fn tag(&self, code: Digest, compiled: &[u8]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        for part in [&code.as_bytes()[..], &self.compatibility.as_bytes()[..], compiled] {
+            hasher.update(part);
+        }
+        hasher.finalize()
     }
 
     fn forget_oldest(&self) {
@@ -180,34 +181,6 @@ fn read_key(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
     }
 }
 
-/// HMAC-SHA-256 (RFC 2104) of the parts one after another, for keys of up to one block.
-fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; TAG_BYTES] {
-    const BLOCK: usize = 64;
-    let pad = |byte: u8| {
-        let mut block = [byte; BLOCK];
-        for (padded, key) in block.iter_mut().zip(key) {
-            *padded ^= key;
-        }
-        block
-    };
-    let mut inner = Sha256::new_with_prefix(pad(0x36));
-    for part in parts {
-        inner.update(part);
-    }
-    Sha256::new_with_prefix(pad(0x5c))
-        .chain_update(inner.finalize())
-        .finalize()
-        .into()
-}
-
-/// Equality in a time that does not depend on where the first difference is.
-fn same(left: &[u8; TAG_BYTES], right: &[u8; TAG_BYTES]) -> bool {
-    left.iter()
-        .zip(right)
-        .fold(0, |difference, (left, right)| difference | (left ^ right))
-        == 0
-}
-
 /// A collision-resistant form of wasmtime's compatibility hash.
 pub(crate) fn compatibility(engine: &Engine) -> Digest {
     struct Collect(Vec<u8>);
@@ -222,30 +195,4 @@ pub(crate) fn compatibility(engine: &Engine) -> Digest {
     let mut collected = Collect(Vec::new());
     engine.precompile_compatibility_hash().hash(&mut collected);
     Digest::of(&collected.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hmac_sha256;
-
-    #[test]
-    fn hmac_matches_rfc_4231() {
-        let check = |key: &[u8], parts: &[&[u8]], expected: &str| {
-            let hex: String = hmac_sha256(key, parts)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            assert_eq!(hex, expected);
-        };
-        check(
-            &[0x0b; 20],
-            &[b"Hi ", b"There"],
-            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
-        );
-        check(
-            b"Jefe",
-            &[b"what do ya want ", b"for nothing?"],
-            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
-        );
-    }
 }
