@@ -22,6 +22,8 @@ mod kills;
 mod live;
 mod measures;
 mod memory;
+#[cfg(target_os = "linux")]
+mod netflow;
 mod networks;
 mod outages;
 mod records;
@@ -29,6 +31,7 @@ mod recover;
 mod replay;
 mod schemas;
 mod secrets;
+mod shuffled;
 mod sources;
 mod starts;
 mod streams;
