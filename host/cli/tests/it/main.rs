@@ -18,6 +18,8 @@ mod inputs;
 mod judgement;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "kafka")]
+mod kafka_page;
 mod kills;
 mod live;
 mod measures;
