@@ -440,12 +440,15 @@ fn topics_keep_the_contract() {
     }
 }
 
+/// Makes a record of one direction: source, destination, their ports, and the number of the flow.
+type Make<'a> = &'a dyn Fn([u8; 4], [u8; 4], (u16, u16), u32) -> Vec<u8>;
+
 /// Datagrams of one exporter: both directions of each flow, 15 flows in each datagram.
 fn datagrams(version: &str) -> Vec<Vec<u8>> {
     let firsts = (0..FLOWS as u32).step_by(15).enumerate();
     let datagram = |(place, first): (usize, u32)| {
         let numbers = first..(first + 15).min(FLOWS as u32);
-        let both = |make: &dyn Fn([u8; 4], [u8; 4], (u16, u16), u32) -> Vec<u8>| -> Vec<Vec<u8>> {
+        let both = |make: Make<'_>| -> Vec<Vec<u8>> {
             (numbers.clone())
                 .flat_map(|number| {
                     let (client, server) = ([10, 0, (number >> 8) as u8, number as u8], [192, 0, 2, 1]);
