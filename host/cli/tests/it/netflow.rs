@@ -70,8 +70,8 @@ fn stored(server: &Server) -> BTreeMap<Ends, Stored> {
     flows
 }
 
-/// Waits for all flows, and asserts that they are those of the capture, their times up to this if they are to be compared.
-fn check(server: &Server, capture: &Path, most_ms: Option<i64>) {
+/// Waits for all flows, and asserts that they are those of the capture, their times up to this.
+fn check(server: &Server, capture: &Path, most_ms: i64) {
     let expected = exporters::sent(capture);
     server.wait("the flows", |server| {
         server.counter("flows_scored") >= expected.len() as u64
@@ -89,7 +89,7 @@ fn check(server: &Server, capture: &Path, most_ms: Option<i64>) {
             (found.start_ms, expected.start_ms),
             (found.end_ms, expected.end_ms),
         ] {
-            let is_near = most_ms.is_none_or(|most| (found - expected).abs() <= most);
+            let is_near = (found - expected).abs() <= most_ms;
             assert!(is_near, "{ends:?}: {found} in place of {expected}");
         }
     }
@@ -123,56 +123,6 @@ fn flows_of_exporters_are_stored_as_they_were_sent() {
         if exporters::export(home.path(), &capture, address, &arguments).is_none() {
             return;
         }
-        check(&server, &capture, Some(most_ms));
+        check(&server, &capture, most_ms);
     }
-}
-
-/// An exporter on an interface, while a capture is sent there; times are those of the sending.
-#[cfg(feature = "live")]
-#[test]
-fn flows_of_an_exporter_on_a_wire_are_stored_as_they_were_sent() {
-    use std::fs::{self, File};
-    use std::process::{Command, Stdio};
-
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
-
-    use super::support::wait_for;
-    use super::wire::{Wire, retime};
-
-    if !packages_built() || exporters::run(&["softflowd", "/usr/sbin/softflowd"], &["-h"]).is_none() {
-        return;
-    }
-    let Some(wire) = Wire::new() else { return };
-    let home = Home::new();
-    let paced = home.path().join("paced.pcap");
-    let capture = exporters::capture(home.path(), CONVERSATIONS);
-    retime(&capture, &paced, 100_000_000, |_| true);
-    wire.listening(|| {
-        let (server, address) = start(&home);
-        let log = home.path().join("softflowd.log");
-        let path = std::env::var("PATH").unwrap();
-        let mut softflowd = Command::new("softflowd")
-            .args(["-d", "-i", Wire::INTERFACE, "-v", "9", "-c", "none", "-n"])
-            .arg(address.to_string())
-            .args(["-p", "softflowd.pid", "ip and (tcp or udp)"])
-            .env("PATH", format!("{path}:/usr/sbin"))
-            .current_dir(home.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        wait_for("the exporter", || {
-            fs::read_to_string(&log)
-                .unwrap()
-                .contains("starting data collection")
-        });
-        wire.replay(&paced);
-        // It exports what it has, and ends with a status that says that it was told to.
-        let id = Pid::from_raw(i32::try_from(softflowd.id()).unwrap());
-        kill(id, Signal::SIGTERM).unwrap();
-        softflowd.wait().unwrap();
-        check(&server, &capture, None);
-    });
 }
