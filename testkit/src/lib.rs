@@ -19,6 +19,8 @@ pub mod capture;
 pub mod datagrams;
 #[cfg(feature = "system")]
 pub mod disk;
+#[cfg(feature = "exporters")]
+pub mod exporters;
 #[cfg(feature = "store")]
 pub mod faulty;
 #[cfg(feature = "guests")]

@@ -47,6 +47,8 @@ enum Subject {
     Store,
     /// The decoder beside a library: nanoseconds per packet.
     Decode,
+    /// Records of other meters, from each format and from datagrams of exporters: records per second of one core.
+    Records,
     /// The flow meter beside Argus, on a capture generated for it: packets per second, bytes per flow.
     Meter,
     /// The built program from a capture file to stored alerts, on one core and on two.
@@ -103,6 +105,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         (Subject::Readers, "bench_clients", vec![&program, &readers]),
         (Subject::Flood, "bench_flood", vec![&program, &folder]),
         (Subject::Decode, "bench_decode", vec![]),
+        (Subject::Records, "bench_formats", vec![]),
+        (Subject::Records, "bench_collector", vec![]),
         (Subject::Meter, "bench_meter", vec![&program, &folder]),
         (
             Subject::Pipeline,

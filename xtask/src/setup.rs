@@ -32,6 +32,9 @@ enum Need {
     Softflowd,
     Nfdump,
     Iproute,
+    Maven,
+    Curl,
+    Jq,
 }
 
 /// Where a need comes from.
@@ -62,6 +65,9 @@ impl Need {
             Self::Softflowd => "the exporter softflowd",
             Self::Nfdump => "nfdump, whose nfreplay is an exporter",
             Self::Iproute => "the program ip of iproute2",
+            Self::Maven => "Maven with Java, which fetches Kafka and runs it",
+            Self::Curl => "curl",
+            Self::Jq => "jq",
         }
     }
 
@@ -82,6 +88,9 @@ impl Need {
             Self::Softflowd => Origin::Debian("softflowd"),
             Self::Nfdump => Origin::Debian("nfdump"),
             Self::Iproute => Origin::Debian("iproute2"),
+            Self::Maven => Origin::Debian("maven"),
+            Self::Curl => Origin::Debian("curl"),
+            Self::Jq => Origin::Debian("jq"),
         }
     }
 
@@ -109,13 +118,24 @@ impl Need {
             Self::Softflowd => starts("softflowd") || starts("/usr/sbin/softflowd"),
             Self::Nfdump => starts("nfreplay") && starts("nfpcapd"),
             Self::Iproute => first_line("ip", &["-V"]).is_some(),
+            Self::Maven => first_line("mvn", &["--version"]).is_some(),
+            Self::Curl => first_line("curl", &["--version"]).is_some(),
+            Self::Jq => first_line("jq", &["--version"]).is_some(),
         }
     }
 }
 
 const TO_BUILD: [Need; 4] = [Need::WasmTarget, Need::CCompiler, Need::Libpcap, Need::OpenSsl];
 const TO_CHECK: [Need; 2] = [Need::Rustfmt, Need::Clippy];
-const TO_TEST: [Need; 4] = [Need::PythonVenv, Need::Iproute, Need::Softflowd, Need::Nfdump];
+const TO_TEST: [Need; 7] = [
+    Need::PythonVenv,
+    Need::Iproute,
+    Need::Softflowd,
+    Need::Nfdump,
+    Need::Maven,
+    Need::Curl,
+    Need::Jq,
+];
 /// The program whose rows the meter's are compared with.
 const FOR_PARITY: [Need; 2] = [Need::ArgusServer, Need::ArgusClient];
 const TO_FUZZ: [Need; 1] = [Need::CxxCompiler];

@@ -112,6 +112,9 @@ pub fn open_source(
         Source::Replay(file) => {
             let (input, progress) = open_with(file, &settings.records)?;
             let source: Box<dyn FlowSource> = match input {
+                Input::Capture(capture) if progress.total == 0 => {
+                    Box::new(capture.piped().metered(&settings.meter))
+                }
                 Input::Capture(capture) => Box::new(capture.metered(&settings.meter)),
                 Input::Table(table) => Box::new(table.into_source(settings.meter.schema)?),
                 Input::Records(records) => Box::new(records.into_source(settings.meter.schema)?),

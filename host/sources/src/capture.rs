@@ -6,6 +6,8 @@ use netsage_capture::file::CaptureReader;
 use netsage_capture::{MeterConfig, Mode, Packet};
 
 use crate::metered::{Metered, Packets};
+#[cfg(not(target_family = "wasm"))]
+use crate::piped::Piped;
 use crate::{Reading, SourceError};
 
 /// Packets between two looks at what the meter has ready.
@@ -40,6 +42,15 @@ impl<R: Read + Send> Capture<R> {
     /// The capture as a source of flows.
     pub fn metered(self, config: &MeterConfig) -> Metered<Self> {
         Metered::new(self.name.clone(), self, config)
+    }
+
+    /// The capture for a gateway, where its bytes come from somebody who may be silent.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn piped(self) -> Piped<R>
+    where
+        R: 'static,
+    {
+        Piped::new(self.name, self.reader)
     }
 }
 

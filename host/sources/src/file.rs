@@ -1,4 +1,4 @@
-//! Files, and what comes through a pipe.
+//! Files, and what comes through a pipe or a socket.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,7 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(unix)]
+use crate::socket;
 use crate::{Capture, Content, Input, RecordOptions, SourceError};
+
+/// The path that is standard input.
+const STANDARD_INPUT: &str = "-";
 
 /// How far a file has been read, for a progress bar.
 #[derive(Debug, Clone)]
@@ -32,7 +37,8 @@ impl Progress {
     }
 }
 
-/// Opens a capture, a CSV or records. The path `-` is standard input.
+/// Opens a capture, a CSV or records. The path `-` is standard input; `unix:PATH` is a socket made there, of which the first
+/// connection is waited for and read.
 ///
 /// # Errors
 /// When the file cannot be opened, is empty, is none of them, or its header does not fit.
@@ -49,7 +55,7 @@ pub fn open_with(path: &Path, options: &RecordOptions) -> Result<(Input<'static>
     Ok((Input::open_with(&name, bytes, options)?, progress))
 }
 
-/// Opens a capture. The path `-` is standard input.
+/// Opens a capture, by a path as [`open`] has it.
 ///
 /// # Errors
 /// When the file cannot be opened or is no capture.
@@ -63,19 +69,14 @@ type Bytes = Counted<Box<dyn Read + Send>>;
 
 /// The name of a file in messages, its bytes, and how far they are read.
 fn bytes_of(path: &Path) -> Result<(String, Bytes, Progress), SourceError> {
-    let is_pipe = path == Path::new("-");
-    let name = if is_pipe {
+    let name = if path == Path::new(STANDARD_INPUT) {
         "standard input".to_owned()
     } else {
         path.display().to_string()
     };
-    let (inner, total) = if is_pipe {
-        (Box::new(io::stdin()) as Box<dyn Read + Send>, 0)
-    } else {
-        match file(path) {
-            Ok((file, length)) => (Box::new(file) as Box<dyn Read + Send>, length),
-            Err(source) => return Err(SourceError::Open { name, source }),
-        }
+    let (inner, total) = match reader(path) {
+        Ok(found) => found,
+        Err(source) => return Err(SourceError::Open { name, source }),
     };
     let read = Arc::new(AtomicU64::new(0));
     let progress = Progress {
@@ -83,6 +84,29 @@ fn bytes_of(path: &Path) -> Result<(String, Bytes, Progress), SourceError> {
         read: vec![Arc::clone(&read)],
     };
     Ok((name, Counted { inner, read }, progress))
+}
+
+/// What reads it, and its length; 0 of what has none.
+fn reader(path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)> {
+    if path == Path::new(STANDARD_INPUT) {
+        return Ok((standard_input(), 0));
+    }
+    #[cfg(unix)]
+    if let Some(path) = path.to_str().and_then(|name| name.strip_prefix(socket::PREFIX)) {
+        let (connection, _) = socket::listen(Path::new(path))?.accept()?;
+        return Ok((Box::new(connection), 0));
+    }
+    let (file, length) = file(path)?;
+    Ok((Box::new(file), length))
+}
+
+/// Standard input without the buffer of the process, from which nobody else reads.
+pub(crate) fn standard_input() -> Box<dyn Read + Send> {
+    #[cfg(unix)]
+    if let Ok(input) = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned() {
+        return Box::new(File::from(input));
+    }
+    Box::new(io::stdin())
 }
 
 fn file(path: &Path) -> io::Result<(File, u64)> {

@@ -26,7 +26,11 @@ pub mod metered;
 #[cfg(target_os = "linux")]
 mod netflow;
 mod packing;
+#[cfg(not(target_family = "wasm"))]
+mod piped;
 mod records;
+#[cfg(not(target_family = "wasm"))]
+mod socket;
 pub mod source;
 mod table;
 
@@ -41,6 +45,8 @@ pub use metered::{Metered, Packets, Tap};
 #[cfg(target_os = "linux")]
 pub use netflow::{Netflow, NetflowOptions};
 pub use netsage_records::netflow::{StreamStatus, Version};
+#[cfg(not(target_family = "wasm"))]
+pub use piped::Piped;
 #[cfg(not(target_family = "wasm"))]
 pub use records::stream;
 pub use records::{RecordItems, RecordOptions, RecordSource, Records};

@@ -60,6 +60,15 @@ impl Counts {
         self.records + self.passed_over.total() + self.refused.total()
     }
 
+    /// Items that are no records, but for those that are no items to whoever reads the bytes: headers and blank lines.
+    pub fn unused(&self) -> u64 {
+        let passed_over: u64 = (self.passed_over.iter())
+            .filter(|(reason, _)| !matches!(reason, PassedOver::Header | PassedOver::Blank))
+            .map(|(_, count)| count)
+            .sum();
+        passed_over + self.refused.total()
+    }
+
     /// Adds the counts of another reader.
     pub fn add(&mut self, other: &Self) {
         self.records += other.records;

@@ -3,7 +3,8 @@
 mod topics;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -14,6 +15,13 @@ pub use topics::fresh;
 use crate::server::{free_port, run, tools, wait_for_port};
 
 const VERSION: &str = "4.1.1";
+
+/// Commands of Kafka's folder `bin`, and the class that each calls.
+const COMMANDS: [(&str, &str); 3] = [
+    ("kafka-topics.sh", "TopicCommand"),
+    ("kafka-console-producer.sh", "ConsoleProducer"),
+    ("kafka-console-consumer.sh", "consumer.ConsoleConsumer"),
+];
 
 /// A broker of a test's own, which can be killed and started again on what it has kept.
 pub struct KafkaServer {
@@ -52,6 +60,25 @@ impl KafkaServer {
     /// Where clients find it.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Writes commands of Kafka's folder `bin` into a folder, as its releases have them.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write_commands(&self, folder: &Path) -> io::Result<()> {
+        for (name, class) in COMMANDS {
+            let path = folder.join(name);
+            let libraries = self.libraries.join("*");
+            let class = format!("org.apache.kafka.tools.{class}");
+            let text = format!(
+                "#!/bin/sh\nexec java -cp '{}' {class} \"$@\"\n",
+                libraries.display()
+            );
+            fs::write(&path, text)?;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(())
     }
 
     /// Ends it without a warning.
@@ -129,9 +156,9 @@ fn spawn(libraries: &Path, folder: &Path) -> Result<Child, String> {
         .map_err(|error| format!("cannot start the broker: {error}"))
 }
 
-/// The broker's libraries, fetched by Maven for all runs to come when they are not there.
+/// The libraries of the broker and of its commands, fetched by Maven for all runs to come when they are not there.
 fn installed_libraries() -> Result<PathBuf, String> {
-    let name = format!("kafka-{VERSION}");
+    let name = format!("kafka-tools-{VERSION}");
     let (tools, _lock) = tools(&name)?;
     let libraries = tools.join(&name);
     if libraries.exists() {
@@ -144,6 +171,10 @@ fn installed_libraries() -> Result<PathBuf, String> {
   <groupId>netsage</groupId><artifactId>test-kafka</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
     <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version></dependency>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{VERSION}</version>
+      <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>
+    </dependency>
   </dependencies>
 </project>
 "

@@ -1,8 +1,11 @@
 //! Captures written by others: each is scored, or ends with one clear sentence.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use super::support::{Home, packages_built, stderr, stdout};
+use netsage_capture::file::CaptureReader;
+
+use super::support::{Home, Server, packages_built, stderr, stdout, wait_for};
 
 fn captures(folder: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -120,4 +123,52 @@ fn what_was_counted_is_told_on_request() {
     let rows = stdout(&told).lines().count();
     assert_eq!(counted["records"].as_u64(), u64::try_from(rows).ok());
     assert_eq!(counted["packets"], counted["packets_metered"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_capture_by_a_socket_is_metered_though_its_sender_falls_silent() {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+    use std::process::Stdio;
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    if !packages_built() {
+        return;
+    }
+    let home = Home::new();
+    let bytes = std::fs::read(home.capture(2_000)).unwrap();
+    // It ends in the middle of a packet.
+    let half = &bytes[..bytes.len() / 2];
+    let mut reader = CaptureReader::new(half).unwrap();
+    while let Ok(Some(_)) = reader.next_packet() {}
+    let file = home.file("half.pcap", half);
+    let rows = home.run(&["flows", file.to_str().unwrap()]);
+    let flows = stdout(&rows).lines().count() - 1;
+
+    let child = home
+        .command(&["run", "--listen", "127.0.0.1:0", "--pcap", "unix:packets.sock"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let socket = home.path().join("packets.sock");
+    let connected = OnceCell::new();
+    wait_for("the socket", || {
+        UnixStream::connect(&socket).is_ok_and(|connection| connected.set(connection).is_ok())
+    });
+    let mut sender = connected.into_inner().unwrap();
+    sender.write_all(half).unwrap();
+    let mut server = Server::of(child);
+    server.wait("the packets", |server| {
+        server.counter("packets") == reader.packets_read()
+    });
+    let id = Pid::from_raw(i32::try_from(server.child().id()).unwrap());
+    kill(id, Signal::SIGINT).unwrap();
+    assert_eq!(server.wait_for_end(), Some(0), "{}", server.log.lock().unwrap());
+    server.wait_for_log(&format!("{flows} scored, 0 failed, 0 dropped"));
+    drop(sender);
 }

@@ -20,7 +20,7 @@ const BEGIN_MS: i64 = 1_767_600_000_000;
 const LAST_MS: i64 = 700_000;
 
 /// The broker of all tests here; says why there is none.
-fn broker() -> Option<&'static KafkaServer> {
+pub(crate) fn broker() -> Option<&'static KafkaServer> {
     static SERVER: OnceLock<Result<KafkaServer, String>> = OnceLock::new();
     match SERVER.get_or_init(KafkaServer::start) {
         Ok(server) => Some(server),

@@ -18,10 +18,14 @@ mod inputs;
 mod judgement;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "kafka")]
+mod kafka_page;
 mod kills;
 mod live;
 mod measures;
 mod memory;
+#[cfg(target_os = "linux")]
+mod netflow;
 mod networks;
 mod outages;
 mod records;
@@ -29,6 +33,7 @@ mod recover;
 mod replay;
 mod schemas;
 mod secrets;
+mod shuffled;
 mod sources;
 mod starts;
 mod streams;

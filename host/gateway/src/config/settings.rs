@@ -32,7 +32,8 @@ const TEN_YEARS: Time = Time(Duration::from_secs(3_650 * 24 * 60 * 60));
 
 settings! {
     "Source" {
-        /// Replay this capture (pcap or pcapng, also compressed by gzip, zstd or lz4)
+        /// Replay this capture (pcap or pcapng, also compressed by gzip, zstd or lz4): a file or a FIFO; - for standard input;
+        /// unix:PATH for a socket whose first connection brings it
         ///
         /// Traffic comes from a capture, from records, from interfaces, from a topic or from exporters, not from two of them.
         pcap: PathBuf { value: "FILE", example: "capture.pcap" }

@@ -111,11 +111,11 @@ pub(super) fn read_value(
         },
     };
     let reader = (shard.reader).get_or_insert_with(|| Reader::new(format, options));
+    let unused = reader.counts().unused();
     reader.message(value, items);
     let first = items.refused.first();
     Value {
-        // A message without an item is passed over as a whole.
-        unused: reader.items().max(1) - items.records.len() as u64,
+        unused: reader.counts().unused() - unused,
         refusal: first.map(|first| (items.refused.len(), first.to_string())),
         is_unrecognised: false,
     }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use netsage_records::formats::Items;
 
-use super::{Incoming, Records, unused};
+use super::{Incoming, Records};
 use crate::SourceError;
 use crate::source::Reading;
 
@@ -33,6 +33,6 @@ impl<R: Read> RecordItems<R> {
     /// How much of the file is no record and why, in one line; `None` when all is.
     pub fn unused(&self) -> Option<String> {
         let Records { name, reader, .. } = &self.incoming.records;
-        (unused(reader.counts()) > 0).then(|| format!("{name}: {}", reader.counts()))
+        (reader.counts().unused() > 0).then(|| format!("{name}: {}", reader.counts()))
     }
 }

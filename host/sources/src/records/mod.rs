@@ -13,9 +13,7 @@ pub mod stream;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read};
 
-use netsage_records::formats::{
-    self, Counts, Format, Items, LONGEST_ITEM, Label, PassedOver, Reader, Refused,
-};
+use netsage_records::formats::{self, Counts, Format, Items, LONGEST_ITEM, Label, Reader, Refused};
 use netsage_records::{FlowId, Origin, Record, Windows, row_of};
 use netsage_schema::{CommunityId, FlowBatch, RECORD_V1, Schema};
 
@@ -352,7 +350,7 @@ impl<R: Read + Send> Source for RecordSource<R> {
 
     fn counters(&self) -> SourceCounters {
         let counts = self.items();
-        let rejected = unused(&counts);
+        let rejected = counts.unused();
         SourceCounters {
             records: counts.records + rejected,
             bytes: self.bytes,
@@ -382,13 +380,4 @@ impl<R: Read + Send> Source for RecordSource<R> {
         }
         Some(said)
     }
-}
-
-/// Items that are no records, but for those that are no items to whoever reads the file.
-fn unused(counts: &Counts) -> u64 {
-    let passed_over: u64 = (counts.passed_over.iter())
-        .filter(|(reason, _)| !matches!(reason, PassedOver::Header | PassedOver::Blank))
-        .map(|(_, count)| count)
-        .sum();
-    passed_over + counts.refused.total()
 }

@@ -14,8 +14,6 @@ use netsage_sources::kafka::{Kafka, KafkaOptions};
 use netsage_sources::{Reading, Source, read_all};
 use netsage_testkit::kafka::{KafkaServer, fresh};
 
-use crate::contract::Member;
-
 /// After which a test gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -24,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
     clippy::print_stderr,
     reason = "who runs the tests is to see what was skipped"
 )]
-fn server() -> Option<&'static KafkaServer> {
+pub(crate) fn server() -> Option<&'static KafkaServer> {
     static SERVER: OnceLock<Result<KafkaServer, String>> = OnceLock::new();
     match SERVER.get_or_init(KafkaServer::start) {
         Ok(server) => Some(server),
@@ -93,7 +91,7 @@ fn options(server: &KafkaServer, topic: &str, group: &str) -> KafkaOptions {
 }
 
 /// The same, to the end of the topic.
-fn to_the_end(server: &KafkaServer, topic: &str, group: &str) -> KafkaOptions {
+pub(crate) fn to_the_end(server: &KafkaServer, topic: &str, group: &str) -> KafkaOptions {
     KafkaOptions {
         ends_with_topic: true,
         ..options(server, topic, group)
@@ -383,26 +381,6 @@ fn every_compression_is_read() {
     }
     let seen = drain(&mut Kafka::open(to_the_end(server, &topic, &fresh("group"))).unwrap());
     assert!(seen.into_keys().eq(all(500)));
-}
-
-#[test]
-fn a_topic_keeps_the_contract() {
-    let Some(server) = server() else { return };
-    let topic = server.topic("member", 1);
-    let values = (0..6_000).map(|number| {
-        let is_bad = number % 100 == 99;
-        let value = if is_bad { b"{}".to_vec() } else { value(number) };
-        (0, Some(value))
-    });
-    server.produce(&topic, &[], values);
-    Member {
-        open: &|| Box::new(Kafka::open(to_the_end(server, &topic, &fresh("group"))).unwrap()),
-        records: 6_000,
-        rejected: 60,
-        flows: 5_940,
-        error: None,
-    }
-    .check();
 }
 
 #[test]

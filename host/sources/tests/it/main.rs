@@ -20,3 +20,5 @@ mod members;
 mod netflow;
 mod records;
 mod streams;
+#[cfg(target_os = "linux")]
+mod transports;

@@ -18,7 +18,7 @@ use netsage_testkit::toy::ToyLog;
 /// More flows than one read hands over.
 const FLOWS: u32 = 6_000;
 
-fn capture() -> Vec<u8> {
+pub(crate) fn capture() -> Vec<u8> {
     let mut generator = Generator::new(SynthConfig {
         flows: FLOWS,
         seed: 3,
@@ -36,7 +36,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packed.finish().unwrap()
 }
 
-fn config(schema: &'static Schema, flow_memory: usize) -> MeterConfig {
+pub(crate) fn config(schema: &'static Schema, flow_memory: usize) -> MeterConfig {
     MeterConfig {
         schema,
         flow_memory,
@@ -54,7 +54,7 @@ fn open(bytes: impl Read + Send + 'static, config: &MeterConfig) -> Box<dyn Sour
 }
 
 /// What the meter makes of the whole packets of a capture, drained after each packet.
-fn metered(bytes: &[u8], config: &MeterConfig) -> (FlowBatch, Meter) {
+pub(crate) fn metered(bytes: &[u8], config: &MeterConfig) -> (FlowBatch, Meter) {
     let mut reader = CaptureReader::new(bytes).unwrap();
     let mut meter = Meter::new(config.clone());
     let mut batch = FlowBatch::new(config.schema);
@@ -123,7 +123,7 @@ fn the_loop_gives_the_rows_of_the_meter() {
 }
 
 /// The flows of a capture as a table, with a line that is none after every hundredth.
-fn table(schema: &'static Schema) -> (Vec<u8>, u64, u64) {
+pub(crate) fn table(schema: &'static Schema) -> (Vec<u8>, u64, u64) {
     let (flows, _) = metered(&capture(), &config(schema, 64 << 20));
     let mut text = Vec::new();
     writeln!(text, "{}", csv::header(schema)).unwrap();

@@ -215,6 +215,10 @@ fn shuffled_records_give_equal_rows_by_every_transport() {
         assert_equal(&flows(of_inbox(&inbox)), &expected);
         #[cfg(unix)]
         assert_equal(&of_socket(&[&text]), &expected);
+        #[cfg(feature = "kafka")]
+        if let Some(found) = of_topic(&shuffled) {
+            assert_equal(&found, &expected);
+        }
     }
     // By two files, and by two connections.
     let (one, two) = all.split_at(1_234);
@@ -253,6 +257,24 @@ impl Source for Boxed {
     }
 }
 
+/// What a topic of one partition brings, one record a message.
+#[cfg(feature = "kafka")]
+fn of_topic(lines: &[String]) -> Option<FlowBatch> {
+    use crate::kafka::{server, to_the_end};
+    use netsage_sources::kafka::{Kafka, KafkaOptions};
+    use netsage_testkit::kafka::fresh;
+
+    let server = server()?;
+    let topic = server.topic("shuffled", 1);
+    let values = lines.iter().map(|line| (0, Some(line.clone().into_bytes())));
+    server.produce(&topic, &[], values);
+    let options = KafkaOptions {
+        lateness: LONG,
+        ..to_the_end(server, &topic, &fresh("group"))
+    };
+    Some(flows(Kafka::open(options).unwrap()))
+}
+
 /// What connections of a socket bring, until the program is asked to stop.
 #[cfg(unix)]
 fn of_socket(connections: &[&str]) -> FlowBatch {
@@ -285,37 +307,6 @@ fn of_socket(connections: &[&str]) -> FlowBatch {
     source.stop();
     while matches!(source.read(&mut batch), Ok(Reading::GoesOn)) {}
     batch
-}
-
-#[cfg(unix)]
-#[test]
-fn a_fifo_keeps_the_contract() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("fifo");
-    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
-    assert!(made.success());
-    let text = lines().concat() + "{\"start_us\": 1}\n";
-    Member {
-        open: &|| {
-            let (path, text) = (path.clone(), text.clone());
-            let names = [path.display().to_string()];
-            let opened = open_records(&names, &RecordOptions::default(), &RECORD_V1, Files::Whole).unwrap();
-            std::thread::spawn(move || {
-                // Whoever reads may stop early.
-                let _ = fs::OpenOptions::new()
-                    .write(true)
-                    .open(path)
-                    .unwrap()
-                    .write_all(text.as_bytes());
-            });
-            Box::new(Stream::new("fifo", opened.streams, patient()))
-        },
-        records: FLOWS + 1,
-        rejected: 1,
-        flows: FLOWS,
-        error: None,
-    }
-    .check();
 }
 
 #[cfg(unix)]

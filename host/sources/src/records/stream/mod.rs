@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use netsage_records::formats::{Counts, Format, Items, PassedOver};
+use netsage_records::formats::{Counts, Format, Items};
 use netsage_records::{OrderCounters, Origin, Partition};
 use netsage_schema::{FlowBatch, RECORD_V1, Schema};
 use serde_json::{Map, Value};
@@ -398,11 +398,7 @@ impl Source for Stream {
 
     fn counters(&self) -> SourceCounters {
         let told = self.told();
-        let passed_over: u64 = (told.items.passed_over.iter())
-            .filter(|(reason, _)| !matches!(reason, PassedOver::Header | PassedOver::Blank))
-            .map(|(_, count)| count)
-            .sum();
-        let rejected = passed_over + told.items.refused.total() + told.unrecognised;
+        let rejected = told.items.unused() + told.unrecognised;
         SourceCounters {
             records: told.items.records + rejected,
             bytes: told.bytes,

@@ -8,10 +8,7 @@ use netsage_schema::Schema;
 
 use super::{Follow, Pipe, Transport};
 use crate::file::Progress;
-use crate::{Input, RecordOptions, RecordSource, Source, SourceError, open_with};
-
-/// What stands before the path of a Unix socket.
-const SOCKET: &str = "unix:";
+use crate::{Input, RecordOptions, RecordSource, Source, SourceError, open_with, socket};
 
 /// How files of records are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,7 +48,7 @@ pub fn open_records(
     for name in names {
         if name == "-" {
             streams.push(Box::new(Pipe::standard_input(options)));
-        } else if let Some(path) = name.strip_prefix(SOCKET) {
+        } else if let Some(path) = name.strip_prefix(socket::PREFIX) {
             #[cfg(unix)]
             streams.push(Box::new(Pipe::socket(Path::new(path), options)?));
             #[cfg(not(unix))]
@@ -164,7 +161,7 @@ fn is_fifo(_: &Path) -> bool {
 #[cfg(not(unix))]
 fn not_here(path: &str) -> SourceError {
     SourceError::Open {
-        name: format!("{SOCKET}{path}"),
+        name: format!("{}{path}", socket::PREFIX),
         source: io::Error::from(io::ErrorKind::Unsupported),
     }
 }

@@ -15,7 +15,10 @@ use netsage_records::formats::{Format, Items};
 
 use super::intake::Intake;
 use super::{Place, Taken, Told, Transport};
+use crate::file::standard_input;
 use crate::packing::Packing;
+#[cfg(unix)]
+use crate::socket;
 use crate::{RecordOptions, SourceError};
 
 /// Bytes read at once.
@@ -72,19 +75,11 @@ impl Pipe {
     /// When the socket cannot be made, or something else lies there.
     #[cfg(unix)]
     pub fn socket(path: &Path, options: &RecordOptions) -> Result<Self, SourceError> {
-        use std::os::unix::fs::FileTypeExt as _;
-        use std::os::unix::net::{UnixListener, UnixStream};
-
-        let name = format!("unix:{}", path.display());
-        let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-        // Of a program that has ended nobody answers.
-        if is_socket && UnixStream::connect(path).is_err() {
-            let _ = std::fs::remove_file(path);
-        }
-        let listener = UnixListener::bind(path).map_err(|source| SourceError::Open {
-            name: name.clone(),
-            source,
-        })?;
+        let name = format!("{}{}", socket::PREFIX, path.display());
+        let listener = match socket::listen(path) {
+            Ok(listener) => listener,
+            Err(source) => return Err(SourceError::Open { name, source }),
+        };
         let pipe = Self::new(&name, Origin::Socket(listener), options);
         Ok(Self {
             is_lone: false,
@@ -108,7 +103,7 @@ impl Pipe {
         let (sender, chunks) = sync_channel(CHUNKS);
         let thread = thread::Builder::new().name("netsage-pipe".to_owned());
         thread.spawn(move || match origin {
-            Origin::StandardInput => send(0, io::stdin(), &sender),
+            Origin::StandardInput => send(0, standard_input(), &sender),
             // Waits until somebody writes.
             Origin::Fifo(path) => match File::open(path) {
                 Ok(fifo) => send(0, fifo, &sender),

@@ -1,4 +1,4 @@
-//! Exporters of NetFlow and IPFIX: the contract of sources over a real socket, and real exporters.
+//! Exporters of NetFlow and IPFIX over a real socket, and real exporters.
 
 pub(crate) mod exporters;
 
@@ -8,13 +8,11 @@ use netsage_schema::{FlowBatch, RECORD_V1, Schema, UNSW_NB15};
 use netsage_sources::{Netflow, NetflowOptions, Pace, Reading, Source, SourceCounters, SourceError};
 use netsage_testkit::datagrams::{Head, v5, v5_flow};
 
-use crate::contract::Member;
-
 /// Datagrams that are sent before each read.
 const BURST: usize = 4;
 
 /// An address of this machine, its port for the system to choose.
-fn any_port() -> SocketAddr {
+pub(crate) fn any_port() -> SocketAddr {
     SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)
 }
 
@@ -24,7 +22,7 @@ fn open(options: NetflowOptions) -> Netflow {
 
 /// A socket that is sent these datagrams, and that is asked to stop once all of them were taken in: an end, which
 /// exporters do not have.
-struct Fed {
+pub(crate) struct Fed {
     inner: Netflow,
     sender: UdpSocket,
     datagrams: std::vec::IntoIter<Vec<u8>>,
@@ -32,7 +30,7 @@ struct Fed {
 }
 
 impl Fed {
-    fn new(options: NetflowOptions, datagrams: Vec<Vec<u8>>, records: u64) -> Self {
+    pub(crate) fn new(options: NetflowOptions, datagrams: Vec<Vec<u8>>, records: u64) -> Self {
         Self {
             inner: open(options),
             sender: UdpSocket::bind(any_port()).unwrap(),
@@ -102,30 +100,6 @@ fn datagrams(flows: u32) -> Vec<Vec<u8>> {
             v5(&head, records.len() as u16, &records)
         })
         .collect()
-}
-
-#[test]
-fn exporters_keep_the_contract() {
-    const FLOWS: u32 = 6_000;
-    let mut all = datagrams(FLOWS);
-    for place in [0, 100, 200] {
-        all.insert(place, b"\0\x07no datagram of a flow".to_vec());
-    }
-    let records = u64::from(FLOWS) * 2;
-    Member {
-        open: &|| {
-            Box::new(Fed::new(
-                NetflowOptions::new(any_port()),
-                all.clone(),
-                records + 3,
-            ))
-        },
-        records: records + 3,
-        rejected: 3,
-        flows: FLOWS.into(),
-        error: None,
-    }
-    .check();
 }
 
 /// Reads until the source has taken in so many records, or ends.
