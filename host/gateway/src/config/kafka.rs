@@ -87,12 +87,15 @@ pub fn client_settings(
     settings: &[String],
 ) -> Result<Vec<(String, String)>, ConfigError> {
     let mut all = file.map_or_else(|| Ok(Vec::new()), settings_of)?;
-    for setting in settings {
-        all.push(
-            pair(setting).ok_or_else(|| {
-                ConfigError::value("kafka-setting", format!("`{setting}` is no NAME=VALUE"))
-            })?,
-        );
+    for (place, setting) in (1..).zip(settings) {
+        // The setting itself is not told: it may hold a password.
+        let pair = pair(setting).ok_or_else(|| {
+            ConfigError::value(
+                "kafka-setting",
+                format!("number {place} of them is no NAME=VALUE"),
+            )
+        })?;
+        all.push(pair);
     }
     Ok(all)
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use netsage_api_types::{FlowsDropped, InterfaceHealth, PipelineCounters};
-use netsage_sources::{PartitionStatus, Source, SourceCounters, StreamStatus};
+use netsage_sources::{PartitionControl, PartitionStatus, Source, SourceCounters, StreamStatus};
 
 /// Why flows end early: for want of room, by what they were, and by a timeout that was shortened before it came to that.
 const ENDED_EARLY: [&str; 4] = ["half_open", "idle", "active", "short_timeout"];
@@ -133,6 +133,7 @@ pub struct SourceState {
     not_metered: Mutex<BTreeMap<&'static str, u64>>,
     interfaces: Mutex<Vec<InterfaceHealth>>,
     partitions: Mutex<Vec<PartitionStatus>>,
+    partition_control: Option<Arc<dyn PartitionControl>>,
     /// What keeps the source from reading.
     trouble: Mutex<Option<String>>,
     exporters: Mutex<Vec<StreamStatus>>,
@@ -238,6 +239,13 @@ impl Counters {
         sources.iter().map(of_source).collect()
     }
 
+    /// What may be asked of each source that has partitions.
+    pub fn partition_controls(&self) -> Vec<Arc<dyn PartitionControl>> {
+        let sources = lock(&self.sources);
+        let of_source = |source: &Arc<SourceState>| source.partition_control.clone();
+        sources.iter().filter_map(of_source).collect()
+    }
+
     /// Each source that cannot read now by its name, with the reason.
     pub fn troubles(&self) -> Vec<(String, String)> {
         let sources = lock(&self.sources);
@@ -268,9 +276,10 @@ impl Counters {
     }
 
     /// Adds a source.
-    pub(super) fn add_source(&self, name: &str) -> Arc<SourceState> {
+    pub(super) fn add_source(&self, source: &dyn Source) -> Arc<SourceState> {
         let state = Arc::new(SourceState {
-            name: name.to_owned(),
+            name: source.name().to_owned(),
+            partition_control: source.partition_control(),
             ledger: Arc::clone(&self.ledger),
             ..SourceState::default()
         });
