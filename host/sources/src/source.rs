@@ -250,6 +250,9 @@ pub enum Pace {
 pub enum Reading {
     /// There may be more.
     GoesOn,
+    /// There may be more, and what was appended was handed over by another program, or by this one before: it is read again
+    /// for detectors that remember the hosts of its partition. None of it counts as handed over.
+    Again,
     /// Everything has been handed over.
     End,
 }
@@ -339,6 +342,7 @@ where
     loop {
         match source.read(&mut batch) {
             Ok(Reading::GoesOn) => {}
+            Ok(Reading::Again) => batch.clear(),
             Ok(Reading::End) => return Ok(None),
             Err(damage) => return Ok(Some(damage)),
         }

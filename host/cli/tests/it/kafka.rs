@@ -244,6 +244,83 @@ fn a_batch_that_holds_up_its_partition_is_named_and_passed_over_by_command() {
     assert!(metrics.contains(&passed), "{metrics}");
 }
 
+/// What rhythm says of each flow that a program has stored, by the number of the flow.
+fn rhythm(server: &Server) -> BTreeMap<i64, f64> {
+    let score = |flow: &serde_json::Value| {
+        let scores = flow["scores"].as_array().unwrap();
+        let of_rhythm = |score: &&serde_json::Value| score["detector"]["name"] == "rhythm";
+        scores.iter().find(of_rhythm).unwrap()["score"].as_f64().unwrap()
+    };
+    let flows = server.all("/api/v1/flows");
+    let numbered = flows.iter().map(|flow| {
+        let start_ms = flow["start"].as_i64().unwrap();
+        ((start_ms - BEGIN_MS) / STEP_MS, score(flow))
+    });
+    numbered.collect()
+}
+
+#[test]
+fn a_partition_that_moved_is_scored_as_one_that_did_not() {
+    let Some(broker) = broker() else { return };
+    if !packages_built() {
+        return;
+    }
+    const HALF: i64 = 1_500;
+    let topic = broker.topic("moved", 1);
+    let produce = |numbers: std::ops::Range<i64>| {
+        broker.produce(
+            &topic,
+            &[],
+            numbers.map(|number| (0, Some(flow(BEGIN_MS + number * STEP_MS)))),
+        );
+    };
+    let address = broker.address();
+    let start = |home: &Home, group: &str| {
+        let arguments = [
+            "--kafka",
+            &address,
+            "--topic",
+            &topic,
+            "--group",
+            group,
+            "--lateness",
+            "1s",
+            "--kafka-setting",
+            "group.instance.id=one",
+            "--kafka-setting",
+            "auto.commit.interval.ms=20",
+        ];
+        Server::start(home, &arguments)
+    };
+    let wait = |server: &Server, group: &str, end: i64| {
+        server.wait("the commit of all", |_| {
+            broker.committed(&topic, group, 1) == [Some(end)]
+        });
+    };
+    let homes = [Home::new(), Home::new(), Home::new()];
+    let (stays, moves) = (fresh("stays"), fresh("moves"));
+    produce(0..HALF);
+    let undisturbed = start(&homes[0], &stays);
+    let first = start(&homes[1], &moves);
+    wait(&first, &moves, HALF);
+    first.kill();
+    wait(&undisturbed, &stays, HALF);
+    produce(HALF..2 * HALF);
+    let second = start(&homes[2], &moves);
+    wait(&second, &moves, 2 * HALF);
+    wait(&undisturbed, &stays, 2 * HALF);
+    let (mut expected, found) = (rhythm(&undisturbed), rhythm(&second));
+    assert_eq!(expected.len() as i64, 2 * HALF);
+    // Who has no memory of a pair says something else of its next visit than who has.
+    assert_ne!(expected[&0], expected[&HALF]);
+    assert_eq!(found, expected.split_off(&HALF));
+    // Of what was read again nothing is stored, and it is counted apart.
+    let metrics = String::from_utf8(second.bytes("/metrics", &[]).unwrap()).unwrap();
+    for line in ["netsage_flows_reread_total 1500", "netsage_flows_total 1500"] {
+        assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
+    }
+}
+
 /// The settings of a client that knows the authority, and speaks by a mechanism where one is named.
 fn secured(home: &Home, authority: &Path, mechanism: Option<&str>, password: &str) -> String {
     let mut settings = format!("ssl.ca.location={}\n", authority.display());

@@ -112,6 +112,8 @@ pub struct Counters {
     /// Time that readers waited for an empty block, nanoseconds.
     pub(super) reader_waited_ns: AtomicU64,
     pub(super) store_retries: AtomicU64,
+    /// Flows read again for detectors that remember hosts.
+    pub(super) flows_reread: AtomicU64,
     finished: AtomicBool,
 }
 
@@ -164,6 +166,8 @@ pub struct Details {
     pub reader_waited: Duration,
     /// Deliveries to the store that had to be repeated.
     pub store_retries: u64,
+    /// Flows read again for detectors that remember hosts; they are not among the flows.
+    pub flows_reread: u64,
 }
 
 impl Counters {
@@ -217,6 +221,7 @@ impl Counters {
             blocks_out_of_order: read(&self.blocks_out_of_order),
             reader_waited: Duration::from_nanos(read(&self.reader_waited_ns)),
             store_retries: read(&self.store_retries),
+            flows_reread: read(&self.flows_reread),
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) struct Reader {
     pending: FlowBatch,
     /// Memory for those that are left when blocks are sent off.
     rest: FlowBatch,
+    /// Flows that are read again, while they are sent off.
+    again: FlowBatch,
     oldest: Instant,
     /// Flows that are in a block or dropped.
     passed: u64,
@@ -57,6 +59,7 @@ impl Reader {
             state,
             pending: FlowBatch::new(schema),
             rest: FlowBatch::new(schema),
+            again: FlowBatch::new(schema),
             oldest: Instant::now(),
             passed: 0,
         }
@@ -89,16 +92,17 @@ impl Reader {
                 source.stop();
             }
             self.shared.positions.acknowledge(&self.state, source);
-            let was_empty = self.pending.is_empty();
+            let before = self.pending.len();
             let pace = source.pace();
             match source.read(&mut self.pending) {
                 Ok(Reading::GoesOn) => {}
+                Ok(Reading::Again) => self.send_again(before, pace)?,
                 Ok(Reading::End) => return Ok(Ok(())),
                 // A capture that ends though nobody asked it to has ended for good.
                 Err(error) if is_live => return Ok(Err(PipelineError::LiveEnded(error))),
                 Err(error) => return Ok(Err(error.into())),
             }
-            if was_empty {
+            if before == 0 {
                 self.oldest = Instant::now();
             }
             self.state.take_meter(source);
@@ -113,6 +117,33 @@ impl Reader {
         }
     }
 
+    /// Sends off what is pending, and behind it the flows from `start` on, which are read again and not counted.
+    fn send_again(&mut self, start: usize, pace: Pace) -> Result<(), Disconnected> {
+        self.again.clear();
+        self.again.extend_from(&self.pending, start..self.pending.len());
+        self.rest.clear();
+        self.rest.extend_from(&self.pending, 0..start);
+        mem::swap(&mut self.pending, &mut self.rest);
+        self.send_off(true, pace)?;
+        mem::swap(&mut self.pending, &mut self.again);
+        let counters = Arc::clone(&self.shared.counters);
+        let mut next = 0;
+        while next < self.pending.len() {
+            let end = self.pending.len().min(next + BLOCK_ROWS);
+            let Some(mut block) = self.empty_block(Pace::Waits)? else {
+                break;
+            };
+            block.is_again = true;
+            self.send(block, next..end, pace)?;
+            counters
+                .flows_reread
+                .fetch_add((end - next) as u64, Ordering::Relaxed);
+            next = end;
+        }
+        self.pending.clear();
+        Ok(())
+    }
+
     /// Sends off pending flows in blocks, the last, partly filled one only when `partial`.
     fn send_off(&mut self, partial: bool, pace: Pace) -> Result<(), Disconnected> {
         let mut next = 0;
@@ -123,7 +154,10 @@ impl Reader {
             }
             self.passed += (end - next) as u64;
             match self.empty_block(pace)? {
-                Some(block) => self.send(block, next..end, pace)?,
+                Some(mut block) => {
+                    block.is_again = false;
+                    self.send(block, next..end, pace)?;
+                }
                 None => {
                     let flows = (end - next) as u64;
                     self.shared.counters.ledger.dropped(flows, DropReason::Scoring);

@@ -118,6 +118,8 @@ pub struct Kafka {
     shared: Arc<Shared>,
     format: Option<Format>,
     shards: BTreeMap<i32, Shard>,
+    /// Of partitions that have left, [`Shard::shown_us`].
+    shown_us: BTreeMap<i32, i64>,
     /// What is being read, and its next message.
     chunk: Option<(Chunk, usize)>,
     /// When that came.
@@ -153,6 +155,7 @@ impl Kafka {
             client: None,
             shared: Arc::default(),
             shards: BTreeMap::new(),
+            shown_us: BTreeMap::new(),
             chunk: None,
             came: Instant::now(),
             items: Items::default(),
@@ -253,11 +256,16 @@ impl Kafka {
             }) => {
                 let options = &self.options;
                 let lateness_us = u64::try_from(options.lateness.as_micros()).unwrap_or(u64::MAX);
+                let reread_us = u64::try_from(options.reread.as_micros()).unwrap_or(u64::MAX);
+                let shown_us = self.shown_us.get(&partition).copied().unwrap_or(i64::MIN);
+                let span_us = lateness_us.saturating_add(WINDOW_US).saturating_add(reread_us);
                 let now = Instant::now();
                 let shard = Shard {
                     epoch,
                     committed: committed.unwrap_or(0),
-                    past: Past::new(lateness_us.saturating_add(WINDOW_US)),
+                    past: Past::new(span_us),
+                    again_after_us: (reread_us > 0).then_some(shown_us),
+                    shown_us,
                     records: Partition::new(lateness_us, options.most_waiting, options.window_memory),
                     reader: None,
                     ledger: Ledger::default(),
@@ -271,6 +279,7 @@ impl Kafka {
             }
             Event::Changed(Change::Left { partition }) => {
                 if let Some(shard) = self.shards.remove(&partition) {
+                    self.shown_us.insert(partition, shard.shown_us);
                     add(&mut self.counts, &shard);
                     tracing::info!(topic = self.options.topic, partition, "partition left");
                 }
@@ -396,6 +405,8 @@ impl Kafka {
             let mut left = Left {
                 partition,
                 epoch: shard.epoch,
+                again_after_us: shard.again_after_us,
+                shown_us: &mut shard.shown_us,
                 ledger: &mut shard.ledger,
                 ready: &mut self.ready,
             };
@@ -421,6 +432,8 @@ impl Kafka {
             let mut left = Left {
                 partition,
                 epoch: shard.epoch,
+                again_after_us: shard.again_after_us,
+                shown_us: &mut shard.shown_us,
                 ledger: &mut shard.ledger,
                 ready: &mut self.ready,
             };
@@ -444,6 +457,8 @@ impl Kafka {
             let mut left = Left {
                 partition,
                 epoch: shard.epoch,
+                again_after_us: shard.again_after_us,
+                shown_us: &mut shard.shown_us,
                 ledger: &mut shard.ledger,
                 ready: &mut self.ready,
             };
@@ -515,8 +530,7 @@ impl Source for Kafka {
         }
         self.tell();
         if self.ready.waiting() > 0 {
-            self.ready.give(batch);
-            return Ok(Reading::GoesOn);
+            return Ok(self.ready.give(batch));
         }
         match std::mem::replace(&mut self.going, Going::Over) {
             Going::On => {

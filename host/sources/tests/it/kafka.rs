@@ -220,6 +220,51 @@ fn rows_do_not_depend_on_who_had_the_partition_before() {
 }
 
 #[test]
+fn a_partition_that_arrives_is_read_again_for_who_remembers() {
+    let Some(server) = server() else { return };
+    let topic = server.topic("again", 1);
+    let group = fresh("group");
+    // Two at a time end together.
+    let produce = |numbers: Range<u32>| {
+        let values = numbers.map(|number| {
+            let mut json = Vec::new();
+            let mut record = record(number / 2);
+            record.source_port += u16::from(number % 2 == 1);
+            flow_json::write(&record, &mut json).unwrap();
+            (0, Some(json))
+        });
+        server.produce(&topic, &[], values);
+    };
+    // How many flows came, and how many of others' came again.
+    let read = |reread: Duration| {
+        let mut source = Kafka::open(KafkaOptions {
+            reread,
+            ..to_the_end(server, &topic, &group)
+        })
+        .unwrap();
+        let (mut batch, mut came) = (FlowBatch::new(&RECORD_V1), [0, 0]);
+        loop {
+            match source.read(&mut batch).unwrap() {
+                Reading::GoesOn => came[0] += batch.len(),
+                Reading::Again => came[1] += batch.len(),
+                Reading::End => break,
+            }
+            batch.clear();
+            source.stored(source.counters().flows);
+        }
+        assert_eq!(source.counters().flows, came[0] as u64);
+        came
+    };
+    let hour = Duration::from_secs(3_600);
+    produce(0..200);
+    assert_eq!(read(hour), [200, 0]);
+    produce(200..300);
+    assert_eq!(read(hour), [100, 200]);
+    produce(300..310);
+    assert_eq!(read(Duration::ZERO), [10, 0]);
+}
+
+#[test]
 fn a_join_moves_some_partitions_and_no_flow_is_lost() {
     let Some(server) = server() else { return };
     let topic = filled(server, "shared", 4_000);

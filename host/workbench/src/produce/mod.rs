@@ -196,7 +196,7 @@ fn send(
             }
         }
         match read {
-            Ok(Reading::GoesOn) => {}
+            Ok(Reading::GoesOn | Reading::Again) => {}
             Ok(Reading::End) => break,
             Err(damage) => return Ok(Some(damage)),
         }

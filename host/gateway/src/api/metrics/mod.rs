@@ -77,6 +77,11 @@ impl Collector for Figures {
                 details.store_retries,
             ),
             (
+                "flows_reread",
+                "Flows read again for detectors that remember hosts; they are neither stored nor among the flows",
+                details.flows_reread,
+            ),
+            (
                 "reader_waited_milliseconds",
                 "Time that readers of sources that can wait waited because every block was under way",
                 u64::try_from(details.reader_waited.as_millis()).unwrap_or(u64::MAX),
