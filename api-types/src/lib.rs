@@ -26,8 +26,8 @@ pub use flow::{Flow, FlowQuery, FlowScore, FusedScore};
 pub use inbox::{PassedOver, RecordsTaken, RefusedRecord, SenderQuery};
 pub use judgement::{ColumnDrift, Drift, ThresholdInfo, ThresholdRequest, Yesterday};
 pub use overview::{
-    FlowsDropped, Health, InterfaceHealth, KeptPackets, Overview, OverviewPoint, PipelineCounters,
-    StreamEvent, TopSource,
+    FlowsDropped, Health, InterfaceHealth, KeptPackets, Overview, OverviewPoint, PartitionHealth,
+    PipelineCounters, SkipRequest, SourceHealth, StreamEvent, TopSource,
 };
 pub use score::{ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
 

@@ -89,6 +89,62 @@ pub struct InterfaceHealth {
     pub failures: u64,
 }
 
+/// A source of flows, and what was counted of it since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SourceHealth {
+    /// Its name.
+    pub name: String,
+    /// Packets, rows, lines or messages taken in.
+    pub records: u64,
+    /// Of these, those that could not be used and are in no flow.
+    pub records_rejected: u64,
+    /// Records that came behind their turn.
+    pub records_late: u64,
+    /// Flows handed over.
+    pub flows: u64,
+    /// The partitions of a broker's topic that this program has; none of other sources.
+    pub partitions: Vec<PartitionHealth>,
+}
+
+/// A partition of a broker's topic. Offsets count its messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PartitionHealth {
+    /// Its number.
+    pub partition: i32,
+    /// `starting`, `rereading`, `reading`, `at-end`, `held` by a batch that cannot be unpacked, or `passing-over` it.
+    pub state: String,
+    /// The message to be read next; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub position: Option<i64>,
+    /// The message to go on at after a restart; absent before the first commit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub committed: Option<i64>,
+    /// Where the next message will stand, by the broker's last answer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub end: Option<i64>,
+    /// Messages whose flows are not all stored; absent before the first commit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lag: Option<u64>,
+    /// Records that wait for their turn.
+    pub waiting: u64,
+    /// Messages passed over by command.
+    pub passed_over: u64,
+}
+
+/// A batch of messages that cannot be unpacked and is to be passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SkipRequest {
+    /// The topic.
+    pub topic: String,
+    /// The partition that it holds up.
+    pub partition: i32,
+    /// Where reading stands, as `problems` of the health says.
+    pub offset: i64,
+}
+
 /// The packets that are kept as evidence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -126,6 +182,8 @@ pub struct Health {
     pub store: String,
     /// Whether state-changing calls need a token.
     pub token_required: bool,
+    /// The sources that it reads.
+    pub sources: Vec<SourceHealth>,
     /// The interfaces that packets are captured on; none in a replay.
     pub interfaces: Vec<InterfaceHealth>,
     /// The packets that are kept as evidence; absent when none are.

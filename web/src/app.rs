@@ -7,7 +7,7 @@ use leptos_router::path;
 use crate::api;
 use crate::common::Notice;
 use crate::events::Events;
-use crate::pages::{alerts::Alerts, detectors::Detectors, lab::Lab, overview::Overview};
+use crate::pages::{alerts::Alerts, detectors::Detectors, lab::Lab, overview::Overview, sensor::Sensor};
 use crate::session::{SignIn, SignOut};
 
 const THEME_KEY: &str = "netsage-theme";
@@ -43,6 +43,7 @@ pub(crate) fn App() -> impl IntoView {
                     <A href="/" exact=true>"Overview"</A>
                     <A href="/alerts">"Alerts"</A>
                     <A href="/detectors">"Detectors"</A>
+                    <A href="/sensor">"Sensor"</A>
                     <A href="/lab">"Lab"</A>
                 </nav>
                 <span class=connection role="status"><i></i>{words}</span>
@@ -57,6 +58,7 @@ pub(crate) fn App() -> impl IntoView {
                         <Route path=path!("/") view=Overview/>
                         <Route path=path!("/alerts") view=Alerts/>
                         <Route path=path!("/detectors") view=Detectors/>
+                        <Route path=path!("/sensor") view=Sensor/>
                         <Route path=path!("/lab") view=Lab/>
                     </Routes>
                 </Show>

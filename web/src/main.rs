@@ -1,4 +1,4 @@
-//! NetSage's dashboard: three pages on what the host sees, and a laboratory in the browser.
+//! NetSage's dashboard: four pages on what the host sees, and a laboratory in the browser.
 //!
 //! It talks to nothing but the host's API, keeps no secret (a host with a token gives the browser a cookie that no script can
 //! read), and works under a content security policy without inline scripts. Figures come from the library beside it. Start

@@ -28,6 +28,29 @@ test("Overview shows counters, the chart and top sources", { skip }, async () =>
   await page.close();
 });
 
+test("Sensor shows sources, and each partition with lag, position and state", { skip }, async () => {
+  const { page, problems } = await open(browser, "/sensor");
+  const health = await api("/health");
+  const sources = page.getByRole("region", { name: "Sources" }).locator("tbody tr");
+  await sources.first().waitFor();
+  assert.deepEqual(await sources.locator("code").allTextContents(), health.sources.map((source) => source.name));
+  // As a host says that reads a topic.
+  const held = { partition: 1, state: "held", position: 1709, committed: 1200, end: 2500, lag: 1300, waiting: 4, passed_over: 0 };
+  const fresh = { partition: 2, state: "starting", waiting: 0, passed_over: 7 };
+  const topic = { name: "kafka:flows", records: 0, records_rejected: 0, records_late: 0, flows: 0, partitions: [held, fresh] };
+  const problem = "partition 1 of topic flows is held up at offset 1709";
+  const told = { ...health, problems: [problem], sources: [...health.sources, topic] };
+  await page.route("**/api/v1/health", (route) => route.fulfill({ json: told }));
+  const rows = page.getByRole("region", { name: "Partitions of kafka:flows" }).locator("tbody tr");
+  await rows.first().waitFor();
+  const cells = async (row) => (await rows.nth(row).locator("td").allTextContents()).map((text) => text.replace(/\u202f/g, " "));
+  assert.deepEqual(await cells(0), ["1", "held up", "1 300", "1 709", "1 200", "2 500", "4", "0"]);
+  assert.deepEqual(await cells(1), ["2", "nothing has come yet", "–", "–", "–", "–", "0", "7"]);
+  assert.match(await page.getByRole("alert").textContent(), /offset 1709/);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
 test("Alerts can be filtered, read and moved through their states", { skip }, async () => {
   const { page, problems } = await open(browser, "/alerts");
   await page.locator("tbody tr").first().waitFor();

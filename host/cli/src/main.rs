@@ -9,9 +9,13 @@
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod allocator;
+#[cfg(feature = "gateway")]
+mod client;
 mod detector;
 #[cfg(feature = "gateway")]
 mod gateway;
+#[cfg(feature = "gateway")]
+mod kafka;
 #[cfg(feature = "gateway")]
 mod store;
 mod variables;
@@ -70,6 +74,10 @@ enum Command {
     #[cfg(feature = "gateway")]
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Ask a running program that reads a topic of Kafka
+    #[cfg(feature = "gateway")]
+    #[command(subcommand)]
+    Kafka(kafka::KafkaCommand),
     /// Compile a detector for the process that started this one
     #[command(name = compile_detector::NAME, hide = true)]
     CompileDetector,
@@ -119,6 +127,8 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Detector(command) => detector::run(*command, &file),
         #[cfg(feature = "gateway")]
         Command::Store(command) => store::run(command),
+        #[cfg(feature = "gateway")]
+        Command::Kafka(command) => kafka::run(command, &file),
         Command::CompileDetector => compile_detector::run(),
     }
 }

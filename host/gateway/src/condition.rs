@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use netsage_api_types::{InterfaceHealth, PipelineCounters};
 use netsage_lifecycle::Lifecycle;
+use netsage_sources::{PartitionState, PartitionStatus};
 use netsage_store::Store;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -116,6 +117,9 @@ impl Watch {
                 let sentence = format!("{source} cannot be read now: {trouble}; reading goes on by itself");
                 told.problems.insert(source, sentence);
             }
+            for control in self.counters.partition_controls() {
+                tell_partitions(control.topic(), &control.partitions(), &mut told);
+            }
         }
         let storing = storing_problem(&self.counters.storing(), counters.flows_waiting);
         let problem = match storing {
@@ -154,6 +158,22 @@ fn storing_problem(storing: &Storing, waiting: u64) -> Option<String> {
         let seconds = under_way.as_secs();
         format!("the store has not finished a delivery for {seconds} s, and {waiting} flows wait")
     })
+}
+
+fn tell_partitions(topic: &str, partitions: &[PartitionStatus], told: &mut Told) {
+    for PartitionStatus { partition, state, .. } in partitions {
+        let sentence = match state {
+            PartitionState::Held { offset, reason } => format!(
+                "partition {partition} of topic {topic} is held up at offset {offset}: a batch {reason}; the other partitions go on, and `netsage kafka skip --topic {topic} --partition {partition} --offset {offset}` passes over that batch"
+            ),
+            PartitionState::PassingOver { offset } => format!(
+                "partition {partition} of topic {topic} is held up at offset {offset} while the end of the batch there is looked for"
+            ),
+            _ => continue,
+        };
+        told.problems
+            .insert(format!("partition {topic} {partition}"), sentence);
+    }
 }
 
 fn tell_interface(interface: &InterfaceHealth, is_filtered: bool, told: &mut Told) {

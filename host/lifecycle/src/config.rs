@@ -100,6 +100,9 @@ pub struct LifecycleConfig {
     pub shadow_share: f64,
     /// Share of flows that a canary scores, unless a step names another share.
     pub canary_share: f64,
+    /// Whether detectors whose state goes by source begin without what they saved: the flows of their sources are shared out
+    /// anew at each start, and enough of them is read again.
+    pub forgets_sources: bool,
     /// Time between two saves of the detectors' memory.
     pub save_interval: Duration,
     /// Number of scoring threads, and so of the instances that a package has ready when it takes over from another one.
@@ -138,6 +141,7 @@ impl Default for LifecycleConfig {
             guard: GuardLimits::default(),
             shadow_share: 1.0,
             canary_share: 0.1,
+            forgets_sources: false,
             save_interval: Duration::from_secs(60),
             workers: 1,
             most_packages: 64,

@@ -51,6 +51,7 @@ pub use piped::Piped;
 pub use records::stream;
 pub use records::{RecordItems, RecordOptions, RecordSource, Records};
 pub use source::{
-    MOST_FLOWS, Pace, PartitionStatus, Position, Reading, Source, SourceCounters, read_all, read_all_with,
+    MOST_FLOWS, NotPassedOver, Pace, PartitionControl, PartitionState, PartitionStatus, Position, Reading,
+    Source, SourceCounters, read_all, read_all_with,
 };
 pub use table::{Table, TableSource};

@@ -97,7 +97,7 @@ impl<P: Packets> Metered<P> {
             meter.packet(packet);
         });
         let end = match received {
-            Ok(Reading::GoesOn) => {
+            Ok(Reading::GoesOn | Reading::Again) => {
                 if let Some(time_ns) = self.packets.time_ns() {
                     meter.advance(time_ns);
                 }

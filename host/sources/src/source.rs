@@ -24,6 +24,9 @@
 //!
 //! [`Identity`]: netsage_schema::Identity
 
+use std::fmt;
+use std::sync::Arc;
+
 use netsage_capture::MeterStats;
 use netsage_records::netflow::StreamStatus;
 use netsage_schema::{FlowBatch, Schema};
@@ -102,6 +105,11 @@ pub trait Source: Send {
         Vec::new()
     }
 
+    /// What other threads may ask of a source that has partitions.
+    fn partition_control(&self) -> Option<Arc<dyn PartitionControl>> {
+        None
+    }
+
     /// What keeps the source from reading now, though it goes on trying.
     fn trouble(&self) -> Option<String> {
         None
@@ -126,10 +134,95 @@ pub struct PartitionStatus {
     pub partition: i32,
     /// The message to go on at after a restart; `None` before the first commit.
     pub stored: Option<i64>,
+    /// The message to be read next; `None` before the first.
+    pub position: Option<i64>,
     /// Where the next message will stand, by the broker's last answer.
     pub end: Option<i64>,
     /// Records that wait for their turn.
     pub waiting: usize,
+    /// Messages passed over by command.
+    pub passed_over: u64,
+    /// How it goes with reading.
+    pub state: PartitionState,
+}
+
+/// How it goes with reading a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartitionState {
+    /// Nothing has come yet.
+    Starting,
+    /// What others have done with is read again, for the sake of what follows.
+    Rereading,
+    /// There are messages to be read.
+    Reading,
+    /// The end was read.
+    AtEnd,
+    /// A batch of messages cannot be unpacked, and nothing behind it is read.
+    Held {
+        /// Where reading stands.
+        offset: i64,
+        /// What is wrong, to be read after "a batch".
+        reason: &'static str,
+    },
+    /// The end of such a batch is looked for, since somebody has asked to pass over it.
+    PassingOver {
+        /// Where reading stands.
+        offset: i64,
+    },
+}
+
+impl PartitionState {
+    /// Whether a batch that cannot be unpacked holds the partition up.
+    pub fn is_held(self) -> bool {
+        matches!(self, Self::Held { .. } | Self::PassingOver { .. })
+    }
+
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Rereading => "rereading",
+            Self::Reading => "reading",
+            Self::AtEnd => "at-end",
+            Self::Held { .. } => "held",
+            Self::PassingOver { .. } => "passing-over",
+        }
+    }
+}
+
+/// What other threads may ask of a source that has partitions.
+pub trait PartitionControl: Send + Sync + fmt::Debug {
+    /// The topic that the source reads.
+    fn topic(&self) -> &str;
+
+    /// As [`Source::partitions`].
+    fn partitions(&self) -> Vec<PartitionStatus>;
+
+    /// Lets a partition go on behind a batch that cannot be unpacked and at which reading stands at this offset. The source
+    /// does so in its own time.
+    ///
+    /// # Errors
+    /// When the partition is not here, or does not stand at that offset.
+    fn pass_over(&self, partition: i32, offset: i64) -> Result<(), NotPassedOver>;
+}
+
+/// Why nothing is passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotPassedOver {
+    /// Another program of the group has the partition, or there is none of that number.
+    #[error("this program does not have partition {0}; ask the one whose health names it")]
+    NotHere(i32),
+    /// Nothing holds the partition up.
+    #[error("partition {0} is not held up; nothing has to be passed over")]
+    NotHeld(i32),
+    /// It is held up elsewhere.
+    #[error("partition {partition} is held up at offset {offset}; name that offset")]
+    Elsewhere {
+        /// Its number.
+        partition: i32,
+        /// Where reading stands.
+        offset: i64,
+    },
 }
 
 impl PartitionStatus {
@@ -158,6 +251,9 @@ pub enum Pace {
 pub enum Reading {
     /// There may be more.
     GoesOn,
+    /// There may be more, and what was appended was handed over by another program, or by this one before: it is read again
+    /// for detectors that remember the hosts of its partition. None of it counts as handed over.
+    Again,
     /// Everything has been handed over.
     End,
 }
@@ -247,6 +343,7 @@ where
     loop {
         match source.read(&mut batch) {
             Ok(Reading::GoesOn) => {}
+            Ok(Reading::Again) => batch.clear(),
             Ok(Reading::End) => return Ok(None),
             Err(damage) => return Ok(Some(damage)),
         }

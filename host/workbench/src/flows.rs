@@ -172,7 +172,7 @@ mod live {
         let mut printer = Printer::new(args.format, config.schema)?;
         printer.out.flush()?;
         let mut batch = FlowBatch::new(config.schema);
-        while source.read(&mut batch)? == Reading::GoesOn {
+        while source.read(&mut batch)? != Reading::End {
             // What was on the wire before is still printed; then the interfaces end.
             if stop.load(Ordering::Acquire) {
                 source.stop();

@@ -39,7 +39,7 @@ pub enum Kind {
     Address,
     /// A number from 0 to 65535.
     Port,
-    /// An IP protocol: its number from 0 to 254, or its name.
+    /// An IP protocol: its number from 0 to 254, or its name; or ARP, which has no number.
     Protocol,
     /// The name of an application protocol.
     Service,
@@ -92,7 +92,7 @@ pub const FIELDS: [Field; WIDTH] = [
     required("destination", Kind::Address, "The other side; an address of the same version of IP."),
     field("source_port", Kind::Port, "Port of the source; 0 where the protocol has none. For ICMP the type."),
     field("destination_port", Kind::Port, "Port of the destination; 0 where the protocol has none. For ICMP the code."),
-    required("protocol", Kind::Protocol, "IP protocol, by its number or its name."),
+    required("protocol", Kind::Protocol, "IP protocol, by its number or its name, or `arp`."),
     field("service", Kind::Service, "Application protocol; `-` where the meter looked and found none. Left out where the meter does not look."),
     field("state", Kind::Term(STATE_TERMS), "What the flow has come to."),
     field("source_packets", Kind::Count, "Packets that the source sent."),
@@ -117,6 +117,8 @@ const DESTINATION: usize = 3;
 const SOURCE_PORT: usize = 4;
 const DESTINATION_PORT: usize = 5;
 const PROTOCOL: usize = 6;
+/// The protocol that is none of IP, and of which this program's own meter has flows.
+const ARP: &str = "arp";
 const SERVICE_NAME: usize = 7;
 const STATE_TERM: usize = 8;
 const SOURCE_PACKETS: usize = 9;
@@ -282,7 +284,10 @@ fn protocol(raw: &RawValue) -> Option<u8> {
         Some(_) => u8::try_from(count(raw)?)
             .ok()
             .filter(|number| *number != protocol::ARP),
-        None => names::protocol_number(object::string(raw)?.as_bytes()),
+        None => match object::string(raw)? {
+            name if name.eq_ignore_ascii_case(ARP) => Some(protocol::ARP),
+            name => names::protocol_number(name.as_bytes()),
+        },
     }
 }
 
@@ -329,6 +334,7 @@ pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
         protocol::UDP => members.text(PROTOCOL, &"udp")?,
         protocol::ICMP => members.text(PROTOCOL, &"icmp")?,
         protocol::ICMPV6 => members.text(PROTOCOL, &"ipv6-icmp")?,
+        protocol::ARP => members.text(PROTOCOL, &ARP)?,
         number => members.number(PROTOCOL, number)?,
     }
     if let Some(service) = record.service.and_then(|code| SERVICE.term(code)) {

@@ -1,15 +1,17 @@
 //! Apache Kafka, as one process that is broker and controller.
 
+mod secured;
 mod topics;
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+pub use secured::{PASSWORD, Secured, USER};
 pub use topics::fresh;
 
 use crate::server::{free_port, run, tools, wait_for_port};
@@ -27,6 +29,7 @@ const COMMANDS: [(&str, &str); 3] = [
 pub struct KafkaServer {
     libraries: PathBuf,
     port: u16,
+    secured: Option<Secured>,
     folder: TempDir,
     child: Child,
 }
@@ -37,19 +40,37 @@ impl KafkaServer {
     /// # Errors
     /// Why there is none.
     pub fn start() -> Result<Self, String> {
+        Self::start_with(None)
+    }
+
+    /// Starts one that listens with TLS and SASL too.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn start_secured() -> Result<Self, String> {
+        Self::start_with(Some(Secured::new()?))
+    }
+
+    fn start_with(secured: Option<Secured>) -> Result<Self, String> {
         let libraries = installed_libraries()?;
         let folder = TempDir::new().map_err(|error| format!("no temporary folder: {error}"))?;
         let port = free_port()?;
         let properties = folder.path().join("server.properties");
-        let settings = settings(port, free_port()?, &folder.path().join("log"));
+        let settings = settings(port, free_port()?, &folder.path().join("log"), secured.as_ref());
         fs::write(&properties, settings).map_err(|error| format!("cannot write its settings: {error}"))?;
-        run(java(&libraries, "kafka.tools.StorageTool")
+        let mut format = java(&libraries, "kafka.tools.StorageTool");
+        format
             .args(["format", "-t", "bmV0c2FnZS10ZXN0LTEyMw", "-c"])
-            .arg(&properties))?;
+            .arg(&properties);
+        if secured.is_some() {
+            format.args(Secured::users());
+        }
+        run(&mut format)?;
         let child = spawn(&libraries, folder.path())?;
         let mut server = Self {
             libraries,
             port,
+            secured,
             folder,
             child,
         };
@@ -81,6 +102,38 @@ impl KafkaServer {
         Ok(())
     }
 
+    /// Where clients find it with TLS, of a server that was started so.
+    pub fn secured(&self) -> &Secured {
+        self.secured.as_ref().unwrap()
+    }
+
+    /// Damages what a batch of messages holds, counted from the first of its partition, as the broker keeps and gives them: no
+    /// client can unpack it, if it is compressed.
+    pub fn damage(&self, topic: &str, partition: i32, batch: usize) {
+        // Offset, length, and the header of a batch behind them (KIP-98).
+        const HEADER: usize = 61;
+        let log = self
+            .folder
+            .path()
+            .join("log")
+            .join(format!("{topic}-{partition}"));
+        let mut file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(log.join("00000000000000000000.log"))
+            .unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        let length = |begin: usize| {
+            let length = bytes[begin + 8..begin + 12].try_into().unwrap();
+            12 + usize::try_from(u32::from_be_bytes(length)).unwrap()
+        };
+        let begin = (0..batch).fold(0, |begin, _| begin + length(begin));
+        let payload = length(begin) - HEADER;
+        file.seek(SeekFrom::Start((begin + HEADER) as u64)).unwrap();
+        file.write_all(&vec![0xff; payload]).unwrap();
+    }
+
     /// Ends it without a warning.
     pub fn kill(&mut self) {
         if let Some(mut pipe) = self.child.stdin.take() {
@@ -107,13 +160,14 @@ impl Drop for KafkaServer {
 }
 
 /// One node in KRaft mode. Groups do not wait for more members, so that tests need not.
-fn settings(port: u16, controller: u16, log: &Path) -> String {
+fn settings(port: u16, controller: u16, log: &Path, secured: Option<&Secured>) -> String {
+    let (listeners, more) = secured.map(Secured::settings).unwrap_or_default();
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{listeners}
 controller.listener.names=CONTROLLER
 log.dirs={}
 offsets.topic.num.partitions=4
@@ -122,7 +176,7 @@ transaction.state.log.num.partitions=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
-",
+{more}",
         log.display()
     )
 }

@@ -9,3 +9,4 @@ pub(crate) mod lab;
 pub(crate) mod lab_results;
 pub(crate) mod lab_worker;
 pub(crate) mod overview;
+pub(crate) mod sensor;

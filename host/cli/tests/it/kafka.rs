@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use netsage_testkit::kafka::{KafkaServer, fresh};
+use netsage_testkit::kafka::{KafkaServer, PASSWORD, USER, fresh};
 use rusqlite::Connection;
 
 use super::records::CONN_LOG;
@@ -170,6 +170,247 @@ fn a_broker_that_does_not_answer_is_named() {
     });
 }
 
+#[test]
+fn a_batch_that_holds_up_its_partition_is_named_and_passed_over_by_command() {
+    let Some(broker) = broker() else { return };
+    if !packages_built() {
+        return;
+    }
+    let topic = broker.topic("held", 1);
+    for batch in 0..2 {
+        let values = (0..10).map(|number| (0, Some(flow(BEGIN_MS + (batch * 10 + number) * STEP_MS))));
+        broker.produce(
+            &topic,
+            &[("compression.codec", "zstd"), ("linger.ms", "200")],
+            values,
+        );
+    }
+    broker.damage(&topic, 0, 0);
+    let home = Home::new();
+    let (address, group) = (broker.address(), fresh("group"));
+    let token = "wrong-horse-battery-staple";
+    let server = Server::start(
+        &home,
+        &[
+            "--kafka", &address, "--topic", &topic, "--group", &group, "--token", token,
+        ],
+    );
+    let skip = format!("netsage kafka skip --topic {topic} --partition 0 --offset 0");
+    server.wait("the problem", |server| {
+        server.health()["problems"].to_string().contains(&skip)
+    });
+    let partition = |server: &Server| server.health()["sources"][0]["partitions"][0].clone();
+    assert_eq!(partition(&server)["state"], "held");
+    let command = |offset: &str, token: &[&str]| {
+        let skip = [
+            "kafka",
+            "skip",
+            "--topic",
+            &topic,
+            "--partition",
+            "0",
+            "--offset",
+            offset,
+        ];
+        let output = home.run(&[&skip[..], &["--url", &server.base], token].concat());
+        (output.status.success(), stderr(&output))
+    };
+    let with_token = ["--token", token];
+    let (_, said) = command("0", &[]);
+    assert!(said.contains("(401)"), "{said}");
+    let (_, said) = command("3", &with_token);
+    assert!(
+        said.contains("held up at offset 0") && said.contains("(409)"),
+        "{said}"
+    );
+    let (is_taken, said) = command("0", &with_token);
+    assert!(is_taken && said.contains("will be passed over"), "{said}");
+    server.wait("the messages behind", |server| {
+        partition(server)["position"] == 20
+    });
+    let passed = partition(&server);
+    assert_eq!(
+        (&passed["state"], &passed["passed_over"]),
+        (&"at-end".into(), &10.into())
+    );
+    assert_eq!(server.health()["sources"][0]["records_rejected"], 10);
+    server.wait("the end of the problem", |server| {
+        server.health()["problems"] == serde_json::json!([])
+    });
+    let metrics = server.bytes("/metrics", &[("authorization", &format!("Bearer {token}"))]);
+    let metrics = String::from_utf8(metrics.unwrap()).unwrap();
+    let passed =
+        format!(r#"netsage_source_partition_passed_over_total{{source="kafka:{topic}",partition="0"}} 10"#);
+    assert!(metrics.contains(&passed), "{metrics}");
+}
+
+/// What rhythm says of each flow that a program has stored, by the number of the flow.
+fn rhythm(server: &Server) -> BTreeMap<i64, f64> {
+    let score = |flow: &serde_json::Value| {
+        let scores = flow["scores"].as_array().unwrap();
+        let of_rhythm = |score: &&serde_json::Value| score["detector"]["name"] == "rhythm";
+        scores.iter().find(of_rhythm).unwrap()["score"].as_f64().unwrap()
+    };
+    let flows = server.all("/api/v1/flows");
+    let numbered = flows.iter().map(|flow| {
+        let start_ms = flow["start"].as_i64().unwrap();
+        ((start_ms - BEGIN_MS) / STEP_MS, score(flow))
+    });
+    numbered.collect()
+}
+
+#[test]
+fn a_partition_that_moved_is_scored_as_one_that_did_not() {
+    let Some(broker) = broker() else { return };
+    if !packages_built() {
+        return;
+    }
+    const HALF: i64 = 1_500;
+    let topic = broker.topic("moved", 1);
+    let produce = |numbers: std::ops::Range<i64>| {
+        broker.produce(
+            &topic,
+            &[],
+            numbers.map(|number| (0, Some(flow(BEGIN_MS + number * STEP_MS)))),
+        );
+    };
+    let address = broker.address();
+    let start = |home: &Home, group: &str| {
+        let arguments = [
+            "--kafka",
+            &address,
+            "--topic",
+            &topic,
+            "--group",
+            group,
+            "--lateness",
+            "1s",
+            "--kafka-setting",
+            "group.instance.id=one",
+            "--kafka-setting",
+            "auto.commit.interval.ms=20",
+        ];
+        Server::start(home, &arguments)
+    };
+    let wait = |server: &Server, group: &str, end: i64| {
+        server.wait("the commit of all", |_| {
+            broker.committed(&topic, group, 1) == [Some(end)]
+        });
+    };
+    let homes = [Home::new(), Home::new(), Home::new()];
+    let (stays, moves) = (fresh("stays"), fresh("moves"));
+    produce(0..HALF);
+    let undisturbed = start(&homes[0], &stays);
+    let first = start(&homes[1], &moves);
+    wait(&first, &moves, HALF);
+    first.kill();
+    wait(&undisturbed, &stays, HALF);
+    produce(HALF..2 * HALF);
+    let second = start(&homes[2], &moves);
+    wait(&second, &moves, 2 * HALF);
+    wait(&undisturbed, &stays, 2 * HALF);
+    let (mut expected, found) = (rhythm(&undisturbed), rhythm(&second));
+    assert_eq!(expected.len() as i64, 2 * HALF);
+    // Who has no memory of a pair says something else of its next visit than who has.
+    assert_ne!(expected[&0], expected[&HALF]);
+    assert_eq!(found, expected.split_off(&HALF));
+    // Of what was read again nothing is stored, and it is counted apart.
+    let metrics = String::from_utf8(second.bytes("/metrics", &[]).unwrap()).unwrap();
+    for line in ["netsage_flows_reread_total 1500", "netsage_flows_total 1500"] {
+        assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
+    }
+}
+
+/// The settings of a client that knows the authority, and speaks by a mechanism where one is named.
+fn secured(home: &Home, authority: &Path, mechanism: Option<&str>, password: &str) -> String {
+    let mut settings = format!("ssl.ca.location={}\n", authority.display());
+    match mechanism {
+        Some(mechanism) => settings.push_str(&format!(
+            "security.protocol=SASL_SSL\nsasl.mechanism={mechanism}\nsasl.username={USER}\nsasl.password={password}\n"
+        )),
+        None => settings.push_str("security.protocol=SSL\n"),
+    }
+    let file = home.file("client.properties", settings.as_bytes());
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn brokers_are_spoken_to_by_tls_and_sasl_and_a_refusal_is_named() {
+    if broker().is_none() || !packages_built() {
+        return;
+    }
+    let broker = KafkaServer::start_secured().unwrap();
+    let listeners = broker.secured();
+    let (tls, sasl) = (listeners.tls(), listeners.sasl());
+    let (authority, stranger) = (listeners.authority(), listeners.stranger());
+    let wrong = "no-such-harbour-7";
+    for mechanism in [None, Some("PLAIN"), Some("SCRAM-SHA-256"), Some("SCRAM-SHA-512")] {
+        let home = Home::new();
+        let address = if mechanism.is_some() { &sasl } else { &tls };
+        let topic = broker.topic("secured", 1);
+        let to = format!("kafka://{address}/{topic}");
+        let group = fresh("group");
+        let produce = |settings: &str| {
+            let few = ["produce", "--to", &to, "--flows", "3", "--speed", "max"];
+            let output = home.run(&[&few[..], &["--kafka-settings-file", settings]].concat());
+            (output.status.success(), stderr(&output))
+        };
+        let run = |settings: &str| {
+            let arguments = [
+                "--kafka",
+                address,
+                "--topic",
+                &topic,
+                "--group",
+                &group,
+                "--kafka-settings-file",
+                settings,
+            ];
+            Server::start(&home, &arguments)
+        };
+        let settings = secured(&home, &authority, mechanism, PASSWORD);
+        let (is_sent, said) = produce(&settings);
+        assert!(is_sent && said.contains("3 delivered"), "{mechanism:?}: {said}");
+        let server = run(&settings);
+        server.wait("three records", |server| {
+            server.health()["sources"][0]["records"] == 3
+        });
+        drop(server);
+
+        let (settings, expected) = match mechanism {
+            Some(_) => (
+                secured(&home, &authority, mechanism, wrong),
+                [
+                    "SASL authentication error",
+                    "check `sasl.username`, `sasl.password`",
+                ],
+            ),
+            None => (
+                secured(&home, &stranger, mechanism, wrong),
+                ["SSL handshake failed", "check that `ssl.ca.location`"],
+            ),
+        };
+        let (is_sent, said) = produce(&settings);
+        assert!(
+            !is_sent && expected.iter().all(|words| said.contains(words)),
+            "{said}"
+        );
+        assert!(!said.contains(wrong), "{said}");
+        let server = run(&settings);
+        server.wait("the refusal", |server| {
+            let problems = server.health()["problems"].to_string();
+            expected.iter().all(|words| problems.contains(words))
+        });
+        server.wait_for_log(expected[1]);
+        let shown = [
+            server.log.lock().unwrap().clone(),
+            server.health().to_string(),
+            String::from_utf8(server.bytes("/metrics", &[]).unwrap()).unwrap(),
+        ];
+        assert!(shown.iter().all(|text| !text.contains(wrong)), "{shown:?}");
+    }
+}
+
 /// Partition, key and value of a message.
 type Message = (i32, Vec<u8>, Vec<u8>);
 
@@ -182,15 +423,6 @@ fn produced(broker: &KafkaServer, home: &Home, arguments: &[&str]) -> (Vec<Messa
     (broker.messages(&topic), stderr(&output))
 }
 
-/// What rows say of their own records. Flows of ARP are not sent, so the windows of others lack them.
-fn of_records(rows: &str) -> Vec<String> {
-    let own = rows.split(',').position(|column| column == "src_flows").unwrap();
-    rows.lines()
-        .filter(|row| !row.contains(",arp,"))
-        .map(|row| row.split(',').take(own).collect::<Vec<_>>().join(","))
-        .collect()
-}
-
 #[test]
 fn what_is_produced_has_the_rows_of_its_file() {
     let Some(broker) = broker() else { return };
@@ -199,8 +431,8 @@ fn what_is_produced_has_the_rows_of_its_file() {
     let capture = capture.to_str().unwrap();
     let rows = stdout(&home.run(&["flows", capture, "--schema", "record-v1"]));
     home.file("rows.csv", rows.as_bytes());
-    let rows = of_records(&rows);
-    let count = rows.len() - 1;
+    let count = rows.lines().count() - 1;
+    assert!(rows.contains(",arp,"), "flows of ARP are among them");
     for file in [["--pcap", capture], ["--csv", "rows.csv"]] {
         let (messages, said) = produced(broker, &home, &file);
         assert_eq!(messages.len(), count, "{said}");
@@ -217,11 +449,7 @@ fn what_is_produced_has_the_rows_of_its_file() {
         }
         home.file("values.json", &values);
         let again = home.run(&["flows", "values.json"]);
-        assert!(
-            of_records(&stdout(&again)) == rows,
-            "{file:?}: {}",
-            stderr(&again)
-        );
+        assert!(stdout(&again) == rows, "{file:?}: {}", stderr(&again));
     }
 }
 

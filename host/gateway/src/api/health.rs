@@ -1,10 +1,12 @@
 //! `GET /health`.
 
 use axum::extract::State;
-use netsage_api_types::Health;
+use netsage_api_types::{Health, PartitionHealth, SourceHealth};
+use netsage_sources::{PartitionStatus, SourceCounters};
 
 use super::extract::Json;
 use super::state::AppState;
+use crate::pipeline::Counters;
 
 /// Whether the program is well, and what it is doing. What is wrong, and that it is over, is told within 5 seconds.
 #[utoipa::path(get, path = "/health", tag = "system", responses((status = 200, body = Health)))]
@@ -20,8 +22,46 @@ pub(crate) async fn get_health(State(state): State<AppState>) -> Json<Health> {
         finished: state.counters.finished(),
         store: state.store.kind().to_owned(),
         token_required: state.guard.token_required(),
+        sources: sources(&state.counters),
         interfaces: state.counters.interfaces(),
         kept_packets: state.evidence.as_ref().map(|evidence| evidence.kept()),
         counters: state.counters.snapshot(),
     })
+}
+
+/// The sources as the API shows them, each with its partitions.
+fn sources(counters: &Counters) -> Vec<SourceHealth> {
+    let counted = counters.sources().into_iter().zip(counters.partitions());
+    let health = |((name, counted), (_, partitions)): ((String, _), (_, Vec<PartitionStatus>))| {
+        let SourceCounters {
+            records,
+            rejected,
+            flows,
+            late,
+            bytes: _,
+            lost: _,
+        } = counted;
+        SourceHealth {
+            name,
+            records,
+            records_rejected: rejected,
+            records_late: late,
+            flows,
+            partitions: partitions.iter().map(partition_health).collect(),
+        }
+    };
+    counted.map(health).collect()
+}
+
+fn partition_health(status: &PartitionStatus) -> PartitionHealth {
+    PartitionHealth {
+        partition: status.partition,
+        state: status.state.name().to_owned(),
+        position: status.position,
+        committed: status.stored,
+        end: status.end,
+        lag: status.lag(),
+        waiting: status.waiting as u64,
+        passed_over: status.passed_over,
+    }
 }

@@ -21,6 +21,7 @@ mod flows;
 mod health;
 mod metrics;
 mod overview;
+mod partitions;
 mod problem;
 mod request_id;
 mod routes;
@@ -197,6 +198,7 @@ fn described(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenApi
         .with(Token, routes!(alerts::post_alert_state))
         .with(Token, routes!(evidence::get_alert_packets))
         .with(Token, routes!(flows::list_flows, flows::post_flows))
+        .with(Token, routes!(partitions::post_skip))
         .with(Token, routes!(detectors::list_detectors))
         .with(Token, upload)
         .with(Token, routes!(detectors::get_detector))

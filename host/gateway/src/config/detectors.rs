@@ -32,6 +32,8 @@ impl Settings {
             guard: self.guard_limits()?,
             shadow_share: self.shadow_share()?,
             canary_share: self.canary_share()?,
+            // Where the flows come from decides.
+            forgets_sources: default.forgets_sources,
             save_interval: self.save_interval()?.0,
             workers: instances,
             most_packages: self.most_packages()?,

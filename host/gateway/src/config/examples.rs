@@ -245,7 +245,7 @@ fn every_setting_reaches_the_program() {
             "data-dir" => continue,
             // Without live capture a program refuses interfaces.
             "interface" | "bpf" | "no-promiscuous" if cfg!(not(feature = "live")) => continue,
-            "kafka" | "topic" | "group" | "kafka-setting" | "dead-letter-topic"
+            "kafka" | "topic" | "group" | "kafka-reread" | "kafka-setting" | "dead-letter-topic"
                 if cfg!(not(feature = "kafka")) =>
             {
                 continue;
@@ -255,6 +255,7 @@ fn every_setting_reaches_the_program() {
             "group" | "kafka-setting" | "dead-letter-topic" => {
                 ("kafka = \"broker:9092\"\ntopic = \"flows\"\n", &["another"])
             }
+            "kafka-reread" => ("kafka = \"broker:9092\"\ntopic = \"flows\"\n", &["1h"]),
             // What is in the file is read: `config/kafka.rs` has the test of that.
             "kafka-settings-file" => continue,
             "netflow-from" => ("netflow = \"0.0.0.0:2055\"\n", &["2001:db8::/32"]),

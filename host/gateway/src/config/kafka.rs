@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use netsage_capture::MeterConfig;
 use netsage_schema::record_v1::RECORD_V1;
@@ -21,6 +22,8 @@ pub struct KafkaSettings {
     pub group: String,
     /// Further settings of librdkafka, by its names.
     pub settings: Vec<(String, String)>,
+    /// How much of a partition is read again when it arrives.
+    pub reread: Duration,
     /// The topic that is told of messages that cannot be read.
     pub dead_letters: Option<String>,
 }
@@ -36,6 +39,7 @@ impl KafkaSettings {
             reading: records.reading.clone(),
             origin: records.origin,
             lateness: streams.lateness.unwrap_or(options.lateness),
+            reread: self.reread,
             dead_letters: self.dead_letters.clone(),
             ..options
         }
@@ -73,6 +77,7 @@ impl Settings {
             topic,
             group: self.group()?,
             settings,
+            reread: self.kafka_reread()?.0,
             dead_letters: self.dead_letter_topic.clone(),
         }))
     }
@@ -87,12 +92,15 @@ pub fn client_settings(
     settings: &[String],
 ) -> Result<Vec<(String, String)>, ConfigError> {
     let mut all = file.map_or_else(|| Ok(Vec::new()), settings_of)?;
-    for setting in settings {
-        all.push(
-            pair(setting).ok_or_else(|| {
-                ConfigError::value("kafka-setting", format!("`{setting}` is no NAME=VALUE"))
-            })?,
-        );
+    for (place, setting) in (1..).zip(settings) {
+        // The setting itself is not told: it may hold a password.
+        let pair = pair(setting).ok_or_else(|| {
+            ConfigError::value(
+                "kafka-setting",
+                format!("number {place} of them is no NAME=VALUE"),
+            )
+        })?;
+        all.push(pair);
     }
     Ok(all)
 }

@@ -126,6 +126,7 @@ impl Resolved {
         }
         let meter = settings.meter()?;
         let kafka = settings.kafka(&meter)?;
+        let is_reread = kafka.as_ref().is_some_and(|kafka| !kafka.reread.is_zero());
         let mut source = match (&settings.pcap, &settings.records, settings.interfaces()?, kafka) {
             (Some(file), ..) => Source::Replay(file.clone()),
             (None, Some(records), ..) => Source::Records(records.clone()),
@@ -144,7 +145,10 @@ impl Resolved {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let workers = settings.workers()?.unwrap_or(processors.min(256));
         let runtime = settings.runtime(Some(&data_dir), workers)?;
-        let lifecycle = settings.lifecycle(&data_dir, runtime.workers)?;
+        let lifecycle = LifecycleConfig {
+            forgets_sources: is_reread,
+            ..settings.lifecycle(&data_dir, runtime.workers)?
+        };
         let listen = settings.listen()?;
         let token = settings.server_token()?;
         check_reach(listen, token.as_ref())?;

@@ -86,6 +86,12 @@ settings! {
         /// The consumer group; programs of one group share the partitions of the topic
         group: String { value: "NAME", default: "netsage" }
 
+        /// How much of a partition is read again when it arrives, by the time of its records
+        ///
+        /// Detectors that remember hosts, as rhythm does, begin without what another program has seen, and learn of it here: they
+        /// are shown these flows once more, and nothing else is done with them. With 0s they begin without.
+        kafka_reread: Time { value: "TIME", default: "10min", range: NO_TIME..=MONTH }
+
         /// A setting of librdkafka by its name, as security.protocol=SSL
         kafka_setting: Vec<String> { value: "NAME=VALUE", example: "security.protocol=SSL", secret: true }
 

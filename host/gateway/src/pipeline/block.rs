@@ -16,6 +16,8 @@ pub(super) struct Block {
     pub(super) sequence: u64,
     /// The source of the flows, and how many of its flows have passed up to the end of the block.
     pub(super) source: Option<(Arc<SourceState>, u64)>,
+    /// Whether the flows are read again, for detectors whose state goes by source alone.
+    pub(super) is_again: bool,
     /// What happens when the store has no room for the flows.
     pub(super) pace: Pace,
     pub(super) flows: FlowBatch,
@@ -35,6 +37,7 @@ impl Block {
         Self {
             sequence: 0,
             source: None,
+            is_again: false,
             pace: Pace::Waits,
             flows: FlowBatch::new(schema),
             contexts: Contexts::default(),

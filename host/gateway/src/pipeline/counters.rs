@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use netsage_api_types::{FlowsDropped, InterfaceHealth, PipelineCounters};
-use netsage_sources::{PartitionStatus, Source, SourceCounters, StreamStatus};
+use netsage_sources::{PartitionControl, PartitionStatus, Source, SourceCounters, StreamStatus};
 
 /// Why flows end early: for want of room, by what they were, and by a timeout that was shortened before it came to that.
 const ENDED_EARLY: [&str; 4] = ["half_open", "idle", "active", "short_timeout"];
@@ -112,6 +112,8 @@ pub struct Counters {
     /// Time that readers waited for an empty block, nanoseconds.
     pub(super) reader_waited_ns: AtomicU64,
     pub(super) store_retries: AtomicU64,
+    /// Flows read again for detectors that remember hosts.
+    pub(super) flows_reread: AtomicU64,
     finished: AtomicBool,
 }
 
@@ -133,6 +135,7 @@ pub struct SourceState {
     not_metered: Mutex<BTreeMap<&'static str, u64>>,
     interfaces: Mutex<Vec<InterfaceHealth>>,
     partitions: Mutex<Vec<PartitionStatus>>,
+    partition_control: Option<Arc<dyn PartitionControl>>,
     /// What keeps the source from reading.
     trouble: Mutex<Option<String>>,
     exporters: Mutex<Vec<StreamStatus>>,
@@ -163,6 +166,8 @@ pub struct Details {
     pub reader_waited: Duration,
     /// Deliveries to the store that had to be repeated.
     pub store_retries: u64,
+    /// Flows read again for detectors that remember hosts; they are not among the flows.
+    pub flows_reread: u64,
 }
 
 impl Counters {
@@ -216,6 +221,7 @@ impl Counters {
             blocks_out_of_order: read(&self.blocks_out_of_order),
             reader_waited: Duration::from_nanos(read(&self.reader_waited_ns)),
             store_retries: read(&self.store_retries),
+            flows_reread: read(&self.flows_reread),
         }
     }
 
@@ -236,6 +242,13 @@ impl Counters {
         let sources = lock(&self.sources);
         let of_source = |source: &Arc<SourceState>| (source.name.clone(), lock(&source.partitions).clone());
         sources.iter().map(of_source).collect()
+    }
+
+    /// What may be asked of each source that has partitions.
+    pub fn partition_controls(&self) -> Vec<Arc<dyn PartitionControl>> {
+        let sources = lock(&self.sources);
+        let of_source = |source: &Arc<SourceState>| source.partition_control.clone();
+        sources.iter().filter_map(of_source).collect()
     }
 
     /// Each source that cannot read now by its name, with the reason.
@@ -268,9 +281,10 @@ impl Counters {
     }
 
     /// Adds a source.
-    pub(super) fn add_source(&self, name: &str) -> Arc<SourceState> {
+    pub(super) fn add_source(&self, source: &dyn Source) -> Arc<SourceState> {
         let state = Arc::new(SourceState {
-            name: name.to_owned(),
+            name: source.name().to_owned(),
+            partition_control: source.partition_control(),
             ledger: Arc::clone(&self.ledger),
             ..SourceState::default()
         });

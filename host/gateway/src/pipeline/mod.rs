@@ -228,7 +228,7 @@ impl Pipeline {
         };
         let mut readers = Vec::with_capacity(sources.len());
         for mut source in sources {
-            let state = counters.add_source(source.name());
+            let state = counters.add_source(&*source);
             let reader = reader::Reader::new(config.schema, shared.clone(), Arc::clone(&state));
             let notice = PanicNotice {
                 thread: "reader",

@@ -1,5 +1,6 @@
 //! The first stage: the flows of a source, in blocks. Each source has a reader with a thread of its own.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -40,6 +41,8 @@ pub(super) struct Reader {
     pending: FlowBatch,
     /// Memory for those that are dropped.
     dropped: FlowBatch,
+    /// Flows that are read again, while they are sent off.
+    again: FlowBatch,
     oldest: Instant,
     /// Flows that are in a block or dropped.
     passed: u64,
@@ -55,6 +58,7 @@ impl Reader {
             state,
             pending: FlowBatch::new(schema),
             dropped: FlowBatch::new(schema),
+            again: FlowBatch::new(schema),
             oldest: Instant::now(),
             passed: 0,
         }
@@ -87,16 +91,17 @@ impl Reader {
                 source.stop();
             }
             self.shared.positions.acknowledge(&self.state, source);
-            let was_empty = self.pending.is_empty();
+            let before = self.pending.len();
             let pace = source.pace();
             match source.read(&mut self.pending) {
                 Ok(Reading::GoesOn) => {}
+                Ok(Reading::Again) => self.send_again(before, pace)?,
                 Ok(Reading::End) => return Ok(Ok(())),
                 // A capture that ends though nobody asked it to has ended for good.
                 Err(error) if is_live => return Ok(Err(PipelineError::LiveEnded(error))),
                 Err(error) => return Ok(Err(error.into())),
             }
-            if was_empty {
+            if before == 0 {
                 self.oldest = Instant::now();
             }
             self.state.take_meter(source);
@@ -111,12 +116,35 @@ impl Reader {
         }
     }
 
+    /// Sends off what is pending, and behind it the flows from `start` on, which are read again and not counted.
+    fn send_again(&mut self, start: usize, pace: Pace) -> Result<(), Disconnected> {
+        self.pending.move_first_into(start, &mut self.again);
+        mem::swap(&mut self.pending, &mut self.again);
+        self.send_off(true, pace)?;
+        mem::swap(&mut self.pending, &mut self.again);
+        while !self.pending.is_empty() {
+            let Some(mut block) = self.empty_block(Pace::Waits)? else {
+                break;
+            };
+            block.is_again = true;
+            self.pending.move_first_into(BLOCK_ROWS, &mut block.flows);
+            let flows = block.flows.len() as u64;
+            self.send(block, pace)?;
+            self.shared
+                .counters
+                .flows_reread
+                .fetch_add(flows, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// Sends off pending flows in blocks, the last, partly filled one only when `partial`.
     fn send_off(&mut self, partial: bool, pace: Pace) -> Result<(), Disconnected> {
         while self.pending.len() >= BLOCK_ROWS || (partial && !self.pending.is_empty()) {
             self.passed += self.pending.len().min(BLOCK_ROWS) as u64;
             match self.empty_block(pace)? {
                 Some(mut block) => {
+                    block.is_again = false;
                     self.pending.move_first_into(BLOCK_ROWS, &mut block.flows);
                     self.send(block, pace)?;
                 }

@@ -33,7 +33,13 @@ pub(super) fn work(
         let scored = loop {
             // The line-up is taken once per block: a swap in between touches later blocks only.
             let lineup = roster.lineup();
+            let is_again = block.is_again;
             let (flows, verdicts) = block.scoring_parts();
+            if is_again {
+                // Who remembers is shown them in their order, and nobody else.
+                Scorer::begin_again(&lineup, flows, verdicts);
+                break Ok(());
+            }
             match scorer.score(&lineup, flows, verdicts) {
                 // While the flows waited for a detector another one may have come in its place.
                 Err(_) if !Arc::ptr_eq(&lineup, &roster.lineup()) => {}
@@ -42,6 +48,9 @@ pub(super) fn work(
         };
         let stopped = scored.is_err();
         let handed_on = to_sink.send(scored.map_err(PipelineError::from).map(|()| {
+            if block.is_again {
+                return block;
+            }
             // As much of the record as can be is made here, where there may be many threads, and not in the sink.
             block.begin_record();
             block.record_scores(false, &mut explainer);

@@ -69,6 +69,10 @@ impl Sink {
         self.early.insert(scored.sequence, scored);
         while let Some(mut block) = self.early.remove(&self.next) {
             self.next += 1;
+            if block.is_again {
+                self.show_again(block);
+                continue;
+            }
             if block.verdicts.lineup().is_some_and(|lineup| lineup.is_in_order()) {
                 let (flows, verdicts) = block.scoring_parts();
                 self.scorer.score_in_order(flows, verdicts)?;
@@ -84,6 +88,17 @@ impl Sink {
             .blocks_out_of_order
             .store(out_of_order, Ordering::Relaxed);
         Ok(Ok(()))
+    }
+
+    /// Shows a block that is read again to detectors whose state goes by source. Nothing of it is recorded.
+    fn show_again(&mut self, mut block: Block) {
+        let (flows, verdicts) = block.scoring_parts();
+        if let Some(lineup) = verdicts.lineup().cloned() {
+            self.scorer.show_again(&lineup, flows);
+        }
+        self.counters.blocks_under_way.fetch_sub(1, Ordering::Relaxed);
+        // The reader may have ended and need no more blocks.
+        let _ = self.give_back.send(block);
     }
 
     fn hand_on(&self, block: Block) -> Result<(), RecorderEnded> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use netsage_api_types::{Stage, Step};
+use netsage_runtime::StateKey;
 
 use super::Lifecycle;
 use crate::checks::{CheckFailure, Kept, Ready};
@@ -185,14 +186,24 @@ impl Lifecycle {
         digest: &str,
         handed: Option<Vec<u8>>,
     ) -> Result<Result<Ready, CheckFailure>, LifecycleError> {
+        let is_own = handed.is_none();
         let state = match handed {
             Some(state) => Some(state),
             None => self.directory.state(digest)?,
         };
-        let kept = self.kept(digest)?;
-        let ready = self
-            .checker()
-            .load(kept, state.as_deref(), self.instances(digest));
+        let load = |state: Option<&[u8]>| {
+            let kept = self.kept(digest)?;
+            Ok::<_, LifecycleError>(self.checker().load(kept, state, self.instances(digest)))
+        };
+        let mut ready = load(state.as_deref())?;
+        // What was saved is of hosts that another program may have seen since, and of which enough is read again.
+        let forgets = self.config.forgets_sources && is_own && state.is_some();
+        if forgets
+            && let Ok(found) = &ready
+            && found.loaded.detector.description().state_key == StateKey::Source
+        {
+            ready = load(None)?;
+        }
         if ready.as_ref().is_ok_and(|ready| ready.refused_state.is_some()) {
             self.directory.forget_state(digest);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netsage_api_types::FailurePolicy;
-use netsage_runtime::ScoreError;
+use netsage_runtime::{ScoreError, StateKey};
 use netsage_schema::{Contexts, Rows};
 
 use super::failure::Stopped;
@@ -98,6 +98,35 @@ impl Scorer {
                 self.score_slots(&lineup, Order::OfBlocks, flows, verdicts)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Begins the verdicts on a block that no detector scores for alerts, since it is only read again.
+    pub fn begin_again(lineup: &Arc<Lineup>, flows: FlowsToScore<'_>, verdicts: &mut Verdicts) {
+        verdicts.begin(lineup, flows.rows.len());
+    }
+
+    /// Shows a block that is read again to detectors whose state goes by source, shadows and canaries among them. Their scores
+    /// are thrown away and count nowhere. One thread calls it, in the order of the blocks.
+    pub fn show_again(&mut self, lineup: &Lineup, flows: FlowsToScore<'_>) {
+        for slot in &lineup.slots {
+            let canary = slot.canary.iter().map(|canary| &canary.generation);
+            let previous = slot.probation.iter().map(|probation| &probation.previous);
+            let shadows = slot.shadows.iter().map(|shadow| &shadow.generation);
+            for generation in slot.active.iter().chain(canary).chain(previous).chain(shadows) {
+                let detector = &generation.loaded.detector;
+                if generation.is_suspended() || detector.description().state_key != StateKey::Source {
+                    continue;
+                }
+                self.scores.clear();
+                let all = 0..flows.rows.len();
+                if let Err(error) = detector.score(flows.rows, Some(flows.contexts), all, &mut self.scores) {
+                    tracing::warn!(
+                        detector = %generation.reference.name, %error,
+                        "detector failed on flows that are read again"
+                    );
+                }
+            }
         }
     }
 

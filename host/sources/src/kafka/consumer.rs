@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
-use super::past::{begin_of, said};
-use super::shared::{Change, Shared};
+use super::past::Said;
+use super::probe::unreadable;
+use super::shared::{Change, Passing, Shared};
+use super::trouble::Trouble;
+use super::watch::Watch;
 
 /// Messages, and about as many bytes, that are handed to the reader at once.
 const CHUNK_MESSAGES: usize = 2_048;
@@ -27,12 +30,10 @@ const GATHER: Duration = Duration::from_millis(10);
 const POLL: Duration = Duration::from_millis(50);
 /// How long the reader may be busy before the partitions are paused: a pause throws away what was fetched ahead.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How often the broker is asked for the ends of the partitions.
-const ASK: Duration = Duration::from_secs(1);
 /// How long is waited before the broker is asked once more for a topic that it does not have ready.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long one question to the broker waits for its answer.
-const ANSWER: Duration = Duration::from_secs(2);
+pub(super) const ANSWER: Duration = Duration::from_secs(2);
 
 /// Messages in one piece of memory.
 #[derive(Debug, Default)]
@@ -85,6 +86,8 @@ impl Chunk {
 pub(super) enum Event {
     Messages(Chunk),
     Changed(Change),
+    /// Messages that cannot be unpacked are passed over, and those behind come next.
+    PassedOver(Passing),
     /// The end of the partition was read.
     End(i32),
     /// The source cannot go on.
@@ -106,7 +109,7 @@ impl Lines {
     }
 }
 
-struct Context {
+pub(super) struct Context {
     topic: String,
     shared: Arc<Shared>,
 }
@@ -121,7 +124,8 @@ impl ClientContext for Context {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
         }
-        self.shared.trouble(&self.topic, format!("{error}: {reason}"));
+        self.shared
+            .trouble(&self.topic, Trouble::of(&error, Some(reason)));
     }
 }
 
@@ -157,9 +161,9 @@ impl Context {
     /// Begins to read partitions: where their commits say that the window begins.
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) {
         let committed = self.committed(consumer, partitions);
-        for (&partition, &(_, begin)) in &committed {
+        for (&partition, (_, said)) in &committed {
             // The list has the partition, since the broker was asked for those of the list.
-            let _ = partitions.set_partition_offset(&self.topic, partition, Offset::Offset(begin));
+            let _ = partitions.set_partition_offset(&self.topic, partition, Offset::Offset(said.begin));
         }
         let assigned = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
@@ -167,12 +171,12 @@ impl Context {
         };
         // A pause outlives the assignment in which it was made.
         if let Err(error) = assigned.and_then(|()| consumer.resume(partitions)) {
-            self.shared.trouble(&self.topic, error.to_string());
+            self.shared.trouble(&self.topic, Trouble::of(&error, None));
         }
         let mut state = self.shared.lock();
         for partition in partitions.elements() {
             let partition = partition.partition();
-            state.arrive(partition, committed.get(&partition).map(|(offset, _)| *offset));
+            state.arrive(partition, committed.get(&partition).cloned());
         }
     }
 
@@ -182,7 +186,7 @@ impl Context {
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: &TopicPartitionList,
-    ) -> BTreeMap<i32, (i64, i64)> {
+    ) -> BTreeMap<i32, (i64, Said)> {
         let mut found = BTreeMap::new();
         let committed = match consumer.committed_offsets(partitions.clone(), ANSWER) {
             Ok(committed) => committed,
@@ -195,11 +199,12 @@ impl Context {
             let (partition, Offset::Offset(offset)) = (committed.partition(), committed.offset()) else {
                 continue;
             };
-            let begin = begin_of(committed.metadata(), offset);
+            let mut said = Said::of(committed.metadata(), offset);
             // What the broker has deleted meanwhile cannot be read again.
             match consumer.fetch_watermarks(&self.topic, partition, ANSWER) {
                 Ok((first, _)) if first <= offset => {
-                    found.insert(partition, (offset, begin.max(first)));
+                    said.begin = said.begin.max(first);
+                    found.insert(partition, (offset, said));
                 }
                 _ => {}
             }
@@ -242,10 +247,7 @@ fn store_offsets(consumer: &BaseConsumer<Context>, topic: &str, shared: &Shared)
     let mut offsets = TopicPartitionList::new();
     for (&partition, owned) in &mut shared.lock().owned {
         if let Some(stored) = owned.stored.filter(|_| std::mem::take(&mut owned.is_news)) {
-            let mut added = offsets.add_partition(topic, partition);
-            // An offset that was read can be written.
-            let _ = added.set_offset(Offset::Offset(stored));
-            added.set_metadata(said(owned.begin));
+            add_offset(&mut offsets, topic, partition, stored, &owned.said);
         }
     }
     if offsets.count() > 0
@@ -254,6 +256,13 @@ fn store_offsets(consumer: &BaseConsumer<Context>, topic: &str, shared: &Shared)
         // A partition that has just left is another consumer's to commit.
         tracing::debug!(topic, %error, "offsets not stored");
     }
+}
+
+fn add_offset(offsets: &mut TopicPartitionList, topic: &str, partition: i32, stored: i64, said: &Said) {
+    let mut added = offsets.add_partition(topic, partition);
+    // An offset that was read can be written.
+    let _ = added.set_offset(Offset::Offset(stored));
+    added.set_metadata(said.text());
 }
 
 /// Consumes until the source is closed.
@@ -279,7 +288,15 @@ pub(super) fn consume(config: &ClientConfig, topic: &str, shared: &Arc<Shared>, 
         return broken(error.to_string());
     }
     thread::scope(|scope| {
-        scope.spawn(|| watch(&consumer, topic, shared, &lines.closing));
+        let watch = Watch {
+            consumer: &consumer,
+            config,
+            topic,
+            shared,
+            closing: &lines.closing,
+            seen: BTreeMap::new(),
+        };
+        scope.spawn(|| watch.run());
         Loop {
             consumer: &consumer,
             topic,
@@ -306,7 +323,7 @@ fn find_topic(
         let metadata = match consumer.fetch_metadata(Some(topic), ANSWER) {
             Ok(metadata) => metadata,
             Err(error) => {
-                shared.trouble(topic, error.to_string());
+                shared.trouble(topic, Trouble::of(&error, None));
                 // What librdkafka itself says of its brokers is told by a poll.
                 let _ = consumer.poll(Duration::ZERO);
                 continue;
@@ -327,54 +344,6 @@ fn find_topic(
     Ok(false)
 }
 
-/// Asks the broker for the end of each partition again and again. Its answer tells the lag, and that a partition which
-/// brings nothing has nothing: a broker that is gone is quiet too.
-fn watch(consumer: &BaseConsumer<Context>, topic: &str, shared: &Shared, closing: &Receiver<()>) {
-    while closing.recv_timeout(ASK) == Err(RecvTimeoutError::Timeout) {
-        let owned: Vec<(i32, u64)> = (shared.lock().owned.iter())
-            .map(|(&partition, owned)| (partition, owned.epoch))
-            .collect();
-        for (partition, epoch) in owned {
-            if closing.try_recv() == Err(TryRecvError::Disconnected) {
-                return;
-            }
-            let asked = Instant::now();
-            match consumer.fetch_watermarks(topic, partition, ANSWER) {
-                Ok((_, end)) => {
-                    shared.well(topic);
-                    if let Some(owned) = shared.lock().of_epoch(partition, epoch) {
-                        owned.end = Some(end);
-                        owned.asked = Some(asked);
-                    }
-                }
-                Err(error) => {
-                    shared.trouble(topic, format!("partition {partition}: {error}"));
-                    break;
-                }
-            }
-            let is_unknown =
-                (shared.lock().of_epoch(partition, epoch)).is_some_and(|owned| owned.stored.is_none());
-            if is_unknown {
-                ask_committed(consumer, topic, partition, epoch, shared);
-            }
-        }
-    }
-}
-
-/// Asks where an earlier consumer of the group got to.
-fn ask_committed(consumer: &BaseConsumer<Context>, topic: &str, partition: i32, epoch: u64, shared: &Shared) {
-    let mut asked = TopicPartitionList::new();
-    asked.add_partition(topic, partition);
-    let Ok(committed) = consumer.committed_offsets(asked, ANSWER) else {
-        return;
-    };
-    if let Some(Offset::Offset(offset)) = committed.elements().first().map(|found| found.offset())
-        && let Some(owned) = shared.lock().of_epoch(partition, epoch)
-    {
-        owned.stored.get_or_insert(offset);
-    }
-}
-
 struct Loop<'a> {
     consumer: &'a BaseConsumer<Context>,
     topic: &'a str,
@@ -391,6 +360,7 @@ impl Loop<'_> {
     fn run(mut self) {
         while !self.lines.is_closing() {
             store_offsets(self.consumer, self.topic, self.shared);
+            self.pass_over();
             if !self.hand_over() {
                 return;
             }
@@ -438,7 +408,48 @@ impl Loop<'_> {
                 self.close_chunk();
                 self.events.push_back(Event::Broken(code.to_string()));
             }
-            error => self.shared.trouble(self.topic, error.to_string()),
+            // Of which partition is found out apart: the client does not say.
+            error if unreadable(&error).is_some() => {
+                tracing::debug!(topic = self.topic, %error, "batch not read");
+                self.shared.lock().is_suspect = true;
+            }
+            error => self.shared.trouble(self.topic, Trouble::of(&error, None)),
+        }
+    }
+
+    /// Lets partitions go on behind what is passed over. The reader is told before it is given any message from there.
+    fn pass_over(&mut self) {
+        let passing = std::mem::take(&mut self.shared.lock().passing);
+        for one in passing {
+            let Passing {
+                partition,
+                epoch,
+                from,
+                to,
+            } = one;
+            let mut offsets = TopicPartitionList::new();
+            match self.shared.lock().of_epoch(partition, epoch) {
+                Some(owned) => {
+                    owned.from = Some(to);
+                    if let Some(stored) = owned.stored {
+                        add_offset(&mut offsets, self.topic, partition, stored, &owned.said);
+                    }
+                }
+                None => continue,
+            }
+            if let Err(error) = (self.consumer).seek(self.topic, partition, Offset::Offset(to), ANSWER) {
+                tracing::warn!(topic = self.topic, partition, to, %error, "batch not passed over, trying again");
+                self.shared.lock().passing.push(one);
+                continue;
+            }
+            self.events.push_back(Event::PassedOver(one));
+            tracing::warn!(topic = self.topic, partition, from, to, "messages passed over");
+            // The same offset as before, with what is new: whoever reads these messages again is not held up.
+            if offsets.count() > 0
+                && let Err(error) = self.consumer.commit(&offsets, CommitMode::Async)
+            {
+                tracing::debug!(topic = self.topic, %error, "commit failed");
+            }
         }
     }
 
@@ -476,6 +487,7 @@ impl Loop<'_> {
     /// Pauses all partitions or lets all of them go on. While the reader is busy they are told again and again: one that has
     /// just arrived is not paused.
     fn set_paused(&mut self, is_paused: bool) {
+        self.shared.lock().is_paused = is_paused;
         if !is_paused && !self.is_paused {
             return;
         }
@@ -488,7 +500,7 @@ impl Loop<'_> {
             }
         });
         if let Err(error) = done {
-            self.shared.trouble(self.topic, error.to_string());
+            self.shared.trouble(self.topic, Trouble::of(&error, None));
         }
     }
 }

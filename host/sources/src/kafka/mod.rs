@@ -17,16 +17,20 @@
 //! ```
 //!
 //! The thread ([`consumer`]) owns the client, since a client that nobody polls is put out of its group and the host reads
-//! only when there is room. The client is made with the first read, because its threads would keep the privileges that the
+//! only when there is room. Beside it [`watch`] asks for the ends of the partitions, and by a [`probe`] whether one is held up by
+//! a batch that cannot be unpacked. The client is made with the first read, because its threads would keep the privileges that the
 //! program had when they were started.
 
 mod consumer;
 mod dead_letters;
 mod options;
 mod past;
+mod probe;
 mod producer;
 mod shard;
 mod shared;
+mod trouble;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -44,19 +48,23 @@ use rdkafka::config::ClientConfig;
 
 use crate::SourceError;
 use crate::records::handover::{Entry, Ledger, Ready};
-use crate::source::{MOST_FLOWS, Pace, PartitionStatus, Position, Reading, Source, SourceCounters};
+use crate::source::{
+    MOST_FLOWS, Pace, PartitionControl, PartitionStatus, Position, Reading, Source, SourceCounters,
+};
 use consumer::{Chunk, Event, Lines};
 use dead_letters::{About, DeadLetters, Delivery};
 pub use options::KafkaOptions;
 use past::Past;
 pub use producer::{Delivered, Producer, ProducerOptions};
 use shard::{Handed, Left, Shard, Value, add, read_value};
-use shared::{Change, Shared};
+use shared::{Change, Control, Passing, Shared};
 
 /// How long one read waits for messages.
 const WAIT: Duration = Duration::from_millis(20);
 /// How long before the end of a record others count in its window.
 const WINDOW_US: u64 = WINDOW_NS.unsigned_abs() / 1_000;
+/// What the dead letter on messages says that were passed over.
+const PASSED_OVER: &str = "a batch that cannot be unpacked was passed over by command";
 /// Events under way to the reader.
 const EVENTS: usize = 4;
 /// How long the end of the source waits for dead letters, and then for the consumer to leave its group: a client whose topic
@@ -74,6 +82,8 @@ pub struct KafkaCounts {
     pub without_value: u64,
     /// Messages of no known format.
     pub unrecognised: u64,
+    /// Messages that cannot be unpacked and were passed over by command.
+    pub passed_over: u64,
     /// Dead letters that the broker has.
     pub dead_letters: u64,
     /// Dead letters that it did not take.
@@ -108,6 +118,8 @@ pub struct Kafka {
     shared: Arc<Shared>,
     format: Option<Format>,
     shards: BTreeMap<i32, Shard>,
+    /// Of partitions that have left, [`Shard::shown_us`].
+    shown_us: BTreeMap<i32, i64>,
     /// What is being read, and its next message.
     chunk: Option<(Chunk, usize)>,
     /// When that came.
@@ -143,6 +155,7 @@ impl Kafka {
             client: None,
             shared: Arc::default(),
             shards: BTreeMap::new(),
+            shown_us: BTreeMap::new(),
             chunk: None,
             came: Instant::now(),
             items: Items::default(),
@@ -243,11 +256,16 @@ impl Kafka {
             }) => {
                 let options = &self.options;
                 let lateness_us = u64::try_from(options.lateness.as_micros()).unwrap_or(u64::MAX);
+                let reread_us = u64::try_from(options.reread.as_micros()).unwrap_or(u64::MAX);
+                let shown_us = self.shown_us.get(&partition).copied().unwrap_or(i64::MIN);
+                let span_us = lateness_us.saturating_add(WINDOW_US).saturating_add(reread_us);
                 let now = Instant::now();
                 let shard = Shard {
                     epoch,
                     committed: committed.unwrap_or(0),
-                    past: Past::new(lateness_us.saturating_add(WINDOW_US)),
+                    past: Past::new(span_us),
+                    again_after_us: (reread_us > 0).then_some(shown_us),
+                    shown_us,
                     records: Partition::new(lateness_us, options.most_waiting, options.window_memory),
                     reader: None,
                     ledger: Ledger::default(),
@@ -261,10 +279,12 @@ impl Kafka {
             }
             Event::Changed(Change::Left { partition }) => {
                 if let Some(shard) = self.shards.remove(&partition) {
+                    self.shown_us.insert(partition, shard.shown_us);
                     add(&mut self.counts, &shard);
                     tracing::info!(topic = self.options.topic, partition, "partition left");
                 }
             }
+            Event::PassedOver(passing) => self.note_passed(passing),
             Event::End(partition) => {
                 // It has left meanwhile.
                 let Some(shard) = self.shards.get_mut(&partition) else {
@@ -277,6 +297,47 @@ impl Kafka {
             }
             Event::Broken(reason) => self.going = Going::Broken(reason),
         }
+    }
+
+    /// Counts messages that are passed over, and has those behind them committed in their turn.
+    fn note_passed(&mut self, passing: Passing) {
+        let Passing {
+            partition,
+            epoch,
+            from,
+            to,
+        } = passing;
+        let shard = self.shards.get_mut(&partition);
+        let Some(shard) = shard.filter(|shard| shard.epoch == epoch) else {
+            return;
+        };
+        shard.position = Some(to);
+        // What is read again was counted by whoever had the partition before.
+        let first = from.max(shard.committed);
+        let Ok(count @ 1..) = u64::try_from(to - first) else {
+            return;
+        };
+        self.counters.records += count;
+        self.counters.rejected += count;
+        self.counts.passed_over += count;
+        if let Some(owned) = self.shared.lock().of_epoch(partition, epoch) {
+            owned.passed_over += count;
+        }
+        let entry = shard.ledger.open(to);
+        if let Some(letters) = &self.letters {
+            let about = About {
+                partition,
+                epoch,
+                entry,
+            };
+            shard.ledger.open_part(entry);
+            let refused = usize::try_from(count).unwrap_or(usize::MAX);
+            if !letters.send(&self.options.topic, first, refused, PASSED_OVER, about) {
+                self.counts.dead_letters_lost += 1;
+                shard.ledger.close(entry);
+            }
+        }
+        shard.ledger.close(entry);
     }
 
     /// Makes records of the next message of the chunk.
@@ -344,6 +405,8 @@ impl Kafka {
             let mut left = Left {
                 partition,
                 epoch: shard.epoch,
+                again_after_us: shard.again_after_us,
+                shown_us: &mut shard.shown_us,
                 ledger: &mut shard.ledger,
                 ready: &mut self.ready,
             };
@@ -369,6 +432,8 @@ impl Kafka {
             let mut left = Left {
                 partition,
                 epoch: shard.epoch,
+                again_after_us: shard.again_after_us,
+                shown_us: &mut shard.shown_us,
                 ledger: &mut shard.ledger,
                 ready: &mut self.ready,
             };
@@ -392,6 +457,8 @@ impl Kafka {
             let mut left = Left {
                 partition,
                 epoch: shard.epoch,
+                again_after_us: shard.again_after_us,
+                shown_us: &mut shard.shown_us,
                 ledger: &mut shard.ledger,
                 ready: &mut self.ready,
             };
@@ -425,9 +492,10 @@ impl Kafka {
             let settled = std::iter::from_fn(|| shard.ledger.settled()).last();
             if let Some(owned) = state.of_epoch(partition, shard.epoch) {
                 owned.waiting = shard.records.waiting();
+                owned.position = shard.position;
                 if let Some(settled) = settled {
                     owned.stored = Some(settled);
-                    owned.begin = shard.past.begin_for(settled);
+                    owned.said.begin = shard.past.begin_for(settled);
                     owned.is_news = true;
                 }
             }
@@ -462,8 +530,7 @@ impl Source for Kafka {
         }
         self.tell();
         if self.ready.waiting() > 0 {
-            self.ready.give(batch);
-            return Ok(Reading::GoesOn);
+            return Ok(self.ready.give(batch));
         }
         match std::mem::replace(&mut self.going, Going::Over) {
             Going::On => {
@@ -518,6 +585,7 @@ impl Source for Kafka {
             (counts.order.repeated, "records repeat another"),
             (counts.without_value, "messages have no value"),
             (counts.unrecognised, "messages are of no format that is read"),
+            (counts.passed_over, "messages were passed over by command"),
         ] {
             if count > 0 {
                 // Text takes all that is written.
@@ -528,18 +596,19 @@ impl Source for Kafka {
     }
 
     fn partitions(&self) -> Vec<PartitionStatus> {
-        let state = self.shared.lock();
-        let status = |(&partition, owned): (&i32, &shared::Owned)| PartitionStatus {
-            partition,
-            stored: owned.stored,
-            end: owned.end,
-            waiting: owned.waiting,
-        };
-        state.owned.iter().map(status).collect()
+        self.shared.partitions()
+    }
+
+    fn partition_control(&self) -> Option<Arc<dyn PartitionControl>> {
+        Some(Arc::new(Control {
+            topic: self.options.topic.clone(),
+            shared: Arc::clone(&self.shared),
+        }))
     }
 
     fn trouble(&self) -> Option<String> {
-        self.shared.lock().trouble.clone()
+        let state = self.shared.lock();
+        state.trouble.as_ref().map(|trouble| trouble.text().to_owned())
     }
 }
 

@@ -33,6 +33,8 @@ pub struct KafkaOptions {
     pub origin: Origin,
     /// How long records of a partition are waited for, by the time of the stream.
     pub lateness: Duration,
+    /// How much of a partition is read again when it arrives, by the time of the stream, for detectors that remember hosts.
+    pub reread: Duration,
     /// Records of a partition that wait at once.
     pub most_waiting: usize,
     /// Bytes for the trailing window of a partition.
@@ -55,6 +57,7 @@ impl KafkaOptions {
             reading: Options::default(),
             origin: Origin::default(),
             lateness: Duration::from_secs(600),
+            reread: Duration::ZERO,
             most_waiting: 1 << 17,
             window_memory: 16 << 20,
             dead_letters: None,

@@ -2,11 +2,16 @@
 //! window that is whole.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 
 /// Between two samples, in microseconds of the stream: what is read again too much.
 const STEP_US: i64 = 1_000_000;
 /// What a commit says beside its offset, before the offset to begin at.
 const NAME: &str = "netsage-window=";
+/// What it says then, before the messages that were passed over.
+const PASSED: &str = " passed=";
+/// Most ranges of these that are said: a broker takes 4,096 bytes.
+const MOST_PASSED: usize = 64;
 
 /// The offsets at which the latest end of a partition's records moved on.
 #[derive(Debug)]
@@ -53,17 +58,45 @@ impl Past {
     }
 }
 
-/// What a commit says of where to begin.
-pub(super) fn said(begin: i64) -> String {
-    format!("{NAME}{begin}")
+/// What a commit says beside its offset.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    /// Where to begin.
+    pub(super) begin: i64,
+    /// Messages from there on that were passed over, since they cannot be unpacked: from the first to before the second.
+    /// Whoever reads them again must not be held up.
+    pub(super) passed: Vec<(i64, i64)>,
 }
 
-/// Where to begin, by what a commit says beside `offset`: never behind it.
-pub(super) fn begin_of(metadata: &str, offset: i64) -> i64 {
-    let begin = metadata.strip_prefix(NAME).and_then(|begin| begin.parse().ok());
-    begin
-        .filter(|begin| (0..=offset).contains(begin))
-        .unwrap_or(offset)
+impl Said {
+    /// The same as text.
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("{NAME}{}", self.begin);
+        let mut before = PASSED;
+        let passed: Vec<_> = self.passed.iter().filter(|(_, to)| *to > self.begin).collect();
+        for (from, to) in passed.iter().skip(passed.len().saturating_sub(MOST_PASSED)) {
+            // Text takes all that is written.
+            let _ = write!(text, "{before}{from}-{to}");
+            before = ",";
+        }
+        text
+    }
+
+    /// What a commit of `offset` says: never to begin behind it.
+    pub(super) fn of(text: &str, offset: i64) -> Self {
+        let said = text.strip_prefix(NAME).unwrap_or_default();
+        let (begin, passed) = said.split_once(PASSED).unwrap_or((said, ""));
+        let begin = begin.parse().ok().filter(|begin| (0..=offset).contains(begin));
+        let range = |range: &str| {
+            let (from, to) = range.split_once('-')?;
+            let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+            (from < to).then_some((from, to))
+        };
+        Self {
+            begin: begin.unwrap_or(offset),
+            passed: passed.split(',').filter_map(range).take(MOST_PASSED).collect(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -107,19 +140,46 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_says_where_to_begin_and_what_was_passed_over() {
+        let check = |begin: i64, passed: &[(i64, i64)], text: &str| {
+            let said = Said {
+                begin,
+                passed: passed.to_vec(),
+            };
+            assert_eq!(said.text(), text);
+            assert_eq!(Said::of(text, 90), said);
+        };
+        check(40, &[], "netsage-window=40");
+        check(90, &[(80, 95)], "netsage-window=90 passed=80-95");
+        check(
+            40,
+            &[(41, 42), (100, 1_000)],
+            "netsage-window=40 passed=41-42,100-1000",
+        );
+        // What lies before the beginning is not read again.
+        let many: Vec<(i64, i64)> = (0..1_000).map(|place| (place * 2, place * 2 + 1)).collect();
+        let said = Said {
+            begin: 1_000,
+            passed: many,
+        };
+        let text = said.text();
+        assert!(text.len() < 4_096 && text.ends_with("1998-1999"), "{text}");
+    }
+
+    #[test]
     fn what_others_have_committed_begins_at_its_offset() {
-        let check =
-            |metadata: &str, expected: i64| assert_eq!(begin_of(metadata, 90), expected, "{metadata}");
-        check(&said(40), 40);
-        check(&said(90), 90);
         for other in [
             "",
             "netsage-window=91",
             "netsage-window=-1",
-            "netsage-window=x",
+            "netsage-window=x passed=7",
             "hello",
         ] {
-            check(other, 90);
+            let expected = Said {
+                begin: 90,
+                passed: Vec::new(),
+            };
+            assert_eq!(Said::of(other, 90), expected, "{other}");
         }
     }
 }

@@ -14,6 +14,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
 use super::consumer::log;
+use super::trouble::Trouble;
 use crate::SourceError;
 
 /// Settings of the client that have a place of their own.
@@ -49,7 +50,7 @@ struct Context {
     refused: AtomicU64,
     first_refusal: Mutex<Option<String>>,
     /// What the client last said of its brokers.
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<Trouble>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -63,7 +64,10 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        *lock(&self.trouble) = Some(format!("{error}: {reason}"));
+        let (trouble, mut told) = (Trouble::of(&error, Some(reason)), lock(&self.trouble));
+        if trouble.is_news_beside(told.as_ref()) {
+            *told = Some(trouble);
+        }
     }
 }
 
@@ -145,6 +149,7 @@ impl Producer {
             match self.client.send(message) {
                 Ok(()) => return Ok(true),
                 Err((error, same)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                    self.check_refusal()?;
                     if is_over() {
                         return Ok(false);
                     }
@@ -172,7 +177,22 @@ impl Producer {
 
     /// What the client last said of brokers that do not answer.
     pub fn trouble(&self) -> Option<String> {
-        lock(&self.client.context().trouble).clone()
+        let trouble = lock(&self.client.context().trouble);
+        trouble.as_ref().map(|trouble| trouble.text().to_owned())
+    }
+
+    /// Looks whether brokers have refused this client though they took no flow of it, as for a wrong password.
+    ///
+    /// # Errors
+    /// When they have: trying again will not help.
+    pub fn check_refusal(&self) -> Result<(), SourceError> {
+        let trouble = lock(&self.client.context().trouble);
+        match &*trouble {
+            Some(trouble) if trouble.is_refusal() && self.delivered().taken == 0 => {
+                Err(self.failed(trouble.text().to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Why the first flow that was refused was.

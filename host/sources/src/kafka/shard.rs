@@ -15,6 +15,11 @@ pub(super) struct Shard {
     /// Messages before this offset were done with by others, and are read again for the window alone.
     pub(super) committed: i64,
     pub(super) past: Past,
+    /// Detectors are shown records again that end after this time: before, they were while this program had the partition
+    /// before. `None`: they are shown nothing.
+    pub(super) again_after_us: Option<i64>,
+    /// The latest end of a record whose turn has come, also of those.
+    pub(super) shown_us: i64,
     /// Records of messages that are read again have no entry.
     pub(super) records: Partition<Option<Entry>>,
     pub(super) reader: Option<Reader>,
@@ -40,6 +45,9 @@ pub(super) struct Handed {
 pub(super) struct Left<'a> {
     pub(super) partition: i32,
     pub(super) epoch: u64,
+    /// As in [`Shard`].
+    pub(super) again_after_us: Option<i64>,
+    pub(super) shown_us: &'a mut i64,
     pub(super) ledger: &'a mut Ledger<i64>,
     pub(super) ready: &'a mut Ready<Handed>,
 }
@@ -51,8 +59,16 @@ impl Left<'_> {
         standing: Standing,
         counts: &netsage_records::Counts,
     ) {
-        // The store has what is read again.
-        let Some(entry) = ordered.tag else { return };
+        let end_us = ordered.record.end_us;
+        *self.shown_us = end_us.max(*self.shown_us);
+        // The store has what is read again, and so may this program's detectors.
+        let Some(entry) = ordered.tag else {
+            if self.again_after_us.is_some_and(|after_us| end_us > after_us) && standing != Standing::Repeated
+            {
+                self.ready.take_again(ordered, counts);
+            }
+            return;
+        };
         let handed = Handed {
             partition: self.partition,
             epoch: self.epoch,

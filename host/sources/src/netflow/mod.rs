@@ -303,8 +303,7 @@ impl Source for Netflow {
             self.take_in();
         }
         if self.ready.waiting() > 0 {
-            self.ready.give(batch);
-            return Ok(Reading::GoesOn);
+            return Ok(self.ready.give(batch));
         }
         match std::mem::replace(&mut self.going, Going::Over) {
             Going::Ending(Some(source)) => Err(SourceError::Read {

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use netsage_records::{Ordered, Standing, row_of};
 use netsage_schema::{CommunityId, FlowBatch, RECORD_V1};
 
-use crate::source::MOST_FLOWS;
+use crate::source::{MOST_FLOWS, Reading};
 
 /// A piece by its place in a [`Ledger`], counted from the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,9 @@ impl<P> Ledger<P> {
 /// Flows whose turn has come, and those handed over that are not stored; `T` leads back to where a flow came from.
 pub(crate) struct Ready<T> {
     flows: FlowBatch,
+    /// How many flows of `flows` that are not handed over come in a row of one kind, and whether that is the kind that is
+    /// read again.
+    rows: VecDeque<(bool, usize)>,
     /// How many of `flows` are handed over.
     given: usize,
     /// Of each flow that is not stored, whether it is handed over or not.
@@ -86,6 +89,7 @@ impl<T> Default for Ready<T> {
     fn default() -> Self {
         Self {
             flows: FlowBatch::new(&RECORD_V1),
+            rows: VecDeque::new(),
             given: 0,
             tags: VecDeque::new(),
             stored: 0,
@@ -107,6 +111,21 @@ impl<T> Ready<T> {
         if standing == Standing::Repeated {
             return Some(tag);
         }
+        self.push(ordered, counts, false);
+        self.tags.push_back(tag);
+        None
+    }
+
+    /// Takes a record that was handed over before, by whomever. Nothing of it is waited for.
+    pub(crate) fn take_again<O>(&mut self, ordered: &Ordered<O>, counts: &netsage_records::Counts) {
+        self.push(ordered, counts, true);
+    }
+
+    fn push<O>(&mut self, ordered: &Ordered<O>, counts: &netsage_records::Counts, is_again: bool) {
+        match self.rows.back_mut() {
+            Some((kind, count)) if *kind == is_again => *count += 1,
+            _ => self.rows.push_back((is_again, 1)),
+        }
         let identity = ordered.record.identity();
         self.flows.push_as(
             &row_of(&ordered.record, counts),
@@ -114,8 +133,6 @@ impl<T> Ready<T> {
             CommunityId::of(&identity),
             Some(ordered.id),
         );
-        self.tags.push_back(tag);
-        None
     }
 
     /// Flows that are ready to be handed over.
@@ -128,9 +145,16 @@ impl<T> Ready<T> {
         self.total
     }
 
-    /// Hands over what is ready, as far as one read may.
-    pub(crate) fn give(&mut self, batch: &mut FlowBatch) {
-        let count = self.waiting().min(MOST_FLOWS);
+    /// Hands over what is ready of one kind, as far as one read may.
+    pub(crate) fn give(&mut self, batch: &mut FlowBatch) -> Reading {
+        let Some((is_again, row)) = self.rows.front_mut() else {
+            return Reading::GoesOn;
+        };
+        let (is_again, count) = (*is_again, (*row).min(MOST_FLOWS));
+        *row -= count;
+        if *row == 0 {
+            self.rows.pop_front();
+        }
         if batch.is_empty() && self.given == 0 && count == self.flows.len() {
             std::mem::swap(batch, &mut self.flows);
         } else {
@@ -141,7 +165,11 @@ impl<T> Ready<T> {
             self.flows.clear();
             self.given = 0;
         }
+        if is_again {
+            return Reading::Again;
+        }
         self.total += count as u64;
+        Reading::GoesOn
     }
 
     /// The tags of the flows that are stored, as far as they were not told before: the first `flows` that were handed over

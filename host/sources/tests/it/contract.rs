@@ -156,7 +156,7 @@ fn read(mut source: Box<dyn Source>) -> Read {
         let stored = all.len() as u64 / 2;
         places.extend(source.stored(stored).map(|place| (stored, place)));
         match outcome {
-            Ok(Reading::GoesOn) => continue,
+            Ok(Reading::GoesOn | Reading::Again) => continue,
             Ok(Reading::End) => {}
             Err(failed) => error = Some(failed.to_string()),
         }

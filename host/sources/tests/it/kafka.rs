@@ -11,7 +11,7 @@ use netsage_records::{BytesOf, Record, Sides, State};
 use netsage_schema::record_v1::RECORD_V1;
 use netsage_schema::{FlowBatch, Identity};
 use netsage_sources::kafka::{Kafka, KafkaOptions};
-use netsage_sources::{Reading, Source, read_all};
+use netsage_sources::{NotPassedOver, PartitionState, Reading, Source, read_all};
 use netsage_testkit::kafka::{KafkaServer, fresh};
 
 /// After which a test gives up.
@@ -218,6 +218,51 @@ fn rows_do_not_depend_on_who_had_the_partition_before() {
 }
 
 #[test]
+fn a_partition_that_arrives_is_read_again_for_who_remembers() {
+    let Some(server) = server() else { return };
+    let topic = server.topic("again", 1);
+    let group = fresh("group");
+    // Two at a time end together.
+    let produce = |numbers: Range<u32>| {
+        let values = numbers.map(|number| {
+            let mut json = Vec::new();
+            let mut record = record(number / 2);
+            record.source_port += u16::from(number % 2 == 1);
+            flow_json::write(&record, &mut json).unwrap();
+            (0, Some(json))
+        });
+        server.produce(&topic, &[], values);
+    };
+    // How many flows came, and how many of others' came again.
+    let read = |reread: Duration| {
+        let mut source = Kafka::open(KafkaOptions {
+            reread,
+            ..to_the_end(server, &topic, &group)
+        })
+        .unwrap();
+        let (mut batch, mut came) = (FlowBatch::new(&RECORD_V1), [0, 0]);
+        loop {
+            match source.read(&mut batch).unwrap() {
+                Reading::GoesOn => came[0] += batch.len(),
+                Reading::Again => came[1] += batch.len(),
+                Reading::End => break,
+            }
+            batch.clear();
+            source.stored(source.counters().flows);
+        }
+        assert_eq!(source.counters().flows, came[0] as u64);
+        came
+    };
+    let hour = Duration::from_secs(3_600);
+    produce(0..200);
+    assert_eq!(read(hour), [200, 0]);
+    produce(200..300);
+    assert_eq!(read(hour), [100, 200]);
+    produce(300..310);
+    assert_eq!(read(Duration::ZERO), [10, 0]);
+}
+
+#[test]
 fn a_join_moves_some_partitions_and_no_flow_is_lost() {
     let Some(server) = server() else { return };
     let topic = filled(server, "shared", 4_000);
@@ -381,6 +426,95 @@ fn every_compression_is_read() {
     }
     let seen = drain(&mut Kafka::open(to_the_end(server, &topic, &fresh("group"))).unwrap());
     assert!(seen.into_keys().eq(all(500)));
+}
+
+/// Reads until a partition is held up; gives the offset.
+fn read_until_held(source: &mut Kafka, seen: &mut Seen, partition: i32) -> i64 {
+    let held = |source: &Kafka| {
+        let partitions = source.partitions();
+        let status = partitions.iter().find(|status| status.partition == partition)?;
+        match status.state {
+            PartitionState::Held { offset, .. } => Some(offset),
+            _ => None,
+        }
+    };
+    read_until(source, seen, |source, _| held(source).is_some());
+    held(source).unwrap()
+}
+
+#[test]
+fn a_batch_that_cannot_be_unpacked_holds_up_its_partition_until_it_is_passed_over() {
+    let Some(server) = server() else { return };
+    // Each codec says in another way that it cannot. Most of the time is waiting.
+    thread::scope(|scope| {
+        for codec in ["gzip", "snappy", "lz4", "zstd"] {
+            scope.spawn(|| check_held(server, codec));
+        }
+    });
+}
+
+fn check_held(server: &KafkaServer, codec: &str) {
+    let topic = server.topic("held", 2);
+    let (group, dead) = (fresh("group"), fresh("dead"));
+    let settings = [("compression.codec", codec), ("linger.ms", "200")];
+    for batch in 0..3 {
+        let values = (batch * 100..batch * 100 + 100).map(|number| (0, Some(value(number))));
+        server.produce(&topic, &settings, values);
+    }
+    server.produce(
+        &topic,
+        &settings,
+        (300..400).map(|number| (1, Some(value(number)))),
+    );
+    server.damage(&topic, 0, 1);
+    let mut options = options(server, &topic, &group);
+    options.dead_letters = Some(dead.clone());
+    let mut source = Kafka::open(options.clone()).unwrap();
+    let mut seen = Seen::new();
+    assert_eq!(read_until_held(&mut source, &mut seen, 0), 100, "{codec}");
+    // The other partition goes on.
+    read_until(&mut source, &mut seen, |_, seen| {
+        let last = all(400)[300..].to_vec();
+        last.iter().all(|start| seen.contains_key(start))
+    });
+    let control = source.partition_control().unwrap();
+    assert_eq!(control.pass_over(7, 100), Err(NotPassedOver::NotHere(7)));
+    assert_eq!(control.pass_over(1, 100), Err(NotPassedOver::NotHeld(1)));
+    let elsewhere = NotPassedOver::Elsewhere {
+        partition: 0,
+        offset: 100,
+    };
+    assert_eq!(control.pass_over(0, 99), Err(elsewhere));
+    control.pass_over(0, 100).unwrap();
+    read_until(&mut source, &mut seen, |source, seen| {
+        seen.len() == 300 && source.partitions().iter().all(|status| status.lag() == Some(0))
+    });
+    let expected: Vec<i64> = (all(400).into_iter().enumerate())
+        .filter(|(number, _)| !(100..200).contains(number))
+        .map(|(_, start)| start)
+        .collect();
+    assert!(seen.iter().all(|(_, &times)| times == 1) && seen.into_keys().eq(expected));
+    assert_eq!(source.counts().passed_over, 100);
+    assert_eq!(source.counters().rejected, 100);
+    let states: Vec<_> = source.partitions().iter().map(|status| status.state).collect();
+    assert_eq!(states, [PartitionState::AtEnd; 2]);
+    drop(source);
+    let letters = server.messages(&dead);
+    let letter: serde_json::Value = serde_json::from_slice(&letters[0].2).unwrap();
+    assert_eq!(
+        (&letter["offset"], &letter["refused"]),
+        (&100.into(), &100.into())
+    );
+
+    // Whoever has the partition next reads these messages again for its window, and is not held up.
+    server.produce(
+        &topic,
+        &settings,
+        (400..500).map(|number| (0, Some(value(number)))),
+    );
+    let mut next = Kafka::open(to_the_end(server, &topic, &group)).unwrap();
+    assert!(drain(&mut next).into_keys().eq(all(500)[400..].to_vec()));
+    assert_eq!(next.counts().passed_over, 0);
 }
 
 #[test]

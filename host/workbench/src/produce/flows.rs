@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use netsage_capture::{LinkType, MeterConfig, Mode, Packet};
 use netsage_records::formats::Items;
 use netsage_records::{Record, Unrow};
-use netsage_schema::{FlowBatch, RECORD_V1, protocol};
+use netsage_schema::{FlowBatch, RECORD_V1};
 use netsage_sources::{
     Content, Input, Metered, Packets, Reading, RecordItems, Source, SourceError, open_with,
 };
@@ -89,9 +89,7 @@ impl Flows {
             }
             Self::Rows { source, unrow, batch } => {
                 let read = source.read(batch);
-                // ARP has no IP protocol, and so no flow in JSON.
-                let rows = (batch.rows.iter().zip(&batch.identities))
-                    .filter(|(_, identity)| identity.protocol != protocol::ARP);
+                let rows = batch.rows.iter().zip(&batch.identities);
                 into.extend(rows.map(|(row, identity)| unrow.record(row, identity)));
                 batch.clear();
                 read

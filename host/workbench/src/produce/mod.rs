@@ -133,6 +133,7 @@ pub fn run(args: &ProduceArgs, file: &Settings) -> Result<(), Failure> {
         if asked.is_none() && stop.load(Ordering::Relaxed) {
             break;
         }
+        producer.check_refusal()?;
         report.look(&producer);
         thread::sleep(LOOK / 10);
     }
@@ -179,6 +180,7 @@ fn send(
                 return Ok(None);
             }
             while let Some(wait) = pace.wait(record.end_us) {
+                producer.check_refusal()?;
                 report.look(producer);
                 if is_over() {
                     return Ok(None);
@@ -194,7 +196,7 @@ fn send(
             }
         }
         match read {
-            Ok(Reading::GoesOn) => {}
+            Ok(Reading::GoesOn | Reading::Again) => {}
             Ok(Reading::End) => break,
             Err(damage) => return Ok(Some(damage)),
         }

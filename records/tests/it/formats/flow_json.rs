@@ -102,6 +102,17 @@ fn the_least_that_a_flow_says_is_read() {
 }
 
 #[test]
+fn arp_is_no_protocol_of_ip_and_has_a_name() {
+    let arp = json!({ "start_us": 0, "end_us": 9, "source": "10.0.0.1", "destination": "10.0.0.2", "protocol": "ARP" });
+    let read = record(Format::FlowJson, arp.to_string());
+    assert_eq!(read.protocol, netsage_schema::protocol::ARP);
+    let mut written = Vec::new();
+    write(&read, &mut written).unwrap();
+    let written = String::from_utf8(written).unwrap();
+    assert_eq!(record(Format::FlowJson, written), read);
+}
+
+#[test]
 fn a_flow_that_is_none_is_refused_by_reason() {
     let check = |name: &str, value: Value, expected: &str| {
         let mut flow = full();

@@ -8,7 +8,7 @@ use netsage_console::output::{for_people, print_json, table};
 use netsage_gateway::config::Settings;
 
 use super::called;
-use super::client::{Client, ClientArgs, encoded};
+use crate::client::{Client, ClientArgs, encoded};
 
 /// Columns of a histogram on the terminal.
 const COLUMNS: usize = 64;

@@ -13,8 +13,8 @@ use netsage_gateway::assets::Bundled;
 use netsage_gateway::catalog::{load, read_package, schema_of};
 use netsage_gateway::config::Settings;
 
-use super::client::{Client, ClientArgs, query};
 use super::short;
+use crate::client::{Client, ClientArgs, query};
 
 /// The arguments of `netsage detector list`.
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,6 @@
 //!
 //! Every step of a life is the API's call of the same name; one function makes them all.
 
-mod client;
 mod compare;
 mod listing;
 mod stage;

@@ -13,8 +13,8 @@ use netsage_console::say;
 use netsage_gateway::catalog::read_bytes;
 use netsage_gateway::config::Settings;
 
-use super::client::{Client, encoded, query};
 use super::step::{How, PlaceArgs, ReasonArgs, standing, take, tell};
+use crate::client::{Client, encoded, query};
 
 /// Time between two questions to the program about the stage of the package.
 const POLL: Duration = Duration::from_millis(150);

@@ -10,7 +10,7 @@ use netsage_console::say;
 use netsage_gateway::config::Settings;
 
 use super::called;
-use super::client::{Client, ClientArgs, encoded};
+use crate::client::{Client, ClientArgs, encoded};
 
 /// Who does something and why, for the history; and how the answer is printed.
 #[derive(Debug, clap::Args)]

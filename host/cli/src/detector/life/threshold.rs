@@ -8,8 +8,8 @@ use netsage_console::output::{for_people, print_json, table};
 use netsage_gateway::config::Settings;
 
 use super::called;
-use super::client::{Client, ClientArgs, encoded, query};
 use super::step::ReasonArgs;
+use crate::client::{Client, ClientArgs, encoded, query};
 
 /// Columns of the bar of an index on the terminal; the last one is at twice the index that counts as large.
 const COLUMNS: usize = 40;

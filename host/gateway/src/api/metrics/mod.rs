@@ -77,6 +77,11 @@ impl Collector for Figures {
                 details.store_retries,
             ),
             (
+                "flows_reread",
+                "Flows read again for detectors that remember hosts; they are neither stored nor among the flows",
+                details.flows_reread,
+            ),
+            (
                 "reader_waited_milliseconds",
                 "Time that readers of sources that can wait waited because every block was under way",
                 u64::try_from(details.reader_waited.as_millis()).unwrap_or(u64::MAX),
@@ -174,8 +179,41 @@ impl Collector for Figures {
     }
 }
 
-/// A figure of a partition: name, help, value.
-type PartitionFigure = (&'static str, &'static str, fn(&PartitionStatus) -> Option<u64>);
+/// A figure of a partition: kind, name, help, value.
+type PartitionFigure = (
+    MetricType,
+    &'static str,
+    &'static str,
+    fn(&PartitionStatus) -> Option<u64>,
+);
+
+const PARTITION_FIGURES: [PartitionFigure; 4] = [
+    (
+        MetricType::Gauge,
+        "source_partition_lag",
+        "Messages of a partition whose flows are not all stored",
+        PartitionStatus::lag,
+    ),
+    (
+        MetricType::Gauge,
+        "source_partition_waiting",
+        "Records of a partition that wait for their turn",
+        |partition| Some(partition.waiting as u64),
+    ),
+    (
+        MetricType::Gauge,
+        "source_partition_held",
+        "Whether a batch that cannot be unpacked holds a partition up",
+        |partition| Some(partition.state.is_held().into()),
+    ),
+    (
+        MetricType::Counter,
+        "source_partition_passed_over",
+        "Messages of a partition that cannot be unpacked and were passed over by command",
+        |partition| Some(partition.passed_over),
+    ),
+];
+
 /// A counter of an exporter: name, help, value.
 type ExporterCounter = (&'static str, &'static str, fn(&StreamStatus) -> u64);
 
@@ -267,30 +305,22 @@ impl Figures {
         Ok(())
     }
 
-    /// Lag and waiting records of each partition of a broker; the lag is absent while nothing was committed.
+    /// The figures of each partition of a broker; the lag is absent while nothing was committed.
     fn partitions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let sources = self.state.counters.partitions();
-        let figures: [PartitionFigure; 2] = [
-            (
-                "source_partition_lag",
-                "Messages of a partition whose flows are not all stored",
-                PartitionStatus::lag,
-            ),
-            (
-                "source_partition_waiting",
-                "Records of a partition that wait for their turn",
-                |partition| Some(partition.waiting as u64),
-            ),
-        ];
-        for (name, help, value) in figures {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (kind, name, help, value) in PARTITION_FIGURES {
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
             for (source, partitions) in &sources {
                 for partition in partitions {
                     let Some(value) = value(partition) else { continue };
                     let number = partition.partition.to_string();
                     let labels = [("source", source.as_str()), ("partition", number.as_str())];
-                    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
-                        .encode(family.encode_family(&labels)?)?;
+                    let place = family.encode_family(&labels)?;
+                    if matches!(kind, MetricType::Counter) {
+                        ConstCounter::new(value).encode(place)?;
+                    } else {
+                        ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(place)?;
+                    }
                 }
             }
         }

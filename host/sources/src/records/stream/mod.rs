@@ -371,8 +371,7 @@ impl Source for Stream {
             thread::sleep(LOOK);
         }
         if self.ready.waiting() > 0 {
-            self.ready.give(batch);
-            return Ok(Reading::GoesOn);
+            return Ok(self.ready.give(batch));
         }
         if self.going == Going::On {
             return Ok(Reading::GoesOn);

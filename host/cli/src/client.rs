@@ -13,7 +13,7 @@ use ureq::{Agent, RequestBuilder};
 
 /// Address and token of the running program.
 #[derive(Debug, clap::Args)]
-pub(super) struct ClientArgs {
+pub(crate) struct ClientArgs {
     /// Address of the running program
     #[arg(
         long,
@@ -31,7 +31,7 @@ pub(super) struct ClientArgs {
 }
 
 /// A client of the API.
-pub(super) struct Client {
+pub(crate) struct Client {
     agent: Agent,
     base: String,
     authorization: Option<String>,
@@ -40,7 +40,7 @@ pub(super) struct Client {
 impl Client {
     /// # Errors
     /// When the token cannot be read.
-    pub(super) fn new(args: &ClientArgs, file: &Settings) -> Result<Self, ConfigError> {
+    pub(crate) fn new(args: &ClientArgs, file: &Settings) -> Result<Self, ConfigError> {
         let config = Agent::config_builder()
             // The body of an error says more than its status.
             .http_status_as_error(false)
@@ -66,13 +66,13 @@ impl Client {
     }
 
     /// Reads a resource.
-    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let request = self.agent.get(format!("{}{path}", self.base));
         self.read(self.authorized(request).call())
     }
 
     /// Posts JSON.
-    pub(super) fn post_json<T: DeserializeOwned>(
+    pub(crate) fn post_json<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,
@@ -81,7 +81,7 @@ impl Client {
     }
 
     /// Posts a body as it is.
-    pub(super) fn post<T: DeserializeOwned>(
+    pub(crate) fn post<T: DeserializeOwned>(
         &self,
         path: &str,
         media_type: &str,
@@ -132,7 +132,7 @@ impl Client {
 }
 
 /// `?name=value&...` of the values that are there.
-pub(super) fn query(pairs: &[(&str, Option<&str>)]) -> String {
+pub(crate) fn query(pairs: &[(&str, Option<&str>)]) -> String {
     let given = pairs
         .iter()
         .filter_map(|(name, value)| Some(format!("{name}={}", encoded((*value)?))));
@@ -145,7 +145,7 @@ pub(super) fn query(pairs: &[(&str, Option<&str>)]) -> String {
 }
 
 /// A text as a part of a URL: all but letters, digits and `-._~` as percent signs and digits (RFC 3986).
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut part = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
