@@ -53,6 +53,9 @@ const MANY_STARTS: &str = "200";
 /// Rotations of a log that is followed by a program that is killed; without this the test has a number of its own.
 const MANY_ROTATIONS: &str = "50";
 
+/// Flows of a topic, and kills of the three programs that score them.
+const MANY_SCORED: &str = "200000,15";
+
 fn seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| now.as_secs())
@@ -268,6 +271,7 @@ pub(crate) fn rust_tests(
         command.env("NETSAGE_ONNX_MODELS", MANY_MODELS);
         command.env("NETSAGE_TEST_STARTS", MANY_STARTS);
         command.env("NETSAGE_TEST_ROTATIONS", MANY_ROTATIONS);
+        command.env("NETSAGE_TEST_SCORERS", MANY_SCORED);
         command.env("NETSAGE_ONNX_SEED", seed().to_string());
     }
     let mut reader = CargoReader::default();

@@ -28,6 +28,8 @@ mod records;
 mod recover;
 mod replay;
 mod schemas;
+#[cfg(feature = "kafka")]
+mod scorers;
 mod secrets;
 mod sources;
 mod starts;
