@@ -1,7 +1,8 @@
 //! Measures how many flows per second each store takes, in batches of 1,024 with 2 % hits unless told otherwise, and how
 //! long a page and an overview take in the embedded store then. Prints a JSON object for each store. A server is compared
-//! with itself: the documents of the same flows go into it as plain inserts too, without and with the indexes of the store.
-//! It is the one that `MONGODB_URI` names, or the one of the tests.
+//! with itself: the documents of the same flows go into it as plain unordered inserts too, with the indexes that the store
+//! needs (listings by time and by source, the time axis, what goes when its time has come), and without any. It is the one
+//! that `MONGODB_URI` names, or the one of the tests; the requests of a delivery are counted by what stands before it.
 //! `cargo run --release -p netsage-store --example bench_store -- [FLOWS [PERCENT OF HITS [FLOWS FOR THE SERVER]]]`
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -15,12 +16,16 @@ use mongodb::options::WriteConcern;
 use mongodb::{Client, Collection, IndexModel};
 use netsage_api_types::{AlertQuery, FlowQuery};
 use netsage_store::{FlowBatchRecord, SharedStore, StoreError, open};
+use netsage_testkit::proxy::Proxy;
 use netsage_testkit::{backends, sample};
 
 const BATCH: u64 = 1_024;
 
 /// As many as a pipeline delivers at once when its store is what it waits for.
 const BATCHES_AT_ONCE: u64 = 16;
+
+/// Flows of a delivery each of which is a hit, with more alerts than a kind may show.
+const FLOOD: u64 = 4 * BATCH;
 
 /// Flows of 4,096 sources, 50 a millisecond, so many in 100 a hit; ids begin with the time, as those of the host do.
 fn flow(number: u64, hits: u64) -> sample::Sample {
@@ -135,6 +140,8 @@ async fn mongodb(flows: u64, hits: u64) -> Result<serde_json::Value, Box<dyn Err
     let bytes: usize = documents.iter().map(|document| document.as_bytes().len()).sum();
     let indexes: Vec<IndexModel> = recorded.list_indexes().await?.try_collect().await?;
     database.drop().await?;
+    let quiet = requests(0..BATCH * BATCHES_AT_ONCE, 0).await?;
+    let flood = requests(0..FLOOD, 100).await?;
     // In turns, so that what else the machine does slows all of them.
     let store = open(&second).await?;
     let database = database_of(&second).await?;
@@ -168,10 +175,43 @@ async fn mongodb(flows: u64, hits: u64) -> Result<serde_json::Value, Box<dyn Err
         "ratio_to_plain_inserts": plainly.as_secs_f64() / own.as_secs_f64(),
         "ratio_to_plain_inserts_with_indexes": with_indexes.as_secs_f64() / own.as_secs_f64(),
         "repeated_flows_per_second": per_second(flows, again),
+        "requests_per_delivery": quiet.0,
         "hits_percent": hits,
         "flows_per_second_with_hits": per_second(flows, with_hits.all),
         "slowest_delivery_with_hits_ms": milliseconds(with_hits.slowest),
+        "flood": serde_json::json!({
+            "flows": FLOOD,
+            "hits_percent": 100,
+            "flows_per_second": per_second(FLOOD, flood.1),
+            "requests_per_delivery": flood.0,
+        }),
     }))
+}
+
+/// Delivers flows at once, each source to a target of its own: the requests, and the time.
+async fn requests(numbers: std::ops::Range<u64>, hits: u64) -> Result<(u64, Duration), Box<dyn Error>> {
+    let url = backends::mongodb()?.url;
+    let (proxy, through) = Proxy::before(&url);
+    let store = open(&through).await?;
+    let mut records: Vec<Arc<FlowBatchRecord>> = Vec::new();
+    fill(&mut records, numbers, hits);
+    for flow in records
+        .iter_mut()
+        .flat_map(|record| &mut Arc::make_mut(record).flows)
+    {
+        if let std::net::IpAddr::V4(source) = flow.source {
+            let [.., high, low] = source.octets();
+            flow.destination_port = u16::from_be_bytes([high, low]);
+        }
+    }
+    // Which a store does at the start, too.
+    store.purge().await?;
+    let before = proxy.commands();
+    let took = timed(store.record(&records)).await?;
+    let requests = proxy.commands() - before;
+    drop(store);
+    database_of(&url).await?.drop().await?;
+    Ok((requests, took))
 }
 
 async fn database_of(url: &str) -> Result<mongodb::Database, Box<dyn Error>> {

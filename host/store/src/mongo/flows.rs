@@ -1,6 +1,6 @@
 //! Flows: unordered inserts; those that are there are updated by their id.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -8,17 +8,19 @@ use mongodb::bson::{DateTime, Document, doc, serialize_to_document};
 use mongodb::options::{UpdateOneModel, WriteModel};
 use netsage_api_types::{Flow, FlowQuery, Page};
 
-use super::counting::{ATTEMPTS, contended, replace};
+use super::counting::{ATTEMPTS, contended, in_chunks, replace};
 use super::documents::{FlowDocument, StepDocument, binary};
 use super::listing::{Asked, within};
-use super::{COUNTED_ONLY, MongoStore, answer, answered, places_of_duplicates};
+use super::{COUNTED_ONLY, MongoStore, all_of, answer, answered, places_of_duplicates};
 use crate::cursor::{Cursor, Listing};
-use crate::kept::CountedOnly;
+use crate::kept::{CountedOnly, KeptFlows};
 use crate::record::to_signed;
 use crate::{BoxFuture, FlowBatchRecord, StoreError};
 use mongodb::Collection;
 use netsage_alerts::Sketch;
 use netsage_alerts::text::parse_id;
+
+const ACTION: &str = "write flows";
 
 /// What a flow takes over when it is delivered again; all else is its identity and stays.
 const MEASURED: [&str; 7] = [
@@ -32,10 +34,7 @@ const MEASURED: [&str; 7] = [
 ];
 
 /// Most flows of one request: half a megabyte, which a slow line takes in time.
-const MOST_AT_ONCE: usize = 1_024;
-
-/// Most updates of one request, each of which costs a server as much as several inserts.
-const UPDATES_AT_ONCE: usize = 256;
+const MOST_AT_ONCE: usize = 1_000;
 
 /// Requests with flows under way at the same time: one is made while the server has the others.
 const CONCURRENT: usize = 3;
@@ -44,17 +43,21 @@ impl MongoStore {
     pub(super) async fn record_flows(&self, batches: &[Arc<FlowBatchRecord>]) -> Result<(), StoreError> {
         let now = DateTime::now();
         let mut counted_only = CountedOnly::default();
-        let mut chunks: Vec<BoxFuture<'_, _>> = Vec::new();
+        // A request takes flows of several batches.
+        let mut rows = Vec::with_capacity(batches.iter().map(|batch| batch.flows.len()).sum());
         for batch in batches {
             let keeps = self.options.kept_flows.choose(batch);
             counted_only.add(batch, &keeps);
-            let kept = keeps.iter().enumerate().filter(|(_, keeps)| **keeps);
-            let rows: Vec<usize> = kept.map(|(row, _)| row).collect();
-            for rows in rows.chunks(MOST_AT_ONCE) {
-                let rows = rows.to_vec();
-                chunks.push(self.record_rows(batch, rows, now).boxed());
-            }
+            let alerted = KeptFlows::Alerted.choose(batch);
+            let kept = keeps.into_iter().zip(alerted).enumerate();
+            rows.extend(
+                kept.filter_map(|(row, (keeps, alerted))| keeps.then_some(Row { batch, row, alerted })),
+            );
         }
+        let chunks: Vec<BoxFuture<'_, _>> = rows
+            .chunks(MOST_AT_ONCE)
+            .map(|rows| self.record_rows(rows, now).boxed())
+            .collect();
         // Documents are made when it is their turn, so that few are in memory, and while the server has others.
         stream::iter(chunks)
             .buffer_unordered(CONCURRENT)
@@ -63,25 +66,12 @@ impl MongoStore {
         self.count_only(&counted_only).await
     }
 
-    /// Records flows of a batch.
-    async fn record_rows(
-        &self,
-        batch: &FlowBatchRecord,
-        rows: Vec<usize>,
-        now: DateTime,
-    ) -> Result<(), StoreError> {
-        let hit: HashSet<usize> = batch.hits.iter().map(|hit| hit.flow as usize).collect();
+    async fn record_rows(&self, rows: &[Row<'_>], now: DateTime) -> Result<(), StoreError> {
         let documents: Vec<FlowDocument> = rows
             .iter()
-            .filter_map(|row| {
+            .filter_map(|Row { batch, row, alerted }| {
                 let flow = batch.flows.get(*row)?;
-                Some(FlowDocument::new(
-                    flow,
-                    &batch.scores,
-                    *row,
-                    hit.contains(row),
-                    now,
-                ))
+                Some(FlowDocument::new(flow, &batch.scores, *row, *alerted, now))
             })
             .collect();
         self.insert_or_update(&documents).await
@@ -122,30 +112,52 @@ impl MongoStore {
         Err(contended("a step of the time axis"))
     }
 
-    /// Nearly all flows are new: an insert costs the server a fraction of an upsert. Those whose id is there are updated.
+    /// Nearly all flows are new: an insert costs the server a fraction of an upsert. Those whose id is there are updated, if
+    /// something of them is new.
     async fn insert_or_update(&self, documents: &[FlowDocument]) -> Result<(), StoreError> {
         let inserted = answered(self.flows.insert_many(documents).ordered(false)).await?;
         let Err(error) = inserted else { return Ok(()) };
-        let failed = StoreError::mongo("write flows");
+        let failed = StoreError::mongo(ACTION);
         let Some(known) = places_of_duplicates(&error) else {
             return Err(failed(error));
         };
-        let mut writes = Vec::with_capacity(known.len());
-        for document in known.iter().filter_map(|place| documents.get(*place)) {
-            let identity = serialize_to_document(document)
-                .map_err(|error| failed(mongodb::error::Error::custom(error.to_string())))?;
-            writes.push(self.upsert(identity, document.alerted));
-        }
-        for writes in writes.chunks(UPDATES_AT_ONCE) {
-            let writes = writes.iter().cloned();
-            answer("write flows", self.client.bulk_write(writes).ordered(false)).await?;
-        }
-        Ok(())
+        let known = known.iter().filter_map(|place| documents.get(*place));
+        let known: Vec<Document> = known
+            .map(serialize_to_document)
+            .collect::<Result<_, _>>()
+            .map_err(|error| failed(mongodb::error::Error::custom(error.to_string())))?;
+        let changed = in_chunks(&known, |some| self.changed(some)).await?;
+        let writes = changed
+            .into_iter()
+            .flatten()
+            .map(|flow| self.upsert(flow.clone()));
+        self.write_many(writes, ACTION).await
+    }
+
+    /// Those of these flows of which something is to be written: a delivery that is made again has what is there already,
+    /// which costs far less to see than to write.
+    async fn changed<'d>(&self, flows: &'d [Document]) -> Result<Vec<&'d Document>, StoreError> {
+        let ids: Vec<&str> = flows.iter().filter_map(|flow| flow.get_str("_id").ok()).collect();
+        let stored = self.flows.clone_with_type::<Document>();
+        let stored = all_of(ACTION, stored.find(doc! { "_id": { "$in": ids } })).await?;
+        let stored: HashMap<&str, &Document> = stored
+            .iter()
+            .filter_map(|flow| Some((flow.get_str("_id").ok()?, flow)))
+            .collect();
+        let is_changed = |flow: &&Document| {
+            let Some(stored) = flow.get_str("_id").ok().and_then(|id| stored.get(id)) else {
+                return true;
+            };
+            let becomes_alerted = is_alerted(flow) && !is_alerted(stored);
+            becomes_alerted || MEASURED.iter().any(|key| stored.get(key) != flow.get(key))
+        };
+        Ok(flows.iter().filter(is_changed).collect())
     }
 
     /// The identity is written once; the measurements each time; `alerted` only ever becomes true. A flow that was deleted
     /// meanwhile is inserted.
-    fn upsert(&self, mut identity: Document, alerted: bool) -> WriteModel {
+    fn upsert(&self, mut identity: Document) -> WriteModel {
+        let alerted = is_alerted(&identity);
         let mut measured = Document::new();
         for key in MEASURED {
             if let Some(value) = identity.remove(key) {
@@ -200,4 +212,15 @@ impl MongoStore {
             next: page.next,
         })
     }
+}
+
+/// A flow to record.
+struct Row<'a> {
+    batch: &'a FlowBatchRecord,
+    row: usize,
+    alerted: bool,
+}
+
+fn is_alerted(flow: &Document) -> bool {
+    flow.get_bool("alerted").unwrap_or(false)
 }

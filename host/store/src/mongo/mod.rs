@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{
@@ -41,11 +41,15 @@ mod room;
 use counting::Facts;
 use documents::{AlertDocument, FlowDocument};
 use purge::{Purge, Purging};
-use room::NextLook;
+use room::{HELD_BACK, NextLook};
 
-/// Version of the documents' form, kept in the collection `meta`. Databases of earlier versions, which no release wrote,
-/// are refused.
-const SCHEMA_VERSION: i64 = 3;
+/// Version of the documents' form, kept in the collection `meta`. Databases of version 3 are brought up to date; those of
+/// earlier versions, which no release wrote, are refused.
+const SCHEMA_VERSION: i64 = 4;
+
+/// The first version that has the marks of flows that are held back in a collection of their own; before it the flows had
+/// them.
+const MARKS_APART: i64 = 4;
 
 /// Version of the wire protocol that MongoDB 8.0 speaks, the first with writes to several collections in one request.
 const LEAST_WIRE_VERSION: i64 = 25;
@@ -59,6 +63,9 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 
 /// How long servers wait for a majority of them, unless the URL says otherwise: shorter, so that they say what is missing.
 const MAJORITY_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Most ids of one condition: a server may compare each document that it finds with each of them.
+const IDS_AT_ONCE: usize = 128;
 
 /// The collections of what is counted, which goes by its own time as alerts do.
 const COUNTED: [&str; 6] = ["parts", "raised", "targets", "cells", "cell_versions", "merging"];
@@ -184,16 +191,48 @@ impl MongoStore {
                 found,
                 known: SCHEMA_VERSION,
             }),
-            Some(found) if found < SCHEMA_VERSION => Err(StoreError::Older {
+            Some(found) if found < MARKS_APART - 1 => Err(StoreError::Older {
                 place: place(),
                 found,
-                oldest: SCHEMA_VERSION,
+                oldest: MARKS_APART - 1,
             }),
+            Some(found) if found < MARKS_APART => self.part_marks().await,
             Some(_) => Ok(()),
             None => Err(StoreError::Damaged {
                 detail: "the collection `meta` has no schema version".to_owned(),
             }),
         }
+    }
+
+    /// Brings a database of the version before [`MARKS_APART`] up to date. Broken off, or done by several programs at one
+    /// moment, it comes to the same.
+    async fn part_marks(&self) -> Result<(), StoreError> {
+        /// Ids in memory.
+        const MARKS_AT_ONCE: usize = 1_000;
+        let action = "bring the store up to date";
+        let flows = self.flows.clone_with_type::<Document>();
+        let marked = flows.find(doc! { "held_back": true });
+        let mut marked = marked
+            .projection(doc! { "_id": 1 })
+            .await
+            .map_err(StoreError::mongo(action))?
+            .try_chunks(MARKS_AT_ONCE);
+        while let Some(some) = marked.next().await {
+            let some = some.map_err(|broken_off| StoreError::mongo(action)(broken_off.1))?;
+            let ids: Vec<String> = some
+                .iter()
+                .filter_map(|flow| flow.get_str("_id").ok().map(ToOwned::to_owned))
+                .collect();
+            self.mark_held_back(&ids).await?;
+        }
+        self.meta()
+            .update_one(
+                doc! { "_id": "schema", "version": MARKS_APART - 1 },
+                doc! { "$set": { "version": MARKS_APART } },
+            )
+            .await
+            .map(drop)
+            .map_err(StoreError::mongo(action))
     }
 
     /// Writes a document of `meta` into a database that does not have it yet. Of several programs that do so at one
@@ -214,12 +253,24 @@ impl MongoStore {
         self.database.collection("meta")
     }
 
-    /// Drops the indexes of flows that earlier programs made and nothing needs any more.
+    /// Drops the indexes that earlier programs made and nothing needs any more.
     async fn drop_old_indexes(&self) -> Result<(), StoreError> {
         /// `IndexNotFound` and `NamespaceNotFound`.
         const NOT_THERE: [i32; 2] = [27, 26];
-        for name in ["end_-1__id_-1", "end_1_alerted_1", "held_back_1_end_1"] {
-            match self.flows.drop_index(name).await {
+        let of_flows = [
+            "end_-1__id_-1",
+            "end_1_alerted_1",
+            "held_back_1_end_1",
+            "held_back",
+        ];
+        let of_flows = of_flows.map(|name| ("flows", name));
+        for (collection, name) in of_flows.into_iter().chain([("alerts", "last_seen_-1__id_-1")]) {
+            match self
+                .database
+                .collection::<Document>(collection)
+                .drop_index(name)
+                .await
+            {
                 Err(error) if !matches!(error.kind.as_ref(), ErrorKind::Command(command) if NOT_THERE.contains(&command.code)) =>
                 {
                     return Err(StoreError::mongo("drop an index that is not needed any more")(
@@ -234,9 +285,9 @@ impl MongoStore {
 
     async fn create_indexes(&self) -> Result<(), StoreError> {
         let index = |keys: Document| IndexModel::builder().keys(keys).build();
+        // A listing begins with one of its conditions (see `asked` in `alerts`), and always has one of the state.
         self.alerts
             .create_indexes([
-                index(doc! { "last_seen": -1, "_id": -1 }),
                 index(doc! { "state": 1, "last_seen": -1, "_id": -1 }),
                 index(doc! { "source": 1, "last_seen": -1, "_id": -1 }),
                 index(doc! { "kind": 1, "last_seen": -1, "_id": -1 }),
@@ -252,22 +303,14 @@ impl MongoStore {
             ])
             .await
             .map_err(StoreError::mongo("create the indexes of alerts"))?;
-        // Each of them is half of what an insert costs.
+        // With the one of its time each of them costs about as much as the flow itself, so flows have no other.
         self.flows
             .create_indexes([
-                // With all that the time axis needs, so that it is read from the index alone.
+                // Listings, and the time axis, with all that it needs, so that it is read from the index alone. What goes
+                // first when room is needed.
                 index(doc! { "end": -1, "_id": -1, "alerted": 1 }),
+                // Listings of one source.
                 index(doc! { "source": 1, "end": -1, "_id": -1 }),
-                // A sparse index would have all flows, since they have one of its fields.
-                IndexModel::builder()
-                    .keys(doc! { "held_back": 1, "end": 1 })
-                    .options(
-                        IndexOptions::builder()
-                            .name("held_back".to_owned())
-                            .partial_filter_expression(doc! { "held_back": true })
-                            .build(),
-                    )
-                    .build(),
             ])
             .await
             .map_err(StoreError::mongo("create the indexes of flows"))?;
@@ -292,6 +335,8 @@ impl MongoStore {
         } = self.options;
         self.create_ttl_index("flows", "recorded", flow_retention).await?;
         self.create_ttl_index(COUNTED_ONLY, "recorded", flow_retention)
+            .await?;
+        self.create_ttl_index(HELD_BACK, "recorded", flow_retention)
             .await?;
         self.create_ttl_index("alerts", "touched", alert_retention)
             .await?;

@@ -8,6 +8,7 @@ use mongodb::{Collection, Database};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::room::HELD_BACK;
 use super::{COUNTED, COUNTED_ONLY};
 use crate::{StoreError, StoreOptions};
 
@@ -19,6 +20,7 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Purge {
     flows: Collection<Document>,
     counted_only: Collection<Document>,
+    held_back: Collection<Document>,
     alerts: Collection<Document>,
     alert_flows: Collection<Document>,
     counted: [Collection<Document>; COUNTED.len()],
@@ -39,6 +41,7 @@ impl Purge {
         Self {
             flows: database.collection("flows"),
             counted_only: database.collection(COUNTED_ONLY),
+            held_back: database.collection(HELD_BACK),
             alerts: database.collection("alerts"),
             alert_flows: database.collection("alert_flows"),
             counted: COUNTED.map(|name| database.collection(name)),
@@ -83,10 +86,12 @@ impl Purge {
                 .await
                 .map_err(&failed)?;
         }
-        self.counted_only
-            .delete_many(doc! { "recorded": before(self.options.flow_retention) })
-            .await
-            .map_err(&failed)?;
+        for of_flows in [&self.counted_only, &self.held_back] {
+            of_flows
+                .delete_many(doc! { "recorded": before(self.options.flow_retention) })
+                .await
+                .map_err(&failed)?;
+        }
         let outcome = self
             .flows
             .delete_many(doc! { "recorded": before(self.options.flow_retention) })

@@ -37,7 +37,7 @@ use crate::record::{to_signed, to_unsigned};
 use crate::{Change, Changes, StoreError};
 
 /// Alerts that get their numbers in one batch.
-const MOST_AT_ONCE: usize = 256;
+const MOST_AT_ONCE: usize = 1_000;
 
 /// How often to start again because others number alerts too.
 const ATTEMPTS: u32 = 256;

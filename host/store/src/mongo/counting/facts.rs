@@ -1,22 +1,22 @@
 //! The facts that alerts follow from: parts, summaries, and which alerts there are.
 
-use std::collections::{BTreeSet, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::SocketAddr;
 
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
-use mongodb::options::{UpdateOneModel, WriteModel};
+use mongodb::options::{DeleteOneModel, UpdateOneModel, WriteModel};
 use serde::Deserialize;
 
 use super::super::documents::{PartDocument, SummaryDocument};
-use super::super::{MongoStore, all_of, answer, answered, is_duplicate_key};
-use super::{ATTEMPTS, CONCURRENT, Work, contended, ids_of, replace};
+use super::super::{MongoStore, all_of, answer, answered, places_of_duplicates};
+use super::{ATTEMPTS, Change, Work, contended, ids_of, in_chunks, overtaken};
+use crate::StoreError;
 use crate::record::to_signed;
-use crate::{BoxFuture, StoreError};
 use netsage_alerts::text::to_hex;
-use netsage_alerts::{Cell, HitOfFlow, Part, Summary, by_source};
+use netsage_alerts::{HitOfFlow, Id, Part, Summary, by_source};
 
 /// The collections of facts.
 pub(in super::super) struct Facts {
@@ -48,137 +48,200 @@ impl Facts {
     }
 }
 
+/// What a delivery has for a part.
+struct OfPart<'w, 'a> {
+    /// The id of the part.
+    id: String,
+    alert: Id,
+    target: String,
+    hits: &'w [HitOfFlow<'a>],
+}
+
 impl MongoStore {
     pub(super) async fn write_facts(&self, work: &mut Work<'_, '_>) -> Result<(), StoreError> {
-        let targets: Vec<String> = work
-            .hits
+        let hits = work.hits;
+        let targets: Vec<String> = hits
             .targets()
             .map(|(target, _)| to_hex(&work.key.id_of_target(target)))
             .collect();
-        let known = self
-            .ids(&self.facts.targets, doc! { "_id": { "$in": &targets } })
-            .await?;
-        let mut parts = Vec::new();
-        for ((target, hits), id) in work.hits.targets().zip(&targets) {
-            let has_alert = known.contains(id);
-            if has_alert || by_source(hits).count() > self.options.alert_limits.sources {
-                let Some(summary) = Summary::of_hits(hits) else {
-                    continue;
-                };
-                self.add_to_summary(&self.facts.targets, id, &work.id, &summary)
-                    .await?;
-                work.targets.insert(id.clone());
+        let known = self.known_ids(&self.facts.targets, &targets).await?;
+        let (mut parts, mut summaries) = (Vec::new(), Vec::new());
+        for ((target, hits), id) in hits.targets().zip(&targets) {
+            if known.contains(id) || by_source(hits).count() > self.options.alert_limits.sources {
+                summaries.extend(Summary::of_hits(hits).map(|summary| (id.clone(), summary)));
                 continue;
             }
-            parts.extend(by_source(hits).map(|(source, hits)| (target, source, hits)));
+            let target = target.to_string();
+            parts.extend(by_source(hits).map(|(source, hits)| {
+                let alert = work.key.id_of_source(source);
+                OfPart {
+                    id: format!("{}{target}", to_hex(&alert)),
+                    alert,
+                    target: target.clone(),
+                    hits,
+                }
+            }));
         }
-        work.singles.extend(
-            parts
-                .iter()
-                .map(|(_, source, _)| to_hex(&work.key.id_of_source(*source))),
-        );
-        let (key, cell) = (work.key, work.id.as_str());
-        let writes: Vec<BoxFuture<'_, _>> = parts
-            .into_iter()
-            .map(|(target, source, hits)| self.record_part(key, cell, target, source, hits).boxed())
-            .collect();
-        futures_util::stream::iter(writes)
-            .buffered(CONCURRENT)
-            .try_collect::<()>()
-            .await
+        work.targets.extend(summaries.iter().map(|(id, _)| id.clone()));
+        work.singles.extend(parts.iter().map(|part| to_hex(&part.alert)));
+        let cell = work.id.as_str();
+        in_chunks(&summaries, |some| {
+            self.add_to_summaries(&self.facts.targets, cell, some)
+        })
+        .await?;
+        in_chunks(&parts, |some| self.count_in_parts(cell, some)).await?;
+        Ok(())
     }
 
-    /// Adds to a summary; one that is not there is made.
-    async fn add_to_summary(
+    /// Adds to summaries of a cell; those that are not there are made.
+    async fn add_to_summaries(
         &self,
         summaries: &Collection<SummaryDocument>,
-        id: &str,
         cell: &str,
-        more: &Summary,
+        added: &[(String, Summary)],
     ) -> Result<(), StoreError> {
+        let mut left: Vec<&(String, Summary)> = added.iter().collect();
         for _ in 0..ATTEMPTS {
-            let found = answer("read a summary", summaries.find_one(doc! { "_id": id })).await?;
-            let version = found.as_ref().map(|found| found.version);
-            let summary = match found {
-                None => more.clone(),
-                Some(found) => {
-                    let mut summary = found.summary()?;
-                    if !summary.join(more) {
-                        return Ok(());
+            let ids: Vec<&str> = left.iter().map(|(id, _)| id.as_str()).collect();
+            let found = summaries.find(doc! { "_id": { "$in": ids } });
+            let mut found: HashMap<String, SummaryDocument> = all_of("read summaries", found)
+                .await?
+                .into_iter()
+                .map(|document: SummaryDocument| (document.id.clone(), document))
+                .collect();
+            let (mut changed, mut changes) = (Vec::new(), Vec::new());
+            for of_summary in left {
+                let (id, more) = of_summary;
+                let found = found.remove(id);
+                let version = found.as_ref().map(|found| found.version);
+                let summary = match found {
+                    None => more.clone(),
+                    Some(found) => {
+                        let mut summary = found.summary()?;
+                        if !summary.join(more) {
+                            continue;
+                        }
+                        summary
                     }
-                    summary
-                }
-            };
-            let document = SummaryDocument::new(id.to_owned(), cell.to_owned(), &summary, version);
-            if replace(summaries, id, version, &document, "write a summary").await? {
+                };
+                let document = SummaryDocument::new(id.clone(), cell.to_owned(), &summary, version);
+                changed.push(of_summary);
+                changes.push(Change {
+                    id: id.clone(),
+                    version,
+                    document,
+                });
+            }
+            let held = self.replace_many(summaries, &changes, "write summaries").await?;
+            left = overtaken(changed, &held);
+            if left.is_empty() {
                 return Ok(());
             }
         }
         Err(contended("a summary"))
     }
 
-    /// Counts those hits of a source on a target whose flows its part has not counted yet.
-    async fn record_part(
-        &self,
-        key: Cell<'_>,
-        cell: &str,
-        target: SocketAddr,
-        source: IpAddr,
-        hits: &[HitOfFlow<'_>],
-    ) -> Result<(), StoreError> {
-        let alert = key.id_of_source(source);
-        let target = target.to_string();
-        let id = format!("{}{target}", to_hex(&alert));
+    /// Counts those hits whose flows their parts have not counted yet.
+    async fn count_in_parts(&self, cell: &str, parts: &[OfPart<'_, '_>]) -> Result<(), StoreError> {
+        let mut left: Vec<&OfPart<'_, '_>> = parts.iter().collect();
         for _ in 0..ATTEMPTS {
-            let part = self.facts.parts.find_one(doc! { "_id": &id });
-            let found = answer("read a part of an alert", part).await?;
-            let mut fresh = hits.to_vec();
-            if let Some(found) = &found {
-                self.note_counted(&id, &found.counted_last).await?;
-                let pairs: Vec<String> = hits.iter().map(|hit| pair(&id, &to_hex(&hit.flow.id))).collect();
-                let counted = self
-                    .ids(&self.alert_flows, doc! { "_id": { "$in": pairs } })
-                    .await?;
-                fresh.retain(|hit| !counted.contains(&pair(&id, &to_hex(&hit.flow.id))));
+            let ids: Vec<&str> = left.iter().map(|part| part.id.as_str()).collect();
+            let found = self.facts.parts.find(doc! { "_id": { "$in": ids } });
+            let mut found: HashMap<String, PartDocument> = all_of("read parts of alerts", found)
+                .await?
+                .into_iter()
+                .map(|document: PartDocument| (document.id.clone(), document))
+                .collect();
+            let counted = self.counted(&left, &found).await?;
+            let (mut changed, mut changes, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
+            for part in left {
+                let known = found.remove(&part.id);
+                let is_fresh =
+                    |hit: &&HitOfFlow<'_>| !counted.contains(&pair(&part.id, &to_hex(&hit.flow.id)));
+                let fresh: Vec<HitOfFlow<'_>> = part.hits.iter().filter(is_fresh).copied().collect();
+                let version = known.as_ref().map(|known| known.version);
+                let last = known.as_ref().map(|known| known.counted_last.clone());
+                let whole = match fresh.is_empty() {
+                    true => None,
+                    false => Part::extend(known.map(PartDocument::into_part), &part.alert, &fresh),
+                };
+                let Some(whole) = whole else { continue };
+                pairs.extend(last.iter().flatten().map(|flow| pair(&part.id, flow)));
+                let document = PartDocument::new(
+                    part.id.clone(),
+                    cell.to_owned(),
+                    part.target.clone(),
+                    whole,
+                    version,
+                    fresh.iter().map(|hit| to_hex(&hit.flow.id)).collect(),
+                );
+                changed.push(part);
+                changes.push(Change {
+                    id: part.id.clone(),
+                    version,
+                    document,
+                });
             }
-            if fresh.is_empty() {
-                return Ok(());
-            }
-            let version = found.as_ref().map(|found| found.version);
-            let Some(part) = Part::extend(found.map(PartDocument::into_part), &alert, &fresh) else {
-                return Ok(());
-            };
-            let counted_last = fresh.iter().map(|hit| to_hex(&hit.flow.id)).collect();
-            let document = PartDocument::new(
-                id.clone(),
-                cell.to_owned(),
-                target.clone(),
-                part,
-                version,
-                counted_last,
-            );
-            let action = "write a part of an alert";
-            if replace(&self.facts.parts, &id, version, &document, action).await? {
+            self.note_counted(pairs).await?;
+            let action = "write parts of alerts";
+            let held = self.replace_many(&self.facts.parts, &changes, action).await?;
+            left = overtaken(changed, &held);
+            if left.is_empty() {
                 return Ok(());
             }
         }
         Err(contended("a part of an alert"))
     }
 
-    /// Writes the pairs of a part and its flows; those that are there are left alone.
-    async fn note_counted(&self, id: &str, flows: &[String]) -> Result<(), StoreError> {
-        if flows.is_empty() {
-            return Ok(());
+    /// Which pairs of these hits and their parts are counted already, by the parts that were found.
+    async fn counted(
+        &self,
+        parts: &[&OfPart<'_, '_>],
+        found: &HashMap<String, PartDocument>,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let of_known = parts.iter().filter(|part| found.contains_key(&part.id));
+        let pairs: Vec<String> = of_known
+            .flat_map(|part| {
+                let flows = part.hits.iter();
+                flows.map(|hit| pair(&part.id, &to_hex(&hit.flow.id)))
+            })
+            .collect();
+        let mut counted = self.known_ids(&self.alert_flows, &pairs).await?;
+        for part in found.values() {
+            counted.extend(part.counted_last.iter().map(|flow| pair(&part.id, flow)));
         }
+        Ok(counted)
+    }
+
+    /// Writes pairs of parts and their flows; those that are there are left alone.
+    async fn note_counted(&self, pairs: Vec<String>) -> Result<(), StoreError> {
         let noted = DateTime::now();
-        let pairs = flows
-            .iter()
-            .map(|flow| doc! { "_id": pair(id, flow), "noted": noted });
-        match answered(self.alert_flows.insert_many(pairs).ordered(false)).await? {
-            Ok(_) => Ok(()),
-            Err(error) if is_duplicate_key(&error) => Ok(()),
-            Err(error) => Err(StoreError::mongo("note the flows of an alert")(error)),
+        let pairs = pairs.into_iter().map(|pair| doc! { "_id": pair, "noted": noted });
+        let pairs: Vec<Document> = pairs.collect();
+        self.insert_missing(&self.alert_flows, &pairs, "note the flows of alerts")
+            .await
+            .map(drop)
+    }
+
+    /// Inserts documents; gives the places of those that are there already and are left alone.
+    pub(in super::super) async fn insert_missing(
+        &self,
+        collection: &Collection<Document>,
+        documents: &[Document],
+        action: &'static str,
+    ) -> Result<Vec<usize>, StoreError> {
+        /// A request that a slow line and a slow server take in time.
+        const AT_ONCE: usize = 1_000;
+        let mut known = Vec::new();
+        for (number, some) in documents.chunks(AT_ONCE).enumerate() {
+            let inserted = answered(collection.insert_many(some).ordered(false)).await?;
+            let Err(error) = inserted else { continue };
+            match places_of_duplicates(&error) {
+                Some(places) => known.extend(places.into_iter().map(|place| number * AT_ONCE + place)),
+                None => return Err(StoreError::mongo(action)(error)),
+            }
         }
+        Ok(known)
     }
 
     /// The targets of a delivery that have an alert, or that more sources hit than may have alerts of their own.
@@ -189,16 +252,17 @@ impl MongoStore {
             .iter()
             .map(|target| to_hex(&work.key.id_of_target(*target)))
             .collect();
-        let known = self
-            .ids(&self.facts.targets, doc! { "_id": { "$in": &ids } })
-            .await?;
+        let known = self.known_ids(&self.facts.targets, &ids).await?;
         let most = to_signed(self.options.alert_limits.sources as u64);
-        let counts = self.facts.parts.aggregate(vec![
-            doc! { "$match": { "cell": &work.id, "target": { "$in": texts.clone() } } },
-            doc! { "$group": { "_id": "$target", "sources": { "$sum": 1_i64 } } },
-            doc! { "$match": { "sources": { "$gt": most } } },
-        ]);
-        let found = all_of("count the sources of targets", counts).await?;
+        let counts = in_chunks(&texts, |some| {
+            let counts = self.facts.parts.aggregate(vec![
+                doc! { "$match": { "cell": &work.id, "target": { "$in": some } } },
+                doc! { "$group": { "_id": "$target", "sources": { "$sum": 1_i64 } } },
+                doc! { "$match": { "sources": { "$gt": most } } },
+            ]);
+            all_of("count the sources of targets", counts)
+        });
+        let found: Vec<Document> = counts.await?.into_iter().flatten().collect();
         let crowded: HashSet<String> = ids_of(&found).collect();
         let of_many = targets.iter().zip(texts.iter().zip(&ids));
         Ok(of_many
@@ -230,18 +294,21 @@ impl MongoStore {
                 }
             }
             let Some(all) = all else { return Ok(()) };
-            self.add_to_summary(&self.facts.targets, &id, &work.id, &all)
+            self.add_to_summaries(&self.facts.targets, &work.id, &[(id.clone(), all)])
                 .await?;
             let sources: BTreeSet<&str> = parts.iter().map(|part| part.alert.as_str()).collect();
             self.note_merging(&sources, &id).await?;
-            for part in &parts {
-                // One that has counted more meanwhile is added again.
-                let deletion = self
-                    .facts
-                    .parts
-                    .delete_one(doc! { "_id": &part.id, "version": part.version });
-                answer("merge an alert", deletion).await?;
-            }
+            // One that has counted more meanwhile is added again.
+            let namespace = self.facts.parts.namespace();
+            let deletions = parts.iter().map(|part| {
+                WriteModel::from(
+                    DeleteOneModel::builder()
+                        .namespace(namespace.clone())
+                        .filter(doc! { "_id": &part.id, "version": part.version })
+                        .build(),
+                )
+            });
+            self.write_many(deletions, "merge alerts").await?;
         }
         Err(contended("the alert of a target"))
     }
@@ -262,12 +329,7 @@ impl MongoStore {
                     .build(),
             )
         });
-        answer(
-            "note what is merged",
-            self.client.bulk_write(writes).ordered(false),
-        )
-        .await
-        .map(drop)
+        self.write_many(writes, "note what is merged").await
     }
 
     /// Takes up the alerts that are noted as merging into one of the targets at work, also by a delivery that broke off.
@@ -276,8 +338,11 @@ impl MongoStore {
             return Ok(());
         }
         let targets: Vec<&String> = work.targets.iter().collect();
-        let noted = self.facts.merging.find(doc! { "target": { "$in": targets } });
-        for noted in all_of("read what is merged", noted).await? {
+        let noted = in_chunks(&targets, |some| {
+            let noted = self.facts.merging.find(doc! { "target": { "$in": some } });
+            all_of("read what is merged", noted)
+        });
+        for noted in noted.await?.into_iter().flatten() {
             work.singles.insert(noted.alert.clone());
             work.merged.insert(noted.alert, noted.target);
             work.merging.insert(noted.note);
@@ -298,27 +363,54 @@ impl MongoStore {
             .map(drop)
     }
 
-    /// Notes that there is an alert of a source, or is not any more.
-    pub(super) async fn note_raised(&self, cell: &str, alert: &str) -> Result<(), StoreError> {
-        let part = self.facts.parts.find_one(doc! { "alert": alert });
-        if answer("read a part of an alert", part).await?.is_some() {
-            return self.write_raised(cell, alert).await;
-        }
-        let deletion = self.facts.raised.delete_one(doc! { "_id": alert });
-        answer("forget an alert", deletion).await.map(drop)
+    /// Notes which of the alerts at work there are, and which are not any more.
+    pub(super) async fn note_raised(&self, work: &Work<'_, '_>) -> Result<(), StoreError> {
+        let singles: Vec<&String> = work.singles.iter().collect();
+        let with_parts = in_chunks(&singles, |some| {
+            let of_alerts = doc! { "alert": { "$in": some } };
+            answer(
+                "read parts of alerts",
+                self.facts.parts.distinct("alert", of_alerts),
+            )
+        });
+        let with_parts = with_parts.await?.into_iter().flatten();
+        let with_parts: HashSet<String> = with_parts
+            .filter_map(|id| id.as_str().map(ToOwned::to_owned))
+            .collect();
+        let (there, gone): (Vec<&String>, Vec<&String>) =
+            singles.into_iter().partition(|id| with_parts.contains(*id));
+        let there: Vec<&String> = there.into_iter().chain(&work.targets).collect();
+        self.write_raised(&work.id, &there).await?;
+        in_chunks(&gone, |some| {
+            let deletion = self.facts.raised.delete_many(doc! { "_id": { "$in": some } });
+            answer("forget alerts", deletion)
+        })
+        .await
+        .map(drop)
     }
 
-    pub(super) async fn write_raised(&self, cell: &str, alert: &str) -> Result<(), StoreError> {
-        let fields = doc! { "cell": cell, "touched": DateTime::now() };
-        let write = self
-            .facts
-            .raised
-            .update_one(doc! { "_id": alert }, doc! { "$set": fields })
-            .upsert(true);
-        match answered(write).await? {
-            Err(error) if !is_duplicate_key(&error) => Err(StoreError::mongo("note an alert")(error)),
-            _ => Ok(()),
-        }
+    /// Notes alerts; of those that are noted already, that they were touched.
+    async fn write_raised(&self, cell: &str, alerts: &[&String]) -> Result<(), StoreError> {
+        let touched = DateTime::now();
+        let notes = alerts
+            .iter()
+            .map(|id| doc! { "_id": *id, "cell": cell, "touched": touched });
+        let notes: Vec<Document> = notes.collect();
+        let action = "note alerts";
+        let known = self.insert_missing(&self.facts.raised, &notes, action).await?;
+        let known: Vec<&String> = known
+            .iter()
+            .filter_map(|place| alerts.get(*place).copied())
+            .collect();
+        in_chunks(&known, |some| {
+            let update = self.facts.raised.update_many(
+                doc! { "_id": { "$in": some } },
+                doc! { "$set": { "touched": touched } },
+            );
+            answer(action, update)
+        })
+        .await
+        .map(drop)
     }
 
     /// Keeps a summary of all hits of a cell from the moment on that it has more alerts than its limit.
@@ -345,7 +437,7 @@ impl MongoStore {
         }
         match all {
             Some(all) => {
-                self.add_to_summary(&self.facts.cells, &work.id, &work.id, &all)
+                self.add_to_summaries(&self.facts.cells, &work.id, &[(work.id.clone(), all)])
                     .await
             }
             None => Ok(()),

@@ -1,14 +1,16 @@
 //! Alerts are made to follow from the facts.
 
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use std::collections::HashMap;
+
 use mongodb::bson::{Document, doc};
 use netsage_api_types::{Alert, AlertState};
+use serde::Deserialize;
 
-use super::super::documents::{AlertDocument, Before, SHOWN, integer};
+use super::super::documents::{AlertDocument, PartDocument, SHOWN};
 use super::super::{MongoStore, all_of, answer};
-use super::{ATTEMPTS, CONCURRENT, Recorded, Work, contended, ids_of, replace};
+use super::{ATTEMPTS, Change, Recorded, Work, contended, ids_of, in_chunks};
+use crate::StoreError;
 use crate::record::to_unsigned;
-use crate::{BoxFuture, StoreError};
 use netsage_alerts::text::parse_id;
 use netsage_alerts::{AlertRecord, Summary};
 
@@ -21,11 +23,57 @@ enum Wanted {
     },
 }
 
-/// How an attempt to write an alert ended.
-enum Put {
-    /// With the alert, when it has changed.
-    Done(Option<Box<Alert>>),
-    Overtaken,
+/// The parts of an alert, added up by the server.
+#[derive(Deserialize)]
+struct SumOfParts {
+    #[serde(rename = "_id")]
+    alert: String,
+    /// The part with the flow that the alert shows.
+    best: PartDocument,
+    first: i64,
+    last: i64,
+    count: i64,
+}
+
+/// What makes of an alert that was found the one that is wanted, with that alert; `None` when it is the one. The state that
+/// a person gave an alert stays.
+fn change_of(
+    cell: &str,
+    id: &str,
+    found: Option<AlertDocument>,
+    wanted: Wanted,
+) -> Option<(Alert, Change<AlertDocument>)> {
+    let before = found.as_ref().map(AlertDocument::before);
+    let state = found.as_ref().map_or(AlertState::New, AlertDocument::state_shown);
+    let known = found.map(AlertDocument::into_record);
+    let record = match (wanted, &known) {
+        (Wanted::Merged { .. }, None) => return None,
+        (Wanted::Merged { .. }, Some(known)) if known.alert.state == AlertState::Merged => return None,
+        (Wanted::Merged { into }, Some(known)) => {
+            let mut record = known.clone();
+            record.alert.state = AlertState::Merged;
+            record.alert.merged_into = into;
+            record
+        }
+        (Wanted::Shown(mut record), known) => {
+            record.alert.state = state;
+            if let Some(known) = known {
+                record.alert.changed_by.clone_from(&known.alert.changed_by);
+                record.alert.changed_at = known.alert.changed_at;
+            }
+            *record
+        }
+    };
+    if known.as_ref() == Some(&record) {
+        return None;
+    }
+    let alert = record.alert.clone();
+    let change = Change {
+        id: id.to_owned(),
+        version: before.map(|before| before.version),
+        document: AlertDocument::new(record, cell.to_owned(), before.unwrap_or_default()),
+    };
+    Some((alert, change))
 }
 
 impl MongoStore {
@@ -39,12 +87,7 @@ impl MongoStore {
             self.merge_target(work, target).await?;
         }
         self.take_up_merging(work).await?;
-        for id in &work.singles {
-            self.note_raised(&work.id, id).await?;
-        }
-        for id in &work.targets {
-            self.write_raised(&work.id, id).await?;
-        }
+        self.note_raised(work).await?;
         let most = self.options.alert_limits.alerts as u64;
         let of_cell = doc! { "cell": &work.id };
         let raised = answer("count alerts", self.facts.raised.count_documents(of_cell)).await?;
@@ -53,17 +96,14 @@ impl MongoStore {
             false => None,
         };
         self.summarize(work, last.is_some()).await?;
-        let ids: Vec<&String> = work.singles.iter().chain(&work.targets).collect();
-        let (cell, merged) = (work.id.as_str(), &work.merged);
-        let writes: Vec<BoxFuture<'_, _>> = ids
-            .into_iter()
-            .map(|id| self.follow_one(cell, id, last.as_deref(), merged.get(id)).boxed())
+        let ids: Vec<&str> = work
+            .singles
+            .iter()
+            .chain(&work.targets)
+            .map(String::as_str)
             .collect();
-        let changed: Vec<Option<Alert>> = futures_util::stream::iter(writes)
-            .buffered(CONCURRENT)
-            .try_collect()
-            .await?;
-        recorded.note(changed.into_iter().flatten());
+        let followed = in_chunks(&ids, |some| self.follow_some(work, some, last.as_deref()));
+        recorded.note(followed.await?.into_iter().flatten());
         if let Some(summary) = self.summary_of(&self.facts.cells, &work.id).await? {
             let held_back = raised.saturating_sub(most);
             self.hold_back(work, &summary, held_back, last.as_deref(), recorded)
@@ -105,132 +145,114 @@ impl MongoStore {
             None => doc! { "cell": &work.id },
         };
         let wanted = self.ids(&self.facts.raised, within).await?;
-        for id in wanted.symmetric_difference(&shown) {
-            let changed = self.follow_one(&work.id, id, last, work.merged.get(id)).await?;
-            recorded.note(changed);
-        }
+        let ids = wanted.symmetric_difference(&shown).map(String::as_str);
+        let ids: Vec<&str> = ids.collect();
+        let followed = in_chunks(&ids, |some| self.follow_some(work, some, last));
+        recorded.note(followed.await?.into_iter().flatten());
         let wanted = match (held_back, parse_id(&work.id)) {
             (1.., Some(id)) => Wanted::Shown(Box::new(summary.alert(&id, Some(held_back)))),
             _ => Wanted::Merged { into: None },
         };
-        let found = self.alert_document(&work.id).await?;
-        let changed = match self.put(&work.id, &work.id, found, wanted).await? {
-            Put::Done(changed) => changed.map(|alert| *alert),
-            // The writer that was faster sees that the cell has changed, as this one does.
-            Put::Overtaken => None,
+        let found = answer("read an alert", self.alerts.find_one(doc! { "_id": &work.id })).await?;
+        let Some((alert, change)) = change_of(&work.id, &work.id, found, wanted) else {
+            return Ok(());
         };
-        recorded.note(changed);
+        let held = self
+            .replace_many(&self.alerts, &[change], "write an alert")
+            .await?;
+        // A writer that was faster sees that the cell has changed, as this one does.
+        recorded.note(held.contains(&true).then_some(alert));
         Ok(())
     }
 
-    /// Makes one alert what the facts say; gives it when it has changed.
-    async fn follow_one(
+    /// Makes alerts what the facts say; gives those that have changed.
+    async fn follow_some(
         &self,
-        cell: &str,
-        id: &str,
+        work: &Work<'_, '_>,
+        ids: &[&str],
         last: Option<&str>,
-        target: Option<&String>,
-    ) -> Result<Option<Alert>, StoreError> {
+    ) -> Result<Vec<Alert>, StoreError> {
+        let (mut left, mut followed) = (ids.to_vec(), Vec::new());
         for _ in 0..ATTEMPTS {
-            let found = self.alert_document(id).await?;
-            let wanted = match last {
-                Some(last) if id > last => Wanted::Merged {
-                    into: Some(cell.to_owned()),
-                },
-                _ => match self.fact(id).await? {
+            let found = self.alerts.find(doc! { "_id": { "$in": &left } });
+            let mut found: HashMap<String, AlertDocument> = all_of("read alerts", found)
+                .await?
+                .into_iter()
+                .map(|document: AlertDocument| (document.id.clone(), document))
+                .collect();
+            let is_held_back = |id: &str| last.is_some_and(|last| id > last);
+            let shown: Vec<&str> = left.iter().copied().filter(|id| !is_held_back(id)).collect();
+            let mut facts = self.facts_of(&shown).await?;
+            let (mut changed, mut changes) = (Vec::new(), Vec::new());
+            for id in left {
+                let wanted = match facts.remove(id) {
                     Some(record) => Wanted::Shown(Box::new(record)),
-                    None => Wanted::Merged {
-                        into: target.cloned(),
+                    None if is_held_back(id) => Wanted::Merged {
+                        into: Some(work.id.clone()),
                     },
-                },
-            };
-            match self.put(cell, id, found, wanted).await? {
-                Put::Done(changed) => return Ok(changed.map(|alert| *alert)),
-                Put::Overtaken => {}
+                    None => Wanted::Merged {
+                        into: work.merged.get(id).cloned(),
+                    },
+                };
+                if let Some((alert, change)) = change_of(&work.id, id, found.remove(id), wanted) {
+                    changed.push((id, alert));
+                    changes.push(change);
+                }
+            }
+            let held = self.replace_many(&self.alerts, &changes, "write alerts").await?;
+            left = Vec::new();
+            for ((id, alert), held) in changed.into_iter().zip(held) {
+                match held {
+                    true => followed.push(alert),
+                    false => left.push(id),
+                }
+            }
+            if left.is_empty() {
+                return Ok(followed);
             }
         }
-        Err(contended(&format!("alert {id}")))
+        Err(contended("alerts"))
     }
 
-    async fn alert_document(&self, id: &str) -> Result<Option<AlertDocument>, StoreError> {
-        answer("read an alert", self.alerts.find_one(doc! { "_id": id })).await
-    }
-
-    /// The alert that follows from parts or summary.
-    async fn fact(&self, id: &str) -> Result<Option<AlertRecord>, StoreError> {
-        if let Some(summary) = self.summary_of(&self.facts.targets, id).await? {
-            return Ok(parse_id(id).map(|id| summary.alert(&id, None)));
+    /// The alerts that follow from parts or summaries, by id.
+    async fn facts_of(&self, ids: &[&str]) -> Result<HashMap<String, AlertRecord>, StoreError> {
+        let mut facts = HashMap::with_capacity(ids.len());
+        let summaries = self.facts.targets.find(doc! { "_id": { "$in": ids } });
+        for document in all_of("read summaries", summaries).await? {
+            if let Some(id) = parse_id(&document.id) {
+                let alert = document.summary()?.alert(&id, None);
+                facts.insert(document.id, alert);
+            }
         }
-        // The part with the flow that is shown has all but what is added up, which the server does.
-        let best = self
-            .facts
-            .parts
-            .find_one(doc! { "alert": id })
-            .sort(doc! { "score": -1, "best_flow": 1 });
-        let Some(best) = answer("read a part of an alert", best).await? else {
-            return Ok(None);
-        };
+        let of_sources: Vec<&str> = ids
+            .iter()
+            .copied()
+            .filter(|id| !facts.contains_key(*id))
+            .collect();
+        if of_sources.is_empty() {
+            return Ok(facts);
+        }
+        // The part with the flow that is shown has all but what is added up.
         let sums = self.facts.parts.aggregate(vec![
-            doc! { "$match": { "alert": id } },
+            doc! { "$match": { "alert": { "$in": of_sources } } },
+            doc! { "$sort": { "alert": 1, "score": -1, "best_flow": 1 } },
             doc! { "$group": {
-                "_id": null,
+                "_id": "$alert",
+                "best": { "$first": "$$ROOT" },
                 "first": { "$min": "$first_seen" },
                 "last": { "$max": "$last_seen" },
                 "count": { "$sum": "$count" },
             } },
         ]);
-        let sums: Vec<Document> = all_of("add up the parts of an alert", sums).await?;
-        let mut record = best.into_part().record;
-        let sum = |key| sums.first().and_then(|sums| integer(sums, key));
-        if let (Some(first), Some(last), Some(count)) = (sum("first"), sum("last"), sum("count")) {
-            record.alert.first_seen = first;
-            record.alert.last_seen = last;
-            record.alert.count = to_unsigned(count);
+        let sums = sums.with_type::<SumOfParts>();
+        for sum in all_of("add up the parts of alerts", sums).await? {
+            let mut record = sum.best.into_part().record;
+            record.alert.first_seen = sum.first;
+            record.alert.last_seen = sum.last;
+            record.alert.count = to_unsigned(sum.count);
+            facts.insert(sum.alert, record);
         }
-        Ok(Some(record))
-    }
-
-    /// Makes an alert what it should be, if it is not; the state that a person gave it stays.
-    async fn put(
-        &self,
-        cell: &str,
-        id: &str,
-        found: Option<AlertDocument>,
-        wanted: Wanted,
-    ) -> Result<Put, StoreError> {
-        let before = found.as_ref().map(AlertDocument::before);
-        let state = found.as_ref().map_or(AlertState::New, AlertDocument::state_shown);
-        let known = found.map(AlertDocument::into_record);
-        let record = match (wanted, &known) {
-            (Wanted::Merged { .. }, None) => return Ok(Put::Done(None)),
-            (Wanted::Merged { .. }, Some(known)) if known.alert.state == AlertState::Merged => {
-                return Ok(Put::Done(None));
-            }
-            (Wanted::Merged { into }, Some(known)) => {
-                let mut record = known.clone();
-                record.alert.state = AlertState::Merged;
-                record.alert.merged_into = into;
-                record
-            }
-            (Wanted::Shown(mut record), known) => {
-                record.alert.state = state;
-                if let Some(known) = known {
-                    record.alert.changed_by.clone_from(&known.alert.changed_by);
-                    record.alert.changed_at = known.alert.changed_at;
-                }
-                *record
-            }
-        };
-        if known.as_ref() == Some(&record) {
-            return Ok(Put::Done(None));
-        }
-        let alert = Box::new(record.alert.clone());
-        let document = AlertDocument::new(record, cell.to_owned(), before.unwrap_or_default());
-        let version = before.map(|before: Before| before.version);
-        match replace(&self.alerts, id, version, &document, "write an alert").await? {
-            true => Ok(Put::Done(Some(alert))),
-            false => Ok(Put::Overtaken),
-        }
+        Ok(facts)
     }
 
     /// Deletes the merged alerts beyond those that are kept for readers of the changes.
@@ -246,10 +268,11 @@ impl MongoStore {
             .skip(most);
         let beyond = all_of(action, beyond).await?;
         let ids: Vec<String> = ids_of(&beyond).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let forgotten = doc! { "_id": { "$in": ids }, "state": "merged" };
-        answer(action, self.alerts.delete_many(forgotten)).await.map(drop)
+        in_chunks(&ids, |some| {
+            let forgotten = doc! { "_id": { "$in": some }, "state": "merged" };
+            answer(action, self.alerts.delete_many(forgotten))
+        })
+        .await
+        .map(drop)
     }
 }

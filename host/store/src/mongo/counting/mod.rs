@@ -4,8 +4,8 @@
 //! First the facts are written, then the alerts are made to follow from them:
 //!
 //! - A part's `count` is the number of flows in `alert_flows` and in its own `counted_last` together. To count more flows:
-//!   (1) read the part; (2) write its `counted_last` into `alert_flows`, which holds each pair once; (3) see which flows of
-//!   the batch are in neither; (4) replace the part, at the version read, by one that counts these and names them in
+//!   (1) read the part; (2) see which flows of the batch are in neither; (3) write its `counted_last` into `alert_flows`,
+//!   which holds each pair once; (4) replace the part, at the version read, by one that counts these and names them in
 //!   `counted_last`. Step 4 is one write of one document, so a kill anywhere leaves the sentence above true; and a writer
 //!   that another one overtook between 1 and 4 fails at 4 and starts again.
 //! - A summary may be told of the same flows again, so it is read and replaced at its version. When a target gets one, the
@@ -16,6 +16,10 @@
 //!   facts fails. Each delivery raises the version of its cell when it has written its facts, and begins again with the
 //!   alerts of the cell when others have done so meanwhile. A delivery that was killed in between is delivered again, and
 //!   makes the alerts follow then.
+//!
+//! Each of these steps is one request for up to 128 documents, a few of which are under way at the same time: what a
+//! delivery costs must not go by requests per alert where nearly each flow has one. The documents of a request are still
+//! written one by one, each at its own version.
 
 mod facts;
 mod following;
@@ -23,22 +27,27 @@ mod following;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, DateTime, Document, doc};
-use mongodb::options::ReturnDocument;
+use mongodb::bson::{Bson, DateTime, Document, doc, serialize_to_document};
+use mongodb::error::Error;
+use mongodb::options::{ReplaceOneModel, ReturnDocument, WriteModel};
 use netsage_api_types::Alert;
 
 pub(super) use self::facts::Facts;
 use super::documents::integer;
-use super::{MongoStore, all_of, answer, answered, is_duplicate_key};
+use super::{IDS_AT_ONCE, MongoStore, all_of, answer, answered, is_duplicate_key, places_of_duplicates};
 use crate::record::hits;
 use crate::{FlowBatchRecord, StoreError};
 use netsage_alerts::text::to_hex;
 use netsage_alerts::{Cell, CellHits, by_source, group};
 
-/// Documents of a cell that are worked on at the same time.
-const CONCURRENT: usize = 8;
+/// Requests with documents of a cell that are under way at the same time.
+const CONCURRENT: usize = 4;
+
+/// Most updates of one request, each of which costs a server as much as several inserts.
+const WRITES_AT_ONCE: usize = 256;
 
 /// How often to start again when overtaken by other writers.
 pub(super) const ATTEMPTS: u32 = 32;
@@ -173,6 +182,109 @@ impl MongoStore {
         let known = all_of("list what is known of alerts", known).await?;
         Ok(ids_of(&known).collect())
     }
+
+    /// Those of these ids that a collection has.
+    async fn known_ids<D: Send + Sync>(
+        &self,
+        collection: &Collection<D>,
+        ids: &[String],
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let known = in_chunks(ids, |some| self.ids(collection, doc! { "_id": { "$in": some } }));
+        Ok(known.await?.into_iter().flatten().collect())
+    }
+
+    /// Writes each of these changes that nobody was faster with; says of each whether it was written.
+    async fn replace_many<D: serde::Serialize + Send + Sync>(
+        &self,
+        collection: &Collection<D>,
+        changes: &[Change<D>],
+        action: &'static str,
+    ) -> Result<Vec<bool>, StoreError> {
+        let failed = StoreError::mongo(action);
+        let mut held = vec![true; changes.len()];
+        let numbered = changes.iter().enumerate();
+        let (places, new): (Vec<usize>, Vec<&D>) = numbered
+            .clone()
+            .filter(|(_, change)| change.version.is_none())
+            .map(|(place, change)| (place, &change.document))
+            .unzip();
+        if !new.is_empty() {
+            let inserted = answered(collection.insert_many(new).ordered(false)).await?;
+            if let Err(error) = inserted {
+                let Some(known) = places_of_duplicates(&error) else {
+                    return Err(failed(error));
+                };
+                for place in known.iter().filter_map(|place| places.get(*place)) {
+                    held[*place] = false;
+                }
+            }
+        }
+        let (mut places, mut writes) = (Vec::new(), Vec::new());
+        for (place, change) in numbered {
+            let Some(version) = change.version else { continue };
+            let replacement = serialize_to_document(&change.document)
+                .map_err(|error| failed(Error::custom(error.to_string())))?;
+            places.push(place);
+            writes.push(
+                ReplaceOneModel::builder()
+                    .namespace(collection.namespace())
+                    .filter(doc! { "_id": &change.id, "version": version })
+                    .replacement(replacement)
+                    .build(),
+            );
+        }
+        if !writes.is_empty() {
+            let write = self.client.bulk_write(writes).ordered(false);
+            let outcome = answer(action, write.verbose_results()).await?;
+            for (number, place) in places.into_iter().enumerate() {
+                let update = outcome.update_results.get(&number);
+                held[place] = update.is_some_and(|update| update.matched_count == 1);
+            }
+        }
+        Ok(held)
+    }
+
+    /// Makes writes of which each holds by itself.
+    pub(super) async fn write_many(
+        &self,
+        writes: impl IntoIterator<Item = WriteModel>,
+        action: &'static str,
+    ) -> Result<(), StoreError> {
+        let writes: Vec<WriteModel> = writes.into_iter().collect();
+        for writes in writes.chunks(WRITES_AT_ONCE) {
+            let writes = writes.iter().cloned();
+            answer(action, self.client.bulk_write(writes).ordered(false)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A document to be written over the one of the version that was read, if there was one.
+struct Change<D> {
+    id: String,
+    version: Option<i64>,
+    document: D,
+}
+
+/// Those whose changes were not written.
+fn overtaken<T>(changed: Vec<T>, held: &[bool]) -> Vec<T> {
+    let changed = changed.into_iter().zip(held);
+    changed
+        .filter(|(_, held)| !**held)
+        .map(|(item, _)| item)
+        .collect()
+}
+
+/// Does something for a few items at once, and for a few such chunks at the same time; gives what came of each chunk.
+pub(super) async fn in_chunks<'i, T, R, F>(
+    items: &'i [T],
+    work: impl Fn(&'i [T]) -> F,
+) -> Result<Vec<R>, StoreError>
+where
+    F: Future<Output = Result<R, StoreError>> + Send,
+{
+    let chunks: Vec<F> = items.chunks(IDS_AT_ONCE).map(work).collect();
+    stream::iter(chunks).buffered(CONCURRENT).try_collect().await
 }
 
 /// Replaces a document at the version read, or inserts a new one; says whether that held.
