@@ -65,6 +65,17 @@ impl Group {
     /// Starts a program, as a new member, and waits until it serves. A program that is started in the place of one that was
     /// killed has its data folder.
     pub fn start(&self, place: usize) -> Scorer {
+        let begin = Instant::now();
+        loop {
+            match Scorer::of(self.command(place).spawn().unwrap()) {
+                Ok(scorer) => return scorer,
+                // As a supervisor would: the broker or the store may be away.
+                Err(said) => assert!(begin.elapsed() < PATIENCE, "the program does not serve: {said}"),
+            }
+        }
+    }
+
+    fn command(&self, place: usize) -> Command {
         let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("NETSAGE_")) {
             command.env_remove(name);
@@ -81,7 +92,7 @@ impl Group {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        Scorer::of(command.spawn().unwrap())
+        command
     }
 
     /// Waits until all but the last message of each partition are stored: that one may wait for others.
@@ -207,8 +218,8 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// Waits until a program serves whose standard error is a pipe.
-    fn of(mut child: Child) -> Self {
+    /// Waits until a program serves whose standard error is a pipe; gives what it said when it ends instead.
+    fn of(mut child: Child) -> Result<Self, String> {
         let mut lines = BufReader::new(child.stderr.take().unwrap())
             .lines()
             .map_while(Result::ok);
@@ -228,9 +239,13 @@ impl Scorer {
                 *copy.lock().unwrap() += &format!("{line}\n");
             }
         });
-        let address =
-            address.unwrap_or_else(|| panic!("the program does not serve: {}", log.lock().unwrap()));
-        Self { child, address, log }
+        match address {
+            Some(address) => Ok(Self { child, address, log }),
+            None => {
+                let _ = child.wait();
+                Err(log.lock().unwrap().clone())
+            }
+        }
     }
 
     /// What the program has said.
