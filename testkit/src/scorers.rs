@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use netsage_api_types::{Alert, AlertQuery, FlowQuery};
-use netsage_store::{SharedStore, StoreOptions, open_with};
+use netsage_store::{BoxFuture, SharedStore, StoreError, StoreOptions, open_with};
 use tempfile::TempDir;
 
 use crate::kafka::{KafkaServer, fresh};
@@ -354,6 +354,17 @@ impl Reading {
         Self { runtime, store }
     }
 
+    /// What the store answers: one that is busy with recording is asked again.
+    fn answer<'a, T>(&self, ask: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>) -> T {
+        let begin = Instant::now();
+        loop {
+            match self.runtime.block_on(ask()) {
+                Ok(answer) => return answer,
+                Err(error) => assert!(begin.elapsed() < PATIENCE, "{error}"),
+            }
+        }
+    }
+
     /// The ids and ends of flows that ended then, ms since the epoch; an id that is listed twice stands twice.
     pub fn ended(&self, since: i64, until: i64) -> Vec<(String, i64)> {
         let mut found = Vec::new();
@@ -378,7 +389,7 @@ impl Reading {
             ..AlertQuery::default()
         };
         loop {
-            let page = self.runtime.block_on(self.store.alerts(&query)).unwrap();
+            let page = self.answer(|| self.store.alerts(&query));
             for alert in page.items {
                 let before = found.alerts.insert(alert.id.clone(), alert);
                 assert_eq!(before, None, "an alert is listed twice");
@@ -403,7 +414,7 @@ impl Reading {
             ..FlowQuery::default()
         };
         loop {
-            let page = self.runtime.block_on(self.store.flows(&query)).unwrap();
+            let page = self.answer(|| self.store.flows(&query));
             page.items.into_iter().for_each(&mut each);
             if page.next.is_none() {
                 return;

@@ -159,7 +159,7 @@ fn compare(
     .concat();
     let (file, database) = (sqlite(), mongodb()?);
     let [one, three] = [&file.url, &database.url]
-        .map(|store| Group::new(program, (broker, topic, PARTITIONS), store, &arguments));
+        .map(|store| Group::new(program, (&*broker, topic, PARTITIONS), store, &arguments));
     one.wait(&[one.start(0)]);
     drop(three.disturb(messages, &KILLS, broker, &mut Random::of_test(), |_| {}));
     let [by_one, by_three] = [&file.url, &database.url].map(|url| Reading::open(url).all(i64::MAX));
