@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use netsage_alerts::AlertWindow;
+use netsage_alerts::{AlertLimits, AlertWindow};
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 use netsage_store::{BoxFuture, Changes, FlowBatchRecord, SharedStore, Store, StoreError, StoreOverview};
 
@@ -83,6 +83,10 @@ impl Store for Faulty {
 
     fn alert_window(&self) -> AlertWindow {
         self.inner.alert_window()
+    }
+
+    fn alert_limits(&self) -> AlertLimits {
+        self.inner.alert_limits()
     }
 
     fn record<'a>(

@@ -34,6 +34,8 @@ pub mod random;
 pub mod recipe;
 #[cfg(feature = "store")]
 pub mod sample;
+#[cfg(all(feature = "kafka", feature = "store"))]
+pub mod scorers;
 #[cfg(any(feature = "kafka", feature = "store"))]
 mod server;
 #[cfg(feature = "toy")]

@@ -55,13 +55,16 @@ enum Subject {
     Pipeline,
     /// Flows from a topic of Kafka to the store, beside the same flows from files.
     Stream,
+    /// One to four scorers of one topic on one MongoDB server, and which alerts are equal when three of them are killed. Takes
+    /// half an hour.
+    Scorers,
     /// What clients that hold connections, send halves of bodies or guess tokens cost the others.
     Connections,
     /// What clients that read much cost the recording of flows.
     Readers,
     /// What a flood of SYNs leaves: alerts, bytes of the store, memory. Takes a quarter of an hour.
     Flood,
-    /// All of them but the flood.
+    /// All of them but the flood and the scorers.
     All,
 }
 
@@ -97,6 +100,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         (Subject::Detectors, "bench_detectors", vec![&packages, &data]),
         (Subject::Store, "bench_store", vec![]),
         (Subject::Stream, "bench_stream", vec![&program, &folder]),
+        (Subject::Scorers, "bench_scorers", vec![&program]),
         (
             Subject::Connections,
             "bench_clients",
@@ -115,7 +119,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         ),
     ] {
         let is_wanted = match subject {
-            Subject::Flood => arguments.subject == Subject::Flood,
+            Subject::Flood | Subject::Scorers => arguments.subject == subject,
             _ => wants(subject),
         };
         if is_wanted {

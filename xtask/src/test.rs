@@ -33,6 +33,7 @@ pub(crate) struct TestArguments {
     no_browser: bool,
     /// What takes an hour and a half as well: fuzzing for ten minutes a target, half an hour of torture, sixteen times as
     /// many cases for each property, ten thousand random ONNX models, 200 kills and 200 damages of files before a start,
+    /// a million flows through three scorers that are killed five times each,
     /// and the figures of docs/detection.md and docs/detection-records.md measured again on the whole data.
     #[arg(long, conflicts_with = "filter")]
     long: bool,
@@ -52,6 +53,10 @@ const MANY_STARTS: &str = "200";
 
 /// Rotations of a log that is followed by a program that is killed; without this the test has a number of its own.
 const MANY_ROTATIONS: &str = "50";
+
+/// Flows of a topic, kills of each of the three programs that score them, and kills of the broker; without these the test has
+/// numbers of its own.
+const MANY_SCORED: &str = "1000000,5,2";
 
 fn seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -268,6 +273,7 @@ pub(crate) fn rust_tests(
         command.env("NETSAGE_ONNX_MODELS", MANY_MODELS);
         command.env("NETSAGE_TEST_STARTS", MANY_STARTS);
         command.env("NETSAGE_TEST_ROTATIONS", MANY_ROTATIONS);
+        command.env("NETSAGE_TEST_SCORERS", MANY_SCORED);
         command.env("NETSAGE_ONNX_SEED", seed().to_string());
     }
     let mut reader = CargoReader::default();

@@ -51,7 +51,7 @@ pub async fn yesterday(
         return Ok(None);
     };
     let from = until.saturating_sub(DAY_MS);
-    let mut judge = Judge::new(question, store.alert_window());
+    let mut judge = Judge::new(question, store.alert_window(), store.alert_limits());
     let mut query = FlowQuery {
         since: Some(from),
         until: Some(until.saturating_add(1)),
@@ -88,7 +88,7 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(question: &'a ThresholdQuestion, window: AlertWindow) -> Self {
+    fn new(question: &'a ThresholdQuestion, window: AlertWindow, limits: AlertLimits) -> Self {
         let is_fused = question.info.name == fused::NAME;
         // Scores of another package of the name have another scale.
         let judged = if is_fused { usize::MAX } else { 1 };
@@ -102,7 +102,7 @@ impl<'a> Judge<'a> {
             raised: Raised::new(
                 &question.info.name,
                 question.info.score.unwrap_or(f32::MAX),
-                AlertLimits::default(),
+                limits,
             ),
         }
     }

@@ -100,6 +100,9 @@ pub trait Store: Send + Sync {
     /// The windows in which hits become one alert; see [`StoreOptions::alert_window`].
     fn alert_window(&self) -> AlertWindow;
 
+    /// The bounds of alerts; see [`StoreOptions::alert_limits`].
+    fn alert_limits(&self) -> AlertLimits;
+
     /// Records flows and the hits among them, and returns the alerts that are new or have changed, each once. Several
     /// batches at once cost less than one after the other.
     ///

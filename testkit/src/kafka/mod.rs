@@ -159,7 +159,8 @@ impl Drop for KafkaServer {
     }
 }
 
-/// One node in KRaft mode. Groups do not wait for more members, so that tests need not.
+/// One node in KRaft mode. Groups do not wait for more members, and may notice soon that one is dead, so that tests need
+/// not wait.
 fn settings(port: u16, controller: u16, log: &Path, secured: Option<&Secured>) -> String {
     let (listeners, more) = secured.map(Secured::settings).unwrap_or_default();
     format!(
@@ -176,6 +177,7 @@ transaction.state.log.num.partitions=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
 {more}",
         log.display()
     )

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -67,7 +67,14 @@ impl KafkaServer {
         let consumer: BaseConsumer = self.client().set("group.id", group).create().unwrap();
         let mut asked = TopicPartitionList::new();
         asked.add_partition_range(topic, 0, partitions - 1);
-        let found = consumer.committed_offsets(asked, PATIENCE).unwrap();
+        let begin = Instant::now();
+        let found = loop {
+            match consumer.committed_offsets(asked.clone(), PATIENCE) {
+                Ok(found) => break found,
+                // A broker that has just started does not coordinate groups yet.
+                Err(error) => assert!(begin.elapsed() < PATIENCE, "{error}"),
+            }
+        };
         let offset = |offset| match offset {
             Offset::Offset(offset) => Some(offset),
             _ => None,

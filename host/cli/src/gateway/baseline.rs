@@ -93,6 +93,7 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
         alerts_per_day: args.alerts_per_day,
         seed: args.seed,
         alert_window: resolved.store_options.alert_window,
+        alert_limits: resolved.store_options.alert_limits,
         runtime: in_child(resolved.runtime.clone()),
     };
     match &resolved.source {

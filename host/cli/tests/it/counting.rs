@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use netsage_alerts::{AlertWindow, Id};
+use netsage_alerts::{AlertLimits, AlertWindow, Id};
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 use netsage_store::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOverview};
 
@@ -109,6 +109,10 @@ impl Store for CountingStore {
 
     fn alert_window(&self) -> AlertWindow {
         AlertWindow::of_ms(60_000)
+    }
+
+    fn alert_limits(&self) -> AlertLimits {
+        AlertLimits::default()
     }
 
     fn record<'a>(

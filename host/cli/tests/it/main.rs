@@ -32,6 +32,8 @@ mod records;
 mod recover;
 mod replay;
 mod schemas;
+#[cfg(feature = "kafka")]
+mod scorers;
 mod secrets;
 mod shuffled;
 mod sources;

@@ -38,6 +38,8 @@ pub struct Arming {
     pub seed: u64,
     /// The windows of the store that the detectors will raise alerts in.
     pub alert_window: AlertWindow,
+    /// The limits of these alerts.
+    pub alert_limits: AlertLimits,
     /// The runtime that the packages are checked in.
     pub runtime: RuntimeConfig,
 }
@@ -177,7 +179,7 @@ fn raised(
     let scores = score_rows(&loaded.detector, &learned.rows, Some(&contexts))?;
     let threshold = trained.card.threshold.unwrap_or(f32::MAX);
     let name = &loaded.reference.name;
-    let mut raised = Raised::new(name, threshold, AlertLimits::default());
+    let mut raised = Raised::new(name, threshold, arming.alert_limits);
     for ((row, identity), score) in learned.rows.iter().zip(&learned.identities).zip(&scores) {
         raised.judge(*score, || {
             let target = SocketAddr::new(identity.destination, identity.destination_port);

@@ -17,6 +17,7 @@ mod kafka;
 mod layers;
 mod limits;
 mod meter;
+mod most;
 #[cfg(target_os = "linux")]
 mod netflow;
 mod quantity;
@@ -37,6 +38,7 @@ pub use detectors::names_nobody_has;
 pub use interfaces::{InterfaceArgs, InterfaceSettings};
 pub use kafka::{KafkaSettings, client_settings};
 pub use meter::MeterArgs;
+pub use most::{Most, NotALimit};
 pub use quantity::{ByteSize, NotASize, NotATime, Time};
 pub use resolved::{Resolved, Source, default_data_dir};
 pub use rollout::RolloutStage;

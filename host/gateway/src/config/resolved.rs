@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use netsage_alerts::AlertLimits;
 use netsage_capture::MeterConfig;
 use netsage_lifecycle::LifecycleConfig;
 use netsage_runtime::RuntimeConfig;
@@ -211,6 +212,11 @@ impl Settings {
         Ok(StoreOptions {
             kept_flows: self.store_flows()?.0,
             flow_retention: self.flow_retention()?.0,
+            alert_limits: AlertLimits {
+                sources: self.alert_sources()?.0,
+                alerts: self.alert_limit()?.0,
+                ..AlertLimits::default()
+            },
             alert_retention: self.alert_retention()?.0,
             size_limit: Some(self.store_size()?.0 as u64),
             ..StoreOptions::default()

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches};
 
-use super::{ByteSize, ConfigError, RolloutStage, StoreFlows, Time, Trust};
+use super::{ByteSize, ConfigError, Most, RolloutStage, StoreFlows, Time, Trust};
 
 /// One setting: all that flags, variables, the settings file, the example files and the documentation say about it.
 #[derive(Debug, Clone, Copy)]
@@ -148,6 +148,7 @@ values! {
     Time: Text,
     Trust: Text,
     StoreFlows: Text,
+    Most: Text,
     RolloutStage: Text,
 }
 

@@ -15,7 +15,7 @@ use netsage_records::formats::Format;
 use netsage_schema::Schema;
 
 use super::setting::{Allowed, Setting, Share, Value, checked_value, name, settings, spelled, text};
-use super::{ByteSize, ConfigError, RolloutStage, StoreFlows, Time, Trust};
+use super::{ByteSize, ConfigError, Most, RolloutStage, StoreFlows, Time, Trust};
 
 const MIB: ByteSize = ByteSize(1 << 20);
 /// Smaller ones would be filled by the write-ahead log and the tables alone.
@@ -188,6 +188,20 @@ settings! {
         /// flows that are not kept, up to 128 in 10 s are counted exactly, and more within about 2 %. The id of a flow
         /// chooses it, so that a flow that comes again is kept or left out as before, by whichever program.
         store_flows: StoreFlows { value: "FLOWS", default: "all" }
+
+        /// Most alerts of one detector, protocol, service and hour, beside the one that says how many are held back; none for
+        /// no limit
+        ///
+        /// Programs on one store need the same value. Without this limit and that of `alert-sources`, a flood of forged
+        /// addresses makes an alert of each: 2,000,000 SYNs made 1,999,539. Each is written, kept for `alert-retention` and
+        /// sent to every output.
+        alert_limit: Most { value: "N", default: "1000" }
+
+        /// Most sources that may hit one target and have an alert each; with more the target has one alert for all of them;
+        /// none for no limit
+        ///
+        /// Counted for each detector, protocol, service and hour. Programs on one store need the same value.
+        alert_sources: Most { value: "N", default: "16" }
 
         /// How long flows are kept after they were recorded
         flow_retention: Time { value: "TIME", default: "7d", range: HOUR..=TEN_YEARS }

@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use netsage_alerts::{AlertHit, AlertLimits, AlertWindow, Best, FlowRecord, Key, target_of};
 
-/// Alerts and targets remembered; when there are more, all are forgotten, which costs explanations that nobody sees.
+/// Alerts and sources remembered; when there are more, all are forgotten, which costs explanations that nobody sees.
 const MOST_ALERTS: usize = 1 << 16;
 
 /// A target in a window: the place of the detector's name among those seen, the key without its source, and the target.
@@ -30,9 +30,13 @@ enum AlertKey {
 #[derive(Debug)]
 pub(super) struct Explainer {
     window: AlertWindow,
+    /// Most sources that a target may be hit by and leave them alerts of their own.
+    most_sources: usize,
     names: Vec<String>,
     /// The sources of each target, until they are too many for alerts of their own.
-    sources: HashMap<TargetKey, Vec<IpAddr>>,
+    sources: HashMap<TargetKey, HashSet<IpAddr>>,
+    /// How many these are.
+    sources_known: usize,
     /// The best hit of each alert so far.
     best: HashMap<AlertKey, Best>,
     /// Of the block at hand: the best hit of each alert by its place among the hits.
@@ -41,12 +45,14 @@ pub(super) struct Explainer {
 }
 
 impl Explainer {
-    /// For a store with these windows.
-    pub(super) fn new(window: AlertWindow) -> Self {
+    /// For a store with these windows and limits.
+    pub(super) fn new(window: AlertWindow, limits: AlertLimits) -> Self {
         Self {
             window,
+            most_sources: limits.sources,
             names: Vec::new(),
             sources: HashMap::new(),
+            sources_known: 0,
             best: HashMap::new(),
             candidates: HashMap::new(),
             chosen: Vec::new(),
@@ -76,9 +82,10 @@ impl Explainer {
                 *candidate = (best, place);
             }
         }
-        if self.best.len() + self.candidates.len() + self.sources.len() > MOST_ALERTS {
+        if self.best.len() + self.candidates.len() + self.sources_known > MOST_ALERTS {
             self.best.clear();
             self.sources.clear();
+            self.sources_known = 0;
         }
         for (key, &(best, place)) in &self.candidates {
             let known = self.best.get(key);
@@ -91,13 +98,13 @@ impl Explainer {
     }
 
     fn alert_of(&mut self, name: usize, flow: &FlowRecord) -> AlertKey {
-        let most = AlertLimits::default().sources;
+        let most = self.most_sources;
         let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let of_all = Key::new(nobody, flow.protocol, flow.service, flow.start, self.window);
         let target = (name, of_all, target_of(flow));
         let sources = self.sources.entry(target).or_default();
-        if sources.len() <= most && !sources.contains(&flow.source) {
-            sources.push(flow.source);
+        if sources.len() <= most && sources.insert(flow.source) {
+            self.sources_known += 1;
         }
         match sources.len() > most {
             true => AlertKey::Target(target),
@@ -154,7 +161,7 @@ mod tests {
 
     #[test]
     fn only_what_can_be_shown_is_explained() {
-        let mut explainer = Explainer::new(AlertWindow::of_ms(1_000));
+        let mut explainer = Explainer::new(AlertWindow::of_ms(1_000), AlertLimits::default());
         let mut check = |name: &str, flows: &[FlowRecord], scores: &[f32], expected: &[usize]| {
             let hits: Vec<AlertHit> = (0..).zip(scores).map(|(flow, score)| hit(flow, *score)).collect();
             let mut chosen = explainer.choose(name, flows, &hits, 0).to_vec();
@@ -177,5 +184,18 @@ mod tests {
         check("a", &flood, &scores, &alone);
         check("a", &[flow(99, 99, 2_000)], &[30.0], &[]);
         check("a", &[flow(99, 99, 2_000)], &[31.0], &[0]);
+    }
+
+    #[test]
+    fn without_a_limit_each_source_has_its_own_explanation() {
+        let limits = AlertLimits {
+            sources: usize::MAX,
+            ..AlertLimits::default()
+        };
+        let mut explainer = Explainer::new(AlertWindow::of_ms(1_000), limits);
+        let flood: Vec<FlowRecord> = (1..=30).map(|number| flow(number, number, 0)).collect();
+        let hits: Vec<AlertHit> = (0..30).map(|place| hit(place, 0.7)).collect();
+        assert_eq!(explainer.choose("a", &flood, &hits, 0).len(), 30);
+        assert_eq!(explainer.choose("a", &flood, &hits, 0).len(), 0);
     }
 }

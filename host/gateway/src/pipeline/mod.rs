@@ -47,6 +47,7 @@ use counters::DropReason;
 #[cfg(feature = "live")]
 pub use counters::interface_health;
 pub use counters::{Counters, Details, SourceState, Storing, gap_summary, interface_summary};
+use explainer::Explainer;
 use positions::Positions;
 pub use record::{alert_key, flow_id};
 pub use recorder::StoringConfig;
@@ -177,7 +178,8 @@ impl Pipeline {
         let (to_sink, from_workers) = unbounded();
         let room = Arc::new(WaitingRoom::new(config.storing.queue_flows, config.queue_blocks));
 
-        let alert_window = store.alert_window();
+        let (alert_window, alert_limits) = (store.alert_window(), store.alert_limits());
+        let explainer = || Explainer::new(alert_window, alert_limits);
         let recorder = recorder::Recorder::new(recorder::Parts {
             config: config.storing,
             room: Arc::clone(&room),
@@ -193,7 +195,7 @@ impl Pipeline {
             .spawn(move || recorder.run())?;
         let sink = sink::Sink::new(
             roster,
-            alert_window,
+            explainer(),
             room,
             Arc::clone(counters),
             give_back,
@@ -205,7 +207,7 @@ impl Pipeline {
         let mut workers = Vec::with_capacity(config.workers);
         for number in 0..config.workers {
             let (from_reader, to_sink) = (from_reader.clone(), to_sink.clone());
-            let (roster, counters) = (Arc::clone(roster), Arc::clone(counters));
+            let (roster, counters, explainer) = (Arc::clone(roster), Arc::clone(counters), explainer());
             let worker = thread::Builder::new()
                 .name(format!("netsage-score-{number}"))
                 .spawn(move || {
@@ -213,7 +215,7 @@ impl Pipeline {
                         thread: "scoring",
                         to_sink: to_sink.clone(),
                     };
-                    scoring::work(&roster, &from_reader, &to_sink, &counters, alert_window);
+                    scoring::work(&roster, &from_reader, &to_sink, &counters, explainer);
                 })?;
             workers.push(worker);
         }

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender};
 use jiff::Timestamp;
-use netsage_alerts::AlertWindow;
 use netsage_api_types::Contribution;
 use netsage_lifecycle::{Roster, Scorer};
 use netsage_runtime::{ColumnContribution, Detector, InputColumn, ScoreError};
@@ -24,10 +23,9 @@ pub(super) fn work(
     from_reader: &Receiver<Block>,
     to_sink: &Sender<FromWorker>,
     counters: &Counters,
-    alert_window: AlertWindow,
+    mut explainer: Explainer,
 ) {
     let mut scorer = Scorer::new(Arc::clone(roster));
-    let mut explainer = Explainer::new(alert_window);
     for mut block in from_reader {
         counters.blocks_to_score.fetch_sub(1, Ordering::Relaxed);
         let scored = loop {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
-use netsage_alerts::AlertWindow;
 use netsage_lifecycle::{Roster, Scorer};
 
 use super::block::{Block, FromWorker};
@@ -33,7 +32,7 @@ pub(super) struct Sink {
 impl Sink {
     pub(super) fn new(
         roster: &Arc<Roster>,
-        alert_window: AlertWindow,
+        explainer: Explainer,
         room: Arc<WaitingRoom>,
         counters: Arc<Counters>,
         give_back: Sender<Block>,
@@ -41,7 +40,7 @@ impl Sink {
     ) -> Self {
         Self {
             scorer: Scorer::new(Arc::clone(roster)),
-            explainer: Explainer::new(alert_window),
+            explainer,
             early: BTreeMap::new(),
             next: 0,
             room,

@@ -188,7 +188,12 @@ impl Context {
         partitions: &TopicPartitionList,
     ) -> BTreeMap<i32, (i64, Said)> {
         let mut found = BTreeMap::new();
-        let committed = match consumer.committed_offsets(partitions.clone(), ANSWER) {
+        let committed = self.answer(|| {
+            let committed = consumer.committed_offsets(partitions.clone(), ANSWER)?;
+            committed.elements().iter().try_for_each(|found| found.error())?;
+            Ok(committed)
+        });
+        let committed = match committed {
             Ok(committed) => committed,
             Err(error) => {
                 tracing::warn!(topic = self.topic, %error, "windows begin empty: it is not known what was committed");
@@ -201,7 +206,7 @@ impl Context {
             };
             let mut said = Said::of(committed.metadata(), offset);
             // What the broker has deleted meanwhile cannot be read again.
-            match consumer.fetch_watermarks(&self.topic, partition, ANSWER) {
+            match self.answer(|| consumer.fetch_watermarks(&self.topic, partition, ANSWER)) {
                 Ok((first, _)) if first <= offset => {
                     said.begin = said.begin.max(first);
                     found.insert(partition, (offset, said));
@@ -210,6 +215,20 @@ impl Context {
             }
         }
         found
+    }
+
+    /// What the broker answers. While the broker is away it is asked again: a partition that began before its commit is
+    /// known would begin with an empty window, and nothing can be read meanwhile anyway.
+    fn answer<T>(&self, ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+        loop {
+            match ask() {
+                Err(error) if is_away(&error) && !self.shared.lock().is_stopped => {
+                    self.shared.trouble(&self.topic, error.to_string());
+                    thread::sleep(PAUSE);
+                }
+                answer => return answer,
+            }
+        }
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
@@ -227,6 +246,31 @@ impl Context {
             state.leave(partition.partition());
         }
     }
+}
+
+/// Whether the same question may have an answer later: the broker is away, or starts.
+fn is_away(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        AllBrokersDown, BrokerNotAvailable, BrokerTransportFailure, CoordinatorLoadInProgress,
+        CoordinatorNotAvailable, LeaderNotAvailable, NetworkException, NotCoordinator, NotLeaderForPartition,
+        OperationTimedOut, RequestTimedOut,
+    };
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            AllBrokersDown
+                | BrokerNotAvailable
+                | BrokerTransportFailure
+                | CoordinatorLoadInProgress
+                | CoordinatorNotAvailable
+                | LeaderNotAvailable
+                | NetworkException
+                | NotCoordinator
+                | NotLeaderForPartition
+                | OperationTimedOut
+                | RequestTimedOut
+        )
+    )
 }
 
 /// Passes a line of librdkafka on.

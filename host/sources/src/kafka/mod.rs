@@ -614,6 +614,7 @@ impl Source for Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
+        self.shared.lock().is_stopped = true;
         if let Some(letters) = &self.letters {
             letters.flush(LEAVE);
         }

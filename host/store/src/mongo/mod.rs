@@ -19,7 +19,7 @@ use mongodb::options::{
     Acknowledgment, ClientOptions, IndexOptions, ReadPreference, SelectionCriteria, WriteConcern,
 };
 use mongodb::{Client, Collection, Cursor, Database, IndexModel};
-use netsage_alerts::AlertWindow;
+use netsage_alerts::{AlertLimits, AlertWindow};
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 
 use crate::changes::check_position;
@@ -499,6 +499,10 @@ impl Store for MongoStore {
 
     fn alert_window(&self) -> AlertWindow {
         self.options.alert_window
+    }
+
+    fn alert_limits(&self) -> AlertLimits {
+        self.options.alert_limits
     }
 
     fn record<'a>(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use netsage_alerts::AlertWindow;
+use netsage_alerts::{AlertLimits, AlertWindow};
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 use rusqlite::Connection;
 
@@ -226,6 +226,10 @@ impl Store for SqliteStore {
 
     fn alert_window(&self) -> AlertWindow {
         self.options.alert_window
+    }
+
+    fn alert_limits(&self) -> AlertLimits {
+        self.options.alert_limits
     }
 
     fn record<'a>(

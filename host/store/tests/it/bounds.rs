@@ -19,6 +19,7 @@ suite!(
     a_reader_beside_a_flood_misses_nothing,
     a_reader_that_has_fallen_behind_misses_nothing,
     merged_alerts_are_kept_up_to_a_limit,
+    without_limits_each_source_has_an_alert,
 );
 
 const LIMITS: AlertLimits = AlertLimits {
@@ -112,6 +113,10 @@ async fn every_row_refers_to_one_that_is_there() {
 
 /// The alerts of the model, by id.
 pub(crate) fn expected(flows: &[Sample]) -> BTreeMap<String, Alert> {
+    expected_within(flows, LIMITS)
+}
+
+fn expected_within(flows: &[Sample], limits: AlertLimits) -> BTreeMap<String, Alert> {
     let batch: FlowBatchRecord = batch(flows);
     let hits = batch.hits.iter().map(|hit| HitOfFlow {
         hit,
@@ -119,7 +124,7 @@ pub(crate) fn expected(flows: &[Sample]) -> BTreeMap<String, Alert> {
         detector: &batch.scores.detectors()[usize::from(hit.detector)],
         schema: &batch.schema,
     });
-    let mut bounded = Bounded::new(AlertWindow::default(), LIMITS);
+    let mut bounded = Bounded::new(AlertWindow::default(), limits);
     bounded.add(hits);
     by_id(bounded.alerts().into_values().map(|record| record.alert))
 }
@@ -476,4 +481,26 @@ async fn a_database_beyond_its_size_loses_what_matters_least_first() {
         left.push((held_back, flows.len() - held_back, all_alerts(&store).await.len()));
     }
     assert_eq!(left, [(0, 22, 2), (0, 0, 2), (0, 0, 0)]);
+}
+
+async fn without_limits_each_source_has_an_alert(place: Place) {
+    let limits = AlertLimits {
+        sources: usize::MAX,
+        alerts: usize::MAX,
+        ..LIMITS
+    };
+    let store = place
+        .open_with(&StoreOptions {
+            alert_limits: limits,
+            ..options()
+        })
+        .await
+        .expect("the store opens");
+    let flows = attack(11, 30, 9);
+    let expected = expected_within(&flows, limits);
+    assert!(expected.len() > LIMITS.alerts, "{} alerts", expected.len());
+    for chunk in flows.chunks(7).rev() {
+        record(&store, chunk).await;
+    }
+    assert_eq!(by_id(all_alerts(&store).await), expected);
 }
