@@ -27,6 +27,7 @@ pub mod metered;
 mod netflow;
 mod packing;
 mod records;
+mod site;
 pub mod source;
 mod table;
 
@@ -44,6 +45,7 @@ pub use netsage_records::netflow::{StreamStatus, Version};
 #[cfg(not(target_family = "wasm"))]
 pub use records::stream;
 pub use records::{RecordItems, RecordOptions, RecordSource, Records};
+pub use site::Site;
 pub use source::{
     MOST_FLOWS, Pace, PartitionStatus, Position, Reading, Source, SourceCounters, read_all, read_all_with,
 };

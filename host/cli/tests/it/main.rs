@@ -24,6 +24,7 @@ mod measures;
 mod memory;
 mod networks;
 mod outages;
+mod provenance;
 mod records;
 mod recover;
 mod replay;

@@ -38,6 +38,7 @@ pub use interfaces::{InterfaceArgs, InterfaceSettings};
 pub use kafka::{KafkaSettings, client_settings};
 pub use meter::MeterArgs;
 pub use quantity::{ByteSize, NotASize, NotATime, Time};
+pub(crate) use records::LONGEST_NAME;
 pub use resolved::{Resolved, Source, default_data_dir};
 pub use rollout::RolloutStage;
 pub use setting::{Form, Setting};

@@ -67,6 +67,8 @@ pub struct PipelineConfig {
     pub schema: &'static Schema,
     /// The key by which detectors are shown addresses.
     pub address_key: AddressKey,
+    /// Where flows come from that do not say so themselves.
+    pub site: Site,
     /// How it deals with its store.
     pub storing: StoringConfig,
 }
@@ -224,6 +226,7 @@ impl Pipeline {
             full: to_workers,
             sequence: Arc::default(),
             address_key: config.address_key.clone(),
+            site: config.site.clone(),
             positions: positions.clone(),
         };
         let mut readers = Vec::with_capacity(sources.len());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use netsage_schema::{AddressKey, FlowBatch, Schema};
-use netsage_sources::{Pace, Reading, Source};
+use netsage_sources::{Pace, Reading, Site, Source};
 
 use super::block::Block;
 use super::context::fill_keys;
@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub(super) sequence: Arc<AtomicU64>,
     /// The key by which detectors are shown addresses, whichever source tells of them.
     pub(super) address_key: AddressKey,
+    /// Where flows come from that do not say so themselves.
+    pub(super) site: Site,
     pub(super) positions: Positions,
 }
 
@@ -89,7 +91,7 @@ impl Reader {
                 source.stop();
             }
             self.shared.positions.acknowledge(&self.state, source);
-            let was_empty = self.pending.is_empty();
+            let before = self.pending.len();
             let pace = source.pace();
             match source.read(&mut self.pending) {
                 Ok(Reading::GoesOn) => {}
@@ -98,7 +100,8 @@ impl Reader {
                 Err(error) if is_live => return Ok(Err(PipelineError::LiveEnded(error))),
                 Err(error) => return Ok(Err(error.into())),
             }
-            if was_empty {
+            self.shared.site.mark(&mut self.pending, before);
+            if before == 0 {
                 self.oldest = Instant::now();
             }
             self.state.take_meter(source);
@@ -160,9 +163,7 @@ impl Reader {
         block.flows.clear();
         block.flows.extend_from(&self.pending, flows);
         block.contexts.clear();
-        block
-            .contexts
-            .extend(&block.flows.identities, &self.shared.address_key);
+        block.contexts.extend_of(&block.flows, &self.shared.address_key);
         fill_keys(&block.flows.identities, &mut block.keys);
         let counters = &self.shared.counters;
         counters.blocks_under_way.fetch_add(1, Ordering::Relaxed);

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use netsage_records::{Ordered, Standing, row_of};
 use netsage_schema::{CommunityId, FlowBatch, RECORD_V1};
 
+use crate::site::{Provenances, Site};
 use crate::source::MOST_FLOWS;
 
 /// A piece by its place in a [`Ledger`], counted from the first.
@@ -74,6 +75,7 @@ impl<P> Ledger<P> {
 /// Flows whose turn has come, and those handed over that are not stored; `T` leads back to where a flow came from.
 pub(crate) struct Ready<T> {
     flows: FlowBatch,
+    provenances: Provenances,
     /// How many of `flows` are handed over.
     given: usize,
     /// Of each flow that is not stored, whether it is handed over or not.
@@ -82,19 +84,19 @@ pub(crate) struct Ready<T> {
     total: u64,
 }
 
-impl<T> Default for Ready<T> {
-    fn default() -> Self {
+impl<T> Ready<T> {
+    /// None yet, of records of this site.
+    pub(crate) fn new(site: &Site) -> Self {
         Self {
             flows: FlowBatch::new(&RECORD_V1),
+            provenances: Provenances::new(site),
             given: 0,
             tags: VecDeque::new(),
             stored: 0,
             total: 0,
         }
     }
-}
 
-impl<T> Ready<T> {
     /// Takes a record whose turn has come. Gives the tag back where the record repeats another: it is no flow of its own,
     /// and nothing of it is waited for.
     pub(crate) fn take<O>(
@@ -113,6 +115,7 @@ impl<T> Ready<T> {
             identity,
             CommunityId::of(&identity),
             Some(ordered.id),
+            self.provenances.of(&ordered.record, standing == Standing::Late),
         );
         self.tags.push_back(tag);
         None

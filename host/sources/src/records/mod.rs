@@ -20,6 +20,7 @@ use netsage_records::{FlowId, Origin, Record, Windows, row_of};
 use netsage_schema::{CommunityId, FlowBatch, RECORD_V1, Schema};
 
 use crate::SourceError;
+use crate::site::{Provenances, Site};
 use crate::source::{MOST_FLOWS, Pace, Reading, Source, SourceCounters};
 pub use items::RecordItems;
 use sorter::{Sorted, Sorter};
@@ -38,8 +39,8 @@ pub struct RecordOptions {
     pub format: Option<Format>,
     /// What the bytes do not say.
     pub reading: formats::Options,
-    /// The network that records belong to unless they say another one.
-    pub origin: Origin,
+    /// Where records come from unless they say so themselves.
+    pub site: Site,
 }
 
 /// Records of one format, from any bytes.
@@ -47,7 +48,7 @@ pub struct Records<R> {
     name: String,
     bytes: R,
     reader: Reader,
-    origin: Origin,
+    site: Site,
 }
 
 impl<R: Read + Send> Records<R> {
@@ -57,7 +58,7 @@ impl<R: Read + Send> Records<R> {
             name: name.to_owned(),
             bytes,
             reader: Reader::new(format, &options.reading),
-            origin: options.origin,
+            site: options.site.clone(),
         }
     }
 
@@ -99,6 +100,7 @@ pub struct RecordSource<R> {
     /// The first item that was refused, and its file.
     first_refused: Option<(String, Refused)>,
     origin: Origin,
+    provenances: Provenances,
     windows: Windows,
     bytes: u64,
     flows: u64,
@@ -179,7 +181,8 @@ impl<R: Read + Send> RecordSource<R> {
         }
         files.reverse();
         let first = files.pop();
-        let origin = first.as_ref().map(|first| first.origin).unwrap_or_default();
+        let site = first.as_ref().map(|first| first.site.clone()).unwrap_or_default();
+        let origin = site.origin();
         Ok(Self {
             name,
             rest: files,
@@ -188,6 +191,7 @@ impl<R: Read + Send> RecordSource<R> {
             labels: HashMap::new(),
             first_refused: None,
             origin,
+            provenances: Provenances::new(&site),
             windows: Windows::new(WINDOW_MEMORY),
             bytes: 0,
             flows: 0,
@@ -293,6 +297,8 @@ impl<R: Read + Send> RecordSource<R> {
             identity,
             CommunityId::of(&identity),
             Some(id),
+            // A file is sorted before its first flow.
+            self.provenances.of(record, false),
         );
         self.flows += 1;
     }
