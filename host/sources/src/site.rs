@@ -35,6 +35,18 @@ impl Site {
         }
     }
 
+    /// Names what a record does not name itself.
+    pub fn name(&self, record: &mut Record) {
+        for (own, usual) in [
+            (&mut record.sensor, &self.sensor),
+            (&mut record.network, &self.network),
+        ] {
+            if own.is_none() && !usual.is_empty() {
+                *own = Some(Arc::clone(usual));
+            }
+        }
+    }
+
     /// Says of the flows of a batch from one on where they come from, if nothing says so yet.
     pub fn mark(&self, batch: &mut FlowBatch, from: usize) {
         let provenance = Provenance::new(&self.sensor, &self.network, false);
@@ -126,11 +138,19 @@ mod tests {
 
     #[test]
     fn what_a_record_names_comes_first() {
-        let mut provenances = Provenances::new(&Site::new("tap", "hq"));
+        let site = Site::new("tap", "hq");
+        let mut provenances = Provenances::new(&site);
         let mut check = |sensor, network, is_late, expected: (&str, &str)| {
-            let found = provenances.of(&record(sensor, network), is_late);
+            let mut record = record(sensor, network);
+            let found = provenances.of(&record, is_late);
             assert_eq!(found, Provenance::new(expected.0, expected.1, is_late));
+            site.name(&mut record);
+            let names = (record.sensor.as_deref(), record.network.as_deref());
+            assert_eq!(names, (Some(expected.0), Some(expected.1)));
         };
+        let mut unnamed = record(None, None);
+        Site::default().name(&mut unnamed);
+        assert_eq!(unnamed, record(None, None));
         for is_late in [false, true] {
             check(None, None, is_late, ("tap", "hq"));
             check(Some("zeek"), None, is_late, ("zeek", "hq"));

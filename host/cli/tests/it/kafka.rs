@@ -247,6 +247,17 @@ fn records_are_produced_as_they_stand() {
         (2, "192.0.2.7"),
     ];
     assert_eq!(places, expected);
+    let names = ["--network", "site-a", "--sensor", "tap"];
+    let (named, _) = produced(broker, &home, &[&["--records", "conn.log"], &names[..]].concat());
+    assert_eq!(named.len(), messages.len());
+    for (_, key, value) in named {
+        assert!(key.starts_with(b"site-a/192.0.2."), "{key:?}");
+        let flow: serde_json::Value = serde_json::from_slice(&value).unwrap();
+        assert_eq!(
+            (&flow["network"], &flow["sensor"]),
+            (&"site-a".into(), &"tap".into())
+        );
+    }
     // The identifier of the meter is part of a flow's id.
     assert!(
         messages

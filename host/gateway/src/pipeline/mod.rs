@@ -38,7 +38,7 @@ use netsage_api_types::StreamEvent;
 use netsage_lifecycle::Roster;
 use netsage_lifecycle::lineup::Stopped;
 use netsage_schema::{AddressKey, Schema};
-use netsage_sources::{Source, SourceError};
+use netsage_sources::{Site, Source, SourceError};
 use netsage_store::{Store, StoreError};
 
 use crate::Announcer;
