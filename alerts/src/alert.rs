@@ -44,6 +44,8 @@ impl AlertRecord {
                 destination: flow.destination.to_string(),
                 destination_port: flow.destination_port,
                 protocol: flow.protocol.to_owned(),
+                network: flow.provenance.network().to_owned(),
+                sensor: flow.provenance.sensor().to_owned(),
                 community_id: community_id(&flow.community_id),
                 score: hit.score,
                 threshold: hit.threshold,
@@ -88,6 +90,7 @@ impl AlertRecord {
         ours.destination = theirs.destination;
         ours.destination_port = theirs.destination_port;
         ours.protocol = theirs.protocol;
+        ours.sensor = theirs.sensor;
         ours.community_id = theirs.community_id;
         ours.score = theirs.score;
         ours.threshold = theirs.threshold;
@@ -112,6 +115,7 @@ impl AlertRecord {
         alert.destination = flow.destination.to_string();
         alert.destination_port = flow.destination_port;
         flow.protocol.clone_into(&mut alert.protocol);
+        flow.provenance.sensor().clone_into(&mut alert.sensor);
         alert.community_id = community_id(&flow.community_id);
         alert.score = hit.score;
         alert.threshold = hit.threshold;
@@ -160,6 +164,8 @@ pub fn best_of<'h, 'a>(hits: &'h [HitOfFlow<'a>]) -> Option<&'h HitOfFlow<'a>> {
 mod tests {
     use std::net::IpAddr;
 
+    use netsage_schema::Provenance;
+
     use super::*;
     use crate::samples::{Owned, hit};
     use crate::{AlertWindow, Key};
@@ -186,6 +192,14 @@ mod tests {
         check(&|hit| hit.flow.source = IpAddr::from([10, 0, 0, 3]), false);
         check(&|hit| hit.flow.service = "http", false);
         check(&|hit| hit.flow.destination = IpAddr::from([10, 0, 0, 9]), true);
+        check(
+            &|hit| hit.flow.provenance = Provenance::new("tap", "", true),
+            true,
+        );
+        check(
+            &|hit| hit.flow.provenance = Provenance::new("", "branch", false),
+            false,
+        );
         check(
             &|hit| (hit.flow.protocol, hit.flow.service) = ("tcp/s", "sh"),
             false,

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use crate::samples::{Owned, hit};
     use crate::text::to_hex;
-    use crate::{Key, Raised};
+    use crate::{Key, Provenance, Raised};
 
     const WINDOW: AlertWindow = AlertWindow::of_ms(1_000);
 
@@ -298,7 +298,7 @@ mod tests {
     proptest! {
         #[test]
         fn neither_order_nor_repeats_nor_batches_make_a_difference(
-            flows in prop::collection::vec((0_u8..4, 0_i64..2_000, 0_u8..7, 0_u16..4, 0_usize..2), 1..60),
+            flows in prop::collection::vec((0_u8..4, 0_i64..2_000, 0_u8..7, 0_u16..4, 0_usize..4), 1..60),
             limits in (1_usize..5, 1_usize..6),
             repeats in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
             cuts in prop::array::uniform2(any::<prop::sample::Index>()),
@@ -311,7 +311,9 @@ mod tests {
                     let mut hit = hit(number, score, start);
                     hit.flow.source = IpAddr::from([10, 0, 0, source]);
                     hit.flow.destination_port = port;
-                    hit.detector.name = ["d", "e"][detector].to_owned();
+                    hit.detector.name = ["d", "e"][detector % 2].to_owned();
+                    let (sensor, network) = (["", "tap"][usize::from(number % 2)], ["", "branch"][detector / 2]);
+                    hit.flow.provenance = Provenance::new(sensor, network, number % 3 == 0);
                     hit
                 })
                 .collect();

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use netsage_api_types::{Contribution, DetectorRef, FusedScore, Severity};
+use netsage_schema::Provenance;
 
 /// The id of a flow or an alert.
 pub type Id = [u8; 16];
@@ -39,6 +40,8 @@ pub struct FlowRecord {
     pub community_id: [u8; 20],
     /// The fused verdict, if there is one; finite.
     pub fused: Option<FusedScore>,
+    /// Where the flow comes from; its network is part of what an alert is.
+    pub provenance: Provenance,
 }
 
 /// A flow that a detector scored above its threshold.

@@ -36,6 +36,7 @@ impl Default for AlertWindow {
 /// The key of an alert: hits of one detector with the same key are one alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key<'a> {
+    network: &'a str,
     source: IpAddr,
     protocol: &'a str,
     service: &'a str,
@@ -53,11 +54,18 @@ impl<'a> Key<'a> {
         window: AlertWindow,
     ) -> Self {
         Self {
+            network: "",
             source,
             protocol,
             service,
             window: window.number(start_ms),
         }
+    }
+
+    /// This key in a network; without, it is of the network without a name.
+    #[must_use]
+    pub fn in_network(self, network: &'a str) -> Self {
+        Self { network, ..self }
     }
 
     /// The id of the alert that a detector of this name raises: the same key always gives the same id.
@@ -74,6 +82,7 @@ impl<'a> Key<'a> {
     {
         Cell {
             detector,
+            network: self.network,
             protocol: self.protocol,
             service: self.service,
             window: self.window,
@@ -86,11 +95,12 @@ impl<'a> Key<'a> {
     }
 }
 
-/// What alerts are counted in: the hits of one detector and kind whose flows start in one window. Alerts of different cells
-/// have nothing to do with each other.
+/// What alerts are counted in: the hits of one detector, network and kind whose flows start in one window. Alerts of
+/// different cells have nothing to do with each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Cell<'a> {
     detector: &'a str,
+    network: &'a str,
     protocol: &'a str,
     service: &'a str,
     window: i64,
@@ -101,6 +111,7 @@ impl<'a> Cell<'a> {
     pub fn of(hit: &HitOfFlow<'a>, window: AlertWindow) -> Self {
         Self {
             detector: &hit.detector.name,
+            network: hit.flow.provenance.network(),
             protocol: hit.flow.protocol,
             service: hit.flow.service,
             window: window.number(hit.flow.start),
@@ -110,6 +121,11 @@ impl<'a> Cell<'a> {
     /// The name of the detector.
     pub const fn detector(&self) -> &'a str {
         self.detector
+    }
+
+    /// The network of the flows, `""` where it has no name.
+    pub const fn network(&self) -> &'a str {
+        self.network
     }
 
     /// Protocol and application, e.g. `tcp/ssh`.
@@ -145,6 +161,8 @@ impl<'a> Cell<'a> {
             hasher.update(text.as_bytes());
         }
         hasher.update(self.window.to_le_bytes());
+        // What stands before has its end in itself. Alerts without a network keep the ids that stores have of them.
+        hasher.update(self.network.as_bytes());
         let digest = hasher.finalize();
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
@@ -157,10 +175,11 @@ pub(crate) fn kind(protocol: &str, service: &str) -> String {
     format!("{protocol}/{service}")
 }
 
-impl Key<'static> {
+impl<'a> Key<'a> {
     /// The key of a recorded flow.
-    pub fn of(flow: &FlowRecord, window: AlertWindow) -> Self {
+    pub fn of(flow: &'a FlowRecord, window: AlertWindow) -> Self {
         Self::new(flow.source, flow.protocol, flow.service, flow.start, window)
+            .in_network(flow.provenance.network())
     }
 }
 
@@ -206,6 +225,7 @@ mod tests {
             sources in prop::array::uniform2(0_u8..3),
             services in prop::array::uniform2(0_usize..3),
             starts in prop::array::uniform2(-3_000_i64..3_000),
+            networks in prop::array::uniform2("[a-c]{0,2}"),
         ) {
             let window = AlertWindow::of_ms(1_000);
             let at = |index: usize| Key::new(
@@ -214,7 +234,7 @@ mod tests {
                 ["-", "ssh", "dns"][services[index]],
                 starts[index],
                 window,
-            );
+            ).in_network(&networks[index]);
             let same = detectors[0] == detectors[1] && at(0) == at(1);
             prop_assert_eq!(at(0).id(&detectors[0]) == at(1).id(&detectors[1]), same);
         }

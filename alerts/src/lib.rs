@@ -1,7 +1,7 @@
 //! What one alert is.
 //!
-//! A flow that a detector scores above its threshold is a *hit*. Hits of the same detector name, source, protocol and
-//! application whose flows start in the same window of time are one *alert*. So many alerts would be made by a flood that
+//! A flow that a detector scores above its threshold is a *hit*. Hits of the same detector name, network, source, protocol
+//! and application whose flows start in the same window of time are one *alert*. So many alerts would be made by a flood that
 //! two bounds hold: a target that many sources hit has one alert for all of them, and of one detector, kind and window a
 //! limited number of alerts is shown. This crate holds that rule and nothing else: the id that follows from what an alert
 //! is of ([`Key`], [`Cell`]), the windows ([`AlertWindow`]), the flow whose addresses and score an alert shows ([`Best`]), how
@@ -35,6 +35,7 @@ pub use bounded::{AlertLimits, Bounded};
 pub use group::{CellHits, by_source, group, target_of};
 pub use hit::{AlertHit, Best, FlowRecord, HitOfFlow, Id};
 pub use key::{AlertWindow, Cell, Key};
+pub use netsage_schema::Provenance;
 pub use part::{Part, Summary};
 pub use raised::Raised;
 pub use sketch::Sketch;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use netsage_api_types::{Contribution, DetectorRef, Severity};
+use netsage_schema::Provenance;
 
 use crate::{AlertHit, FlowRecord, HitOfFlow};
 
@@ -43,6 +44,7 @@ pub(crate) fn hit(flow: u8, score: u8, start: i64) -> Owned {
             bytes: 1,
             community_id: [flow; 20],
             fused: None,
+            provenance: Provenance::NONE,
         },
         hit: AlertHit {
             flow: 0,

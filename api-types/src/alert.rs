@@ -80,8 +80,8 @@ pub struct AlertSources {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Alert {
-    /// 32 hexadecimal digits; derived from detector, kind, window and the source, or the target of many, so that a
-    /// repeated delivery finds the same alert.
+    /// 32 hexadecimal digits; derived from detector, network, kind, window and the source, or the target of many, so that
+    /// a repeated delivery finds the same alert.
     pub id: String,
     /// Start of the first flow, ms since the epoch.
     pub first_seen: i64,
@@ -102,6 +102,12 @@ pub struct Alert {
     pub destination_port: u16,
     /// Protocol of that flow, e.g. `tcp`.
     pub protocol: String,
+    /// The network that the addresses of all its flows belong to; missing for the network without a name.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub network: String,
+    /// The sensor that saw the flow with the highest score; missing where it has no name.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub sensor: String,
     /// Community ID (version 1) of that flow.
     pub community_id: String,
     /// The highest score.
@@ -147,6 +153,10 @@ pub struct AlertQuery {
     pub kind: Option<String>,
     /// Only the detector of this name.
     pub detector: Option<String>,
+    /// Only this network; empty for the one without a name.
+    pub network: Option<String>,
+    /// Only alerts whose flow with the highest score this sensor saw; empty for sensors without a name.
+    pub sensor: Option<String>,
     /// Only alerts last seen at or after, ms since the epoch.
     pub since: Option<i64>,
     /// Only alerts last seen before, ms since the epoch.

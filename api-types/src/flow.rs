@@ -29,7 +29,7 @@ pub struct FusedScore {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Flow {
-    /// 32 hexadecimal digits derived from 5-tuple, start and end, so that the same packets give the same flow.
+    /// 32 hexadecimal digits derived from 5-tuple, start, end and network, so that the same packets give the same flow.
     pub id: String,
     /// First packet, ms since the epoch.
     pub start: i64,
@@ -55,6 +55,16 @@ pub struct Flow {
     pub bytes: u64,
     /// Community ID (version 1).
     pub community_id: String,
+    /// The network that the addresses belong to; missing for the network without a name.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub network: String,
+    /// The sensor that saw the flow; missing where it has no name.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub sensor: String,
+    /// Whether the record of the flow came behind its turn: flows that ended later were counted without it. Missing when it
+    /// did not.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub late: bool,
     /// One score per active detector.
     pub scores: Vec<FlowScore>,
     /// The fused verdict; absent where no detector with a calibration scored the flow.
@@ -69,6 +79,10 @@ pub struct Flow {
 pub struct FlowQuery {
     /// Only this source address.
     pub source: Option<String>,
+    /// Only this network; empty for the one without a name.
+    pub network: Option<String>,
+    /// Only flows that this sensor saw; empty for sensors without a name.
+    pub sensor: Option<String>,
     /// Only flows with a score of at least this.
     pub min_score: Option<f32>,
     /// Only flows that ended at or after, ms since the epoch.

@@ -211,6 +211,9 @@ pub struct OverviewPoint {
 pub struct TopSource {
     /// Its address.
     pub source: String,
+    /// The network that the address belongs to; missing for the network without a name.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub network: String,
     /// Alerts.
     pub alerts: u64,
     /// Flows in these alerts.

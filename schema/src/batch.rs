@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::{CommunityId, Identity, Rows, Schema, UNSW_NB15};
+use crate::{CommunityId, Identity, Provenance, Rows, Schema, UNSW_NB15};
 
-/// Flows with their rows: row `i` of `rows`, `identities[i]`, `community_ids[i]` and `ids[i]` belong together.
+/// Flows with their rows: row `i` of `rows` and entry `i` of each list belong together.
 #[derive(Debug, Clone)]
 pub struct FlowBatch {
     /// The feature rows.
@@ -15,6 +15,8 @@ pub struct FlowBatch {
     pub community_ids: Vec<CommunityId>,
     /// The id of each flow that is more than its identity tells, such as one with an identifier of its meter.
     pub ids: Vec<Option<[u8; 16]>>,
+    /// Where each flow comes from.
+    pub provenances: Vec<Provenance>,
 }
 
 impl FlowBatch {
@@ -25,6 +27,7 @@ impl FlowBatch {
             identities: Vec::new(),
             community_ids: Vec::new(),
             ids: Vec::new(),
+            provenances: Vec::new(),
         }
     }
 
@@ -44,6 +47,7 @@ impl FlowBatch {
         self.identities.clear();
         self.community_ids.clear();
         self.ids.clear();
+        self.provenances.clear();
     }
 
     /// Appends a flow, whose id is made of its identity.
@@ -51,10 +55,10 @@ impl FlowBatch {
     /// # Panics
     /// When the row does not have the width of the schema: a defect of the caller, not of input.
     pub fn push(&mut self, row: &[f64], identity: Identity, community_id: CommunityId) {
-        self.push_as(row, identity, community_id, None);
+        self.push_as(row, identity, community_id, None, Provenance::NONE);
     }
 
-    /// Appends a flow with an id; `None` where that is made of its identity.
+    /// Appends a flow that comes from somewhere, with an id; `None` where that is made of its identity.
     ///
     /// # Panics
     /// When the row does not have the width of the schema: a defect of the caller, not of input.
@@ -64,11 +68,13 @@ impl FlowBatch {
         identity: Identity,
         community_id: CommunityId,
         id: Option<[u8; 16]>,
+        provenance: Provenance,
     ) {
         self.rows.push(row);
         self.identities.push(identity);
         self.community_ids.push(community_id);
         self.ids.push(id);
+        self.provenances.push(provenance);
     }
 
     /// Appends copies of the flows at `places` of another batch of the same schema.
@@ -81,7 +87,8 @@ impl FlowBatch {
             .extend_from_slice(&other.identities[places.clone()]);
         self.community_ids
             .extend_from_slice(&other.community_ids[places.clone()]);
-        self.ids.extend_from_slice(&other.ids[places]);
+        self.ids.extend_from_slice(&other.ids[places.clone()]);
+        self.provenances.extend_from_slice(&other.provenances[places]);
     }
 
     /// Moves the first flows, at most `most`, into another batch of the same schema in place of what it holds. Only the
@@ -98,6 +105,7 @@ impl FlowBatch {
             other.identities.truncate(most);
             other.community_ids.truncate(most);
             other.ids.truncate(most);
+            other.provenances.truncate(most);
         }
     }
 

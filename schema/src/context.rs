@@ -1,10 +1,11 @@
 //! The context of flows, where and when they were: what a detector may ask for besides the columns of a schema.
 
+use std::hash::Hasher as _;
 use std::net::IpAddr;
 
 use siphasher::sip::SipHasher24;
 
-use crate::Identity;
+use crate::{FlowBatch, Identity, Provenance};
 
 /// The secret key by which addresses are hashed (SipHash-2-4), so that a detector can tell addresses apart without
 /// learning them. Programs with the same key give an address the same hash, on every machine.
@@ -23,12 +24,31 @@ impl AddressKey {
 
     /// The hash of an address. An IPv4 address and the IPv6 address that stands for it (`::ffff:a.b.c.d`) are one host.
     pub fn hash(&self, address: IpAddr) -> u64 {
-        let address = match address {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
-        };
-        SipHasher24::new_with_key(&self.0).hash(&address.octets())
+        SipHasher24::new_with_key(&self.0).hash(&octets(address))
     }
+
+    /// The hash of an address in the network that a flow comes from: hosts of two networks with equal addresses are two
+    /// hosts. In the network without a name it is the hash of the address.
+    pub fn hash_in(&self, provenance: &Provenance, address: IpAddr) -> u64 {
+        match provenance.network() {
+            "" => self.hash(address),
+            network => {
+                let mut hasher = SipHasher24::new_with_key(&self.0);
+                hasher.write(&octets(address));
+                hasher.write(network.as_bytes());
+                hasher.finish()
+            }
+        }
+    }
+}
+
+/// The bytes of an address as one of IPv6.
+fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    }
+    .octets()
 }
 
 impl std::fmt::Debug for AddressKey {
@@ -87,12 +107,28 @@ impl Contexts {
         contexts
     }
 
-    /// Appends the context of these flows.
+    /// Appends the context of these flows, which are all of the network without a name.
     pub fn extend(&mut self, identities: &[Identity], key: &AddressKey) {
         for flow in identities {
-            let start = u64::try_from(flow.start_ns / 1_000).unwrap_or(0);
-            self.push(start, key.hash(flow.source), key.hash(flow.destination));
+            self.push_flow(flow, &Provenance::NONE, key);
         }
+    }
+
+    /// Appends the context of the flows of a batch, each in its network.
+    pub fn extend_of(&mut self, batch: &FlowBatch, key: &AddressKey) {
+        for (flow, provenance) in batch.identities.iter().zip(&batch.provenances) {
+            self.push_flow(flow, provenance, key);
+        }
+    }
+
+    /// Appends the context of a flow.
+    pub fn push_flow(&mut self, flow: &Identity, provenance: &Provenance, key: &AddressKey) {
+        let start = u64::try_from(flow.start_ns / 1_000).unwrap_or(0);
+        self.push(
+            start,
+            key.hash_in(provenance, flow.source),
+            key.hash_in(provenance, flow.destination),
+        );
     }
 
     /// Appends the context of the next row: when the flow began, microseconds since the Unix epoch, and keyed hashes of
@@ -161,6 +197,11 @@ mod tests {
         let [four, six]: [IpAddr; 2] = ["10.0.0.1", "::ffff:10.0.0.1"].map(|text| text.parse().unwrap());
         assert_eq!(key.hash(four), key.hash(six));
         assert_ne!(key.hash(four), AddressKey::OF_FILES.hash(four));
+        let in_network = |network, address| key.hash_in(&Provenance::new("tap", network, true), address);
+        assert_eq!(in_network("", four), key.hash(four), "no sensor has a part in it");
+        assert_eq!(in_network("a", four), in_network("a", six));
+        assert_ne!(in_network("a", four), key.hash(four));
+        assert_ne!(in_network("a", four), in_network("b", four));
         assert_eq!(format!("{key:?}"), "AddressKey");
     }
 }

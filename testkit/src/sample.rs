@@ -1,6 +1,6 @@
 //! Flows and hits to store.
 
-use netsage_alerts::{AlertHit, FlowRecord};
+use netsage_alerts::{AlertHit, FlowRecord, Provenance};
 use netsage_api_types::{Contribution, DetectorRef, Flow, FlowScore, FusedScore, Severity};
 use netsage_store::FlowBatchRecord;
 
@@ -56,6 +56,7 @@ pub fn flow(number: u32, source: &str, end: i64, score: f32) -> Sample {
                 mean: score / 2.0,
                 max: score,
             }),
+            provenance: Provenance::NONE,
         },
         scores: vec![FlowScore {
             detector: detector("1.0.0"),
@@ -100,6 +101,9 @@ impl Sample {
             bytes: flow.bytes,
             community_id: self.community_id(),
             scores: self.scores.clone(),
+            network: flow.provenance.network().to_owned(),
+            sensor: flow.provenance.sensor().to_owned(),
+            late: flow.provenance.is_late(),
             fused: flow.fused,
         }
     }

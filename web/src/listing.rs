@@ -38,6 +38,10 @@ pub struct AlertFilter {
     pub source: String,
     /// Kind, e.g. `tcp/ssh`.
     pub kind: String,
+    /// Name of a network.
+    pub network: String,
+    /// Name of a sensor.
+    pub sensor: String,
 }
 
 impl AlertFilter {
@@ -61,6 +65,8 @@ impl AlertFilter {
             && least.is_none_or(|least| alert.severity >= least)
             && same(&self.source, &alert.source)
             && same(&self.kind, &alert.kind)
+            && same(&self.network, &alert.network)
+            && same(&self.sensor, &alert.sensor)
     }
 }
 
@@ -70,6 +76,13 @@ pub fn origin(alert: &Alert) -> String {
         None => alert.source.clone(),
         Some(sources) => plural(sources.count, "source", "sources"),
     }
+}
+
+/// Network and sensor of an alert, in words; empty where neither has a name.
+pub fn place(alert: &Alert) -> String {
+    let names = [alert.network.as_str(), alert.sensor.as_str()];
+    let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
+    names.join(" · ")
 }
 
 /// Where an alert goes to, in words.
@@ -146,6 +159,8 @@ mod tests {
             destination: "10.0.0.2".to_owned(),
             destination_port: 22,
             protocol: "tcp".to_owned(),
+            network: String::new(),
+            sensor: String::new(),
             community_id: String::new(),
             score: 0.7,
             threshold: 0.6,
@@ -235,5 +250,22 @@ mod tests {
         check(|filter| filter.source = " 10.0.0.1 ".to_owned(), true);
         check(|filter| filter.source = "10.0.0".to_owned(), false);
         check(|filter| filter.kind = "udp/dns".to_owned(), false);
+        check(|filter| filter.network = "branch".to_owned(), false);
+        check(|filter| filter.sensor = "tap".to_owned(), false);
+        let named = Alert {
+            network: "branch".to_owned(),
+            sensor: "tap".to_owned(),
+            ..alert("b", 1)
+        };
+        let filter = AlertFilter {
+            network: "branch".to_owned(),
+            sensor: " tap ".to_owned(),
+            ..AlertFilter::default()
+        };
+        assert!(filter.takes(&named));
+        assert_eq!(
+            (place(&named), place(&alert("a", 1))),
+            ("branch · tap".to_owned(), String::new())
+        );
     }
 }

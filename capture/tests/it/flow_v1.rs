@@ -423,6 +423,7 @@ fn in_order(batch: &FlowBatch) -> FlowBatch {
         sorted.identities.push(batch.identities[record]);
         sorted.community_ids.push(batch.community_ids[record]);
         sorted.ids.push(batch.ids[record]);
+        sorted.provenances.push(batch.provenances[record].clone());
     }
     sorted
 }

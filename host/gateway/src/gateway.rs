@@ -222,6 +222,7 @@ impl Gateway {
             None
         } else {
             let config = PipelineConfig {
+                site: settings.records.site.clone(),
                 workers: settings.workers,
                 queue_blocks: settings.queue_blocks,
                 schema: settings.meter.schema,

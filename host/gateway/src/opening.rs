@@ -172,7 +172,7 @@ fn open_streams(
             wanted: schema.id,
         }));
     }
-    (opened.sources).push(Box::new(Stream::new(&name, streams, settings.streams)));
+    (opened.sources).push(Box::new(Stream::new(&name, streams, settings.streams.clone())));
     Ok(())
 }
 

@@ -128,7 +128,8 @@ impl<'a> Judge<'a> {
             let address = |text: &str| text.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
             let source = address(&flow.source);
             let target = SocketAddr::new(address(&flow.destination), flow.destination_port);
-            let key = Key::new(source, &flow.protocol, &flow.service, flow.start, self.window);
+            let key = Key::new(source, &flow.protocol, &flow.service, flow.start, self.window)
+                .in_network(&flow.network);
             (key, target)
         });
     }

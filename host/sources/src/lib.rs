@@ -29,6 +29,7 @@ mod packing;
 #[cfg(not(target_family = "wasm"))]
 mod piped;
 mod records;
+mod site;
 #[cfg(not(target_family = "wasm"))]
 mod socket;
 pub mod source;
@@ -50,6 +51,7 @@ pub use piped::Piped;
 #[cfg(not(target_family = "wasm"))]
 pub use records::stream;
 pub use records::{RecordItems, RecordOptions, RecordSource, Records};
+pub use site::Site;
 pub use source::{
     MOST_FLOWS, NotPassedOver, Pace, PartitionControl, PartitionState, PartitionStatus, Position, Reading,
     Source, SourceCounters, read_all, read_all_with,

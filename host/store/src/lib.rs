@@ -109,7 +109,7 @@ pub trait Store: Send + Sync {
     /// - Flows that [`StoreOptions::kept_flows`] does not name are counted on the time axis only.
     /// - A flow that is stored already keeps its identity and time; its measurements and scores are replaced. Its id
     ///   must come with the same identity as before; see [`netsage_alerts::FlowRecord::id`].
-    /// - Hits of the same detector name, source and kind whose flows start in the same window are one alert.
+    /// - Hits of the same detector name, network, source and kind whose flows start in the same window are one alert.
     ///   Each flow is counted in it once; a second hit of the same flow changes nothing, whatever it says.
     /// - A target that many sources hit has one alert for all of them, and of many alerts some are held back:
     ///   [`netsage_alerts::Bounded`] has the rule. Alerts that were shown until then are merged.

@@ -237,6 +237,8 @@ pub(crate) fn check_change(change: &StateChange) -> Result<(), StoreError> {
 mod tests {
     use std::net::IpAddr;
 
+    use netsage_alerts::Provenance;
+
     use super::*;
 
     fn detector(generation: u64) -> DetectorRef {
@@ -293,6 +295,7 @@ mod tests {
                     bytes: 1,
                     community_id: [0; 20],
                     fused: None,
+                    provenance: Provenance::NONE,
                 });
                 batch.scores.set(row, 2, number, 0.5);
             }

@@ -107,13 +107,14 @@ fn print(args: &FlowsArgs, source: &mut dyn Source, read: &Progress) -> Result<O
             bar.set_position(read.read());
             let next = empty.try_recv().unwrap_or_else(|_| FlowBatch::new(schema));
             full.send(mem::replace(batch, next))
+                .map_err(|_| anyhow!("the rows could not be printed"))
         });
         drop(full);
         (metered, printing.join())
     });
     // An error of the printer comes first, because it also ends the metering.
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    let damage = metered.map_err(|_| anyhow!("the rows could not be printed"))?;
+    let damage = metered?;
     bar.finish_and_clear();
     Ok(damage)
 }

@@ -44,8 +44,12 @@ pub fn run(args: &ScoreArgs, file: &Settings) -> Result<(), Failure> {
     let how = How::of(&args.meter, file)?;
     let (input, progress) = open_with(&args.file, &how.records)?;
     match input {
-        Input::Capture(capture) => score_source(args, file, &mut capture.metered(&how.meter), &progress),
-        Input::Records(records) => score_source(args, file, &mut records.into_source(&RECORD_V1)?, &progress),
+        Input::Capture(capture) => {
+            score_source(args, file, &how, &mut capture.metered(&how.meter), &progress)
+        }
+        Input::Records(records) => {
+            score_source(args, file, &how, &mut records.into_source(&RECORD_V1)?, &progress)
+        }
         Input::Table(table) => score_table(args, file, table, &progress),
     }
 }
@@ -53,6 +57,7 @@ pub fn run(args: &ScoreArgs, file: &Settings) -> Result<(), Failure> {
 fn score_source(
     args: &ScoreArgs,
     file: &Settings,
+    how: &How,
     source: &mut dyn Source,
     read: &Progress,
 ) -> Result<(), Failure> {
@@ -63,8 +68,9 @@ fn score_source(
     let mut contexts = Contexts::new();
     let damage = read_all(source, |batch| {
         bar.set_position(read.read());
+        how.records.site.mark(batch, 0);
         contexts.clear();
-        contexts.extend(&batch.identities, &AddressKey::OF_FILES);
+        contexts.extend_of(batch, &AddressKey::OF_FILES);
         printer.print(&batch.rows, Some(&contexts), |index| Line {
             number: 0,
             identity: batch.identities.get(index),

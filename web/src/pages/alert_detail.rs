@@ -108,6 +108,18 @@ fn details(alert: Alert, changed: Callback<Alert>) -> impl IntoView {
         .into_iter()
         .map(|(name, value)| view! { <dt>{name}</dt><dd>{value}</dd> })
         .collect_view();
+    // A page of its own, since the drawer stands over the list.
+    let places = [
+        ("Network", "network", alert.network.clone()),
+        ("Sensor", "sensor", alert.sensor.clone()),
+    ]
+    .into_iter()
+    .filter(|(_, _, name)| !name.is_empty())
+    .map(|(word, filter, name)| {
+        let link = format!("/alerts{}", api::query(&[(filter, Some(name.clone()))]));
+        view! { <dt>{word}</dt><dd><a href=link rel="external">{name}</a></dd> }
+    })
+    .collect_view();
     let shown = alert.clone();
     let about = listing::about_sources(&alert).map(|words| view! { <p>{words}</p> });
     let merged = alert.merged_into.clone().map(|into| {
@@ -140,7 +152,7 @@ fn details(alert: Alert, changed: Callback<Alert>) -> impl IntoView {
             <AlertFlow alert=shown/>
             <AlertPackets id=alert.id/>
             <h3>"Facts"</h3>
-            <dl>{facts}</dl>
+            <dl>{facts}{places}</dl>
         </div>
     }
 }

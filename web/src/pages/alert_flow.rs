@@ -11,16 +11,18 @@ use crate::api::{self, Asked, Remote};
 pub(crate) fn AlertFlow(alert: Alert) -> impl IntoView {
     let flows = Asked::<Page<Flow>>::new();
     let (community_id, detector, score) = (alert.community_id, alert.detector, alert.score);
+    let network = alert.network.clone();
     let is_it = move |flow: &Flow| {
         let scored = flow
             .scores
             .iter()
             .any(|entry| entry.detector == detector && entry.score >= score);
-        flow.community_id == community_id && scored
+        flow.community_id == community_id && flow.network == network && scored
     };
     let path = move |cursor| {
         let query = api::query(&[
             ("source", Some(alert.source.clone())),
+            ("network", Some(alert.network.clone())),
             ("min_score", Some(score.to_string())),
             ("since", Some(alert.first_seen.to_string())),
             ("until", Some(alert.last_seen.saturating_add(1).to_string())),
@@ -49,9 +51,17 @@ pub(crate) fn AlertFlow(alert: Alert) -> impl IntoView {
                 </dd>
             }
         });
+        let late = flow.late.then(|| {
+            view! {
+                <p class="muted late">
+                    "The record of this flow came late, behind flows that ended after it: they were counted without it."
+                </p>
+            }
+        });
         Some(view! {
             <h3>"What the detectors say"</h3>
             <dl class="verdicts">{scores.collect_view()}{fused}</dl>
+            {late}
         })
     }
 }

@@ -22,6 +22,8 @@ fn path(filter: &AlertFilter, cursor: Option<String>) -> String {
         ("min_severity", some(&filter.severity)),
         ("source", some(&filter.source)),
         ("kind", some(&filter.kind)),
+        ("network", some(&filter.network)),
+        ("sensor", some(&filter.sensor)),
         ("limit", Some(PAGE.to_string())),
         ("cursor", cursor),
     ]);
@@ -33,11 +35,12 @@ fn path(filter: &AlertFilter, cursor: Option<String>) -> String {
 pub(crate) fn Alerts() -> impl IntoView {
     set_title("Alerts");
     let events = expect_context::<Events>();
-    let source = use_query_map()
-        .with_untracked(|query| query.get("source"))
-        .unwrap_or_default();
+    let asked = use_query_map();
+    let of_address = |name: &str| asked.with_untracked(|query| query.get(name)).unwrap_or_default();
     let filter = RwSignal::new(AlertFilter {
-        source,
+        source: of_address("source"),
+        network: of_address("network"),
+        sensor: of_address("sensor"),
         ..AlertFilter::default()
     });
     let first = Asked::<Page<Alert>>::new();
@@ -112,6 +115,11 @@ pub(crate) fn Alerts() -> impl IntoView {
     };
     // What does not fit is older than what is shown, so that going on from the last page would leave a gap.
     let is_full = move || list.with(Vec::len) >= listing::MOST;
+    // Where nothing has a name, nothing is shown of names.
+    let has_places = Memo::new(move |_| {
+        let is_asked = filter.with(|filter| !(filter.network.is_empty() && filter.sensor.is_empty()));
+        is_asked || list.with(|list| list.iter().any(|alert| !listing::place(alert).is_empty()))
+    });
     let body = move || match first.get() {
         Remote::Loading => {
             view! { <Notice kind="busy" title="Loading" text="Asking the host for alerts."/> }.into_any()
@@ -119,14 +127,14 @@ pub(crate) fn Alerts() -> impl IntoView {
         Remote::Failed(why) => {
             view! { <Notice kind="error" title="The alerts cannot be shown" text=why/> }.into_any()
         }
-        Remote::Ready(_) => view! { <Table list opened/> }.into_any(),
+        Remote::Ready(_) => view! { <Table list opened has_places/> }.into_any(),
     };
     view! {
         <div class="page-head">
             <h1>"Alerts"</h1>
             <p class="muted" aria-live="polite">{move || format::plural(list.with(Vec::len) as u64, "alert shown", "alerts shown")}", newest first; new ones appear by themselves"</p>
         </div>
-        <Filters filter/>
+        <Filters filter has_places/>
         {body}
         {move || trouble.get().map(|why| view! { <Notice kind="error" title="No more alerts could be loaded" text=why/> })}
         <Show when=is_full>
@@ -142,7 +150,7 @@ pub(crate) fn Alerts() -> impl IntoView {
 }
 
 #[component]
-fn Filters(filter: RwSignal<AlertFilter>) -> impl IntoView {
+fn Filters(filter: RwSignal<AlertFilter>, has_places: Memo<bool>) -> impl IntoView {
     view! {
         <form class="filters" aria-label="Filters" on:submit=|event| event.prevent_default()>
             <label>"State"
@@ -172,12 +180,28 @@ fn Filters(filter: RwSignal<AlertFilter>) -> impl IntoView {
                     prop:value=move || filter.with(|filter| filter.kind.clone())
                     on:change=move |event| filter.update(|filter| filter.kind = event_target_value(&event))/>
             </label>
+            <Show when=move || has_places.get()>
+                <label>"Network"
+                    <input name="network" type="search" placeholder="any name" autocomplete="off"
+                        prop:value=move || filter.with(|filter| filter.network.clone())
+                        on:change=move |event| filter.update(|filter| filter.network = event_target_value(&event))/>
+                </label>
+                <label>"Sensor"
+                    <input name="sensor" type="search" placeholder="any name" autocomplete="off"
+                        prop:value=move || filter.with(|filter| filter.sensor.clone())
+                        on:change=move |event| filter.update(|filter| filter.sensor = event_target_value(&event))/>
+                </label>
+            </Show>
         </form>
     }
 }
 
 #[component]
-fn Table(list: RwSignal<Vec<Alert>>, opened: RwSignal<Option<Alert>>) -> impl IntoView {
+fn Table(
+    list: RwSignal<Vec<Alert>>,
+    opened: RwSignal<Option<Alert>>,
+    has_places: Memo<bool>,
+) -> impl IntoView {
     let empty = move || list.with(Vec::is_empty);
     // The key holds what can change, so that a changed alert is drawn anew.
     let key = |alert: &Alert| {
@@ -186,6 +210,7 @@ fn Table(list: RwSignal<Vec<Alert>>, opened: RwSignal<Option<Alert>>) -> impl In
             alert.count,
             alert.last_seen,
             state_name(alert.state),
+            alert.sensor.clone(),
         )
     };
     view! {
@@ -197,23 +222,25 @@ fn Table(list: RwSignal<Vec<Alert>>, opened: RwSignal<Option<Alert>>) -> impl In
             <table>
                 <thead><tr>
                     <th scope="col">"Severity"</th> <th scope="col">"Last seen"</th> <th scope="col">"Kind"</th>
+                    <Show when=move || has_places.get()><th scope="col">"Network · sensor"</th></Show>
                     <th scope="col">"Source"</th> <th scope="col">"Destination"</th>
                     <th scope="col" class="number">"Flows"</th> <th scope="col" class="number">"Score"</th>
                     <th scope="col">"State"</th>
                 </tr></thead>
                 <tbody>
-                    <For each=move || list.get() key=key let:alert>{row(alert, opened)}</For>
+                    <For each=move || list.get() key=key let:alert>{row(alert, opened, has_places)}</For>
                 </tbody>
             </table>
         </div>
     }
 }
 
-fn row(alert: Alert, opened: RwSignal<Option<Alert>>) -> impl IntoView {
+fn row(alert: Alert, opened: RwSignal<Option<Alert>>, has_places: Memo<bool>) -> impl IntoView {
     let severity = severity_name(alert.severity);
     let state = state_name(alert.state);
     let faded = matches!(alert.state, AlertState::Closed | AlertState::Merged);
     let (origin, aim) = (listing::origin(&alert), listing::aim(&alert));
+    let place = listing::place(&alert);
     let label = format!("Details of the alert {} from {origin}", alert.kind);
     let id = opener(&alert.id);
     let shown = alert.clone();
@@ -223,6 +250,7 @@ fn row(alert: Alert, opened: RwSignal<Option<Alert>>) -> impl IntoView {
             <td><span class=format!("badge {severity}")>{severity}</span></td>
             <td class="time">{moment(alert.last_seen)}</td>
             <td><button type="button" class="link" id=id aria-label=label>{alert.kind}</button></td>
+            <Show when=move || has_places.get()><td>{place.clone()}</td></Show>
             <td><code>{origin}</code></td>
             <td><code>{aim}</code></td>
             <td class="number">{format::count(alert.count)}</td>

@@ -193,7 +193,14 @@ fn TopSources(sources: Memo<Vec<TopSource>>) -> impl IntoView {
         most.unwrap_or(0).max(1)
     });
     // The key holds what is shown, so that a source that changed is drawn anew.
-    let key = |source: &TopSource| (source.source.clone(), source.flows, source.alerts);
+    let key = |source: &TopSource| {
+        (
+            source.source.clone(),
+            source.network.clone(),
+            source.flows,
+            source.alerts,
+        )
+    };
     view! {
         <Show when=move || sources.with(Vec::is_empty)>
             <p class="muted">"No source stands out: no flow has scored above a threshold."</p>
@@ -208,11 +215,16 @@ fn top_source(source: TopSource, most: Memo<u64>) -> impl IntoView {
     let share = move || format!("{:.1}", source.flows as f64 / most.get() as f64 * 100.0);
     let link = format!(
         "/alerts{}",
-        api::query(&[("source", Some(source.source.clone()))])
+        api::query(&[
+            ("source", Some(source.source.clone())),
+            ("network", Some(source.network.clone())),
+        ])
     );
+    let network =
+        (!source.network.is_empty()).then(|| view! { <span class="muted">" · "{source.network}</span> });
     view! {
         <li>
-            <A href=link><code>{source.source}</code></A>
+            <span><A href=link><code>{source.source}</code></A>{network}</span>
             <span class="muted">
                 {format::plural(source.flows, "flow", "flows")}" · "{format::plural(source.alerts, "alert", "alerts")}
             </span>

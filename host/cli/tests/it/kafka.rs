@@ -310,7 +310,7 @@ fn a_partition_that_moved_is_scored_as_one_that_did_not() {
     wait(&second, &moves, 2 * HALF);
     wait(&undisturbed, &stays, 2 * HALF);
     let (mut expected, found) = (rhythm(&undisturbed), rhythm(&second));
-    assert_eq!(expected.len() as i64, 2 * HALF);
+    assert_eq!(i64::try_from(expected.len()), Ok(2 * HALF));
     // Who has no memory of a pair says something else of its next visit than who has.
     assert_ne!(expected[&0], expected[&HALF]);
     assert_eq!(found, expected.split_off(&HALF));
@@ -475,6 +475,17 @@ fn records_are_produced_as_they_stand() {
         (2, "192.0.2.7"),
     ];
     assert_eq!(places, expected);
+    let names = ["--network", "site-a", "--sensor", "tap"];
+    let (named, _) = produced(broker, &home, &[&["--records", "conn.log"], &names[..]].concat());
+    assert_eq!(named.len(), messages.len());
+    for (_, key, value) in named {
+        assert!(key.starts_with(b"site-a/192.0.2."), "{key:?}");
+        let flow: serde_json::Value = serde_json::from_slice(&value).unwrap();
+        assert_eq!(
+            (&flow["network"], &flow["sensor"]),
+            (&"site-a".into(), &"tap".into())
+        );
+    }
     // The identifier of the meter is part of a flow's id.
     assert!(
         messages

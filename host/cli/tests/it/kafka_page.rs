@@ -277,8 +277,11 @@ impl Reader {
     }
 }
 
+/// Variables of the page, each with what it is here.
+type Variables = Vec<(&'static str, String)>;
+
 /// The servers of the page and its variables; why there are none.
-fn prepare(home: &Home) -> Result<(KafkaServer, Vec<(&'static str, String)>), String> {
+fn prepare(home: &Home) -> Result<(KafkaServer, Variables), String> {
     for tool in TOOLS {
         let found = Command::new(tool).arg("--version").stdout(Stdio::null()).status();
         found.map_err(|error| format!("no {tool}: {error}"))?;

@@ -10,7 +10,7 @@ use netsage_capture::MeterStats;
 use netsage_gateway::Announcer;
 use netsage_gateway::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError, StoringConfig};
 use netsage_schema::{AddressKey, FlowBatch, Schema, UNSW_NB15};
-use netsage_sources::{Pace, Position, Reading, Source, SourceCounters, SourceError};
+use netsage_sources::{Pace, Position, Reading, Site, Source, SourceCounters, SourceError};
 
 use crate::swaps::{lifecycle, warm};
 use netsage_testkit::toy::ToyLog;
@@ -123,6 +123,7 @@ fn run(folder: &Path, death: Death) -> Result<u64, PipelineError> {
     let store = tokio.block_on(open_store(folder));
     let counters = Arc::new(Counters::default());
     let config = PipelineConfig {
+        site: Site::default(),
         workers: 2,
         queue_blocks: 4,
         schema: &UNSW_NB15,
@@ -232,6 +233,7 @@ fn one_run_reads_several_sources() {
         .each_ref()
         .map(|path| Box::new(ToyLog::open(path)) as Box<dyn Source>);
     let config = PipelineConfig {
+        site: Site::default(),
         workers: 2,
         queue_blocks: 3,
         schema: &UNSW_NB15,

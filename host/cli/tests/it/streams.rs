@@ -138,6 +138,19 @@ fn posted_records_survive_a_kill_between_the_answer_and_the_store() {
         server.post("/api/v1/flows?sensor=tap", list.as_bytes(), &[]).1["records"],
         20
     );
+    server.wait("the flows of the sensor", |server| {
+        server.all("/api/v1/flows?sensor=tap").len() == 20
+    });
+    // What ended before that.
+    let list = format!("[{}]", flow(0).replace("192.0.2.1", "192.0.2.2"));
+    assert_eq!(
+        server.post("/api/v1/flows?network=one", list.as_bytes(), &[]).0,
+        202
+    );
+    server.wait("the late flow", |server| {
+        let found = server.all("/api/v1/flows?network=one");
+        found.len() == 1 && found[0]["late"] == true
+    });
     for (path, body, status) in [
         ("/api/v1/flows", "", 422),
         ("/api/v1/flows", "hello\n", 422),

@@ -262,12 +262,13 @@ impl Server {
         });
     }
 
-    /// Every entry of a listing, page by page.
+    /// Every entry of a listing, page by page; the path may have filters.
     pub(crate) fn all(&self, path: &str) -> Vec<Value> {
         let mut entries = Vec::new();
         let mut cursor = String::new();
+        let mark = if path.contains('?') { '&' } else { '?' };
         loop {
-            let path = format!("{path}?limit=500{cursor}");
+            let path = format!("{path}{mark}limit=500{cursor}");
             let (status, page) = self.get_with(&path, ("authorization", &self.authorization));
             assert_eq!(status, 200, "{page}");
             entries.extend(page["items"].as_array().unwrap().iter().cloned());

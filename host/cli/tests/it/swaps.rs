@@ -13,7 +13,7 @@ use netsage_gateway::pipeline::{Counters, Pipeline, PipelineConfig, PipelineErro
 use netsage_lifecycle::{GuardLimits, Lifecycle, LifecycleConfig, NewPackage};
 use netsage_runtime::{Runtime, RuntimeConfig};
 use netsage_schema::{AddressKey, UNSW_NB15};
-use netsage_sources::open_capture;
+use netsage_sources::{Site, open_capture};
 use netsage_store::Store;
 
 use crate::counting::{CountingStore, FLOWS_PER_LARGE, LARGE, PATIENCE, wait_until, write_capture};
@@ -80,6 +80,7 @@ fn replay(
     write_capture(&capture, flows).unwrap();
     let tokio = tokio::runtime::Runtime::new().unwrap();
     let config = PipelineConfig {
+        site: Site::default(),
         workers: 2,
         queue_blocks: 16,
         schema: &UNSW_NB15,

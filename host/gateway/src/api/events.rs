@@ -117,7 +117,7 @@ mod tests {
 
     use axum::body::BodyDataStream;
     use axum::response::IntoResponse as _;
-    use netsage_alerts::{AlertHit, FlowRecord};
+    use netsage_alerts::{AlertHit, FlowRecord, Provenance};
     use netsage_api_types::{DetectorRef, Severity};
     use netsage_store::FlowBatchRecord;
 
@@ -149,6 +149,7 @@ mod tests {
             bytes: 1,
             community_id: [0; 20],
             fused: None,
+            provenance: Provenance::NONE,
         });
         batch.hits.push(AlertHit {
             flow: 0,

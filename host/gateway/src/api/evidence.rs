@@ -37,6 +37,12 @@ pub(crate) async fn get_alert_packets(
             "this server keeps no packets; start it with `--keep-packets 256MiB` to have those of later alerts",
         ));
     };
+    if alert.network != *state.records.site.network {
+        return Err(ApiError::absent(
+            "packets-elsewhere",
+            "this alert is of another network than the packets that this server keeps; ask the server that captures there",
+        ));
+    }
     let gone = || {
         ApiError::absent(
             "packets-gone",

@@ -11,6 +11,7 @@ use netsage_sources::stream::{Accepted, InboxError, Sender};
 use super::extract::{Bytes, Json, Query};
 use super::problem::ApiError;
 use super::state::AppState;
+use crate::config::LONGEST_NAME;
 
 /// Flows with their scores, newest first. `next` of one page is the `cursor` of the next. A page looks at 50,000 flows at
 /// most: it may have fewer than asked for, or none, and still a `next`.
@@ -30,8 +31,6 @@ pub(crate) async fn list_flows(
 
 /// Most bytes of a body of records, unpacked.
 const MOST_UNPACKED: usize = 2 * super::BODY_LIMIT;
-/// Longest name of a network or a sensor, in characters, as in the JSON of a flow.
-const LONGEST_NAME: usize = 128;
 
 /// Takes records of flows: JSON of flows, as a list or one on each line, or a log of Zeek, Suricata or Argus; as it is or
 /// packed by gzip, zstd or lz4. The answer comes when they lie on the disk. A sender that gets none sends the same again: the

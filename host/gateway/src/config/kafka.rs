@@ -37,7 +37,7 @@ impl KafkaSettings {
             settings: self.settings.clone(),
             format: records.format,
             reading: records.reading.clone(),
-            origin: records.origin,
+            site: records.site.clone(),
             lateness: streams.lateness.unwrap_or(options.lateness),
             reread: self.reread,
             dead_letters: self.dead_letters.clone(),

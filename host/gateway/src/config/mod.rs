@@ -40,6 +40,7 @@ pub use kafka::{KafkaSettings, client_settings};
 pub use meter::MeterArgs;
 pub use most::{Most, NotALimit};
 pub use quantity::{ByteSize, NotASize, NotATime, Time};
+pub(crate) use records::LONGEST_NAME;
 pub use resolved::{Resolved, Source, default_data_dir};
 pub use rollout::RolloutStage;
 pub use setting::{Form, Setting};

@@ -12,7 +12,7 @@ impl Settings {
     /// How exporters are listened to; `None` when no address is named.
     ///
     /// # Errors
-    /// When a network is none, or a time out of its range.
+    /// When a network is none, a time out of its range, or a name too long.
     pub(super) fn netflow_options(&self) -> Result<Option<NetflowOptions>, ConfigError> {
         let Some(address) = self.netflow else {
             return Ok(None);
@@ -37,7 +37,7 @@ impl Settings {
         Ok(Some(NetflowOptions {
             from,
             reading,
-            network: self.origin().network,
+            site: self.site()?,
             lateness: self.lateness()?.map_or(options.lateness, |time| time.0),
             ..options
         }))

@@ -1,17 +1,19 @@
 //! How records of other meters are read, from any layer of settings.
 
 use netsage_records::formats::{Format, Options};
-use netsage_records::{Network, Origin};
-use netsage_sources::RecordOptions;
 use netsage_sources::stream::StreamOptions;
+use netsage_sources::{RecordOptions, Site};
 
 use super::{ConfigError, Settings};
+
+/// Longest name of a network or a sensor, in characters, as in the JSON of a flow.
+pub(crate) const LONGEST_NAME: usize = 128;
 
 impl Settings {
     /// How records are read.
     ///
     /// # Errors
-    /// When there is no such zone.
+    /// When there is no such zone, or a name is too long.
     pub fn record_options(&self) -> Result<RecordOptions, ConfigError> {
         let zone = self.input_zone()?;
         let input_zone = Options::zone(&zone).ok_or_else(|| {
@@ -24,28 +26,41 @@ impl Settings {
         Ok(RecordOptions {
             format: self.input_format.as_deref().and_then(Format::by_name),
             reading: Options { input_zone },
-            origin: self.origin(),
+            site: self.site()?,
         })
     }
 
     /// How records of streams are put in order.
     ///
     /// # Errors
-    /// When the lateness is out of its range.
+    /// When the lateness is out of its range, or a name is too long.
     pub(super) fn stream_options(&self) -> Result<StreamOptions, ConfigError> {
         Ok(StreamOptions {
             lateness: self.lateness()?.map(|time| time.0),
-            origin: self.origin(),
+            site: self.site()?,
             ..StreamOptions::default()
         })
     }
 
-    /// Where records were made that do not say so themselves.
-    pub(super) fn origin(&self) -> Origin {
-        Origin {
-            network: Network::named(self.network.as_deref().unwrap_or_default()),
-            exporter: None,
-        }
+    /// Where flows come from that do not say so themselves.
+    ///
+    /// # Errors
+    /// When a name is too long.
+    pub(super) fn site(&self) -> Result<Site, ConfigError> {
+        let name = |setting, name: &Option<String>| {
+            let name = name.as_deref().unwrap_or_default();
+            match name.chars().count() {
+                ..=LONGEST_NAME => Ok(name.into()),
+                _ => Err(ConfigError::value(
+                    setting,
+                    format!("it has more than {LONGEST_NAME} characters"),
+                )),
+            }
+        };
+        Ok(Site {
+            sensor: name("sensor", &self.sensor)?,
+            network: name("network", &self.network)?,
+        })
     }
 }
 
@@ -54,6 +69,27 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn names_of_places_are_not_endless() {
+        let check = |name: String, is_taken: bool| {
+            let settings = [
+                Settings {
+                    network: Some(name.clone()),
+                    ..Settings::default()
+                },
+                Settings {
+                    sensor: Some(name),
+                    ..Settings::default()
+                },
+            ];
+            for settings in settings {
+                assert_eq!(settings.site().is_ok(), is_taken, "{settings:?}");
+            }
+        };
+        check("é".repeat(LONGEST_NAME), true);
+        check("x".repeat(LONGEST_NAME + 1), false);
+    }
 
     #[test]
     fn zones_are_offsets_names_and_rules() {

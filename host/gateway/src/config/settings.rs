@@ -119,6 +119,11 @@ settings! {
         /// Else they are taken for what they are by the standard, a count on the way out, and are not added.
         netflow_out_reverse: bool { value: "BOOL", default: "false" }
 
+        /// Name of the sensor that sees the flows, where records of them do not say so
+        ///
+        /// Flows and alerts show it, and nothing else depends on it: two sensors may see one flow.
+        sensor: String { value: "NAME", otherwise: "no name", example: "tap-1" }
+
         /// Go on as this user once the interfaces are open; only CAP_NET_RAW stays, for opening them again
         ///
         /// The data folder must be the user's.
@@ -129,9 +134,10 @@ settings! {
     }
 
     "Records" {
-        /// Network that the addresses of records belong to, where the records do not say so
+        /// Network that the addresses of flows belong to, where records of them do not say so
         ///
-        /// Hosts of two networks with equal addresses are two hosts, if the networks have two names.
+        /// Hosts of two networks with equal addresses are two hosts, if the networks have two names. The network of a flow is
+        /// part of its id, of the counts of its neighbours, of what detectors remember of hosts, and of what an alert is.
         network: String { value: "NAME", otherwise: "the network without a name", example: "site-1" }
 
         /// Format of flow records, instead of what their first bytes say

@@ -1,5 +1,6 @@
 //! Which hits are worth an explanation.
 
+use std::hash::BuildHasher as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hashbrown::{HashMap, HashSet};
@@ -8,14 +9,17 @@ use netsage_alerts::{AlertHit, AlertLimits, AlertWindow, Best, FlowRecord, Key, 
 /// Alerts and sources remembered; when there are more, all are forgotten, which costs explanations that nobody sees.
 const MOST_ALERTS: usize = 1 << 16;
 
-/// A target in a window: the place of the detector's name among those seen, the key without its source, and the target.
-type TargetKey = (usize, Key<'static>, SocketAddr);
+/// A target in a window: where, the key without source and network, and the target.
+type TargetKey = (Place, Key<'static>, SocketAddr);
+
+/// What keys here have in place of names: the place of the detector's name among those seen, and a hash of the network's.
+type Place = (usize, u64);
 
 /// The alert that a hit belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum AlertKey {
-    /// That of its source: the place of the detector's name among those seen, and the key.
-    Source(usize, Key<'static>),
+    /// That of its source: where, and the key without its network.
+    Source(Place, Key<'static>),
     /// That of a target which many sources hit.
     Target(TargetKey),
 }
@@ -99,16 +103,19 @@ impl Explainer {
 
     fn alert_of(&mut self, name: usize, flow: &FlowRecord) -> AlertKey {
         let most = self.most_sources;
-        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let of_all = Key::new(nobody, flow.protocol, flow.service, flow.start, self.window);
-        let target = (name, of_all, target_of(flow));
+        let place = match flow.provenance.network() {
+            "" => (name, 0),
+            network => (name, self.best.hasher().hash_one(network)),
+        };
+        let key = |source| Key::new(source, flow.protocol, flow.service, flow.start, self.window);
+        let target = (place, key(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), target_of(flow));
         let sources = self.sources.entry(target).or_default();
         if sources.len() <= most && sources.insert(flow.source) {
             self.sources_known += 1;
         }
         match sources.len() > most {
             true => AlertKey::Target(target),
-            false => AlertKey::Source(name, Key::of(flow, self.window)),
+            false => AlertKey::Source(place, key(flow.source)),
         }
     }
 
@@ -125,6 +132,7 @@ impl Explainer {
 mod tests {
     use std::net::IpAddr;
 
+    use netsage_alerts::Provenance;
     use netsage_api_types::Severity;
 
     use super::*;
@@ -145,6 +153,7 @@ mod tests {
             bytes: 1,
             community_id: [0; 20],
             fused: None,
+            provenance: Provenance::NONE,
         }
     }
 
@@ -177,6 +186,13 @@ mod tests {
         // Of equal scores the smaller id counts.
         check("a", &[flow(9, 1, 0), flow(1, 2, 0)], &[0.7, 0.6], &[1]);
         check("a", &[flow(9, 1, 0)], &[0.71], &[0]);
+        // The same address of another network is another source, whatever sensor saw it.
+        let of = |sensor, network| FlowRecord {
+            provenance: Provenance::new(sensor, network, false),
+            ..flow(9, 1, 0)
+        };
+        let elsewhere = [of("tap", ""), of("", "branch"), of("tap", "branch")];
+        check("a", &elsewhere, &[0.1, 0.1, 0.1], &[1]);
         // Once there are too many sources for alerts of their own, the best of all.
         let flood: Vec<FlowRecord> = (1..=30).map(|number| flow(number, number, 2_000)).collect();
         let scores: Vec<f32> = (1..=30_u8).map(f32::from).collect();

@@ -38,7 +38,7 @@ use netsage_api_types::StreamEvent;
 use netsage_lifecycle::Roster;
 use netsage_lifecycle::lineup::Stopped;
 use netsage_schema::{AddressKey, Schema};
-use netsage_sources::{Source, SourceError};
+use netsage_sources::{Site, Source, SourceError};
 use netsage_store::{Store, StoreError};
 
 use crate::Announcer;
@@ -68,6 +68,8 @@ pub struct PipelineConfig {
     pub schema: &'static Schema,
     /// The key by which detectors are shown addresses.
     pub address_key: AddressKey,
+    /// Where flows come from that do not say so themselves.
+    pub site: Site,
     /// How it deals with its store.
     pub storing: StoringConfig,
 }
@@ -226,6 +228,7 @@ impl Pipeline {
             full: to_workers,
             sequence: Arc::default(),
             address_key: config.address_key.clone(),
+            site: config.site.clone(),
             positions: positions.clone(),
         };
         let mut readers = Vec::with_capacity(sources.len());

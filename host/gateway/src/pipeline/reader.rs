@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use netsage_schema::{AddressKey, FlowBatch, Schema};
-use netsage_sources::{Pace, Reading, Source};
+use netsage_sources::{Pace, Reading, Site, Source};
 
 use super::block::Block;
 use super::context::fill_keys;
@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) sequence: Arc<AtomicU64>,
     /// The key by which detectors are shown addresses, whichever source tells of them.
     pub(super) address_key: AddressKey,
+    /// Where flows come from that do not say so themselves.
+    pub(super) site: Site,
     pub(super) positions: Positions,
 }
 
@@ -93,13 +95,16 @@ impl Reader {
             self.shared.positions.acknowledge(&self.state, source);
             let before = self.pending.len();
             let pace = source.pace();
-            match source.read(&mut self.pending) {
-                Ok(Reading::GoesOn) => {}
-                Ok(Reading::Again) => self.send_again(before, pace)?,
+            let reading = match source.read(&mut self.pending) {
                 Ok(Reading::End) => return Ok(Ok(())),
+                Ok(reading) => reading,
                 // A capture that ends though nobody asked it to has ended for good.
                 Err(error) if is_live => return Ok(Err(PipelineError::LiveEnded(error))),
                 Err(error) => return Ok(Err(error.into())),
+            };
+            self.shared.site.mark(&mut self.pending, before);
+            if reading == Reading::Again {
+                self.send_again(before, pace)?;
             }
             if before == 0 {
                 self.oldest = Instant::now();
@@ -181,9 +186,7 @@ impl Reader {
         block.source = Some((Arc::clone(&self.state), self.passed));
         block.pace = pace;
         block.contexts.clear();
-        block
-            .contexts
-            .extend(&block.flows.identities, &self.shared.address_key);
+        block.contexts.extend_of(&block.flows, &self.shared.address_key);
         fill_keys(&block.flows.identities, &mut block.keys);
         let counters = &self.shared.counters;
         counters.blocks_under_way.fetch_add(1, Ordering::Relaxed);

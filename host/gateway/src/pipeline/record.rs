@@ -68,6 +68,7 @@ fn flow(flows: &FlowBatch, facts: &Facts, index: usize) -> FlowRecord {
         bytes: total(row, facts.columns.bytes),
         community_id: *flows.community_ids[index].hash(),
         fused: None,
+        provenance: flows.provenances[index].clone(),
     }
 }
 

@@ -12,7 +12,7 @@ use netsage_gateway::pipeline::{Counters, Pipeline, PipelineConfig, PipelineErro
 use netsage_lifecycle::Roster;
 use netsage_outputs::Pauses;
 use netsage_schema::{AddressKey, CommunityId, FlowBatch, Identity, Schema, UNSW_NB15};
-use netsage_sources::{Pace, Position, Reading, Source, SourceCounters, SourceError};
+use netsage_sources::{Pace, Position, Reading, Site, Source, SourceCounters, SourceError};
 use netsage_store::{SharedStore, StoreError};
 use netsage_testkit::faulty::{Fault, Faulty};
 use proptest::prelude::*;
@@ -171,6 +171,7 @@ impl Bench {
 
     fn start(&self, fault: Fault, sources: Vec<Box<dyn Source>>, storing: StoringConfig) -> Pipeline {
         let config = PipelineConfig {
+            site: Site::default(),
             workers: 2,
             queue_blocks: 4,
             schema: &UNSW_NB15,

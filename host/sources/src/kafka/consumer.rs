@@ -223,7 +223,7 @@ impl Context {
         loop {
             match ask() {
                 Err(error) if is_away(&error) && !self.shared.lock().is_stopped => {
-                    self.shared.trouble(&self.topic, error.to_string());
+                    self.shared.trouble(&self.topic, Trouble::of(&error, None));
                     thread::sleep(PAUSE);
                 }
                 answer => return answer,

@@ -40,7 +40,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use netsage_records::formats::{Counts, Format, Items};
-use netsage_records::{OrderCounters, Ordered, Partition};
+use netsage_records::{OrderCounters, Ordered, Origin, Partition};
 use netsage_schema::flow_v1::WINDOW_NS;
 use netsage_schema::record_v1::RECORD_V1;
 use netsage_schema::{FlowBatch, Schema};
@@ -114,6 +114,8 @@ pub struct Kafka {
     name: String,
     options: KafkaOptions,
     config: ClientConfig,
+    /// Of records that say nothing of it.
+    origin: Origin,
     client: Option<Client>,
     shared: Arc<Shared>,
     format: Option<Format>,
@@ -151,6 +153,8 @@ impl Kafka {
             format: options.format,
             name,
             config,
+            origin: options.site.origin(),
+            ready: Ready::new(&options.site),
             options,
             client: None,
             shared: Arc::default(),
@@ -159,7 +163,6 @@ impl Kafka {
             chunk: None,
             came: Instant::now(),
             items: Items::default(),
-            ready: Ready::default(),
             letters: None,
             deliveries: unbounded(),
             counters: SourceCounters::default(),
@@ -410,14 +413,11 @@ impl Kafka {
                 ledger: &mut shard.ledger,
                 ready: &mut self.ready,
             };
-            shard.records.push(
-                record,
-                &self.options.origin,
-                entry,
-                |ordered, standing, counts| {
+            shard
+                .records
+                .push(record, &self.origin, entry, |ordered, standing, counts| {
                     left.take(&ordered, standing, counts);
-                },
-            );
+                });
         }
         self.items.clear();
         if let Some(entry) = entry {

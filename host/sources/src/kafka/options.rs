@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use netsage_records::Origin;
 use netsage_records::formats::{Format, Options};
 use rdkafka::config::ClientConfig;
+
+use crate::site::Site;
 
 /// Settings of the client on which the promises of this source rest.
 const OURS: [&str; 4] = [
@@ -29,8 +30,8 @@ pub struct KafkaOptions {
     pub format: Option<Format>,
     /// What messages do not say of themselves.
     pub reading: Options,
-    /// Where the records were made.
-    pub origin: Origin,
+    /// Where the records come from unless they say so themselves.
+    pub site: Site,
     /// How long records of a partition are waited for, by the time of the stream.
     pub lateness: Duration,
     /// How much of a partition is read again when it arrives, by the time of the stream, for detectors that remember hosts.
@@ -55,7 +56,7 @@ impl KafkaOptions {
             settings: Vec::new(),
             format: None,
             reading: Options::default(),
-            origin: Origin::default(),
+            site: Site::default(),
             lateness: Duration::from_secs(600),
             reread: Duration::ZERO,
             most_waiting: 1 << 17,

@@ -23,11 +23,12 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use netsage_records::netflow::{self, Collector, Counts, StreamStatus};
-use netsage_records::{Exporter, Network, OrderCounters, Origin, Partition, Record};
+use netsage_records::{Exporter, OrderCounters, Origin, Partition, Record};
 use netsage_schema::{FlowBatch, RECORD_V1, Schema};
 
 use crate::SourceError;
 use crate::records::handover::Ready;
+use crate::site::Site;
 use crate::source::{MOST_FLOWS, Pace, Reading, Source, SourceCounters};
 use receiving::{Chunk, Clock, Receiving, Shared};
 
@@ -47,8 +48,8 @@ pub struct NetflowOptions {
     pub from: Vec<IpNet>,
     /// How datagrams are read, and how much is kept.
     pub reading: netflow::Options,
-    /// The network that the addresses of records belong to.
-    pub network: Network,
+    /// Where the records come from.
+    pub site: Site,
     /// How long records are waited for, by the time of the stream.
     pub lateness: Duration,
     /// Records that wait for their turn at once.
@@ -67,7 +68,7 @@ impl NetflowOptions {
             address,
             from: Vec::new(),
             reading: netflow::Options::default(),
-            network: Network::UNNAMED,
+            site: Site::default(),
             lateness: Duration::from_secs(600),
             most_waiting: 1 << 18,
             window_memory: 64 << 20,
@@ -104,6 +105,8 @@ pub struct Netflow {
     going: Going,
     collector: Collector,
     partition: Partition<()>,
+    /// Of all records, their exporters apart.
+    origin: Origin,
     /// What is being read, and its next datagram.
     chunk: Option<(Chunk, usize)>,
     /// When the last datagram came.
@@ -145,7 +148,8 @@ impl Netflow {
             chunk: None,
             last_us: clock.start_us,
             quiet_us: clock.start_us,
-            ready: Ready::default(),
+            ready: Ready::new(&options.site),
+            origin: options.site.origin(),
             options,
         })
     }
@@ -213,7 +217,7 @@ impl Netflow {
         };
         let mut sink = Sink {
             partition: &mut self.partition,
-            network: self.options.network,
+            origin: self.origin,
             ready: &mut self.ready,
         };
         for _ in 0..DATAGRAMS_PER_LOOK {
@@ -242,7 +246,7 @@ impl Netflow {
         self.quiet_us = empty_us;
         let mut sink = Sink {
             partition: &mut self.partition,
-            network: self.options.network,
+            origin: self.origin,
             ready: &mut self.ready,
         };
         self.collector
@@ -263,7 +267,7 @@ impl Netflow {
             .unwrap_or_else(|_| Err(io::Error::other("the thread that listens broke")));
         let mut sink = Sink {
             partition: &mut self.partition,
-            network: self.options.network,
+            origin: self.origin,
             ready: &mut self.ready,
         };
         let now_us = self.clock.now_us();
@@ -382,15 +386,15 @@ impl Drop for Netflow {
 /// Where a record of the collector goes.
 struct Sink<'a> {
     partition: &'a mut Partition<()>,
-    network: Network,
+    origin: Origin,
     ready: &'a mut Ready<()>,
 }
 
 impl Sink<'_> {
     fn take(&mut self, record: Record, exporter: Exporter) {
         let origin = Origin {
-            network: self.network,
             exporter: Some(exporter),
+            ..self.origin
         };
         let ready = &mut *self.ready;
         self.partition

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use netsage_records::{Ordered, Standing, row_of};
 use netsage_schema::{CommunityId, FlowBatch, RECORD_V1};
 
+use crate::site::{Provenances, Site};
 use crate::source::{MOST_FLOWS, Reading};
 
 /// A piece by its place in a [`Ledger`], counted from the first.
@@ -77,6 +78,7 @@ pub(crate) struct Ready<T> {
     /// How many flows of `flows` that are not handed over come in a row of one kind, and whether that is the kind that is
     /// read again.
     rows: VecDeque<(bool, usize)>,
+    provenances: Provenances,
     /// How many of `flows` are handed over.
     given: usize,
     /// Of each flow that is not stored, whether it is handed over or not.
@@ -85,20 +87,20 @@ pub(crate) struct Ready<T> {
     total: u64,
 }
 
-impl<T> Default for Ready<T> {
-    fn default() -> Self {
+impl<T> Ready<T> {
+    /// None yet, of records of this site.
+    pub(crate) fn new(site: &Site) -> Self {
         Self {
             flows: FlowBatch::new(&RECORD_V1),
             rows: VecDeque::new(),
+            provenances: Provenances::new(site),
             given: 0,
             tags: VecDeque::new(),
             stored: 0,
             total: 0,
         }
     }
-}
 
-impl<T> Ready<T> {
     /// Takes a record whose turn has come. Gives the tag back where the record repeats another: it is no flow of its own,
     /// and nothing of it is waited for.
     pub(crate) fn take<O>(
@@ -111,17 +113,23 @@ impl<T> Ready<T> {
         if standing == Standing::Repeated {
             return Some(tag);
         }
-        self.push(ordered, counts, false);
+        self.push(ordered, standing == Standing::Late, counts, false);
         self.tags.push_back(tag);
         None
     }
 
     /// Takes a record that was handed over before, by whomever. Nothing of it is waited for.
     pub(crate) fn take_again<O>(&mut self, ordered: &Ordered<O>, counts: &netsage_records::Counts) {
-        self.push(ordered, counts, true);
+        self.push(ordered, false, counts, true);
     }
 
-    fn push<O>(&mut self, ordered: &Ordered<O>, counts: &netsage_records::Counts, is_again: bool) {
+    fn push<O>(
+        &mut self,
+        ordered: &Ordered<O>,
+        is_late: bool,
+        counts: &netsage_records::Counts,
+        is_again: bool,
+    ) {
         match self.rows.back_mut() {
             Some((kind, count)) if *kind == is_again => *count += 1,
             _ => self.rows.push_back((is_again, 1)),
@@ -132,6 +140,7 @@ impl<T> Ready<T> {
             identity,
             CommunityId::of(&identity),
             Some(ordered.id),
+            self.provenances.of(&ordered.record, is_late),
         );
     }
 

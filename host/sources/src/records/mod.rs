@@ -18,6 +18,7 @@ use netsage_records::{FlowId, Origin, Record, Windows, row_of};
 use netsage_schema::{CommunityId, FlowBatch, RECORD_V1, Schema};
 
 use crate::SourceError;
+use crate::site::{Provenances, Site};
 use crate::source::{MOST_FLOWS, Pace, Reading, Source, SourceCounters};
 pub use items::RecordItems;
 use sorter::{Sorted, Sorter};
@@ -36,8 +37,8 @@ pub struct RecordOptions {
     pub format: Option<Format>,
     /// What the bytes do not say.
     pub reading: formats::Options,
-    /// The network that records belong to unless they say another one.
-    pub origin: Origin,
+    /// Where records come from unless they say so themselves.
+    pub site: Site,
 }
 
 /// Records of one format, from any bytes.
@@ -45,7 +46,7 @@ pub struct Records<R> {
     name: String,
     bytes: R,
     reader: Reader,
-    origin: Origin,
+    site: Site,
 }
 
 impl<R: Read + Send> Records<R> {
@@ -55,7 +56,7 @@ impl<R: Read + Send> Records<R> {
             name: name.to_owned(),
             bytes,
             reader: Reader::new(format, &options.reading),
-            origin: options.origin,
+            site: options.site.clone(),
         }
     }
 
@@ -97,6 +98,7 @@ pub struct RecordSource<R> {
     /// The first item that was refused, and its file.
     first_refused: Option<(String, Refused)>,
     origin: Origin,
+    provenances: Provenances,
     windows: Windows,
     bytes: u64,
     flows: u64,
@@ -177,7 +179,8 @@ impl<R: Read + Send> RecordSource<R> {
         }
         files.reverse();
         let first = files.pop();
-        let origin = first.as_ref().map(|first| first.origin).unwrap_or_default();
+        let site = first.as_ref().map(|first| first.site.clone()).unwrap_or_default();
+        let origin = site.origin();
         Ok(Self {
             name,
             rest: files,
@@ -186,6 +189,7 @@ impl<R: Read + Send> RecordSource<R> {
             labels: HashMap::new(),
             first_refused: None,
             origin,
+            provenances: Provenances::new(&site),
             windows: Windows::new(WINDOW_MEMORY),
             bytes: 0,
             flows: 0,
@@ -291,6 +295,8 @@ impl<R: Read + Send> RecordSource<R> {
             identity,
             CommunityId::of(&identity),
             Some(id),
+            // A file is sorted before its first flow.
+            self.provenances.of(record, false),
         );
         self.flows += 1;
     }

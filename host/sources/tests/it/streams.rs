@@ -6,12 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netsage_records::{Network, Origin};
-use netsage_schema::{FlowBatch, RECORD_V1};
+use netsage_schema::{FlowBatch, Provenance, RECORD_V1};
 use netsage_sources::stream::{
     Files, Inbox, InboxError, Pipe, Sender, Stream, StreamOptions, Transport, open_records,
 };
-use netsage_sources::{Input, Reading, RecordOptions, Source, read_all};
+use netsage_sources::{Input, Reading, RecordOptions, Site, Source, read_all};
 
 use crate::contract::Member;
 use crate::records::{FLOWS, lines};
@@ -188,7 +187,16 @@ fn an_inbox_takes_what_files_may_hold() {
     let ids = flows(plain).ids;
     assert_eq!(ids.len(), 10, "equal records are one flow");
     inbox.accept(some.concat().as_bytes(), UNPACKED, &sender).unwrap();
-    assert_eq!(flows(of_inbox(&inbox)).len(), 20, "of two networks");
+    let both = flows(of_inbox(&inbox));
+    assert_eq!(both.len(), 20, "of two networks");
+    let named = Provenance::new("tap", "one", false);
+    for (id, provenance) in both.ids.iter().zip(&both.provenances) {
+        let is_plain = ids.contains(id);
+        assert_eq!(
+            *provenance,
+            if is_plain { Provenance::NONE } else { named.clone() }
+        );
+    }
 }
 
 #[test]
@@ -347,10 +355,7 @@ fn the_clock_moves_a_quiet_stream_on_and_late_records_are_flows() {
     let inbox = inbox(folder.path());
     let options = StreamOptions {
         lateness: Some(Duration::from_millis(1)),
-        origin: Origin {
-            network: Network::named("one"),
-            exporter: None,
-        },
+        site: Site::new("tap", "one"),
         ..StreamOptions::default()
     };
     let mut source = Stream::new("inbox", vec![Box::new(inbox.transport(false))], options);
@@ -366,6 +371,8 @@ fn the_clock_moves_a_quiet_stream_on_and_late_records_are_flows() {
         }
     }
     assert_eq!(source.counters().late, 1);
+    let expected = [false, true].map(|is_late| Provenance::new("tap", "one", is_late));
+    assert_eq!(batch.provenances, expected);
     let unnamed = of_file(&(all[0].clone() + &all[1]));
     assert!(
         !batch.ids.iter().any(|id| unnamed.ids.contains(id)),

@@ -5,7 +5,7 @@ use mongodb::options::ReturnDocument;
 use netsage_api_types::{Alert, AlertQuery, Page, Severity, StateChange};
 
 use super::documents::{SHOWN, state_name};
-use super::listing::{Asked, within};
+use super::listing::{Asked, text_or_none, within};
 use super::{MongoStore, answer};
 use crate::StoreError;
 use crate::cursor::{Cursor, Listing};
@@ -85,12 +85,15 @@ fn asked(query: &AlertQuery, rows: u32) -> Result<Asked, StoreError> {
         Some(state) => Bson::from(state_name(state)),
         None => Bson::from(doc! { "$in": SHOWN.to_vec() }),
     };
-    let conditions: [(&str, Option<Bson>); 5] = [
+    let conditions: [(&str, Option<Bson>); 7] = [
         ("source", query.source.clone().map(Bson::from)),
         ("kind", query.kind.clone().map(Bson::from)),
         ("detector.name", query.detector.clone().map(Bson::from)),
         ("severity_rank", ranks),
         ("state", Some(state)),
+        // Without an index, behind the state, which is always there.
+        ("network", query.network.as_deref().map(text_or_none)),
+        ("sensor", query.sensor.as_deref().map(text_or_none)),
     ];
     let mut given = conditions
         .into_iter()

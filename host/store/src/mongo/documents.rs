@@ -32,6 +32,12 @@ pub(super) struct FlowDocument {
     pub(super) scores: Vec<FlowScore>,
     pub(super) highest_score: Option<f32>,
     pub(super) fused: Option<FusedScore>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) network: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) sensor: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) late: bool,
     pub(super) alerted: bool,
     /// When the flow was first recorded, by the clock; what the TTL counts from.
     pub(super) recorded: DateTime,
@@ -70,6 +76,9 @@ impl FlowDocument {
             scores: scores.row(row).map(score).collect(),
             highest_score: scores.highest(row),
             fused: flow.fused,
+            network: flow.provenance.network().to_owned(),
+            sensor: flow.provenance.sensor().to_owned(),
+            late: flow.provenance.is_late(),
             alerted,
             recorded,
         }
@@ -91,6 +100,9 @@ impl FlowDocument {
             bytes: to_unsigned(self.bytes),
             community_id: self.community_id,
             scores: self.scores,
+            network: self.network,
+            sensor: self.sensor,
+            late: self.late,
             fused: self.fused,
         }
     }
@@ -112,6 +124,10 @@ pub(super) struct AlertDocument {
     pub(super) destination: String,
     pub(super) destination_port: i32,
     pub(super) protocol: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) network: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) sensor: String,
     pub(super) community_id: String,
     pub(super) score: f32,
     pub(super) threshold: f32,
@@ -206,6 +222,8 @@ impl AlertDocument {
             destination: alert.destination,
             destination_port: alert.destination_port.into(),
             protocol: alert.protocol,
+            network: alert.network,
+            sensor: alert.sensor,
             community_id: alert.community_id,
             score: alert.score,
             threshold: alert.threshold,
@@ -240,6 +258,8 @@ impl AlertDocument {
             destination: self.destination,
             destination_port: port(self.destination_port),
             protocol: self.protocol,
+            network: self.network,
+            sensor: self.sensor,
             community_id: self.community_id,
             score: self.score,
             threshold: self.threshold,

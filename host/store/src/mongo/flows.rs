@@ -10,7 +10,7 @@ use netsage_api_types::{Flow, FlowQuery, Page};
 
 use super::counting::{ATTEMPTS, contended, in_chunks, replace};
 use super::documents::{FlowDocument, StepDocument, binary};
-use super::listing::{Asked, within};
+use super::listing::{Asked, text_or_none, within};
 use super::{COUNTED_ONLY, MongoStore, all_of, answer, answered, places_of_duplicates};
 use crate::cursor::{Cursor, Listing};
 use crate::kept::{CountedOnly, KeptFlows};
@@ -23,7 +23,7 @@ use netsage_alerts::text::parse_id;
 const ACTION: &str = "write flows";
 
 /// What a flow takes over when it is delivered again; all else is its identity and stays.
-const MEASURED: [&str; 7] = [
+const MEASURED: [&str; 9] = [
     "service",
     "state",
     "packets",
@@ -31,6 +31,8 @@ const MEASURED: [&str; 7] = [
     "scores",
     "highest_score",
     "fused",
+    "sensor",
+    "late",
 ];
 
 /// Most flows of one request: half a megabyte, which a slow line takes in time.
@@ -158,11 +160,12 @@ impl MongoStore {
     /// meanwhile is inserted.
     fn upsert(&self, mut identity: Document) -> WriteModel {
         let alerted = is_alerted(&identity);
-        let mut measured = Document::new();
+        let (mut measured, mut left_out) = (Document::new(), Document::new());
         for key in MEASURED {
-            if let Some(value) = identity.remove(key) {
-                measured.insert(key, value);
-            }
+            match identity.remove(key) {
+                Some(value) => measured.insert(key, value),
+                None => left_out.insert(key, ""),
+            };
         }
         if alerted && let Some(value) = identity.remove("alerted") {
             measured.insert("alerted", value);
@@ -174,7 +177,7 @@ impl MongoStore {
         UpdateOneModel::builder()
             .namespace(self.flows.namespace())
             .filter(doc! { "_id": id })
-            .update(doc! { "$setOnInsert": identity, "$set": measured })
+            .update(doc! { "$setOnInsert": identity, "$set": measured, "$unset": left_out })
             .upsert(true)
             .build()
             .into()
@@ -190,6 +193,11 @@ impl MongoStore {
         }
         if let Some(score) = query.min_score {
             others.insert("highest_score", doc! { "$gte": f64::from(score) });
+        }
+        for (key, wanted) in [("network", &query.network), ("sensor", &query.sensor)] {
+            if let Some(wanted) = wanted {
+                others.insert(key, text_or_none(wanted));
+            }
         }
         let asked = Asked {
             listing: Listing::Flows,

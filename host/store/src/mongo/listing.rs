@@ -5,7 +5,7 @@
 
 use futures_util::TryStreamExt;
 use mongodb::Collection;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use netsage_api_types::Page;
 use serde::de::DeserializeOwned;
 
@@ -148,6 +148,15 @@ impl Asked {
             1 => all.remove(0),
             _ => doc! { "$and": all },
         }
+    }
+}
+
+/// The condition of a text that documents leave out where it is empty.
+pub(super) fn text_or_none(text: &str) -> Bson {
+    match text {
+        // What is not there is null to the server.
+        "" => doc! { "$in": [Bson::Null, ""] }.into(),
+        text => text.into(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 use netsage_api_types::{OverviewPoint, TopSource};
 
 use super::documents::{SHOWN, integer};
@@ -134,12 +134,12 @@ impl MongoStore {
                 // Those of one source, that is.
                 doc! { "$match": { "state": { "$in": SHOWN.to_vec() }, "sources": null } },
                 doc! { "$group": {
-                    "_id": "$source",
+                    "_id": { "source": "$source", "network": { "$ifNull": ["$network", ""] } },
                     "alerts": { "$sum": 1_i64 },
                     "flows": { "$sum": "$count" },
                     "score": { "$max": "$score" },
                 } },
-                doc! { "$sort": { "flows": -1, "_id": 1 } },
+                doc! { "$sort": { "flows": -1, "_id.source": 1, "_id.network": 1 } },
                 doc! { "$limit": 10_i64 },
             ])
             .max_time(LONGEST_READ)
@@ -150,11 +150,12 @@ impl MongoStore {
             .map_err(&failed)?;
         let mut sources = Vec::with_capacity(rows.len());
         for row in rows {
-            let Some(Bson::String(source)) = row.get("_id") else {
-                continue;
-            };
+            let host = row.get_document("_id").ok();
+            let text = |key| host.and_then(|host| host.get_str(key).ok());
+            let Some(source) = text("source") else { continue };
             sources.push(TopSource {
-                source: source.clone(),
+                source: source.to_owned(),
+                network: text("network").unwrap_or_default().to_owned(),
                 alerts: to_unsigned(integer(&row, "alerts").unwrap_or(0)),
                 flows: to_unsigned(integer(&row, "flows").unwrap_or(0)),
                 // Scores are stored from `f32`, so nothing is lost on the way back.

@@ -1,39 +1,65 @@
 //! What stands in rows as a number: detectors and labels.
 
 use hashbrown::HashMap;
-use netsage_alerts::FlowRecord;
+use netsage_alerts::{FlowRecord, Provenance};
 use netsage_api_types::{DetectorRef, FlowScore};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::Fields;
 use crate::StoreError;
 
-/// Finds or makes the numbers of labels, which are protocol, application and state of a flow together. Rows of labels are
-/// never changed or deleted, so that numbers may be remembered.
+/// Most labels with a provenance that are remembered: whoever makes names up is not to take memory for each.
+const MOST_LABELS: usize = 1 << 16;
+
+/// Finds or makes the numbers of labels, which are protocol, application, state and provenance of a flow together. Rows of
+/// labels are never changed or deleted, so that numbers may be remembered.
 #[derive(Debug, Default)]
 pub(super) struct Labels {
     known: HashMap<[&'static str; 3], i64>,
+    /// Those of flows with a provenance.
+    of_provenance: HashMap<([&'static str; 3], Provenance), i64>,
 }
 
 impl Labels {
     pub(super) fn number(&mut self, connection: &Connection, flow: &FlowRecord) -> rusqlite::Result<i64> {
-        let label = [flow.protocol, flow.service, flow.state];
-        if let Some(&number) = self.known.get(&label) {
+        let (terms, provenance) = ([flow.protocol, flow.service, flow.state], &flow.provenance);
+        if provenance.is_none() {
+            if let Some(&number) = self.known.get(&terms) {
+                return Ok(number);
+            }
+            let number = label_number(connection, terms, provenance)?;
+            self.known.insert(terms, number);
             return Ok(number);
         }
-        let number = label_number(connection, label)?;
-        self.known.insert(label, number);
+        let label = (terms, provenance.clone());
+        if let Some(&number) = self.of_provenance.get(&label) {
+            return Ok(number);
+        }
+        let number = label_number(connection, terms, provenance)?;
+        if self.of_provenance.len() >= MOST_LABELS {
+            self.of_provenance.clear();
+        }
+        self.of_provenance.insert(label, number);
         Ok(number)
     }
 }
 
 /// The number of a label, made when there is none.
-fn label_number(connection: &Connection, label: [&str; 3]) -> rusqlite::Result<i64> {
+fn label_number(connection: &Connection, terms: [&str; 3], provenance: &Provenance) -> rusqlite::Result<i64> {
+    let [protocol, service, state] = terms;
+    let (sensor, network) = (provenance.sensor(), provenance.network());
+    let label = params![protocol, service, state, sensor, network, provenance.is_late()];
     connection
-        .prepare_cached("INSERT OR IGNORE INTO labels (protocol, service, state) VALUES (?1, ?2, ?3)")?
+        .prepare_cached(
+            "INSERT OR IGNORE INTO labels (protocol, service, state, sensor, network, is_late) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
         .execute(label)?;
     connection
-        .prepare_cached("SELECT number FROM labels WHERE protocol = ?1 AND service = ?2 AND state = ?3")?
+        .prepare_cached(
+            "SELECT number FROM labels WHERE protocol = ?1 AND service = ?2 AND state = ?3 AND sensor = ?4 \
+             AND network = ?5 AND is_late = ?6",
+        )?
         .query_row(label, |row| row.get(0))
 }
 

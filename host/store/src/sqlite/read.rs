@@ -67,6 +67,8 @@ mod alert_column {
     pub(super) const SEVERITY: usize = 13;
     pub(super) const DETECTOR: usize = 14;
     pub(super) const STATE: usize = 20;
+    pub(super) const SENSOR: usize = 25;
+    pub(super) const NETWORK: usize = 26;
 }
 
 /// The query for alerts in the order of their listing. An index serves the narrowest of the conditions, and the times;
@@ -106,12 +108,15 @@ fn alerts_query(query: &AlertQuery, cursor: Option<Cursor>) -> (String, Vec<Valu
     (sql, filter.values)
 }
 
+/// Whether a column of a row has the text that is wanted, where one is.
+fn has_text(row: &Row<'_>, column: usize, wanted: Option<&str>) -> rusqlite::Result<bool> {
+    let Some(wanted) = wanted else { return Ok(true) };
+    Ok(row.get_ref(column)?.as_str()? == wanted)
+}
+
 /// Whether a row of [`ALERT_COLUMNS`] is what a query asks for, its times apart.
 fn is_wanted(row: &Row<'_>, query: &AlertQuery) -> rusqlite::Result<bool> {
-    let has_text = |column: usize, wanted: &Option<String>| -> rusqlite::Result<bool> {
-        let Some(wanted) = wanted else { return Ok(true) };
-        Ok(row.get_ref(column)?.as_str()? == wanted)
-    };
+    let has_text = |column, wanted: &Option<String>| has_text(row, column, wanted.as_deref());
     let state: i64 = row.get(alert_column::STATE)?;
     let severity: i32 = row.get(alert_column::SEVERITY)?;
     let is_of_state = match query.state {
@@ -124,7 +129,9 @@ fn is_wanted(row: &Row<'_>, query: &AlertQuery) -> rusqlite::Result<bool> {
             .is_none_or(|least| severity_rank(least) <= severity)
         && has_text(alert_column::SOURCE, &query.source)?
         && has_text(alert_column::KIND, &query.kind)?
-        && has_text(alert_column::DETECTOR, &query.detector)?)
+        && has_text(alert_column::DETECTOR, &query.detector)?
+        && has_text(alert_column::SENSOR, &query.sensor)?
+        && has_text(alert_column::NETWORK, &query.network)?)
 }
 
 pub(super) fn alerts(
@@ -249,7 +256,9 @@ impl FlowReader<'_> {
         const ID: usize = 0;
         const END: usize = 2;
         const SOURCE: usize = 3;
-        const HIGHEST_SCORE: usize = 16;
+        const SENSOR: usize = 15;
+        const NETWORK: usize = 16;
+        const HIGHEST_SCORE: usize = 19;
         let (sql, values) = flows_query(self.query, self.cursor, step);
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
@@ -268,7 +277,11 @@ impl FlowReader<'_> {
                 None => true,
                 Some(source) => row.get_ref(SOURCE)?.as_blob()? == source.bytes(),
             };
-            let entry = match has_score && is_of_source {
+            let is_wanted = has_score
+                && is_of_source
+                && has_text(row, SENSOR, self.query.sensor.as_deref())?
+                && has_text(row, NETWORK, self.query.network.as_deref())?;
+            let entry = match is_wanted {
                 true => Some(flow(row)?),
                 false => None,
             };
@@ -399,15 +412,17 @@ pub(super) fn overview(
         let alerts_total = count("SELECT count(*) FROM alerts")?.saturating_sub(merged);
         let top_sources = transaction
             .prepare_cached(
-                "SELECT source, count(*), sum(count), max(score) FROM alerts WHERE state <> 3 AND sources IS NULL \
-                 GROUP BY source ORDER BY 3 DESC, source LIMIT 10",
+                "SELECT source, network, count(*), sum(count), max(score) FROM alerts \
+                 WHERE state <> 3 AND sources IS NULL \
+                 GROUP BY source, network ORDER BY 4 DESC, source, network LIMIT 10",
             )?
             .query_map([], |row| {
                 Ok(TopSource {
                     source: row.get(0)?,
-                    alerts: to_unsigned(row.get(1)?),
-                    flows: to_unsigned(row.get(2)?),
-                    score: row.get(3)?,
+                    network: row.get(1)?,
+                    alerts: to_unsigned(row.get(2)?),
+                    flows: to_unsigned(row.get(3)?),
+                    score: row.get(4)?,
                 })
             })?
             .collect::<rusqlite::Result<Vec<TopSource>>>()?;

@@ -16,18 +16,18 @@ use netsage_alerts::{AlertRecord, Cell, HitOfFlow, Id, Part, Sketch, best_of};
 pub(super) const ALERT_COLUMNS: &str = "a.id, a.first_seen_ms, a.last_seen_ms, a.count, a.kind, a.source, \
      a.source_port, a.destination, a.destination_port, a.protocol, a.community_id, a.score, a.threshold, a.severity, \
      d.name, d.version, d.digest, d.generation, a.schema, a.contributions, a.state, a.changed_by, a.changed_ms, a.sources, \
-     a.merged_into, a.best_flow, a.state_before, a.revision, a.number FROM alerts a JOIN detectors d ON d.number = a.detector";
+     a.merged_into, a.sensor, a.network, a.best_flow, a.state_before, a.revision, a.number FROM alerts a JOIN detectors d ON d.number = a.detector";
 
 /// The columns that [`part`] reads, in its order. Parts are found first, whatever the planner thinks of the other tables.
 pub(super) const PART_COLUMNS: &str = "p.raised, r.id, r.subject, p.target, p.first_seen_ms, p.last_seen_ms, p.count, \
      p.source_port, p.protocol, p.community_id, p.score, p.threshold, p.severity, d.name, d.version, d.digest, \
-     d.generation, p.schema, p.contributions, p.best_flow, p.flows FROM parts p CROSS JOIN raised r ON r.number = p.raised \
+     d.generation, p.schema, p.contributions, p.sensor, p.best_flow, p.flows FROM parts p CROSS JOIN raised r ON r.number = p.raised \
      CROSS JOIN detectors d ON d.number = p.detector";
 
 /// The columns that [`flow`] reads, in its order, of `flows f` and `labels l`.
 pub(super) const FLOW_COLUMNS: &str = "f.id, f.start_ms, f.end_ms, f.source, f.source_port, f.destination, \
      f.destination_port, l.protocol, l.service, l.state, f.packets, f.bytes, f.community_id, f.fused_mean, f.fused_max, \
-     f.scores";
+     l.sensor, l.network, l.is_late, f.scores";
 
 /// An address as it is stored: 4 or 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,6 +226,7 @@ pub(super) struct PartRow<'p> {
     pub(super) detector: &'p DetectorRef,
     pub(super) schema: &'p str,
     pub(super) contributions: &'p [Contribution],
+    pub(super) sensor: &'p str,
     pub(super) best_flow: &'p Id,
     /// Empty where [`Self::best_flow`] is the only one.
     pub(super) flows: Cow<'p, Sketch>,
@@ -247,6 +248,7 @@ impl<'p> PartRow<'p> {
             detector: &alert.detector,
             schema: &alert.schema,
             contributions: &alert.contributions,
+            sensor: &alert.sensor,
             best_flow: &part.record.best_flow,
             flows: Cow::Borrowed(&part.flows),
         }
@@ -274,6 +276,7 @@ impl<'p> PartRow<'p> {
             detector: best.detector,
             schema: best.schema,
             contributions: &best.hit.contributions,
+            sensor: best.flow.provenance.sensor(),
             best_flow: &best.flow.id,
             flows: Cow::Owned(sketch),
         })
@@ -307,6 +310,8 @@ pub(super) fn alert(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
         changed_at: fields.take()?,
         sources: fields.optional_json()?,
         merged_into: fields.take::<Option<Id>>()?.map(|id| to_hex(&id)),
+        sensor: fields.take()?,
+        network: fields.take()?,
     };
     let best_flow = fields.take()?;
     Ok(StoredAlert {
@@ -345,6 +350,8 @@ pub(super) fn part(row: &Row<'_>, cell: &Cell<'_>) -> rusqlite::Result<StoredPar
         changed_at: None,
         sources: None,
         merged_into: None,
+        sensor: fields.take()?,
+        network: cell.network().to_owned(),
     };
     let best_flow = fields.take::<Id>()?;
     let mut flows = fields.sketch()?;
@@ -380,6 +387,9 @@ pub(super) fn flow(row: &Row<'_>) -> rusqlite::Result<(Flow, Vec<u8>)> {
         bytes: fields.count()?,
         community_id: community_id(&fields.take()?),
         fused: fields.fused()?,
+        sensor: fields.take()?,
+        network: fields.take()?,
+        late: fields.take()?,
         scores: Vec::new(),
     };
     Ok((flow, fields.take()?))

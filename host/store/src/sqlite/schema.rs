@@ -36,7 +36,51 @@ const MIGRATIONS: &[Migration] = &[
     |transaction| transaction.execute_batch(INDEX_FILTERS),
     |transaction| transaction.execute_batch(BOUND_ALERTS),
     |transaction| transaction.execute_batch(COUNT_FLOWS),
+    |transaction| transaction.execute_batch(PROVENANCE),
 ];
+
+/// Where flows come from: a flow says it by its label, an alert is of one network, and shows the sensor of the flow that it
+/// shows. The rows of labels and cells move into tables whose keys have it, as SQLite cannot change a key.
+const PROVENANCE: &str = "
+CREATE TABLE labels_by_provenance (
+    number INTEGER PRIMARY KEY,
+    protocol TEXT NOT NULL,
+    service TEXT NOT NULL,
+    state TEXT NOT NULL,
+    sensor TEXT NOT NULL DEFAULT '',
+    network TEXT NOT NULL DEFAULT '',
+    is_late INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (protocol, service, state, sensor, network, is_late)
+) STRICT;
+INSERT INTO labels_by_provenance (number, protocol, service, state) SELECT number, protocol, service, state FROM labels;
+DROP TABLE labels;
+ALTER TABLE labels_by_provenance RENAME TO labels;
+
+CREATE TABLE cells_by_network (
+    number INTEGER PRIMARY KEY,
+    detector TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    window_number INTEGER NOT NULL,
+    raised INTEGER NOT NULL,
+    targets INTEGER NOT NULL DEFAULT 0,
+    summary BLOB,
+    touched_ms INTEGER NOT NULL,
+    network TEXT NOT NULL DEFAULT '',
+    UNIQUE (detector, kind, window_number, network)
+) STRICT;
+INSERT INTO cells_by_network (number, detector, kind, window_number, raised, targets, summary, touched_ms)
+    SELECT number, detector, kind, window_number, raised, targets, summary, touched_ms FROM cells;
+DROP TABLE cells;
+ALTER TABLE cells_by_network RENAME TO cells;
+CREATE INDEX cells_by_touched ON cells (touched_ms);
+
+ALTER TABLE parts ADD COLUMN sensor TEXT NOT NULL DEFAULT '';
+ALTER TABLE alerts ADD COLUMN sensor TEXT NOT NULL DEFAULT '';
+ALTER TABLE alerts ADD COLUMN network TEXT NOT NULL DEFAULT '';
+DROP INDEX alerts_by_source;
+CREATE INDEX alerts_by_source ON alerts (source, network, count, score, state, sources)
+    WHERE state <> 3 AND sources IS NULL;
+";
 
 /// Flows that are counted and not kept, by steps of the time axis: how many, and a sketch of their ids.
 const COUNT_FLOWS: &str = "

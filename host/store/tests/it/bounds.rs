@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use netsage_alerts::{AlertLimits, AlertWindow, Bounded, HitOfFlow};
+use netsage_alerts::{AlertLimits, AlertWindow, Bounded, HitOfFlow, Provenance};
 use netsage_api_types::{Alert, AlertQuery, AlertState, StateChange};
 use netsage_store::{FlowBatchRecord, SharedStore, StoreError, StoreOptions};
 
@@ -65,6 +65,11 @@ fn attack(seed: u64, sources: usize, targets: usize) -> Vec<Sample> {
         let mut sample = flow(number, &source, T0 + 1_000 + window, score);
         sample.flow.destination_port =
             u16::try_from(numbers.below(targets).saturating_sub(3)).expect("small");
+        let (sensor, network) = (
+            ["", "tap"][number as usize % 2],
+            ["", "branch"][usize::from(number % 6 == 0)],
+        );
+        sample.flow.provenance = Provenance::new(sensor, network, number % 9 == 0);
         sample
     });
     flows.collect()
@@ -363,7 +368,11 @@ async fn merged_alerts_are_kept_up_to_a_limit(place: Place) {
         .await
         .expect("the store opens");
     let mut flows = attack(7, 30, 9);
-    flows.iter_mut().for_each(|sample| sample.flow.start = T0 + 1_000);
+    // In one cell.
+    for sample in &mut flows {
+        sample.flow.start = T0 + 1_000;
+        sample.flow.provenance = Provenance::NONE;
+    }
     let mut merged = BTreeSet::new();
     for chunk in flows.chunks(5) {
         let changed = record(&store, chunk).await.into_iter();

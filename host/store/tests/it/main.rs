@@ -11,6 +11,7 @@ mod listings;
 mod migrations;
 mod opening;
 mod over_time;
+mod provenance;
 mod shared;
 mod side_by_side;
 mod suite;

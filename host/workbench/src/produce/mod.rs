@@ -12,8 +12,8 @@ use anyhow::anyhow;
 use netsage_console::output::note;
 use netsage_console::{Failure, interrupt, progress, say};
 use netsage_gateway::config::{MeterArgs, Settings, client_settings};
-use netsage_sources::Reading;
 use netsage_sources::kafka::{Delivered, Producer, ProducerOptions};
+use netsage_sources::{Reading, Site};
 
 use crate::reading::How;
 use flows::Flows;
@@ -82,6 +82,9 @@ pub struct ProduceArgs {
     /// File with settings of librdkafka, one NAME=VALUE a line, so that passwords stand in no list of processes
     #[arg(long, value_name = "FILE")]
     kafka_settings_file: Option<PathBuf>,
+    /// Name of the sensor of flows whose records name none
+    #[arg(long, value_name = "NAME")]
+    sensor: Option<String>,
     #[command(flatten)]
     meter: MeterArgs,
 }
@@ -125,9 +128,13 @@ pub fn run(args: &ProduceArgs, file: &Settings) -> Result<(), Failure> {
         Some(path) => Flows::of_file(path, &how)?,
         None => Flows::generated(args.rate, args.seed, &how),
     };
+    let mut site = how.records.site;
+    if let Some(sensor) = &args.sensor {
+        site.sensor = sensor.as_str().into();
+    }
     let stop = interrupt::flag()?;
     let mut report = Report::new(args.flows);
-    let damage = send(args, &mut producer, &mut flows, &stop, &mut report)?;
+    let damage = send(args, &site, &mut producer, &mut flows, &stop, &mut report)?;
     let asked = stop.load(Ordering::Relaxed).then(Instant::now);
     while producer.under_way() > 0 && asked.is_none_or(|asked| asked.elapsed() < LAST_WAIT) {
         if asked.is_none() && stop.load(Ordering::Relaxed) {
@@ -165,6 +172,7 @@ pub fn run(args: &ProduceArgs, file: &Settings) -> Result<(), Failure> {
 /// Sends flows; gives what ended them early.
 fn send(
     args: &ProduceArgs,
+    site: &Site,
     producer: &mut Producer,
     flows: &mut Flows,
     stop: &AtomicBool,
@@ -175,7 +183,8 @@ fn send(
     let is_over = || stop.load(Ordering::Relaxed);
     while !is_over() {
         let read = flows.read(&mut records);
-        for record in records.drain(..) {
+        for mut record in records.drain(..) {
+            site.name(&mut record);
             if args.flows.is_some_and(|most| report.sent >= most) {
                 return Ok(None);
             }

@@ -25,6 +25,7 @@ use serde_json::{Map, Value};
 
 use super::handover::{Entry, Ledger, Ready};
 use crate::SourceError;
+use crate::site::Site;
 use crate::source::{MOST_FLOWS, Pace, Position, Reading, Source, SourceCounters};
 
 pub use follow::Follow;
@@ -38,7 +39,7 @@ const WAIT: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_millis(4);
 
 /// How records of a stream are put in order and told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamOptions {
     /// How long records are waited for, by the time of the stream; `None`: [`Format::lateness`] of what comes, the longest
     /// where several formats come.
@@ -47,8 +48,8 @@ pub struct StreamOptions {
     pub most_waiting: usize,
     /// Bytes for the trailing window.
     pub window_memory: usize,
-    /// The network that records belong to unless they say another one.
-    pub origin: Origin,
+    /// Where records come from unless they say so themselves.
+    pub site: Site,
 }
 
 impl Default for StreamOptions {
@@ -57,7 +58,7 @@ impl Default for StreamOptions {
             lateness: None,
             most_waiting: 1 << 18,
             window_memory: 64 << 20,
-            origin: Origin::default(),
+            site: Site::default(),
         }
     }
 }
@@ -159,6 +160,8 @@ type Tag = (usize, Entry);
 pub struct Stream {
     name: String,
     options: StreamOptions,
+    /// Of records that say nothing of it.
+    origin: Origin,
     lanes: Vec<Lane>,
     /// Made with the first record, whose format says how long it waits.
     records: Option<Partition<Tag>>,
@@ -188,10 +191,11 @@ impl Stream {
         };
         Self {
             name: name.to_owned(),
+            origin: options.site.origin(),
+            ready: Ready::new(&options.site),
             options,
             lanes: transports.into_iter().map(lane).collect(),
             records: None,
-            ready: Ready::default(),
             items: Items::default(),
             last: Instant::now(),
             failure: None,
@@ -267,7 +271,7 @@ impl Stream {
                 lane.ledger.open_part(entry);
                 records.push(
                     record,
-                    &options.origin,
+                    &self.origin,
                     (number, entry),
                     |ordered, standing, counts| {
                         repeated.extend(self.ready.take(&ordered, standing, counts, ordered.tag));

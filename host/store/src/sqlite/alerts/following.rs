@@ -10,12 +10,12 @@ use crate::record::{severity_rank, to_signed};
 
 const INSERT_ALERT: &str = "INSERT INTO alerts (id, first_seen_ms, last_seen_ms, count, kind, source, source_port, \
      destination, destination_port, protocol, community_id, score, threshold, severity, detector, schema, \
-     contributions, best_flow, touched_ms, revision, detector_name, state, sources, cell) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) \
+     contributions, best_flow, touched_ms, revision, detector_name, state, sources, cell, sensor, network) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26) \
      ON CONFLICT (id) DO UPDATE SET first_seen_ms = ?2, last_seen_ms = ?3, count = ?4, source = ?6, source_port = ?7, \
      destination = ?8, destination_port = ?9, protocol = ?10, community_id = ?11, score = ?12, threshold = ?13, \
      severity = ?14, detector = ?15, schema = ?16, contributions = ?17, best_flow = ?18, touched_ms = ?19, \
-     revision = ?20, state = ?22, sources = ?23, merged_into = NULL, cell = ?24";
+     revision = ?20, state = ?22, sources = ?23, merged_into = NULL, cell = ?24, sensor = ?25";
 
 impl<'a> Recorder<'_, '_, '_, 'a> {
     /// Brings the alerts of a cell up to date with what happened in it.
@@ -210,6 +210,8 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
             state_code(alert.state),
             sources,
             cell.number,
+            alert.sensor,
+            alert.network,
         ])?;
         self.changed.insert(*id, alert);
         Ok(())

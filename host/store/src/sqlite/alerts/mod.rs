@@ -28,13 +28,13 @@ static INSERT_COUNTED: LazyLock<InsertNew> =
     LazyLock::new(|| InsertNew::into("counted", &[], &["raised", "flow"], "raised, flow"));
 
 const INSERT_PART: &str = "INSERT INTO parts (raised, target, cell, first_seen_ms, last_seen_ms, count, source_port, \
-     protocol, community_id, score, threshold, severity, detector, schema, contributions, best_flow, flows) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
+     protocol, community_id, score, threshold, severity, detector, schema, contributions, best_flow, flows, sensor) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) \
      ON CONFLICT (cell, target, raised) DO NOTHING";
 
 const UPDATE_PART: &str = "UPDATE parts SET first_seen_ms = ?4, last_seen_ms = ?5, count = ?6, source_port = ?7, \
      protocol = ?8, community_id = ?9, score = ?10, threshold = ?11, severity = ?12, detector = ?13, schema = ?14, \
-     contributions = ?15, best_flow = ?16, flows = ?17 WHERE cell = ?3 AND target = ?2 AND raised = ?1";
+     contributions = ?15, best_flow = ?16, flows = ?17, sensor = ?18 WHERE cell = ?3 AND target = ?2 AND raised = ?1";
 
 /// What recording hits came to.
 pub(super) struct Recorded<'a> {
@@ -241,11 +241,12 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
     }
 
     fn cell(&self, cell: &Cell<'_>) -> rusqlite::Result<StoredCell> {
-        let key = params![cell.detector(), cell.kind(), cell.window()];
+        let key = params![cell.detector(), cell.kind(), cell.window(), cell.network()];
         let found = self
             .transaction
             .prepare_cached(
-                "SELECT number, raised, targets, summary FROM cells WHERE detector = ?1 AND kind = ?2 AND window_number = ?3",
+                "SELECT number, raised, targets, summary FROM cells WHERE detector = ?1 AND kind = ?2 AND window_number = ?3 \
+                 AND network = ?4",
             )?
             .query_row(key, |row| {
                 Ok(StoredCell {
@@ -261,7 +262,8 @@ impl<'a> Recorder<'_, '_, '_, 'a> {
         }
         self.transaction
             .prepare_cached(
-                "INSERT INTO cells (detector, kind, window_number, raised, touched_ms) VALUES (?1, ?2, ?3, 0, 0)",
+                "INSERT INTO cells (detector, kind, window_number, raised, touched_ms, network) \
+                 VALUES (?1, ?2, ?3, 0, 0, ?4)",
             )?
             .execute(key)?;
         Ok(StoredCell {
@@ -559,7 +561,8 @@ fn write_part(
         .bind(row.schema)?
         .bind(to_json(row.contributions)?)?
         .bind(row.best_flow)?
-        .bind(row.flows.to_bytes())?;
+        .bind(row.flows.to_bytes())?
+        .bind(row.sensor)?;
     Ok(statement.raw_execute()? == 1)
 }
 
