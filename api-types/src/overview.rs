@@ -1,6 +1,9 @@
 //! What the Overview page shows, health, and the event stream.
 
-use serde::{Deserialize, Serialize};
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::alert::Alert;
 
@@ -140,9 +143,27 @@ pub struct SkipRequest {
     /// The topic.
     pub topic: String,
     /// The partition that it holds up.
+    #[serde(deserialize_with = "integer")]
     pub partition: i32,
     /// Where reading stands, as `problems` of the health says.
+    #[serde(deserialize_with = "integer")]
     pub offset: i64,
+}
+
+/// Reads an integer as JSON Schema has it, where `7.0` is one.
+fn integer<'de, D, N>(deserializer: D) -> Result<N, D::Error>
+where
+    D: Deserializer<'de>,
+    N: FromStr<Err: Display>,
+{
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let digits = match number.as_f64() {
+        Some(float) if number.is_f64() && float.fract() == 0.0 => format!("{float:.0}"),
+        _ => number.to_string(),
+    };
+    digits
+        .parse()
+        .map_err(|error| de::Error::custom(format_args!("{number}: {error}")))
 }
 
 /// The packets that are kept as evidence.
@@ -251,4 +272,25 @@ pub enum StreamEvent {
     Counters(PipelineCounters),
     /// A package was staged, or a step was done with one.
     Detectors,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SkipRequest;
+
+    #[test]
+    fn integers_are_those_of_json_schema() {
+        let check = |offset: &str, expected: Option<i64>| {
+            let body = format!(r#"{{"topic":"t","partition":1.0,"offset":{offset}}}"#);
+            let found = serde_json::from_str::<SkipRequest>(&body).ok();
+            assert_eq!(found.map(|request| request.offset), expected, "{offset}");
+        };
+        check("7", Some(7));
+        check("7.0", Some(7));
+        check("-7.0", Some(-7));
+        check("1e16", Some(10_000_000_000_000_000));
+        check("7.5", None);
+        check("1e300", None);
+        check("\"7\"", None);
+    }
 }
