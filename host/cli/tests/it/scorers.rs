@@ -34,7 +34,7 @@ fn extent() -> (i64, Kills) {
         let mut numbers = given.split(',').map(|number| number.parse().ok());
         Some((numbers.next()??, numbers.next()??, numbers.next()??))
     });
-    let (flows, of_each, of_broker) = given.unwrap_or((12_000, 1, 1));
+    let (flows, of_each, of_broker) = given.unwrap_or((4_000, 1, 1));
     let kills = Kills {
         scorers: 3,
         of_each: usize::try_from(of_each).unwrap(),
