@@ -173,6 +173,7 @@ impl<R: Read + Send + 'static> Packets for Piped<R> {
                 link: packet.link,
                 time_ns: packet.time_ns,
                 wire_length: packet.wire_length,
+                // The range was taken when these bytes were appended.
                 bytes: self.taken.bytes.get(packet.bytes).unwrap_or_default(),
             });
         }

@@ -15,6 +15,7 @@ pub(crate) fn listen(path: &std::path::Path) -> std::io::Result<std::os::unix::n
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     // Of a program that has ended nobody answers.
     if is_socket && UnixStream::connect(path).is_err() {
+        // Where that fails the next line does, and says why.
         let _ = std::fs::remove_file(path);
     }
     UnixListener::bind(path)
