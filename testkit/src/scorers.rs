@@ -312,13 +312,18 @@ impl Scorer {
 
     /// Processor time so far, in seconds.
     pub fn processor_seconds(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: u64 = (after_name.split(' ').skip(12).take(2))
-            .filter_map(|ticks| ticks.parse::<u64>().ok())
-            .sum();
-        ticks as f64 / 100.0
+        processor_seconds(&self.child)
     }
+}
+
+/// Processor time of a process so far, in seconds.
+pub fn processor_seconds(process: &Child) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 = (after_name.split(' ').skip(12).take(2))
+        .filter_map(|ticks| ticks.parse::<u64>().ok())
+        .sum();
+    ticks as f64 / 100.0
 }
 
 impl Drop for Scorer {

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use netsage_testkit::kafka::KafkaServer;
+use netsage_testkit::scorers::processor_seconds;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -219,7 +220,7 @@ impl Bench<'_> {
             let lags = scorer.lags();
             if lags.len() == PARTITIONS as usize && lags.iter().all(|lag| *lag <= 1) {
                 let speed = self.flows as f64 / start.elapsed().as_secs_f64();
-                let processor = scorer.processor_seconds();
+                let processor = processor_seconds(&scorer.child);
                 eprintln!("{speed:.0} flows/s from the topic, {processor:.1} s of the processor");
                 return Ok(speed);
             }
@@ -311,15 +312,6 @@ impl Scorer {
             .filter(|line| line.starts_with("netsage_source_partition_lag{"))
             .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
             .collect()
-    }
-
-    fn processor_seconds(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: u64 = (after_name.split(' ').skip(12).take(2))
-            .filter_map(|ticks| ticks.parse::<u64>().ok())
-            .sum();
-        ticks as f64 / 100.0
     }
 }
 

@@ -119,6 +119,7 @@ impl<T> Ready<T> {
     }
 
     /// Takes a record that was handed over before, by whomever. Nothing of it is waited for.
+    #[cfg(feature = "kafka")]
     pub(crate) fn take_again<O>(&mut self, ordered: &Ordered<O>, counts: &netsage_records::Counts) {
         self.push(ordered, false, counts, true);
     }
