@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use netsage_messages::{AlertMessage, Message, Reason};
 use netsage_store::{Change, Changes, SharedStore, StoreError};
 use tokio::time::sleep;
 
@@ -70,6 +71,7 @@ impl Delivery {
                 }
             };
             let Changes { items, newest } = page;
+            let items: Vec<Message> = items.into_iter().map(message).collect();
             if items.is_empty() {
                 if newest < after {
                     tracing::warn!(
@@ -104,37 +106,37 @@ impl Delivery {
 
     /// Hands a page over; returns the last revision that is done with, if any is. Makes a pause when the receiver takes
     /// no more.
-    async fn hand_over(&mut self, changes: &[Change], share: &Share) -> Result<Option<u64>, Gone> {
-        let Err(undelivered) = self.output.deliver(changes).await else {
-            share.delivered(changes.len());
+    async fn hand_over(&mut self, messages: &[Message], share: &Share) -> Result<Option<u64>, Gone> {
+        let Err(undelivered) = self.output.deliver(messages).await else {
+            share.delivered(messages.len());
             self.pauses.reset();
-            return Ok(changes.last().map(|change| change.revision));
+            return Ok(messages.last().map(Message::revision));
         };
-        let taken = undelivered.taken.min(changes.len());
+        let taken = undelivered.taken.min(messages.len());
         share.delivered(taken);
         let mut done = taken;
         match &undelivered.failure {
             Failure::Gone => return Err(Gone),
             Failure::Refused(reason) => {
-                if let Some(refused) = changes.get(taken) {
-                    let alert = refused.alert.id.as_str();
-                    tracing::error!(output = self.name, alert, %reason, "alert left out");
+                if let Some(refused) = messages.get(taken) {
+                    let message = refused.id();
+                    tracing::error!(output = self.name, message, %reason, "message left out");
                     share.refused();
                     done += 1;
                 }
                 self.pauses.reset();
             }
-            Failure::Unavailable(reason) => {
+            failure @ (Failure::Unavailable { .. } | Failure::SenderRefused(_)) => {
                 if taken > 0 {
                     self.pauses.reset();
                 }
                 share.failed();
                 let pause = self.pauses.take();
-                tracing::warn!(output = self.name, %reason, retry_in_ms = pause.as_millis() as u64, "alerts not delivered");
+                tracing::warn!(output = self.name, reason = %failure, retry_in_ms = pause.as_millis() as u64, "messages not delivered");
                 sleep(pause).await;
             }
         }
-        Ok(changes[..done].last().map(|change| change.revision))
+        Ok(messages[..done].last().map(Message::revision))
     }
 
     /// The revision after which to begin.
@@ -185,6 +187,14 @@ impl Delivery {
         tracing::warn!(output = self.name, %error, retry_in_ms = pause.as_millis() as u64, "store not read, nothing is sent");
         sleep(pause).await;
     }
+}
+
+fn message(change: Change) -> Message {
+    Message::Alert(AlertMessage {
+        alert: change.alert,
+        revision: change.revision,
+        reason: Reason::Grown,
+    })
 }
 
 /// The receiver is gone for good.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
+use netsage_messages::{AlertMessage, Message};
 use netsage_store::{BoxFuture, Change, SharedStore};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -62,10 +63,15 @@ impl Drop for Client {
 struct ToClient(mpsc::Sender<Change>);
 
 impl Output for ToClient {
-    fn deliver<'a>(&'a mut self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), Undelivered>> {
+    fn deliver<'a>(&'a mut self, messages: &'a [Message]) -> BoxFuture<'a, Result<(), Undelivered>> {
         Box::pin(async move {
-            for (taken, change) in changes.iter().enumerate() {
-                if self.0.send(change.clone()).await.is_err() {
+            for (taken, message) in messages.iter().enumerate() {
+                // The stream has news of the program from elsewhere.
+                let Message::Alert(AlertMessage { alert, revision, .. }) = message else {
+                    continue;
+                };
+                let (alert, revision) = (alert.clone(), *revision);
+                if self.0.send(Change { revision, alert }).await.is_err() {
                     return Err(Undelivered {
                         taken,
                         failure: Failure::Gone,

@@ -1,43 +1,65 @@
 //! What an output is.
 
-use netsage_store::{BoxFuture, Change};
+use std::time::Duration;
 
-/// Hands alerts to one receiver, e.g. a topic, an address, or a client of the event stream.
+use netsage_messages::Message;
+use netsage_store::BoxFuture;
+
+/// Hands messages to one receiver, e.g. a topic, an address, or a client of the event stream.
 ///
-/// The cursor, the repeats, the pauses and the counting are the business of [`Delivery`](crate::Delivery); an output
-/// knows its receiver and nothing else.
+/// The cursor, the repeats, the pauses, what is sent at all, and the counting are the business of
+/// [`Delivery`](crate::Delivery); an output knows its receiver and nothing else.
 pub trait Output: Send {
-    /// Hands changes over, in their order, and waits until the receiver has taken them.
+    /// Hands messages over, in their order, and waits until the receiver has taken them.
     ///
     /// `Ok` acknowledges all of them: they are not handed over again. A future that is dropped before it is ready
-    /// acknowledges nothing, and the same changes come again. The receiver must know a repeat by the id of the alert
-    /// and the revision.
+    /// acknowledges nothing, and the same messages come again. The receiver must know a repeat by the id of the message and
+    /// its revision.
     ///
     /// # Errors
     /// [`Undelivered`] says how many were taken all the same, and what is to become of the rest.
-    fn deliver<'a>(&'a mut self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), Undelivered>>;
+    fn deliver<'a>(&'a mut self, messages: &'a [Message]) -> BoxFuture<'a, Result<(), Undelivered>>;
 }
 
-/// Why changes were not taken.
+/// Why messages were not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}")]
 pub struct Undelivered {
-    /// How many of the changes, from the first on, the receiver has taken. They are acknowledged.
+    /// How many of the messages, from the first on, the receiver has taken. They are acknowledged.
     pub taken: usize,
-    /// Why the change after these was not taken.
+    /// Why the message after these was not taken.
     pub failure: Failure,
 }
 
-/// What stands in the way of a change.
+/// What stands in the way of a message. Reasons are sentences for people; no reason holds a secret, so of an address it shows
+/// no more than scheme and host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The receiver takes nothing now: the rest is handed over again after a pause.
-    #[error("the receiver is not available: {0}")]
-    Unavailable(String),
-    /// The receiver will never take this change, e.g. because it is too large: it is left out and counted.
-    #[error("the receiver refuses an alert: {0}")]
+    #[error("the receiver is not available: {reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+        /// How long the receiver asks to be left alone, where it says so.
+        retry_after: Option<Duration>,
+    },
+    /// The receiver will never take this message, e.g. because it is too large: it is set aside and counted.
+    #[error("the receiver refuses a message: {0}")]
     Refused(String),
+    /// The receiver takes nothing of this sender, e.g. because a key is wrong: the output is paused, and keeps its cursor.
+    #[error("the receiver refuses this sender: {0}")]
+    SenderRefused(String),
     /// The receiver is gone for good: the delivery ends.
     #[error("the receiver is gone")]
     Gone,
+}
+
+impl Failure {
+    /// A receiver that takes nothing now and does not say for how long.
+    pub fn unavailable(reason: impl ToString) -> Self {
+        Self::Unavailable {
+            reason: reason.to_string(),
+            retry_after: None,
+        }
+    }
 }

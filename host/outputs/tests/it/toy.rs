@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use netsage_messages::{AlertMessage, Message};
 use netsage_outputs::{Begin, Cursor, Delivery, Failure, Output, Pauses, Undelivered};
 use netsage_store::{BoxFuture, Change};
 use netsage_testkit::backends::{mongodb, sqlite};
@@ -26,9 +27,9 @@ struct List {
 struct ToList(Arc<Mutex<List>>);
 
 impl Output for ToList {
-    fn deliver<'a>(&'a mut self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), Undelivered>> {
+    fn deliver<'a>(&'a mut self, messages: &'a [Message]) -> BoxFuture<'a, Result<(), Undelivered>> {
         Box::pin(async move {
-            let taken = self.offer(changes);
+            let taken = self.offer(messages);
             if self.0.lock().expect("sound").is_silent {
                 std::future::pending::<()>().await;
             }
@@ -38,15 +39,19 @@ impl Output for ToList {
 }
 
 impl ToList {
-    fn offer(&self, changes: &[Change]) -> Result<(), Undelivered> {
+    fn offer(&self, messages: &[Message]) -> Result<(), Undelivered> {
         let mut list = self.0.lock().expect("sound");
         list.attempts.push(Instant::now());
-        for (taken, change) in changes.iter().enumerate() {
+        for (taken, message) in messages.iter().enumerate() {
+            let Message::Alert(AlertMessage { alert, revision, .. }) = message else {
+                continue;
+            };
+            let (alert, revision) = (alert.clone(), *revision);
             let failure = match () {
-                () if list.is_blocked => Failure::Unavailable("blocked".to_owned()),
-                () if list.refuses == Some(change.revision) => Failure::Refused("unwanted".to_owned()),
+                () if list.is_blocked => Failure::unavailable("blocked"),
+                () if list.refuses == Some(revision) => Failure::Refused("unwanted".to_owned()),
                 () => {
-                    list.taken.push(change.clone());
+                    list.taken.push(Change { revision, alert });
                     continue;
                 }
             };
