@@ -12,7 +12,7 @@ pub enum Message {
     Digest(Digest),
     /// Something that happened to the program itself.
     Event(Event),
-    /// A test that a person asked for; the number tells one test from another.
+    /// A test that a person asked for; the number tells one test from another, and is the time of asking, ms since the epoch.
     Test(u64),
 }
 
@@ -32,11 +32,26 @@ impl Message {
     pub fn revision(&self) -> u64 {
         match self {
             Self::Alert(message) => message.revision,
-            Self::Digest(digest) => digest.alerts.iter().map(|alert| alert.revision).max().unwrap_or(0),
+            Self::Digest(digest) => newest(&digest.alerts),
             Self::Event(event) => event.number,
             Self::Test(_) => 0,
         }
     }
+
+    /// What kind of message it is, as the own JSON says.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Alert(_) => "alert",
+            Self::Digest(_) => "digest",
+            Self::Event(_) => "event",
+            Self::Test(_) => "test",
+        }
+    }
+}
+
+/// The highest revision among alerts; 0 of none.
+pub(crate) fn newest(alerts: &[AlertMessage]) -> u64 {
+    alerts.iter().map(|alert| alert.revision).max().unwrap_or(0)
 }
 
 /// An alert after its last change, and why it is told.
@@ -64,6 +79,18 @@ pub enum Reason {
     Begun,
 }
 
+impl Reason {
+    /// As messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Grown => "grown",
+            Self::State => "state",
+            Self::Severity => "severity",
+            Self::Begun => "begun",
+        }
+    }
+}
+
 /// Alerts that were held back, told together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Digest {
@@ -80,16 +107,21 @@ pub struct Digest {
 impl Digest {
     /// The id: made of the ids and revisions of its alerts, so that the same alerts give the same id.
     pub fn id(&self) -> String {
-        // FNV-1a, 64 bits (RFC 9923): no secret and no adversary, since the ids hold digests themselves.
-        let bytes = self.alerts.iter().flat_map(|message| {
-            let revision = message.revision.to_le_bytes();
-            message.alert.id.bytes().chain(revision)
-        });
-        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        format!("digest-{hash:016x}")
+        digest_id(&self.alerts)
     }
+}
+
+/// The id of a digest of these alerts; a part of a digest has one of its own by the same rule.
+pub(crate) fn digest_id(alerts: &[AlertMessage]) -> String {
+    // FNV-1a, 64 bits (RFC 9923): no secret and no adversary, since the ids hold digests themselves.
+    let bytes = alerts.iter().flat_map(|message| {
+        let revision = message.revision.to_le_bytes();
+        message.alert.id.bytes().chain(revision)
+    });
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("digest-{hash:016x}")
 }
 
 /// What held alerts back.
@@ -102,6 +134,17 @@ pub enum HeldBackBy {
     QuietHours,
     /// The output sends digests only.
     Schedule,
+}
+
+impl HeldBackBy {
+    /// As messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RateLimit => "rate-limit",
+            Self::QuietHours => "quiet-hours",
+            Self::Schedule => "schedule",
+        }
+    }
 }
 
 /// Something that happened to the program itself.
@@ -158,6 +201,25 @@ pub enum EventKind {
     ProblemOver,
 }
 
+impl EventKind {
+    /// As messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Stopped => "stopped",
+            Self::SourceLost => "source-lost",
+            Self::SourceBack => "source-back",
+            Self::DetectorRolledBack => "detector-rolled-back",
+            Self::DetectorActivated => "detector-activated",
+            Self::StoreAway => "store-away",
+            Self::StoreBack => "store-back",
+            Self::OutputPaused => "output-paused",
+            Self::Problem => "problem",
+            Self::ProblemOver => "problem-over",
+        }
+    }
+}
+
 /// How bad an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -168,4 +230,15 @@ pub enum EventSeverity {
     Warning,
     /// Something is lost while it lasts.
     Error,
+}
+
+impl EventSeverity {
+    /// As messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
 }

@@ -34,9 +34,11 @@ pub mod random;
 pub mod recipe;
 #[cfg(feature = "store")]
 pub mod sample;
+#[cfg(feature = "schemas")]
+pub mod schemas;
 #[cfg(all(feature = "kafka", feature = "store"))]
 pub mod scorers;
-#[cfg(any(feature = "kafka", feature = "store"))]
+#[cfg(any(feature = "kafka", feature = "schemas", feature = "store"))]
 mod server;
 #[cfg(feature = "toy")]
 pub mod toy;

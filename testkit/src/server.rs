@@ -1,9 +1,13 @@
 //! What starting any real server takes.
 
 use std::fs::File;
+#[cfg(any(feature = "kafka", feature = "store"))]
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+#[cfg(any(feature = "kafka", feature = "store"))]
+use std::process::Child;
+use std::process::Command;
+#[cfg(any(feature = "kafka", feature = "store"))]
 use std::time::{Duration, Instant};
 
 /// The folder of installed tools, and a lock held while `name` is looked for and installed there.
@@ -22,6 +26,7 @@ pub(crate) fn tools(name: &str) -> Result<(PathBuf, File), String> {
 }
 
 /// A port that nobody listens on.
+#[cfg(any(feature = "kafka", feature = "store"))]
 pub(crate) fn free_port() -> Result<u16, String> {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
@@ -30,6 +35,7 @@ pub(crate) fn free_port() -> Result<u16, String> {
 }
 
 /// Waits until a server that was started listens.
+#[cfg(any(feature = "kafka", feature = "store"))]
 pub(crate) fn wait_for_port(name: &str, port: u16, child: &mut Child) -> Result<(), String> {
     let deadline = Instant::now() + Duration::from_secs(60);
     while Instant::now() < deadline {
