@@ -4,7 +4,7 @@
 //! header the bar and the backslash are escaped and a line has no end; in the extension the equals sign and the backslash
 //! are escaped, and line ends become letters. Characters that cannot be seen are shown.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 
 use netsage_api_types::{Alert, Severity};
@@ -17,7 +17,9 @@ use crate::{Event, EventSeverity, Message, Wording, words};
 /// The lines of a message: one for each alert. [`Format::Cef`](crate::Format::Cef) gives the same within a limit.
 pub fn cef(message: &Message, wording: &Wording) -> Vec<String> {
     // Nothing is larger than there are bytes.
-    crate::Format::Cef.documents(message, wording, usize::MAX).unwrap_or_default()
+    crate::Format::Cef
+        .documents(message, wording, usize::MAX)
+        .unwrap_or_default()
 }
 
 /// Writes CEF.
@@ -62,7 +64,11 @@ impl Write for Cef {
         line.score("cfp1", "score", alert.score);
         line.score("cfp2", "threshold", alert.threshold);
         line.labelled("flexString1", "detectorVersion", &alert.detector.version);
-        line.labelled("flexString2", "mergedInto", alert.merged_into.as_deref().unwrap_or_default());
+        line.labelled(
+            "flexString2",
+            "mergedInto",
+            alert.merged_into.as_deref().unwrap_or_default(),
+        );
         if let Some(at) = alert.changed_at {
             line.number("deviceCustomDate1", "changedAt", at);
         }
@@ -160,7 +166,7 @@ impl Line {
         escape_extension(&cut(value, most), &mut self.0);
     }
 
-    fn put_number(&mut self, key: &str, number: impl ToString) {
+    fn put_number(&mut self, key: &str, number: impl Display + Copy) {
         self.put(key, &number.to_string(), usize::MAX);
     }
 
@@ -172,7 +178,7 @@ impl Line {
         }
     }
 
-    fn number(&mut self, key: &str, label: &str, number: impl ToString) {
+    fn number(&mut self, key: &str, label: &str, number: impl Display + Copy) {
         self.labelled(key, label, &number.to_string());
     }
 

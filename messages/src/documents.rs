@@ -133,7 +133,11 @@ pub(crate) fn of(
     limit: usize,
 ) -> Result<Vec<Document>, TooLarge> {
     let limit = limit.min(writer.most());
-    let make = Make { writer, wording, limit };
+    let make = Make {
+        writer,
+        wording,
+        limit,
+    };
     match message {
         Message::Alert(alert) => Ok(vec![make.alert(alert, None)?]),
         Message::Digest(digest) if writer.writes_digests() => make.digest(digest),
@@ -155,7 +159,11 @@ struct Make<'a> {
 impl Make<'_> {
     fn alert(&self, message: &AlertMessage, digest: Option<&Digest>) -> Result<Document, TooLarge> {
         let text = shorten::alert(message, self.limit, &|message, shortened| {
-            let told = Told { message, digest, shortened };
+            let told = Told {
+                message,
+                digest,
+                shortened,
+            };
             self.writer.alert(&told, self.wording)
         });
         Ok(Document {
@@ -171,13 +179,21 @@ impl Make<'_> {
         // Not yet known are the numbers of parts: these have as many digits as any.
         let most = digest.alerts.len();
         let fits = |alerts: &[AlertMessage]| {
-            let part = Part { digest, alerts, number: most, of: most, shortened: Shortened::default() };
+            let part = Part {
+                digest,
+                alerts,
+                number: most,
+                of: most,
+                shortened: Shortened::default(),
+            };
             self.writer.part(&part, self.wording).len() <= self.limit
         };
         let parts = halves(&digest.alerts, &fits);
         let of = parts.len();
         let parts = parts.into_iter().enumerate();
-        parts.map(|(place, alerts)| self.part(digest, alerts, place + 1, of)).collect()
+        parts
+            .map(|(place, alerts)| self.part(digest, alerts, place + 1, of))
+            .collect()
     }
 
     fn part(
@@ -188,7 +204,13 @@ impl Make<'_> {
         of: usize,
     ) -> Result<Document, TooLarge> {
         let write = |alerts: &[AlertMessage], shortened: Shortened| {
-            let part = Part { digest, alerts, number, of, shortened };
+            let part = Part {
+                digest,
+                alerts,
+                number,
+                of,
+                shortened,
+            };
             self.writer.part(&part, self.wording)
         };
         let id = digest_id(alerts);

@@ -118,7 +118,12 @@ fn put_network(tree: &mut Tree, alert: &Alert) {
     // Where a text is no address, a field of type `ip` would have the document refused.
     for (side, address, text, port) in [
         ("source", addresses[0], &alert.source, alert.source_port),
-        ("destination", addresses[1], &alert.destination, alert.destination_port),
+        (
+            "destination",
+            addresses[1],
+            &alert.destination,
+            alert.destination_port,
+        ),
     ] {
         tree.put(&format!("{side}.address"), text.as_str());
         tree.put(&format!("{side}.ip"), address.map(|address| address.to_string()));

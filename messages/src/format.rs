@@ -68,7 +68,12 @@ impl Format {
     ///
     /// # Errors
     /// When even the shortest is larger than the limit.
-    pub fn documents(self, message: &Message, wording: &Wording, limit: usize) -> Result<Vec<String>, TooLarge> {
+    pub fn documents(
+        self,
+        message: &Message,
+        wording: &Wording,
+        limit: usize,
+    ) -> Result<Vec<String>, TooLarge> {
         let documents = self.keyed_documents(message, wording, limit)?;
         Ok(documents.into_iter().map(|document| document.text).collect())
     }
@@ -116,7 +121,9 @@ impl FromStr for Format {
     type Err = UnknownFormat;
 
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        Self::by_name(name).ok_or_else(|| UnknownFormat { name: name.to_owned() })
+        Self::by_name(name).ok_or_else(|| UnknownFormat {
+            name: name.to_owned(),
+        })
     }
 }
 
@@ -133,7 +140,9 @@ pub struct Wording {
 
 /// A message whose shortest document is still too large for its receiver, which will never take it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("message {id} takes at least {least} bytes as {format}, and the output allows {limit}: raise its limit")]
+#[error(
+    "message {id} takes at least {least} bytes as {format}, and the output allows {limit}: raise its limit"
+)]
 pub struct TooLarge {
     /// Id of the message, at most 64 bytes of it.
     pub id: String,

@@ -111,7 +111,10 @@ fn text(alerts: &[&AlertMessage], events: &[&Event], is_test: bool, wording: &Wo
         for contribution in &message.alert.contributions {
             line(&format!("  Driven by: {}", words::contribution(contribution)));
         }
-        line(&format!("  Id: {} revision {}", message.alert.id, message.revision));
+        line(&format!(
+            "  Id: {} revision {}",
+            message.alert.id, message.revision
+        ));
         if let Some(link) = words::link(&message.alert, wording) {
             line(&format!("  {link}"));
         }
@@ -145,10 +148,18 @@ fn html(alerts: &[&AlertMessage], events: &[&Event], is_test: bool, wording: &Wo
         for contribution in &message.alert.contributions {
             row(&mut html, "Driven by", &words::contribution(contribution));
         }
-        row(&mut html, "Id", &format!("{} revision {}", message.alert.id, message.revision));
+        row(
+            &mut html,
+            "Id",
+            &format!("{} revision {}", message.alert.id, message.revision),
+        );
         html.push_str("</table>");
         if let Some(link) = words::link(&message.alert, wording) {
-            let _ = write!(html, "<p><a href=\"{}\">Show the alerts of this source</a></p>", safe(&link));
+            let _ = write!(
+                html,
+                "<p><a href=\"{}\">Show the alerts of this source</a></p>",
+                safe(&link)
+            );
         }
     }
     if alerts.len() > AT_LENGTH {
@@ -160,7 +171,12 @@ fn html(alerts: &[&AlertMessage], events: &[&Event], is_test: bool, wording: &Wo
     }
     for event in events {
         let title = format!("{} {}", moment(event.at_ms), words::event_title(event));
-        let _ = write!(html, "<p>{}<br>{}</p>", safe(&title), safe(&cut(&event.text, SENTENCE)));
+        let _ = write!(
+            html,
+            "<p>{}<br>{}</p>",
+            safe(&title),
+            safe(&cut(&event.text, SENTENCE))
+        );
     }
     html.push_str("</body></html>");
     html

@@ -24,7 +24,13 @@ const fn map(
     ocsf: &'static [&'static str],
     cef: &'static [&'static str],
 ) -> Mapping {
-    Mapping { field, ecs, ecs_type, ocsf, cef }
+    Mapping {
+        field,
+        ecs,
+        ecs_type,
+        ocsf,
+        cef,
+    }
 }
 
 /// Every field of an alert. Sentences and titles are made of several fields and stand in none of these lists:
@@ -71,9 +77,15 @@ pub const MAPPINGS: &[Mapping] = &[
 
 /// Fields that CEF has no place for, and why. ECS and OCSF have one for each.
 pub const LEFT_OUT_OF_CEF: &[(&str, &str)] = &[
-    ("detector.generation", "a number of this program alone; the digest of the package tells detectors apart"),
+    (
+        "detector.generation",
+        "a number of this program alone; the digest of the package tells detectors apart",
+    ),
     ("changed_by", "keys of users are those of users in flows"),
-    ("sources.top[].source", "the format has no lists; `src` is the source with the highest score"),
+    (
+        "sources.top[].source",
+        "the format has no lists; `src` is the source with the highest score",
+    ),
     ("sources.top[].score", "the format has no lists"),
 ];
 

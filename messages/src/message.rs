@@ -80,6 +80,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Grown, Self::State, Self::Severity, Self::Begun];
+
     /// As messages write it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -137,6 +140,9 @@ pub enum HeldBackBy {
 }
 
 impl HeldBackBy {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::RateLimit, Self::QuietHours, Self::Schedule];
+
     /// As messages write it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -202,6 +208,21 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Every one.
+    pub const ALL: [Self; 11] = [
+        Self::Started,
+        Self::Stopped,
+        Self::SourceLost,
+        Self::SourceBack,
+        Self::DetectorRolledBack,
+        Self::DetectorActivated,
+        Self::StoreAway,
+        Self::StoreBack,
+        Self::OutputPaused,
+        Self::Problem,
+        Self::ProblemOver,
+    ];
+
     /// As messages write it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -233,6 +254,9 @@ pub enum EventSeverity {
 }
 
 impl EventSeverity {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Error];
+
     /// As messages write it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -32,7 +32,13 @@ impl Write for Ocsf {
         let mut tree = Tree::default();
         put_class(&mut tree, &FINDING, activity(message));
         put_severity(&mut tree, alert.severity.into());
-        put_metadata(&mut tree, &alert.id, message.revision, words::sensor(alert, wording), wording);
+        put_metadata(
+            &mut tree,
+            &alert.id,
+            message.revision,
+            words::sensor(alert, wording),
+            wording,
+        );
         tree.put("message", words::sentence(alert));
         tree.put("time", alert.last_seen);
         tree.put("start_time", alert.first_seen);
@@ -83,7 +89,13 @@ impl Write for Ocsf {
         let at_ms = i64::try_from(number).unwrap_or(i64::MAX);
         let mut tree = lifecycle(Activity(99, "test"), at_ms, wording);
         put_severity(&mut tree, Urgency::Info);
-        put_metadata(&mut tree, &Message::Test(number).id(), 0, &wording.sensor, wording);
+        put_metadata(
+            &mut tree,
+            &Message::Test(number).id(),
+            0,
+            &wording.sensor,
+            wording,
+        );
         tree.put("message", words::TEST);
         line(&tree.into_value())
     }
@@ -192,7 +204,10 @@ fn put_finding(tree: &mut Tree, alert: &Alert, wording: &Wording) {
     tree.put(&info("src_url"), words::link(alert, wording));
     tree.put(&info("data_sources"), json!([alert.schema]));
     let other = alert.merged_into.as_ref();
-    tree.put(&info("related_events"), other.map(|other| json!([{ "uid": other }])));
+    tree.put(
+        &info("related_events"),
+        other.map(|other| json!([{ "uid": other }])),
+    );
     // Learning: every detector of the project scores by a trained or a learned model.
     tree.put(&info("analytic.type_id"), 4);
     tree.put(&info("analytic.type"), "Learning (ML/DL)");

@@ -89,7 +89,10 @@ impl<'a> Envelope<'a> {
             id,
             revision,
             reason: None,
-            program: Program { name: "netsage", version: &wording.product_version },
+            program: Program {
+                name: "netsage",
+                version: &wording.product_version,
+            },
             sensor: &wording.sensor,
             link: None,
             shortened: None,

@@ -56,24 +56,24 @@ pub(crate) fn alert(
     if let Some(text) = with_most_contributions(message, limit, write) {
         return Ok(text);
     }
-    let mut short = message.clone();
+    let mut bare = message.clone();
     let mut shortened = Shortened {
-        contributions: short.alert.contributions.len(),
+        contributions: bare.alert.contributions.len(),
         ..Shortened::default()
     };
-    short.alert.contributions.clear();
-    if let Some(sources) = &mut short.alert.sources {
+    bare.alert.contributions.clear();
+    if let Some(sources) = &mut bare.alert.sources {
         shortened.sources = sources.top.len();
         sources.top.clear();
     }
-    let mut text = write(&short, shortened);
+    let mut text = write(&bare, shortened);
     let mut least = text.len().min(whole.len());
     for length in LENGTHS {
         if text.len() <= limit {
             return Ok(text);
         }
-        // From the whole text each time, so that each text is counted once.
-        shortened.texts = cut_texts(texts_of_alert(&message.alert), length, texts_of_alert_mut(&mut short.alert));
+        let mut short = bare.clone();
+        shortened.texts = cut_each(texts(&mut short.alert), length);
         text = write(&short, shortened);
         least = least.min(text.len());
     }
@@ -120,59 +120,35 @@ pub(crate) fn event(
 ) -> Result<String, usize> {
     let mut text = write(event, Shortened::default());
     let mut least = text.len();
-    let mut short = event.clone();
     for length in LENGTHS {
         if text.len() <= limit {
             return Ok(text);
         }
-        let texts = cut_texts(
-            [&event.subject, &event.text],
-            length,
-            [&mut short.subject, &mut short.text],
-        );
-        let shortened = Shortened { texts, ..Shortened::default() };
+        let mut short = event.clone();
+        let texts = cut_each([&mut short.subject, &mut short.text], length);
+        let shortened = Shortened {
+            texts,
+            ..Shortened::default()
+        };
         text = write(&short, shortened);
         least = least.min(text.len());
     }
     if text.len() <= limit { Ok(text) } else { Err(least) }
 }
 
-/// Cuts each of `whole` to `length` into the one of `into` beside it; says how many were longer.
-fn cut_texts<'a>(
-    whole: impl IntoIterator<Item = &'a String>,
-    length: usize,
-    into: impl IntoIterator<Item = &'a mut String>,
-) -> usize {
+/// Cuts each text to so many bytes; says how many were longer.
+fn cut_each<'a>(texts: impl IntoIterator<Item = &'a mut String>, length: usize) -> usize {
     let mut count = 0;
-    for (whole, into) in whole.into_iter().zip(into) {
-        *into = cut(whole, length).into_owned();
-        count += usize::from(into != whole);
+    for text in texts.into_iter().filter(|text| text.len() > length) {
+        *text = cut(text, length).into_owned();
+        count += 1;
     }
     count
 }
 
 /// Every text of an alert but ids of alerts, contributions and the list of sources, which are gone before texts are cut.
-fn texts_of_alert(alert: &Alert) -> Vec<&String> {
-    let mut texts = vec![
-        &alert.kind,
-        &alert.source,
-        &alert.destination,
-        &alert.protocol,
-        &alert.network,
-        &alert.sensor,
-        &alert.community_id,
-        &alert.detector.name,
-        &alert.detector.version,
-        &alert.detector.digest,
-        &alert.schema,
-    ];
-    texts.extend(&alert.changed_by);
-    texts
-}
-
-/// As [`texts_of_alert`], in the same order.
-fn texts_of_alert_mut(alert: &mut Alert) -> Vec<&mut String> {
-    let mut texts = vec![
+fn texts(alert: &mut Alert) -> impl Iterator<Item = &mut String> {
+    let all = [
         &mut alert.kind,
         &mut alert.source,
         &mut alert.destination,
@@ -185,6 +161,5 @@ fn texts_of_alert_mut(alert: &mut Alert) -> Vec<&mut String> {
         &mut alert.detector.digest,
         &mut alert.schema,
     ];
-    texts.extend(&mut alert.changed_by);
-    texts
+    all.into_iter().chain(&mut alert.changed_by)
 }

@@ -51,13 +51,13 @@ impl Write for Slack {
         let shown = alert.contributions.iter().take(CONTRIBUTIONS);
         let contributions: Vec<_> = shown.map(words::contribution).collect();
         if !contributions.is_empty() {
-            blocks.push(section_of(joined(&contributions)));
+            blocks.push(section_of(&joined(&contributions)));
         }
         blocks.push(context(&alert.id, message.revision, told.shortened));
         if let Some(link) = words::link(alert, wording) {
             blocks.push(linked(&link));
         }
-        whole(&title, blocks)
+        whole(&title, &blocks)
     }
 
     fn part(&self, part: &Part<'_>, _: &Wording) -> String {
@@ -68,15 +68,15 @@ impl Write for Slack {
         for message in part.alerts {
             let entry = escape_keeping_end(&words::entry(message));
             if gathered.len() + 1 + entry.len() > BLOCK {
-                blocks.push(section_of(std::mem::take(&mut gathered)));
+                blocks.push(section_of(&std::mem::take(&mut gathered)));
             } else {
                 gathered.push('\n');
             }
             gathered.push_str(&entry);
         }
-        blocks.push(section_of(gathered));
+        blocks.push(section_of(&gathered));
         blocks.push(context(&part.id(), part.revision(), part.shortened));
-        whole(&title, blocks)
+        whole(&title, &blocks)
     }
 
     fn event(&self, event: &Event, shortened: Shortened, _: &Wording) -> String {
@@ -86,16 +86,19 @@ impl Write for Slack {
             blocks.push(section(&event.text));
         }
         blocks.push(context(&event.id(), event.number, shortened));
-        whole(&title, blocks)
+        whole(&title, &blocks)
     }
 
     fn test(&self, number: u64, _: &Wording) -> String {
         let id = Message::Test(number).id();
-        whole(words::TEST, vec![section(words::TEST), context(&id, 0, Shortened::default())])
+        whole(
+            words::TEST,
+            &[section(words::TEST), context(&id, 0, Shortened::default())],
+        )
     }
 }
 
-fn whole(title: &str, blocks: Vec<Value>) -> String {
+fn whole(title: &str, blocks: &[Value]) -> String {
     line(&json!({ "text": escape(title, BLOCK), "blocks": blocks }))
 }
 
@@ -105,7 +108,7 @@ fn header(title: &str) -> Value {
 
 /// A block of one text.
 fn section(text: &str) -> Value {
-    section_of(escape(text, BLOCK))
+    section_of(&escape(text, BLOCK))
 }
 
 /// Lines, escaped, as many as a block takes.
@@ -125,7 +128,7 @@ fn joined(lines: &[String]) -> String {
 }
 
 /// A block of text that is escaped already.
-fn section_of(escaped: String) -> Value {
+fn section_of(escaped: &str) -> Value {
     json!({ "type": "section", "text": { "type": "plain_text", "text": escaped, "emoji": false } })
 }
 

@@ -41,8 +41,9 @@ pub enum Clock {
 pub struct Facility(u8);
 
 const FACILITIES: [&str; 24] = [
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
-    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+    "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+    "local7",
 ];
 
 impl Facility {
@@ -80,7 +81,9 @@ impl FromStr for Facility {
     fn from_str(name: &str) -> Result<Self, UnknownFacility> {
         let number = FACILITIES.iter().position(|facility| *facility == name);
         let number = number.and_then(|number| u8::try_from(number).ok());
-        number.map(Self).ok_or_else(|| UnknownFacility { name: name.to_owned() })
+        number.map(Self).ok_or_else(|| UnknownFacility {
+            name: name.to_owned(),
+        })
     }
 }
 
@@ -105,19 +108,37 @@ pub fn lines(
     sender: &Sender,
     limit: usize,
 ) -> Result<Vec<String>, TooLarge> {
-    let in_lines = InLines { writer: format.writer(), is_json: format != Format::Cef };
+    let in_lines = InLines {
+        writer: format.writer(),
+        is_json: format != Format::Cef,
+    };
     // What stands before a document depends on its id and time, so the longest is taken off.
     let message_kind = message.kind();
     let header_of = |document: &Document| header(document, message_kind, wording, sender);
     let whole = documents::of(&in_lines, message, wording, usize::MAX)?;
-    let longest = whole.iter().map(|document| header_of(document).len()).max().unwrap_or(0) + BOM.len();
-    let documents = if whole.iter().all(|document| document.text.len() + longest <= limit) {
+    let longest = whole
+        .iter()
+        .map(|document| header_of(document).len())
+        .max()
+        .unwrap_or(0)
+        + BOM.len();
+    let documents = if whole
+        .iter()
+        .all(|document| document.text.len() + longest <= limit)
+    {
         whole
     } else {
         let within = documents::of(&in_lines, message, wording, limit.saturating_sub(longest));
-        within.map_err(|error| TooLarge { limit, least: error.least + longest, ..error })?
+        within.map_err(|error| TooLarge {
+            limit,
+            least: error.least + longest,
+            ..error
+        })?
     };
-    Ok(documents.iter().map(|document| line(document, message_kind, wording, sender)).collect())
+    Ok(documents
+        .iter()
+        .map(|document| line(document, message_kind, wording, sender))
+        .collect())
 }
 
 /// A document behind the header of a line. `message_kind` is that of [`Message::kind`].
@@ -174,7 +195,13 @@ const fn severity(urgency: Urgency) -> u32 {
 
 /// A field of the header: printable ASCII without spaces, `-` where there is nothing.
 fn word(text: &str, most: usize) -> String {
-    let printable = |character: char| if character.is_ascii_graphic() { character } else { '-' };
+    let printable = |character: char| {
+        if character.is_ascii_graphic() {
+            character
+        } else {
+            '-'
+        }
+    };
     let word: String = text.chars().take(most).map(printable).collect();
     if word.is_empty() { "-".to_owned() } else { word }
 }

@@ -38,11 +38,15 @@ impl Write for Teams {
         let message = told.message;
         let alert = &message.alert;
         let mut body = vec![title(&words::title(alert))];
-        body.extend(words::facts(message).iter().map(|(name, value)| fact(name, value)));
+        body.extend(
+            words::facts(message)
+                .iter()
+                .map(|(name, value)| fact(name, value)),
+        );
         let shown = alert.contributions.iter().take(CONTRIBUTIONS);
         body.extend(shown.map(|shown| fact("Driven by", &words::contribution(shown))));
         body.push(footer(&alert.id, message.revision, told.shortened));
-        whole(body, words::link(alert, wording))
+        whole(&body, words::link(alert, wording).as_deref())
     }
 
     fn part(&self, part: &Part<'_>, _: &Wording) -> String {
@@ -51,10 +55,13 @@ impl Write for Teams {
             paragraph(&words::digest_span(part)),
         ];
         // Ids are at the ends of entries, which are bounded but for ids.
-        let entries = part.alerts.iter().map(|message| block(json!([run(&words::entry(message), usize::MAX)])));
+        let entries = part
+            .alerts
+            .iter()
+            .map(|message| block(&[run(&words::entry(message), usize::MAX)]));
         body.extend(entries);
         body.push(footer(&part.id(), part.revision(), part.shortened));
-        whole(body, None)
+        whole(&body, None)
     }
 
     fn event(&self, event: &Event, shortened: Shortened, _: &Wording) -> String {
@@ -63,16 +70,19 @@ impl Write for Teams {
             body.push(paragraph(&event.text));
         }
         body.push(footer(&event.id(), event.number, shortened));
-        whole(body, None)
+        whole(&body, None)
     }
 
     fn test(&self, number: u64, _: &Wording) -> String {
         let id = Message::Test(number).id();
-        whole(vec![paragraph(words::TEST), footer(&id, 0, Shortened::default())], None)
+        whole(
+            &[paragraph(words::TEST), footer(&id, 0, Shortened::default())],
+            None,
+        )
     }
 }
 
-fn whole(body: Vec<Value>, link: Option<String>) -> String {
+fn whole(body: &[Value], link: Option<&str>) -> String {
     let mut card = json!({
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
@@ -81,7 +91,8 @@ fn whole(body: Vec<Value>, link: Option<String>) -> String {
         "body": body,
     });
     if let Some(link) = link {
-        card["actions"] = json!([{ "type": "Action.OpenUrl", "title": "Show the alerts of this source", "url": link }]);
+        card["actions"] =
+            json!([{ "type": "Action.OpenUrl", "title": "Show the alerts of this source", "url": link }]);
     }
     line(&json!({
         "type": "message",
@@ -97,7 +108,7 @@ fn run(text: &str, most: usize) -> Value {
     json!({ "type": "TextRun", "text": plain(&cut(text, most)) })
 }
 
-fn block(runs: Value) -> Value {
+fn block(runs: &[Value]) -> Value {
     json!({ "type": "RichTextBlock", "inlines": runs })
 }
 
@@ -105,17 +116,17 @@ fn title(text: &str) -> Value {
     let mut run = run(text, TEXT);
     run["weight"] = "Bolder".into();
     run["size"] = "Large".into();
-    block(json!([run]))
+    block(&[run])
 }
 
 fn paragraph(text: &str) -> Value {
-    block(json!([run(text, TEXT)]))
+    block(&[run(text, TEXT)])
 }
 
 fn fact(name: &str, value: &str) -> Value {
     let mut name = run(&format!("{name}: "), TEXT);
     name["weight"] = "Bolder".into();
-    block(json!([name, run(value, TEXT)]))
+    block(&[name, run(value, TEXT)])
 }
 
 /// By what a repeat is known, and what was left out.
@@ -128,5 +139,5 @@ fn footer(id: &str, revision: u64, shortened: Shortened) -> Value {
     let mut run = run(&text, usize::MAX);
     run["isSubtle"] = true.into();
     run["size"] = "Small".into();
-    block(json!([run]))
+    block(&[run])
 }

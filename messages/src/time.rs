@@ -23,5 +23,7 @@ pub(crate) fn moment(at_ms: i64) -> String {
 
 fn print(at_us: i64, digits: u8) -> String {
     let time = Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::MAX);
-    DateTimePrinter::new().precision(Some(digits)).timestamp_to_string(&time)
+    DateTimePrinter::new()
+        .precision(Some(digits))
+        .timestamp_to_string(&time)
 }

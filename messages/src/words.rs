@@ -75,7 +75,10 @@ fn from(alert: &Alert) -> String {
 
 /// Where they go. The alert of what a kind holds back has no one destination.
 fn to(alert: &Alert) -> Option<String> {
-    let is_of_kind = alert.sources.as_ref().is_some_and(|sources| sources.held_back.is_some());
+    let is_of_kind = alert
+        .sources
+        .as_ref()
+        .is_some_and(|sources| sources.held_back.is_some());
     (!is_of_kind).then(|| endpoint(&alert.destination, alert.destination_port))
 }
 
@@ -126,20 +129,45 @@ pub(crate) fn facts(message: &AlertMessage) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("Severity", severity(alert.severity).to_owned()),
         ("Kind", cut(&alert.kind, VALUE).into_owned()),
-        ("Source", match &alert.sources {
-            Some(_) => format!("{}, first of them {}", from(alert), endpoint(&alert.source, alert.source_port)),
-            None => endpoint(&alert.source, alert.source_port),
-        }),
-        ("Destination", endpoint(&alert.destination, alert.destination_port)),
+        (
+            "Source",
+            match &alert.sources {
+                Some(_) => format!(
+                    "{}, first of them {}",
+                    from(alert),
+                    endpoint(&alert.source, alert.source_port)
+                ),
+                None => endpoint(&alert.source, alert.source_port),
+            },
+        ),
+        (
+            "Destination",
+            endpoint(&alert.destination, alert.destination_port),
+        ),
         ("Flows", alert.count.to_string()),
-        ("Score", format!("{} (threshold {})", alert.score, alert.threshold)),
-        ("Detector", format!("{} {}", cut(&alert.detector.name, VALUE), cut(&alert.detector.version, VALUE))),
-        ("Seen", format!("{} to {}", moment(alert.first_seen), moment(alert.last_seen))),
+        (
+            "Score",
+            format!("{} (threshold {})", alert.score, alert.threshold),
+        ),
+        (
+            "Detector",
+            format!(
+                "{} {}",
+                cut(&alert.detector.name, VALUE),
+                cut(&alert.detector.version, VALUE)
+            ),
+        ),
+        (
+            "Seen",
+            format!("{} to {}", moment(alert.first_seen), moment(alert.last_seen)),
+        ),
         ("State", state_by(alert)),
     ];
     let place = [("network", &alert.network), ("sensor", &alert.sensor)];
     let place = place.iter().filter(|(_, name)| !name.is_empty());
-    let place: Vec<_> = place.map(|(what, name)| format!("{what} {}", cut(name, VALUE))).collect();
+    let place: Vec<_> = place
+        .map(|(what, name)| format!("{what} {}", cut(name, VALUE)))
+        .collect();
     if !place.is_empty() {
         facts.push(("Place", place.join(", ")));
     }
@@ -186,7 +214,11 @@ pub(crate) fn digest_title(part: &Part<'_>) -> String {
 
 /// The time that a digest is of.
 pub(crate) fn digest_span(part: &Part<'_>) -> String {
-    format!("{} to {}", moment(part.digest.since_ms), moment(part.digest.until_ms))
+    format!(
+        "{} to {}",
+        moment(part.digest.since_ms),
+        moment(part.digest.until_ms)
+    )
 }
 
 /// An event in some words.
@@ -200,7 +232,11 @@ pub(crate) fn event_title(event: &Event) -> String {
 
 /// The sensor that an alert was seen by, or that this program is.
 pub(crate) fn sensor<'a>(alert: &'a Alert, wording: &'a Wording) -> &'a str {
-    if alert.sensor.is_empty() { &wording.sensor } else { &alert.sensor }
+    if alert.sensor.is_empty() {
+        &wording.sensor
+    } else {
+        &alert.sensor
+    }
 }
 
 /// The address of the dashboard's page that lists the alerts of this one's source and network. `None` without a dashboard,

@@ -21,11 +21,18 @@ pub fn elastic_common_schema() -> Result<String, String> {
     let folder = tools.join(&name);
     let package = folder.join("node_modules/@elastic/ecs");
     if !package.join("package.json").exists() {
-        std::fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
-            .arg(&folder)
-            .arg(format!("@elastic/ecs@{ECS}"));
+        npm.args([
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--prefix",
+        ])
+        .arg(&folder)
+        .arg(format!("@elastic/ecs@{ECS}"));
         run(&mut npm)?;
     }
     drop(lock);

@@ -23,8 +23,8 @@ use crate::shorten::Shortened;
 use crate::text::line;
 use crate::{Event, Message, TooLarge, Wording};
 
-pub use placeholders::{PLACEHOLDERS, Placeholder};
 use placeholders::{Facts, by_name};
+pub use placeholders::{PLACEHOLDERS, Placeholder};
 
 /// Bytes of a template.
 const LONGEST: usize = 64 * 1_024;
@@ -53,7 +53,9 @@ pub enum TemplateError {
         length: usize,
     },
     /// A placeholder is unknown.
-    #[error("{place} of the template has the placeholder {{{name}}}, which is unknown: did you mean {{{nearest}}}?")]
+    #[error(
+        "{place} of the template has the placeholder {{{name}}}, which is unknown: did you mean {{{nearest}}}?"
+    )]
     Unknown {
         /// Where in the JSON, as `/text`.
         place: String,
@@ -63,7 +65,9 @@ pub enum TemplateError {
         nearest: &'static str,
     },
     /// A brace has no other.
-    #[error("{place} of the template has a single brace: close the placeholder, or write {{{{ or }}}} for a brace")]
+    #[error(
+        "{place} of the template has a single brace: close the placeholder, or write {{{{ or }}}} for a brace"
+    )]
     Brace {
         /// Where in the JSON, as `/text`.
         place: String,
@@ -119,7 +123,12 @@ impl Template {
     ///
     /// # Errors
     /// When even the shortest is larger than the limit.
-    pub fn keyed_fill(&self, message: &Message, wording: &Wording, limit: usize) -> Result<Vec<Document>, TooLarge> {
+    pub fn keyed_fill(
+        &self,
+        message: &Message,
+        wording: &Wording,
+        limit: usize,
+    ) -> Result<Vec<Document>, TooLarge> {
         documents::of(self, message, wording, limit)
     }
 
@@ -179,7 +188,9 @@ impl Node {
             Self::List(nodes) => nodes.iter().map(|node| node.filled(facts)).collect(),
             Self::Object(members) => {
                 let members = members.iter();
-                members.map(|(name, node)| (name.clone(), node.filled(facts))).collect()
+                members
+                    .map(|(name, node)| (name.clone(), node.filled(facts)))
+                    .collect()
             }
         }
     }

@@ -19,7 +19,10 @@ pub(super) enum Facts<'a> {
 impl<'a> Facts<'a> {
     fn wording(&self) -> &'a Wording {
         match self {
-            Self::Alert(_, wording) | Self::Part(_, wording) | Self::Event(_, _, wording) | Self::Test(_, wording) => wording,
+            Self::Alert(_, wording)
+            | Self::Part(_, wording)
+            | Self::Event(_, _, wording)
+            | Self::Test(_, wording) => wording,
         }
     }
 
@@ -79,7 +82,11 @@ impl Placeholder {
             return visible(&value).into_owned();
         }
         // Lines of a list are the program's own.
-        let lines: Vec<_> = if self.lists { value.split('\n').map(plain).collect() } else { vec![plain(&value)] };
+        let lines: Vec<_> = if self.lists {
+            value.split('\n').map(plain).collect()
+        } else {
+            vec![plain(&value)]
+        };
         lines.join("\n")
     }
 }
@@ -91,7 +98,8 @@ pub(super) fn by_name(name: &str) -> Result<&'static Placeholder, &'static str> 
     }
     // Names are short: of a long one the beginning is enough, and costs little.
     let name: String = name.chars().take(64).collect();
-    let names = PLACEHOLDERS.iter().map(|placeholder| placeholder.name);
+    // Of several that are as like it, the last of the iterator is taken: that is the first of the table.
+    let names = PLACEHOLDERS.iter().rev().map(|placeholder| placeholder.name);
     let nearest = names.max_by(|one, other| {
         let likeness = |known: &str| strsim::jaro_winkler(known, &name);
         likeness(one).total_cmp(&likeness(other))
@@ -102,15 +110,33 @@ pub(super) fn by_name(name: &str) -> Result<&'static Placeholder, &'static str> 
 type Value = fn(&Facts<'_>) -> Option<String>;
 
 const fn of(name: &'static str, about: &'static str, value: Value) -> Placeholder {
-    Placeholder { name, about, lists: false, value, is_own: false }
+    Placeholder {
+        name,
+        about,
+        lists: false,
+        value,
+        is_own: false,
+    }
 }
 
 const fn listing(name: &'static str, about: &'static str, value: Value) -> Placeholder {
-    Placeholder { name, about, lists: true, value, is_own: false }
+    Placeholder {
+        name,
+        about,
+        lists: true,
+        value,
+        is_own: false,
+    }
 }
 
 const fn own(name: &'static str, about: &'static str, value: Value) -> Placeholder {
-    Placeholder { name, about, lists: false, value, is_own: true }
+    Placeholder {
+        name,
+        about,
+        lists: false,
+        value,
+        is_own: true,
+    }
 }
 
 /// Every placeholder. Those of `alert` are of the first alert of a digest, and empty in a message of no alert; those of
@@ -213,7 +239,11 @@ fn text(facts: &Facts<'_>) -> Option<String> {
     Some(match facts {
         Facts::Alert(told, _) => one_line(&words::sentence(&told.message.alert)),
         Facts::Part(part, _) => {
-            let lines: Vec<_> = part.alerts.iter().map(|message| one_line(&words::entry(message))).collect();
+            let lines: Vec<_> = part
+                .alerts
+                .iter()
+                .map(|message| one_line(&words::entry(message)))
+                .collect();
             lines.join("\n")
         }
         Facts::Event(event, ..) => one_line(&event.text),
