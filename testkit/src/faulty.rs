@@ -171,6 +171,15 @@ impl Store for Faulty {
         self.unless_away(self.inner.save_position(name, position))
     }
 
+    fn swap_position<'a>(
+        &'a self,
+        name: &'a str,
+        expected: Option<&'a [u8]>,
+        position: &'a [u8],
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.unless_away(self.inner.swap_position(name, expected, position))
+    }
+
     fn flows<'a>(&'a self, query: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>> {
         self.unless_away(self.inner.flows(query))
     }

@@ -182,6 +182,15 @@ pub trait Store: Send + Sync {
         position: &'a [u8],
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Saves a position as [`Self::save_position`] does if the one that is saved is `expected`, and leaves everything as it is
+    /// otherwise; returns whether it was saved. Of several programs that expect the same, one saves.
+    fn swap_position<'a>(
+        &'a self,
+        name: &'a str,
+        expected: Option<&'a [u8]>,
+        position: &'a [u8],
+    ) -> BoxFuture<'a, Result<bool, StoreError>>;
+
     /// A page of flows, by `end` and then id, falling; bounded as a page of [`Self::alerts`] is.
     fn flows<'a>(&'a self, query: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>>;
 

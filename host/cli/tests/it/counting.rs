@@ -158,6 +158,15 @@ impl Store for CountingStore {
         unreachable!("the pipeline only records")
     }
 
+    fn swap_position<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<&'a [u8]>,
+        _: &'a [u8],
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        unreachable!("the pipeline only records")
+    }
+
     fn flows<'a>(&'a self, _: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>> {
         unreachable!("the pipeline only records")
     }

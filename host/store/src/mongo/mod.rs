@@ -574,6 +574,18 @@ impl Store for MongoStore {
         })
     }
 
+    fn swap_position<'a>(
+        &'a self,
+        name: &'a str,
+        expected: Option<&'a [u8]>,
+        position: &'a [u8],
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            check_position(name, position)?;
+            self.replace_position(name, expected, position).await
+        })
+    }
+
     fn flows<'a>(&'a self, query: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>> {
         Box::pin(self.read(self.list_flows(query)))
     }

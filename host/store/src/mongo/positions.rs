@@ -5,7 +5,7 @@ use mongodb::bson::{Binary, doc};
 use serde::{Deserialize, Serialize};
 
 use super::documents::binary;
-use super::{MongoStore, answer};
+use super::{MongoStore, answer, answered, is_duplicate_key};
 use crate::StoreError;
 
 /// A document of the collection `positions`.
@@ -55,5 +55,32 @@ impl MongoStore {
         let positions = self.positions();
         let write = positions.replace_one(doc! { "_id": name }, position).upsert(true);
         answer("save a position", write).await.map(drop)
+    }
+
+    /// Whether the position was the expected one, and is the new one now.
+    pub(super) async fn replace_position(
+        &self,
+        name: &str,
+        expected: Option<&[u8]>,
+        position: &[u8],
+    ) -> Result<bool, StoreError> {
+        let action = "save a position";
+        let position = Position {
+            name: name.to_owned(),
+            position: binary(position.to_vec()),
+        };
+        let positions = self.positions();
+        match expected {
+            Some(expected) => {
+                let filter = doc! { "_id": name, "position": binary(expected.to_vec()) };
+                let replaced = answer(action, positions.replace_one(filter, position)).await?;
+                Ok(replaced.matched_count > 0)
+            }
+            None => match answered(positions.insert_one(position)).await? {
+                Ok(_) => Ok(true),
+                Err(error) if is_duplicate_key(&error) => Ok(false),
+                Err(error) => Err(StoreError::mongo(action)(error)),
+            },
+        }
     }
 }

@@ -289,6 +289,20 @@ impl Store for SqliteStore {
         })
     }
 
+    fn swap_position<'a>(
+        &'a self,
+        name: &'a str,
+        expected: Option<&'a [u8]>,
+        position: &'a [u8],
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let (name, position) = (name.to_owned(), position.to_vec());
+        let expected = expected.map(<[u8]>::to_vec);
+        self.writer.write_in_turn(move |writer| {
+            check_position(&name, &position)?;
+            write::swap_position(&writer.connection, &name, expected.as_deref(), &position)
+        })
+    }
+
     fn flows<'a>(&'a self, query: &'a FlowQuery) -> BoxFuture<'a, Result<Page<Flow>, StoreError>> {
         let (query, rows) = (query.clone(), self.options.listing_rows);
         self.readers

@@ -593,3 +593,24 @@ pub(super) fn save_position(connection: &Connection, name: &str, position: &[u8]
         .map(drop)
         .map_err(StoreError::sqlite("save a position"))
 }
+
+pub(super) fn swap_position(
+    connection: &Connection,
+    name: &str,
+    expected: Option<&[u8]>,
+    position: &[u8],
+) -> Result<bool, StoreError> {
+    let changed = match expected {
+        Some(expected) => connection
+            .prepare_cached("UPDATE positions SET position = ?2 WHERE name = ?1 AND position = ?3")
+            .and_then(|mut statement| statement.execute(params![name, position, expected])),
+        None => connection
+            .prepare_cached(
+                "INSERT INTO positions (name, position) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
+            )
+            .and_then(|mut statement| statement.execute(params![name, position])),
+    };
+    changed
+        .map(|changed| changed > 0)
+        .map_err(StoreError::sqlite("save a position"))
+}

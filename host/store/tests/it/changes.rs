@@ -17,6 +17,7 @@ suite!(
     revisions_rise_over_restarts_and_deletions,
     a_reader_beside_writers_misses_nothing,
     positions_are_kept,
+    of_several_programs_that_swap_a_position_one_wins,
 );
 
 /// All changes after a revision, a page of three at a time.
@@ -188,6 +189,31 @@ async fn positions_are_kept(place: Place) {
         );
     }
     assert_eq!(store.position("b").await.expect("read"), Some(long));
+}
+
+async fn of_several_programs_that_swap_a_position_one_wins(place: Place) {
+    let (one, other) = (place.open().await, place.open().await);
+    let swap = async |store: &SharedStore, expected: Option<&[u8]>, position: &[u8]| {
+        store
+            .swap_position("c", expected, position)
+            .await
+            .expect("an answer")
+    };
+    assert!(!swap(&one, Some(b"x"), b"y").await, "there is none yet");
+    let begun = tokio::join!(swap(&one, None, b"one"), swap(&other, None, b"other"));
+    assert!(begun.0 ^ begun.1, "{begun:?}");
+    let kept: &[u8] = if begun.0 { b"one" } else { b"other" };
+    assert_eq!(one.position("c").await.expect("read").as_deref(), Some(kept));
+    assert!(!swap(&other, Some(b"x"), b"y").await, "another one was expected");
+    for round in 0..20_u8 {
+        let expected = one.position("c").await.expect("read");
+        let position = [round];
+        let swapped = tokio::join!(
+            swap(&one, expected.as_deref(), &position),
+            swap(&other, expected.as_deref(), &[100])
+        );
+        assert!(swapped.0 ^ swapped.1, "{swapped:?} in round {round}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
