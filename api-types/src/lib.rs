@@ -12,6 +12,7 @@ mod detector;
 mod flow;
 mod inbox;
 mod judgement;
+mod output;
 mod overview;
 mod score;
 
@@ -25,6 +26,7 @@ pub use detector::{
 pub use flow::{Flow, FlowQuery, FlowScore, FusedScore};
 pub use inbox::{PassedOver, RecordsTaken, RefusedRecord, SenderQuery};
 pub use judgement::{ColumnDrift, Drift, ThresholdInfo, ThresholdRequest, Yesterday};
+pub use output::{OutputAnswer, OutputInfo, RefusedMessage, RepeatRequest};
 pub use overview::{
     FlowsDropped, Health, InterfaceHealth, KeptPackets, Overview, OverviewPoint, PartitionHealth,
     PipelineCounters, SkipRequest, SourceHealth, StreamEvent, TopSource,

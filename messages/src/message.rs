@@ -4,7 +4,8 @@ use netsage_api_types::Alert;
 use serde::{Deserialize, Serialize};
 
 /// One message to a receiver.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Message {
     /// An alert that began or changed.
     Alert(AlertMessage),
@@ -55,7 +56,7 @@ pub(crate) fn newest(alerts: &[AlertMessage]) -> u64 {
 }
 
 /// An alert after its last change, and why it is told.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertMessage {
     /// The alert.
     pub alert: Alert,
@@ -95,7 +96,7 @@ impl Reason {
 }
 
 /// Alerts that were held back, told together.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Digest {
     /// What held them back.
     pub held_back_by: HeldBackBy,

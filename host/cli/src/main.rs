@@ -17,6 +17,8 @@ mod gateway;
 #[cfg(feature = "gateway")]
 mod kafka;
 #[cfg(feature = "gateway")]
+mod output;
+#[cfg(feature = "gateway")]
 mod store;
 mod variables;
 #[cfg(feature = "workbench")]
@@ -78,6 +80,10 @@ enum Command {
     #[cfg(feature = "gateway")]
     #[command(subcommand)]
     Kafka(kafka::KafkaCommand),
+    /// Ask a running program where its alerts go
+    #[cfg(feature = "gateway")]
+    #[command(subcommand)]
+    Output(output::OutputCommand),
     /// Compile a detector for the process that started this one
     #[command(name = compile_detector::NAME, hide = true)]
     CompileDetector,
@@ -129,6 +135,8 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Store(command) => store::run(command),
         #[cfg(feature = "gateway")]
         Command::Kafka(command) => kafka::run(command, &file),
+        #[cfg(feature = "gateway")]
+        Command::Output(command) => output::run(command, &file),
         Command::CompileDetector => compile_detector::run(),
     }
 }

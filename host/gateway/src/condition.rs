@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use netsage_api_types::{InterfaceHealth, PipelineCounters};
 use netsage_lifecycle::Lifecycle;
+use netsage_outputs::EventLog;
 use netsage_sources::{PartitionState, PartitionStatus};
 use netsage_store::Store;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::outputs::tell_problem;
 use crate::pipeline::{Counters, Storing};
 
 /// Time between two looks.
@@ -49,20 +51,25 @@ impl Condition {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what was seen, and says what has begun and what is over.
-    fn tell(&self, now: Told) {
+    /// Takes over what was seen, and logs what has begun and what is over; gives the kinds of these problems, with the
+    /// sentence of each that has begun.
+    fn tell(&self, now: Told) -> Vec<(String, Option<String>)> {
         let mut told = self.told();
+        let mut turns = Vec::new();
         for (kind, problem) in &now.problems {
             if !told.problems.contains_key(kind) {
                 tracing::warn!(kind, "{problem}");
+                turns.push((kind.clone(), Some(problem.clone())));
             }
         }
         for kind in told.problems.keys() {
             if !now.problems.contains_key(kind) {
                 tracing::info!(kind, "problem is over");
+                turns.push((kind.clone(), None));
             }
         }
         *told = now;
+        turns
     }
 }
 
@@ -76,6 +83,8 @@ pub(crate) struct Watch {
     pub(crate) store: Arc<dyn Store>,
     /// Whether a filter leaves packets to others, so that a silent interface is no fault.
     pub(crate) is_filtered: bool,
+    /// Where problems are noted for the outputs.
+    pub(crate) events: Arc<EventLog>,
 }
 
 impl Watch {
@@ -87,7 +96,17 @@ impl Watch {
         loop {
             ticks.tick().await;
             let told = self.look(&mut losses).await;
-            self.condition.tell(told);
+            let turns = self.condition.tell(told);
+            if !turns.is_empty() {
+                let events = Arc::clone(&self.events);
+                // Waits for the disk. A panic there is in the log, and looking goes on.
+                let _ = tokio::task::spawn_blocking(move || {
+                    for (kind, problem) in turns {
+                        tell_problem(&events, &kind, problem.as_deref());
+                    }
+                })
+                .await;
+            }
         }
     }
 

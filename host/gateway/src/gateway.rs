@@ -25,6 +25,7 @@ use crate::config::{Resolved, Source, names_nobody_has};
 use crate::descriptors;
 use crate::evidence::Evidence;
 use crate::opening::Opened;
+use crate::outputs::{self, OutputError};
 use crate::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError, Stopper};
 use crate::private_files;
 use crate::server::{self, Refusals};
@@ -83,6 +84,9 @@ pub enum StartError {
     /// The pipeline does not start.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
+    /// An output does not start.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// A defect of this program.
     #[error(
         "a part of the start ended unexpectedly: {0}; this is a defect of netsage, its log has the message"
@@ -186,11 +190,20 @@ impl Gateway {
         let flows_per_day = traffic::flows_per_day(&*store).await.unwrap_or_default();
         let lifecycle = start_detectors(&settings, flows_per_day).await?;
         let events = Announcer::default();
+        let happened = outputs::open_events(&settings.data_dir, events.news().clone())?;
         let counters = Arc::new(Counters::default());
         let condition = Arc::new(Condition::default());
         let evidence = settings
             .keep_packets
             .map(|bytes| Arc::new(Evidence::new(bytes, settings.meter.decapsulate)));
+        let running = outputs::start(
+            &settings.outputs,
+            &outputs::setting(&settings, address),
+            &settings.data_dir,
+            &store,
+            &happened,
+            events.news(),
+        )?;
         let refusals = Arc::new(Refusals::default());
         let service = Service {
             evidence: evidence.clone(),
@@ -206,7 +219,7 @@ impl Gateway {
             token: settings.token.clone(),
             listen: address,
             allowed_hosts: settings.allowed_hosts.clone(),
-            outputs: Vec::new(),
+            outputs: running,
             refusals: Arc::clone(&refusals),
             access_log: settings.access_log,
             upload_limit: settings.upload_limit,
@@ -266,6 +279,7 @@ impl Gateway {
             counters: Arc::clone(&counters),
             store: Arc::clone(&store),
             is_filtered: is_filtered(&settings.source),
+            events: Arc::clone(&happened),
         };
         let tellers = vec![
             ("health", tokio::spawn(watch.run())),
@@ -276,6 +290,10 @@ impl Gateway {
             (
                 "detectors",
                 tokio::spawn(tell_changes(lifecycle.changed(), events)),
+            ),
+            (
+                "steps",
+                tokio::spawn(outputs::tell_steps(Arc::clone(&lifecycle), Arc::clone(&happened))),
             ),
             // Ends by itself.
             (

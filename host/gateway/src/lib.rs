@@ -7,7 +7,8 @@
 //! Start with [`gateway`], which starts and stops the whole, then [`pipeline`], the way of a flow from the meter to the
 //! store. [`opening`] opens the source, [`baseline`] learns what is normal, [`catalog`] holds the detectors,
 //! [`api`] serves both behind the limits of [`server`], [`condition`] says what is wrong, [`traffic`] asks the store what
-//! thresholds would have raised, [`evidence`] keeps packets where that is asked for, [`privileges`] gives up root,
+//! thresholds would have raised, [`outputs`] sends
+//! alerts on, [`evidence`] keeps packets where that is asked for, [`privileges`] gives up root,
 //! [`private_files`] keeps data from other users, [`descriptors`] makes room for connections, [`config`] says which settings
 //! there are.
 
@@ -23,6 +24,7 @@ pub mod descriptors;
 pub mod evidence;
 pub mod gateway;
 pub mod opening;
+pub mod outputs;
 pub mod pipeline;
 pub mod private_files;
 pub mod privileges;

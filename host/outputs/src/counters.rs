@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct OutputCounters {
     delivered: AtomicU64,
     refused: AtomicU64,
+    filtered: AtomicU64,
     failures: AtomicU64,
     store_failures: AtomicU64,
     receivers: AtomicU64,
@@ -17,10 +18,12 @@ pub struct OutputCounters {
 /// The counters of an output at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OutputCounts {
-    /// Changes of alerts that receivers have taken, repeats included.
+    /// Messages that receivers have taken, repeats included.
     pub delivered: u64,
-    /// Changes that a receiver will never take and that were left out.
+    /// Messages that a receiver will never take and that were set aside.
     pub refused: u64,
+    /// Changes of alerts that the filter left out.
+    pub filtered: u64,
     /// Attempts after which the receiver had not taken everything.
     pub failures: u64,
     /// Times that the store could not be read, or did not save the cursor.
@@ -38,6 +41,7 @@ impl OutputCounters {
         OutputCounts {
             delivered: read(&self.delivered),
             refused: read(&self.refused),
+            filtered: read(&self.filtered),
             failures: read(&self.failures),
             store_failures: read(&self.store_failures),
             receivers: read(&self.receivers),
@@ -60,14 +64,18 @@ impl Share {
         Self { counters, lag: 0 }
     }
 
-    pub(crate) fn delivered(&self, changes: usize) {
+    pub(crate) fn delivered(&self, messages: usize) {
         self.counters
             .delivered
-            .fetch_add(changes as u64, Ordering::Relaxed);
+            .fetch_add(messages as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn refused(&self) {
         self.counters.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn filtered(&self) {
+        self.counters.filtered.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn failed(&self) {

@@ -10,7 +10,8 @@ use netsage_store::{BoxFuture, Change, SharedStore};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::{Begin, Cursor, Delivery, Failure, News, Output, OutputCounters, Pauses, Undelivered};
+use crate::sending::Rules;
+use crate::{Begin, Cursor, Delivery, Failure, News, Output, OutputCounters, Pauses, Undelivered, handle};
 
 /// The name under which the event stream counts.
 pub const NAME: &str = "event-stream";
@@ -28,7 +29,11 @@ pub fn open(store: SharedStore, news: News, counters: Arc<OutputCounters>, after
         store,
         cursor: Cursor::Receiver(after),
         begin: Begin::AtNext,
+        rules: Rules::default(),
+        kept: None,
         news,
+        // A client that is gone ends its delivery; nothing else is asked of one.
+        orders: handle().1,
         counters,
         pauses: Pauses::default(),
     };

@@ -19,6 +19,14 @@ pub trait Output: Send {
     /// # Errors
     /// [`Undelivered`] says how many were taken all the same, and what is to become of the rest.
     fn deliver<'a>(&'a mut self, messages: &'a [Message]) -> BoxFuture<'a, Result<(), Undelivered>>;
+
+    /// Opens anew what is kept open, as a file that was moved away; most outputs keep nothing open that this concerns.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be opened.
+    fn reopen(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// Why messages were not taken.

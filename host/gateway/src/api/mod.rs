@@ -20,6 +20,7 @@ mod extract;
 mod flows;
 mod health;
 mod metrics;
+mod outputs;
 mod overview;
 mod partitions;
 mod problem;
@@ -40,7 +41,6 @@ use axum::middleware;
 use axum::{Router, routing};
 use netsage_api_types::Stage;
 use netsage_lifecycle::Lifecycle;
-use netsage_outputs::OutputCounters;
 use netsage_sources::RecordOptions;
 use netsage_sources::stream::Inbox;
 use netsage_store::Store;
@@ -54,6 +54,7 @@ use utoipa_axum::routes;
 use crate::Announcer;
 use crate::condition::Condition;
 use crate::evidence::Evidence;
+use crate::outputs::RunningOutput;
 use crate::pipeline::Counters;
 use crate::server::Refusals;
 use access::{AllowedHost, Guard};
@@ -110,8 +111,8 @@ pub struct Service {
     pub listen: SocketAddr,
     /// What it may be called besides that address and loopback names.
     pub allowed_hosts: Vec<AllowedHost>,
-    /// What outputs count, by their names; the event stream, which the API feeds itself, is none of them.
-    pub outputs: Vec<(&'static str, Arc<OutputCounters>)>,
+    /// The outputs; the event stream, which the API feeds itself, is none of them.
+    pub outputs: Vec<RunningOutput>,
     /// Where refused calls are counted.
     pub refusals: Arc<Refusals>,
     /// Whether each call is logged.
@@ -199,6 +200,12 @@ fn described(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenApi
         .with(Token, routes!(evidence::get_alert_packets))
         .with(Token, routes!(flows::list_flows, flows::post_flows))
         .with(Token, routes!(partitions::post_skip))
+        .with(Token, routes!(outputs::list_outputs))
+        .with(Token, routes!(outputs::post_output_test))
+        .with(Token, routes!(outputs::post_output_resume))
+        .with(Token, routes!(outputs::post_output_reopen))
+        .with(Token, routes!(outputs::list_refused))
+        .with(Token, routes!(outputs::post_output_repeat))
         .with(Token, routes!(detectors::list_detectors))
         .with(Token, upload)
         .with(Token, routes!(detectors::get_detector))

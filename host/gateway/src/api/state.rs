@@ -17,6 +17,7 @@ use super::browser::BrowserModules;
 use crate::Announcer;
 use crate::condition::Condition;
 use crate::evidence::Evidence;
+use crate::outputs::RunningOutput;
 use crate::pipeline::Counters;
 
 /// What the handlers share; cheap to clone.
@@ -34,8 +35,8 @@ pub(crate) struct Shared {
     pub(crate) events: Announcer,
     /// What the alerts of the event stream count.
     pub(crate) event_stream: Arc<OutputCounters>,
-    /// What the other outputs count, by their names.
-    pub(crate) outputs: Vec<(&'static str, Arc<OutputCounters>)>,
+    /// The other outputs.
+    pub(crate) outputs: Vec<RunningOutput>,
     pub(crate) guard: Guard,
     /// Whether each call is logged.
     pub(crate) access_log: bool,

@@ -21,7 +21,7 @@ use super::InterfaceSettings;
 #[cfg(feature = "kafka")]
 use super::KafkaSettings;
 use super::server::check_reach;
-use super::{ConfigError, Settings, home_folder};
+use super::{ConfigError, OutputSettings, Settings, home_folder};
 use crate::api::access::AllowedHost;
 use crate::pipeline::StoringConfig;
 use crate::server::Limits;
@@ -100,6 +100,8 @@ pub struct Resolved {
     pub inbox: Option<u64>,
     /// Whether the program ends with its replay.
     pub exit_when_done: bool,
+    /// Where alerts go.
+    pub outputs: Vec<OutputSettings>,
 }
 
 impl Resolved {
@@ -172,6 +174,7 @@ impl Resolved {
             access_log: settings.access_log()?,
             keep_packets: settings.keep_packets()?.map(|size| size.0),
             queue_blocks: settings.queue_blocks()?,
+            outputs: settings.outputs()?,
             exit_when_done: settings.exit_when_done()?,
             user: settings.user,
             store: store.unwrap_or_else(|| format!("sqlite:{}", data_dir.join("netsage.sqlite").display())),

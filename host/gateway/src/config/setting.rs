@@ -313,7 +313,10 @@ macro_rules! settings {
         pub struct Settings {$($(
             $(#[doc = $line])+
             pub $field: Option<$type>,
-        )+)+}
+        )+)+
+            /// Outputs, which have no flags: each is a table of the settings file.
+            pub output: Option<$crate::config::OutputTables>,
+        }
 
         impl Settings {
             /// Every setting, in the order of the help.
@@ -349,14 +352,18 @@ macro_rules! settings {
                     // First, since clap does not say where a flag comes from that the command does not have.
                     $field: Value::given(matches, name!($field))
                         .filter(|_| matches.value_source(name!($field)) == Some(by)),
-                )+)+}
+                )+)+
+                    output: None,
+                }
             }
 
             /// Fills each setting that this layer does not have from a weaker layer.
             pub(super) fn filled_from(self, weaker: Self) -> Self {
                 Self {$($(
                     $field: self.$field.or(weaker.$field),
-                )+)+}
+                )+)+
+                    output: self.output.or(weaker.output),
+                }
             }
 
             $($(

@@ -45,7 +45,7 @@ impl House {
         Self::at(sqlite()).await
     }
 
-    async fn at(place: Place) -> Self {
+    pub(crate) async fn at(place: Place) -> Self {
         Self {
             store: Faulty::new(place.open().await, Fault::None),
             news: News::default(),
@@ -73,7 +73,7 @@ impl House {
         self.news.ring();
     }
 
-    async fn alerts(&self) -> BTreeMap<String, Alert> {
+    pub(crate) async fn alerts(&self) -> BTreeMap<String, Alert> {
         let query = AlertQuery {
             limit: Some(500),
             ..AlertQuery::default()

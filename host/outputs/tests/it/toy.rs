@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use netsage_messages::{AlertMessage, Message};
-use netsage_outputs::{Begin, Cursor, Delivery, Failure, Output, Pauses, Undelivered};
+use netsage_outputs::sending::Rules;
+use netsage_outputs::{Begin, Cursor, Delivery, Failure, LEASE, Output, Pauses, Undelivered, handle};
 use netsage_store::{BoxFuture, Change};
 use netsage_testkit::backends::{mongodb, sqlite};
 use tokio::task::JoinHandle;
@@ -75,8 +76,15 @@ impl Subject for Toy {
             output: Box::new(ToList(Arc::clone(&self.list))),
             name: "toy".to_owned(),
             store: house.shared(),
-            cursor: Cursor::Saved("output toy".to_owned()),
+            cursor: Cursor::Leased {
+                name: "output toy".to_owned(),
+                holder: "program".to_owned(),
+                length: LEASE,
+            },
             begin: Begin::AtFirst,
+            rules: Rules::default(),
+            kept: None,
+            orders: handle().1,
             news: house.news.clone(),
             counters: Arc::clone(&house.counters),
             pauses: Pauses::new(FIRST_PAUSE, Duration::from_millis(64)),

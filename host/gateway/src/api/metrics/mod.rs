@@ -374,7 +374,7 @@ impl Figures {
     fn outputs(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let mut outputs = vec![(event_stream::NAME, self.state.event_stream.snapshot())];
         let others = self.state.outputs.iter();
-        outputs.extend(others.map(|(name, counters)| (*name, counters.snapshot())));
+        outputs.extend(others.map(|output| (output.name.as_str(), output.counters.snapshot())));
         for (name, help, count) in OUTPUT_COUNTERS {
             let values = outputs
                 .iter()

@@ -1,0 +1,213 @@
+//! The outputs of a gateway: made of its settings, started, and seen by API and metrics.
+
+mod events;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use netsage_api_types::OutputInfo;
+use netsage_messages::Wording;
+use netsage_outputs::opening::{OpenError, Setting};
+use netsage_outputs::{
+    Busy, Cursor, Delivery, EventLog, Kept, News, OutputCounters, OutputHandle, Pauses, SetAside, handle,
+};
+use netsage_store::SharedStore;
+use tokio::task::JoinHandle;
+
+pub(crate) use self::events::{tell_problem, tell_steps};
+use crate::config::{OutputSettings, Resolved};
+use crate::private_files;
+
+/// The folder of the outputs in the data folder.
+const FOLDER: &str = "outputs";
+/// The file of the program's events in it.
+const EVENTS: &str = "events.jsonl";
+/// The file with the id of the program, in the data folder.
+const PROGRAM: &str = "program-id";
+
+/// Why outputs do not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// What they keep cannot be read or written.
+    #[error("cannot keep what outputs have done in {}: {source}; make it writable, or name another data folder with --data-dir", path.display())]
+    Kept {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The receiver of one cannot be set up.
+    #[error("output `{name}`: {source}")]
+    Receiver {
+        /// The name of the output.
+        name: String,
+        /// Why.
+        source: OpenError,
+    },
+}
+
+/// An output at work.
+#[derive(Debug)]
+pub struct RunningOutput {
+    /// Its name.
+    pub(crate) name: String,
+    kind: &'static str,
+    pub(crate) handle: OutputHandle,
+    pub(crate) counters: Arc<OutputCounters>,
+    pub(crate) set_aside: Arc<SetAside>,
+    delivery: JoinHandle<()>,
+}
+
+impl RunningOutput {
+    /// What it is, and how it fares.
+    pub(crate) fn info(&self) -> OutputInfo {
+        let status = self.handle.status();
+        let counts = self.counters.snapshot();
+        OutputInfo {
+            name: self.name.clone(),
+            kind: self.kind.to_owned(),
+            is_leading: status.is_leading,
+            paused: status.paused,
+            failure: match self.delivery.is_finished() {
+                true => Some("it has ended unexpectedly; the log of the program says why".to_owned()),
+                false => status.failure,
+            },
+            last_taken: status.last_taken_ms,
+            waiting: status.waiting as u64,
+            delivered: counts.delivered,
+            filtered: counts.filtered,
+            failures: counts.failures,
+            lag: counts.lag,
+            refused: self.set_aside.count() as u64,
+        }
+    }
+
+    /// Has a test message sent, and says what became of it.
+    ///
+    /// # Errors
+    /// [`Busy`] when the output takes no orders.
+    pub(crate) async fn test(&self) -> Result<Result<(), String>, Busy> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // Tests of one second are told apart as well.
+        let number = since.as_secs() * 1_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 1_000;
+        self.handle.test(number).await
+    }
+}
+
+impl Drop for RunningOutput {
+    fn drop(&mut self) {
+        self.delivery.abort();
+    }
+}
+
+/// What receivers need to know of the gateway.
+pub(crate) fn setting(settings: &Resolved, address: SocketAddr) -> Setting {
+    Setting {
+        wording: Wording {
+            product_version: env!("CARGO_PKG_VERSION").to_owned(),
+            sensor: settings.records.site.sensor.to_string(),
+            dashboard: Some(format!("http://{address}")),
+        },
+    }
+}
+
+/// Opens the log of what happens to the program.
+///
+/// # Errors
+/// When the data folder cannot be read or written.
+pub(crate) fn open_events(data_dir: &Path, news: News) -> Result<Arc<EventLog>, OutputError> {
+    let folder = data_dir.join(FOLDER);
+    private_files::make_folder(&folder).map_err(kept(&folder))?;
+    let program = program_id(data_dir)?;
+    let path = folder.join(EVENTS);
+    let events = EventLog::open(&path, &program, news).map_err(kept(&path))?;
+    Ok(Arc::new(events))
+}
+
+/// Starts all outputs. Must be called inside a Tokio runtime.
+///
+/// # Errors
+/// When a receiver cannot be set up, or the data folder cannot be read or written.
+pub(crate) fn start(
+    outputs: &[OutputSettings],
+    setting: &Setting,
+    data_dir: &Path,
+    store: &SharedStore,
+    events: &Arc<EventLog>,
+    news: &News,
+) -> Result<Vec<RunningOutput>, OutputError> {
+    let folder = data_dir.join(FOLDER);
+    let holder = program_id(data_dir)?;
+    let mut running = Vec::new();
+    for OutputSettings {
+        name,
+        common,
+        receiver,
+    } in outputs
+    {
+        let receiver_failed = |source| OutputError::Receiver {
+            name: name.clone(),
+            source,
+        };
+        let output = receiver.open(setting).map_err(receiver_failed)?;
+        let kept_files =
+            Kept::open(&folder, name, Arc::clone(events), common.events).map_err(kept(&folder))?;
+        let set_aside = Arc::clone(&kept_files.set_aside);
+        let (handle, orders) = handle();
+        let counters = Arc::<OutputCounters>::default();
+        let delivery = Delivery {
+            output,
+            name: name.clone(),
+            store: Arc::clone(store),
+            cursor: Cursor::Leased {
+                name: format!("output:{name}"),
+                holder: holder.clone(),
+                length: common.lease,
+            },
+            begin: common.begin,
+            rules: common.rules.clone(),
+            kept: Some(kept_files),
+            news: news.clone(),
+            orders,
+            counters: Arc::clone(&counters),
+            pauses: Pauses::default(),
+        };
+        running.push(RunningOutput {
+            name: name.clone(),
+            kind: receiver.kind(),
+            handle,
+            counters,
+            set_aside,
+            delivery: tokio::spawn(delivery.run()),
+        });
+    }
+    Ok(running)
+}
+
+/// The id of the program: 32 hexadecimal digits, made once for the data folder.
+fn program_id(data_dir: &Path) -> Result<String, OutputError> {
+    let path = data_dir.join(PROGRAM);
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    let is_id = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id(found.trim()) {
+        return Ok(found.trim().to_owned());
+    }
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(io::Error::other)
+        .map_err(kept(&path))?;
+    let id = bytes.map(|byte| format!("{byte:02x}")).concat();
+    std::fs::write(&path, format!("{id}\n")).map_err(kept(&path))?;
+    Ok(id)
+}
+
+fn kept(path: &Path) -> impl FnOnce(io::Error) -> OutputError {
+    let path = path.to_owned();
+    move |source| OutputError::Kept { path, source }
+}
