@@ -179,7 +179,7 @@ proptest! {
         let lines = cef(&Message::Event(event.clone()), &wording());
         prop_assert!(!lines[0].contains(is_hidden), "{:?}", lines[0]);
         let fields = only(lines);
-        prop_assert_eq!(fields.len(), 6 + 9);
+        prop_assert_eq!(fields.len(), 6 + 10, "six of the header");
         prop_assert_eq!(&fields["msg"], &found(&event.text, 1_023));
         prop_assert_eq!(&fields["cs1"], &found(&event.subject, 4_000));
     }
