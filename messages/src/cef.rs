@@ -80,7 +80,7 @@ impl Write for Cef {
         }
         line.put("request", &words::link(alert, wording).unwrap_or_default(), 1_023);
         line.sentence(&words::sentence(alert), told.shortened);
-        line.0
+        line.text
     }
 
     /// A digest has no document of its own here.
@@ -98,7 +98,7 @@ impl Write for Cef {
         line.labelled("cs1", "subject", &event.subject);
         line.labelled("cs2", "program", &event.program);
         line.sentence(&event.text, shortened);
-        line.0
+        line.text
     }
 
     fn test(&self, number: u64, wording: &Wording) -> String {
@@ -107,7 +107,7 @@ impl Write for Cef {
         line.put_number("rt", number);
         line.put("dvchost", &wording.sensor, 100);
         line.sentence(words::TEST, Shortened::default());
-        line.0
+        line.text
     }
 }
 
@@ -134,7 +134,11 @@ const DESTINATION: End = End {
 };
 
 /// A line that grows.
-struct Line(String);
+struct Line {
+    text: String,
+    /// Whether the extension has a field, so that the next one stands behind a space.
+    has_field: bool,
+}
 
 impl Line {
     fn new(signature: &str, name: &str, severity: u8, wording: &Wording) -> Self {
@@ -151,7 +155,10 @@ impl Line {
         }
         // Writing to a `String` never fails, here and below.
         let _ = write!(line, "|{severity}|");
-        Self(line)
+        Self {
+            text: line,
+            has_field: false,
+        }
     }
 
     /// Puts a value of at most so many bytes, and nothing where it is empty.
@@ -159,11 +166,12 @@ impl Line {
         if value.is_empty() {
             return;
         }
-        if !self.0.ends_with('|') {
-            self.0.push(' ');
+        if self.has_field {
+            self.text.push(' ');
         }
-        let _ = write!(self.0, "{key}=");
-        escape_extension(&cut(value, most), &mut self.0);
+        self.has_field = true;
+        let _ = write!(self.text, "{key}=");
+        escape_extension(&cut(value, most), &mut self.text);
     }
 
     fn put_number(&mut self, key: &str, number: impl Display + Copy) {

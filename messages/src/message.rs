@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 
 /// One message to a receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every message is an alert, which a box would only move elsewhere"
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Message {
     /// An alert that began or changed.

@@ -118,7 +118,7 @@ pub(crate) fn escape_html(character: char) -> Option<&'static str> {
 pub(crate) fn line(value: &impl Serialize) -> String {
     let json = serde_json::to_string(value).expect("keys are text and nothing else can fail");
     // In JSON without spaces these characters stand in strings only.
-    by_number(&json, |character| is_hidden(character))
+    by_number(&json, is_hidden)
 }
 
 /// JSON of ASCII alone, for receivers that need to be told of anything else.

@@ -24,15 +24,12 @@ pub fn elastic_common_schema() -> Result<String, String> {
         std::fs::create_dir_all(&folder)
             .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         let mut npm = Command::new("npm");
-        npm.args([
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--prefix",
-        ])
-        .arg(&folder)
-        .arg(format!("@elastic/ecs@{ECS}"));
+        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts"])
+            // Without a network this should end soon: there is nothing to wait for.
+            .args(["--fetch-retries", "1", "--fetch-timeout", "20000"])
+            .arg("--prefix")
+            .arg(&folder)
+            .arg(format!("@elastic/ecs@{ECS}"));
         run(&mut npm)?;
     }
     drop(lock);

@@ -19,7 +19,7 @@ const JSON_FORMATS: [Format; 5] = [
 
 fn template() -> Template {
     Template::parse(
-        r#"{ "text": "{text}", "title": "{title}", "why": "{alert.contributions}", "kind": "{alert.kind}" }"#,
+        r#"{ "text": "{text}", "title": "{title}", "why": "{alert.contributions}", "kind": "{alert.kind}", "id": "{id}" }"#,
     )
     .unwrap()
 }
@@ -136,7 +136,7 @@ fn a_digest_lists_every_alert_once() {
 
 #[test]
 fn parts_have_ids_of_their_own_and_the_same_ones_each_time() {
-    let message = Message::Digest(digest(100));
+    let message = Message::Digest(digest(200));
     for format in Format::ALL {
         let once = format.keyed_documents(&message, &wording(), 20_000).unwrap();
         let keys: BTreeSet<_> = once
@@ -153,7 +153,7 @@ fn parts_have_ids_of_their_own_and_the_same_ones_each_time() {
     let whole = Format::Json
         .keyed_documents(&message, &wording(), usize::MAX)
         .unwrap();
-    assert_eq!(whole[0].id, digest(100).id());
+    assert_eq!(whole[0].id, digest(200).id());
     assert_eq!(whole[0].revision, message.revision());
 }
 

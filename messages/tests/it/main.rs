@@ -1,4 +1,6 @@
 //! Messages as receivers read them.
+#![allow(clippy::unwrap_used, reason = "a test states its expectations by panicking")]
+#![allow(clippy::print_stdout, reason = "a test that skips says so")]
 
 mod cef;
 mod chat;

@@ -193,11 +193,49 @@ fn json_example() -> String {
     let document = &Format::Json
         .documents(&message(alert()), &wording(), usize::MAX)
         .unwrap()[0];
-    let document: Value = serde_json::from_str(document).unwrap();
-    format!(
-        "```json\n{}\n```\n",
-        serde_json::to_string_pretty(&document).unwrap()
-    )
+    format!("```json\n{}\n```\n", laid_out(document))
+}
+
+/// JSON with its members in the order of the document, each in a line.
+fn laid_out(json: &str) -> String {
+    let (mut out, mut depth, mut in_text, mut is_escaped) = (String::new(), 0, false, false);
+    let break_line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.push_str(&"  ".repeat(depth));
+    };
+    for character in json.chars() {
+        match character {
+            _ if in_text => {
+                out.push(character);
+                in_text = character != '"' || is_escaped;
+                is_escaped = character == '\\' && !is_escaped;
+            }
+            '{' | '[' => {
+                out.push(character);
+                depth += 1;
+                break_line(&mut out, depth);
+            }
+            '}' | ']' => {
+                depth -= 1;
+                break_line(&mut out, depth);
+                out.push(character);
+            }
+            ',' => {
+                out.push(character);
+                break_line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            other => {
+                out.push(other);
+                in_text = other == '"';
+            }
+        }
+    }
+    assert_eq!(
+        serde_json::from_str::<Value>(&out).unwrap(),
+        serde_json::from_str::<Value>(json).unwrap()
+    );
+    out
 }
 
 fn syslog_example() -> String {
