@@ -13,7 +13,7 @@
 //!
 //! This crate must never decide what is an alert, keep alerts of its own, or know how a detector works.
 //!
-//! Start with [`Output`], then [`Delivery`]; [`event_stream`] is the first member.
+//! Start with [`Output`], then [`Delivery`]; [`event_stream`] is the first member, and the others are in [`receivers`].
 
 mod counters;
 mod delivery;
@@ -21,6 +21,8 @@ pub mod event_stream;
 mod news;
 mod output;
 mod pauses;
+pub mod quantity;
+pub mod receivers;
 
 pub use counters::{OutputCounters, OutputCounts};
 pub use delivery::{Begin, Cursor, Delivery};

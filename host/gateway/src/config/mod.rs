@@ -20,7 +20,6 @@ mod meter;
 mod most;
 #[cfg(target_os = "linux")]
 mod netflow;
-mod quantity;
 mod records;
 mod resolved;
 mod rollout;
@@ -39,7 +38,7 @@ pub use interfaces::{InterfaceArgs, InterfaceSettings};
 pub use kafka::{KafkaSettings, client_settings};
 pub use meter::MeterArgs;
 pub use most::{Most, NotALimit};
-pub use quantity::{ByteSize, NotASize, NotATime, Time};
+pub use netsage_outputs::quantity::{ByteSize, NotASize, NotATime, Time};
 pub(crate) use records::LONGEST_NAME;
 pub use resolved::{Resolved, Source, default_data_dir};
 pub use rollout::RolloutStage;

@@ -1,8 +1,10 @@
-//! Every output through the contract of `docs/contracts.md`: the event stream, and a toy, on every kind of store.
+//! Every output through the contract of `docs/contracts.md`: the event stream, and a toy, on every kind of store; and
+//! receivers through what can happen to them.
 
 // A test that cannot run says so.
 #![allow(clippy::print_stderr)]
 
 mod contract;
 mod event_stream;
+mod receivers;
 mod toy;

@@ -1,4 +1,5 @@
-//! Sizes of memory and lengths of time as people write them: `64MiB`, `30s`.
+//! Sizes and lengths of time as people write them: `64MiB`, `30s`. Settings of outputs have them, and so have those of a
+//! gateway.
 
 use std::fmt;
 use std::str::FromStr;
