@@ -16,6 +16,8 @@
 pub mod backends;
 #[cfg(feature = "capture")]
 pub mod capture;
+#[cfg(feature = "http")]
+pub mod certificates;
 pub mod datagrams;
 #[cfg(feature = "system")]
 pub mod disk;
@@ -25,8 +27,12 @@ pub mod exporters;
 pub mod faulty;
 #[cfg(feature = "guests")]
 pub mod guests;
+#[cfg(feature = "http")]
+pub mod http_receiver;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "mail")]
+pub mod mail_server;
 #[cfg(feature = "store")]
 pub mod proxy;
 pub mod random;
@@ -38,7 +44,7 @@ pub mod sample;
 pub mod schemas;
 #[cfg(all(feature = "kafka", feature = "store"))]
 pub mod scorers;
-#[cfg(any(feature = "kafka", feature = "schemas", feature = "store"))]
+#[cfg(any(feature = "http", feature = "kafka", feature = "schemas", feature = "store"))]
 mod server;
 #[cfg(feature = "toy")]
 pub mod toy;

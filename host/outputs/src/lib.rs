@@ -15,7 +15,7 @@
 //!
 //! This crate must never decide what is an alert, keep alerts of its own, or know how a detector works.
 //!
-//! Start with [`Output`], then [`Delivery`]; [`event_stream`] is the first member.
+//! Start with [`Output`], then [`Delivery`]; [`event_stream`] is the first member, and the others are in [`receivers`].
 
 mod counters;
 mod delivery;
@@ -32,6 +32,7 @@ pub mod quantity;
 pub mod sending;
 mod set_aside;
 pub mod settings;
+pub mod receivers;
 
 pub use counters::{OutputCounters, OutputCounts};
 pub use delivery::{Begin, Cursor, Delivery};

@@ -1,4 +1,5 @@
-//! Every output through the contract of `docs/contracts.md`: the event stream, and a toy, on every kind of store.
+//! Every output through the contract of `docs/contracts.md`: the event stream, and a toy, on every kind of store; and
+//! receivers through what can happen to them.
 
 // A test that cannot run says so.
 #![allow(clippy::print_stderr)]
@@ -6,4 +7,5 @@
 mod contract;
 mod event_stream;
 mod leases;
+mod receivers;
 mod toy;
