@@ -16,7 +16,11 @@
 pub mod backends;
 #[cfg(feature = "capture")]
 pub mod capture;
+#[cfg(any(feature = "kafka", feature = "receivers"))]
+pub mod certificates;
 pub mod datagrams;
+#[cfg(feature = "receivers")]
+mod debian;
 #[cfg(feature = "system")]
 pub mod disk;
 #[cfg(feature = "exporters")]
@@ -27,7 +31,9 @@ pub mod faulty;
 pub mod guests;
 #[cfg(feature = "kafka")]
 pub mod kafka;
-#[cfg(feature = "store")]
+#[cfg(feature = "receivers")]
+pub mod mosquitto;
+#[cfg(any(feature = "kafka", feature = "receivers", feature = "store"))]
 pub mod proxy;
 pub mod random;
 #[cfg(feature = "recipe")]
@@ -38,8 +44,15 @@ pub mod sample;
 pub mod schemas;
 #[cfg(all(feature = "kafka", feature = "store"))]
 pub mod scorers;
-#[cfg(any(feature = "kafka", feature = "schemas", feature = "store"))]
+#[cfg(any(
+    feature = "kafka",
+    feature = "receivers",
+    feature = "schemas",
+    feature = "store"
+))]
 mod server;
+#[cfg(feature = "receivers")]
+pub mod syslog;
 #[cfg(feature = "toy")]
 pub mod toy;
 #[cfg(feature = "system")]
