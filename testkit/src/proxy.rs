@@ -1,7 +1,7 @@
 //! What stands between a program and its server, of MongoDB or anything else: it cuts, delays and holds up what passes.
 //!
-//! The driver of MongoDB learns the addresses of a replica set from its servers, and would go round a proxy: a URL through one needs
-//! `directConnection=true`.
+//! The driver of MongoDB learns the addresses of a replica set from its servers, and would go round a proxy: a URL through one
+//! needs `directConnection=true`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -21,6 +21,7 @@ pub mod event_stream;
 mod news;
 mod output;
 mod pauses;
+pub mod receivers;
 
 pub use counters::{OutputCounters, OutputCounts};
 pub use delivery::{Begin, Cursor, Delivery};

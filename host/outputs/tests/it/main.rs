@@ -5,4 +5,5 @@
 
 mod contract;
 mod event_stream;
+mod receivers;
 mod toy;
