@@ -1,15 +1,18 @@
 //! Certificates that `openssl` makes for a test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// An authority, and a certificate of it for 127.0.0.1 and `localhost`, made by `openssl`.
+use crate::server::run;
+
+/// An authority, another one that has nothing to do with it, and what the two have signed.
 pub struct Certificates(TempDir);
 
 impl Certificates {
-    /// Makes them.
+    /// Makes them: `authority` and `stranger`, and of the former `server`, `client` and `renewed`, for 127.0.0.1 and
+    /// `localhost`.
     ///
     /// # Errors
     /// When `openssl` is not there: why a test is skipped.
@@ -19,42 +22,48 @@ impl Certificates {
         for authority in ["authority", "stranger"] {
             certificates.openssl(authority, &["-addext", "keyUsage=critical,keyCertSign"])?;
         }
-        for (name, usage) in [
-            ("server", "serverAuth"),
-            ("client", "clientAuth"),
-            ("renewed", "clientAuth"),
-        ] {
-            certificates.openssl(
-                name,
-                &[
-                    "-addext",
-                    "subjectAltName=IP:127.0.0.1,DNS:localhost",
-                    "-addext",
-                    "basicConstraints=critical,CA:FALSE",
-                    "-addext",
-                    &format!("extendedKeyUsage={usage}"),
-                    "-CA",
-                    "authority.pem",
-                    "-CAkey",
-                    "authority.key",
-                ],
-            )?;
+        for name in ["server", "client", "renewed"] {
+            certificates.sign("authority", name, "IP:127.0.0.1,DNS:localhost")?;
         }
         Ok(certificates)
     }
 
-    /// The certificate of this name: `authority`, `stranger` (another authority), `server`, `client` or `renewed`.
+    /// Has an authority sign a certificate of this name, for what `alternatives` says, e.g. `IP:127.0.0.1`.
+    ///
+    /// # Errors
+    /// Why it is not made.
+    pub fn sign(&self, authority: &str, name: &str, alternatives: &str) -> Result<(), String> {
+        self.openssl(
+            name,
+            &[
+                "-addext",
+                &format!("subjectAltName={alternatives}"),
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+                "-addext",
+                "extendedKeyUsage=serverAuth,clientAuth",
+                "-CA",
+                &format!("{authority}.pem"),
+                "-CAkey",
+                &format!("{authority}.key"),
+            ],
+        )
+    }
+
+    /// The certificate of this name: `authority`, `stranger` (another authority), `server`, `client`, `renewed`, or one that was
+    /// [signed](Self::sign).
     pub fn certificate(&self, name: &str) -> PathBuf {
-        self.file(name, "pem")
+        self.file(format!("{name}.pem"))
     }
 
     /// The key of the certificate of this name.
     pub fn key(&self, name: &str) -> PathBuf {
-        self.file(name, "key")
+        self.file(format!("{name}.key"))
     }
 
-    fn file(&self, name: &str, end: &str) -> PathBuf {
-        self.0.path().join(format!("{name}.{end}"))
+    /// A file beside the certificates.
+    pub fn file(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.path().join(name)
     }
 
     fn openssl(&self, name: &str, more: &[&str]) -> Result<(), String> {
@@ -75,6 +84,6 @@ impl Certificates {
             .args(["-subj", &format!("/CN={name}")])
             .args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.pem")])
             .args(more);
-        crate::server::run(&mut command)
+        run(&mut command)
     }
 }

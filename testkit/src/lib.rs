@@ -16,9 +16,11 @@
 pub mod backends;
 #[cfg(feature = "capture")]
 pub mod capture;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "kafka", feature = "mail", feature = "receivers"))]
 pub mod certificates;
 pub mod datagrams;
+#[cfg(feature = "receivers")]
+mod debian;
 #[cfg(feature = "system")]
 pub mod disk;
 #[cfg(feature = "exporters")]
@@ -33,7 +35,9 @@ pub mod http_receiver;
 pub mod kafka;
 #[cfg(feature = "mail")]
 pub mod mail_server;
-#[cfg(feature = "store")]
+#[cfg(feature = "receivers")]
+pub mod mosquitto;
+#[cfg(any(feature = "kafka", feature = "receivers", feature = "store"))]
 pub mod proxy;
 pub mod random;
 #[cfg(feature = "recipe")]
@@ -44,8 +48,17 @@ pub mod sample;
 pub mod schemas;
 #[cfg(all(feature = "kafka", feature = "store"))]
 pub mod scorers;
-#[cfg(any(feature = "http", feature = "kafka", feature = "schemas", feature = "store"))]
+#[cfg(any(
+    feature = "http",
+    feature = "kafka",
+    feature = "mail",
+    feature = "receivers",
+    feature = "schemas",
+    feature = "store"
+))]
 mod server;
+#[cfg(feature = "receivers")]
+pub mod syslog;
 #[cfg(feature = "toy")]
 pub mod toy;
 #[cfg(feature = "system")]

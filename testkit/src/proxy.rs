@@ -1,7 +1,7 @@
-//! What stands between a program and its MongoDB server: it cuts, delays and holds up what passes.
+//! What stands between a program and its server, of MongoDB or anything else: it cuts, delays and holds up what passes.
 //!
-//! The driver learns the addresses of a replica set from its servers, and would go round a proxy: a URL through one needs
-//! `directConnection=true`.
+//! The driver of MongoDB learns the addresses of a replica set from its servers, and would go round a proxy: a URL through one
+//! needs `directConnection=true`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -46,6 +46,10 @@ pub struct Proxy {
 
 struct Shared {
     server: String,
+    /// Whether whole messages of MongoDB pass, and not bytes as they come.
+    knows_messages: bool,
+    /// Bytes that may pass to the server until all connections break; `u64::MAX`: any number.
+    bytes_left: AtomicU64,
     is_open: AtomicBool,
     is_stopped: AtomicBool,
     delay_ms: AtomicU64,
@@ -61,16 +65,30 @@ struct Commands {
 }
 
 impl Proxy {
-    /// Stands before the server at `host:port`.
+    /// Stands before the MongoDB server at `host:port`.
     ///
     /// # Panics
     /// When there is no free port.
     pub fn new(server: &str) -> Self {
+        Self::with(server, true)
+    }
+
+    /// Stands before a server of any protocol at `host:port`.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub fn of_bytes(server: &str) -> Self {
+        Self::with(server, false)
+    }
+
+    fn with(server: &str, knows_messages: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let proxy = Self {
             port: listener.local_addr().expect("an address").port(),
             shared: Arc::new(Shared {
                 server: server.to_owned(),
+                knows_messages,
+                bytes_left: AtomicU64::new(u64::MAX),
                 is_open: AtomicBool::new(true),
                 is_stopped: AtomicBool::default(),
                 delay_ms: AtomicU64::default(),
@@ -114,6 +132,22 @@ impl Proxy {
                 let _ = shared.connect(client, server);
             }
         });
+    }
+
+    /// Where clients find it.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Breaks all connections once so many more bytes have passed to the server: in the middle of a message, most likely. Of a
+    /// proxy [of bytes](Self::of_bytes).
+    pub fn cut_after(&self, bytes: u64) {
+        self.shared.bytes_left.store(bytes, Ordering::Release);
+    }
+
+    /// Whether the bytes of the last [`cut_after`](Self::cut_after) have passed.
+    pub fn has_cut(&self) -> bool {
+        self.shared.bytes_left.load(Ordering::Acquire) == u64::MAX
     }
 
     /// As a server that has ended: connections break, and none are taken.
@@ -196,7 +230,10 @@ impl Shared {
         // Set when the answer to what was handed on is to be lost.
         let loses_answer = Arc::new(AtomicBool::default());
         let (shared, loses) = (Arc::clone(self), Arc::clone(&loses_answer));
-        thread::spawn(move || shared.pass_commands(from_client, to_server, &loses));
+        thread::spawn(move || match shared.knows_messages {
+            true => shared.pass_commands(from_client, to_server, &loses),
+            false => shared.pass_bytes(from_client, to_server),
+        });
         let shared = Arc::clone(self);
         thread::spawn(move || shared.pass_answers(server, client, &loses_answer));
         Ok(())
@@ -219,6 +256,34 @@ impl Shared {
                 None => {}
             }
             if to.write_all(&message).is_err() {
+                break;
+            }
+        }
+        // The other side may have closed it.
+        let _ = from.shutdown(Shutdown::Both);
+        let _ = to.shutdown(Shutdown::Both);
+    }
+
+    fn pass_bytes(&self, mut from: TcpStream, mut to: TcpStream) {
+        let mut buffer = vec![0; 4 << 10];
+        while let Ok(length @ 1..) = from.read(&mut buffer) {
+            self.wait();
+            let left = self.bytes_left.load(Ordering::Acquire);
+            let passed = usize::try_from(left).unwrap_or(usize::MAX).min(length);
+            if to.write_all(&buffer[..passed]).is_err() {
+                break;
+            }
+            if left == u64::MAX {
+                continue;
+            }
+            let is_cut = passed as u64 == left;
+            let left = if is_cut { u64::MAX } else { left - passed as u64 };
+            self.bytes_left.store(left, Ordering::Release);
+            if is_cut {
+                // What has passed is to arrive before the connection ends.
+                let _ = to.shutdown(Shutdown::Write);
+                thread::sleep(Duration::from_millis(20));
+                self.cut();
                 break;
             }
         }

@@ -29,10 +29,10 @@ pub mod opening;
 mod output;
 mod pauses;
 pub mod quantity;
+pub mod receivers;
 pub mod sending;
 mod set_aside;
 pub mod settings;
-pub mod receivers;
 
 pub use counters::{OutputCounters, OutputCounts};
 pub use delivery::{Begin, Cursor, Delivery};

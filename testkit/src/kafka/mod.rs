@@ -12,8 +12,9 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 pub use secured::{PASSWORD, Secured, USER};
-pub use topics::fresh;
+pub use topics::{Delivered, fresh};
 
+use crate::proxy::Proxy;
 use crate::server::{free_port, run, tools, wait_for_port};
 
 const VERSION: &str = "4.1.1";
@@ -40,7 +41,18 @@ impl KafkaServer {
     /// # Errors
     /// Why there is none.
     pub fn start() -> Result<Self, String> {
-        Self::start_with(None)
+        Self::start_with(None, free_port()?, None)
+    }
+
+    /// Starts one to which all clients go through a proxy.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn start_behind_proxy() -> Result<(Self, Proxy), String> {
+        let port = free_port()?;
+        let proxy = Proxy::of_bytes(&format!("127.0.0.1:{port}"));
+        let server = Self::start_with(None, port, Some(&proxy.address()))?;
+        Ok((server, proxy))
     }
 
     /// Starts one that listens with TLS and SASL too.
@@ -48,15 +60,17 @@ impl KafkaServer {
     /// # Errors
     /// Why there is none.
     pub fn start_secured() -> Result<Self, String> {
-        Self::start_with(Some(Secured::new()?))
+        Self::start_with(Some(Secured::new()?), free_port()?, None)
     }
 
-    fn start_with(secured: Option<Secured>) -> Result<Self, String> {
+    /// On a port, with what clients are told in place of it.
+    fn start_with(secured: Option<Secured>, port: u16, told: Option<&str>) -> Result<Self, String> {
         let libraries = installed_libraries()?;
         let folder = TempDir::new().map_err(|error| format!("no temporary folder: {error}"))?;
-        let port = free_port()?;
         let properties = folder.path().join("server.properties");
-        let settings = settings(port, free_port()?, &folder.path().join("log"), secured.as_ref());
+        let own = format!("127.0.0.1:{port}");
+        let places = (own.as_str(), told.unwrap_or(&own));
+        let settings = settings(places, free_port()?, &folder.path().join("log"), secured.as_ref());
         fs::write(&properties, settings).map_err(|error| format!("cannot write its settings: {error}"))?;
         let mut format = java(&libraries, "kafka.tools.StorageTool");
         format
@@ -161,14 +175,14 @@ impl Drop for KafkaServer {
 
 /// One node in KRaft mode. Groups do not wait for more members, and may notice soon that one is dead, so that tests need
 /// not wait.
-fn settings(port: u16, controller: u16, log: &Path, secured: Option<&Secured>) -> String {
+fn settings((own, told): (&str, &str), controller: u16, log: &Path, secured: Option<&Secured>) -> String {
     let (listeners, more) = secured.map(Secured::settings).unwrap_or_default();
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}{listeners}
+listeners=PLAINTEXT://{own},CONTROLLER://127.0.0.1:{controller}{listeners}
+advertised.listeners=PLAINTEXT://{told}{listeners}
 controller.listener.names=CONTROLLER
 log.dirs={}
 offsets.topic.num.partitions=4

@@ -1,11 +1,9 @@
 //! Listeners of a broker with TLS and SASL, under a certificate that `openssl` makes for the test.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use tempfile::TempDir;
-
-use crate::server::{free_port, run};
+use crate::certificates::Certificates;
+use crate::server::free_port;
 
 /// The user that the broker knows by each mechanism.
 pub const USER: &str = "sensor";
@@ -16,63 +14,26 @@ pub const PASSWORD: &str = "tulip-harbour-19";
 pub struct Secured {
     tls: u16,
     sasl: u16,
-    folder: TempDir,
+    certificates: Certificates,
 }
 
 impl Secured {
     /// Makes an authority, a certificate of it for the broker, and an authority that nobody has asked for one.
     pub(super) fn new() -> Result<Self, String> {
-        let folder = TempDir::new().map_err(|error| format!("no temporary folder: {error}"))?;
-        let secured = Self {
+        let certificates = Certificates::new()?;
+        // Kafka takes the key and the certificate from one file.
+        let read = |path| std::fs::read(path).map_err(|error| error.to_string());
+        let both = [
+            read(certificates.key("server"))?,
+            read(certificates.certificate("server"))?,
+        ]
+        .concat();
+        std::fs::write(certificates.file("both.pem"), both).map_err(|error| error.to_string())?;
+        Ok(Self {
             tls: free_port()?,
             sasl: free_port()?,
-            folder,
-        };
-        for authority in ["authority", "stranger"] {
-            secured.openssl(&[
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=authority",
-                "-keyout",
-                &format!("{authority}.key"),
-                "-out",
-                &format!("{authority}.pem"),
-            ])?;
-        }
-        secured.openssl(&[
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=127.0.0.1",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-            "-CA",
-            "authority.pem",
-            "-CAkey",
-            "authority.key",
-            "-keyout",
-            "broker.key",
-            "-out",
-            "broker.pem",
-        ])?;
-        // Kafka takes the key and the certificate from one file.
-        let read = |name| std::fs::read(secured.file(name)).map_err(|error| error.to_string());
-        let both = [read("broker.key")?, read("broker.pem")?].concat();
-        std::fs::write(secured.file("both.pem"), both).map_err(|error| error.to_string())?;
-        Ok(secured)
+            certificates,
+        })
     }
 
     /// Where it speaks TLS.
@@ -87,12 +48,12 @@ impl Secured {
 
     /// The certificate of the authority that has signed the broker's.
     pub fn authority(&self) -> PathBuf {
-        self.file("authority.pem")
+        self.certificates.certificate("authority")
     }
 
     /// The certificate of another authority of the same name.
     pub fn stranger(&self) -> PathBuf {
-        self.file("stranger.pem")
+        self.certificates.certificate("stranger")
     }
 
     /// What the broker's storage is to be made with.
@@ -116,18 +77,8 @@ listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.p
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={scram}
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram}
 ",
-                self.file("both.pem").display()
+                self.certificates.file("both.pem").display()
             ),
         )
-    }
-
-    fn file(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn openssl(&self, arguments: &[&str]) -> Result<(), String> {
-        run(Command::new("openssl")
-            .args(arguments)
-            .current_dir(self.folder.path()))
     }
 }

@@ -13,11 +13,24 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::KafkaServer;
+
+/// A message of a topic, as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// Its partition.
+    pub partition: i32,
+    /// Its key.
+    pub key: String,
+    /// What it holds.
+    pub value: String,
+    /// Names and values of its headers.
+    pub headers: Vec<(String, String)>,
+}
 
 /// After which a test gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -25,9 +38,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 impl KafkaServer {
     /// Makes a topic, named after `name` like no other; gives its name.
     pub fn topic(&self, name: &str, partitions: i32) -> String {
+        self.topic_with(name, partitions, &[])
+    }
+
+    /// The same, with these settings of the topic.
+    pub fn topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> String {
         let topic = fresh(name);
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
         let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
+        let new = (settings.iter()).fold(new, |new, (name, value)| new.set(name, value));
         let made = block_on(admin.create_topics([&new], &AdminOptions::new())).unwrap();
         assert!(made.iter().all(Result::is_ok), "{made:?}");
         topic
@@ -95,6 +114,34 @@ impl KafkaServer {
 
     /// Gives every message of a topic to `each`: its partition, key and value.
     pub fn each_message(&self, topic: &str, mut each: impl FnMut(i32, &[u8], &[u8])) {
+        self.each_whole_message(topic, |message| {
+            each(
+                message.partition(),
+                message.key().unwrap_or_default(),
+                message.payload().unwrap_or_default(),
+            );
+        });
+    }
+
+    /// Every message of a topic that holds text, with its headers.
+    pub fn delivered(&self, topic: &str) -> Vec<Delivered> {
+        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        let mut all = Vec::new();
+        self.each_whole_message(topic, |message| {
+            let headers = message.headers().into_iter().flat_map(Headers::iter);
+            all.push(Delivered {
+                partition: message.partition(),
+                key: text(message.key()),
+                value: text(message.payload()),
+                headers: headers
+                    .map(|header| (header.key.to_owned(), text(header.value)))
+                    .collect(),
+            });
+        });
+        all
+    }
+
+    fn each_whole_message(&self, topic: &str, mut each: impl FnMut(&BorrowedMessage<'_>)) {
         let consumer: BaseConsumer = self
             .client()
             .set("group.id", fresh("reader"))
@@ -113,13 +160,7 @@ impl KafkaServer {
         let mut ends = 0;
         while ends < partitions.len() {
             match consumer.poll(PATIENCE).expect("the broker answers") {
-                Ok(message) => {
-                    each(
-                        message.partition(),
-                        message.key().unwrap_or_default(),
-                        message.payload().unwrap_or_default(),
-                    );
-                }
+                Ok(message) => each(&message),
                 Err(KafkaError::PartitionEOF(_)) => ends += 1,
                 Err(error) => panic!("{error}"),
             }

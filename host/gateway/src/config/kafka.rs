@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use netsage_capture::MeterConfig;
+use netsage_kafka::{pair, read_settings};
 use netsage_schema::record_v1::RECORD_V1;
 #[cfg(feature = "kafka")]
 use netsage_sources::{RecordOptions, kafka::KafkaOptions, stream::StreamOptions};
@@ -110,24 +111,7 @@ fn settings_of(file: &Path) -> Result<Vec<(String, String)>, ConfigError> {
     let wrong = |reason: String| ConfigError::value("kafka-settings-file", reason);
     let text = fs::read_to_string(file)
         .map_err(|error| wrong(format!("cannot read {}: {error}", file.display())))?;
-    let mut settings = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        // The line itself is not told: it may hold a password.
-        let pair = pair(line)
-            .ok_or_else(|| wrong(format!("{}, line {}: no NAME=VALUE", file.display(), number + 1)))?;
-        settings.push(pair);
-    }
-    Ok(settings)
-}
-
-fn pair(text: &str) -> Option<(String, String)> {
-    let (name, value) = text.split_once('=')?;
-    let name = name.trim();
-    (!name.is_empty()).then(|| (name.to_owned(), value.trim().to_owned()))
+    read_settings(&text).map_err(|line| wrong(format!("{}, line {line}: no NAME=VALUE", file.display())))
 }
 
 #[cfg(test)]

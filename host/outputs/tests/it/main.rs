@@ -7,5 +7,6 @@
 mod contract;
 mod event_stream;
 mod leases;
+mod lines;
 mod receivers;
 mod toy;

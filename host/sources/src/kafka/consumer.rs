@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError};
+use netsage_kafka::{Trouble, log};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
@@ -18,7 +19,6 @@ use rdkafka::types::RDKafkaRespErr;
 use super::past::Said;
 use super::probe::unreadable;
 use super::shared::{Change, Passing, Shared};
-use super::trouble::Trouble;
 use super::watch::Watch;
 
 /// Messages, and about as many bytes, that are handed to the reader at once.
@@ -271,19 +271,6 @@ fn is_away(error: &KafkaError) -> bool {
                 | RequestTimedOut
         )
     )
-}
-
-/// Passes a line of librdkafka on.
-pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg
-        | RDKafkaLogLevel::Alert
-        | RDKafkaLogLevel::Critical
-        | RDKafkaLogLevel::Error
-        | RDKafkaLogLevel::Warning => tracing::warn!(facility, message, "librdkafka"),
-        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, message, "librdkafka"),
-        RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "librdkafka"),
-    }
 }
 
 /// Tells the client which offsets may be committed.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
+use netsage_kafka::log;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaResult;
@@ -11,7 +12,6 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use serde_json::json;
 
-use super::consumer::log;
 use crate::records::handover::Entry;
 
 /// Letters under way, beyond which reading waits for the broker.

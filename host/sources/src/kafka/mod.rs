@@ -29,7 +29,6 @@ mod probe;
 mod producer;
 mod shard;
 mod shared;
-mod trouble;
 mod watch;
 
 use std::collections::BTreeMap;

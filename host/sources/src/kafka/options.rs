@@ -100,17 +100,7 @@ impl KafkaOptions {
     }
 
     fn add_settings(&self, config: &mut ClientConfig) -> Result<(), String> {
-        config
-            .set("client.id", "netsage")
-            .set("bootstrap.servers", &self.brokers);
-        for (name, value) in &self.settings {
-            if OURS.contains(&name.as_str()) {
-                return Err(format!(
-                    "`{name}` cannot be set, since what is committed when depends on it; leave it out"
-                ));
-            }
-            config.set(name, value);
-        }
-        Ok(())
+        let reason = "cannot be set, since what is committed when depends on it";
+        netsage_kafka::add_settings(config, &self.brokers, &self.settings, &OURS, reason)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use netsage_kafka::{Trouble, add_settings, log};
 use netsage_records::Record;
 use netsage_records::formats::flow_json;
 use rdkafka::client::ClientContext;
@@ -13,8 +14,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
-use super::consumer::log;
-use super::trouble::Trouble;
 use crate::SourceError;
 
 /// Settings of the client that have a place of their own.
@@ -109,18 +108,12 @@ impl Producer {
         };
         let mut config = ClientConfig::new();
         config
-            .set("client.id", "netsage")
-            .set("bootstrap.servers", &options.brokers)
             .set("partitioner", &options.partitioner)
             // What is sent again after a lost answer stands once, and in its order.
             .set("enable.idempotence", "true")
             .set("compression.codec", "lz4");
-        for (name, value) in &options.settings {
-            if OURS.contains(&name.as_str()) {
-                return Err(refused(format!("`{name}` has a flag of its own; leave it out")));
-            }
-            config.set(name, value);
-        }
+        let (brokers, settings) = (&options.brokers, &options.settings);
+        add_settings(&mut config, brokers, settings, &OURS, "has a flag of its own").map_err(refused)?;
         Ok(Self {
             topic: options.topic.clone(),
             client: (config.create_with_context(Context::default()))

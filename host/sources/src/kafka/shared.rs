@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use netsage_kafka::Trouble;
+
 use super::past::Said;
-use super::trouble::Trouble;
 use crate::source::{NotPassedOver, PartitionControl, PartitionState, PartitionStatus};
 
 /// A partition of the topic as long as this consumer has it.

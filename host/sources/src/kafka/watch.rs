@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+use netsage_kafka::Trouble;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -12,7 +13,6 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::consumer::{ANSWER, Context};
 use super::probe::{Found, Probe};
 use super::shared::{Held, Passing, Shared};
-use super::trouble::Trouble;
 
 /// How often the broker is asked for the ends of the partitions.
 const ASK: Duration = Duration::from_secs(1);

@@ -91,6 +91,10 @@ impl Output for FileOutput {
             }
         })
     }
+
+    fn reopen(&mut self) -> Result<(), String> {
+        self.reopener().reopen().map_err(|error| error.to_string())
+    }
 }
 
 impl FileOutput {

@@ -4,17 +4,20 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// What keeps a client from its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub struct Trouble {
     text: String,
     /// Whether it is known what to do: trying again alone will not help.
     is_refusal: bool,
+    /// Whether it was the broker that has refused, and who asks that it has refused.
+    is_of_sender: bool,
 }
 
 impl Trouble {
     /// What librdkafka gives as an error, with its own words beside it where there are some.
-    pub(super) fn of(error: &KafkaError, reason: Option<&str>) -> Self {
+    pub fn of(error: &KafkaError, reason: Option<&str>) -> Self {
         // It adds how long a connection has lasted, and how often it has said the same.
         let reason = reason.map(|reason| reason.split(" (after ").next().unwrap_or(reason));
+        let is_tls = error.rdkafka_error_code() == Some(RDKafkaErrorCode::SSL);
         match advice(error) {
             Some(advice) => Self {
                 text: format!(
@@ -22,35 +25,43 @@ impl Trouble {
                     reason.map_or_else(|| error.to_string(), str::to_owned)
                 ),
                 is_refusal: true,
+                is_of_sender: !is_tls,
             },
             None => Self {
                 text: reason.map_or_else(|| error.to_string(), |reason| format!("{error}: {reason}")),
                 is_refusal: false,
+                is_of_sender: false,
             },
         }
     }
 
     /// The same, of a partition.
-    pub(super) fn of_partition(partition: i32, error: &KafkaError) -> Self {
-        let Self { text, is_refusal } = Self::of(error, None);
+    pub fn of_partition(partition: i32, error: &KafkaError) -> Self {
+        let trouble = Self::of(error, None);
         Self {
-            text: format!("partition {partition}: {text}"),
-            is_refusal,
+            text: format!("partition {partition}: {}", trouble.text),
+            ..trouble
         }
     }
 
-    pub(super) fn text(&self) -> &str {
+    /// What keeps it, for people.
+    pub fn text(&self) -> &str {
         &self.text
     }
 
     /// Whether the broker, or the client in the broker's name, has refused: trying again alone will not help.
-    pub(super) fn is_refusal(&self) -> bool {
+    pub fn is_refusal(&self) -> bool {
         self.is_refusal
+    }
+
+    /// Whether brokers have refused this user: a password or a right is missing. What is wrong with TLS may be wrong on the way.
+    pub fn is_of_sender(&self) -> bool {
+        self.is_of_sender
     }
 
     /// Whether it is to be told in place of what is told now. A client whose brokers have all refused says next that all are
     /// down, which would hide why.
-    pub(super) fn is_news_beside(&self, told: Option<&Self>) -> bool {
+    pub fn is_news_beside(&self, told: Option<&Self>) -> bool {
         told.is_none_or(|told| told != self && (self.is_refusal || !told.is_refusal))
     }
 }
@@ -61,7 +72,7 @@ fn advice(error: &KafkaError) -> Option<&'static str> {
         RDKafkaErrorCode::Authentication
         | RDKafkaErrorCode::SaslAuthenticationFailed
         | RDKafkaErrorCode::UnsupportedSASLMechanism => Some(
-            "check `sasl.username`, `sasl.password` and `sasl.mechanism` in the file that --kafka-settings-file names",
+            "check `sasl.username`, `sasl.password` and `sasl.mechanism` in the file with the settings of Kafka",
         ),
         RDKafkaErrorCode::SSL => Some(
             "check that `ssl.ca.location` names the certificate of the authority that has signed the broker's",
