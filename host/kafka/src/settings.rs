@@ -30,16 +30,13 @@ mod tests {
     #[test]
     fn settings_are_read_line_by_line() {
         let check = |text: &str, expected: Result<&[(&str, &str)], usize>| {
-            let found = read_settings(text);
-            let found = found.as_ref().map(|settings| {
-                let settings = settings.iter().map(|(name, value)| (&**name, &**value));
-                settings.collect::<Vec<(&str, &str)>>()
-            });
-            assert_eq!(
-                found.as_deref(),
-                expected.as_ref().map(|found| *found),
-                "{text:?}"
-            );
+            let owned = |settings: &[(&str, &str)]| {
+                let settings = settings
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+                settings.collect::<Vec<_>>()
+            };
+            assert_eq!(read_settings(text), expected.map(owned), "{text:?}");
         };
         check("", Ok(&[]));
         check("# a comment\n\n a = b=c \nd=", Ok(&[("a", "b=c"), ("d", "")]));

@@ -140,7 +140,6 @@ struct Feed {
     share: Share,
     /// What waits, while this program is the one that delivers.
     sending: Option<Sending>,
-    newest: u64,
     /// What was set aside and is to be sent again.
     repeats: Vec<Message>,
     began: Instant,
@@ -177,7 +176,6 @@ impl Feed {
             orders: delivery.orders,
             share: Share::of(delivery.counters),
             sending: None,
-            newest: 0,
             repeats: Vec::new(),
             began: now,
             receiver_pauses: delivery.pauses,
@@ -238,7 +236,6 @@ impl Feed {
             return Ok(false);
         }
         let Changes { items, newest } = self.store.changes(sending.read(), PAGE).await?;
-        self.newest = newest;
         if items.is_empty() {
             if newest < sending.read() {
                 let after = sending.read();
@@ -433,7 +430,6 @@ impl Feed {
     async fn save(&mut self) {
         let Some(sending) = &self.sending else { return };
         let cursor = sending.cursor();
-        self.share.lags(self.newest.saturating_sub(cursor));
         let Some(lease) = &mut self.lease else { return };
         if lease.revision() == Some(cursor) {
             return;

@@ -64,6 +64,7 @@ pub enum Failure {
 
 impl Failure {
     /// A receiver that takes nothing now and does not say for how long.
+    #[expect(clippy::needless_pass_by_value, reason = "this is given to `map_err`")]
     pub fn unavailable(reason: impl ToString) -> Self {
         Self::Unavailable {
             reason: reason.to_string(),

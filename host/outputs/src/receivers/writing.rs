@@ -38,14 +38,6 @@ impl Writer {
             How::Template(template) => template.keyed_fill(message, &self.wording, limit),
         }
     }
-
-    /// The format; `None` for a template.
-    pub(crate) fn is_of(&self) -> Option<Format> {
-        match &self.how {
-            How::Format(format) => Some(*format),
-            How::Template(_) => None,
-        }
-    }
 }
 
 /// Reads the name of a format in options.

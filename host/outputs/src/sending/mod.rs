@@ -262,11 +262,11 @@ impl Sending {
 
     /// When something may be due that is not yet, since the output began; `None` while nothing waits.
     pub fn next(&self, now: Moment) -> Option<Duration> {
-        const MINUTE_MS: u64 = 60_000;
+        const MINUTE_MS: i64 = 60_000;
         // Quiet hours end with a minute.
         let next_minute = || {
-            let into_minute = now.wall_ms.rem_euclid(MINUTE_MS as i64).unsigned_abs();
-            now.uptime + Duration::from_millis(MINUTE_MS - into_minute)
+            let left = MINUTE_MS - now.wall_ms.rem_euclid(MINUTE_MS);
+            now.uptime + Duration::from_millis(left.unsigned_abs())
         };
         let by_rate = |due: Duration| self.bucket.as_ref().map_or(due, |bucket| due.max(bucket.next()));
         let moments = self.waiting.values().map(|waiting| match waiting.held {

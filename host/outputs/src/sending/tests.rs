@@ -40,9 +40,14 @@ pub(super) fn alert(id: &str, severity: Severity) -> Alert {
     }
 }
 
+/// The second of a message, and id, revision and reason of each of its alerts.
+type Sent = (u64, Vec<(String, u64, Reason)>);
+/// The same, as a test writes it.
+type Expected<'a> = (u64, &'a [(&'a str, u64, Reason)]);
+
 fn at(seconds: u64) -> Moment {
     Moment {
-        wall_ms: seconds as i64 * 1_000,
+        wall_ms: seconds.cast_signed() * 1_000,
         uptime: Duration::from_secs(seconds),
     }
 }
@@ -56,7 +61,7 @@ fn growing() -> Rules {
 
 /// Offers changes at their seconds and takes what is due each second; gives second, id, revision and reason of each message,
 /// and of a digest those of its alerts.
-fn run(rules: Rules, changes: &[(u64, Alert)], seconds: u64) -> Vec<(u64, Vec<(String, u64, Reason)>)> {
+fn run(rules: Rules, changes: &[(u64, Alert)], seconds: u64) -> Vec<Sent> {
     let mut sending = Sending::new(rules, 0);
     let mut changes = (1..).zip(changes).peekable();
     let mut sent = Vec::new();
@@ -82,8 +87,8 @@ fn run(rules: Rules, changes: &[(u64, Alert)], seconds: u64) -> Vec<(u64, Vec<(S
     sent
 }
 
-fn check(rules: Rules, changes: &[(u64, Alert)], seconds: u64, expected: &[(u64, &[(&str, u64, Reason)])]) {
-    let expected: Vec<(u64, Vec<_>)> = expected
+fn check(rules: Rules, changes: &[(u64, Alert)], seconds: u64, expected: &[Expected<'_>]) {
+    let expected: Vec<Sent> = expected
         .iter()
         .map(|(second, alerts)| {
             let alerts = alerts
@@ -259,7 +264,7 @@ proptest! {
         };
         let steps = steps.into_iter().map(Some).chain((0..200).map(|_| None));
         for (second, step) in (0_u64..).step_by(5).zip(steps) {
-            let now = Moment { wall_ms: second as i64 * 1_000, uptime: Duration::from_secs(second - start) };
+            let now = Moment { wall_ms: second.cast_signed() * 1_000, uptime: Duration::from_secs(second - start) };
             let (kind, count) = step.unwrap_or((7, usize::MAX));
             match kind {
                 0..4 => {

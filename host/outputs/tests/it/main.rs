@@ -2,7 +2,7 @@
 //! receivers through what can happen to them.
 
 // A test that cannot run says so.
-#![allow(clippy::print_stderr)]
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 mod contract;
 mod event_stream;

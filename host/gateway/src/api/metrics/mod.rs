@@ -259,16 +259,21 @@ const INTERFACE_COUNTERS: [InterfaceCounter; 4] = [
 /// A figure of an output: name, help, value.
 type OutputFigure = (&'static str, &'static str, fn(&OutputCounts) -> u64);
 
-const OUTPUT_COUNTERS: [OutputFigure; 4] = [
+const OUTPUT_COUNTERS: [OutputFigure; 5] = [
     (
         "output_alerts_delivered",
-        "Changes of alerts that receivers have taken, repeats included",
+        "Messages that receivers have taken, repeats included",
         |counts| counts.delivered,
     ),
     (
         "output_alerts_refused",
-        "Changes of alerts that a receiver will never take and that were left out",
+        "Messages that a receiver will never take and that were set aside",
         |counts| counts.refused,
+    ),
+    (
+        "output_alerts_filtered",
+        "Changes of alerts that the filter of an output left out",
+        |counts| counts.filtered,
     ),
     (
         "output_failures",

@@ -246,7 +246,7 @@ mod tests {
                     );
                 }
                 (Err(error), Err(expected)) => {
-                    assert!(error.to_string().contains(expected), "{text}: {error}")
+                    assert!(error.to_string().contains(expected), "{text}: {error}");
                 }
                 (checked, _) => panic!("{text}: {:?}", checked.map(|checked| checked.host)),
             }

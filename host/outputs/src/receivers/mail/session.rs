@@ -55,7 +55,7 @@ impl Server {
     ) -> Result<Vec<String>, Failure> {
         let sent = tokio::time::timeout(self.timeout, self.try_send(tls, login, letter)).await;
         sent.unwrap_or_else(|_| {
-            Err(self.failure(format!("it did not take the mail within {:?}", self.timeout)))
+            Err(self.failure(&format!("it did not take the mail within {:?}", self.timeout)))
         })
     }
 
@@ -151,7 +151,7 @@ impl Server {
         }
     }
 
-    fn failure(&self, what: String) -> Failure {
+    fn failure(&self, what: &str) -> Failure {
         Failure::unavailable(format!("{self}: {what}"))
     }
 }

@@ -20,6 +20,8 @@ use crate::receivers::stream::{self, PATIENCE, Stream};
 
 /// How long a receiver has to refuse this client's certificate before messages are sent.
 const REFUSAL: Duration = Duration::from_millis(250);
+/// How long the reading task has to notice an end that the system knows of.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// An open connection.
 pub(super) struct Connection {
@@ -54,9 +56,8 @@ impl Connection {
 
     /// Whether the other end is there, as far as the system knows.
     pub(super) async fn is_open(&mut self) -> bool {
-        // Once round the queue of tasks, so that the reading task sees what the system knows.
-        tokio::task::yield_now().await;
-        self.end.borrow().is_none()
+        // A moment, so that the reading task sees what the system knows.
+        timeout(LOOK, ended(&mut self.end)).await.is_err()
     }
 
     /// Hands bytes to the system. After a failure nobody knows how many of them were.

@@ -182,7 +182,6 @@ async fn everything_arrives_over_broken_connections(program: Program) {
         })
         .await;
         server.hold(false);
-        assert!(!failures.is_empty(), "{transport:?}");
         assert!(failures.iter().all(unavailable), "{failures:?}");
         // The last of them may be lost with the connection until something more is sent.
         feed(&mut sender, &messages[600..601], |_| ()).await;

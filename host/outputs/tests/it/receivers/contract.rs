@@ -8,7 +8,8 @@ use std::time::Duration;
 use netsage_messages::Wording;
 use netsage_outputs::receivers::file::FileOutput;
 use netsage_outputs::receivers::webhook::{AddressPolicy, Webhook};
-use netsage_outputs::{Begin, Cursor, Delivery, Output, Pauses};
+use netsage_outputs::sending::Rules;
+use netsage_outputs::{Begin, Cursor, Delivery, LEASE, Output, Pauses, handle};
 use netsage_store::Change;
 use netsage_testkit::backends::{mongodb, sqlite};
 use netsage_testkit::http_receiver::{HttpReceiver, Manner};
@@ -36,7 +37,14 @@ impl<R: Receiver> Subject for Fed<R> {
             output: self.receiver.output(),
             name: "fed".to_owned(),
             store: house.shared(),
-            cursor: Cursor::Saved("output fed".to_owned()),
+            cursor: Cursor::Leased {
+                name: "output fed".to_owned(),
+                holder: "program".to_owned(),
+                length: LEASE,
+            },
+            rules: Rules::default(),
+            kept: None,
+            orders: handle().1,
             begin: Begin::AtFirst,
             news: house.news.clone(),
             counters: Arc::clone(&house.counters),

@@ -17,7 +17,7 @@ const PLAIN: &str = "tls = \"none\"\ntimeout = \"2s\"";
 /// A server; `None`, and said so, where there is none.
 fn start(access: Access) -> Option<MailServer> {
     let started = MailServer::start(access);
-    started.map_err(|why| println!("skipped: {why}")).ok()
+    started.map_err(|why| eprintln!("skipped: {why}")).ok()
 }
 
 fn output(server: &str, more: &str) -> MailOutput {
@@ -231,7 +231,7 @@ async fn a_mail_that_is_too_large_becomes_several() {
 async fn tls_and_login_are_kept_to() {
     let certificates = match Certificates::new() {
         Ok(certificates) => certificates,
-        Err(why) => return println!("skipped: {why}"),
+        Err(why) => return eprintln!("skipped: {why}"),
     };
     let folder = tempfile::tempdir().expect("a folder");
     let password = folder.path().join("password");

@@ -223,7 +223,10 @@ async fn what_is_too_large_goes_in_halves_and_then_shorter() {
 
     // One alert: shortened, and set aside when that does not help.
     let one = HttpReceiver::start();
-    let found = outcome(&one, "", &[too_large()], &alerts(1)).await;
+    let mut long = alert(0);
+    let contribution = long.alert.contributions[0].clone();
+    long.alert.contributions = vec![contribution; 64];
+    let found = outcome(&one, "", &[too_large()], &[Message::Alert(long)]).await;
     assert_eq!((found.done, found.refused.len()), (1, 0));
     one.set(too_large());
     let found = outcome(&one, "", &[], &alerts(2)).await;
