@@ -207,10 +207,11 @@ async fn of_several_programs_that_swap_a_position_one_wins(place: Place) {
     assert!(!swap(&other, Some(b"x"), b"y").await, "another one was expected");
     for round in 0..20_u8 {
         let expected = one.position("c").await.expect("read");
-        let position = [round];
+        // Neither is what was there before: a position that stays the same could be swapped twice.
+        let positions = [[0, round], [1, round]];
         let swapped = tokio::join!(
-            swap(&one, expected.as_deref(), &position),
-            swap(&other, expected.as_deref(), &[100])
+            swap(&one, expected.as_deref(), &positions[0]),
+            swap(&other, expected.as_deref(), &positions[1])
         );
         assert!(swapped.0 ^ swapped.1, "{swapped:?} in round {round}");
     }
