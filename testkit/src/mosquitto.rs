@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -15,6 +16,9 @@ use crate::server::{Watched, free_port, run};
 pub const USER: &str = "sensor";
 /// Its password.
 pub const PASSWORD: &str = "tulip-harbour-19";
+
+/// How long a subscriber may take to be known to the broker.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How clients come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +112,19 @@ impl Mosquitto {
             .args(["-t", "#", "-q", "1", "-c", "-F", "%j", "-i", name]);
         let output = self.folder.path().join(name);
         let subscriber = Watched::start(&command, &output)?;
+        // What is published before the broker knows the subscriber does not come to it.
+        let subscribed = format!("{name} 1 #");
+        let said = self.folder.path().join("said.err");
+        let began = Instant::now();
+        while !fs::read_to_string(&said)
+            .unwrap_or_default()
+            .contains(&subscribed)
+        {
+            if began.elapsed() > PATIENCE {
+                return Err(format!("the broker has not heard of {name} for {PATIENCE:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         Ok(Subscriber {
             output,
             _process: subscriber,
@@ -181,6 +198,11 @@ persistence true
 persistence_location {}/
 max_queued_messages 0
 log_dest stderr
+log_type error
+log_type warning
+log_type notice
+log_type information
+log_type subscribe
 max_packet_size 65536
 ",
         folder.path().display()

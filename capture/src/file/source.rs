@@ -53,6 +53,7 @@ impl<R: Read> Source<R> {
 
     /// Consumes `length` bytes and says where they lie; `None` when the file ended just before them.
     /// The place holds until the next call.
+    #[inline]
     pub(super) fn take(&mut self, length: u32) -> Result<Option<Range<usize>>, FileError> {
         if length > MAX_RECORD_BYTES {
             return Err(FileError::RecordTooLarge {
@@ -85,7 +86,21 @@ impl<R: Read> Source<R> {
     /// As [`Self::take`] for the head of a record, past any zeros in its place: a disk that was full, a file that was made
     /// longer before it was written, or a copy that went wrong leave some. No record starts with that many. `begins` says
     /// whether a record can begin at an offset behind them, by its head there; up to three zeros may belong to the record.
+    #[inline]
     pub(super) fn take_head(
+        &mut self,
+        length: u32,
+        begins: impl Fn(usize, &[u8]) -> bool,
+    ) -> Result<Option<Range<usize>>, FileError> {
+        // The short way of nearly every record: its first byte is not zero.
+        if self.fill(length as usize)? && self.buffer[self.unread.start] != 0 {
+            return self.take(length);
+        }
+        self.take_head_behind_zeros(length, begins)
+    }
+
+    #[cold]
+    fn take_head_behind_zeros(
         &mut self,
         length: u32,
         begins: impl Fn(usize, &[u8]) -> bool,
@@ -155,10 +170,16 @@ impl<R: Read> Source<R> {
     }
 
     /// Makes `length` bytes available; `false` when the file has fewer.
+    #[inline]
     fn fill(&mut self, length: usize) -> Result<bool, FileError> {
         if self.unread.len() >= length {
             return Ok(true);
         }
+        self.refill(length)
+    }
+
+    #[cold]
+    fn refill(&mut self, length: usize) -> Result<bool, FileError> {
         self.buffer.copy_within(self.unread.clone(), 0);
         self.unread = 0..self.unread.len();
         if self.buffer.len() < length {

@@ -1,6 +1,8 @@
 //! What every client is made with.
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 
 /// Adds where the brokers are, and further settings of librdkafka by their names. What is set before can be set anew by them,
 /// and what is set after cannot.
@@ -26,6 +28,26 @@ pub fn add_settings(
     Ok(())
 }
 
+/// Has librdkafka look at names and values.
+///
+/// # Errors
+/// Which setting librdkafka does not take, without the value, which may be a password.
+pub fn check(config: &ClientConfig) -> Result<(), String> {
+    let checked = config.create_native_config();
+    checked.map(drop).map_err(|error| without_value(&error))
+}
+
+/// What an error says. Of a setting it says the name alone, since the value may be a password.
+pub fn without_value(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => {
+            format!("librdkafka has no setting `{name}`")
+        }
+        KafkaError::ClientConfig(_, _, name, _) => format!("librdkafka does not take the value of `{name}`"),
+        other => other.to_string(),
+    }
+}
+
 /// Passes a line of librdkafka on to the log.
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
@@ -36,5 +58,26 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
         | RDKafkaLogLevel::Warning => tracing::warn!(facility, message, "librdkafka"),
         RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, message, "librdkafka"),
         RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "librdkafka"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_setting_does_not_show_its_value() {
+        let check = |name: &str, expected: Result<(), &str>| {
+            let mut config = ClientConfig::new();
+            config.set(name, "tulip");
+            assert_eq!(super::check(&config), expected.map_err(ToOwned::to_owned));
+        };
+        check("sasl.password", Ok(()));
+        check("no.such", Err("librdkafka has no setting `no.such`"));
+        check("acks", Err("librdkafka does not take the value of `acks`"));
+        check(
+            "security.protocol",
+            Err("librdkafka does not take the value of `security.protocol`"),
+        );
     }
 }

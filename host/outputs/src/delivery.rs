@@ -1,8 +1,9 @@
 //! From the store to an output, at least once.
 
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use netsage_messages::Message;
 use netsage_store::{Changes, SharedStore, StoreError};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -316,7 +317,7 @@ impl Feed {
         if taken > 0 || failure.is_none() {
             self.receiver_pauses.reset();
             self.status(|status| {
-                status.last_taken_ms = Some(wall_ms());
+                status.last_taken_ms = Some(Timestamp::now().as_millisecond());
                 (status.failure, status.paused) = (None, None);
             });
         }
@@ -419,7 +420,7 @@ impl Feed {
         let refused = Refused {
             message: message.clone(),
             reason,
-            at_ms: wall_ms(),
+            at_ms: Timestamp::now().as_millisecond(),
         };
         if let Err(error) = blocking(move || set_aside.keep(refused)).await {
             tracing::warn!(output = self.name, %error, "what was set aside is kept in memory only");
@@ -531,7 +532,7 @@ impl Feed {
 
     fn now(&self) -> Moment {
         Moment {
-            wall_ms: wall_ms(),
+            wall_ms: Timestamp::now().as_millisecond(),
             uptime: self.began.elapsed(),
         }
     }
@@ -546,10 +547,4 @@ impl Feed {
     fn status(&self, change: impl FnOnce(&mut OutputStatus)) {
         change(&mut self.orders.status.lock().unwrap_or_else(PoisonError::into_inner));
     }
-}
-
-/// The time by the clock of the machine, ms since the epoch.
-fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -98,11 +98,12 @@ impl EventLog {
         self.news.ring();
     }
 
-    /// Events after a number, at most so many.
-    pub fn after(&self, number: u64, most: usize) -> Vec<Event> {
+    /// Events of this severity and worse after a number, at most so many.
+    pub fn after(&self, number: u64, least: EventSeverity, most: usize) -> Vec<Event> {
         let log = self.log();
         let begin = log.events.partition_point(|event| event.number <= number);
-        log.events.range(begin..).take(most).cloned().collect()
+        let events = log.events.range(begin..).filter(|event| event.severity >= least);
+        events.take(most).cloned().collect()
     }
 
     /// The number of the last event; 0 when nothing has happened yet.
@@ -164,7 +165,7 @@ mod tests {
     use super::*;
 
     fn said(log: &EventLog, after: u64) -> Vec<(u64, String)> {
-        let events = log.after(after, usize::MAX);
+        let events = log.after(after, EventSeverity::Info, usize::MAX);
         events
             .into_iter()
             .map(|event| (event.number, event.text))

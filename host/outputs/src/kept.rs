@@ -61,10 +61,7 @@ impl Kept {
         let Some(least) = self.least_severity else {
             return Vec::new();
         };
-        let mut events = self.events.after(self.done, usize::MAX);
-        events.retain(|event| event.severity >= least);
-        events.truncate(most);
-        events
+        self.events.after(self.done, least, most)
     }
 
     /// Notes that everything up to an event is done with.

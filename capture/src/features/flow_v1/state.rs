@@ -69,9 +69,20 @@ impl Facts {
 
     /// Learns from a packet; `source` is the side that counts as the source. Says how the destination has answered,
     /// where that is news.
+    #[inline]
     pub(crate) fn learn(&mut self, observed: &Observed, source: usize) -> Option<Answer> {
-        let before = *self;
         let (sender, flags) = (observed.direction, observed.tcp.map(|tcp| tcp.flags));
+        // The short way of nearly every segment: a connection that is established has nothing to learn from data.
+        let is_settled =
+            self.has_side(sender, Self::SENT) && self.has(Self::ESTABLISHED) && !self.has(Self::REFUSED);
+        if is_settled && flags.is_some_and(|flags| !(flags.syn() || flags.fin() || flags.rst())) {
+            return None;
+        }
+        self.learn_news(sender, flags, source)
+    }
+
+    fn learn_news(&mut self, sender: usize, flags: Option<TcpFlags>, source: usize) -> Option<Answer> {
+        let before = *self;
         self.0 |= Self::SENT << sender;
         if let Some(flags) = flags {
             self.segment(before, sender, flags);

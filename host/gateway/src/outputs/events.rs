@@ -1,8 +1,8 @@
 //! What happens to the program, for its outputs.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use netsage_api_types::{HistoryEntry, HistoryQuery, Step};
 use netsage_lifecycle::Lifecycle;
 use netsage_messages::{EventKind, EventSeverity};
@@ -31,10 +31,22 @@ pub(crate) fn tell_problem(events: &EventLog, kind: &str, problem: Option<&str>)
         _ => (SourceLost, SourceBack),
     };
     match problem {
-        Some(problem) => events.say(begun, EventSeverity::Error, kind, problem, now_ms()),
+        Some(problem) => events.say(
+            begun,
+            EventSeverity::Error,
+            kind,
+            problem,
+            Timestamp::now().as_millisecond(),
+        ),
         None => {
             let text = format!("the problem of {kind} is over");
-            events.say(over, EventSeverity::Warning, kind, &text, now_ms());
+            events.say(
+                over,
+                EventSeverity::Warning,
+                kind,
+                &text,
+                Timestamp::now().as_millisecond(),
+            );
         }
     }
 }
@@ -72,6 +84,7 @@ fn newest(lifecycle: &Lifecycle, limit: u32) -> Vec<HistoryEntry> {
         ..HistoryQuery::default()
     };
     let page = lifecycle.history(&query);
+    // Only a cursor can be wrong, and none is given.
     page.map(|page| page.items).unwrap_or_default()
 }
 
@@ -93,10 +106,4 @@ fn tell_step(events: &EventLog, entry: &HistoryEntry) {
     let name = entry.name.as_deref().unwrap_or("without a name");
     let text = format!("detector {name} {what} by {}: {}", entry.by, entry.why);
     events.say(kind, severity, name, &text, entry.at);
-}
-
-/// The time by the clock of the machine, ms since the epoch.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

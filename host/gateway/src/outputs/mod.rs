@@ -6,9 +6,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use netsage_api_types::OutputInfo;
 use netsage_messages::Wording;
 use netsage_outputs::opening::{OpenError, Setting};
@@ -92,10 +91,7 @@ impl RunningOutput {
     /// # Errors
     /// [`Busy`] when the output takes no orders.
     pub(crate) async fn test(&self) -> Result<Result<(), String>, Busy> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // Tests of one second are told apart as well.
-        let number = since.as_secs() * 1_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 1_000;
+        let number = Timestamp::now().as_millisecond().unsigned_abs();
         self.handle.test(number).await
     }
 }
@@ -193,7 +189,10 @@ pub(crate) fn start(
 /// The id of the program: 32 hexadecimal digits, made once for the data folder.
 fn program_id(data_dir: &Path) -> Result<String, OutputError> {
     let path = data_dir.join(PROGRAM);
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    let found = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        found => found.map_err(kept(&path))?,
+    };
     let is_id = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_id(found.trim()) {
         return Ok(found.trim().to_owned());

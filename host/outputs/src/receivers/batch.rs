@@ -1,8 +1,6 @@
 //! Messages as documents: of a message there can be several, and it is taken when all of them are.
 
 use netsage_messages::{Document, Format, Message, TooLarge, Wording};
-use serde::de::Error as _;
-use serde::{Deserialize as _, Deserializer};
 
 use crate::{Failure, Undelivered};
 
@@ -84,15 +82,4 @@ impl<T> Batch<T> {
         let taken = place.unwrap_or(self.messages);
         Err(Undelivered { taken, failure })
     }
-}
-
-/// Reads the name of a format from settings.
-pub(crate) fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Format, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    name.parse().map_err(D::Error::custom)
-}
-
-/// The format where settings name none.
-pub(crate) fn usual_format() -> Format {
-    Format::Json
 }

@@ -308,7 +308,7 @@ pub(super) fn consume(config: &ClientConfig, topic: &str, shared: &Arc<Shared>, 
     };
     let consumer: BaseConsumer<Context> = match config.create_with_context(context) {
         Ok(consumer) => consumer,
-        Err(error) => return broken(error.to_string()),
+        Err(error) => return broken(netsage_kafka::without_value(&error)),
     };
     match find_topic(&consumer, topic, shared, lines) {
         Ok(true) => {}

@@ -86,7 +86,7 @@ impl KafkaOptions {
             .set("group.id", &self.group)
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true");
-        config.create_native_config().map_err(|error| error.to_string())?;
+        netsage_kafka::check(&config)?;
         Ok(config)
     }
 

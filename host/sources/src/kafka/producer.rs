@@ -117,7 +117,7 @@ impl Producer {
         Ok(Self {
             topic: options.topic.clone(),
             client: (config.create_with_context(Context::default()))
-                .map_err(|error| refused(error.to_string()))?,
+                .map_err(|error| refused(netsage_kafka::without_value(&error)))?,
             key: String::new(),
             value: Vec::new(),
         })

@@ -9,7 +9,7 @@ use netsage_messages::Format;
 use rdkafka::config::ClientConfig;
 use serde::Deserialize;
 
-use crate::receivers::batch;
+use crate::receivers::writing;
 
 /// Settings of the client on which the promises of this output rest, or which have a place of their own.
 const OURS: [&str; 5] = [
@@ -33,7 +33,7 @@ pub struct KafkaOptions {
     /// The topic.
     pub topic: String,
     /// How messages are written.
-    #[serde(default = "batch::usual_format", deserialize_with = "batch::format")]
+    #[serde(default = "writing::usual", deserialize_with = "writing::by_name")]
     pub format: Format,
     /// Most bytes of a document; see [`DOCUMENT_BYTES`].
     #[serde(default = "usual_max_bytes")]
@@ -123,8 +123,7 @@ impl KafkaOptions {
             // What is sent again after a lost answer stands once, and in its order.
             .set("enable.idempotence", "true")
             .set("message.timeout.ms", self.patience().as_millis().to_string());
-        let checked = config.create_native_config();
-        checked.map_err(|error| KafkaError::Client(error.to_string()))?;
+        netsage_kafka::check(&config).map_err(KafkaError::Client)?;
         Ok(config)
     }
 }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::packet::{Login, Version};
 use crate::receivers::address::{Address, AddressError};
-use crate::receivers::batch;
 use crate::receivers::tls::{Tls, TlsError, TlsFiles};
+use crate::receivers::writing;
 
 /// Fewest and most bytes of a document; the latter is what the protocol has room for, nearly.
 pub const DOCUMENT_BYTES: std::ops::RangeInclusive<usize> = 512..=200 << 20;
@@ -32,7 +32,7 @@ pub struct MqttOptions {
     /// The id by which the broker knows this client at each start; `None`: `netsage-` and the name of the sensor.
     pub client_id: Option<String>,
     /// How messages are written.
-    #[serde(default = "batch::usual_format", deserialize_with = "batch::format")]
+    #[serde(default = "writing::usual", deserialize_with = "writing::by_name")]
     pub format: Format,
     /// Most bytes of a document; see [`DOCUMENT_BYTES`].
     #[serde(default = "usual_max_bytes")]

@@ -8,8 +8,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::receivers::address::{Address, AddressError};
-use crate::receivers::batch;
 use crate::receivers::tls::{Tls, TlsError, TlsFiles};
+use crate::receivers::writing;
 
 /// Most messages that may be kept to be sent again.
 pub const MOST_RESENT: usize = 10_000;
@@ -26,7 +26,7 @@ pub struct SyslogOptions {
     #[serde(default = "usual_framing", deserialize_with = "framing")]
     pub framing: Framing,
     /// How messages are written behind the header: `json`, `cef`, `ecs` or `ocsf`.
-    #[serde(default = "batch::usual_format", deserialize_with = "batch::format")]
+    #[serde(default = "writing::usual", deserialize_with = "writing::by_name")]
     pub format: Format,
     /// The facility, by its name.
     #[serde(default, deserialize_with = "facility")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use netsage_messages::{Format, Message};
 use netsage_outputs::receivers::kafka::{Kafka, KafkaOptions};
 use netsage_outputs::{Failure, Output as _};
-use netsage_testkit::kafka::{Delivered, KafkaServer};
+use netsage_testkit::kafka::{Delivered, KafkaServer, PASSWORD, USER};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -145,6 +145,34 @@ async fn what_the_topic_never_takes_is_refused() {
     );
     let expected = [messages[0].clone(), messages[2].clone()];
     all_arrive(&expected, || documents(&server, &topic)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_told_and_a_right_one_taken() {
+    let Ok(server) = KafkaServer::start_secured() else {
+        eprintln!("skipped: no broker");
+        return;
+    };
+    let topic = server.topic("alerts", 1);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let write = |password: &str| {
+        let text = format!(
+            "security.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\nsasl.username={USER}\nsasl.password={password}\nssl.ca.location={}\n",
+            server.secured().authority().display()
+        );
+        std::fs::write(file.path(), text).unwrap();
+    };
+    write("wrong-one");
+    let more = format!("settings-file = {:?}", file.path());
+    let mut sender = output(&server.secured().sasl(), &topic, &more);
+    let messages = alerts(0..3);
+    let failure = sender.deliver(&messages).await.unwrap_err().failure;
+    let said = failure.to_string();
+    assert!(matches!(failure, Failure::SenderRefused(_)), "{said}");
+    assert!(!said.contains("wrong-one"), "{said}");
+    write(PASSWORD);
+    feed(&mut sender, &messages, |_| ()).await;
+    all_arrive(&messages, || documents(&server, &topic)).await;
 }
 
 /// An idempotent producer that has lost count ends for good; another one takes its place.

@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use netsage_messages::Message;
+use netsage_messages::{Format, Message};
 use netsage_outputs::receivers::mqtt::{Mqtt, MqttOptions};
 use netsage_outputs::{Failure, Output as _};
-use netsage_testkit::mosquitto::{Door, Mosquitto, PASSWORD, Subscriber, USER};
+use netsage_testkit::mosquitto::{Door, Mosquitto, PASSWORD, Published, Subscriber, USER};
 use netsage_testkit::proxy::Proxy;
 
-use super::{alert, alerts, all_arrive, by_id, feed, feed_with_kills, unavailable, until, wording};
+use super::{alert, alerts, all_arrive, by_id, feed, feed_with_kills, hostile, unavailable, until, wording};
 
 const VERSIONS: [&str; 2] = ["3.1.1", "5"];
 
@@ -141,6 +141,45 @@ async fn the_broker_keeps_whether_the_sensor_is_there() {
         broker.end();
         broker.start_again().unwrap();
         state(&watcher, "online").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_forge_nothing() {
+    for version in VERSIONS {
+        for format in [Format::Json, Format::Ecs, Format::Ocsf, Format::Cef] {
+            let Some(broker) = broker() else { return };
+            let subscriber = broker.subscribe("reader").unwrap();
+            let more = format!(
+                "version = \"{version}\"\nformat = \"{format}\"\nmax-bytes = 16384\nprefix = \"site/one\""
+            );
+            let mut sender = output(&broker.place(Door::Open), &more);
+            let messages = hostile();
+            assert_eq!(feed(&mut sender, &messages, |_| ()).await, []);
+            let topics = [
+                "alerts/medium",
+                "alerts/high",
+                "events",
+                "tests",
+                "alerts/critical",
+            ];
+            let expected = messages.iter().zip(topics).flat_map(|(message, topic)| {
+                let documents = format.documents(message, &wording(), 16_384).unwrap();
+                documents.into_iter().map(move |payload| Published {
+                    topic: format!("site/one/{topic}"),
+                    payload,
+                    is_retained: false,
+                })
+            });
+            let expected: Vec<Published> = expected.collect();
+            let found = until("all of them", || {
+                let mut published = subscriber.published();
+                published.retain(|one| one.topic != "site/one/state");
+                (published.len() >= expected.len()).then_some(published)
+            })
+            .await;
+            assert_eq!(found, expected, "{version} {format}");
+        }
     }
 }
 
