@@ -14,6 +14,7 @@ mod inbox;
 mod judgement;
 mod overview;
 mod score;
+mod series;
 
 pub use alert::{
     Alert, AlertQuery, AlertSources, AlertState, Contribution, Severity, SourceScore, StateChange,
@@ -30,6 +31,7 @@ pub use overview::{
     PipelineCounters, SkipRequest, SourceHealth, StreamEvent, TopSource,
 };
 pub use score::{ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
+pub use series::{LabelledSeries, SeriesLabel, SeriesName, SeriesQuery, TimeSeries};
 
 /// A page of a listing, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
