@@ -28,6 +28,7 @@ mod memory;
 mod netflow;
 mod networks;
 mod outages;
+mod prometheus;
 mod provenance;
 mod records;
 mod recover;
