@@ -15,6 +15,7 @@ mod judgement;
 mod output;
 mod overview;
 mod score;
+mod series;
 
 pub use alert::{
     Alert, AlertQuery, AlertSources, AlertState, Contribution, Severity, SourceScore, StateChange,
@@ -32,6 +33,7 @@ pub use overview::{
     PipelineCounters, SkipRequest, SourceHealth, StreamEvent, TopSource,
 };
 pub use score::{ScoreRequest, ScoreResponse, SingleScoreRequest, Value};
+pub use series::{LabelledSeries, SeriesLabel, SeriesName, SeriesQuery, TimeSeries};
 
 /// A page of a listing, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use netsage_alerts::{AlertLimits, AlertWindow};
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
-use netsage_store::{BoxFuture, Changes, FlowBatchRecord, SharedStore, Store, StoreError, StoreOverview};
+use netsage_store::{
+    BoxFuture, Changes, FlowBatchRecord, SharedStore, Store, StoreError, StoreOverview, StoreSeries,
+    StoreSeriesQuery,
+};
 
 use crate::random::Random;
 
@@ -186,6 +189,13 @@ impl Store for Faulty {
 
     fn overview(&self, step_ms: i64, max_points: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>> {
         self.unless_away(self.inner.overview(step_ms, max_points))
+    }
+
+    fn series<'a>(
+        &'a self,
+        query: &'a StoreSeriesQuery,
+    ) -> BoxFuture<'a, Result<Vec<StoreSeries>, StoreError>> {
+        self.unless_away(self.inner.series(query))
     }
 
     fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>> {

@@ -35,6 +35,9 @@ enum Need {
     Maven,
     Curl,
     Jq,
+    Prometheus,
+    Alertmanager,
+    DockerCompose,
 }
 
 /// Where a need comes from.
@@ -68,6 +71,9 @@ impl Need {
             Self::Maven => "Maven with Java, which fetches Kafka and runs it",
             Self::Curl => "curl",
             Self::Jq => "jq",
+            Self::Prometheus => "Prometheus with promtool",
+            Self::Alertmanager => "Alertmanager with amtool",
+            Self::DockerCompose => "docker-compose, which checks a composed stack without running it",
         }
     }
 
@@ -91,6 +97,9 @@ impl Need {
             Self::Maven => Origin::Debian("maven"),
             Self::Curl => Origin::Debian("curl"),
             Self::Jq => Origin::Debian("jq"),
+            Self::Prometheus => Origin::Debian("prometheus"),
+            Self::Alertmanager => Origin::Debian("prometheus-alertmanager"),
+            Self::DockerCompose => Origin::Debian("docker-compose"),
         }
     }
 
@@ -121,13 +130,16 @@ impl Need {
             Self::Maven => first_line("mvn", &["--version"]).is_some(),
             Self::Curl => first_line("curl", &["--version"]).is_some(),
             Self::Jq => first_line("jq", &["--version"]).is_some(),
+            Self::Prometheus => starts("prometheus") && starts("promtool"),
+            Self::Alertmanager => starts("prometheus-alertmanager") && starts("amtool"),
+            Self::DockerCompose => starts("docker-compose"),
         }
     }
 }
 
 const TO_BUILD: [Need; 4] = [Need::WasmTarget, Need::CCompiler, Need::Libpcap, Need::OpenSsl];
 const TO_CHECK: [Need; 2] = [Need::Rustfmt, Need::Clippy];
-const TO_TEST: [Need; 7] = [
+const TO_TEST: [Need; 10] = [
     Need::PythonVenv,
     Need::Iproute,
     Need::Softflowd,
@@ -135,6 +147,9 @@ const TO_TEST: [Need; 7] = [
     Need::Maven,
     Need::Curl,
     Need::Jq,
+    Need::Prometheus,
+    Need::Alertmanager,
+    Need::DockerCompose,
 ];
 /// The program whose rows the meter's are compared with.
 const FOR_PARITY: [Need; 2] = [Need::ArgusServer, Need::ArgusClient];

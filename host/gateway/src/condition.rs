@@ -26,6 +26,9 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a loss is a problem after it last grew.
 const FRESH: Duration = Duration::from_secs(3);
 
+/// The kind of problem that is the store's.
+const STORE: &str = "store";
+
 /// What is wrong now, by kind, and what is worth knowing.
 #[derive(Debug, Default)]
 pub struct Condition(Mutex<Told>);
@@ -40,6 +43,11 @@ impl Condition {
     /// What needs an operator, one sentence each.
     pub fn problems(&self) -> Vec<String> {
         self.told().problems.values().cloned().collect()
+    }
+
+    /// Whether the store answers and takes what is recorded.
+    pub fn is_store_well(&self) -> bool {
+        !self.told().problems.contains_key(STORE)
     }
 
     /// What needs nobody now, one sentence each.
@@ -146,7 +154,7 @@ impl Watch {
             None => self.store_problem().await,
         };
         if let Some(problem) = problem {
-            told.problems.insert("store".to_owned(), problem);
+            told.problems.insert(STORE.to_owned(), problem);
         }
         told
     }

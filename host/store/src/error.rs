@@ -123,6 +123,12 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// Time series that are not given.
+    #[error("these time series cannot be read: {problem}")]
+    InvalidSeries {
+        /// What is wrong with the question, and what to ask instead.
+        problem: String,
+    },
     /// A position that cannot be saved.
     #[error("the position `{name}` cannot be saved: {problem}")]
     InvalidPosition {

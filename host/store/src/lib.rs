@@ -25,6 +25,7 @@ mod open;
 mod overview;
 mod reads;
 mod record;
+mod series;
 mod sqlite;
 
 pub use changes::{Change, Changes, MAX_CHANGES, MAX_POSITION_BYTES};
@@ -33,6 +34,7 @@ pub use kept::KeptFlows;
 pub use open::{file_of, open, open_with};
 pub use overview::{MAX_OVERVIEW_POINTS, OVERVIEW_GRAIN_MS, StoreOverview};
 pub use record::{FlowBatchRecord, ScoreMatrix};
+pub use series::{MAX_SERIES, MAX_SERIES_STEPS, SeriesMatcher, StoreSeries, StoreSeriesQuery};
 pub use sqlite::{Recovered, recover};
 
 /// A store as the rest of the program holds it.
@@ -200,6 +202,17 @@ pub trait Store: Send + Sync {
     /// [`MAX_OVERVIEW_POINTS`]. The axis counts flows for as long as they are kept, and those that are only counted for as
     /// long: of these, up to 128 in 10 s are counted exactly and more with a standard error of 1.6 %.
     fn overview(&self, step_ms: i64, max_points: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>>;
+
+    /// Time series over steps that need not reach to the newest flow, by the values of their labels.
+    ///
+    /// Flows are counted as in [`Self::overview`]; packets, bytes and sources are those of kept flows, which are read for it
+    /// one by one. An answer has at most [`MAX_SERIES`] series.
+    ///
+    /// Errors with [`StoreError::InvalidSeries`] when the query is beyond its bounds, or the answer would be.
+    fn series<'a>(
+        &'a self,
+        query: &'a StoreSeriesQuery,
+    ) -> BoxFuture<'a, Result<Vec<StoreSeries>, StoreError>>;
 
     /// Deletes flows and alerts that are past their time and returns how many flows went. Stores purge by themselves every
     /// minute, whether or not something is recorded; a call purges now.

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use netsage_alerts::{AlertLimits, AlertWindow, Id};
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
-use netsage_store::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOverview};
+use netsage_store::{
+    BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOverview, StoreSeries, StoreSeriesQuery,
+};
 
 /// Far longer than anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -172,6 +174,10 @@ impl Store for CountingStore {
     }
 
     fn overview(&self, _: i64, _: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>> {
+        unreachable!("the pipeline only records")
+    }
+
+    fn series<'a>(&'a self, _: &'a StoreSeriesQuery) -> BoxFuture<'a, Result<Vec<StoreSeries>, StoreError>> {
         unreachable!("the pipeline only records")
     }
 

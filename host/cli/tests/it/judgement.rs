@@ -9,7 +9,7 @@ use super::support::{Home, Server, packages_built, stderr, stdout};
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// A package of the bundled forest with a card that was changed.
-fn variant(home: &Home, name: &str, change: impl Fn(&mut Value)) -> PathBuf {
+pub(crate) fn variant(home: &Home, name: &str, change: impl Fn(&mut Value)) -> PathBuf {
     let artifacts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/artifacts");
     let card = std::fs::read(artifacts.join("iforest-generated.card.json")).unwrap();
     let mut card: Value = serde_json::from_slice(&card).unwrap();

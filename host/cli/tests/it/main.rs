@@ -29,6 +29,7 @@ mod netflow;
 mod networks;
 mod outages;
 mod outputs;
+mod prometheus;
 mod provenance;
 mod records;
 mod recover;

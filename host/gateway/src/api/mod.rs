@@ -1,4 +1,4 @@
-//! The HTTP API under `/api/v1`, `/metrics`, and the dashboard.
+//! The HTTP API under `/api/v1`, `/metrics`, `/prometheus`, and the dashboard.
 //!
 //! Goals: every answer is described by `openapi.json`, which is generated from this code; every error is a
 //! problem document that says what to do; a client never reads what belongs in the log; nothing here blocks
@@ -24,9 +24,11 @@ mod outputs;
 mod overview;
 mod partitions;
 mod problem;
+mod prometheus;
 mod request_id;
 mod routes;
 mod score;
+mod series;
 mod state;
 mod steps;
 mod thresholds;
@@ -187,13 +189,14 @@ pub fn openapi_json() -> Result<String, serde_json::Error> {
 fn described(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenApi, Permissions) {
     use Permission::{Open, Token};
     let upload = routes!(detectors::post_detector).layer(DefaultBodyLimit::max(upload_limit));
-    let (router, openapi, permissions) = Routes::default()
+    let routes = Routes::default()
         .with(Open, routes!(health::get_health))
         .with(
             Token,
             routes!(access::session::post_session, access::session::delete_session),
         )
         .with(Token, routes!(overview::get_overview))
+        .with(Token, routes!(series::get_timeseries))
         .with(Token, routes!(alerts::list_alerts))
         .with(Token, routes!(alerts::get_alert))
         .with(Token, routes!(alerts::post_alert_state))
@@ -221,13 +224,31 @@ fn described(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenApi
         .with(Token, routes!(score::post_score))
         .with(Token, routes!(events::get_events))
         .with_plain(Token, "/api/v1/openapi.json", routing::get(get_openapi))
-        .with_plain(Token, "/metrics", routing::get(metrics::get_metrics))
-        .finish(Description::openapi());
+        .with_plain(Token, "/metrics", routing::get(metrics::get_metrics));
+    let (router, openapi, permissions) = as_prometheus(routes).finish(Description::openapi());
     (
         router.layer(DefaultBodyLimit::max(BODY_LIMIT)),
         openapi,
         permissions,
     )
+}
+
+/// The routes of [`prometheus`]; those of queries take a form as well.
+fn as_prometheus(routes: Routes) -> Routes {
+    use prometheus::{build_info, label_values, labels, metadata, query, query_range};
+    let path = |name: &str| format!("/prometheus/api/v1/{name}");
+    let token = Permission::Token;
+    routes
+        .with_plain(token, &path("query"), routing::get(query).post(query))
+        .with_plain(
+            token,
+            &path("query_range"),
+            routing::get(query_range).post(query_range),
+        )
+        .with_plain(token, &path("labels"), routing::get(labels).post(labels))
+        .with_plain(token, &path("label/{name}/values"), routing::get(label_values))
+        .with_plain(token, &path("metadata"), routing::get(metadata))
+        .with_plain(token, &path("status/buildinfo"), routing::get(build_info))
 }
 
 async fn get_openapi(State(state): State<AppState>) -> axum::Json<utoipa::openapi::OpenApi> {

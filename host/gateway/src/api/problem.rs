@@ -246,6 +246,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::BadCursor => Self::bad_request("bad-cursor", error.to_string()),
+            StoreError::InvalidSeries { .. } => Self::bad_request("bad-query", error.to_string()),
             StoreError::InvalidChange { .. } => Self::unprocessable("bad-body", error.to_string()),
             // Not a fault: who asks for less, or later, is answered. The log would fill with it.
             StoreError::Overloaded | StoreError::TooSlow { .. } => Self::store_busy(error.to_string()),

@@ -149,7 +149,8 @@ impl Routes {
         self
     }
 
-    /// Adds a route for GET that `openapi.json` does not describe.
+    /// Adds a route for GET that `openapi.json` does not describe; where it takes another method too, a caller needs the token
+    /// for that one.
     pub(super) fn with_plain(
         mut self,
         permission: Permission,
@@ -181,7 +182,7 @@ impl Routes {
 /// Whether a path that no route answers is meant for the API, and not for the dashboard.
 pub(super) fn is_of_the_api(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next();
-    first == Some("api")
+    matches!(first, Some("api" | "prometheus"))
 }
 
 /// Says of each operation what a server with a token, or one without, asks for; the document of both leaves it open.

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use netsage_api_types::{FlowsDropped, InterfaceHealth, PipelineCounters};
+use netsage_api_types::{FlowsDropped, InterfaceHealth, PipelineCounters, Severity};
 use netsage_sources::{PartitionControl, PartitionStatus, Source, SourceCounters, StreamStatus};
+use netsage_store::FlowBatchRecord;
 
 /// Why flows end early: for want of room, by what they were, and by a timeout that was shortened before it came to that.
 const ENDED_EARLY: [&str; 4] = ["half_open", "idle", "active", "short_timeout"];
@@ -114,7 +115,30 @@ pub struct Counters {
     pub(super) store_retries: AtomicU64,
     /// Flows read again for detectors that remember hosts.
     pub(super) flows_reread: AtomicU64,
+    /// Hits of stored flows by the name of the detector, each by severity.
+    hits: Mutex<BTreeMap<String, HitCounts>>,
     finished: AtomicBool,
+}
+
+/// Hits by severity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HitCounts([u64; 4]);
+
+impl HitCounts {
+    /// Each severity with its hits.
+    pub fn map<T>(self, of: impl FnMut((&'static str, u64)) -> T) -> [T; 4] {
+        const NAMES: [&str; 4] = ["low", "medium", "high", "critical"];
+        std::array::from_fn(|severity| (NAMES[severity], self.0[severity])).map(of)
+    }
+
+    fn add(&mut self, severity: Severity) {
+        self.0[match severity {
+            Severity::Low => 0,
+            Severity::Medium => 1,
+            Severity::High => 2,
+            Severity::Critical => 3,
+        }] += 1;
+    }
 }
 
 /// The counters of one source, and the number of its flows in the store.
@@ -223,6 +247,25 @@ impl Counters {
             store_retries: read(&self.store_retries),
             flows_reread: read(&self.flows_reread),
         }
+    }
+
+    /// Counts the hits of a record that is stored.
+    pub(super) fn count_hits(&self, record: &FlowBatchRecord) {
+        let mut hits = lock(&self.hits);
+        for hit in &record.hits {
+            let Some(detector) = record.scores.detectors().get(usize::from(hit.detector)) else {
+                continue;
+            };
+            match hits.get_mut(&detector.name) {
+                Some(counts) => counts.add(hit.severity),
+                None => hits.entry(detector.name.clone()).or_default().add(hit.severity),
+            }
+        }
+    }
+
+    /// Hits of stored flows by the name of the detector.
+    pub fn hits(&self) -> BTreeMap<String, HitCounts> {
+        lock(&self.hits).clone()
     }
 
     /// How it goes with storing.

@@ -46,7 +46,7 @@ use block::{Block, FromWorker};
 use counters::DropReason;
 #[cfg(feature = "live")]
 pub use counters::interface_health;
-pub use counters::{Counters, Details, SourceState, Storing, gap_summary, interface_summary};
+pub use counters::{Counters, Details, HitCounts, SourceState, Storing, gap_summary, interface_summary};
 use explainer::Explainer;
 use positions::Positions;
 pub use record::{alert_key, flow_id};

@@ -252,6 +252,7 @@ impl Recorder {
         self.parts.counters.ledger.stored(flows - failed, failed, alerted);
         let mut taken = mem::take(&mut self.under_way);
         for delivery in taken.drain(..) {
+            self.parts.counters.count_hits(&delivery.record);
             self.release(delivery);
         }
         // Only for its memory.

@@ -24,11 +24,17 @@ pub(crate) const TOKEN: &str = "correct-horse-battery";
 /// Largest upload that these servers take, bytes.
 pub(crate) const UPLOAD_LIMIT: usize = 64;
 /// Paths beside the documented ones: plain routes, the dashboard, and such that nothing answers.
-const OTHER_PATHS: [&str; 9] = [
+const OTHER_PATHS: [&str; 15] = [
     "/",
     "/alerts",
     "/app.js",
     "/metrics",
+    "/prometheus/api/v1/query",
+    "/prometheus/api/v1/query_range",
+    "/prometheus/api/v1/labels",
+    "/prometheus/api/v1/label/__name__/values",
+    "/prometheus/api/v1/status/buildinfo",
+    "/prometheus/nothing",
     "/api",
     "/api/v1/openapi.json",
     "/api/v1/nothing",
@@ -41,6 +47,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "D
 pub(crate) struct Offline {
     folder: tempfile::TempDir,
     pub(crate) router: axum::Router,
+    pub(crate) store: netsage_store::SharedStore,
     pub(crate) refusals: Arc<Refusals>,
 }
 
@@ -51,10 +58,11 @@ impl Offline {
         let store = format!("sqlite:{}", folder.path().join("store").display());
         let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
         let refusals = Arc::<Refusals>::default();
+        let store = netsage_store::open(&store).await.unwrap();
         let service = Service {
             lifecycle: Lifecycle::open(LifecycleConfig::default(), runtime, &UNSW_NB15).unwrap(),
             rollout: Stage::Staged,
-            store: netsage_store::open(&store).await.unwrap(),
+            store: Arc::clone(&store),
             counters: Arc::new(Counters::default()),
             condition: Arc::default(),
             events: netsage_gateway::Announcer::default(),
@@ -74,11 +82,18 @@ impl Offline {
         Self {
             folder,
             router,
+            store,
             refusals,
         }
     }
 
-    async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in [&[("host", "127.0.0.1:8080")], headers].concat() {
             request = request.header(name, value);
@@ -123,7 +138,11 @@ fn documented_paths() -> Vec<String> {
 
 /// The rules of access in words of paths and methods, written without a look at the routes.
 fn needs_token(method: &str, path: &str) -> bool {
-    let is_open = path == "/api/v1/health" || !(path.starts_with("/api") || path == "/metrics");
+    let is_open = path == "/api/v1/health"
+        || !(["/api", "/prometheus"]
+            .iter()
+            .any(|start| path.starts_with(start))
+            || path == "/metrics");
     !(is_open && matches!(method, "GET" | "HEAD" | "OPTIONS"))
 }
 
@@ -133,7 +152,7 @@ fn request_id(response: &Response) -> String {
     ids[0].to_str().unwrap().to_owned()
 }
 
-async fn json(response: Response) -> Value {
+pub(crate) async fn json(response: Response) -> Value {
     let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
     serde_json::from_slice(&body).unwrap()
 }

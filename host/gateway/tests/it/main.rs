@@ -7,4 +7,5 @@ mod access;
 mod attacks;
 mod document;
 mod keys;
+mod series;
 mod storing;

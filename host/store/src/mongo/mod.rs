@@ -25,7 +25,10 @@ use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
 use crate::changes::check_position;
 use crate::reads::{LONGEST_READ, Reads};
 use crate::record::{check_batch, check_change};
-use crate::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview};
+use crate::{
+    BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview, StoreSeries,
+    StoreSeriesQuery,
+};
 
 mod alerts;
 mod counting;
@@ -37,6 +40,7 @@ mod positions;
 mod purge;
 mod revisions;
 mod room;
+mod series;
 
 use counting::Facts;
 use documents::{AlertDocument, FlowDocument};
@@ -294,6 +298,10 @@ impl MongoStore {
                 index(doc! { "detector.name": 1, "last_seen": -1, "_id": -1 }),
                 index(doc! { "severity_rank": 1, "last_seen": -1, "_id": -1 }),
                 index(doc! { "revision": 1 }),
+                // Time series of alerts, with all that tells them apart.
+                index(doc! {
+                    "first_seen": 1, "severity": 1, "state": 1, "detector.name": 1, "network": 1,
+                }),
                 index(doc! { "cell": 1, "state": 1, "touched": 1 }),
                 // Few alerts have the field at a time.
                 IndexModel::builder()
@@ -592,6 +600,13 @@ impl Store for MongoStore {
 
     fn overview(&self, step_ms: i64, max_points: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>> {
         Box::pin(self.read(self.read_overview(step_ms, max_points)))
+    }
+
+    fn series<'a>(
+        &'a self,
+        query: &'a StoreSeriesQuery,
+    ) -> BoxFuture<'a, Result<Vec<StoreSeries>, StoreError>> {
+        Box::pin(self.read(self.read_series(query)))
     }
 
     fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>> {

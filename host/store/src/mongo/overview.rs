@@ -8,7 +8,7 @@ use netsage_api_types::{OverviewPoint, TopSource};
 
 use super::documents::{SHOWN, integer};
 use super::{COUNTED_ONLY, MongoStore};
-use crate::overview::{Axis, OVERVIEW_GRAIN_MS, round_step, step_start};
+use crate::overview::{Axis, round_step, step_start};
 use crate::reads::LONGEST_READ;
 use crate::record::to_unsigned;
 use crate::{StoreError, StoreOverview};
@@ -70,59 +70,14 @@ impl MongoStore {
         Ok(ends)
     }
 
-    /// The flows that are counted only, by steps.
-    async fn counted_only(&self, axis: Axis) -> Result<Vec<Document>, StoreError> {
-        let failed = StoreError::mongo(ACTION);
-        self.reading
-            .database
-            .collection::<Document>(COUNTED_ONLY)
-            .find(doc! { "_id": { "$gte": axis.first, "$lt": axis.end() } })
-            .projection(doc! { "flows": 1 })
-            .max_time(LONGEST_READ)
-            .await
-            .map_err(&failed)?
-            .try_collect()
-            .await
-            .map_err(&failed)
-    }
-
     async fn points(&self, axis: Axis) -> Result<Vec<OverviewPoint>, StoreError> {
-        // The remainder of a time before 1970 is negative, so it is made positive first.
-        let remainder = doc! { "$mod": [
-            { "$add": [{ "$mod": ["$end", OVERVIEW_GRAIN_MS] }, OVERVIEW_GRAIN_MS] },
-            OVERVIEW_GRAIN_MS,
-        ] };
-        let rows = self
-            .aggregate_flows(vec![
-                doc! { "$match": { "end": { "$gte": axis.first, "$lt": axis.end() } } },
-                doc! { "$group": {
-                    "_id": { "$subtract": ["$end", remainder] },
-                    "flows": { "$sum": 1_i64 },
-                    "alerted": { "$sum": { "$cond": ["$alerted", 1_i64, 0_i64] } },
-                } },
-            ])
-            .await?;
         let mut known: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
-        for row in rows.iter().chain(&self.counted_only(axis).await?) {
-            let Some(time) = integer(row, "_id") else { continue };
+        for (time, flows, alerted) in self.time_axis(axis.first, axis.end(), axis.step).await? {
             let point = known.entry(step_start(time, axis.step)).or_default();
-            point.0 += to_unsigned(integer(row, "flows").unwrap_or(0));
-            point.1 += to_unsigned(integer(row, "alerted").unwrap_or(0));
+            point.0 += flows;
+            point.1 += alerted;
         }
         Ok(axis.points(&known))
-    }
-
-    async fn aggregate_flows(&self, pipeline: Vec<Document>) -> Result<Vec<Document>, StoreError> {
-        let failed = StoreError::mongo(ACTION);
-        self.reading
-            .flows
-            .aggregate(pipeline)
-            .max_time(LONGEST_READ)
-            .await
-            .map_err(&failed)?
-            .try_collect()
-            .await
-            .map_err(&failed)
     }
 
     async fn top_sources(&self) -> Result<Vec<TopSource>, StoreError> {

@@ -10,7 +10,10 @@ use rusqlite::Connection;
 
 use crate::changes::{check_position, page_of_changes};
 use crate::record::{check_batch, check_change};
-use crate::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview};
+use crate::{
+    BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOptions, StoreOverview, StoreSeries,
+    StoreSeriesQuery,
+};
 
 mod alerts;
 mod damage;
@@ -22,6 +25,7 @@ mod recover;
 mod room;
 mod rows;
 mod schema;
+mod series;
 mod write;
 mod writer;
 
@@ -312,6 +316,15 @@ impl Store for SqliteStore {
     fn overview(&self, step_ms: i64, max_points: u32) -> BoxFuture<'_, Result<StoreOverview, StoreError>> {
         self.readers
             .read(move |connection| read::overview(connection, step_ms, max_points))
+    }
+
+    fn series<'a>(
+        &'a self,
+        query: &'a StoreSeriesQuery,
+    ) -> BoxFuture<'a, Result<Vec<StoreSeries>, StoreError>> {
+        let query = query.clone();
+        self.readers
+            .read(move |connection| series::series(connection, &query))
     }
 
     fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>> {

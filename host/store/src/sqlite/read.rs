@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::numbers::DetectorNames;
 use super::rows::{ALERT_COLUMNS, Address, FLOW_COLUMNS, alert as read_alert, flow, state_code};
+use super::series::TIME_AXIS;
 use crate::cursor::{Cursor, Listing, PageBuilder};
 use crate::overview::{Axis, OVERVIEW_GRAIN_MS, round_step, step_start};
 use crate::record::{severity_rank, to_signed, to_unsigned};
@@ -381,10 +382,7 @@ pub(super) fn overview(
             Some((oldest, newest)) => {
                 let axis = Axis::new(step_ms, max_points, oldest, newest);
                 let mut known: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
-                let mut statement = transaction.prepare_cached(
-                    "SELECT time_ms, flows, alerted FROM timeline WHERE time_ms >= ?1 AND time_ms < ?2 \
-                     UNION ALL SELECT time_ms, flows, 0 FROM counted_only WHERE time_ms >= ?1 AND time_ms < ?2",
-                )?;
+                let mut statement = transaction.prepare_cached(TIME_AXIS)?;
                 let mut rows = statement.query(params![axis.first, axis.end()])?;
                 while let Some(row) = rows.next()? {
                     let point = known.entry(step_start(row.get(0)?, axis.step)).or_default();

@@ -37,7 +37,13 @@ const MIGRATIONS: &[Migration] = &[
     |transaction| transaction.execute_batch(BOUND_ALERTS),
     |transaction| transaction.execute_batch(COUNT_FLOWS),
     |transaction| transaction.execute_batch(PROVENANCE),
+    |transaction| transaction.execute_batch(INDEX_BEGINS),
 ];
+
+/// Time series of alerts by their begin, with all that tells them apart.
+const INDEX_BEGINS: &str = "
+CREATE INDEX alerts_by_begin ON alerts (first_seen_ms, severity, state, detector_name, network);
+";
 
 /// Where flows come from: a flow says it by its label, an alert is of one network, and shows the sensor of the flow that it
 /// shows. The rows of labels and cells move into tables whose keys have it, as SQLite cannot change a key.

@@ -12,6 +12,7 @@ mod migrations;
 mod opening;
 mod over_time;
 mod provenance;
+mod series;
 mod shared;
 mod side_by_side;
 mod suite;

@@ -1,18 +1,19 @@
 //! Figures of detectors: the stage of each package; scores, failures and cost of each generation.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Error;
 
 use netsage_api_types::{DetectorInfo, Drift, FailurePolicy, HistoryQuery, Step};
 use netsage_lifecycle::statistics::histogram::time_quantile;
 use netsage_lifecycle::statistics::{FailureKind, Measured};
 use netsage_lifecycle::{Generation, Lifecycle};
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// A value with its labels.
-type Sample<V> = (Vec<(&'static str, String)>, V);
+use super::family::{Labels, family};
+use crate::pipeline::Counters;
 
 const KINDS: [(FailureKind, &str); 3] = [
     (FailureKind::Fault, "fault"),
@@ -32,7 +33,7 @@ struct Scoring {
 }
 
 impl Scoring {
-    fn labels(&self) -> Vec<(&'static str, String)> {
+    fn labels(&self) -> Labels {
         vec![
             ("name", self.name.clone()),
             ("digest", self.digest.clone()),
@@ -41,15 +42,20 @@ impl Scoring {
         ]
     }
 
-    fn labels_and(&self, label: &'static str, value: &str) -> Vec<(&'static str, String)> {
+    fn labels_and(&self, label: &'static str, value: &str) -> Labels {
         let mut labels = self.labels();
         labels.push((label, value.to_owned()));
         labels
     }
 }
 
-pub(super) fn encode(lifecycle: &Lifecycle, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-    packages(&lifecycle.list(), encoder)?;
+pub(super) fn encode(
+    lifecycle: &Lifecycle,
+    counters: &Counters,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), Error> {
+    let list = lifecycle.list();
+    packages(&list, encoder)?;
     let scoring = line_up(lifecycle);
     generations(&scoring, encoder)?;
     drift(lifecycle, &scoring, encoder)?;
@@ -59,31 +65,56 @@ pub(super) fn encode(lifecycle: &Lifecycle, encoder: &mut DescriptorEncoder<'_>)
     });
     let help = "Score above which a flow is alerted";
     family(encoder, "detector_threshold", help, MetricType::Gauge, thresholds)?;
+    let names: BTreeSet<&str> = list.iter().map(|info| info.detector.name.as_str()).collect();
+    hits(&names, counters, encoder)?;
+    rollbacks(&names, lifecycle, encoder)
+}
+
+/// Hits by name and severity, all severities of each name that is known.
+fn hits(
+    names: &BTreeSet<&str>,
+    counters: &Counters,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), Error> {
+    let mut hits = counters.hits();
+    for name in names {
+        hits.entry((*name).to_owned()).or_default();
+    }
+    let samples = hits.into_iter().flat_map(|(name, by_severity)| {
+        by_severity.map(|(severity, count)| {
+            let labels = vec![("name", name.clone()), ("severity", severity.to_owned())];
+            (labels, ConstCounter::new(count))
+        })
+    });
+    let help = "Flows that a detector scored above its threshold and that are stored, by severity";
+    family(encoder, "detector_hits", help, MetricType::Counter, samples)
+}
+
+/// Rollbacks by name and who asked for them, both of each name that is known.
+fn rollbacks(
+    names: &BTreeSet<&str>,
+    lifecycle: &Lifecycle,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), Error> {
+    const BY: [&str; 2] = ["people", "netsage"];
     let whole = HistoryQuery {
         limit: Some(u32::MAX),
         ..HistoryQuery::default()
     };
     let history = lifecycle.history(&whole).map_err(|_| Error)?;
-    let rollbacks = history.items.iter().filter(|entry| entry.step == Step::Rollback);
-    let mut by_name = std::collections::BTreeMap::<(&str, bool), u64>::new();
-    for entry in rollbacks {
+    let known = names.iter().flat_map(|name| BY.map(|by| ((*name, by), 0)));
+    let mut counts: BTreeMap<(&str, &str), u64> = known.collect();
+    for entry in history.items.iter().filter(|entry| entry.step == Step::Rollback) {
+        let by = BY[usize::from(entry.by == "netsage")];
         let name = entry.name.as_deref().unwrap_or_default();
-        *by_name.entry((name, entry.by == "netsage")).or_default() += 1;
+        *counts.entry((name, by)).or_default() += 1;
     }
-    let rollbacks = by_name.into_iter().map(|((name, by_itself), count)| {
-        let by = if by_itself { "netsage" } else { "people" };
-        (
-            vec![("name", name.to_owned()), ("by", by.to_owned())],
-            ConstCounter::new(count),
-        )
+    let samples = counts.into_iter().map(|((name, by), count)| {
+        let labels = vec![("name", name.to_owned()), ("by", by.to_owned())];
+        (labels, ConstCounter::new(count))
     });
-    family(
-        encoder,
-        "detector_rollbacks",
-        "Rollbacks in the history that is kept, by who asked for them",
-        MetricType::Counter,
-        rollbacks,
-    )
+    let help = "Rollbacks in the history that is kept, by who asked for them";
+    family(encoder, "detector_rollbacks", help, MetricType::Counter, samples)
 }
 
 fn packages(list: &[DetectorInfo], encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
@@ -271,18 +302,4 @@ fn line_up(lifecycle: &Lifecycle) -> Vec<Scoring> {
         }
     }
     found
-}
-
-fn family<V: EncodeMetric>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    kind: MetricType,
-    samples: impl Iterator<Item = Sample<V>>,
-) -> Result<(), Error> {
-    let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-    for (labels, value) in samples {
-        value.encode(family.encode_family(&labels)?)?;
-    }
-    Ok(())
 }

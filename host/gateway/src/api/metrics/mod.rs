@@ -1,9 +1,11 @@
 //! `GET /metrics` for Prometheus. The figures are read when asked for; nothing is counted twice.
 
 mod detectors;
+mod family;
+mod text_format;
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use netsage_api_types::InterfaceHealth;
 use netsage_outputs::{OutputCounts, event_stream};
@@ -17,15 +19,26 @@ use prometheus_client::registry::Registry;
 
 use super::problem::ApiError;
 use super::state::AppState;
+use family::{counters, family, level};
 
-const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-pub(crate) async fn get_metrics(State(state): State<AppState>) -> Result<Response, ApiError> {
+/// Figures in OpenMetrics for who asks for it, as Prometheus does, and otherwise in the older text format.
+pub(crate) async fn get_metrics(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let mut registry = Registry::with_prefix("netsage");
     registry.register_collector(Box::new(Figures { state }));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).map_err(ApiError::internal)?;
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let (kind, text) = match text_format::takes_open_metrics(accept) {
+        true => (text_format::OPEN_METRICS, text),
+        false => (text_format::OLDER, text_format::older(&text)),
+    };
+    let headers = [(header::CONTENT_TYPE, kind), (header::VARY, "accept")];
+    Ok((headers, text).into_response())
 }
 
 struct Figures {
@@ -40,36 +53,36 @@ impl std::fmt::Debug for Figures {
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let counters = self.state.counters.snapshot();
+        let flows = self.state.counters.snapshot();
         let details = self.state.counters.details();
         for (name, help, value) in [
-            ("packets", "Packets read", counters.packets),
-            ("bytes", "Bytes read, on the wire", counters.bytes),
-            ("flows", "Flows that the meter finished", counters.flows),
+            ("packets", "Packets read", flows.packets),
+            ("bytes", "Bytes read, on the wire", flows.bytes),
+            ("flows", "Flows that the meter finished", flows.flows),
             (
                 "flows_scored",
                 "Stored flows that every active detector scored",
-                counters.flows_scored,
+                flows.flows_scored,
             ),
             (
                 "flows_failed",
                 "Stored flows that a detector failed to score",
-                counters.flows_failed,
+                flows.flows_failed,
             ),
             (
                 "flows_alerted",
                 "Stored flows above a threshold",
-                counters.flows_alerted,
+                flows.flows_alerted,
             ),
             (
                 "tcp_gaps",
                 "Times that TCP acknowledged data that was never seen",
-                counters.tcp_gaps,
+                flows.tcp_gaps,
             ),
             (
                 "tcp_gap_bytes",
                 "Bytes that TCP acknowledged and that were never seen",
-                counters.tcp_gap_bytes,
+                flows.tcp_gap_bytes,
             ),
             (
                 "store_retries",
@@ -81,15 +94,22 @@ impl Collector for Figures {
                 "Flows read again for detectors that remember hosts; they are neither stored nor among the flows",
                 details.flows_reread,
             ),
-            (
-                "reader_waited_milliseconds",
-                "Time that readers of sources that can wait waited because every block was under way",
-                u64::try_from(details.reader_waited.as_millis()).unwrap_or(u64::MAX),
-            ),
         ] {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
+        let waited = ConstCounter::new(details.reader_waited.as_secs_f64());
+        let help = "Time that readers of sources that can wait waited because every block was under way";
+        waited.encode(encoder.encode_descriptor(
+            "reader_waited_seconds",
+            help,
+            None,
+            MetricType::Counter,
+        )?)?;
+        let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+        let help = "1, with the version of the program";
+        let build = [(version, ConstGauge::new(1_i64))];
+        family(&mut encoder, "build_info", help, MetricType::Gauge, build)?;
         for (name, help, value) in [
             (
                 "inbox_bytes",
@@ -100,7 +120,7 @@ impl Collector for Figures {
             (
                 "flows_waiting",
                 "Flows on their way: to be scored, to be put in order, or to be stored",
-                counters.flows_waiting,
+                flows.flows_waiting,
             ),
             (
                 "blocks_under_way",
@@ -118,15 +138,25 @@ impl Collector for Figures {
                 details.blocks_out_of_order,
             ),
             (
+                "problems",
+                "What needs an operator now; the health says what",
+                self.state.condition.problems().len() as u64,
+            ),
+            (
+                "store_up",
+                "Whether the store answers and takes what is recorded",
+                u64::from(self.state.condition.is_store_well()),
+            ),
+            (
                 "uptime_seconds",
                 "Seconds since the start",
                 self.state.started.elapsed().as_secs(),
             ),
         ] {
-            let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            let metric = ConstGauge::new(level(value));
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         }
-        self.labelled(
+        counters(
             &mut encoder,
             "flows_ended_early",
             "Flows ended early because memory for flows was short, by what they were",
@@ -136,7 +166,7 @@ impl Collector for Figures {
                 .iter()
                 .map(|&(kind, count)| (kind.to_owned(), count)),
         )?;
-        self.labelled(
+        counters(
             &mut encoder,
             "packets_not_metered",
             "Packets in no flow, by reason",
@@ -146,24 +176,24 @@ impl Collector for Figures {
                 .iter()
                 .map(|(&reason, &count)| (reason.to_owned(), count)),
         )?;
-        let dropped_flows = counters
+        let dropped_flows = flows
             .flows_dropped_by
             .named()
             .map(|(reason, flows)| (format!("{reason}_flows"), flows));
-        self.labelled(
+        counters(
             &mut encoder,
             "dropped",
             "What was lost on purpose or for lack of time: packets by kernel and interface, flows by reason",
             "queue",
             [
-                ("kernel_packets".to_owned(), counters.kernel_drops),
-                ("interface_packets".to_owned(), counters.interface_drops),
+                ("kernel_packets".to_owned(), flows.kernel_drops),
+                ("interface_packets".to_owned(), flows.interface_drops),
             ]
             .into_iter()
             .chain(dropped_flows),
         )?;
         let refused = self.state.guard.refusals().counts();
-        self.labelled(
+        counters(
             &mut encoder,
             "refused",
             "Connections and calls that were refused, by reason",
@@ -175,7 +205,7 @@ impl Collector for Figures {
         self.exporters(&mut encoder)?;
         self.interfaces(&mut encoder)?;
         self.outputs(&mut encoder)?;
-        detectors::encode(&self.state.lifecycle, &mut encoder)
+        detectors::encode(&self.state.lifecycle, &self.state.counters, &mut encoder)
     }
 }
 
@@ -305,28 +335,43 @@ impl Figures {
             let values = sources
                 .iter()
                 .map(|(source, counted)| (source.clone(), counted.named()[index].2));
-            self.labelled(encoder, &format!("source_{name}"), help, "source", values)?;
+            counters(encoder, &format!("source_{name}"), help, "source", values)?;
         }
-        Ok(())
+        let troubled: Vec<String> = self
+            .state
+            .counters
+            .troubles()
+            .into_iter()
+            .map(|(source, _)| source)
+            .collect();
+        let up = sources.into_iter().map(|(source, _)| {
+            let is_up = !troubled.contains(&source);
+            (vec![("source", source)], ConstGauge::new(i64::from(is_up)))
+        });
+        let help = "Whether nothing keeps a source from reading";
+        family(encoder, "source_up", help, MetricType::Gauge, up)
     }
 
     /// The figures of each partition of a broker; the lag is absent while nothing was committed.
     fn partitions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let sources = self.state.counters.partitions();
+        let of = |value: fn(&PartitionStatus) -> Option<u64>| {
+            let partitions = sources
+                .iter()
+                .flat_map(|(source, partitions)| partitions.iter().map(move |partition| (source, partition)));
+            partitions.filter_map(move |(source, partition)| {
+                let number = partition.partition.to_string();
+                let labels = vec![("source", source.clone()), ("partition", number)];
+                Some((labels, value(partition)?))
+            })
+        };
         for (kind, name, help, value) in PARTITION_FIGURES {
-            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-            for (source, partitions) in &sources {
-                for partition in partitions {
-                    let Some(value) = value(partition) else { continue };
-                    let number = partition.partition.to_string();
-                    let labels = [("source", source.as_str()), ("partition", number.as_str())];
-                    let place = family.encode_family(&labels)?;
-                    if matches!(kind, MetricType::Counter) {
-                        ConstCounter::new(value).encode(place)?;
-                    } else {
-                        ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(place)?;
-                    }
-                }
+            if matches!(kind, MetricType::Counter) {
+                let samples = of(value).map(|(labels, value)| (labels, ConstCounter::new(value)));
+                family(encoder, name, help, kind, samples)?;
+            } else {
+                let samples = of(value).map(|(labels, value)| (labels, ConstGauge::new(level(value))));
+                family(encoder, name, help, kind, samples)?;
             }
         }
         Ok(())
@@ -336,20 +381,20 @@ impl Figures {
     fn exporters(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let sources = self.state.counters.exporters();
         for (name, help, value) in EXPORTER_COUNTERS {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for (source, exporters) in &sources {
-                for exporter in exporters {
-                    let (address, domain) = (exporter.exporter.to_string(), exporter.domain.to_string());
-                    let labels = [
-                        ("source", source.as_str()),
-                        ("exporter", &address),
-                        ("domain", &domain),
-                        ("version", exporter.version.name()),
-                        ("unit", exporter.version.unit()),
-                    ];
-                    ConstCounter::new(value(exporter)).encode(family.encode_family(&labels)?)?;
-                }
-            }
+            let exporters = sources
+                .iter()
+                .flat_map(|(source, exporters)| exporters.iter().map(move |exporter| (source, exporter)));
+            let samples = exporters.map(|(source, exporter)| {
+                let labels = vec![
+                    ("source", source.clone()),
+                    ("exporter", exporter.exporter.to_string()),
+                    ("domain", exporter.domain.to_string()),
+                    ("version", exporter.version.name().to_owned()),
+                    ("unit", exporter.version.unit().to_owned()),
+                ];
+                (labels, ConstCounter::new(value(exporter)))
+            });
+            family(encoder, name, help, MetricType::Counter, samples)?;
         }
         Ok(())
     }
@@ -360,19 +405,14 @@ impl Figures {
             let values = interfaces
                 .iter()
                 .map(|interface| (interface.name.clone(), value(interface)));
-            self.labelled(encoder, name, help, "interface", values)?;
+            counters(encoder, name, help, "interface", values)?;
         }
-        let mut family = encoder.encode_descriptor(
-            "interface_up",
-            "Whether packets are captured on an interface",
-            None,
-            MetricType::Gauge,
-        )?;
-        for interface in &interfaces {
-            let labels = [("interface", interface.name.as_str())];
-            ConstGauge::new(i64::from(interface.up)).encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
+        let up = interfaces.iter().map(|interface| {
+            let labels = vec![("interface", interface.name.clone())];
+            (labels, ConstGauge::new(i64::from(interface.up)))
+        });
+        let help = "Whether packets are captured on an interface";
+        family(encoder, "interface_up", help, MetricType::Gauge, up)
     }
 
     /// What outputs count, in the names of `docs/contracts.md`.
@@ -384,31 +424,14 @@ impl Figures {
             let values = outputs
                 .iter()
                 .map(|(output, counts)| ((*output).to_owned(), count(counts)));
-            self.labelled(encoder, name, help, "output", values)?;
+            counters(encoder, name, help, "output", values)?;
         }
         for (name, help, value) in OUTPUT_GAUGES {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (output, counts) in &outputs {
-                let labels = [("output", *output)];
-                ConstGauge::new(i64::try_from(value(counts)).unwrap_or(i64::MAX))
-                    .encode(family.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn labelled(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        label: &str,
-        values: impl Iterator<Item = (String, u64)>,
-    ) -> Result<(), std::fmt::Error> {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (value, count) in values {
-            let labels = [(label, value.as_str())];
-            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+            let samples = outputs.iter().map(|(output, counts)| {
+                let labels = vec![("output", (*output).to_owned())];
+                (labels, ConstGauge::new(level(value(counts))))
+            });
+            family(encoder, name, help, MetricType::Gauge, samples)?;
         }
         Ok(())
     }
