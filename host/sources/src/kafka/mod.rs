@@ -27,6 +27,7 @@ mod options;
 mod past;
 mod probe;
 mod producer;
+mod reporting;
 mod shard;
 mod shared;
 mod trouble;
@@ -53,9 +54,10 @@ use crate::source::{
 };
 use consumer::{Chunk, Event, Lines};
 use dead_letters::{About, DeadLetters, Delivery};
-pub use options::KafkaOptions;
+pub use options::{KafkaOptions, Listener};
 use past::Past;
 pub use producer::{Delivered, Producer, ProducerOptions};
+pub use reporting::{Outcome, Report, ReportingProducer};
 use shard::{Handed, Left, Shard, Value, add, read_value};
 use shared::{Change, Control, Passing, Shared};
 
@@ -194,6 +196,7 @@ impl Kafka {
             events: sender,
             empty: emptied,
             closing: is_closing,
+            listener: self.options.listener.clone(),
         };
         let (config, topic, shared) = (
             self.config.clone(),
