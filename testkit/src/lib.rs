@@ -16,6 +16,8 @@
 pub mod backends;
 #[cfg(feature = "capture")]
 pub mod capture;
+#[cfg(any(feature = "kafka", feature = "nginx"))]
+pub mod certificates;
 pub mod datagrams;
 #[cfg(feature = "system")]
 pub mod disk;
@@ -27,6 +29,8 @@ pub mod faulty;
 pub mod guests;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "nginx")]
+pub mod nginx;
 #[cfg(feature = "store")]
 pub mod proxy;
 pub mod random;
@@ -36,7 +40,7 @@ pub mod recipe;
 pub mod sample;
 #[cfg(all(feature = "kafka", feature = "store"))]
 pub mod scorers;
-#[cfg(any(feature = "kafka", feature = "store"))]
+#[cfg(any(feature = "kafka", feature = "nginx", feature = "store"))]
 mod server;
 #[cfg(feature = "toy")]
 pub mod toy;

@@ -1,11 +1,9 @@
 //! Listeners of a broker with TLS and SASL, under a certificate that `openssl` makes for the test.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use tempfile::TempDir;
-
-use crate::server::{free_port, run};
+use crate::certificates::Certificates;
+use crate::server::free_port;
 
 /// The user that the broker knows by each mechanism.
 pub const USER: &str = "sensor";
@@ -16,62 +14,23 @@ pub const PASSWORD: &str = "tulip-harbour-19";
 pub struct Secured {
     tls: u16,
     sasl: u16,
-    folder: TempDir,
+    certificates: Certificates,
 }
 
 impl Secured {
     /// Makes an authority, a certificate of it for the broker, and an authority that nobody has asked for one.
     pub(super) fn new() -> Result<Self, String> {
-        let folder = TempDir::new().map_err(|error| format!("no temporary folder: {error}"))?;
+        let certificates = Certificates::new()?;
+        certificates.issue("broker")?;
         let secured = Self {
             tls: free_port()?,
             sasl: free_port()?,
-            folder,
+            certificates,
         };
-        for authority in ["authority", "stranger"] {
-            secured.openssl(&[
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=authority",
-                "-keyout",
-                &format!("{authority}.key"),
-                "-out",
-                &format!("{authority}.pem"),
-            ])?;
-        }
-        secured.openssl(&[
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=127.0.0.1",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-            "-CA",
-            "authority.pem",
-            "-CAkey",
-            "authority.key",
-            "-keyout",
-            "broker.key",
-            "-out",
-            "broker.pem",
-        ])?;
         // Kafka takes the key and the certificate from one file.
-        let read = |name| std::fs::read(secured.file(name)).map_err(|error| error.to_string());
+        let read = |name| std::fs::read(secured.certificates.file(name)).map_err(|error| error.to_string());
         let both = [read("broker.key")?, read("broker.pem")?].concat();
-        std::fs::write(secured.file("both.pem"), both).map_err(|error| error.to_string())?;
+        std::fs::write(secured.certificates.file("both.pem"), both).map_err(|error| error.to_string())?;
         Ok(secured)
     }
 
@@ -87,12 +46,12 @@ impl Secured {
 
     /// The certificate of the authority that has signed the broker's.
     pub fn authority(&self) -> PathBuf {
-        self.file("authority.pem")
+        self.certificates.file("authority.pem")
     }
 
     /// The certificate of another authority of the same name.
     pub fn stranger(&self) -> PathBuf {
-        self.file("stranger.pem")
+        self.certificates.file("stranger.pem")
     }
 
     /// What the broker's storage is to be made with.
@@ -116,18 +75,8 @@ listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.p
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={scram}
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram}
 ",
-                self.file("both.pem").display()
+                self.certificates.file("both.pem").display()
             ),
         )
-    }
-
-    fn file(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn openssl(&self, arguments: &[&str]) -> Result<(), String> {
-        run(Command::new("openssl")
-            .args(arguments)
-            .current_dir(self.folder.path()))
     }
 }

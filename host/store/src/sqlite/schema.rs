@@ -37,7 +37,11 @@ const MIGRATIONS: &[Migration] = &[
     |transaction| transaction.execute_batch(BOUND_ALERTS),
     |transaction| transaction.execute_batch(COUNT_FLOWS),
     |transaction| transaction.execute_batch(PROVENANCE),
+    |transaction| transaction.execute_batch(FOREIGN),
 ];
+
+/// What the program that forwarded a flow has made and said of it, as JSON.
+const FOREIGN: &str = "ALTER TABLE flows ADD COLUMN foreign_said TEXT;";
 
 /// Where flows come from: a flow says it by its label, an alert is of one network, and shows the sensor of the flow that it
 /// shows. The rows of labels and cells move into tables whose keys have it, as SQLite cannot change a key.

@@ -1,6 +1,7 @@
 //! `GET /metrics` for Prometheus. The figures are read when asked for; nothing is counted twice.
 
 mod detectors;
+mod forwarding;
 
 use axum::extract::State;
 use axum::http::header;
@@ -175,6 +176,8 @@ impl Collector for Figures {
         self.exporters(&mut encoder)?;
         self.interfaces(&mut encoder)?;
         self.outputs(&mut encoder)?;
+        forwarding::encode(self.state.forwarder.as_deref(), &mut encoder)?;
+        forwarding::encode_senders(&self.state.senders.list(), &mut encoder)?;
         detectors::encode(&self.state.lifecycle, &mut encoder)
     }
 }
