@@ -1,6 +1,7 @@
 //! Flows and hits: what alerts are made of.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use netsage_api_types::{Contribution, DetectorRef, FusedScore, Severity};
 use netsage_schema::Provenance;
@@ -42,6 +43,8 @@ pub struct FlowRecord {
     pub fused: Option<FusedScore>,
     /// Where the flow comes from; its network is part of what an alert is.
     pub provenance: Provenance,
+    /// What another program has made and said of the flow, as JSON of [`netsage_api_types::Foreign`]; it is kept and shown.
+    pub foreign: Option<Arc<str>>,
 }
 
 /// A flow that a detector scored above its threshold.

@@ -45,6 +45,7 @@ pub(crate) fn hit(flow: u8, score: u8, start: i64) -> Owned {
             community_id: [flow; 20],
             fused: None,
             provenance: Provenance::NONE,
+            foreign: None,
         },
         hit: AlertHit {
             flow: 0,

@@ -25,6 +25,47 @@ pub struct FusedScore {
     pub max: f32,
 }
 
+/// The row that another program has made of a flow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ForeignRow {
+    /// Name and version of its schema, e.g. `flow-v1@1`.
+    pub schema: String,
+    /// Its values, in the order of the schema's columns.
+    pub values: Vec<f64>,
+}
+
+/// The score that a detector of another program gave to a flow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ForeignScore {
+    /// Name of the detector.
+    pub detector: String,
+    /// Its version, where the program said it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    /// The digest of its package, where the program said it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<String>,
+    /// The score.
+    pub score: f64,
+    /// The score above which that program raised an alert; absent where it had none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub threshold: Option<f64>,
+}
+
+/// What the program that forwarded a flow has made and said of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Foreign {
+    /// Its row, where that is of another schema than `record-v1`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub row: Option<ForeignRow>,
+    /// The scores of its detectors.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub scores: Vec<ForeignScore>,
+}
+
 /// One flow, without its features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -70,6 +111,9 @@ pub struct Flow {
     /// The fused verdict; absent where no detector with a calibration scored the flow.
     #[serde(default)]
     pub fused: Option<FusedScore>,
+    /// What the program that forwarded the flow said of it; absent where it said nothing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub foreign: Option<Foreign>,
 }
 
 /// Which flows to list, newest (by `end`) first.

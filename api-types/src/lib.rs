@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 mod alert;
 mod detector;
 mod flow;
+mod forwarding;
 mod inbox;
 mod judgement;
 mod output;
@@ -24,7 +25,8 @@ pub use detector::{
     Comparison, DetectorInfo, DetectorRef, FailurePolicy, HistoryEntry, HistoryQuery, Stage, Step,
     StepRequest,
 };
-pub use flow::{Flow, FlowQuery, FlowScore, FusedScore};
+pub use flow::{Flow, FlowQuery, FlowScore, Foreign, ForeignRow, ForeignScore, FusedScore};
+pub use forwarding::{ForwardHealth, SenderStatus};
 pub use inbox::{PassedOver, RecordsTaken, RefusedRecord, SenderQuery};
 pub use judgement::{ColumnDrift, Drift, ThresholdInfo, ThresholdRequest, Yesterday};
 pub use output::{OutputAnswer, OutputInfo, RefusedMessage, RepeatRequest};

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::alert::Alert;
+use crate::forwarding::ForwardHealth;
 
 /// What went through the pipeline since the program started. Nothing is dropped without being counted here.
 ///
@@ -199,7 +200,7 @@ pub struct Health {
     pub source: String,
     /// Whether the source has ended (a replay that is through).
     pub finished: bool,
-    /// Kind of store: `sqlite` or `mongodb`.
+    /// Kind of store: `sqlite`, `mongodb`, or `none` where flows are only forwarded.
     pub store: String,
     /// Whether state-changing calls need a token.
     pub token_required: bool,
@@ -210,6 +211,9 @@ pub struct Health {
     /// The packets that are kept as evidence; absent when none are.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub kept_packets: Option<KeptPackets>,
+    /// How forwarding goes; absent where flows are not forwarded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub forward: Option<ForwardHealth>,
     /// The counters.
     pub counters: PipelineCounters,
 }

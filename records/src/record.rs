@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use netsage_schema::Beside;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// A number for each direction: of the source, of the destination.
@@ -129,6 +130,20 @@ pub struct Record {
     pub sensor: Option<Arc<str>>,
     /// The network whose addresses these are, where the record says so itself; else its source is asked.
     pub network: Option<Arc<str>>,
+    /// What another program has made and said of the flow, as [`formats::flow_json`](crate::formats::flow_json) has it: its
+    /// row of another schema, and scores.
+    pub foreign: Option<Arc<str>>,
+}
+
+impl Record {
+    /// What is known of the flow beside its row.
+    pub fn beside(&self) -> Beside {
+        Beside {
+            own_id: self.own_id.map(|OwnId(digest)| digest),
+            sampling: self.sampling,
+            foreign: self.foreign.clone(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -82,6 +82,7 @@ impl Unrow {
             own_id: None,
             sensor: None,
             network: None,
+            foreign: None,
         }
     }
 

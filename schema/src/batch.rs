@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{CommunityId, Identity, Provenance, Rows, Schema, UNSW_NB15};
+use crate::{Beside, CommunityId, Identity, Provenance, Rows, Schema, UNSW_NB15};
 
 /// Flows with their rows: row `i` of `rows` and entry `i` of each list belong together.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct FlowBatch {
     pub ids: Vec<Option<[u8; 16]>>,
     /// Where each flow comes from.
     pub provenances: Vec<Provenance>,
+    /// What else is known of each flow.
+    pub besides: Vec<Beside>,
 }
 
 impl FlowBatch {
@@ -28,6 +30,7 @@ impl FlowBatch {
             community_ids: Vec::new(),
             ids: Vec::new(),
             provenances: Vec::new(),
+            besides: Vec::new(),
         }
     }
 
@@ -48,6 +51,7 @@ impl FlowBatch {
         self.community_ids.clear();
         self.ids.clear();
         self.provenances.clear();
+        self.besides.clear();
     }
 
     /// Appends a flow, whose id is made of its identity.
@@ -70,11 +74,28 @@ impl FlowBatch {
         id: Option<[u8; 16]>,
         provenance: Provenance,
     ) {
+        self.push_with(row, identity, community_id, id, provenance, Beside::NONE);
+    }
+
+    /// As [`Self::push_as`], of a flow of which more is known than its row says.
+    ///
+    /// # Panics
+    /// As [`Self::push_as`].
+    pub fn push_with(
+        &mut self,
+        row: &[f64],
+        identity: Identity,
+        community_id: CommunityId,
+        id: Option<[u8; 16]>,
+        provenance: Provenance,
+        beside: Beside,
+    ) {
         self.rows.push(row);
         self.identities.push(identity);
         self.community_ids.push(community_id);
         self.ids.push(id);
         self.provenances.push(provenance);
+        self.besides.push(beside);
     }
 
     /// Appends copies of the flows at `places` of another batch of the same schema.
@@ -88,7 +109,9 @@ impl FlowBatch {
         self.community_ids
             .extend_from_slice(&other.community_ids[places.clone()]);
         self.ids.extend_from_slice(&other.ids[places.clone()]);
-        self.provenances.extend_from_slice(&other.provenances[places]);
+        self.provenances
+            .extend_from_slice(&other.provenances[places.clone()]);
+        self.besides.extend_from_slice(&other.besides[places]);
     }
 
     /// Moves the first flows, at most `most`, into another batch of the same schema in place of what it holds. Only the
@@ -106,6 +129,7 @@ impl FlowBatch {
             other.community_ids.truncate(most);
             other.ids.truncate(most);
             other.provenances.truncate(most);
+            other.besides.truncate(most);
         }
     }
 

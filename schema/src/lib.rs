@@ -11,6 +11,7 @@
 //! The tables of `docs/features.md` are written from these declarations.
 
 mod batch;
+mod beside;
 pub mod community_id;
 pub mod context;
 pub mod csv;
@@ -31,6 +32,7 @@ mod vocabulary;
 use std::fmt;
 
 pub use batch::FlowBatch;
+pub use beside::Beside;
 pub use community_id::CommunityId;
 pub use context::{AddressKey, Contexts, WantedContext};
 pub use flow_v1::FLOW_V1;

@@ -16,7 +16,13 @@
 pub mod backends;
 #[cfg(feature = "capture")]
 pub mod capture;
-#[cfg(any(feature = "http", feature = "kafka", feature = "mail", feature = "receivers"))]
+#[cfg(any(
+    feature = "http",
+    feature = "kafka",
+    feature = "mail",
+    feature = "nginx",
+    feature = "receivers"
+))]
 pub mod certificates;
 pub mod datagrams;
 #[cfg(feature = "receivers")]
@@ -37,6 +43,8 @@ pub mod kafka;
 pub mod mail_server;
 #[cfg(feature = "receivers")]
 pub mod mosquitto;
+#[cfg(feature = "nginx")]
+pub mod nginx;
 #[cfg(any(feature = "kafka", feature = "receivers", feature = "store"))]
 pub mod proxy;
 pub mod random;
@@ -52,6 +60,7 @@ pub mod scorers;
     feature = "http",
     feature = "kafka",
     feature = "mail",
+    feature = "nginx",
     feature = "receivers",
     feature = "schemas",
     feature = "store"

@@ -57,6 +57,7 @@ pub fn flow(number: u32, source: &str, end: i64, score: f32) -> Sample {
                 max: score,
             }),
             provenance: Provenance::NONE,
+            foreign: None,
         },
         scores: vec![FlowScore {
             detector: detector("1.0.0"),
@@ -105,6 +106,10 @@ impl Sample {
             sensor: flow.provenance.sensor().to_owned(),
             late: flow.provenance.is_late(),
             fused: flow.fused,
+            foreign: flow
+                .foreign
+                .as_deref()
+                .and_then(|text| serde_json::from_str(text).ok()),
         }
     }
 

@@ -33,6 +33,7 @@ enum Need {
     Nfdump,
     Iproute,
     Maven,
+    Nginx,
     Curl,
     Jq,
     Prometheus,
@@ -69,6 +70,7 @@ impl Need {
             Self::Nfdump => "nfdump, whose nfreplay is an exporter",
             Self::Iproute => "the program ip of iproute2",
             Self::Maven => "Maven with Java, which fetches Kafka and runs it",
+            Self::Nginx => "nginx, the TLS end before a central",
             Self::Curl => "curl",
             Self::Jq => "jq",
             Self::Prometheus => "Prometheus with promtool",
@@ -95,6 +97,7 @@ impl Need {
             Self::Nfdump => Origin::Debian("nfdump"),
             Self::Iproute => Origin::Debian("iproute2"),
             Self::Maven => Origin::Debian("maven"),
+            Self::Nginx => Origin::Debian("nginx-light"),
             Self::Curl => Origin::Debian("curl"),
             Self::Jq => Origin::Debian("jq"),
             Self::Prometheus => Origin::Debian("prometheus"),
@@ -128,6 +131,7 @@ impl Need {
             Self::Nfdump => starts("nfreplay") && starts("nfpcapd"),
             Self::Iproute => first_line("ip", &["-V"]).is_some(),
             Self::Maven => first_line("mvn", &["--version"]).is_some(),
+            Self::Nginx => starts("nginx") || starts("/usr/sbin/nginx"),
             Self::Curl => first_line("curl", &["--version"]).is_some(),
             Self::Jq => first_line("jq", &["--version"]).is_some(),
             Self::Prometheus => starts("prometheus") && starts("promtool"),
@@ -139,12 +143,13 @@ impl Need {
 
 const TO_BUILD: [Need; 4] = [Need::WasmTarget, Need::CCompiler, Need::Libpcap, Need::OpenSsl];
 const TO_CHECK: [Need; 2] = [Need::Rustfmt, Need::Clippy];
-const TO_TEST: [Need; 10] = [
+const TO_TEST: [Need; 11] = [
     Need::PythonVenv,
     Need::Iproute,
     Need::Softflowd,
     Need::Nfdump,
     Need::Maven,
+    Need::Nginx,
     Need::Curl,
     Need::Jq,
     Need::Prometheus,

@@ -54,6 +54,10 @@ const MANY_STARTS: &str = "200";
 /// Rotations of a log that is followed by a program that is killed; without this the test has a number of its own.
 const MANY_ROTATIONS: &str = "50";
 
+/// Seconds that the receiver of forwarded flows is away, longer than a client of Kafka tries by itself; without this the tests
+/// have a number of their own.
+const LONG_OUTAGE: &str = "420";
+
 /// Flows of a topic, kills of each of the three programs that score them, and kills of the broker; without these the test has
 /// numbers of its own.
 const MANY_SCORED: &str = "1000000,5,2";
@@ -273,6 +277,7 @@ pub(crate) fn rust_tests(
         command.env("NETSAGE_ONNX_MODELS", MANY_MODELS);
         command.env("NETSAGE_TEST_STARTS", MANY_STARTS);
         command.env("NETSAGE_TEST_ROTATIONS", MANY_ROTATIONS);
+        command.env("NETSAGE_TEST_OUTAGE", LONG_OUTAGE);
         command.env("NETSAGE_TEST_SCORERS", MANY_SCORED);
         command.env("NETSAGE_ONNX_SEED", seed().to_string());
     }

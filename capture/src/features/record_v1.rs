@@ -196,6 +196,7 @@ fn record_of(flow: &Flow<Near>, bytes_of: BytesOf) -> Record {
         own_id: None,
         sensor: None,
         network: None,
+        foreign: None,
     }
 }
 

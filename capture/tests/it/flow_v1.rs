@@ -424,6 +424,7 @@ fn in_order(batch: &FlowBatch) -> FlowBatch {
         sorted.community_ids.push(batch.community_ids[record]);
         sorted.ids.push(batch.ids[record]);
         sorted.provenances.push(batch.provenances[record].clone());
+        sorted.besides.push(batch.besides[record].clone());
     }
     sorted
 }

@@ -86,6 +86,7 @@ fn record_of(row: &[f64], identity: &Identity) -> Record {
         own_id: None,
         sensor: None,
         network: None,
+        foreign: None,
     }
 }
 

@@ -3,11 +3,12 @@
 //! A problem is what needs an operator now, and is over as soon as its cause is. What was lost stays as a note. The
 //! beginning and the end of each problem go to the log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use netsage_api_types::{InterfaceHealth, PipelineCounters};
+use netsage_forward::Forwarder;
 use netsage_lifecycle::Lifecycle;
 use netsage_outputs::EventLog;
 use netsage_sources::{PartitionState, PartitionStatus};
@@ -22,6 +23,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long the store may take to say that it is well, and how long a delivery may take before it is told.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a receiver of forwarded flows may take nothing before it is told.
+const RECEIVER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a loss is a problem after it last grew.
 const FRESH: Duration = Duration::from_secs(3);
@@ -89,6 +93,10 @@ pub(crate) struct Watch {
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) store: Arc<dyn Store>,
+    /// What empties the spool of a gateway that forwards.
+    pub(crate) forwarder: Option<Arc<Forwarder>>,
+    /// Whether flows are scored.
+    pub(crate) scores: bool,
     /// Whether a filter leaves packets to others, so that a silent interface is no fault.
     pub(crate) is_filtered: bool,
     /// Where problems are noted for the outputs.
@@ -121,7 +129,7 @@ impl Watch {
     async fn look(&self, losses: &mut Losses) -> Told {
         let counters = self.counters.snapshot();
         let mut told = losses.sort(&counters, Instant::now());
-        if self.lifecycle.active().is_empty() {
+        if self.scores && self.lifecycle.active().is_empty() {
             let sentence = "no detector is active, so nothing is scored; activate one";
             told.problems.insert("detectors".to_owned(), sentence.to_owned());
         }
@@ -148,6 +156,7 @@ impl Watch {
                 tell_partitions(control.topic(), &control.partitions(), &mut told);
             }
         }
+        self.tell_forwarding(losses, &mut told);
         let storing = storing_problem(&self.counters.storing(), counters.flows_waiting);
         let problem = match storing {
             Some(problem) => Some(problem),
@@ -157,6 +166,54 @@ impl Watch {
             told.problems.insert(STORE.to_owned(), problem);
         }
         told
+    }
+
+    /// What is wrong with forwarding.
+    fn tell_forwarding(&self, losses: &mut Losses, told: &mut Told) {
+        if let Some((since, reason)) = self.counters.spool_refused() {
+            let seconds = since.elapsed().as_secs();
+            let sentence = format!(
+                "the spool of forwarded flows has taken nothing for {seconds} s: {reason}; make room on its disk, and it goes on by itself"
+            );
+            told.problems.insert("spool".to_owned(), sentence);
+        }
+        let Some(forwarder) = &self.forwarder else {
+            return;
+        };
+        let (status, spool) = (forwarder.status(), forwarder.spool());
+        if let Some(trouble) = status.trouble
+            && (trouble.is_refusal || trouble.since.elapsed() >= RECEIVER_PATIENCE)
+        {
+            let sentence = format!(
+                "flows are not forwarded to {}: {}; {} wait, the oldest for {} s",
+                forwarder.target(),
+                trouble.reason,
+                spool.waiting,
+                spool.age().as_secs()
+            );
+            told.problems.insert("forwarding".to_owned(), sentence);
+        }
+        if forwarder.has_failed() {
+            let sentence = "the thread that forwards flows has ended, which is a defect of netsage; its log has the message";
+            told.problems.insert("forwarding".to_owned(), sentence.to_owned());
+        }
+        let kinds = [
+            (
+                "forwarded flows given up",
+                spool.given_up,
+                "forwarded flows were given up because the spool was full or its disk lost them; a larger `forward-spool` keeps them for longer",
+            ),
+            (
+                "forwarded flows set aside",
+                spool.set_aside,
+                "forwarded flows were refused by the receiver for good; `refused.ndjson` in the folder of the spool has them",
+            ),
+        ];
+        for (kind, count, sentence) in kinds {
+            if count > 0 {
+                losses.note(kind, count, format!("{count} {sentence}"), Instant::now(), told);
+            }
+        }
     }
 
     async fn store_problem(&self) -> Option<String> {
@@ -241,20 +298,22 @@ impl Losses {
     /// Losses that grow are problems, the others notes.
     fn sort(&mut self, counters: &PipelineCounters, now: Instant) -> Told {
         let mut told = Told::default();
-        let mut lost = BTreeSet::new();
         for (kind, count, sentence) in losses(counters) {
-            lost.insert(kind);
-            let (known, grew) = self.seen.entry(kind).or_insert((0, now));
-            if count > *known {
-                (*known, *grew) = (count, now);
-            }
-            if now.duration_since(*grew) < FRESH {
-                told.problems.insert(kind.to_owned(), sentence);
-            } else {
-                told.notes.push(sentence);
-            }
+            self.note(kind, count, sentence, now, &mut told);
         }
         told
+    }
+
+    fn note(&mut self, kind: &'static str, count: u64, sentence: String, now: Instant, told: &mut Told) {
+        let (known, grew) = self.seen.entry(kind).or_insert((0, now));
+        if count > *known {
+            (*known, *grew) = (count, now);
+        }
+        if now.duration_since(*grew) < FRESH {
+            told.problems.insert(kind.to_owned(), sentence);
+        } else {
+            told.notes.push(sentence);
+        }
     }
 }
 

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netsage_api_types::StreamEvent;
+use netsage_forward::Forwarder;
+use netsage_forward::spool::{Spool, SpoolError};
 use netsage_lifecycle::{Lifecycle, LifecycleConfig, LifecycleError, NewPackage, SetAside, Start};
 use netsage_package::Package;
+use netsage_records::BytesOf;
 use netsage_runtime::{Runtime, RuntimeError};
 use netsage_store::{Store, StoreError};
 use tokio::net::TcpListener;
@@ -24,9 +27,10 @@ use crate::condition::{Condition, Watch};
 use crate::config::{Resolved, Source, names_nobody_has};
 use crate::descriptors;
 use crate::evidence::Evidence;
+use crate::no_store::NoStore;
 use crate::opening::Opened;
 use crate::outputs::{self, OutputError};
-use crate::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError, Stopper};
+use crate::pipeline::{Counters, Forwarding, Pipeline, PipelineConfig, PipelineError, Stopper};
 use crate::private_files;
 use crate::server::{self, Refusals};
 use crate::traffic;
@@ -37,6 +41,8 @@ const RATE_INTERVAL: Duration = Duration::from_secs(60);
 const RATES: &str = "rates";
 /// Time between two `counters` events.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
+/// The folder of the spool in the data folder.
+const SPOOL: &str = "forward";
 /// How long open connections may take to end.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
 /// How long detectors may take to save what they have learned.
@@ -81,6 +87,12 @@ pub enum StartError {
     /// The detectors cannot be restored, or a named one is not taken.
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
+    /// The spool of forwarded flows cannot be opened.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     /// The pipeline does not start.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
@@ -145,6 +157,8 @@ pub struct Gateway {
     counters: Arc<Counters>,
     names_nobody_has: Vec<String>,
     pipeline: Option<Running>,
+    /// Empties the spool of a gateway that forwards.
+    forwarder: Option<Arc<Forwarder>>,
     /// Tasks that tell something, by what they tell.
     tellers: Vec<(&'static str, JoinHandle<()>)>,
     stop_server: oneshot::Sender<()>,
@@ -174,11 +188,7 @@ impl Gateway {
             source,
         })?;
         let set_aside = SetAside::new(&settings.data_dir);
-        if let Some(file) = netsage_store::file_of(&settings.store) {
-            // What hinders this hinders the store, which says it better.
-            let _ = private_files::make_store(file);
-        }
-        let store = netsage_store::open_with(&settings.store, &settings.store_options).await?;
+        let store = open_store(&settings).await?;
         let address_key = match &settings.address_key {
             Some(file) => address_key::open(file, None)?,
             None => {
@@ -189,6 +199,7 @@ impl Gateway {
         // A thing nobody knows yet is no reason not to start.
         let flows_per_day = traffic::flows_per_day(&*store).await.unwrap_or_default();
         let lifecycle = start_detectors(&settings, flows_per_day).await?;
+        let forwarding = open_spool(&settings)?;
         let events = Announcer::default();
         let happened = outputs::open_events(&settings.data_dir, events.news().clone())?;
         let counters = Arc::new(Counters::default());
@@ -205,7 +216,13 @@ impl Gateway {
             events.news(),
         )?;
         let refusals = Arc::new(Refusals::default());
+        let forwarder = forwarding
+            .as_ref()
+            .map(|forwarding| start_forwarder(&settings, forwarding));
+        let forwarder = forwarder.transpose()?;
         let service = Service {
+            forwarder: forwarder.clone(),
+            senders: opened.senders,
             evidence: evidence.clone(),
             lifecycle: Arc::clone(&lifecycle),
             rollout: settings.lifecycle.rollout.until,
@@ -241,6 +258,7 @@ impl Gateway {
                 schema: settings.meter.schema,
                 address_key,
                 storing: settings.storing,
+                forward: forwarding,
             };
             let handle = tokio::runtime::Handle::current();
             let pipeline = Pipeline::start(
@@ -278,6 +296,8 @@ impl Gateway {
             lifecycle: Arc::clone(&lifecycle),
             counters: Arc::clone(&counters),
             store: Arc::clone(&store),
+            forwarder: forwarder.clone(),
+            scores: settings.scores,
             is_filtered: is_filtered(&settings.source),
             events: Arc::clone(&happened),
         };
@@ -307,6 +327,7 @@ impl Gateway {
             lifecycle,
             counters,
             pipeline,
+            forwarder,
             tellers,
             stop_server,
             server: Some(server),
@@ -415,6 +436,10 @@ impl Gateway {
     pub async fn shutdown(mut self) {
         // How the source ended is told by the `ended` or `end` of whoever waited for it.
         let _ = self.end().await;
+        if let Some(forwarder) = self.forwarder.take() {
+            // What it does not send now is sent by the next run.
+            let _ = tokio::task::spawn_blocking(move || forwarder.end()).await;
+        }
         for (_, teller) in &self.tellers {
             teller.abort();
         }
@@ -433,6 +458,44 @@ impl Gateway {
             let _ = tokio::time::timeout(SHUTDOWN_TIME, server).await;
         }
     }
+}
+
+/// Opens the store, or one that keeps nothing where flows are only forwarded.
+async fn open_store(settings: &Resolved) -> Result<Arc<dyn Store>, StartError> {
+    if !settings.scores {
+        return Ok(Arc::new(NoStore::open(&settings.data_dir)));
+    }
+    if let Some(file) = netsage_store::file_of(&settings.store) {
+        // What hinders this hinders the store, which says it better.
+        let _ = private_files::make_store(file);
+    }
+    Ok(netsage_store::open_with(&settings.store, &settings.store_options).await?)
+}
+
+/// Opens the spool of a gateway that forwards.
+fn open_spool(settings: &Resolved) -> Result<Option<Forwarding>, StartError> {
+    let Some(forward) = &settings.forward else {
+        return Ok(None);
+    };
+    let spool = Spool::open(&settings.data_dir.join(SPOOL), forward.spool)?;
+    Ok(Some(Forwarding {
+        spool: Arc::new(spool),
+        bytes_of: if settings.meter.count_link_bytes {
+            BytesOf::Link
+        } else {
+            BytesOf::Network
+        },
+    }))
+}
+
+/// Starts what empties the spool.
+fn start_forwarder(settings: &Resolved, forwarding: &Forwarding) -> Result<Arc<Forwarder>, StartError> {
+    let target = settings.forward.as_ref().map(|forward| forward.target.clone());
+    let target = target.expect("a spool is opened for a target");
+    let spool = Arc::clone(&forwarding.spool);
+    let forwarder =
+        Forwarder::start(spool, target, settings.records.site.clone()).map_err(StartError::Thread)?;
+    Ok(Arc::new(forwarder))
 }
 
 /// Whether a filter leaves packets of the interfaces out.
@@ -455,9 +518,13 @@ async fn start_detectors(
         ..settings.lifecycle.clone()
     };
     let (names, schema) = (settings.detectors.clone(), settings.meter.schema);
+    let scores = settings.scores;
     // A run that ends with its input hardly has a use for others.
     let checks_available = !settings.exit_when_done;
     let starting = tokio::task::spawn_blocking(move || {
+        if !scores {
+            return Ok(Lifecycle::open(config, Runtime::new(runtime)?, schema)?);
+        }
         let named: Vec<NewPackage> = names
             .iter()
             .map(|name| named_package(name))

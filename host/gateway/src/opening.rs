@@ -12,6 +12,7 @@ use crate::config::InterfaceSettings;
 use crate::config::{Resolved, Source};
 use crate::private_files;
 use crate::privileges::{PrivilegeError, become_user, give_up_capabilities};
+use crate::senders::Senders;
 
 /// The folder of the inbox in the data folder.
 const INBOX: &str = "inbox";
@@ -26,6 +27,8 @@ pub struct Opened {
     pub progress: Option<Progress>,
     /// Where records wait that came by HTTP, if they may.
     pub inbox: Option<Arc<Inbox>>,
+    /// Who forwards flows to this program.
+    pub senders: Arc<Senders>,
 }
 
 /// Why a source is not opened.
@@ -57,6 +60,7 @@ pub fn open_source(
     capturing: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<Opened, OpenError> {
     let user = settings.user.as_deref();
+    let senders = Arc::<Senders>::default();
     // The inputs of records that go on, which are one source.
     let mut streams: Vec<Box<dyn Transport>> = Vec::new();
     let mut opened = match &settings.source {
@@ -68,6 +72,7 @@ pub fn open_source(
                 name: source.names.join(", "),
                 progress: None,
                 inbox: None,
+                senders: Arc::clone(&senders),
             };
             open_streams(settings, streams, &mut opened)?;
             return Ok(opened);
@@ -75,12 +80,15 @@ pub fn open_source(
         // Its threads are started with the first read, and so without privileges.
         #[cfg(feature = "kafka")]
         Source::Kafka(kafka) => Opened {
-            sources: vec![Box::new(netsage_sources::kafka::Kafka::open(
-                kafka.options(&settings.records, &settings.streams),
-            )?)],
+            sources: vec![Box::new(netsage_sources::kafka::Kafka::open(kafka.options(
+                &settings.records,
+                &settings.streams,
+                listener(&senders),
+            ))?)],
             name: format!("topic {}", kafka.topic),
             progress: None,
             inbox: None,
+            senders: Arc::clone(&senders),
         },
         // Its thread is started with the first read, and so without privileges.
         #[cfg(target_os = "linux")]
@@ -92,12 +100,14 @@ pub fn open_source(
             )?)],
             progress: None,
             inbox: None,
+            senders: Arc::clone(&senders),
         },
         Source::None => Opened {
             sources: Vec::new(),
             name: "none".to_owned(),
             progress: None,
             inbox: None,
+            senders: Arc::clone(&senders),
         },
         Source::Records(named) => {
             let records = open_records(named, &settings.records, settings.meter.schema, settings.files)?;
@@ -107,6 +117,7 @@ pub fn open_source(
                 name: named.join(", "),
                 progress: records.progress,
                 inbox: None,
+                senders: Arc::clone(&senders),
             }
         }
         Source::Replay(file) => {
@@ -125,6 +136,7 @@ pub fn open_source(
                 progress: Some(progress),
                 sources: vec![source],
                 inbox: None,
+                senders: Arc::clone(&senders),
             }
         }
     };
@@ -136,6 +148,16 @@ pub fn open_source(
     give_up_capabilities()?;
     open_streams(settings, streams, &mut opened)?;
     Ok(opened)
+}
+
+/// Hears what senders say of themselves in a topic.
+#[cfg(feature = "kafka")]
+fn listener(senders: &Arc<Senders>) -> netsage_sources::kafka::Listener {
+    let senders = Arc::clone(senders);
+    netsage_sources::kafka::Listener {
+        header: netsage_forward::HEADER,
+        hear: Arc::new(move |header, at| senders.hear(header, at)),
+    }
 }
 
 /// Makes one source of the inputs that go on, the inbox among them.

@@ -133,6 +133,7 @@ mod tests {
             own_id: None::<OwnId>,
             sensor: sensor.map(Arc::from),
             network: network.map(Arc::from),
+            foreign: None,
         }
     }
 

@@ -296,6 +296,7 @@ mod tests {
                     community_id: [0; 20],
                     fused: None,
                     provenance: Provenance::NONE,
+                    foreign: None,
                 });
                 batch.scores.set(row, 2, number, 0.5);
             }

@@ -269,6 +269,7 @@ impl<'a> Row<'a> {
             own_id: None,
             sensor: None,
             network: None,
+            foreign: None,
         })
     }
 

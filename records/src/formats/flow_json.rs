@@ -11,6 +11,7 @@ use netsage_schema::record_v1::{BYTES, STATE};
 use netsage_schema::unsw_nb15::SERVICE;
 use serde_json::value::RawValue;
 
+use super::foreign::{self, LONGEST_NAME, MOST_SCORES, MOST_VALUES};
 use super::names::{self, protocol};
 use super::object::{self, Members};
 use super::refusal::{Expected, Refusal, Skip};
@@ -53,6 +54,10 @@ pub enum Kind {
     Label,
     /// 32 hexadecimal digits in small letters.
     Digest,
+    /// A row of another schema.
+    Row,
+    /// Scores of detectors.
+    Scores,
 }
 
 /// Longest text of a member, in characters.
@@ -63,7 +68,7 @@ const MOST_LABELS: usize = 4_096;
 /// Without the term of a state that nobody told: the member is left out then.
 const STATE_TERMS: &[&str] = STATE.terms.split_at(1).1;
 
-const WIDTH: usize = 21;
+const WIDTH: usize = 23;
 
 const fn field(name: &'static str, kind: Kind, about: &'static str) -> Field {
     Field {
@@ -107,6 +112,8 @@ pub const FIELDS: [Field; WIDTH] = [
     field("network", Kind::Label, "The network whose addresses these are."),
     field("uid", Kind::Label, "The meter's own identifier of the flow."),
     field("own_id", Kind::Digest, "In place of `uid` its digest, as this program writes it."),
+    field("row", Kind::Row, "The row that another program made of the flow, where its schema is not `record-v1`: kept and shown, not scored."),
+    field("scores", Kind::Scores, "What detectors of another program said of the flow: kept and shown."),
 ];
 
 /// Places in [`FIELDS`], in the same order.
@@ -133,6 +140,8 @@ const SENSOR: usize = 17;
 const NETWORK: usize = 18;
 const UID: usize = 19;
 const OWN_ID: usize = 20;
+const ROW: usize = 21;
+const SCORES: usize = 22;
 
 /// Counts of which both directions are there or none.
 const PAIRS: [[usize; 2]; 3] = [
@@ -202,6 +211,10 @@ impl Parser {
             own_id,
             sensor: self.label(&flow, SENSOR)?,
             network: self.label(&flow, NETWORK)?,
+            foreign: foreign::text(
+                flow.optional(ROW, foreign::row, Expected::Row)?,
+                flow.optional(SCORES, foreign::scores, Expected::Scores)?,
+            ),
         })
     }
 
@@ -368,6 +381,11 @@ pub fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
     if let Some(OwnId(digest)) = record.own_id {
         members.text(OWN_ID, &format_args!("{:032x}", u128::from_be_bytes(digest)))?;
     }
+    // An object: its members follow, and its end is that of the flow.
+    if let Some(foreign) = record.foreign.as_deref().and_then(|text| text.strip_prefix('{')) {
+        members.out.write_all(b",")?;
+        return members.out.write_all(foreign.as_bytes());
+    }
     members.out.write_all(b"}")
 }
 
@@ -446,5 +464,28 @@ fn of_kind(kind: Kind) -> serde_json::Value {
         Kind::Sampling => json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
         Kind::Label => json!({ "type": "string", "minLength": 1, "maxLength": LONGEST_LABEL }),
         Kind::Digest => json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" }),
+        Kind::Row => json!({
+            "type": "object",
+            "properties": {
+                "schema": { "type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "examples": ["flow-v1@1"] },
+                "values": { "type": "array", "items": { "type": "number" }, "maxItems": MOST_VALUES },
+            },
+            "required": ["schema", "values"],
+        }),
+        Kind::Scores => json!({
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "detector": { "type": "string", "minLength": 1, "maxLength": LONGEST_NAME },
+                    "version": { "type": ["string", "null"], "maxLength": LONGEST_NAME },
+                    "digest": { "type": ["string", "null"], "maxLength": LONGEST_NAME },
+                    "score": { "type": "number" },
+                    "threshold": { "type": ["number", "null"] },
+                },
+                "required": ["detector", "score"],
+            },
+            "maxItems": MOST_SCORES,
+        }),
     }
 }

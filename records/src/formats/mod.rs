@@ -20,6 +20,7 @@
 mod argus;
 mod counts;
 pub mod flow_json;
+mod foreign;
 mod framing;
 mod label;
 mod names;

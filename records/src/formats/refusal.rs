@@ -159,6 +159,10 @@ pub enum Expected {
     Text,
     /// 32 hexadecimal digits.
     Digest,
+    /// A row with its schema.
+    Row,
+    /// Scores with their detectors.
+    Scores,
 }
 
 impl fmt::Display for Expected {
@@ -175,6 +179,8 @@ impl fmt::Display for Expected {
             Self::Term => "term of this format",
             Self::Text => "text of fitting length",
             Self::Digest => "digest of 32 hexadecimal digits",
+            Self::Row => "row: an object of a `schema` and a list of `values`",
+            Self::Scores => "list of scores: objects of a `detector` and a `score`",
         })
     }
 }

@@ -142,6 +142,7 @@ pub(super) fn item(json: &[u8]) -> Result<Record, Skip> {
         own_id: flow_id.and_then(of_text(|text| Some(OwnId::of(text)))),
         sensor: None,
         network: None,
+        foreign: None,
     })
 }
 

@@ -279,6 +279,7 @@ impl Values {
             own_id: None,
             sensor: None,
             network: None,
+            foreign: None,
         };
         Ok(Observed {
             record,

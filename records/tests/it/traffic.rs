@@ -32,6 +32,7 @@ pub(crate) fn record() -> Record {
         own_id: None,
         sensor: None,
         network: None,
+        foreign: None,
     }
 }
 
@@ -87,6 +88,7 @@ pub(crate) fn records(most: usize) -> impl Strategy<Value = Vec<(Network, Record
                 own_id: None,
                 sensor: None,
                 network: None,
+                foreign: None,
             };
             ([Network::UNNAMED, Network::named("branch")][network], record)
         },

@@ -1,6 +1,6 @@
 //! Batches of flows.
 
-use netsage_schema::{CommunityId, FLOW_V1, FlowBatch, Identity, Provenance};
+use netsage_schema::{Beside, CommunityId, FLOW_V1, FlowBatch, Identity, Provenance};
 
 #[test]
 fn the_first_flows_move_and_the_others_stay() {
@@ -18,12 +18,16 @@ fn the_first_flows_move_and_the_others_stay() {
             };
             let row = vec![f64::from(port); FLOW_V1.width()];
             let id = Some(u128::from(port).to_be_bytes());
-            batch.push_as(
+            batch.push_with(
                 &row,
                 identity,
                 CommunityId::of(&identity),
                 id,
                 Provenance::new(&port.to_string(), "", false),
+                Beside {
+                    sampling: u32::from(port),
+                    ..Beside::NONE
+                },
             );
         }
         batch
@@ -38,6 +42,7 @@ fn the_first_flows_move_and_the_others_stay() {
             assert_eq!(found.community_ids, expected.community_ids, "{flows} {most}");
             assert_eq!(found.ids, expected.ids, "{flows} {most}");
             assert_eq!(found.provenances, expected.provenances, "{flows} {most}");
+            assert_eq!(found.besides, expected.besides, "{flows} {most}");
         }
     };
     check(0, 4);

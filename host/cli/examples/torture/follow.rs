@@ -44,6 +44,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         name: arguments.log.display().to_string(),
         progress: None,
         inbox: None,
+        senders: Default::default(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

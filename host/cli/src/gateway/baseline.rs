@@ -167,6 +167,7 @@ pub(super) fn run(mut args: BaselineArgs, file: Settings) -> Result<(), Failure>
                 name: source_name,
                 progress: None,
                 inbox: None,
+                senders: Default::default(),
             };
             drop(spool);
             say!("armed; going on as `netsage run`; {UNDO}");

@@ -12,6 +12,10 @@ mod counting;
 mod detectors;
 mod document;
 mod evidence;
+#[cfg(target_os = "linux")]
+mod forward;
+#[cfg(target_os = "linux")]
+mod forwarded;
 mod input_page;
 mod inputs;
 #[cfg(feature = "live")]

@@ -129,6 +129,7 @@ fn run(folder: &Path, death: Death) -> Result<u64, PipelineError> {
         schema: &UNSW_NB15,
         address_key: AddressKey::OF_FILES,
         storing: StoringConfig::default(),
+        forward: None,
     };
     let pipeline = Pipeline::start(
         &config,
@@ -239,6 +240,7 @@ fn one_run_reads_several_sources() {
         schema: &UNSW_NB15,
         address_key: AddressKey::OF_FILES,
         storing: StoringConfig::default(),
+        forward: None,
     };
     let pipeline = Pipeline::start(
         &config,

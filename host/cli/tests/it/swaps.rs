@@ -86,6 +86,7 @@ fn replay(
         schema: &UNSW_NB15,
         address_key: AddressKey::OF_FILES,
         storing: StoringConfig::default(),
+        forward: None,
     };
     let (capture, _) = open_capture(&capture).unwrap();
     let source = capture.metered(&MeterConfig::default());

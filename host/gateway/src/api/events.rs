@@ -150,6 +150,7 @@ mod tests {
             community_id: [0; 20],
             fused: None,
             provenance: Provenance::NONE,
+            foreign: None,
         });
         batch.hits.push(AlertHit {
             flow: 0,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use netsage_api_types::{Flow, FlowQuery, Page, PassedOver, RecordsTaken, RefusedRecord, SenderQuery};
 use netsage_records::formats::Format;
 use netsage_sources::stream::{Accepted, InboxError, Sender};
@@ -55,6 +55,7 @@ const MOST_UNPACKED: usize = 2 * super::BODY_LIMIT;
 pub(crate) async fn post_flows(
     State(state): State<AppState>,
     Query(query): Query<SenderQuery>,
+    headers: HeaderMap,
     Bytes(body): Bytes,
 ) -> Result<(StatusCode, Json<RecordsTaken>), ApiError> {
     let Some(inbox) = state.inbox.clone() else {
@@ -65,6 +66,9 @@ pub(crate) async fn post_flows(
             "this program takes no records; start it with `--inbox 256MiB`",
         ));
     };
+    if let Some(note) = headers.get(netsage_forward::HEADER) {
+        state.senders.hear(note.as_bytes(), None);
+    }
     let sender = sender(&state, &query)?;
     // Few at a time: each holds its records in memory until they are written.
     let _turn = state.inbox_turns.acquire().await.map_err(ApiError::internal)?;

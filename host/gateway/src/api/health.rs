@@ -1,7 +1,8 @@
 //! `GET /health`.
 
 use axum::extract::State;
-use netsage_api_types::{Health, PartitionHealth, SourceHealth};
+use netsage_api_types::{ForwardHealth, Health, PartitionHealth, SourceHealth};
+use netsage_forward::Forwarder;
 use netsage_sources::{PartitionStatus, SourceCounters};
 
 use super::extract::Json;
@@ -25,8 +26,24 @@ pub(crate) async fn get_health(State(state): State<AppState>) -> Json<Health> {
         sources: sources(&state.counters),
         interfaces: state.counters.interfaces(),
         kept_packets: state.evidence.as_ref().map(|evidence| evidence.kept()),
+        forward: state.forwarder.as_deref().map(forward_health),
         counters: state.counters.snapshot(),
     })
+}
+
+fn forward_health(forwarder: &Forwarder) -> ForwardHealth {
+    let (status, spool) = (forwarder.status(), forwarder.spool());
+    ForwardHealth {
+        target: forwarder.target().to_owned(),
+        waiting: spool.waiting,
+        waiting_bytes: spool.waiting_bytes,
+        lag_ms: u64::try_from(spool.age().as_millis()).unwrap_or(u64::MAX),
+        sent: status.sent,
+        given_up: spool.given_up,
+        set_aside: spool.set_aside,
+        cut_off: spool.cut_off,
+        trouble: status.trouble.map(|trouble| trouble.reason),
+    }
 }
 
 /// The sources as the API shows them, each with its partitions.

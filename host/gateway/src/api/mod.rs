@@ -29,6 +29,7 @@ mod request_id;
 mod routes;
 mod score;
 mod series;
+mod senders;
 mod state;
 mod steps;
 mod thresholds;
@@ -42,6 +43,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware;
 use axum::{Router, routing};
 use netsage_api_types::Stage;
+use netsage_forward::Forwarder;
 use netsage_lifecycle::Lifecycle;
 use netsage_sources::RecordOptions;
 use netsage_sources::stream::Inbox;
@@ -58,6 +60,7 @@ use crate::condition::Condition;
 use crate::evidence::Evidence;
 use crate::outputs::RunningOutput;
 use crate::pipeline::Counters;
+use crate::senders::Senders;
 use crate::server::Refusals;
 use access::{AllowedHost, Guard};
 use routes::{Permission, Permissions, Routes};
@@ -105,6 +108,10 @@ pub struct Service {
     pub evidence: Option<Arc<Evidence>>,
     /// Where records wait that callers give, if they may.
     pub inbox: Option<Arc<Inbox>>,
+    /// What empties the spool of a gateway that forwards.
+    pub forwarder: Option<Arc<Forwarder>>,
+    /// Who forwards flows to this program.
+    pub senders: Arc<Senders>,
     /// How such records are read.
     pub records: RecordOptions,
     /// Token that calls must bear.
@@ -149,6 +156,8 @@ pub fn router(service: Service) -> Router {
         source: service.source,
         evidence: service.evidence,
         inbox: service.inbox,
+        forwarder: service.forwarder,
+        senders: service.senders,
         inbox_turns: Semaphore::new(INBOX_TURNS),
         records: service.records,
         started: Instant::now(),
@@ -202,6 +211,7 @@ fn described(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenApi
         .with(Token, routes!(alerts::post_alert_state))
         .with(Token, routes!(evidence::get_alert_packets))
         .with(Token, routes!(flows::list_flows, flows::post_flows))
+        .with(Token, routes!(senders::list_senders))
         .with(Token, routes!(partitions::post_skip))
         .with(Token, routes!(outputs::list_outputs))
         .with(Token, routes!(outputs::post_output_test))

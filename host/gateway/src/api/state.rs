@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use netsage_api_types::Stage;
+use netsage_forward::Forwarder;
 use netsage_lifecycle::Lifecycle;
 use netsage_outputs::OutputCounters;
 use netsage_sources::RecordOptions;
@@ -19,6 +20,7 @@ use crate::condition::Condition;
 use crate::evidence::Evidence;
 use crate::outputs::RunningOutput;
 use crate::pipeline::Counters;
+use crate::senders::Senders;
 
 /// What the handlers share; cheap to clone.
 #[derive(Clone)]
@@ -44,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) source: String,
     pub(crate) evidence: Option<Arc<Evidence>>,
     pub(crate) inbox: Option<Arc<Inbox>>,
+    pub(crate) forwarder: Option<Arc<Forwarder>>,
+    pub(crate) senders: Arc<Senders>,
     /// Whoever reads records for the inbox has one.
     pub(crate) inbox_turns: Semaphore,
     pub(crate) records: RecordOptions,

@@ -261,6 +261,17 @@ fn every_setting_reaches_the_program() {
             "netflow-from" => ("netflow = \"0.0.0.0:2055\"\n", &["2001:db8::/32"]),
             "netflow-pairing" => ("netflow = \"0.0.0.0:2055\"\n", &["0s"]),
             "netflow-out-reverse" => ("netflow = \"0.0.0.0:2055\"\n", &["true"]),
+            // These files are read: `config/forward.rs` has the test of that.
+            "forward-token-file"
+            | "forward-ca"
+            | "forward-certificate"
+            | "forward-key"
+            | "forward-settings-file" => {
+                continue;
+            }
+            "forward-setting" if cfg!(not(feature = "kafka")) => continue,
+            "forward-setting" => ("forward = \"kafka://broker:9092/flows\"\n", &["another=1"]),
+            "forward-spool" | "no-score" => ("forward = \"https://central/\"\n", &["true", "3MiB"]),
             // What is in the file is read: `config/server.rs` has the tests of that.
             "token-file" | "store-url-file" => continue,
             "bpf" | "no-promiscuous" => ("interface = [\"eth0\"]\n", &["not port 22", "true"]),

@@ -8,7 +8,11 @@ use netsage_capture::MeterConfig;
 use netsage_kafka::{pair, read_settings};
 use netsage_schema::record_v1::RECORD_V1;
 #[cfg(feature = "kafka")]
-use netsage_sources::{RecordOptions, kafka::KafkaOptions, stream::StreamOptions};
+use netsage_sources::{
+    RecordOptions,
+    kafka::{KafkaOptions, Listener},
+    stream::StreamOptions,
+};
 
 use super::{ConfigError, Settings};
 
@@ -32,7 +36,12 @@ pub struct KafkaSettings {
 #[cfg(feature = "kafka")]
 impl KafkaSettings {
     /// What the source is opened with.
-    pub fn options(&self, records: &RecordOptions, streams: &StreamOptions) -> KafkaOptions {
+    pub fn options(
+        &self,
+        records: &RecordOptions,
+        streams: &StreamOptions,
+        listener: Listener,
+    ) -> KafkaOptions {
         let options = KafkaOptions::new(&self.brokers, &self.topic, &self.group);
         KafkaOptions {
             settings: self.settings.clone(),
@@ -42,6 +51,7 @@ impl KafkaSettings {
             lateness: streams.lateness.unwrap_or(options.lateness),
             reread: self.reread,
             dead_letters: self.dead_letters.clone(),
+            listener: Some(listener),
             ..options
         }
     }
@@ -92,23 +102,28 @@ pub fn client_settings(
     file: Option<&Path>,
     settings: &[String],
 ) -> Result<Vec<(String, String)>, ConfigError> {
-    let mut all = file.map_or_else(|| Ok(Vec::new()), settings_of)?;
+    client_settings_of(["kafka-settings-file", "kafka-setting"], file, settings)
+}
+
+/// The same, of settings with these names.
+pub(super) fn client_settings_of(
+    [file_name, name]: [&'static str; 2],
+    file: Option<&Path>,
+    settings: &[String],
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut all = file.map_or_else(|| Ok(Vec::new()), |file| settings_of(file_name, file))?;
     for (place, setting) in (1..).zip(settings) {
         // The setting itself is not told: it may hold a password.
-        let pair = pair(setting).ok_or_else(|| {
-            ConfigError::value(
-                "kafka-setting",
-                format!("number {place} of them is no NAME=VALUE"),
-            )
-        })?;
+        let pair = pair(setting)
+            .ok_or_else(|| ConfigError::value(name, format!("number {place} of them is no NAME=VALUE")))?;
         all.push(pair);
     }
     Ok(all)
 }
 
 /// The settings in a file of properties: one `name=value` a line, comments behind `#`.
-fn settings_of(file: &Path) -> Result<Vec<(String, String)>, ConfigError> {
-    let wrong = |reason: String| ConfigError::value("kafka-settings-file", reason);
+fn settings_of(name: &'static str, file: &Path) -> Result<Vec<(String, String)>, ConfigError> {
+    let wrong = |reason: String| ConfigError::value(name, reason);
     let text = fs::read_to_string(file)
         .map_err(|error| wrong(format!("cannot read {}: {error}", file.display())))?;
     read_settings(&text).map_err(|line| wrong(format!("{}, line {line}: no NAME=VALUE", file.display())))

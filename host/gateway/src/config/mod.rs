@@ -12,6 +12,7 @@
 mod detectors;
 #[cfg(test)]
 mod examples;
+mod forward;
 mod interfaces;
 mod kafka;
 mod layers;
@@ -35,6 +36,7 @@ use std::path::PathBuf;
 use std::{env, io};
 
 pub use detectors::names_nobody_has;
+pub use forward::ForwardSettings;
 pub use interfaces::{InterfaceArgs, InterfaceSettings};
 pub use kafka::{KafkaSettings, client_settings};
 pub use meter::MeterArgs;

@@ -22,6 +22,7 @@ use super::InterfaceSettings;
 use super::KafkaSettings;
 use super::server::check_reach;
 use super::{ConfigError, OutputSettings, Settings, home_folder};
+use super::{ConfigError, ForwardSettings, Settings, home_folder};
 use crate::api::access::AllowedHost;
 use crate::pipeline::StoringConfig;
 use crate::server::Limits;
@@ -102,6 +103,10 @@ pub struct Resolved {
     pub exit_when_done: bool,
     /// Where alerts go.
     pub outputs: Vec<OutputSettings>,
+    /// Where flows are forwarded to, if they are.
+    pub forward: Option<ForwardSettings>,
+    /// Whether flows are scored and stored here.
+    pub scores: bool,
 }
 
 impl Resolved {
@@ -148,10 +153,16 @@ impl Resolved {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let workers = settings.workers()?.unwrap_or(processors.min(256));
         let runtime = settings.runtime(Some(&data_dir), workers)?;
-        let lifecycle = LifecycleConfig {
+        let mut lifecycle = LifecycleConfig {
             forgets_sources: is_reread,
             ..settings.lifecycle(&data_dir, runtime.workers)?
         };
+        let forward = settings.forward_settings()?;
+        let scores = !settings.no_score()?;
+        if !scores {
+            // The detectors of the data folder stay as they are.
+            (lifecycle.directory, lifecycle.watched_folder) = (None, None);
+        }
         let listen = settings.listen()?;
         let token = settings.server_token()?;
         check_reach(listen, token.as_ref())?;
@@ -188,6 +199,8 @@ impl Resolved {
             workers,
             meter,
             records,
+            forward,
+            scores,
         })
     }
 }

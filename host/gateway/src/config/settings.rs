@@ -148,6 +148,38 @@ settings! {
         input_zone: String { value: "ZONE", default: "UTC" }
     }
 
+    "Forwarding" {
+        /// Forward every flow: to the inbox of a central (https://HOST/api/v1/flows) or to a topic (kafka://HOST:PORT/TOPIC)
+        ///
+        /// Each flow goes as a record, with its row where the schema is not record-v1, and with its scores. What cannot be sent
+        /// waits in the data folder. docs/forwarding.md has more.
+        forward: String { value: "URL", otherwise: "flows are not forwarded", example: "https://central.example/api/v1/flows" }
+
+        /// With --forward: most that waits on the disk; beyond that the oldest flows are given up and counted
+        forward_spool: ByteSize { value: "SIZE", default: "256MiB", range: MIB.. }
+
+        /// With --forward: score nothing and store nothing here, which takes little memory
+        no_score: bool { value: "BOOL", default: "false" }
+
+        /// With --forward https://: file that holds the token of the central
+        forward_token_file: PathBuf { value: "FILE", otherwise: "calls bear no token", example: "/run/secrets/netsage-central" }
+
+        /// With --forward https://: file with the certificates, in PEM, of those who may have signed the central's
+        forward_ca: PathBuf { value: "FILE", otherwise: "those that browsers trust", example: "/etc/netsage/central-ca.pem" }
+
+        /// With --forward https://: file with the certificate, in PEM, that this program shows
+        forward_certificate: PathBuf { value: "FILE", otherwise: "none is shown", example: "/etc/netsage/sensor.pem" }
+
+        /// With --forward-certificate: file with its key, in PEM
+        forward_key: PathBuf { value: "FILE", otherwise: "it stands in the file of the certificate", example: "/etc/netsage/sensor.key" }
+
+        /// With --forward kafka://: a setting of librdkafka by its name, as security.protocol=SSL
+        forward_setting: Vec<String> { value: "NAME=VALUE", example: "security.protocol=SSL", secret: true }
+
+        /// With --forward kafka://: file with settings of librdkafka, one NAME=VALUE a line
+        forward_settings_file: PathBuf { value: "FILE", example: "/run/secrets/netsage-forward" }
+    }
+
     "Store" {
         /// Where flows and alerts are kept: `sqlite:PATH` or `mongodb://...`
         ///

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use netsage_forward::message::{Messages, Score, Writer};
 use netsage_lifecycle::Verdicts;
 use netsage_lifecycle::lineup::FlowsToScore;
 use netsage_schema::{Contexts, FlowBatch, Schema};
@@ -30,6 +31,8 @@ pub(super) struct Block {
     pub(super) record: Arc<FlowBatchRecord>,
     /// Whether each flow is above a threshold.
     pub(super) above: Vec<bool>,
+    /// What is forwarded of each flow, where flows are forwarded.
+    pub(super) messages: Messages,
 }
 
 impl Block {
@@ -45,6 +48,25 @@ impl Block {
             verdicts: Verdicts::new(),
             record: Arc::default(),
             above: Vec::new(),
+            messages: Messages::default(),
+        }
+    }
+
+    /// Encodes what is forwarded of the flows, once all detectors have spoken.
+    pub(super) fn encode(&mut self, writer: &mut Writer) {
+        self.messages.clear();
+        for place in 0..self.flows.len() {
+            let scores = self.verdicts.of_row(place).map(|scored| {
+                let by = &scored.generation.loaded;
+                Score {
+                    detector: &by.reference.name,
+                    version: &by.reference.version,
+                    digest: &by.reference.digest,
+                    score: scored.score,
+                    threshold: by.threshold(),
+                }
+            });
+            writer.push(&mut self.messages, &self.flows, place, scores);
         }
     }
 

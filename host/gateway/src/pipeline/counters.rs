@@ -105,6 +105,8 @@ pub struct Counters {
     sources: Mutex<Vec<Arc<SourceState>>>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) storing: Mutex<Storing>,
+    /// Since when the spool has taken nothing though it was asked to, and what the system says.
+    pub(super) spool_refused: Mutex<Option<(Instant, String)>>,
     pub(super) blocks_under_way: AtomicU64,
     /// Blocks between the readers and the workers.
     pub(super) blocks_to_score: AtomicU64,
@@ -271,6 +273,11 @@ impl Counters {
     /// How it goes with storing.
     pub fn storing(&self) -> Storing {
         *lock(&self.storing)
+    }
+
+    /// Since when the spool of a gateway that forwards has taken nothing, and what the system says.
+    pub fn spool_refused(&self) -> Option<(Instant, String)> {
+        lock(&self.spool_refused).clone()
     }
 
     /// What was counted on each interface.

@@ -154,6 +154,7 @@ mod tests {
             community_id: [0; 20],
             fused: None,
             provenance: Provenance::NONE,
+            foreign: None,
         }
     }
 

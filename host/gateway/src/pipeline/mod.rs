@@ -1,4 +1,4 @@
-//! The way of flows: reader -> workers -> sink -> recorder.
+//! The way of flows: reader -> workers -> sink -> recorder, with a spooler before the recorder where flows are forwarded.
 //!
 //! One thread for each source reads the source (and meters packets), and packs flows into blocks of at most 1,024
 //! flows, or the flows of 20 ms, for the workers. Each worker scores whole blocks, each with the line-up of detectors
@@ -15,7 +15,7 @@
 //! A store that fails is tried again for as long as the program runs. A thread that panics ends the pipeline, and the
 //! pipeline ends the program: what is dead must not look alive.
 //!
-//! Start with [`Pipeline::start`], then `reader`, `scoring`, `sink`, `waiting`, `recorder`.
+//! Start with [`Pipeline::start`], then `reader`, `scoring`, `sink`, `spooler`, `waiting`, `recorder`.
 
 mod block;
 mod context;
@@ -27,6 +27,7 @@ mod record;
 mod recorder;
 mod scoring;
 mod sink;
+mod spooler;
 mod waiting;
 
 use std::sync::Arc;
@@ -35,8 +36,11 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Sender, bounded, unbounded};
 use netsage_api_types::StreamEvent;
+use netsage_forward::message::Writer;
+use netsage_forward::spool::{Spool, SpoolError};
 use netsage_lifecycle::Roster;
 use netsage_lifecycle::lineup::Stopped;
+use netsage_records::BytesOf;
 use netsage_schema::{AddressKey, Schema};
 use netsage_sources::{Site, Source, SourceError};
 use netsage_store::{Store, StoreError};
@@ -52,7 +56,7 @@ use positions::Positions;
 pub use record::{alert_key, flow_id};
 pub use recorder::StoringConfig;
 pub use scoring::{explained, score_rows};
-use waiting::WaitingRoom;
+use waiting::{ToRecorder, WaitingRoom};
 
 /// Largest block of flows.
 pub const BLOCK_ROWS: usize = netsage_package::MAX_BLOCK_ROWS;
@@ -72,6 +76,17 @@ pub struct PipelineConfig {
     pub site: Site,
     /// How it deals with its store.
     pub storing: StoringConfig,
+    /// Where flows are put to be forwarded, if they are.
+    pub forward: Option<Forwarding>,
+}
+
+/// Where flows are put to be forwarded.
+#[derive(Debug, Clone)]
+pub struct Forwarding {
+    /// The spool.
+    pub spool: Arc<Spool>,
+    /// Which bytes the rows of flows count, where their schema does not say so.
+    pub bytes_of: BytesOf,
 }
 
 /// Why a pipeline ended before its source did.
@@ -94,6 +109,9 @@ pub enum PipelineError {
         /// Why not.
         source: StoreError,
     },
+    /// The spool took nothing for as long as it was waited for.
+    #[error("{0}; what was stored before is whole, run again to fill the gap")]
+    Spool(SpoolError),
     /// A detector fails, and its policy lets no flow pass without its score.
     #[error("{0}; what was stored before is whole, run again to fill the gap")]
     Stopped(#[from] Stopped),
@@ -145,6 +163,7 @@ pub struct Pipeline {
     positions: Positions,
     workers: Vec<JoinHandle<()>>,
     sink: JoinHandle<Result<(), PipelineError>>,
+    spooler: Option<JoinHandle<Result<(), PipelineError>>>,
     recorder: JoinHandle<Result<(), PipelineError>>,
     counters: Arc<Counters>,
     events: Announcer,
@@ -195,10 +214,35 @@ impl Pipeline {
         let recorder = thread::Builder::new()
             .name("netsage-record".to_owned())
             .spawn(move || recorder.run())?;
+        let writer = config
+            .forward
+            .as_ref()
+            .map(|forward| Writer::new(config.schema, forward.bytes_of));
+        let to_recorder = ToRecorder::new(room, Arc::clone(counters), give_back.clone());
+        let (next_stage, spooler) = match &config.forward {
+            None => (sink::NextStage::Recorder(to_recorder), None),
+            Some(forward) => {
+                // Holds no more than the blocks that exist.
+                let (to_spooler, from_sink) = unbounded();
+                let spooler = spooler::Spooler {
+                    spool: Arc::clone(&forward.spool),
+                    next: to_recorder,
+                    counters: Arc::clone(counters),
+                    pauses: config.storing.pauses,
+                    end_patience: config.storing.end_patience,
+                    stop: Arc::clone(&stop),
+                };
+                let spooler = thread::Builder::new()
+                    .name("netsage-spool".to_owned())
+                    .spawn(move || spooler.run(&from_sink))?;
+                (sink::NextStage::Spooler(to_spooler), Some(spooler))
+            }
+        };
         let sink = sink::Sink::new(
             roster,
             explainer(),
-            room,
+            next_stage,
+            writer.clone(),
             Arc::clone(counters),
             give_back,
             Arc::clone(&stop),
@@ -210,6 +254,7 @@ impl Pipeline {
         for number in 0..config.workers {
             let (from_reader, to_sink) = (from_reader.clone(), to_sink.clone());
             let (roster, counters, explainer) = (Arc::clone(roster), Arc::clone(counters), explainer());
+            let writer = writer.clone();
             let worker = thread::Builder::new()
                 .name(format!("netsage-score-{number}"))
                 .spawn(move || {
@@ -217,7 +262,7 @@ impl Pipeline {
                         thread: "scoring",
                         to_sink: to_sink.clone(),
                     };
-                    scoring::work(&roster, &from_reader, &to_sink, &counters, explainer);
+                    scoring::work(&roster, &from_reader, &to_sink, &counters, explainer, writer);
                 })?;
             workers.push(worker);
         }
@@ -254,6 +299,7 @@ impl Pipeline {
             positions,
             workers,
             sink,
+            spooler,
             recorder,
             counters: Arc::clone(counters),
             events,
@@ -275,6 +321,7 @@ impl Pipeline {
         let read: Vec<_> = self.readers.into_iter().map(JoinHandle::join).collect();
         let scored: Vec<_> = self.workers.into_iter().map(JoinHandle::join).collect();
         let in_order = self.sink.join().map_err(panicked("sink"));
+        let spooled = (self.spooler).map_or(Ok(Ok(())), |spooler| spooler.join().map_err(panicked("spool")));
         let stored = self.recorder.join().map_err(panicked("recorder"));
         let mut outcome = Ok(());
         for reader in read {
@@ -290,7 +337,11 @@ impl Pipeline {
             outcome = Err(PipelineError::Panicked { thread: "scoring" });
         }
         // A stage that gives up also ends those before it, so the last one's error tells the cause.
-        let outcome = stored.flatten().and(in_order.flatten()).and(outcome);
+        let outcome = stored
+            .flatten()
+            .and(spooled.flatten())
+            .and(in_order.flatten())
+            .and(outcome);
         let reason = match outcome {
             Err(PipelineError::Store { .. }) => DropReason::Store,
             _ => DropReason::Ending,

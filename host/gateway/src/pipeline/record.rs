@@ -69,6 +69,7 @@ fn flow(flows: &FlowBatch, facts: &Facts, index: usize) -> FlowRecord {
         community_id: *flows.community_ids[index].hash(),
         fused: None,
         provenance: flows.provenances[index].clone(),
+        foreign: flows.besides[index].foreign.clone(),
     }
 }
 

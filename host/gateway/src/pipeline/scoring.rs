@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use crossbeam_channel::{Receiver, Sender};
 use jiff::Timestamp;
 use netsage_api_types::Contribution;
+use netsage_forward::message::Writer;
 use netsage_lifecycle::{Roster, Scorer};
 use netsage_runtime::{ColumnContribution, Detector, InputColumn, ScoreError};
 use netsage_schema::{Contexts, Rows};
@@ -24,6 +25,7 @@ pub(super) fn work(
     to_sink: &Sender<FromWorker>,
     counters: &Counters,
     mut explainer: Explainer,
+    mut forward: Option<Writer>,
 ) {
     let mut scorer = Scorer::new(Arc::clone(roster));
     for mut block in from_reader {
@@ -54,6 +56,9 @@ pub(super) fn work(
             block.record_scores(false, &mut explainer);
             if !block.verdicts.lineup().is_some_and(|lineup| lineup.is_in_order()) {
                 block.record_fused(&mut explainer);
+                if let Some(writer) = &mut forward {
+                    block.encode(writer);
+                }
             }
             block
         }));

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
+use netsage_forward::message::Writer;
 use netsage_lifecycle::{Roster, Scorer};
 
 use super::block::{Block, FromWorker};
-use super::counters::DropReason;
 use super::explainer::Explainer;
-use super::waiting::{RecorderEnded, WaitingRoom};
+use super::waiting::{RecorderEnded, ToRecorder};
 use super::{Counters, PipelineError};
 
 pub(super) struct Sink {
@@ -21,7 +21,9 @@ pub(super) struct Sink {
     early: BTreeMap<u64, Block>,
     /// The block to come.
     next: u64,
-    room: Arc<WaitingRoom>,
+    next_stage: NextStage,
+    /// Encodes what is forwarded of flows that detectors saw in their order.
+    forward: Option<Writer>,
     counters: Arc<Counters>,
     give_back: Sender<Block>,
     /// Set when the sink ends before the blocks do, so that the other stages end too.
@@ -29,11 +31,19 @@ pub(super) struct Sink {
     is_through: bool,
 }
 
+/// Where blocks go.
+pub(super) enum NextStage {
+    Recorder(ToRecorder),
+    /// By way of the spool.
+    Spooler(Sender<Block>),
+}
+
 impl Sink {
     pub(super) fn new(
         roster: &Arc<Roster>,
         explainer: Explainer,
-        room: Arc<WaitingRoom>,
+        next_stage: NextStage,
+        forward: Option<Writer>,
         counters: Arc<Counters>,
         give_back: Sender<Block>,
         stop: Arc<AtomicBool>,
@@ -43,7 +53,8 @@ impl Sink {
             explainer,
             early: BTreeMap::new(),
             next: 0,
-            room,
+            next_stage,
+            forward,
             counters,
             give_back,
             stop,
@@ -77,6 +88,9 @@ impl Sink {
                 self.scorer.score_in_order(flows, verdicts)?;
                 block.record_scores(true, &mut self.explainer);
                 block.record_fused(&mut self.explainer);
+                if let Some(writer) = &mut self.forward {
+                    block.encode(writer);
+                }
             }
             if let Err(ended) = self.hand_on(block) {
                 return Ok(Err(ended));
@@ -101,25 +115,18 @@ impl Sink {
     }
 
     fn hand_on(&self, block: Block) -> Result<(), RecorderEnded> {
-        let (given_back, dropped) = self.room.put(block)?;
-        if dropped > 0 {
-            self.counters.ledger.dropped(dropped, DropReason::Store);
-            self.counters.blocks_under_way.fetch_sub(1, Ordering::Relaxed);
+        match &self.next_stage {
+            NextStage::Recorder(recorder) => recorder.hand_on(block),
+            NextStage::Spooler(spooler) => spooler.send(block).map_err(|_| RecorderEnded),
         }
-        if let Some(block) = given_back {
-            // The reader may have ended and need no more blocks.
-            let _ = self.give_back.send(block);
-        }
-        Ok(())
     }
 }
 
-/// Also after a panic: the recorder must see that nothing more comes.
+/// Also after a panic: the other stages must see it. Those behind see it by the end of the way to them.
 impl Drop for Sink {
     fn drop(&mut self) {
         if !self.is_through {
             self.stop.store(true, Ordering::Release);
         }
-        self.room.close();
     }
 }

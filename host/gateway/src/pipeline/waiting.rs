@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -13,9 +14,9 @@ use crossbeam_channel::Sender;
 use netsage_sources::Pace;
 use netsage_store::FlowBatchRecord;
 
-use super::SourceState;
 use super::block::Block;
-use super::counters::lock;
+use super::counters::{DropReason, lock};
+use super::{Counters, SourceState};
 
 /// What a source may be told once everything before is stored.
 type Acknowledgement = (Arc<SourceState>, u64);
@@ -49,6 +50,43 @@ pub(super) enum Item {
 
 /// The recorder has ended, and stores nothing any more.
 pub(super) struct RecorderEnded;
+
+/// The way to the recorder, for the one stage before it. Dropped, also after a panic, it says that nothing more comes.
+pub(super) struct ToRecorder {
+    room: Arc<WaitingRoom>,
+    counters: Arc<Counters>,
+    give_back: Sender<Block>,
+}
+
+impl ToRecorder {
+    pub(super) fn new(room: Arc<WaitingRoom>, counters: Arc<Counters>, give_back: Sender<Block>) -> Self {
+        Self {
+            room,
+            counters,
+            give_back,
+        }
+    }
+
+    /// Hands a scored block on.
+    pub(super) fn hand_on(&self, block: Block) -> Result<(), RecorderEnded> {
+        let (given_back, dropped) = self.room.put(block)?;
+        if dropped > 0 {
+            self.counters.ledger.dropped(dropped, DropReason::Store);
+            self.counters.blocks_under_way.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(block) = given_back {
+            // The reader may have ended and need no more blocks.
+            let _ = self.give_back.send(block);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ToRecorder {
+    fn drop(&mut self) {
+        self.room.close();
+    }
+}
 
 #[derive(Default)]
 struct State {

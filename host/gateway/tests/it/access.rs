@@ -69,6 +69,8 @@ impl Offline {
             source: "none".to_owned(),
             evidence: None,
             inbox: None,
+            forwarder: None,
+            senders: Arc::default(),
             records: netsage_sources::RecordOptions::default(),
             outputs: Vec::new(),
             token: token.map(str::to_owned),

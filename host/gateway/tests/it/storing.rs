@@ -177,6 +177,7 @@ impl Bench {
             schema: &UNSW_NB15,
             address_key: AddressKey::OF_FILES,
             storing,
+            forward: None,
         };
         Pipeline::start(
             &config,

@@ -12,10 +12,11 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
+use super::options::Listener;
 use super::past::Said;
 use super::probe::unreadable;
 use super::shared::{Change, Passing, Shared};
@@ -101,11 +102,22 @@ pub(super) struct Lines {
     pub(super) empty: Receiver<Chunk>,
     /// Nothing is ever sent: the other end is dropped when the consumer is to leave its group.
     pub(super) closing: Receiver<()>,
+    pub(super) listener: Option<Listener>,
 }
 
 impl Lines {
     fn is_closing(&self) -> bool {
         self.closing.try_recv() == Err(TryRecvError::Disconnected)
+    }
+
+    /// Tells the listener of a message that has its header.
+    fn listen(&self, message: &BorrowedMessage<'_>) {
+        let (Some(listener), Some(headers)) = (&self.listener, message.headers()) else {
+            return;
+        };
+        for header in headers.iter().filter(|header| header.key == listener.header) {
+            (listener.hear)(header.value.unwrap_or_default(), message.timestamp().to_millis());
+        }
     }
 }
 
@@ -409,6 +421,7 @@ impl Loop<'_> {
             let is_over = match polled {
                 Some(Ok(message)) => {
                     until.get_or_insert_with(|| Instant::now() + GATHER);
+                    self.lines.listen(&message);
                     self.chunk
                         .push(message.partition(), message.offset(), message.payload());
                     self.chunk.is_full()

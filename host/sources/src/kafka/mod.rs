@@ -27,6 +27,7 @@ mod options;
 mod past;
 mod probe;
 mod producer;
+mod reporting;
 mod shard;
 mod shared;
 mod watch;
@@ -52,9 +53,10 @@ use crate::source::{
 };
 use consumer::{Chunk, Event, Lines};
 use dead_letters::{About, DeadLetters, Delivery};
-pub use options::KafkaOptions;
+pub use options::{KafkaOptions, Listener};
 use past::Past;
 pub use producer::{Delivered, Producer, ProducerOptions};
+pub use reporting::{Outcome, Report, ReportingProducer};
 use shard::{Handed, Left, Shard, Value, add, read_value};
 use shared::{Change, Control, Passing, Shared};
 
@@ -193,6 +195,7 @@ impl Kafka {
             events: sender,
             empty: emptied,
             closing: is_closing,
+            listener: self.options.listener.clone(),
         };
         let (config, topic, shared) = (
             self.config.clone(),

@@ -1,5 +1,7 @@
 //! Which topic is read and how, and the settings of the clients that follow.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use netsage_records::formats::{Format, Options};
@@ -14,6 +16,21 @@ const OURS: [&str; 4] = [
     "enable.auto.offset.store",
     "enable.partition.eof",
 ];
+
+/// Is told the header of that name of messages that have it, as they come, with the time of the message, ms since the epoch.
+#[derive(Clone)]
+pub struct Listener {
+    /// Name of the header.
+    pub header: &'static str,
+    /// Is told its value.
+    pub hear: Arc<dyn Fn(&[u8], Option<i64>) + Send + Sync>,
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.header)
+    }
+}
 
 /// Which topic is read and how.
 #[derive(Debug, Clone)]
@@ -42,6 +59,8 @@ pub struct KafkaOptions {
     pub window_memory: usize,
     /// The topic that is told of messages that cannot be read; `None`: they are only counted.
     pub dead_letters: Option<String>,
+    /// Who is told of a header of messages.
+    pub listener: Option<Listener>,
     /// Whether the source ends where every partition that this program has was read to its end.
     pub ends_with_topic: bool,
 }
@@ -62,6 +81,7 @@ impl KafkaOptions {
             most_waiting: 1 << 17,
             window_memory: 16 << 20,
             dead_letters: None,
+            listener: None,
             ends_with_topic: false,
         }
     }

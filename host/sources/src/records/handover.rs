@@ -136,12 +136,13 @@ impl<T> Ready<T> {
             _ => self.rows.push_back((is_again, 1)),
         }
         let identity = ordered.record.identity();
-        self.flows.push_as(
+        self.flows.push_with(
             &row_of(&ordered.record, counts),
             identity,
             CommunityId::of(&identity),
             Some(ordered.id),
             self.provenances.of(&ordered.record, is_late),
+            ordered.record.beside(),
         );
     }
 

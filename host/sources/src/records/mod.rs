@@ -290,13 +290,14 @@ impl<R: Read + Send> RecordSource<R> {
         let network = self.origin.of(record).network;
         let counts = self.windows.count(network, record);
         let identity = record.identity();
-        batch.push_as(
+        batch.push_with(
             &row_of(record, &counts),
             identity,
             CommunityId::of(&identity),
             Some(id),
             // A file is sorted before its first flow.
             self.provenances.of(record, false),
+            record.beside(),
         );
         self.flows += 1;
     }

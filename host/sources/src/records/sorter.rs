@@ -215,6 +215,7 @@ mod tests {
             own_id: None,
             sensor: Some("one".into()),
             network: Some("two".into()),
+            foreign: None,
         }
     }
 

@@ -61,6 +61,7 @@ fn record(number: u32) -> Record {
         own_id: None,
         sensor: None,
         network: None,
+        foreign: None,
     }
 }
 

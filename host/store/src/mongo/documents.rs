@@ -38,6 +38,9 @@ pub(super) struct FlowDocument {
     pub(super) sensor: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) late: bool,
+    /// What the program that forwarded the flow said of it, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) foreign: Option<String>,
     pub(super) alerted: bool,
     /// When the flow was first recorded, by the clock; what the TTL counts from.
     pub(super) recorded: DateTime,
@@ -79,6 +82,7 @@ impl FlowDocument {
             network: flow.provenance.network().to_owned(),
             sensor: flow.provenance.sensor().to_owned(),
             late: flow.provenance.is_late(),
+            foreign: flow.foreign.as_deref().map(str::to_owned),
             alerted,
             recorded,
         }
@@ -103,6 +107,8 @@ impl FlowDocument {
             network: self.network,
             sensor: self.sensor,
             late: self.late,
+            // What cannot be read was never written.
+            foreign: self.foreign.and_then(|text| serde_json::from_str(&text).ok()),
             fused: self.fused,
         }
     }

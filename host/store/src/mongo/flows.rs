@@ -23,7 +23,7 @@ use netsage_alerts::text::parse_id;
 const ACTION: &str = "write flows";
 
 /// What a flow takes over when it is delivered again; all else is its identity and stays.
-const MEASURED: [&str; 9] = [
+const MEASURED: [&str; 10] = [
     "service",
     "state",
     "packets",
@@ -33,6 +33,7 @@ const MEASURED: [&str; 9] = [
     "fused",
     "sensor",
     "late",
+    "foreign",
 ];
 
 /// Most flows of one request: half a megabyte, which a slow line takes in time.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use netsage_api_types::{Alert, AlertState, Contribution, DetectorRef, Flow, FusedScore, Severity};
+use netsage_api_types::{Alert, AlertState, Contribution, DetectorRef, Flow, Foreign, FusedScore, Severity};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 use serde::de::DeserializeOwned;
@@ -27,7 +27,7 @@ pub(super) const PART_COLUMNS: &str = "p.raised, r.id, r.subject, p.target, p.fi
 /// The columns that [`flow`] reads, in its order, of `flows f` and `labels l`.
 pub(super) const FLOW_COLUMNS: &str = "f.id, f.start_ms, f.end_ms, f.source, f.source_port, f.destination, \
      f.destination_port, l.protocol, l.service, l.state, f.packets, f.bytes, f.community_id, f.fused_mean, f.fused_max, \
-     l.sensor, l.network, l.is_late, f.scores";
+     l.sensor, l.network, l.is_late, f.foreign_said, f.scores";
 
 /// An address as it is stored: 4 or 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -368,6 +368,11 @@ pub(super) fn part(row: &Row<'_>, cell: &Cell<'_>) -> rusqlite::Result<StoredPar
     })
 }
 
+/// Reads what another program said of a flow; what cannot be read was never written.
+fn foreign(text: Option<String>) -> Option<Foreign> {
+    serde_json::from_str(&text?).ok()
+}
+
 /// Reads a flow and its packed scores.
 pub(super) fn flow(row: &Row<'_>) -> rusqlite::Result<(Flow, Vec<u8>)> {
     let mut fields = Fields::new(row);
@@ -390,6 +395,7 @@ pub(super) fn flow(row: &Row<'_>) -> rusqlite::Result<(Flow, Vec<u8>)> {
         sensor: fields.take()?,
         network: fields.take()?,
         late: fields.take()?,
+        foreign: foreign(fields.take()?),
         scores: Vec::new(),
     };
     Ok((flow, fields.take()?))

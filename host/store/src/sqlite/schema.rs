@@ -38,12 +38,16 @@ const MIGRATIONS: &[Migration] = &[
     |transaction| transaction.execute_batch(COUNT_FLOWS),
     |transaction| transaction.execute_batch(PROVENANCE),
     |transaction| transaction.execute_batch(INDEX_BEGINS),
+    |transaction| transaction.execute_batch(FOREIGN),
 ];
 
 /// Time series of alerts by their begin, with all that tells them apart.
 const INDEX_BEGINS: &str = "
 CREATE INDEX alerts_by_begin ON alerts (first_seen_ms, severity, state, detector_name, network);
 ";
+
+/// What the program that forwarded a flow has made and said of it, as JSON.
+const FOREIGN: &str = "ALTER TABLE flows ADD COLUMN foreign_said TEXT;";
 
 /// Where flows come from: a flow says it by its label, an alert is of one network, and shows the sensor of the flow that it
 /// shows. The rows of labels and cells move into tables whose keys have it, as SQLite cannot change a key.

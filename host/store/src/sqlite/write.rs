@@ -22,7 +22,7 @@ use netsage_alerts::text::parse_id;
 use netsage_alerts::{AlertLimits, AlertWindow, FlowRecord, Id, Sketch};
 
 /// Columns of a flow with values of its own, in the order in which they are bound.
-const FLOW_COLUMNS: [&str; 16] = [
+const FLOW_COLUMNS: [&str; 17] = [
     "end_ms",
     "id",
     "start_ms",
@@ -39,13 +39,14 @@ const FLOW_COLUMNS: [&str; 16] = [
     "fused_mean",
     "fused_max",
     "alerted",
+    "foreign_said",
 ];
 
 static INSERT_FLOWS: LazyLock<InsertNew> =
     LazyLock::new(|| InsertNew::into("flows", &["recorded_ms"], &FLOW_COLUMNS, "end_ms, id"));
 
 const UPDATE_FLOW: &str = "UPDATE flows SET label = ?3, packets = ?4, bytes = ?5, scores = ?6, highest_score = ?7, \
-     fused_mean = ?8, fused_max = ?9, alerted = iif(alerted = 0, ?10, alerted) WHERE end_ms = ?1 AND id = ?2";
+     fused_mean = ?8, fused_max = ?9, alerted = iif(alerted = 0, ?10, alerted), foreign_said = ?11 WHERE end_ms = ?1 AND id = ?2";
 
 /// Inserts rows that are new.
 pub(super) struct InsertNew {
@@ -390,7 +391,8 @@ impl FlowRecorder<'_, '_, '_> {
             .bind(self.scores.highest(row.row))?
             .bind(mean)?
             .bind(max)?
-            .bind(row.alerted)?;
+            .bind(row.alerted)?
+            .bind(flow.foreign.as_deref())?;
         debug_assert_eq!(parameters.next, first + FLOW_COLUMNS.len());
         Ok(())
     }
@@ -428,6 +430,7 @@ impl FlowRecorder<'_, '_, '_> {
                 mean,
                 max,
                 row.alerted,
+                flow.foreign.as_deref(),
             ])
             .map(drop)
     }

@@ -13,6 +13,7 @@ suite!(
     hosts_of_two_networks_are_two,
     an_alert_shows_the_sensor_of_the_flow_that_it_shows,
     a_flow_that_is_delivered_again_says_what_the_last_delivery_said,
+    what_another_program_said_is_kept,
 );
 
 fn of(sample: Sample, sensor: &str, network: &str, is_late: bool) -> Sample {
@@ -24,6 +25,26 @@ fn of(sample: Sample, sensor: &str, network: &str, is_late: bool) -> Sample {
 /// Ends of the numbers of flows, the newest first.
 fn numbers(flows: &[Flow]) -> String {
     flows.iter().filter_map(|flow| flow.id.chars().last()).collect()
+}
+
+async fn what_another_program_said_is_kept(place: Place) {
+    let store = place.open().await;
+    let saying = |number: u32, said: Option<&str>| {
+        let mut sample = flow(number, "10.0.0.1", T0 + i64::from(number), 0.7);
+        sample.flow.foreign = said.map(Into::into);
+        sample
+    };
+    let row = r#"{"row":{"schema":"flow-v1@1","values":[0.5,7,-1e-9]}}"#;
+    let scores = r#"{"scores":[{"detector":"iforest","version":"1.0.0","digest":"00","score":0.25,"threshold":0.5},{"detector":"x","score":1}]}"#;
+    let samples = [saying(1, None), saying(2, Some(row)), saying(3, Some(scores))];
+    let shown = |samples: &[Sample]| samples.iter().rev().map(Sample::shown).collect::<Vec<_>>();
+    assert!(shown(&samples)[..2].iter().all(|flow| flow.foreign.is_some()));
+    record(&store, &samples).await;
+    assert_eq!(all_flows(&store).await, shown(&samples));
+    // The last delivery counts.
+    let again = [saying(1, Some(scores)), saying(2, None), saying(3, Some(scores))];
+    record(&store, &again).await;
+    assert_eq!(all_flows(&store).await, shown(&again));
 }
 
 async fn flows_and_alerts_say_where_they_come_from(place: Place) {

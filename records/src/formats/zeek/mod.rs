@@ -234,6 +234,7 @@ impl Values<'_> {
             own_id: self.get(column::UID).map(OwnId::of),
             sensor: None,
             network: None,
+            foreign: None,
         })
     }
 

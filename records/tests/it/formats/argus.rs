@@ -35,6 +35,7 @@ fn expected() -> Record {
         own_id: None,
         sensor: None,
         network: None,
+        foreign: None,
     }
 }
 

@@ -57,6 +57,7 @@ fn expected() -> Record {
         own_id: Some(OwnId::of(b"CAAAAF2OBB4onCC0Dd")),
         sensor: Some("hq-1".into()),
         network: Some("Zürich \"north\"".into()),
+        foreign: None,
     }
 }
 
@@ -99,6 +100,36 @@ fn the_least_that_a_flow_says_is_read() {
     let mut more = least;
     more["@timestamp"] = json!({ "a": [1, 2] });
     assert_eq!(record(Format::FlowJson, more.to_string()), read);
+}
+
+#[test]
+fn what_another_program_said_is_kept_as_it_was() {
+    let check = |row: Option<Value>, scores: Option<Value>| {
+        let mut flow = full();
+        let mut expected = serde_json::Map::new();
+        for (name, value) in [("row", row), ("scores", scores)] {
+            if let Some(value) = value {
+                flow[name] = value.clone();
+                expected.insert(name.to_owned(), value);
+            }
+        }
+        let text = serde_json::to_string_pretty(&Value::from(vec![flow])).unwrap();
+        let read = record(Format::FlowJson, text);
+        let mut written = Vec::new();
+        write(&read, &mut written).unwrap();
+        assert!(!written.contains(&b'\n'));
+        assert_eq!(record(Format::FlowJson, written), read);
+        let kept = read
+            .foreign
+            .map(|text| serde_json::from_str::<Value>(&text).unwrap());
+        assert_eq!(kept, (!expected.is_empty()).then_some(Value::Object(expected)));
+    };
+    let row = json!({ "schema": "flow-v1@3", "values": [0.1, 2.5e-9, 1e21, 7] });
+    let scores = json!([{ "detector": "a \"b\"\n", "version": "1.0.0", "score": 0.625, "threshold": 0.5 }]);
+    check(None, None);
+    check(Some(row.clone()), None);
+    check(None, Some(scores.clone()));
+    check(Some(row), Some(scores));
 }
 
 #[test]
@@ -280,6 +311,18 @@ fn the_schema_takes_what_is_read_and_refuses_what_is_refused() {
         json!(true),
         json!([]),
         json!({}),
+        json!({ "schema": "flow-v1@1", "values": [] }),
+        json!({ "schema": "flow-v1@1", "values": [0.25, 7, -1e300] }),
+        json!({ "schema": "flow-v1@1", "values": [null] }),
+        json!({ "schema": "flow-v1@1", "values": vec![0; 513] }),
+        json!({ "schema": "", "values": [] }),
+        json!({ "values": [] }),
+        json!([{ "detector": "iforest", "score": 0.5 }]),
+        json!([{ "detector": "iforest", "version": null, "digest": "00", "score": 0.5, "threshold": null, "new": 1 }]),
+        json!([{ "detector": "iforest", "version": "1", "score": 0.5, "threshold": 0.75 }]),
+        json!([{ "detector": "iforest" }]),
+        json!([{ "detector": "x".repeat(129), "score": 1 }]),
+        json!(vec![json!({ "detector": "iforest", "score": 0.5 }); 65]),
     ];
     let mut read_some = 0;
     for field in &FIELDS {
@@ -380,6 +423,7 @@ fn any_record() -> impl Strategy<Value = Record> {
                 own_id: own_id.map(OwnId),
                 sensor,
                 network,
+                foreign: None,
             }
         })
 }

@@ -34,6 +34,7 @@ fn a_flow_event_is_a_record() {
         own_id: Some(OwnId::of(b"2232403389523415")),
         sensor: None,
         network: None,
+        foreign: None,
     };
     let check = |text: &str| assert_eq!(record(Format::Suricata, text), expected, "{text}");
     check(FLOW);

@@ -47,6 +47,7 @@ fn expected() -> Record {
         own_id: Some(OwnId::of(b"CAAAAF2OBB4onCC0Dd")),
         sensor: None,
         network: None,
+        foreign: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod detectors;
 mod family;
 mod text_format;
+mod forwarding;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -205,6 +206,8 @@ impl Collector for Figures {
         self.exporters(&mut encoder)?;
         self.interfaces(&mut encoder)?;
         self.outputs(&mut encoder)?;
+        forwarding::encode(self.state.forwarder.as_deref(), &mut encoder)?;
+        forwarding::encode_senders(&self.state.senders.list(), &mut encoder)?;
         detectors::encode(&self.state.lifecycle, &self.state.counters, &mut encoder)
     }
 }

@@ -1,0 +1,5 @@
+//! The spool over restarts, kills and damage.
+
+#![allow(clippy::unwrap_used)]
+
+mod spool;
