@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use netsage_alerts::{AlertLimits, AlertWindow};
 use netsage_api_types::{Alert, AlertQuery, Flow, FlowQuery, Page, StateChange};
-use netsage_store::{BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOverview};
+use netsage_store::{
+    BoxFuture, Changes, FlowBatchRecord, Store, StoreError, StoreOverview, StoreSeries, StoreSeriesQuery,
+};
 
 /// The file with the places of sources.
 const FILE: &str = "places.json";
@@ -44,16 +46,28 @@ impl NoStore {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn save(&self, name: &str, place: &[u8]) -> io::Result<()> {
-        let bytes = {
-            let mut places = self.places();
-            places.insert(name.to_owned(), place.to_vec());
-            serde_json::to_vec(&*places)?
-        };
+    /// Saves a place where `may` allows it, by what is saved; says whether.
+    fn save(
+        &self,
+        name: &str,
+        place: &[u8],
+        may: impl Fn(Option<&[u8]>) -> bool,
+    ) -> Result<bool, StoreError> {
+        let mut places = self.places();
+        if !may(places.get(name).map(Vec::as_slice)) {
+            return Ok(false);
+        }
+        places.insert(name.to_owned(), place.to_vec());
+        let written = serde_json::to_vec(&*places).map_err(io::Error::from);
         // Whole or not there. It need not be on the disk before a loss of power: an older place only repeats more.
         let fresh = self.file.with_extension("new");
-        fs::write(&fresh, bytes)?;
-        fs::rename(&fresh, &self.file)
+        let saved = written
+            .and_then(|bytes| fs::write(&fresh, bytes))
+            .and_then(|()| fs::rename(&fresh, &self.file));
+        saved.map(|()| true).map_err(|error| StoreError::CannotOpen {
+            path: self.file.clone(),
+            reason: error.to_string(),
+        })
     }
 }
 
@@ -121,10 +135,17 @@ impl Store for NoStore {
         name: &'a str,
         position: &'a [u8],
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let saved = self.save(name, position).map_err(|error| StoreError::CannotOpen {
-            path: self.file.clone(),
-            reason: error.to_string(),
-        });
+        let saved = self.save(name, position, |_| true);
+        Box::pin(async { saved.map(|_| ()) })
+    }
+
+    fn swap_position<'a>(
+        &'a self,
+        name: &'a str,
+        expected: Option<&'a [u8]>,
+        position: &'a [u8],
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let saved = self.save(name, position, |saved| saved == expected);
         Box::pin(async { saved })
     }
 
@@ -140,6 +161,10 @@ impl Store for NoStore {
             alerts_new: 0,
             alerts_total: 0,
         })
+    }
+
+    fn series<'a>(&'a self, _: &'a StoreSeriesQuery) -> BoxFuture<'a, Result<Vec<StoreSeries>, StoreError>> {
+        ready(Vec::new())
     }
 
     fn purge(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -160,6 +185,9 @@ mod tests {
         store.save_position("source:b", b"2").await.unwrap();
         let store = NoStore::open(folder.path());
         assert_eq!(store.position("source:a").await.unwrap(), Some(vec![1, 255]));
+        assert!(!store.swap_position("source:b", None, b"3").await.unwrap());
+        assert!(store.swap_position("source:b", Some(b"2"), b"3").await.unwrap());
+        assert_eq!(store.position("source:b").await.unwrap(), Some(b"3".to_vec()));
         fs::write(folder.path().join(FILE), "{").unwrap();
         assert_eq!(
             NoStore::open(folder.path()).position("source:b").await.unwrap(),

@@ -21,8 +21,7 @@ use super::InterfaceSettings;
 #[cfg(feature = "kafka")]
 use super::KafkaSettings;
 use super::server::check_reach;
-use super::{ConfigError, OutputSettings, Settings, home_folder};
-use super::{ConfigError, ForwardSettings, Settings, home_folder};
+use super::{ConfigError, ForwardSettings, OutputSettings, Settings, home_folder};
 use crate::api::access::AllowedHost;
 use crate::pipeline::StoringConfig;
 use crate::server::Limits;

@@ -17,13 +17,16 @@ const OURS: [&str; 4] = [
     "enable.partition.eof",
 ];
 
+/// Takes the value of a header, and the time of its message, ms since the epoch.
+pub(super) type Hear = Arc<dyn Fn(&[u8], Option<i64>) + Send + Sync>;
+
 /// Is told the header of that name of messages that have it, as they come, with the time of the message, ms since the epoch.
 #[derive(Clone)]
 pub struct Listener {
     /// Name of the header.
     pub header: &'static str,
     /// Is told its value.
-    pub hear: Arc<dyn Fn(&[u8], Option<i64>) + Send + Sync>,
+    pub hear: Hear,
 }
 
 impl fmt::Debug for Listener {

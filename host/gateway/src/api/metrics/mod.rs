@@ -2,8 +2,8 @@
 
 mod detectors;
 mod family;
-mod text_format;
 mod forwarding;
+mod text_format;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, header};

@@ -354,7 +354,7 @@ mod tests {
     fn numbers_are_added_up() {
         let check = |text: &str, expected: Option<f64>| match (parse(text), expected) {
             (Ok(Expression::Number(found)), Some(expected)) => {
-                assert!((found - expected).abs() < 1e-9, "{text}")
+                assert!((found - expected).abs() < 1e-9, "{text}");
             }
             (Err(_), None) => {}
             (found, _) => panic!("{text}: {found:?}"),
