@@ -29,7 +29,7 @@ pub use flow::{Flow, FlowQuery, FlowScore, Foreign, ForeignRow, ForeignScore, Fu
 pub use forwarding::{ForwardHealth, SenderStatus};
 pub use inbox::{PassedOver, RecordsTaken, RefusedRecord, SenderQuery};
 pub use judgement::{ColumnDrift, Drift, ThresholdInfo, ThresholdRequest, Yesterday};
-pub use output::{OutputAnswer, OutputInfo, RefusedMessage, RepeatRequest};
+pub use output::{OutputAnswer, OutputInfo, OutputPlace, OutputTable, RefusedMessage, RepeatRequest};
 pub use overview::{
     FlowsDropped, Health, InterfaceHealth, KeptPackets, Overview, OverviewPoint, PartitionHealth,
     PipelineCounters, SkipRequest, SourceHealth, StreamEvent, TopSource,

@@ -10,6 +10,9 @@ pub struct OutputInfo {
     pub name: String,
     /// What it sends to, e.g. `webhook`.
     pub kind: String,
+    /// Where it is set.
+    #[serde(default)]
+    pub set_in: OutputPlace,
     /// Whether this program delivers. Of several programs on one store one does, and another goes on when that one ends.
     pub is_leading: bool,
     /// Why it is paused: its receiver takes nothing of this sender. It tries again every 15 minutes, and when it is resumed.
@@ -34,6 +37,24 @@ pub struct OutputInfo {
     /// Messages that are set aside, since the receiver will never take them.
     pub refused: u64,
 }
+
+/// Where an output is set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputPlace {
+    /// In the settings file, which alone changes it.
+    #[default]
+    File,
+    /// Through the API.
+    Api,
+}
+
+/// An output as its table in the settings file has it: `type`, what every output has, and what one of its type has.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = Object))]
+pub struct OutputTable(pub serde_json::Map<String, serde_json::Value>);
 
 /// What became of a test of an output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

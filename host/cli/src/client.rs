@@ -94,6 +94,23 @@ impl Client {
         self.read(self.authorized(request).send(body))
     }
 
+    /// Puts a value as JSON.
+    pub(crate) fn put_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let request = self.agent.put(format!("{}{path}", self.base));
+        let request = request.header("content-type", "application/json");
+        self.read(self.authorized(request).send(serde_json::to_vec(body)?))
+    }
+
+    /// Deletes what is there.
+    pub(crate) fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let request = self.agent.delete(format!("{}{path}", self.base));
+        self.text(self.authorized(request).call()).map(drop)
+    }
+
     fn authorized<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
         match &self.authorization {
             Some(authorization) => request.header("authorization", authorization),
@@ -105,6 +122,20 @@ impl Client {
         &self,
         response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> anyhow::Result<T> {
+        let text = self.text(response)?;
+        serde_json::from_str(&text).map_err(|error| {
+            anyhow!(
+                "the answer of {} is not one of NetSage's API: {error}; name another address with `--url`",
+                self.base
+            )
+        })
+    }
+
+    /// The text of an answer that says that all went well.
+    fn text(
+        &self,
+        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> anyhow::Result<String> {
         let mut response = response.map_err(|error| {
             anyhow!(
                 "cannot reach {}: {error}; is `netsage run` running there? name another address with `--url`",
@@ -122,12 +153,7 @@ impl Client {
                 Err(_) => anyhow!("{} answered {status}", self.base),
             });
         }
-        serde_json::from_str(&text).map_err(|error| {
-            anyhow!(
-                "the answer of {} is not one of NetSage's API: {error}; name another address with `--url`",
-                self.base
-            )
-        })
+        Ok(text)
     }
 }
 

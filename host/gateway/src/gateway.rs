@@ -29,7 +29,7 @@ use crate::descriptors;
 use crate::evidence::Evidence;
 use crate::no_store::NoStore;
 use crate::opening::Opened;
-use crate::outputs::{self, OutputError};
+use crate::outputs::{self, OutputError, Outputs};
 use crate::pipeline::{Counters, Forwarding, Pipeline, PipelineConfig, PipelineError, Stopper};
 use crate::private_files;
 use crate::server::{self, Refusals};
@@ -207,14 +207,15 @@ impl Gateway {
         let evidence = settings
             .keep_packets
             .map(|bytes| Arc::new(Evidence::new(bytes, settings.meter.decapsulate)));
-        let running = outputs::start(
-            &settings.outputs,
-            &outputs::setting(&settings, address),
-            &settings.data_dir,
-            &store,
-            &happened,
-            events.news(),
-        )?;
+        let surroundings = outputs::Surroundings {
+            setting: outputs::setting(&settings, address),
+            data_dir: settings.data_dir.clone(),
+            webhook_networks: settings.webhook_networks.clone(),
+            store: Arc::clone(&store),
+            happened: Arc::clone(&happened),
+            news: events.news().clone(),
+        };
+        let running = Outputs::start(&settings.outputs, surroundings)?;
         let refusals = Arc::new(Refusals::default());
         let forwarder = forwarding
             .as_ref()
@@ -236,7 +237,7 @@ impl Gateway {
             token: settings.token.clone(),
             listen: address,
             allowed_hosts: settings.allowed_hosts.clone(),
-            outputs: running,
+            outputs: Arc::new(running),
             refusals: Arc::clone(&refusals),
             access_log: settings.access_log,
             upload_limit: settings.upload_limit,

@@ -33,6 +33,7 @@ pub mod receivers;
 pub mod sending;
 mod set_aside;
 pub mod settings;
+mod tables;
 
 pub use counters::{OutputCounters, OutputCounts};
 pub use delivery::{Begin, Cursor, Delivery};
@@ -44,3 +45,4 @@ pub use news::News;
 pub use output::{Failure, Output, Undelivered};
 pub use pauses::Pauses;
 pub use set_aside::{Refused, SetAside};
+pub use tables::Tables;

@@ -31,6 +31,8 @@ pub enum ReceiverSettings {
 pub struct Setting {
     /// What messages say beside what happened.
     pub wording: Wording,
+    /// Where a webhook may lead.
+    pub reach: webhook::AddressPolicy,
 }
 
 /// Why an output cannot be made of a table.
@@ -95,11 +97,7 @@ impl ReceiverSettings {
     pub fn open(&self, setting: &Setting) -> Result<Box<dyn Output>, OpenError> {
         let wording = setting.wording.clone();
         match self {
-            // Whoever may write the settings file may reach any address.
-            Self::Webhook(options) => {
-                let policy = webhook::AddressPolicy::Any;
-                opened(webhook::Webhook::new(options, wording, policy))
-            }
+            Self::Webhook(options) => opened(webhook::Webhook::new(options, wording, setting.reach.clone())),
             Self::File(options) => opened(file::FileOutput::new(options, wording)),
             Self::Mail(options) => opened(mail::MailOutput::new(options, wording)),
             Self::Syslog(options) => opened(syslog::Syslog::new(options, wording)),

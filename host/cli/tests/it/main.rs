@@ -23,7 +23,6 @@ mod judgement;
 #[cfg(feature = "kafka")]
 mod kafka;
 #[cfg(feature = "kafka")]
-mod kafka_page;
 mod kills;
 mod live;
 mod measures;
@@ -33,6 +32,7 @@ mod netflow;
 mod networks;
 mod outages;
 mod outputs;
+mod pages;
 mod prometheus;
 mod provenance;
 mod records;

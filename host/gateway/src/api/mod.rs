@@ -58,7 +58,7 @@ use utoipa_axum::routes;
 use crate::Announcer;
 use crate::condition::Condition;
 use crate::evidence::Evidence;
-use crate::outputs::RunningOutput;
+use crate::outputs::Outputs;
 use crate::pipeline::Counters;
 use crate::senders::Senders;
 use crate::server::Refusals;
@@ -121,7 +121,7 @@ pub struct Service {
     /// What it may be called besides that address and loopback names.
     pub allowed_hosts: Vec<AllowedHost>,
     /// The outputs; the event stream, which the API feeds itself, is none of them.
-    pub outputs: Vec<RunningOutput>,
+    pub outputs: Arc<Outputs>,
     /// Where refused calls are counted.
     pub refusals: Arc<Refusals>,
     /// Whether each call is logged.
@@ -214,6 +214,7 @@ fn described(upload_limit: usize) -> (Router<AppState>, utoipa::openapi::OpenApi
         .with(Token, routes!(senders::list_senders))
         .with(Token, routes!(partitions::post_skip))
         .with(Token, routes!(outputs::list_outputs))
+        .with(Token, routes!(outputs::put_output, outputs::delete_output))
         .with(Token, routes!(outputs::post_output_test))
         .with(Token, routes!(outputs::post_output_resume))
         .with(Token, routes!(outputs::post_output_reopen))

@@ -1,19 +1,71 @@
 //! `/outputs`: where alerts go, how that fares, and what can be asked of an output.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
-use netsage_api_types::{OutputAnswer, OutputInfo, RefusedMessage, RepeatRequest};
+use netsage_api_types::{OutputAnswer, OutputInfo, OutputTable, RefusedMessage, RepeatRequest};
 use netsage_outputs::Busy;
 
 use super::extract::{Json, Path};
 use super::problem::ApiError;
 use super::state::AppState;
-use crate::outputs::RunningOutput;
+use crate::outputs::{NotSet, RunningOutput};
 
 /// All outputs but the event stream, which feeds the clients of this API.
 #[utoipa::path(get, path = "/outputs", tag = "outputs", responses((status = 200, body = Vec<OutputInfo>)))]
 pub(crate) async fn list_outputs(State(state): State<AppState>) -> Json<Vec<OutputInfo>> {
-    Json(state.outputs.iter().map(RunningOutput::info).collect())
+    let outputs = state.outputs.all();
+    Json(outputs.iter().map(|output| output.info()).collect())
+}
+
+/// Sets a webhook, in place of the one of this name if there is one. It outlasts the program; an output of the settings file
+/// is changed there alone. It reaches public addresses, and the networks that the setting `webhook-network` allows.
+#[utoipa::path(
+    put,
+    path = "/outputs/{name}",
+    tag = "outputs",
+    params(("name" = String, Path, description = "Name of the output: lower-case letters, digits and `-`, at most 64")),
+    request_body = OutputTable,
+    responses(
+        (status = 200, body = OutputInfo),
+        (status = 409, description = "The settings file has it, or there are too many"),
+        (status = 422, description = "The name or the table cannot be used, or the webhook leads where it must not")
+    )
+)]
+pub(crate) async fn put_output(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Json(OutputTable(table)): Json<OutputTable>,
+) -> Result<Json<OutputInfo>, ApiError> {
+    // What is wrong with a value is said without the value, which may be a secret.
+    let table = toml::Table::try_from(table).map_err(|_| {
+        ApiError::unprocessable("output", "a table has no `null` and no number beyond 64 bits")
+    })?;
+    let info = state.outputs.set(&name, table).await.map_err(not_set)?;
+    tracing::info!(output = info.name, "output set");
+    Ok(Json(info))
+}
+
+/// Removes an output that was set through the API. One of this name that is set later goes on where this one has ended.
+#[utoipa::path(
+    delete,
+    path = "/outputs/{name}",
+    tag = "outputs",
+    params(("name" = String, Path, description = "Name of an output")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 404),
+        (status = 409, description = "The settings file has it")
+    )
+)]
+pub(crate) async fn delete_output(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    state.outputs.remove(&name).await.map_err(not_set)?;
+    tracing::info!(output = name, "output removed");
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Sends a test message now, whatever waits or is paused, and says what became of it.
@@ -120,14 +172,24 @@ pub(crate) async fn post_output_repeat(
     Ok((StatusCode::ACCEPTED, Json(request)))
 }
 
-fn named<'a>(state: &'a AppState, name: &str) -> Result<&'a RunningOutput, ApiError> {
-    let found = state.outputs.iter().find(|output| output.name == name);
-    found.ok_or_else(|| {
-        let shown: String = name.chars().take(64).collect();
-        ApiError::not_found(format!(
-            "there is no output `{shown}`; `netsage output list` names those there are"
-        ))
-    })
+fn named(state: &AppState, name: &str) -> Result<Arc<RunningOutput>, ApiError> {
+    state.outputs.named(name).map_err(not_set)
+}
+
+fn not_set(error: NotSet) -> ApiError {
+    match error {
+        NotSet::Unknown(_) => ApiError::not_found(error.to_string()),
+        NotSet::InFile(_) | NotSet::TooMany => ApiError::new(
+            StatusCode::CONFLICT,
+            "output-not-changed",
+            "Output not changed",
+            error.to_string(),
+        ),
+        NotSet::Kind(_) | NotSet::Table(_) | NotSet::Receiver(_) => {
+            ApiError::unprocessable("output", error.to_string())
+        }
+        NotSet::Kept(error) => ApiError::internal(error),
+    }
 }
 
 fn answered(answer: Result<Result<(), String>, Busy>) -> Result<Json<OutputAnswer>, ApiError> {

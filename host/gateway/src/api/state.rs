@@ -18,7 +18,7 @@ use super::browser::BrowserModules;
 use crate::Announcer;
 use crate::condition::Condition;
 use crate::evidence::Evidence;
-use crate::outputs::RunningOutput;
+use crate::outputs::Outputs;
 use crate::pipeline::Counters;
 use crate::senders::Senders;
 
@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     /// What the alerts of the event stream count.
     pub(crate) event_stream: Arc<OutputCounters>,
     /// The other outputs.
-    pub(crate) outputs: Vec<RunningOutput>,
+    pub(crate) outputs: Arc<Outputs>,
     pub(crate) guard: Guard,
     /// Whether each call is logged.
     pub(crate) access_log: bool,

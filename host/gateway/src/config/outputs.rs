@@ -31,25 +31,35 @@ impl Settings {
     /// When a name or a table cannot be used.
     pub(super) fn outputs(&self) -> Result<Vec<OutputSettings>, ConfigError> {
         let tables = self.output.iter().flatten();
-        tables.map(|(name, table)| output(name, table.clone())).collect()
+        tables
+            .map(|(name, table)| OutputSettings::of_table(name, table.clone()))
+            .collect()
     }
 }
 
-fn output(name: &str, mut table: toml::Table) -> Result<OutputSettings, ConfigError> {
-    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(is_name) {
-        let shown: String = name.chars().take(LONGEST_NAME).collect();
-        let reason =
-            format!("`{shown}` is no name of an output; use lower-case letters, digits and `-`, at most 64");
-        return Err(ConfigError::value("output", reason));
+impl OutputSettings {
+    /// Reads a table.
+    ///
+    /// # Errors
+    /// When the name or the table cannot be used.
+    pub(crate) fn of_table(name: &str, mut table: toml::Table) -> Result<Self, ConfigError> {
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(is_name) {
+            let shown: String = name.chars().take(LONGEST_NAME).collect();
+            let reason = format!(
+                "`{shown}` is no name of an output; use lower-case letters, digits and `-`, at most 64"
+            );
+            return Err(ConfigError::value("output", reason));
+        }
+        // What stands in a value may be a secret in the wrong place: only keys and kinds are told.
+        let wrong =
+            |reason: &dyn std::fmt::Display| ConfigError::value("output", format!("`{name}`: {reason}"));
+        let common = Common::take_from(&mut table).map_err(|error| wrong(&error))?;
+        let receiver = ReceiverSettings::from_table(table).map_err(|error| wrong(&error))?;
+        Ok(Self {
+            name: name.to_owned(),
+            common,
+            receiver,
+        })
     }
-    // What stands in a value may be a secret in the wrong place: only keys and kinds are told.
-    let wrong = |reason: &dyn std::fmt::Display| ConfigError::value("output", format!("`{name}`: {reason}"));
-    let common = Common::take_from(&mut table).map_err(|error| wrong(&error))?;
-    let receiver = ReceiverSettings::from_table(table).map_err(|error| wrong(&error))?;
-    Ok(OutputSettings {
-        name: name.to_owned(),
-        common,
-        receiver,
-    })
 }

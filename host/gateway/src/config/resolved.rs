@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use ipnet::IpNet;
 use netsage_alerts::AlertLimits;
 use netsage_capture::MeterConfig;
 use netsage_lifecycle::LifecycleConfig;
@@ -102,6 +103,8 @@ pub struct Resolved {
     pub exit_when_done: bool,
     /// Where alerts go.
     pub outputs: Vec<OutputSettings>,
+    /// Networks that webhooks which are set through the API may reach.
+    pub webhook_networks: Vec<IpNet>,
     /// Where flows are forwarded to, if they are.
     pub forward: Option<ForwardSettings>,
     /// Whether flows are scored and stored here.
@@ -185,6 +188,7 @@ impl Resolved {
             keep_packets: settings.keep_packets()?.map(|size| size.0),
             queue_blocks: settings.queue_blocks()?,
             outputs: settings.outputs()?,
+            webhook_networks: settings.webhook_networks()?,
             exit_when_done: settings.exit_when_done()?,
             user: settings.user,
             store: store.unwrap_or_else(|| format!("sqlite:{}", data_dir.join("netsage.sqlite").display())),

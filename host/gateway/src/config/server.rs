@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::{ConfigError, Settings};
 use crate::api::access::AllowedHost;
 use crate::server::{Limits, TrustedProxies};
@@ -58,26 +60,38 @@ impl Settings {
     /// # Errors
     /// When a limit is out of its range, or a proxy is no network.
     pub(super) fn limits(&self, upload_limit: usize) -> Result<Limits, ConfigError> {
-        let proxies = self.trusted_proxy.iter().flatten();
-        let parse = |proxy: &String| {
-            let proxy = proxy.trim();
-            let address = || proxy.parse::<std::net::IpAddr>().map(Into::into);
-            proxy.parse().or_else(|_| address()).map_err(|_| {
-                ConfigError::value(
-                    "trusted-proxy",
-                    format!("`{proxy}` is not a network; give an address and the length of its prefix, e.g. 192.0.2.0/24"),
-                )
-            })
-        };
         Ok(Limits {
             connections: self.connections()?,
             connections_per_peer: self.connections_per_peer()?,
             // Of a body, more is counted than its bytes.
             bodies: self.body_memory()?.0.max(upload_limit + upload_limit / 4),
             silence: SILENCE,
-            trusted_proxies: TrustedProxies(proxies.map(parse).collect::<Result<_, _>>()?),
+            trusted_proxies: TrustedProxies(networks("trusted-proxy", self.trusted_proxy.as_deref())?),
         })
     }
+
+    /// Networks that webhooks which are set through the API may reach.
+    ///
+    /// # Errors
+    /// When one is no network.
+    pub(super) fn webhook_networks(&self) -> Result<Vec<IpNet>, ConfigError> {
+        networks("webhook-network", self.webhook_network.as_deref())
+    }
+}
+
+/// The networks of a setting; an address is one of its own.
+fn networks(setting: &'static str, written: Option<&[String]>) -> Result<Vec<IpNet>, ConfigError> {
+    let parse = |network: &String| {
+        let network = network.trim();
+        let address = || network.parse::<std::net::IpAddr>().map(Into::into);
+        network.parse().or_else(|_| address()).map_err(|_| {
+            ConfigError::value(
+                setting,
+                format!("`{network}` is not a network; give an address and the length of its prefix, e.g. 192.0.2.0/24"),
+            )
+        })
+    };
+    written.unwrap_or_default().iter().map(parse).collect()
 }
 
 /// Refuses an address that others can reach where there is no token.

@@ -377,6 +377,11 @@ settings! {
         /// since a web page can give any name the address of this machine.
         allowed_host: Vec<String> { value: "HOST", example: "netsage.example" }
 
+        /// Networks that webhooks which are set through the API may reach, beside public addresses
+        ///
+        /// Whoever holds the token can set one. Those of the settings file reach any address.
+        webhook_network: Vec<String> { value: "CIDR", example: "10.20.0.0/16" }
+
         /// Proxies, as networks, whose header X-Forwarded-For names the peer
         ///
         /// The proxy must pass the Host header on.

@@ -1,24 +1,26 @@
 //! The outputs of a gateway: made of its settings, started, and seen by API and metrics.
 
 mod events;
+mod outputs;
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use netsage_api_types::OutputInfo;
+use netsage_api_types::{OutputInfo, OutputPlace};
 use netsage_messages::Wording;
 use netsage_outputs::opening::{OpenError, Setting};
-use netsage_outputs::{
-    Busy, Cursor, Delivery, EventLog, Kept, News, OutputCounters, OutputHandle, Pauses, SetAside, handle,
-};
-use netsage_store::SharedStore;
+use netsage_outputs::receivers::webhook::AddressPolicy;
+use netsage_outputs::{Busy, EventLog, News, OutputCounters, OutputHandle, SetAside};
 use tokio::task::JoinHandle;
 
 pub(crate) use self::events::{tell_problem, tell_steps};
-use crate::config::{OutputSettings, Resolved};
+pub(crate) use self::outputs::NotSet;
+pub use self::outputs::{Outputs, Surroundings};
+use crate::config::Resolved;
 use crate::private_files;
 
 /// The folder of the outputs in the data folder.
@@ -52,10 +54,11 @@ pub enum OutputError {
 
 /// An output at work.
 #[derive(Debug)]
-pub struct RunningOutput {
+pub(crate) struct RunningOutput {
     /// Its name.
     pub(crate) name: String,
     kind: &'static str,
+    set_in: OutputPlace,
     pub(crate) handle: OutputHandle,
     pub(crate) counters: Arc<OutputCounters>,
     pub(crate) set_aside: Arc<SetAside>,
@@ -70,6 +73,7 @@ impl RunningOutput {
         OutputInfo {
             name: self.name.clone(),
             kind: self.kind.to_owned(),
+            set_in: self.set_in,
             is_leading: status.is_leading,
             paused: status.paused,
             failure: match self.delivery.is_finished() {
@@ -94,6 +98,14 @@ impl RunningOutput {
         let number = Timestamp::now().as_millisecond().unsigned_abs();
         self.handle.test(number).await
     }
+
+    /// Ends it, and waits until its files are closed.
+    async fn end(&self) {
+        self.delivery.abort();
+        while !self.delivery.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
 impl Drop for RunningOutput {
@@ -110,6 +122,8 @@ pub(crate) fn setting(settings: &Resolved, address: SocketAddr) -> Setting {
             sensor: settings.records.site.sensor.to_string(),
             dashboard: Some(format!("http://{address}")),
         },
+        // Whoever may write the settings file may reach any address.
+        reach: AddressPolicy::Any,
     }
 }
 
@@ -124,66 +138,6 @@ pub(crate) fn open_events(data_dir: &Path, news: News) -> Result<Arc<EventLog>, 
     let path = folder.join(EVENTS);
     let events = EventLog::open(&path, &program, news).map_err(kept(&path))?;
     Ok(Arc::new(events))
-}
-
-/// Starts all outputs. Must be called inside a Tokio runtime.
-///
-/// # Errors
-/// When a receiver cannot be set up, or the data folder cannot be read or written.
-pub(crate) fn start(
-    outputs: &[OutputSettings],
-    setting: &Setting,
-    data_dir: &Path,
-    store: &SharedStore,
-    events: &Arc<EventLog>,
-    news: &News,
-) -> Result<Vec<RunningOutput>, OutputError> {
-    let folder = data_dir.join(FOLDER);
-    let holder = program_id(data_dir)?;
-    let mut running = Vec::new();
-    for OutputSettings {
-        name,
-        common,
-        receiver,
-    } in outputs
-    {
-        let receiver_failed = |source| OutputError::Receiver {
-            name: name.clone(),
-            source,
-        };
-        let output = receiver.open(setting).map_err(receiver_failed)?;
-        let kept_files =
-            Kept::open(&folder, name, Arc::clone(events), common.events).map_err(kept(&folder))?;
-        let set_aside = Arc::clone(&kept_files.set_aside);
-        let (handle, orders) = handle();
-        let counters = Arc::<OutputCounters>::default();
-        let delivery = Delivery {
-            output,
-            name: name.clone(),
-            store: Arc::clone(store),
-            cursor: Cursor::Leased {
-                name: format!("output:{name}"),
-                holder: holder.clone(),
-                length: common.lease,
-            },
-            begin: common.begin,
-            rules: common.rules.clone(),
-            kept: Some(kept_files),
-            news: news.clone(),
-            orders,
-            counters: Arc::clone(&counters),
-            pauses: Pauses::default(),
-        };
-        running.push(RunningOutput {
-            name: name.clone(),
-            kind: receiver.kind(),
-            handle,
-            counters,
-            set_aside,
-            delivery: tokio::spawn(delivery.run()),
-        });
-    }
-    Ok(running)
 }
 
 /// The id of the program: 32 hexadecimal digits, made once for the data folder.

@@ -12,9 +12,15 @@ use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
 use netsage_api_types::Stage;
 use netsage_gateway::api::{self, Service};
+use netsage_gateway::config::{Resolved, Settings};
+use netsage_gateway::outputs::{Outputs, Surroundings};
 use netsage_gateway::pipeline::Counters;
 use netsage_gateway::server::Refusals;
 use netsage_lifecycle::{Lifecycle, LifecycleConfig};
+use netsage_messages::Wording;
+use netsage_outputs::opening::Setting;
+use netsage_outputs::receivers::webhook::AddressPolicy;
+use netsage_outputs::{EventLog, News};
 use netsage_runtime::{Runtime, RuntimeConfig};
 use netsage_schema::UNSW_NB15;
 use serde_json::Value;
@@ -51,6 +57,35 @@ pub(crate) struct Offline {
     pub(crate) refusals: Arc<Refusals>,
 }
 
+/// No outputs yet, one of the settings file excepted, and what those that are set through the API are made with.
+fn outputs(folder: &Path, store: &netsage_store::SharedStore) -> Arc<Outputs> {
+    let settings = format!(
+        "[output.archive]\ntype = \"file\"\npath = {:?}\n",
+        folder.join("alerts.jsonl")
+    );
+    let settings = Settings::from_toml(Path::new("netsage.toml"), &settings).unwrap();
+    let resolved = Resolved::new(Settings {
+        data_dir: Some(folder.to_owned()),
+        ..settings
+    });
+    let surroundings = Surroundings {
+        setting: Setting {
+            wording: Wording {
+                product_version: "1".to_owned(),
+                sensor: "tap".to_owned(),
+                dashboard: None,
+            },
+            reach: AddressPolicy::Any,
+        },
+        data_dir: folder.to_owned(),
+        webhook_networks: vec!["10.20.0.0/16".parse().unwrap()],
+        store: Arc::clone(store),
+        happened: Arc::new(EventLog::open(&folder.join("events.jsonl"), "00", News::default()).unwrap()),
+        news: News::default(),
+    };
+    Arc::new(Outputs::start(&resolved.unwrap().outputs, surroundings).unwrap())
+}
+
 impl Offline {
     pub(crate) async fn new(token: Option<&str>, listen: &str) -> Self {
         LazyLock::force(&LOG);
@@ -72,7 +107,7 @@ impl Offline {
             forwarder: None,
             senders: Arc::default(),
             records: netsage_sources::RecordOptions::default(),
-            outputs: Vec::new(),
+            outputs: outputs(folder.path(), &store),
             token: token.map(str::to_owned),
             listen: listen.parse().unwrap(),
             allowed_hosts: Vec::new(),
@@ -87,6 +122,11 @@ impl Offline {
             store,
             refusals,
         }
+    }
+
+    /// The settings of the outputs that were set, as the data folder has them.
+    pub(crate) fn outputs_set(&self) -> String {
+        fs::read_to_string(self.folder.path().join("outputs/set.toml")).unwrap_or_default()
     }
 
     pub(crate) async fn call(

@@ -7,5 +7,6 @@ mod access;
 mod attacks;
 mod document;
 mod keys;
+mod outputs;
 mod series;
 mod storing;

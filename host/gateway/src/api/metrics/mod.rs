@@ -421,7 +421,8 @@ impl Figures {
     /// What outputs count, in the names of `docs/contracts.md`.
     fn outputs(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let mut outputs = vec![(event_stream::NAME, self.state.event_stream.snapshot())];
-        let others = self.state.outputs.iter();
+        let running = self.state.outputs.all();
+        let others = running.iter();
         outputs.extend(others.map(|output| (output.name.as_str(), output.counters.snapshot())));
         for (name, help, count) in OUTPUT_COUNTERS {
             let values = outputs

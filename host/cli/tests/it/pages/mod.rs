@@ -1,6 +1,9 @@
-//! `docs/kafka-to-mongodb.md`: its commands in their order, as a reader copies them, and what they print.
+//! Pages of docs/ that a reader follows: their commands in their order, as a reader copies them, and what they print.
 //!
 //! A comment before a block says where the test does something else than a reader: [`Deed`] has all of them.
+
+mod kafka_to_mongodb;
+mod webhook_and_graph;
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -9,15 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use netsage_testkit::{backends, kafka::KafkaServer};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::support::{Home, PATIENCE, packages_built};
+use super::support::{Home, PATIENCE};
 
-const PAGE: &str = include_str!("../../../../docs/kafka-to-mongodb.md");
-/// What the page uses beside the program.
-const TOOLS: [&str; 3] = ["bash", "curl", "jq"];
 /// Between two runs of a block that a reader repeats.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -43,6 +42,7 @@ impl Deed {
             "leaves this running" => Self::Start,
             "sets other values" => Self::Set,
             "has the program" => Self::Replace(&["sudo install "]),
+            "has these programs" => Self::Replace(&["sudo apt-get ", "sudo systemctl "]),
             "has servers of its own" => Self::Replace(&["docker run ", "docker rm "]),
             other => panic!("nobody knows what this means: test: {other}"),
         }
@@ -277,47 +277,30 @@ impl Reader {
     }
 }
 
-/// Variables of the page, each with what it is here.
+/// Variables of a page, each with what it is here.
 type Variables = Vec<(&'static str, String)>;
 
-/// The servers of the page and its variables; why there are none.
-fn prepare(home: &Home) -> Result<(KafkaServer, Variables), String> {
-    for tool in TOOLS {
-        let found = Command::new(tool).arg("--version").stdout(Stdio::null()).status();
-        found.map_err(|error| format!("no {tool}: {error}"))?;
+/// Why a page cannot be followed: a program that it uses is missing.
+fn missing(programs: &[&str]) -> Result<(), String> {
+    for program in programs {
+        let found = Command::new(program)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        found.map_err(|error| format!("no {program}: {error}"))?;
     }
-    let broker = KafkaServer::start().map_err(|reason| format!("no Kafka: {reason}"))?;
-    let store = backends::mongodb().map_err(|reason| format!("no MongoDB: {reason}"))?;
-    let commands = home.path().join("kafka");
-    fs::create_dir(&commands).unwrap();
-    broker.write_commands(&commands).unwrap();
-    let listen = || {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().to_string()
-    };
-    let variables = vec![
-        ("BROKER", broker.address()),
-        ("KAFKA", commands.display().to_string()),
-        ("MONGODB_URI", store.url.clone()),
-        ("FIRST", listen()),
-        ("SECOND", listen()),
-    ];
-    Ok((broker, variables))
+    Ok(())
 }
 
-#[test]
-fn the_page_from_kafka_to_mongodb_is_true() {
-    if !packages_built() {
-        return;
-    }
-    let home = Home::new();
-    let (_broker, variables) = match prepare(&home) {
-        Ok(prepared) => prepared,
-        Err(reason) => {
-            eprintln!("skipped: {reason}");
-            return;
-        }
-    };
+/// An address of this machine at which nothing listens.
+fn free_address() -> String {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().to_string()
+}
+
+/// Follows a page from its begin to its end.
+fn follow(page: &str, home: Home, variables: Variables) {
     let mut reader = Reader {
         home,
         variables: (variables.into_iter())
@@ -326,7 +309,7 @@ fn the_page_from_kafka_to_mongodb_is_true() {
         shells: 0,
         running: Vec::new(),
     };
-    for step in steps(PAGE) {
+    for step in steps(page) {
         match step {
             Step::Block {
                 deed,
