@@ -1,7 +1,7 @@
 //! The outputs of a gateway: made of its settings, started, and seen by API and metrics.
 
+mod changing;
 mod events;
-mod outputs;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,9 +17,9 @@ use netsage_outputs::receivers::webhook::AddressPolicy;
 use netsage_outputs::{Busy, EventLog, News, OutputCounters, OutputHandle, SetAside};
 use tokio::task::JoinHandle;
 
+pub(crate) use self::changing::NotSet;
+pub use self::changing::{Outputs, Surroundings};
 pub(crate) use self::events::{tell_problem, tell_steps};
-pub(crate) use self::outputs::NotSet;
-pub use self::outputs::{Outputs, Surroundings};
 use crate::config::Resolved;
 use crate::private_files;
 

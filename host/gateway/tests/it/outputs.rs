@@ -36,7 +36,7 @@ async fn a_webhook_is_set_changed_and_removed() {
     let server = Offline::new(None, "127.0.0.1:8080").await;
     let pair = |name: &str, place: &str| (name.to_owned(), place.to_owned());
     let archive = pair("archive", "file");
-    assert_eq!(names(&server).await, [archive.clone()]);
+    assert_eq!(names(&server).await, std::slice::from_ref(&archive));
     let table = json!({"type": "webhook", "url": "https://hooks.example/tulip", "min-severity": "high"});
     let (status, info) = call(&server, "PUT", "/chat", &table).await;
     assert_eq!(
