@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 
 use crate::build;
 use crate::command::{quietly, shown};
+use crate::faulty_receivers;
 use crate::files;
 use crate::paired::{median, middle};
 use crate::serve;
@@ -50,6 +51,8 @@ pub(crate) enum Subject {
     Pipeline,
     /// `netsage score`: rows to scores, one bundled package after the other.
     Runtime,
+    /// As the pipeline, and this side has an output of every kind, none of which its receiver serves.
+    Outputs,
 }
 
 /// Compares two programs and prints one JSON object per figure.
@@ -94,6 +97,25 @@ pub(crate) fn run(
             }
         }
         Subject::Runtime => bench.runtime(workspace, &capture)?,
+        Subject::Outputs => {
+            let settings = bench.folder.join("against-outputs.toml");
+            faulty_receivers::write_settings(&settings)?;
+            let with_outputs = bench.folder.join(SIDES[1]);
+            let figure = bench.compare(&|data, command| {
+                if data == with_outputs {
+                    command.arg("--config").arg(&settings);
+                }
+                command.args(["run", "--exit-when-done", "--listen", "127.0.0.1:0"]);
+                command.args(["--schema", "flow-v1", "--pcap"]).arg(&capture);
+                command.arg("--store").arg(data.join("netsage.sqlite"));
+            })?;
+            print(
+                "outputs",
+                "seven outputs whose receivers fail, to none",
+                &figure,
+                json!({}),
+            );
+        }
     }
     Ok(())
 }

@@ -30,8 +30,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "PROGRAM", requires = "against")]
     program: Option<PathBuf>,
     /// How often each of the two runs.
-    #[arg(long, value_name = "N", default_value_t = 25, requires = "against",
-          value_parser = clap::value_parser!(u16).range(10..))]
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u16).range(10..))]
     pairs: u16,
 }
 
@@ -58,13 +57,15 @@ enum Subject {
     /// One to four scorers of one topic on one MongoDB server, and which alerts are equal when three of them are killed. Takes
     /// half an hour.
     Scorers,
+    /// What outputs cost the pipeline while none of their receivers takes anything: with seven of them to without any, in turns.
+    Outputs,
     /// What clients that hold connections, send halves of bodies or guess tokens cost the others.
     Connections,
     /// What clients that read much cost the recording of flows.
     Readers,
     /// What a flood of SYNs leaves: alerts, bytes of the store, memory. Takes a quarter of an hour.
     Flood,
-    /// All of them but the flood and the scorers.
+    /// All of them but the flood, the outputs and the scorers.
     All,
 }
 
@@ -85,6 +86,10 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         return against::run(&workspace, subject, &program, other, arguments.pairs.into());
     }
     let program = built(&workspace)?;
+    if arguments.subject == Subject::Outputs {
+        let pairs = arguments.pairs.into();
+        return against::run(&workspace, against::Subject::Outputs, &program, &program, pairs);
+    }
     let detector = workspace.dist.join("packages/iforest-unsw-nb15.wasm");
     let component = workspace.dist.join("components/iforest.wasm");
     let models = workspace.root.join("models/artifacts");

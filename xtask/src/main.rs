@@ -25,6 +25,7 @@ mod check;
 mod command;
 mod demo;
 mod deny;
+mod faulty_receivers;
 mod figures;
 mod files;
 mod fuzz;
