@@ -116,7 +116,17 @@ fn well(home: &Home) -> (Server, Worker) {
         feed.write_all(&capture[sent..end]).unwrap();
         sent = end;
     });
-    let arguments = ["--pcap", "feed", "--threshold", "iforest=fpr:0.01"];
+    // One that was trained on such traffic, so that nothing drifts.
+    let arguments = [
+        "--pcap",
+        "feed",
+        "--schema",
+        "flow-v1",
+        "--detector",
+        "iforest-flow-v1",
+        "--threshold",
+        "iforest=fpr:0.01",
+    ];
     (Server::start(home, &arguments), worker)
 }
 
@@ -157,7 +167,7 @@ fn package(artifact: &[u8], score: &'static str) -> Vec<u8> {
     let recipe = Recipe {
         name: "fragile".to_owned(),
         schema: Some("record-v1@1"),
-        columns: vec!["dur".to_owned()],
+        columns: vec!["duration".to_owned()],
         score,
         ..Recipe::default()
     };
