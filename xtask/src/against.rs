@@ -51,7 +51,7 @@ pub(crate) enum Subject {
     Pipeline,
     /// `netsage score`: rows to scores, one bundled package after the other.
     Runtime,
-    /// As the pipeline, and this side has an output of every kind, none of which its receiver serves.
+    /// As the pipeline, and this side has outputs of every kind whose receivers take nothing, a file excepted.
     Outputs,
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn run(
             })?;
             print(
                 "outputs",
-                "seven outputs whose receivers fail, to none",
+                "seven outputs, six of whose receivers fail, to none",
                 &figure,
                 json!({}),
             );

@@ -56,7 +56,8 @@ fn answer_500(mut connection: TcpStream) {
     }
 }
 
-/// Writes a settings file with an output of every kind, none of which its receiver serves, from the first alert on.
+/// Writes a settings file with an output of every kind, from the first alert on. None of their receivers takes anything, the file
+/// excepted.
 pub(crate) fn write_settings(path: &Path) -> Result<()> {
     let tables = [
         (
@@ -69,7 +70,12 @@ pub(crate) fn write_settings(path: &Path) -> Result<()> {
             "webhook",
             format!("url = \"http://{}/\"", Fault::Mute.start()?),
         ),
-        ("full", "file", "path = \"/dev/full\"".to_owned()),
+        // A file has no fault but a full disk, and takes the most of all when it takes everything.
+        (
+            "file",
+            "file",
+            format!("path = {:?}", path.with_extension("jsonl")),
+        ),
         (
             "mail",
             "mail",

@@ -201,7 +201,7 @@ impl Gateway {
         let lifecycle = start_detectors(&settings, flows_per_day).await?;
         let forwarding = open_spool(&settings)?;
         let events = Announcer::default();
-        let happened = outputs::open_events(&settings.data_dir, events.news().clone())?;
+        let happened = outputs::open_events(&settings.data_dir, &set_aside, events.news().clone())?;
         let counters = Arc::new(Counters::default());
         let condition = Arc::new(Condition::default());
         let evidence = settings
@@ -215,7 +215,7 @@ impl Gateway {
             happened: Arc::clone(&happened),
             news: events.news().clone(),
         };
-        let running = Outputs::start(&settings.outputs, surroundings)?;
+        let running = Outputs::start(&settings.outputs, surroundings, &set_aside)?;
         let refusals = Arc::new(Refusals::default());
         let forwarder = forwarding
             .as_ref()

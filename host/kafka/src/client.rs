@@ -37,6 +37,12 @@ pub fn check(config: &ClientConfig) -> Result<(), String> {
     checked.map(drop).map_err(|error| without_value(&error))
 }
 
+/// Whether two clients would be the same. The map of a configuration shows passwords as stars, equal ones and others.
+pub fn is_same(one: &ClientConfig, other: &ClientConfig) -> bool {
+    let names = one.config_map();
+    names == other.config_map() && names.keys().all(|name| one.get(name) == other.get(name))
+}
+
 /// What an error says. Of a setting it says the name alone, since the value may be a password.
 pub fn without_value(error: &KafkaError) -> String {
     match error {
@@ -64,6 +70,20 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_password_is_another_client() {
+        let config = |password: &str| {
+            let mut config = ClientConfig::new();
+            config
+                .set("sasl.username", "sensor")
+                .set("sasl.password", password);
+            config
+        };
+        assert!(is_same(&config("tulip"), &config("tulip")));
+        assert!(!is_same(&config("tulip"), &config("rose")));
+        assert!(!is_same(&config("tulip"), &ClientConfig::new()));
+    }
 
     #[test]
     fn what_is_said_of_a_setting_does_not_show_its_value() {

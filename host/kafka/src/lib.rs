@@ -12,7 +12,7 @@ mod settings;
 mod trouble;
 
 #[cfg(feature = "client")]
-pub use client::{add_settings, check, log, without_value};
+pub use client::{add_settings, check, is_same, log, without_value};
 pub use settings::{pair, read_settings};
 #[cfg(feature = "client")]
 pub use trouble::Trouble;

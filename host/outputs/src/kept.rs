@@ -38,8 +38,8 @@ impl Kept {
     ) -> io::Result<Self> {
         let place = folder.join(format!("{name}.events"));
         let set_aside = Arc::new(SetAside::open(&folder.join(format!("{name}.refused.jsonl")))?);
-        let saved = match std::fs::read_to_string(&place) {
-            Ok(text) => text.trim().parse().ok(),
+        let saved = match std::fs::read(&place) {
+            Ok(text) => String::from_utf8_lossy(&text).trim().parse().ok(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };

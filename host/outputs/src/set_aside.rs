@@ -37,8 +37,8 @@ impl SetAside {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
+        let text = match fs::read(path) {
+            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
         };

@@ -18,14 +18,14 @@ impl Tables {
     /// Reads them; a file that is not there has none.
     ///
     /// # Errors
-    /// When the file cannot be read, or is not what [`Self::set`] writes.
+    /// When the file cannot be read; of the kind [`io::ErrorKind::InvalidData`] when it is not what [`Self::set`] writes.
     pub fn open(path: PathBuf) -> io::Result<Self> {
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             text => text?,
         };
         // The parser shows the line, in which a secret can stand.
-        let tables = toml::from_str(&text).map_err(|_| {
+        let tables = toml::from_slice(&text).map_err(|_| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
                 "it is no TOML; remove it, and set its outputs anew",

@@ -1,10 +1,12 @@
 //! All outputs of a program, of which those that were set through the API can change.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ipnet::IpNet;
 use netsage_api_types::{OutputInfo, OutputPlace};
+use netsage_lifecycle::SetAside;
 use netsage_outputs::opening::{ReceiverSettings, Setting};
 use netsage_outputs::receivers::webhook::AddressPolicy;
 use netsage_outputs::{
@@ -13,7 +15,7 @@ use netsage_outputs::{
 use netsage_store::SharedStore;
 use tokio::sync::Mutex;
 
-use super::{FOLDER, OutputError, RunningOutput, kept, program_id};
+use super::{FOLDER, OutputError, RunningOutput, damaged, kept, program_id};
 use crate::config::{ConfigError, OutputSettings};
 use crate::private_files;
 
@@ -87,14 +89,27 @@ impl Outputs {
     ///
     /// # Errors
     /// When a receiver of the settings file cannot be set up, or the data folder cannot be read or written.
-    pub fn start(file: &[OutputSettings], surroundings: Surroundings) -> Result<Self, OutputError> {
+    pub fn start(
+        file: &[OutputSettings],
+        surroundings: Surroundings,
+        set_aside: &SetAside,
+    ) -> Result<Self, OutputError> {
         let folder = surroundings.data_dir.join(FOLDER);
         let secrets = folder.join(SECRETS);
         private_files::make_folder(&secrets).map_err(kept(&secrets))?;
         let path = folder.join(SET);
-        let tables = Tables::open(path.clone()).map_err(kept(&path))?;
+        let tables = match Tables::open(path.clone()) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let kept_at = set_aside.take(&path).map_err(kept(&path))?;
+                let so = "set the outputs anew that were set through the API";
+                set_aside.tell(damaged(&path, kept_at.as_deref(), so));
+                Tables::open(path.clone())
+            }
+            opened => opened,
+        };
+        let tables = tables.map_err(kept(&path))?;
         let outputs = Self {
-            holder: program_id(&surroundings.data_dir)?,
+            holder: program_id(&surroundings.data_dir, set_aside)?,
             surroundings,
             folder,
             running: RwLock::default(),

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use netsage_api_types::{OutputInfo, OutputPlace};
+use netsage_lifecycle::SetAside as DamagedFiles;
 use netsage_messages::Wording;
 use netsage_outputs::opening::{OpenError, Setting};
 use netsage_outputs::receivers::webhook::AddressPolicy;
@@ -131,25 +132,38 @@ pub(crate) fn setting(settings: &Resolved, address: SocketAddr) -> Setting {
 ///
 /// # Errors
 /// When the data folder cannot be read or written.
-pub(crate) fn open_events(data_dir: &Path, news: News) -> Result<Arc<EventLog>, OutputError> {
+pub(crate) fn open_events(
+    data_dir: &Path,
+    set_aside: &DamagedFiles,
+    news: News,
+) -> Result<Arc<EventLog>, OutputError> {
     let folder = data_dir.join(FOLDER);
     private_files::make_folder(&folder).map_err(kept(&folder))?;
-    let program = program_id(data_dir)?;
+    let program = program_id(data_dir, set_aside)?;
     let path = folder.join(EVENTS);
     let events = EventLog::open(&path, &program, news).map_err(kept(&path))?;
     Ok(Arc::new(events))
 }
 
-/// The id of the program: 32 hexadecimal digits, made once for the data folder.
-fn program_id(data_dir: &Path) -> Result<String, OutputError> {
+/// The id of the program: 32 hexadecimal digits, made once for the data folder. A damaged one is set aside.
+fn program_id(data_dir: &Path, set_aside: &DamagedFiles) -> Result<String, OutputError> {
     let path = data_dir.join(PROGRAM);
-    let found = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        found => found.map_err(kept(&path))?,
-    };
-    let is_id = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_id(found.trim()) {
-        return Ok(found.trim().to_owned());
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let id = text.trim();
+            if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return Ok(id.to_owned());
+            }
+            let kept_at = set_aside.take(&path).map_err(kept(&path))?;
+            set_aside.tell(damaged(
+                &path,
+                kept_at.as_deref(),
+                "the program has a new id, and outputs of this program wait once for the lease of the old one",
+            ));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(kept(&path)(error)),
     }
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
@@ -158,6 +172,14 @@ fn program_id(data_dir: &Path) -> Result<String, OutputError> {
     let id = bytes.map(|byte| format!("{byte:02x}")).concat();
     std::fs::write(&path, format!("{id}\n")).map_err(kept(&path))?;
     Ok(id)
+}
+
+/// What was wrong with a file, where the file is now, and what follows.
+fn damaged(path: &Path, kept_at: Option<&Path>, so: &str) -> String {
+    let place = kept_at.map_or_else(String::new, |place| {
+        format!(" and is kept in {}", place.display())
+    });
+    format!("{} was damaged{place}; {so}", path.display())
 }
 
 fn kept(path: &Path) -> impl FnOnce(io::Error) -> OutputError {

@@ -16,7 +16,7 @@ use netsage_gateway::config::{Resolved, Settings};
 use netsage_gateway::outputs::{Outputs, Surroundings};
 use netsage_gateway::pipeline::Counters;
 use netsage_gateway::server::Refusals;
-use netsage_lifecycle::{Lifecycle, LifecycleConfig};
+use netsage_lifecycle::{Lifecycle, LifecycleConfig, SetAside};
 use netsage_messages::Wording;
 use netsage_outputs::opening::Setting;
 use netsage_outputs::receivers::webhook::AddressPolicy;
@@ -83,7 +83,7 @@ fn outputs(folder: &Path, store: &netsage_store::SharedStore) -> Arc<Outputs> {
         happened: Arc::new(EventLog::open(&folder.join("events.jsonl"), "00", News::default()).unwrap()),
         news: News::default(),
     };
-    Arc::new(Outputs::start(&resolved.unwrap().outputs, surroundings).unwrap())
+    Arc::new(Outputs::start(&resolved.unwrap().outputs, surroundings, &SetAside::new(folder)).unwrap())
 }
 
 impl Offline {

@@ -136,7 +136,8 @@ impl ReportingProducer {
         };
         Ok(Self {
             topic: options.topic.clone(),
-            client: (config.create_with_context(context)).map_err(|error| refused(error.to_string()))?,
+            client: (config.create_with_context(context))
+                .map_err(|error| refused(netsage_kafka::without_value(&error)))?,
             reports,
         })
     }

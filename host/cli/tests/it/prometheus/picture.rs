@@ -72,9 +72,30 @@ pub(crate) fn legend(format: &str, labels: &Value) -> String {
         rest = after;
     }
     name += rest;
-    match name.is_empty() {
-        true => labels.to_string(),
-        false => name,
+    match (name.is_empty(), format.is_empty()) {
+        // A series whose label is empty: what has no name of its own.
+        (true, false) => "without a name".to_owned(),
+        (true, true) => values(labels),
+        (false, _) => name,
+    }
+}
+
+/// The values of labels, the long ones cut as a table cuts them.
+fn values(labels: &Value) -> String {
+    let labels = labels.as_object().into_iter().flatten();
+    let shown = labels.filter(|(name, _)| !matches!(name.as_str(), "__name__" | "job"));
+    let values: Vec<String> = shown
+        .map(|(_, value)| value.as_str().unwrap_or_default().chars().take(16).collect())
+        .collect();
+    values.join("  ")
+}
+
+/// A unit of Grafana as people write it.
+fn unit(name: &str) -> &str {
+    match name {
+        "short" | "percentunit" => "",
+        "cps" => "/s",
+        name => name,
     }
 }
 
@@ -149,7 +170,11 @@ fn draw_lines(body: &mut String, panel: &Panel, (x, y): (f64, f64), (width, heig
             "<line x1=\"{x:.0}\" y1=\"{at:.0}\" x2=\"{:.0}\" y2=\"{at:.0}\" stroke=\"#e5e5e5\"/>",
             x + width
         );
-        let label = format!("{} {}", shown(value), if value > 0.0 { &panel.unit } else { "" });
+        let label = format!(
+            "{} {}",
+            shown(value),
+            if value > 0.0 { unit(&panel.unit) } else { "" }
+        );
         *body += &text(x - 54.0, at + 4.0, 10, "#777", label.trim_end());
     }
     for (number, line) in panel.lines.iter().enumerate() {
@@ -226,5 +251,6 @@ fn numbers_and_names_are_short() {
     check(0.000_012, "1.2e-5");
     let labels = serde_json::json!({ "name": "iforest", "role": "active" });
     assert_eq!(legend("{{name}}, {{role}}{{none}}", &labels), "iforest, active");
-    assert_eq!(legend("", &labels), labels.to_string());
+    assert_eq!(legend("", &labels), "iforest  active");
+    assert_eq!(legend("{{none}}", &labels), "without a name");
 }

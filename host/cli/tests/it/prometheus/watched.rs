@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::files::{dashboards, metrics, queries};
 use super::picture::{self, Panel};
 use super::tools::{Tool, deploy, escaped, has, run};
-use crate::support::{Home, PATIENCE, Server, packages_built, wait_for};
+use crate::support::{Home, PATIENCE, Server, packages_built, stderr, wait_for};
 
 /// What stands for the minutes and hours of the rules.
 const WINDOW: &str = "15s";
@@ -100,7 +100,18 @@ impl Drop for Worker {
 
 /// A program that is given a capture through a pipe: half of it at once, and a little more again and again.
 fn well(home: &Home) -> (Server, Worker) {
-    let capture = fs::read(home.capture(12_000)).unwrap();
+    // Traffic as that of the training, with few attacks: nothing drifts.
+    let made = home.run(&[
+        "synth",
+        "--out",
+        "capture.pcap",
+        "--flows",
+        "12000",
+        "--attack-share",
+        "0.02",
+    ]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let capture = fs::read(home.path().join("capture.pcap")).unwrap();
     let pipe = home.path().join("feed");
     run(home.path(), "mkfifo", &["feed"]);
     // For reading too, so that opening waits for nobody.
@@ -116,7 +127,6 @@ fn well(home: &Home) -> (Server, Worker) {
         feed.write_all(&capture[sent..end]).unwrap();
         sent = end;
     });
-    // One that was trained on such traffic, so that nothing drifts.
     let arguments = [
         "--pcap",
         "feed",

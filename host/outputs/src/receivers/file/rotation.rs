@@ -4,6 +4,7 @@
 //! a file to the disk, and assumes that nobody else moves files; `firo` (0.2) knows one trigger too, and `tracing-appender`
 //! time alone. What an acknowledgement needs is missing in each.
 
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ pub(super) struct Rotation {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Age {
     /// By number, of which the highest is the oldest.
-    Numbered(std::cmp::Reverse<u64>),
+    Numbered(Reverse<u64>),
     /// By time, and among those of the same second by number.
     Dated(String, u64),
 }
@@ -57,21 +58,7 @@ impl Rotation {
 
     /// Raises the numbers of rotated files, and gives the file the first one.
     fn number(&self, path: &Path) -> io::Result<()> {
-        let mut numbered: Vec<(u64, bool)> = rotated(path)?
-            .into_iter()
-            .filter_map(|(age, is_packed)| match age {
-                Age::Numbered(number) => Some((number.0, is_packed)),
-                Age::Dated(..) => None,
-            })
-            .collect();
-        numbered.sort_unstable();
-        // A gap in the numbers ends the row that has to move.
-        let row = (1..).zip(numbered.chunk_by(|a, b| a.0 == b.0));
-        let row: Vec<(u64, bool)> = row
-            .take_while(|(number, files)| files[0].0 == *number)
-            .flat_map(|(_, files)| files.to_vec())
-            .collect();
-        for (number, is_packed) in row.into_iter().rev() {
+        for (number, is_packed) in row(path)?.into_iter().rev() {
             let (from, to) = (numbered_name(path, number), numbered_name(path, number + 1));
             match is_packed {
                 true => fs::rename(with_end(&from, PACKED), with_end(&to, PACKED))?,
@@ -83,14 +70,14 @@ impl Rotation {
 
     /// Deletes what is older than is kept, and packs what is not packed.
     pub(super) fn tidy(&self, path: &Path) -> io::Result<()> {
-        let mut files = rotated(path)?;
-        let is_ours = |age: &Age| {
-            matches!(
-                (age, self.names),
-                (Age::Numbered(_), Names::Numbered) | (Age::Dated(..), Names::Dated)
-            )
+        let mut files: Vec<(Age, bool)> = match self.names {
+            Names::Numbered => (row(path)?.into_iter())
+                .map(|(number, is_packed)| (Age::Numbered(Reverse(number)), is_packed))
+                .collect(),
+            Names::Dated => (rotated(path)?.into_iter())
+                .filter(|(age, _)| matches!(age, Age::Dated(..)))
+                .collect(),
         };
-        files.retain(|(age, _)| is_ours(age));
         files.sort_unstable();
         // A kill while packing leaves both; the one that is not packed is whole, and comes first.
         files.dedup_by(|second, first| second.0 == first.0);
@@ -106,6 +93,24 @@ impl Rotation {
         }
         bring_folder_to_disk(path)
     }
+}
+
+/// The numbers of rotated files from 1 on without a gap, and whether each is packed. A number behind a gap is somebody else's,
+/// such as a year, and is left alone.
+fn row(path: &Path) -> io::Result<Vec<(u64, bool)>> {
+    let mut numbered: Vec<(u64, bool)> = rotated(path)?
+        .into_iter()
+        .filter_map(|(age, is_packed)| match age {
+            Age::Numbered(number) => Some((number.0, is_packed)),
+            Age::Dated(..) => None,
+        })
+        .collect();
+    numbered.sort_unstable();
+    let row = (1..).zip(numbered.chunk_by(|a, b| a.0 == b.0));
+    Ok(row
+        .take_while(|(number, files)| files[0].0 == *number)
+        .flat_map(|(_, files)| files.to_vec())
+        .collect())
 }
 
 /// The rotated files of a file, and whether each is packed.
@@ -136,7 +141,7 @@ fn age(end: &str) -> Option<Age> {
         !text.is_empty() && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit())
     };
     if is_number(end) {
-        return Some(Age::Numbered(std::cmp::Reverse(end.parse().ok()?)));
+        return Some(Age::Numbered(Reverse(end.parse().ok()?)));
     }
     let (time, number) = end.split_once('-').unwrap_or((end, "1"));
     let digits = |range: std::ops::Range<usize>| {

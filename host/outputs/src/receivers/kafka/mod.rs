@@ -85,7 +85,7 @@ impl Kafka {
     /// Makes a producer where there is none, or its file of settings has changed, or the one there is has ended for good.
     fn renew(&mut self) -> Result<(), Failure> {
         match self.options.config() {
-            Ok(config) if config.config_map() != self.config.config_map() => {
+            Ok(config) if !netsage_kafka::is_same(&config, &self.config) => {
                 self.config = config;
                 self.producer = None;
             }
