@@ -23,7 +23,7 @@ fn options(brokers: &str, topic: &str, more: &str) -> KafkaOptions {
     toml::from_str(&format!("brokers = \"{brokers}\"\ntopic = \"{topic}\"\n{more}")).unwrap()
 }
 
-fn output(brokers: &str, topic: &str, more: &str) -> Kafka {
+pub(super) fn output(brokers: &str, topic: &str, more: &str) -> Kafka {
     Kafka::new(options(brokers, topic, more), wording()).unwrap()
 }
 
@@ -32,7 +32,7 @@ async fn delivered(server: &KafkaServer, topic: &str) -> Vec<Delivered> {
     tokio::task::block_in_place(|| server.delivered(topic))
 }
 
-fn documents(server: &KafkaServer, topic: &str) -> Vec<String> {
+pub(super) fn documents(server: &KafkaServer, topic: &str) -> Vec<String> {
     let delivered = tokio::task::block_in_place(|| server.delivered(topic));
     delivered.into_iter().map(|one| one.value).collect()
 }

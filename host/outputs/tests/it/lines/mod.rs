@@ -3,6 +3,7 @@
 //! A message is handed over again until it is acknowledged, as a delivery does. What must hold: every message arrives, a
 //! repeat has the same id and revision, and no text of a stranger makes a line, a field or a message of its own.
 
+mod contract;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod mqtt;

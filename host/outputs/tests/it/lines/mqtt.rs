@@ -13,13 +13,13 @@ use super::{alert, alerts, all_arrive, by_id, feed, feed_with_kills, hostile, un
 const VERSIONS: [&str; 2] = ["3.1.1", "5"];
 
 /// A broker, or why there is none.
-fn broker() -> Option<Mosquitto> {
+pub(super) fn broker() -> Option<Mosquitto> {
     Mosquitto::start()
         .map_err(|reason| eprintln!("skipped: {reason}"))
         .ok()
 }
 
-fn output(place: &str, more: &str) -> Mqtt {
+pub(super) fn output(place: &str, more: &str) -> Mqtt {
     Mqtt::new(
         options(&format!("address = \"mqtt://{place}\"\n{more}")),
         wording(),
@@ -32,7 +32,7 @@ fn options(text: &str) -> MqttOptions {
 }
 
 /// Documents of alerts, as a subscriber got them.
-fn documents(subscriber: &Subscriber) -> Vec<String> {
+pub(super) fn documents(subscriber: &Subscriber) -> Vec<String> {
     let published = subscriber.published().into_iter();
     let documents = published.filter(|one| !one.topic.ends_with("/state"));
     documents.map(|one| one.payload).collect()

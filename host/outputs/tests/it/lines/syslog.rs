@@ -19,14 +19,19 @@ const STREAMS: [Transport; 4] = [
 ];
 
 /// A receiver, or why there is none.
-fn server(program: Program) -> Option<SyslogServer> {
+pub(super) fn server(program: Program) -> Option<SyslogServer> {
     SyslogServer::start(program)
         .map_err(|reason| eprintln!("skipped: {program:?}: {reason}"))
         .ok()
 }
 
 /// Settings by which a server is reached, at `place` in place of its own where that is given.
-fn options(server: &SyslogServer, transport: Transport, place: Option<&str>, more: &str) -> SyslogOptions {
+pub(super) fn options(
+    server: &SyslogServer,
+    transport: Transport,
+    place: Option<&str>,
+    more: &str,
+) -> SyslogOptions {
     let usual = server.place(transport);
     let place = place.unwrap_or(&usual);
     let certificates = server.certificates();
@@ -54,12 +59,12 @@ fn options(server: &SyslogServer, transport: Transport, place: Option<&str>, mor
     .unwrap()
 }
 
-fn output(options: &SyslogOptions) -> Syslog {
+pub(super) fn output(options: &SyslogOptions) -> Syslog {
     Syslog::new(options, wording()).unwrap()
 }
 
 /// The text of each message of this program.
-fn texts(server: &SyslogServer) -> Vec<String> {
+pub(super) fn texts(server: &SyslogServer) -> Vec<String> {
     let received = server.received().into_iter();
     let own = received.filter(|received| received.program == "netsage");
     own.map(|received| received.text).collect()

@@ -1,4 +1,5 @@
-//! A webhook and a file keep the contract. Of a mail the alerts cannot be read again, so its tests go by ids.
+//! A webhook and a file keep the contract, and what the other outputs need for it. Of a mail the alerts cannot be read again, so
+//! its tests go by ids.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,16 +20,26 @@ use tokio::task::JoinHandle;
 use crate::contract::{House, Subject, keeps_the_contract};
 
 /// A receiver of the own JSON.
-trait Receiver {
+pub(crate) trait Receiver {
     fn output(&self) -> Box<dyn Output>;
     fn block(&mut self, is_blocked: bool);
     /// The documents that it has.
     fn documents(&self) -> Vec<Vec<u8>>;
 }
 
-struct Fed<R> {
+/// An output that is fed from a store, and its receiver.
+pub(crate) struct Fed<R> {
     receiver: R,
     delivery: Option<JoinHandle<()>>,
+}
+
+impl<R> Fed<R> {
+    pub(crate) fn new(receiver: R) -> Self {
+        Self {
+            receiver,
+            delivery: None,
+        }
+    }
 }
 
 impl<R: Receiver> Subject for Fed<R> {
@@ -145,10 +156,7 @@ impl Receiver for Lines {
 }
 
 fn posts() -> Fed<Posts> {
-    Fed {
-        receiver: Posts(HttpReceiver::start()),
-        delivery: None,
-    }
+    Fed::new(Posts(HttpReceiver::start()))
 }
 
 fn lines() -> Fed<Lines> {
@@ -158,10 +166,7 @@ fn lines() -> Fed<Lines> {
         is_blocked: false,
     };
     fs::create_dir(receiver.folder()).expect("made");
-    Fed {
-        receiver,
-        delivery: None,
-    }
+    Fed::new(receiver)
 }
 
 #[tokio::test(flavor = "multi_thread")]

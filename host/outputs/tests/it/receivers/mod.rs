@@ -4,7 +4,7 @@
 //! or stops; so that a receiver can be tried without a store.
 
 mod addresses;
-mod contract;
+pub(crate) mod contract;
 mod file;
 mod mail;
 mod webhook;
