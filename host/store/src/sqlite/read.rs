@@ -253,13 +253,12 @@ struct FlowReader<'a> {
 impl FlowReader<'_> {
     /// Looks through the flows that ended in a step, or through all; says whether to go on.
     fn look_through(&mut self, step: Option<i64>) -> rusqlite::Result<bool> {
-        // Of `FLOW_COLUMNS`; the highest score stands behind them.
+        // Of `FLOW_COLUMNS`.
         const ID: usize = 0;
         const END: usize = 2;
         const SOURCE: usize = 3;
         const SENSOR: usize = 15;
         const NETWORK: usize = 16;
-        const HIGHEST_SCORE: usize = 19;
         let (sql, values) = flows_query(self.query, self.cursor, step);
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
@@ -271,7 +270,7 @@ impl FlowReader<'_> {
             let has_score = match self.query.min_score.map(f64::from) {
                 None => true,
                 Some(least) => row
-                    .get::<_, Option<f64>>(HIGHEST_SCORE)?
+                    .get::<_, Option<f64>>("highest_score")?
                     .is_some_and(|score| score >= least),
             };
             let is_of_source = match &self.source {
