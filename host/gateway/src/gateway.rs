@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use netsage_api_types::StreamEvent;
 use netsage_forward::Forwarder;
-use netsage_forward::spool::{Spool, SpoolError};
+use netsage_forward::spool::SpoolError;
 use netsage_lifecycle::{Lifecycle, LifecycleConfig, LifecycleError, NewPackage, SetAside, Start};
 use netsage_package::Package;
-use netsage_records::BytesOf;
 use netsage_runtime::{Runtime, RuntimeError};
 use netsage_store::{Store, StoreError};
 use tokio::net::TcpListener;
@@ -27,10 +26,11 @@ use crate::condition::{Condition, Watch};
 use crate::config::{Resolved, Source, names_nobody_has};
 use crate::descriptors;
 use crate::evidence::Evidence;
+use crate::forwarding;
 use crate::no_store::NoStore;
 use crate::opening::Opened;
 use crate::outputs::{self, OutputError, Outputs};
-use crate::pipeline::{Counters, Forwarding, Pipeline, PipelineConfig, PipelineError, Stopper};
+use crate::pipeline::{Counters, Pipeline, PipelineConfig, PipelineError, Stopper};
 use crate::private_files;
 use crate::server::{self, Refusals};
 use crate::traffic;
@@ -41,8 +41,6 @@ const RATE_INTERVAL: Duration = Duration::from_secs(60);
 const RATES: &str = "rates";
 /// Time between two `counters` events.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
-/// The folder of the spool in the data folder.
-const SPOOL: &str = "forward";
 /// How long open connections may take to end.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
 /// How long detectors may take to save what they have learned.
@@ -199,7 +197,7 @@ impl Gateway {
         // A thing nobody knows yet is no reason not to start.
         let flows_per_day = traffic::flows_per_day(&*store).await.unwrap_or_default();
         let lifecycle = start_detectors(&settings, flows_per_day).await?;
-        let forwarding = open_spool(&settings)?;
+        let forwarding = forwarding::open_spool(&settings)?;
         let events = Announcer::default();
         let happened = outputs::open_events(&settings.data_dir, &set_aside, events.news().clone())?;
         let counters = Arc::new(Counters::default());
@@ -217,10 +215,7 @@ impl Gateway {
         };
         let running = Outputs::start(&settings.outputs, surroundings, &set_aside)?;
         let refusals = Arc::new(Refusals::default());
-        let forwarder = forwarding
-            .as_ref()
-            .map(|forwarding| start_forwarder(&settings, forwarding));
-        let forwarder = forwarder.transpose()?;
+        let forwarder = forwarding::start(&settings, forwarding.as_ref()).map_err(StartError::Thread)?;
         let service = Service {
             forwarder: forwarder.clone(),
             senders: opened.senders,
@@ -471,32 +466,6 @@ async fn open_store(settings: &Resolved) -> Result<Arc<dyn Store>, StartError> {
         let _ = private_files::make_store(file);
     }
     Ok(netsage_store::open_with(&settings.store, &settings.store_options).await?)
-}
-
-/// Opens the spool of a gateway that forwards.
-fn open_spool(settings: &Resolved) -> Result<Option<Forwarding>, StartError> {
-    let Some(forward) = &settings.forward else {
-        return Ok(None);
-    };
-    let spool = Spool::open(&settings.data_dir.join(SPOOL), forward.spool)?;
-    Ok(Some(Forwarding {
-        spool: Arc::new(spool),
-        bytes_of: if settings.meter.count_link_bytes {
-            BytesOf::Link
-        } else {
-            BytesOf::Network
-        },
-    }))
-}
-
-/// Starts what empties the spool.
-fn start_forwarder(settings: &Resolved, forwarding: &Forwarding) -> Result<Arc<Forwarder>, StartError> {
-    let target = settings.forward.as_ref().map(|forward| forward.target.clone());
-    let target = target.expect("a spool is opened for a target");
-    let spool = Arc::clone(&forwarding.spool);
-    let forwarder =
-        Forwarder::start(spool, target, settings.records.site.clone()).map_err(StartError::Thread)?;
-    Ok(Arc::new(forwarder))
 }
 
 /// Whether a filter leaves packets of the interfaces out.

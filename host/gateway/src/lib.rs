@@ -21,6 +21,7 @@ pub mod condition;
 pub mod config;
 pub mod descriptors;
 pub mod evidence;
+mod forwarding;
 pub mod gateway;
 mod no_store;
 pub mod opening;

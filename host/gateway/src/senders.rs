@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use netsage_api_types::SenderStatus;
 use netsage_forward::SenderNote;
 
@@ -39,7 +39,8 @@ impl Senders {
                 senders.remove(&silent);
             }
         }
-        let at = at.unwrap_or_else(now).min(now());
+        let now = Timestamp::now().as_millisecond();
+        let at = at.unwrap_or(now).min(now);
         // Of several ways a sender may take, the latest counts.
         if senders.get(&name).is_none_or(|seen| seen.at <= at) {
             senders.insert(name, Seen { at, note });
@@ -64,11 +65,6 @@ impl Senders {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), Seen>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -66,6 +66,11 @@ impl EventLog {
         })
     }
 
+    /// The id of the program.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
     /// Notes that something happened, and wakes the outputs. The event is on disk when this returns, unless the disk takes
     /// nothing. Waits for the disk: not to be called where others wait.
     pub fn say(&self, kind: EventKind, severity: EventSeverity, subject: &str, text: &str, at_ms: i64) {

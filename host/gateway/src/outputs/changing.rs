@@ -15,7 +15,7 @@ use netsage_outputs::{
 use netsage_store::SharedStore;
 use tokio::sync::Mutex;
 
-use super::{FOLDER, OutputError, RunningOutput, damaged, kept, program_id};
+use super::{FOLDER, OutputError, RunningOutput, damaged, kept};
 use crate::config::{ConfigError, OutputSettings};
 use crate::private_files;
 
@@ -108,8 +108,9 @@ impl Outputs {
             opened => opened,
         };
         let tables = tables.map_err(kept(&path))?;
+        let set_before = tables.all().clone();
         let outputs = Self {
-            holder: program_id(&surroundings.data_dir, set_aside)?,
+            holder: surroundings.happened.program().to_owned(),
             surroundings,
             folder,
             running: RwLock::default(),
@@ -124,8 +125,7 @@ impl Outputs {
             let output = outputs.start_one(settings, receiver, OutputPlace::File)?;
             outputs.running_mut().push(output);
         }
-        let tables = outputs.set.try_lock().map(|tables| tables.all().clone());
-        for (name, table) in tables.unwrap_or_default() {
+        for (name, table) in set_before {
             let started = outputs.opened(&name, table).and_then(|(settings, receiver)| {
                 let output = outputs.start_one(&settings, receiver, OutputPlace::Api)?;
                 outputs.running_mut().push(output);

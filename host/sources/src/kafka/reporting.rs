@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use netsage_kafka::{Trouble, log};
+use netsage_kafka::{Trouble, add_settings, log};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -115,20 +115,14 @@ impl ReportingProducer {
         };
         let mut config = ClientConfig::new();
         config
-            .set("client.id", "netsage")
-            .set("bootstrap.servers", &options.brokers)
             .set("partitioner", &options.partitioner)
             .set("enable.idempotence", "true")
             .set("compression.codec", "lz4")
             // What the client gives up is sent again by its number all the same, only later.
             .set("message.timeout.ms", "300000")
             .set("linger.ms", "20");
-        for (name, value) in &options.settings {
-            if OURS.contains(&name.as_str()) {
-                return Err(refused(format!("`{name}` is set by this program; leave it out")));
-            }
-            config.set(name, value);
-        }
+        let (brokers, settings) = (&options.brokers, &options.settings);
+        add_settings(&mut config, brokers, settings, &OURS, "is set by this program").map_err(refused)?;
         let (sender, reports) = unbounded();
         let context = Context {
             reports: sender,

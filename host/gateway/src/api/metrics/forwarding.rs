@@ -10,6 +10,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::family::family;
+
 /// Name, help and value.
 type Figure<T, V> = (&'static str, &'static str, fn(&T) -> V);
 
@@ -132,26 +134,23 @@ pub(super) fn encode_senders(
     senders: &[SenderStatus],
     encoder: &mut DescriptorEncoder<'_>,
 ) -> Result<(), Error> {
-    if senders.is_empty() {
-        return Ok(());
-    }
     let labels = |sender: &SenderStatus| {
-        [
+        vec![
             ("network", sender.network.clone()),
             ("sensor", sender.sensor.clone()),
         ]
     };
     for (name, help, value) in SENDER_COUNTERS {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for sender in senders {
-            ConstCounter::new(value(sender)).encode(family.encode_family(&labels(sender))?)?;
-        }
+        let samples = senders
+            .iter()
+            .map(|sender| (labels(sender), ConstCounter::new(value(sender))));
+        family(encoder, name, help, MetricType::Counter, samples)?;
     }
     for (name, help, value) in SENDER_GAUGES {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for sender in senders {
-            ConstGauge::new(value(sender)).encode(family.encode_family(&labels(sender))?)?;
-        }
+        let samples = senders
+            .iter()
+            .map(|sender| (labels(sender), ConstGauge::new(value(sender))));
+        family(encoder, name, help, MetricType::Gauge, samples)?;
     }
     Ok(())
 }
