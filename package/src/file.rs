@@ -152,7 +152,8 @@ impl fmt::Debug for Digest {
 /// A detector package in memory. Cloning it copies no bytes.
 #[derive(Clone)]
 pub struct Package {
-    bytes: Arc<[u8]>,
+    /// A vector, so that bytes which were read for a package are kept and not copied.
+    bytes: Arc<Vec<u8>>,
     artifact: Range<usize>,
     card: Option<Range<usize>>,
     golden: Option<Range<usize>>,
@@ -168,8 +169,8 @@ impl Package {
     ///
     /// # Errors
     /// When the bytes are not a component, are damaged, lack the artifact, or exceed a limit.
-    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Result<Self, PackageError> {
-        let bytes = bytes.into();
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, PackageError> {
+        let bytes = Arc::new(bytes.into());
         let parts = Parts::read(&bytes)?;
         let artifact = parts.artifact.ok_or(PackageError::NoArtifact)?;
         limit("artifact", artifact.len(), MAX_ARTIFACT_BYTES)?;

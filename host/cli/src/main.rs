@@ -27,6 +27,7 @@ mod workbench;
 use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal as _};
+use std::mem;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -95,7 +96,8 @@ fn main() -> ExitCode {
     if let Err(error) = interrupt::survive_hangup() {
         return Failure::from(error).exit_code();
     }
-    let matches = command().get_matches();
+    let mut command = command();
+    let matches = command.get_matches_mut();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -105,10 +107,12 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     if !matches!(cli.command, Command::CompileDetector) {
-        for complaint in variables::complaints(&command()) {
+        for complaint in variables::complaints(&command) {
             say!("netsage: {complaint}");
         }
     }
+    // Its thousands of parts go with the process, which is quicker than giving each of them back.
+    mem::forget(command);
     match execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.exit_code(),
