@@ -34,6 +34,10 @@ pub struct OutputInfo {
     pub failures: u64,
     /// Changes of alerts in the store that are not done with; the most that is missing.
     pub lag: u64,
+    /// For how long the change that has been due longest is due already, ms; 0 where nothing is. What is held back on purpose
+    /// is not due.
+    #[serde(default)]
+    pub behind_ms: u64,
     /// Messages that are set aside, since the receiver will never take them.
     pub refused: u64,
 }

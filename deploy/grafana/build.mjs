@@ -191,12 +191,11 @@ const alerts = dashboard(
   .withPanel(lines('Flows', 'Flows that were finished, over five minutes.', 'cps', [[`netsage:flows:rate5m{${only}}`, '{{instance}}']]))
   .withRow(new RowBuilder('Outputs'))
   .withPanel(lines('Delivered', 'Changes of alerts that receivers have taken.', 'cps', [[rate('output', 'netsage_output_alerts_delivered_total'), '{{output}}']]))
-  .withPanel(lines('Lag', 'Changes between the newest and the last one that a receiver has taken.', 'short', [[`sum by (output) (netsage_output_lag_revisions{${only}})`, '{{output}}']]))
+  .withPanel(lines('Lag', 'For how long the change that has been due longest is due already.', 's', [[`max by (output) (netsage_output_lag_seconds{${only}})`, '{{output}}']]))
   .withPanel(
-    lines('Not delivered', 'Attempts that failed, changes that a receiver will never take, and failures of the store.', 'cps', [
-      [rate('output', 'netsage_output_failures_total'), 'failed, {{output}}'],
+    lines('Not delivered', 'Failures of receivers, of the store and refusals of this sender, and changes that a receiver will never take.', 'cps', [
+      [rate('output, kind', 'netsage_output_failures_total'), '{{kind}}, {{output}}'],
       [rate('output', 'netsage_output_alerts_refused_total'), 'refused, {{output}}'],
-      [rate('output', 'netsage_output_store_failures_total'), 'store, {{output}}'],
     ]),
   )
   .withPanel(lines('Receivers', 'Receivers that are fed now.', 'short', [[`sum by (output) (netsage_output_receivers{${only}})`, '{{output}}']]));

@@ -62,6 +62,9 @@ const LONG_OUTAGE: &str = "420";
 /// numbers of its own.
 const MANY_SCORED: &str = "1000000,5,2";
 
+/// Milliseconds for which a program that has died keeps the lease of an output; without this the test has a shorter one.
+const LONG_LEASE: &str = "2000";
+
 fn seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| now.as_secs())
@@ -279,6 +282,7 @@ pub(crate) fn rust_tests(
         command.env("NETSAGE_TEST_ROTATIONS", MANY_ROTATIONS);
         command.env("NETSAGE_TEST_OUTAGE", LONG_OUTAGE);
         command.env("NETSAGE_TEST_SCORERS", MANY_SCORED);
+        command.env("NETSAGE_TEST_LEASE", LONG_LEASE);
         command.env("NETSAGE_ONNX_SEED", seed().to_string());
     }
     let mut reader = CargoReader::default();

@@ -155,6 +155,7 @@ pub struct Gateway {
     counters: Arc<Counters>,
     names_nobody_has: Vec<String>,
     pipeline: Option<Running>,
+    outputs: Arc<Outputs>,
     /// Empties the spool of a gateway that forwards.
     forwarder: Option<Arc<Forwarder>>,
     /// Tasks that tell something, by what they tell.
@@ -213,7 +214,7 @@ impl Gateway {
             happened: Arc::clone(&happened),
             news: events.news().clone(),
         };
-        let running = Outputs::start(&settings.outputs, surroundings, &set_aside)?;
+        let outputs = Arc::new(Outputs::start(&settings.outputs, surroundings, &set_aside)?);
         let refusals = Arc::new(Refusals::default());
         let forwarder = forwarding::start(&settings, forwarding.as_ref()).map_err(StartError::Thread)?;
         let service = Service {
@@ -232,7 +233,7 @@ impl Gateway {
             token: settings.token.clone(),
             listen: address,
             allowed_hosts: settings.allowed_hosts.clone(),
-            outputs: Arc::new(running),
+            outputs: Arc::clone(&outputs),
             refusals: Arc::clone(&refusals),
             access_log: settings.access_log,
             upload_limit: settings.upload_limit,
@@ -323,6 +324,7 @@ impl Gateway {
             lifecycle,
             counters,
             pipeline,
+            outputs,
             forwarder,
             tellers,
             stop_server,
@@ -425,6 +427,12 @@ impl Gateway {
             }
         }
         Ok(())
+    }
+
+    /// Waits until the outputs have sent what the store has, as far as their receivers take it now. A sentence for each output
+    /// with messages left, which go out at the next start.
+    pub async fn outputs_settled(&self) -> Vec<String> {
+        self.outputs.settled().await
     }
 
     /// Ends the rest: detectors, whose learned state is saved, and the API. Ends the source too if it still runs. Takes

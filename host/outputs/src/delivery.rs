@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use netsage_messages::Message;
 use netsage_store::{Changes, SharedStore, StoreError};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::counters::Share;
@@ -143,6 +144,8 @@ struct Feed {
     sending: Option<Sending>,
     /// What was set aside and is to be sent again.
     repeats: Vec<Message>,
+    /// Who wants to know when nothing is due any more.
+    settling: Vec<oneshot::Sender<Result<(), usize>>>,
     began: Instant,
     receiver_pauses: Pauses,
     store_pauses: Pauses,
@@ -178,6 +181,7 @@ impl Feed {
             share: Share::of(delivery.counters),
             sending: None,
             repeats: Vec::new(),
+            settling: Vec::new(),
             began: now,
             receiver_pauses: delivery.pauses,
             store_pauses: delivery.pauses,
@@ -201,17 +205,45 @@ impl Feed {
             }
         }
         self.tell_status();
+        let is_stuck = Instant::now() < self.receiver_from.max(self.store_from);
+        if is_stuck {
+            self.settle();
+        }
         if Instant::now() < self.receiver_from {
             return Ok(Next::Wait);
         }
         let (origins, messages) = self.collect();
         if messages.is_empty() {
+            if !has_more {
+                self.settle();
+            }
             return Ok(if has_more { Next::Again } else { Next::Wait });
         }
         self.hand_over(&origins, &messages).await?;
         self.save().await;
         self.tell_status();
         Ok(if has_more { Next::Again } else { Next::Gather })
+    }
+
+    /// Answers who waits until nothing is due any more, or until the output is stuck.
+    fn settle(&mut self) {
+        if self.settling.is_empty() {
+            return;
+        }
+        let (alerts, events) = (
+            self.sending.as_ref().map_or(0, Sending::waiting),
+            self.kept
+                .as_ref()
+                .map_or(0, |kept| kept.events(PAGE as usize).len()),
+        );
+        let answer = match alerts + events {
+            0 => Ok(()),
+            waiting => Err(waiting),
+        };
+        for settling in self.settling.drain(..) {
+            // Nobody may wait for the answer any more.
+            let _ = settling.send(answer);
+        }
     }
 
     /// Becomes or stays the one who delivers, and reads a page of changes; returns whether there may be more.
@@ -252,6 +284,7 @@ impl Feed {
             sending.has_read(newest);
         }
         let has_more = items.len() == PAGE as usize;
+        self.share.received(items.len());
         for change in items {
             if !sending.offer(change, now) {
                 self.share.filtered();
@@ -332,13 +365,13 @@ impl Feed {
                 self.receiver_pauses.reset();
             }
             Some(Failure::SenderRefused(reason)) => {
-                self.share.failed();
+                self.share.sender_refused();
                 self.receiver_from = Instant::now() + REFUSED_PAUSE;
                 tracing::error!(output = self.name, %reason, "output paused, the receiver refuses this sender");
                 self.status(|status| status.paused = Some(reason));
             }
             Some(Failure::Unavailable { reason, retry_after }) => {
-                self.share.failed();
+                self.share.receiver_failed();
                 let pause = self.receiver_pauses.take().max(retry_after.unwrap_or_default());
                 self.receiver_from = Instant::now() + pause;
                 let retry_in_ms = pause.as_millis() as u64;
@@ -464,6 +497,7 @@ impl Feed {
 
     async fn obey_order(&mut self, order: Order) {
         match order {
+            Order::Settle(answer) => self.settling.push(answer),
             Order::Resume => self.receiver_from = Instant::now(),
             Order::Repeat(ids) => {
                 let all = self
@@ -537,7 +571,12 @@ impl Feed {
         }
     }
 
-    fn tell_status(&self) {
+    fn tell_status(&mut self) {
+        let due = self
+            .sending
+            .as_ref()
+            .and_then(|sending| sending.due_since(self.now()));
+        self.share.owes(due.map(|due| self.began + due));
         self.status(|status| {
             status.is_leading = self.sending.is_some();
             status.waiting = self.sending.as_ref().map_or(0, Sending::waiting);

@@ -27,6 +27,8 @@ pub struct OutputStatus {
 pub(crate) enum Order {
     /// Send a test now, and say what became of it.
     Test(u64, oneshot::Sender<Result<(), String>>),
+    /// Say when nothing is due any more, or that the receiver or the store stands in the way; then how many messages wait.
+    Settle(oneshot::Sender<Result<(), usize>>),
     /// Try again at once.
     Resume,
     /// Send what was set aside under these ids once more; all of it where none is named.
@@ -80,6 +82,19 @@ impl OutputHandle {
         let (answer, answered) = oneshot::channel();
         self.order(Order::Test(number, answer))?;
         answered.await.map_err(|_| Busy)
+    }
+
+    /// Waits until everything that the store has is sent, or is held back on purpose, or cannot be sent now.
+    ///
+    /// # Errors
+    /// How many messages wait, which go out later.
+    pub async fn settled(&self) -> Result<(), usize> {
+        let (answer, answered) = oneshot::channel();
+        // An output that has ended, or is asked for too much at once, is waited for by nobody.
+        if self.order(Order::Settle(answer)).is_err() {
+            return Ok(());
+        }
+        answered.await.unwrap_or(Ok(()))
     }
 
     /// Has what it keeps open (a file) opened anew.

@@ -100,6 +100,12 @@ async fn run_and_serve(settings: Resolved, opened: Opened) -> Result<(), Failure
             ended = gateway.ended() => outcome = ended.map_err(Failure::from),
             () = &mut interrupted => {}
         }
+    } else if !is_asked && is_whole {
+        // A receiver that is slow must not hold up who does not want to wait.
+        tokio::select! {
+            waiting = gateway.outputs_settled() => waiting.iter().for_each(|sentence| say!("netsage: {sentence}")),
+            () = &mut interrupted => {}
+        }
     }
     gateway.shutdown().await;
     outcome

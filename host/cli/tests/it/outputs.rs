@@ -1,8 +1,11 @@
 //! Outputs of the whole program, by its settings file and its commands.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 
+use rusqlite::Connection;
 use serde_json::Value;
 
 use super::support::{Home, Server, packages_built, stderr, stdout, wait_for};
@@ -84,6 +87,50 @@ fn every_alert_reaches_an_output_and_the_commands_ask_it() {
         "{}",
         stderr(&unknown)
     );
+}
+
+#[test]
+fn a_replay_ends_when_its_outputs_have_sent_what_is_due() {
+    if !packages_built() {
+        return;
+    }
+    let home = Home::new();
+    // Nobody listens at the address of the second one.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let file = home.path().join("alerts.jsonl");
+    let text = format!(
+        "[output.archive]\ntype = \"file\"\npath = {file:?}\nbegin = \"first\"\n\
+         [output.away]\ntype = \"webhook\"\nurl = \"http://{nobody}/\"\nbegin = \"first\"\n"
+    );
+    home.file("netsage.toml", text.as_bytes());
+    let capture = home.capture(3_000);
+    let ended = home.run(&[
+        "run",
+        "--pcap",
+        capture.to_str().unwrap(),
+        "--threshold",
+        "iforest=0.5",
+        "--listen",
+        "127.0.0.1:0",
+        "--exit-when-done",
+    ]);
+    assert!(ended.status.success(), "{}", stderr(&ended));
+    let store = Connection::open(home.path().join("netsage/netsage.sqlite")).unwrap();
+    let alerts: u32 = store
+        .query_row("SELECT count(*) FROM alerts", [], |row| row.get(0))
+        .unwrap();
+    let sent: BTreeSet<_> = told(&file)
+        .into_iter()
+        .filter(|(kind, _)| kind == "alert")
+        .collect();
+    assert!(alerts > 0);
+    assert_eq!(sent.len(), alerts as usize);
+    let said = stderr(&ended);
+    assert!(
+        said.contains("output `away`: ") && said.contains("the next start sends them"),
+        "{said}"
+    );
+    assert!(!said.contains("output `archive`"), "{said}");
 }
 
 #[test]

@@ -130,6 +130,8 @@ settings! {
         user: String { value: "NAME", example: "netsage" }
 
         /// End when the replay is done, instead of serving until Ctrl-C
+        ///
+        /// Outputs send what is due before, as far as their receivers take it.
         exit_when_done: bool { value: "BOOL", default: "false" }
     }
 

@@ -143,6 +143,21 @@ impl Outputs {
         self.running().clone()
     }
 
+    /// Waits until everything that the store has is sent, held back on purpose, or cannot be sent now. A sentence for each
+    /// output that has messages left, which go out at the next start.
+    pub(crate) async fn settled(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        for output in self.all() {
+            if let Err(waiting) = output.handle.settled().await {
+                sentences.push(format!(
+                    "output `{}`: {waiting} messages wait, the next start sends them",
+                    output.name
+                ));
+            }
+        }
+        sentences
+    }
+
     /// The one of this name.
     ///
     /// # Errors

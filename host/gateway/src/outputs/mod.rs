@@ -85,8 +85,9 @@ impl RunningOutput {
             waiting: status.waiting as u64,
             delivered: counts.delivered,
             filtered: counts.filtered,
-            failures: counts.failures,
+            failures: counts.receiver_failures + counts.sender_failures,
             lag: counts.lag,
+            behind_ms: counts.behind.as_millis() as u64,
             refused: self.set_aside.count() as u64,
         }
     }

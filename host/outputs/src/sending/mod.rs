@@ -150,6 +150,14 @@ impl Sending {
         self.waiting.len()
     }
 
+    /// Since when the alert that has been due longest is due, since the output began; what is held back on purpose is not.
+    pub fn due_since(&self, now: Moment) -> Option<Duration> {
+        let due = self.waiting.values().filter(|waiting| waiting.held.is_none());
+        due.map(|waiting| waiting.due)
+            .filter(|due| *due <= now.uptime)
+            .min()
+    }
+
     /// Whether further changes may be offered.
     pub fn has_room(&self) -> bool {
         self.waiting.len() < MOST_WAITING

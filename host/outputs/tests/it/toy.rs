@@ -141,7 +141,7 @@ async fn a_failing_receiver_is_tried_again_after_growing_pauses() {
             "{pause:?} after {doublings}"
         );
     }
-    assert!(house.counts().failures >= 5);
+    assert!(house.counts().receiver_failures >= 5);
     assert_eq!(house.counts().delivered, 0);
     toy.block(false);
     until("three alerts", || toy.taken().len() == 3).await;

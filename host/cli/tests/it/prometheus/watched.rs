@@ -1,10 +1,10 @@
-//! A Prometheus watches two programs with the rules of deploy/: one that is well, and one to which happens what each rule is
+//! A Prometheus watches programs with the rules of deploy/: one that is well, and others to which happens what each rule is
 //! for. Every panel of the dashboards is asked for its data meanwhile.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use netsage_testkit::datagrams::{Head, v5, v5_flow};
+use netsage_testkit::kafka::KafkaServer;
 use netsage_testkit::recipe::Recipe;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use super::files::{dashboards, metrics, queries};
 use super::picture::{self, Panel};
 use super::tools::{Tool, deploy, escaped, has, run};
+use crate::kafka;
 use crate::support::{Home, PATIENCE, Server, packages_built, stderr, wait_for};
 
 /// What stands for the minutes and hours of the rules.
@@ -26,12 +28,13 @@ const WINDOW: &str = "15s";
 /// What stands for the time that an alert waits before it fires.
 const WAIT: &str = "5s";
 
-/// The alerts that the troubles of this test must raise. Those of brokers and of outputs have their unit tests alone.
-const PROVOKED: [&str; 9] = [
+/// The alerts that the troubles of a program with an exporter and an output must raise.
+const PROVOKED: [&str; 10] = [
     "NetsageDown",
     "NetsageDrift",
     "NetsageLag",
     "NetsageLoss",
+    "NetsageOutputLag",
     "NetsageRollback",
     "NetsageSilence",
     "NetsageSourceLoss",
@@ -230,11 +233,35 @@ fn fired(prometheus: &Tool, instance: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn wait_for_alert(prometheus: &Tool, name: &str) {
+fn wait_for_alert(prometheus: &Tool, instance: &str, name: &str) {
     wait_for(name, || {
         thread::sleep(Duration::from_millis(200));
-        fired(prometheus, "troubled").contains(name)
+        fired(prometheus, instance).contains(name)
     });
+}
+
+/// A topic grows quicker than a program stores what stands in it; then its broker goes away.
+fn trouble_with_broker(broker: &mut KafkaServer, topic: &str, fed: &Server, home: &Home, prometheus: &Tool) {
+    let produce = |broker: &KafkaServer, count: i64| {
+        let flows = kafka::flows(count).map(|(_, flow)| (0, flow));
+        broker.produce(topic, &[], flows);
+    };
+    produce(broker, 2_000);
+    fed.wait("stored flows of a topic", |server| {
+        !kafka::lags(server).is_empty()
+    });
+    let other = Connection::open(home.path().join("netsage/netsage.sqlite")).unwrap();
+    other.busy_timeout(Duration::from_secs(60)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    produce(broker, 12_000);
+    let lagging = std::time::Instant::now();
+    while !fired(prometheus, "fed").contains("NetsagePartitionLag") {
+        assert!(lagging.elapsed() < PATIENCE, "{}", fed.health());
+        produce(broker, 100);
+        thread::sleep(Duration::from_millis(500));
+    }
+    broker.kill();
+    wait_for_alert(prometheus, "fed", "NetsageSourceAway");
 }
 
 /// Every panel has data: those of the store of the program itself, the others of Prometheus. With `NETSAGE_BLESS` they are
@@ -371,9 +398,15 @@ fn every_panel_has_data_and_every_rule_fires_when_it_must() {
         sequence: 0,
         port: 1_024,
     };
+    // Nobody listens there.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = format!("[output.soc]\ntype = \"webhook\"\nurl = \"http://{nobody}/\"\n");
+    sick.file("netsage.toml", output.as_bytes());
     let troubled = Server::start(
         &sick,
         &[
+            "--threshold",
+            "fragile=0.1",
             "--netflow",
             &address.to_string(),
             "--netflow-pairing",
@@ -399,17 +432,23 @@ fn every_panel_has_data_and_every_rule_fires_when_it_must() {
             "--cluster.listen-address=",
         ],
     );
-    let prometheus = prometheus(
-        folder.path(),
-        &[("well", &well), ("troubled", &troubled)],
-        &alertmanager,
-    );
+    let fed_home = Home::new();
+    let mut broker =
+        KafkaServer::start().inspect_err(|reason| eprintln!("skipped: the rules of brokers: {reason}"));
+    let fed = broker.as_ref().ok().map(|broker| {
+        let topic = broker.topic("watched", 1);
+        let server = Server::start(&fed_home, &["--kafka", &broker.address(), "--topic", &topic]);
+        (topic, server)
+    });
+    let mut programs = vec![("well", &well), ("troubled", &troubled)];
+    programs.extend(fed.iter().map(|(_, server)| ("fed", server)));
+    let prometheus = prometheus(folder.path(), &programs, &alertmanager);
 
     // Flows that are unlike those of the training; then a version that fails, and is taken back.
     activate(&troubled, &package(b"one", ""));
     exporter.send(20);
     troubled.wait("flows", |server| server.counter("flows_scored") >= 400);
-    wait_for_alert(&prometheus, "NetsageDrift");
+    wait_for_alert(&prometheus, "troubled", "NetsageDrift");
     activate(&troubled, &package(b"two", "unreachable"));
     let failed = std::time::Instant::now();
     while !fired(&prometheus, "troubled").contains("NetsageRollback") {
@@ -417,7 +456,7 @@ fn every_panel_has_data_and_every_rule_fires_when_it_must() {
         exporter.send(5);
         thread::sleep(Duration::from_millis(300));
     }
-    wait_for_alert(&prometheus, "NetsageUnscored");
+    wait_for_alert(&prometheus, "troubled", "NetsageUnscored");
     check_panels(&prometheus, &well);
     for program in [&well, &troubled] {
         check_metrics(folder.path(), program);
@@ -428,7 +467,7 @@ fn every_panel_has_data_and_every_rule_fires_when_it_must() {
     // What an exporter sent and nobody received.
     exporter.sequence += 3_000;
     exporter.send(1);
-    wait_for_alert(&prometheus, "NetsageSourceLoss");
+    wait_for_alert(&prometheus, "troubled", "NetsageSourceLoss");
 
     // Another process holds the store, and more comes than may wait.
     let other = Connection::open(sick.path().join("netsage/netsage.sqlite")).unwrap();
@@ -440,12 +479,16 @@ fn every_panel_has_data_and_every_rule_fires_when_it_must() {
         exporter.send(10);
         thread::sleep(Duration::from_millis(100));
     }
-    wait_for_alert(&prometheus, "NetsageStoreAway");
-    wait_for_alert(&prometheus, "NetsageLag");
-    wait_for_alert(&prometheus, "NetsageSilence");
+    wait_for_alert(&prometheus, "troubled", "NetsageStoreAway");
+    wait_for_alert(&prometheus, "troubled", "NetsageLag");
+    wait_for_alert(&prometheus, "troubled", "NetsageSilence");
     drop(other);
+    wait_for_alert(&prometheus, "troubled", "NetsageOutputLag");
+    if let (Ok(broker), Some((topic, fed))) = (&mut broker, &fed) {
+        trouble_with_broker(broker, topic, fed, &fed_home, &prometheus);
+    }
     troubled.kill();
-    wait_for_alert(&prometheus, "NetsageDown");
+    wait_for_alert(&prometheus, "troubled", "NetsageDown");
 
     // Alertmanager has them, each by its route.
     wait_for("the alert of a program that is down", || {

@@ -292,7 +292,12 @@ const INTERFACE_COUNTERS: [InterfaceCounter; 4] = [
 /// A figure of an output: name, help, value.
 type OutputFigure = (&'static str, &'static str, fn(&OutputCounts) -> u64);
 
-const OUTPUT_COUNTERS: [OutputFigure; 5] = [
+const OUTPUT_COUNTERS: [OutputFigure; 4] = [
+    (
+        "output_alerts_received",
+        "Changes of alerts that an output has read from the store",
+        |counts| counts.received,
+    ),
     (
         "output_alerts_delivered",
         "Messages that receivers have taken, repeats included",
@@ -308,16 +313,15 @@ const OUTPUT_COUNTERS: [OutputFigure; 5] = [
         "Changes of alerts that the filter of an output left out",
         |counts| counts.filtered,
     ),
-    (
-        "output_failures",
-        "Attempts after which a receiver had not taken everything",
-        |counts| counts.failures,
-    ),
-    (
-        "output_store_failures",
-        "Times that an output could not read the store or save its cursor",
-        |counts| counts.store_failures,
-    ),
+];
+
+/// What an output fails by: the label `kind`, value.
+type OutputFailure = (&'static str, fn(&OutputCounts) -> u64);
+
+const OUTPUT_FAILURES: [OutputFailure; 3] = [
+    ("receiver", |counts| counts.receiver_failures),
+    ("sender", |counts| counts.sender_failures),
+    ("store", |counts| counts.store_failures),
 ];
 
 const OUTPUT_GAUGES: [OutputFigure; 2] = [
@@ -437,6 +441,20 @@ impl Figures {
             });
             family(encoder, name, help, MetricType::Gauge, samples)?;
         }
-        Ok(())
+        let of_output = |output: &str| vec![("output", output.to_owned())];
+        let failures = outputs.iter().flat_map(|(output, counts)| {
+            OUTPUT_FAILURES.map(|(kind, count)| {
+                let mut labels = of_output(output);
+                labels.push(("kind", kind.to_owned()));
+                (labels, ConstCounter::new(count(counts)))
+            })
+        });
+        let help = "Times that an output failed: a receiver or the way to it, the receiver's refusal of this sender, the store";
+        family(encoder, "output_failures", help, MetricType::Counter, failures)?;
+        let behind = outputs
+            .iter()
+            .map(|(output, counts)| (of_output(output), ConstGauge::new(counts.behind.as_secs_f64())));
+        let help = "For how long the change of an alert that has been due longest is due already";
+        family(encoder, "output_lag_seconds", help, MetricType::Gauge, behind)
     }
 }

@@ -1,5 +1,4 @@
-//! A webhook and a file keep the contract, and what the other outputs need for it. Of a mail the alerts cannot be read again, so
-//! its tests go by ids.
+//! A webhook and a file keep the contract, and what the other outputs need for it.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,16 +1,24 @@
 //! Mail to a real SMTP server, which fails in every way that SMTP has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use netsage_api_types::Alert;
 use netsage_messages::{Message, Wording};
-use netsage_outputs::Output as _;
 use netsage_outputs::receivers::mail::MailOutput;
+use netsage_outputs::{Output, Undelivered};
+use netsage_store::BoxFuture;
+use netsage_testkit::backends::{mongodb, sqlite};
 use netsage_testkit::certificates::Certificates;
 use netsage_testkit::mail_server::{Access, Mail, MailServer};
 
+use serde_json::json;
+
+use super::contract::{Fed, Receiver};
 use super::{Outcome, alerts, deliver, digest, hostile};
+use crate::contract::keeps_the_contract;
 
 const PLAIN: &str = "tls = \"none\"\ntimeout = \"2s\"";
 
@@ -37,6 +45,82 @@ fn unquoted(mail: &Mail) -> String {
         .replace("=\r\n", "")
         .replace("=3D", "=")
         .replace("\r\n", "\n")
+}
+
+/// A server of mail in the contract suite. A mail lists the ids and revisions of its alerts; what stands behind these is known
+/// from what was handed over.
+struct Mails {
+    server: MailServer,
+    handed_over: Arc<Mutex<BTreeMap<(String, u64), Alert>>>,
+}
+
+/// An output that notes what it is handed.
+struct Noting {
+    output: MailOutput,
+    handed_over: Arc<Mutex<BTreeMap<(String, u64), Alert>>>,
+}
+
+impl Output for Noting {
+    fn deliver<'a>(&'a mut self, messages: &'a [Message]) -> BoxFuture<'a, Result<(), Undelivered>> {
+        let mut handed_over = self.handed_over.lock().unwrap();
+        for message in messages {
+            if let Message::Alert(alert) = message {
+                handed_over.insert((message.id(), alert.revision), alert.alert.clone());
+            }
+        }
+        drop(handed_over);
+        self.output.deliver(messages)
+    }
+}
+
+impl Receiver for Mails {
+    fn output(&self) -> Box<dyn Output> {
+        Box::new(Noting {
+            output: output(&self.server.address(), PLAIN),
+            handed_over: Arc::clone(&self.handed_over),
+        })
+    }
+
+    fn block(&mut self, is_blocked: bool) {
+        self.server
+            .set(if is_blocked { "mail 451 4.3.0 later" } else { "" });
+    }
+
+    fn documents(&self) -> Vec<Vec<u8>> {
+        let handed_over = self.handed_over.lock().unwrap();
+        let mut documents = Vec::new();
+        for mail in self.server.taken() {
+            // The oddest stands first in a mail, and all of them come at once.
+            let mut of_mail: Vec<_> = listed(&[mail]).into_iter().collect();
+            of_mail.sort_unstable_by_key(|(_, revision)| *revision);
+            documents.extend(of_mail.into_iter().map(|key| {
+                let alert = &handed_over[&key];
+                serde_json::to_vec(&json!({ "revision": key.1, "alert": alert })).expect("JSON")
+            }));
+        }
+        documents
+    }
+}
+
+fn mails() -> Fed<Mails> {
+    Fed::new(Mails {
+        server: MailServer::start(Access::default()).expect("a server like the first"),
+        handed_over: Arc::default(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_keep_the_contract_on_sqlite() {
+    if start(Access::default()).is_some() {
+        keeps_the_contract(mails, || Ok(sqlite())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_keep_the_contract_on_mongodb() {
+    if start(Access::default()).is_some() {
+        keeps_the_contract(mails, mongodb).await;
+    }
 }
 
 /// The ids and revisions that mails list.
