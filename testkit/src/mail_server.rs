@@ -1,5 +1,6 @@
 //! An SMTP server (`aiosmtpd`, from PyPI) that can be told to fail.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -24,6 +25,34 @@ pub struct Mail {
     pub to: Vec<String>,
     /// Headers and body as they came.
     pub content: String,
+}
+
+impl Mail {
+    /// What it holds, without the quoting of its text.
+    pub fn unquoted(&self) -> String {
+        self.content
+            .replace("=\r\n", "")
+            .replace("=3D", "=")
+            .replace("\r\n", "\n")
+    }
+
+    /// The ids and revisions of alerts that it lists.
+    pub fn listed(&self) -> BTreeSet<(String, u64)> {
+        let text = self.unquoted();
+        let words: Vec<&str> = text
+            .split(|letter: char| !letter.is_ascii_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let listed = words.windows(3).filter_map(|three| {
+            let is_id = three[0].len() == 32 && three[0].bytes().all(|byte| byte.is_ascii_hexdigit());
+            let revision = three[2]
+                .parse()
+                .ok()
+                .filter(|_| is_id && three[1] == "revision")?;
+            Some((three[0].to_owned(), revision))
+        });
+        listed.collect()
+    }
 }
 
 /// How senders may speak to a server.

@@ -8,13 +8,15 @@
 //! * `processor_seconds` is the time on processors of the process and all that it started and waited for: what work
 //!   costs. This time hardly depends on the load of the machine.
 //! * `wall_seconds` is the time from start to end, which depends on the load.
+//! * `stored_seconds`, for `run`, is the time from the start until the program says that every flow is stored; outputs may have
+//!   something to send after that.
 //! * `same_output` says whether both wrote the same bytes (for `run`: counted the same), compared once before.
 //!
 //! All times hold the start of the process and the reading of its input. A figure called `start` measures little else,
 //! which separates the cost of a start from the cost of a row.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -144,6 +146,8 @@ type Arguments<'a> = &'a dyn Fn(&Path, &mut Command);
 struct Took {
     processor: f64,
     wall: f64,
+    /// Until the program told of its flows; `None` where it does not.
+    stored: Option<f64>,
     /// The numbers of the lines on standard error that tell of flows.
     counted: Vec<u64>,
 }
@@ -257,14 +261,18 @@ impl Bench {
                 "interval_coverage": found.map(|found| rounded(found.coverage)),
             })
         };
-        Ok(json!({
+        let mut figure = json!({
             "command": shown(&command),
             "pairs": self.pairs,
             "ratio": "this build to the other; median of paired ratios, distribution-free interval by order statistics",
             "processor_seconds": of(|took| took.processor),
             "wall_seconds": of(|took| took.wall),
             "same_output": same_output,
-        }))
+        });
+        if runs.iter().flatten().all(|took| took.stored.is_some()) {
+            figure["stored_seconds"] = of(|took| took.stored.unwrap_or_default());
+        }
+        Ok(figure)
     }
 
     /// One run of a side in its own data folder, where nothing but compiled code is left of earlier runs.
@@ -290,13 +298,24 @@ impl Bench {
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {}", self.sides[side].display()))?;
-        let mut said = String::new();
-        if let Some(mut stderr) = child.stderr.take() {
-            stderr.read_to_string(&mut said)?;
+        let (mut said, mut stored) = (String::new(), None);
+        for line in child
+            .stderr
+            .take()
+            .into_iter()
+            .flat_map(|stderr| BufReader::new(stderr).lines())
+        {
+            let line = line?;
+            if line.contains(" flows: ") {
+                stored = Some(started.elapsed().as_secs_f64());
+            }
+            said += &line;
+            said.push('\n');
         }
         let status = child.wait()?;
         let took = Took {
             wall: started.elapsed().as_secs_f64(),
+            stored,
             processor: processor_seconds()? - before,
             counted: said
                 .lines()

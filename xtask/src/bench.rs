@@ -26,8 +26,8 @@ pub(crate) struct BenchArguments {
     /// Compares with this `netsage` of another build instead, in turns: `meter`, `pipeline` or `runtime`.
     #[arg(long, value_name = "PROGRAM")]
     against: Option<PathBuf>,
-    /// Compares this program instead of the one that would be built here.
-    #[arg(long, value_name = "PROGRAM", requires = "against")]
+    /// Measures this program instead of the one that would be built here.
+    #[arg(long, value_name = "PROGRAM")]
     program: Option<PathBuf>,
     /// How often each of the two runs.
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u16).range(10..))]
@@ -72,6 +72,10 @@ enum Subject {
 /// Builds what the subject needs and measures it.
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let workspace = Workspace::find()?;
+    let program = match &arguments.program {
+        Some(program) => program.clone(),
+        None => built(&workspace)?,
+    };
     if let Some(other) = &arguments.against {
         let subject = match arguments.subject {
             Subject::Meter => against::Subject::Meter,
@@ -79,13 +83,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
             Subject::Runtime => against::Subject::Runtime,
             _ => bail!("--against compares `meter`, `pipeline` or `runtime`; name one of them"),
         };
-        let program = match &arguments.program {
-            Some(program) => program.clone(),
-            None => built(&workspace)?,
-        };
         return against::run(&workspace, subject, &program, other, arguments.pairs.into());
     }
-    let program = built(&workspace)?;
     if arguments.subject == Subject::Outputs {
         let pairs = arguments.pairs.into();
         return against::run(&workspace, against::Subject::Outputs, &program, &program, pairs);

@@ -65,6 +65,9 @@ const MANY_SCORED: &str = "1000000,5,2";
 /// Milliseconds for which a program that has died keeps the lease of an output; without this the test has a shorter one.
 const LONG_LEASE: &str = "2000";
 
+/// Alerts of the test that kills a program with outputs of every kind; without this it makes fewer.
+const MANY_ALERTS: &str = "1000";
+
 fn seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| now.as_secs())
@@ -283,6 +286,7 @@ pub(crate) fn rust_tests(
         command.env("NETSAGE_TEST_OUTAGE", LONG_OUTAGE);
         command.env("NETSAGE_TEST_SCORERS", MANY_SCORED);
         command.env("NETSAGE_TEST_LEASE", LONG_LEASE);
+        command.env("NETSAGE_TEST_KILLED_ALERTS", MANY_ALERTS);
         command.env("NETSAGE_ONNX_SEED", seed().to_string());
     }
     let mut reader = CargoReader::default();

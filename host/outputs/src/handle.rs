@@ -89,6 +89,11 @@ impl OutputHandle {
     /// # Errors
     /// How many messages wait, which go out later.
     pub async fn settled(&self) -> Result<(), usize> {
+        // While it is busy with a receiver that has failed before, it answers nobody.
+        let status = self.status();
+        if status.paused.is_some() || status.failure.is_some() {
+            return Err(status.waiting);
+        }
         let (answer, answered) = oneshot::channel();
         // An output that has ended, or is asked for too much at once, is waited for by nobody.
         if self.order(Order::Settle(answer)).is_err() {

@@ -32,6 +32,7 @@ mod netflow;
 mod networks;
 mod outages;
 mod outputs;
+mod outputs_killed;
 mod pages;
 mod prometheus;
 mod provenance;

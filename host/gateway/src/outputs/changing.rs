@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use netsage_api_types::{OutputInfo, OutputPlace};
@@ -14,6 +15,7 @@ use netsage_outputs::{
 };
 use netsage_store::SharedStore;
 use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
 
 use super::{FOLDER, OutputError, RunningOutput, damaged, kept};
 use crate::config::{ConfigError, OutputSettings};
@@ -23,6 +25,8 @@ use crate::private_files;
 const SET: &str = "set.toml";
 /// The folder there in which files lie that such tables may name.
 const SECRETS: &str = "secrets";
+/// How long the end of a replay waits for outputs that have not failed yet.
+const SETTLING_TIME: Duration = Duration::from_secs(10);
 /// Most outputs that may be set through the API.
 const MOST_SET: usize = 32;
 
@@ -143,17 +147,21 @@ impl Outputs {
         self.running().clone()
     }
 
-    /// Waits until everything that the store has is sent, held back on purpose, or cannot be sent now. A sentence for each
-    /// output that has messages left, which go out at the next start.
+    /// Waits until everything that the store has is sent, held back on purpose, or cannot be sent now; some seconds at most. A
+    /// sentence for each output that has messages left, which go out at the next start.
     pub(crate) async fn settled(&self) -> Vec<String> {
+        let until = Instant::now() + SETTLING_TIME;
         let mut sentences = Vec::new();
         for output in self.all() {
-            if let Err(waiting) = output.handle.settled().await {
-                sentences.push(format!(
-                    "output `{}`: {waiting} messages wait, the next start sends them",
-                    output.name
-                ));
-            }
+            let settled = timeout_at(until, output.handle.settled()).await;
+            let waiting = match settled.unwrap_or_else(|_| Err(output.handle.status().waiting)) {
+                Ok(()) => continue,
+                Err(waiting) => waiting,
+            };
+            sentences.push(format!(
+                "output `{}`: {waiting} messages wait, the next start sends them",
+                output.name
+            ));
         }
         sentences
     }

@@ -39,14 +39,6 @@ fn output(server: &str, more: &str) -> MailOutput {
     MailOutput::new(&options, Wording::default()).expect("an e-mail output")
 }
 
-/// A mail without the quoting of its text.
-fn unquoted(mail: &Mail) -> String {
-    mail.content
-        .replace("=\r\n", "")
-        .replace("=3D", "=")
-        .replace("\r\n", "\n")
-}
-
 /// A server of mail in the contract suite. A mail lists the ids and revisions of its alerts; what stands behind these is known
 /// from what was handed over.
 struct Mails {
@@ -91,7 +83,7 @@ impl Receiver for Mails {
         let mut documents = Vec::new();
         for mail in self.server.taken() {
             // The oddest stands first in a mail, and all of them come at once.
-            let mut of_mail: Vec<_> = listed(&[mail]).into_iter().collect();
+            let mut of_mail: Vec<_> = mail.listed().into_iter().collect();
             of_mail.sort_unstable_by_key(|(_, revision)| *revision);
             documents.extend(of_mail.into_iter().map(|key| {
                 let alert = &handed_over[&key];
@@ -125,21 +117,7 @@ async fn mails_keep_the_contract_on_mongodb() {
 
 /// The ids and revisions that mails list.
 fn listed(mails: &[Mail]) -> BTreeSet<(String, u64)> {
-    let mut found = BTreeSet::new();
-    for mail in mails {
-        let text = unquoted(mail);
-        let words: Vec<&str> = text
-            .split(|c: char| !c.is_ascii_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .collect();
-        for three in words.windows(3) {
-            let is_id = three[0].len() == 32 && three[0].bytes().all(|byte| byte.is_ascii_hexdigit());
-            if let (true, "revision", Ok(revision)) = (is_id, three[1], three[2].parse()) {
-                found.insert((three[0].to_owned(), revision));
-            }
-        }
-    }
-    found
+    mails.iter().flat_map(Mail::listed).collect()
 }
 
 fn expected(messages: &[Message]) -> BTreeSet<(String, u64)> {
@@ -230,7 +208,7 @@ async fn a_batch_is_one_mail_to_all_with_the_oddest_first() {
     assert_eq!(mail.to, ["a@example.com", "b@example.com"]);
     assert_eq!(listed(&mails), expected(&messages));
     // The seventh has the highest score, by its place the first.
-    let text = unquoted(mail);
+    let text = mail.unquoted();
     let place = |message: &Message| text.find(&message.id()).expect("listed");
     assert!(
         messages
