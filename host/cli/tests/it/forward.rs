@@ -12,7 +12,7 @@ use netsage_testkit::nginx::Nginx;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::support::{Home, Server, packages_built, stderr, wait_for};
+use super::support::{Home, PATIENCE, Server, packages_built, stderr, wait_for};
 
 /// Flows a second of a feed.
 const RATE: u64 = 2_000;
@@ -95,6 +95,23 @@ fn count(store: &Path) -> u64 {
     let store = Connection::open(store).unwrap();
     let counted = store.query_row("SELECT count(*) FROM flows", [], |row| row.get::<_, i64>(0));
     u64::try_from(counted.unwrap_or(0)).unwrap()
+}
+
+/// Waits for so many flows, for as long as more of them come.
+fn wait_for_flows(store: &Path, flows: u64) {
+    let (mut seen, mut since) = (0, Instant::now());
+    while seen < flows {
+        let now = count(store);
+        if now > seen {
+            (seen, since) = (now, Instant::now());
+        }
+        assert!(
+            since.elapsed() < PATIENCE,
+            "{seen} of {flows} flows are at the central"
+        );
+        // Counting many flows takes a while itself.
+        thread::sleep(Duration::from_millis(200));
+    }
 }
 
 fn forward(server: &Server) -> Value {
@@ -224,8 +241,7 @@ impl Between for ByHttps {
 
     fn central(&self, flows: u64) -> &Home {
         let store = self.home.path().join("store.sqlite");
-        self.server
-            .wait("the flows at the central", |_| count(&store) >= flows);
+        wait_for_flows(&store, flows);
         let bearer = format!("Bearer {TOKEN}");
         let (_, senders) = self
             .server
@@ -295,7 +311,7 @@ mod by_topic {
             );
             let server = self.server.get_or_init(|| start(&self.home, &arguments));
             let store = self.home.path().join("store.sqlite");
-            server.wait("the flows at the central", |_| count(&store) >= flows);
+            wait_for_flows(&store, flows);
             let senders = server.get("/api/v1/senders").1;
             assert_eq!(senders[0]["sensor"], "tap-1", "{senders}");
             &self.home

@@ -1,6 +1,7 @@
 //! One program with an output of each kind, which is killed again and again while the receivers come and go: every alert
 //! arrives at each of them.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -18,8 +19,8 @@ use super::support::{Home, PATIENCE, Server, packages_built};
 
 /// How often the program is killed.
 const KILLS: u64 = 3;
-/// Lines that a syslog receiver may miss at each end of a connection: what the program sends again while it lives.
-const RESEND: usize = 20;
+/// Lines that are sent again after a broken connection, at least as many as are handed over at once.
+const RESEND: usize = 100;
 
 /// Alerts in all; `NETSAGE_TEST_KILLED_ALERTS` asks for another number.
 fn alerts() -> u64 {
@@ -49,13 +50,11 @@ trait Receiver {
 
 /// The alert of a document in the project's own JSON; `None` for one of something else.
 fn alert(document: &[u8]) -> Option<Arrived> {
-    let document: Value = serde_json::from_slice(document).ok()?;
+    let document: Value = serde_json::from_slice(document).expect("JSON");
     let id = document["id"].as_str().filter(|_| document["kind"] == "alert")?;
-    Some((
-        id.to_owned(),
-        document["revision"].as_u64()?,
-        Some(document["alert"].clone()),
-    ))
+    let (id, revision) = (id.to_owned(), document["revision"].as_u64()?);
+    // What is around it names the address of the program, which is another one at each start.
+    Some((id, revision, Some(document["alert"].clone())))
 }
 
 struct Posts(HttpReceiver);
@@ -99,7 +98,10 @@ impl Receiver for Lines {
 
     fn arrived(&self) -> Vec<Arrived> {
         let text = fs::read(self.0.join("alerts.jsonl")).unwrap_or_default();
-        text.split(|byte| *byte == b'\n').filter_map(alert).collect()
+        // A line that was cut off by a kill is ended at the next start.
+        let lines = text.split(|byte| *byte == b'\n');
+        let whole = lines.filter(|line| serde_json::from_slice::<Value>(line).is_ok());
+        whole.filter_map(alert).collect()
     }
 }
 
@@ -150,9 +152,9 @@ impl Receiver for Logged {
         own.filter_map(|line| alert(line.text.as_bytes())).collect()
     }
 
-    /// Syslog acknowledges nothing: what was under way when the program was killed, or the receiver, is missing.
+    /// Syslog acknowledges nothing: what was under way may be missing.
     fn may_miss(&self) -> usize {
-        RESEND * (usize::try_from(KILLS).unwrap() + 1)
+        RESEND
     }
 }
 
@@ -178,7 +180,8 @@ impl Receiver for Published {
 
     fn arrived(&self) -> Vec<Arrived> {
         let published = self.subscriber.published().into_iter();
-        published
+        let documents = published.filter(|one| !one.topic.ends_with("/state"));
+        documents
             .filter_map(|one| alert(one.payload.as_bytes()))
             .collect()
     }
@@ -293,14 +296,46 @@ fn start(home: &Home) -> Server {
     Server::start(home, &arguments.split_whitespace().collect::<Vec<_>>())
 }
 
-/// The alerts that have arrived somewhere; a repeat is the same as the first.
-fn ids(name: &str, receiver: &dyn Receiver) -> BTreeSet<String> {
+/// What has arrived somewhere: the alerts, and how many messages were repeats, which are the same as the first.
+fn arrived(name: &str, receiver: &dyn Receiver) -> (BTreeSet<String>, usize) {
     let mut known: BTreeMap<(String, u64), Option<Value>> = BTreeMap::new();
+    let mut repeats = 0;
     for (id, revision, document) in receiver.arrived() {
-        let first = known.entry((id, revision)).or_insert_with(|| document.clone());
-        assert_eq!(*first, document, "{name}: a repeat is the same");
+        match known.entry((id, revision)) {
+            Entry::Vacant(new) => drop(new.insert(document)),
+            Entry::Occupied(first) => {
+                assert_eq!(*first.get(), document, "{name}: a repeat is the same");
+                repeats += 1;
+            }
+        }
     }
-    known.into_keys().map(|(id, _)| id).collect()
+    (known.into_keys().map(|(id, _)| id).collect(), repeats)
+}
+
+fn count((name, receiver): &(&'static str, Box<dyn Receiver>)) -> usize {
+    arrived(name, &**receiver).0.len()
+}
+
+/// Waits until something has happened that the program has a part in.
+fn until(server: &Server, what: &str, mut happened: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !happened() {
+        let outputs = || server.get("/api/v1/outputs").1;
+        assert!(
+            begin.elapsed() < PATIENCE,
+            "waited in vain for {what}: {}",
+            outputs()
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The attempts of an output that have failed.
+fn failures(server: &Server, name: &str) -> u64 {
+    let outputs = server.get("/api/v1/outputs").1;
+    let mut outputs = outputs.as_array().unwrap().iter();
+    let output = outputs.find(|output| output["name"] == name).unwrap();
+    output["failures"].as_u64().unwrap()
 }
 
 #[test]
@@ -317,37 +352,51 @@ fn every_alert_arrives_everywhere_though_the_program_is_killed() {
     home.file("netsage.toml", tables.collect::<String>().as_bytes());
     home.file("long.wasm", &detector());
     let path = home.file("flows.json", b"");
-    let rounds = KILLS + 1;
     let mut written = 0;
-    for round in 0..KILLS {
+    // The next of as many parts as there are before and between kills and after the last one.
+    let mut write = || {
+        let part = alerts().div_ceil(2 * KILLS + 1);
+        let until = (written + part).min(alerts());
+        let lines: String = (written..until).map(odd).collect();
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-        let until = (round + 1) * alerts() / rounds;
-        file.write_all((written..until).map(odd).collect::<String>().as_bytes())
-            .unwrap();
+        file.write_all(lines.as_bytes()).unwrap();
         written = until;
-        // Each of them is away once.
+        usize::try_from(written).unwrap()
+    };
+    let mut kills_within_a_part = 0;
+    for round in 0..KILLS {
+        // Each of the receivers is away once, and comes back while the program lives.
         let is_away = |place: usize| place as u64 % KILLS == round;
         let server = start(&home);
-        for (_, (_, receiver)) in (0..).zip(&mut receivers).filter(|(place, _)| is_away(*place)) {
-            receiver.fail(true);
+        let before: Vec<usize> = receivers.iter().map(count).collect();
+        for (place, (_, receiver)) in receivers.iter_mut().enumerate() {
+            if is_away(place) {
+                receiver.fail(true);
+            }
         }
-        // In the middle of a page, as one of those that are there sees it.
-        let here = (0..).zip(&receivers).find(|(place, _)| !is_away(*place));
-        let (_, (name, receiver)) = here.unwrap();
-        let before = ids(name, &**receiver).len();
-        let begin = Instant::now();
-        while ids(name, &**receiver).len() < before + 10 {
-            assert!(begin.elapsed() < PATIENCE, "{}", server.health());
-            std::thread::sleep(Duration::from_millis(1));
+        write();
+        for (place, (name, receiver)) in receivers.iter_mut().enumerate() {
+            if is_away(place) {
+                until(&server, "a failure", || failures(&server, name) > 0);
+                receiver.fail(false);
+            }
         }
+        for (place, (receiver, before)) in receivers.iter().zip(before).enumerate() {
+            if is_away(place) {
+                until(&server, "a receiver that is back", || count(receiver) > before);
+            }
+        }
+        // The program is killed while it posts one alert after the other.
+        let before = count(&receivers[0]);
+        let all = write();
+        until(&server, "a part of the alerts", || {
+            count(&receivers[0]) > before + 5
+        });
         server.kill();
-        for (_, (_, receiver)) in (0..).zip(&mut receivers).filter(|(place, _)| is_away(*place)) {
-            receiver.fail(false);
-        }
+        kills_within_a_part += usize::from(count(&receivers[0]) < all);
     }
-    let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-    file.write_all((written..alerts()).map(odd).collect::<String>().as_bytes())
-        .unwrap();
+    assert!(kills_within_a_part > 0, "no kill fell between two alerts");
+    let all = write();
     let server = start(&home);
     let expected = || -> BTreeSet<String> {
         let alerts = server.all("/api/v1/alerts").into_iter();
@@ -355,28 +404,21 @@ fn every_alert_arrives_everywhere_though_the_program_is_killed() {
             .map(|alert| alert["id"].as_str().unwrap().to_owned())
             .collect()
     };
-    let all = usize::try_from(alerts()).unwrap();
     server.wait("all alerts", |_| expected().len() == all);
     let expected = expected();
-    let mut repeated = 0;
+    let mut repeats_of_all = 0;
     for (name, receiver) in &receivers {
-        let begin = Instant::now();
-        let missing = || expected.difference(&ids(name, &**receiver)).count();
-        while missing() > receiver.may_miss() {
-            assert!(
-                begin.elapsed() < PATIENCE,
-                "{name}: {} of {all} alerts are missing; {}",
-                missing(),
-                server.get("/api/v1/outputs").1
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        let arrived = receiver.arrived().len();
+        let missing = || expected.difference(&arrived(name, &**receiver).0).count();
+        until(&server, name, || missing() <= receiver.may_miss());
+        let (_, repeats) = arrived(name, &**receiver);
         eprintln!(
-            "{name}: {arrived} messages of {all} alerts, {} missing",
+            "{name}: {} of {all} alerts are missing, {repeats} repeats",
             missing()
         );
-        repeated += arrived.saturating_sub(all);
+        repeats_of_all += repeats;
     }
-    assert!(repeated > 0, "no kill fell between a message and its cursor");
+    assert!(
+        repeats_of_all > 0,
+        "no kill fell between a message and its cursor"
+    );
 }

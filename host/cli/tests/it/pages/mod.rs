@@ -280,8 +280,15 @@ impl Reader {
 /// Variables of a page, each with what it is here.
 type Variables = Vec<(&'static str, String)>;
 
-/// Why a page cannot be followed: a program that it uses is missing.
+/// Why a page cannot be followed: a program that it uses is missing, or Ctrl-C would reach none.
 fn missing(programs: &[&str]) -> Result<(), String> {
+    // A shell that puts the test into the background has it ignore the signal, which all that it starts inherits.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|signals| u64::from_str_radix(signals.trim(), 16).ok());
+    if ignored.is_some_and(|signals| signals & 1 << (Signal::SIGINT as u32 - 1) != 0) {
+        return Err("the test ignores Ctrl-C, and so would what it starts".to_owned());
+    }
     for program in programs {
         let found = Command::new(program)
             .arg("--version")
