@@ -135,13 +135,16 @@ trait Between {
 /// A followed file is forwarded while the receiver is away and the gateway is killed twice: nothing is lost, and each flow is
 /// once in the central's store.
 fn check_outage(between: &mut dyn Between) {
-    const SPOOL: u64 = 256 << 20;
+    // Seven minutes of flows take 336 MB, which is more than the usual bound.
+    const SPOOL: u64 = 512 << 20;
     let home = Home::new();
     let log = home.path().join("flows.json");
     let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
     let flags = between.flags(&home);
     let arguments = format!(
-        "--records flows.json --follow --no-score --sensor tap-1 --network hq --lateness 0s --data-dir data {flags}"
+        "--records flows.json --follow --no-score --sensor tap-1 --network hq --lateness 0s --data-dir data \
+         --forward-spool {}KiB {flags}",
+        SPOOL >> 10
     );
     let start = || start(&home, &arguments);
     std::fs::write(&log, flow(0)).unwrap();
