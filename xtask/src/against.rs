@@ -270,6 +270,7 @@ impl Bench {
             "same_output": same_output,
         });
         if runs.iter().flatten().all(|took| took.stored.is_some()) {
+            // Each has one.
             figure["stored_seconds"] = of(|took| took.stored.unwrap_or_default());
         }
         Ok(figure)

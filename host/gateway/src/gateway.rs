@@ -430,7 +430,7 @@ impl Gateway {
     }
 
     /// Waits until the outputs have sent what the store has, as far as their receivers take it now. A sentence for each output
-    /// with messages left, which go out at the next start.
+    /// that has something left, which goes out at the next start.
     pub async fn outputs_settled(&self) -> Vec<String> {
         self.outputs.settled().await
     }

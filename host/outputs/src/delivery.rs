@@ -212,6 +212,10 @@ impl Feed {
         if Instant::now() < self.receiver_from {
             return Ok(Next::Wait);
         }
+        let now = self.now();
+        if let Some(sending) = self.sending.as_mut().filter(|_| !self.settling.is_empty()) {
+            sending.end_growth(now);
+        }
         let (origins, messages) = self.collect();
         if messages.is_empty() {
             if !has_more {
@@ -230,14 +234,10 @@ impl Feed {
         if self.settling.is_empty() {
             return;
         }
-        let (alerts, events) = (
-            self.sending.as_ref().map_or(0, Sending::waiting),
-            self.kept
-                .as_ref()
-                .map_or(0, |kept| kept.events(PAGE as usize).len()),
-        );
-        let answer = match alerts + events {
-            0 => Ok(()),
+        let alerts = self.sending.as_ref().map_or(0, Sending::waiting);
+        let has_events = self.kept.as_ref().is_some_and(|kept| !kept.events(1).is_empty());
+        let answer = match alerts {
+            0 if !has_events => Ok(()),
             waiting => Err(waiting),
         };
         for settling in self.settling.drain(..) {

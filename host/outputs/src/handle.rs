@@ -27,7 +27,7 @@ pub struct OutputStatus {
 pub(crate) enum Order {
     /// Send a test now, and say what became of it.
     Test(u64, oneshot::Sender<Result<(), String>>),
-    /// Say when nothing is due any more, or that the receiver or the store stands in the way; then how many messages wait.
+    /// Say when nothing is left to send, or that the receiver, the store or a rule stands in the way; then how many alerts wait.
     Settle(oneshot::Sender<Result<(), usize>>),
     /// Try again at once.
     Resume,
@@ -84,10 +84,11 @@ impl OutputHandle {
         answered.await.map_err(|_| Busy)
     }
 
-    /// Waits until everything that the store has is sent, or is held back on purpose, or cannot be sent now.
+    /// Waits until everything that the store has is sent, growth of the last minute too, or is held back by a rate, a schedule or
+    /// quiet hours, or cannot be sent now.
     ///
     /// # Errors
-    /// How many messages wait, which go out later.
+    /// How many alerts wait; they, and the program's events, go out later.
     pub async fn settled(&self) -> Result<(), usize> {
         // While it is busy with a receiver that has failed before, it answers nobody.
         let status = self.status();

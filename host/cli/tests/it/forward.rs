@@ -12,7 +12,7 @@ use netsage_testkit::nginx::Nginx;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::support::{Home, PATIENCE, Server, packages_built, stderr, wait_for};
+use super::support::{Home, PATIENCE, Server, free_address, packages_built, stderr, wait_for};
 
 /// Flows a second of a feed.
 const RATE: u64 = 2_000;
@@ -345,15 +345,12 @@ fn what_a_full_spool_gives_up_is_counted() {
     if !packages_built() {
         return;
     }
-    let port = {
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        nobody.local_addr().unwrap().port()
-    };
+    let address = free_address();
     let (home, central_home) = (Home::new(), Home::new());
     let lines: String = (0..FLOWS).map(flow).collect();
     home.file("flows.json", lines.as_bytes());
     home.file("token", TOKEN.as_bytes());
-    let url = format!("http://127.0.0.1:{port}/api/v1/flows");
+    let url = format!("http://{address}/api/v1/flows");
     let arguments = format!(
         "--records flows.json --follow --no-score --lateness 0s --data-dir data --forward {url} --forward-spool 1MiB --forward-token-file token"
     );
@@ -373,7 +370,7 @@ fn what_a_full_spool_gives_up_is_counted() {
     let given_up = forward(&server)["given_up"].as_u64().unwrap();
     assert_eq!(waiting(&server) + given_up, FLOWS, "{}", forward(&server));
     let arguments = format!(
-        "run --listen 127.0.0.1:{port} --inbox 64MiB --lateness 0s --store store.sqlite --data-dir data --token {TOKEN}"
+        "run --listen {address} --inbox 64MiB --lateness 0s --store store.sqlite --data-dir data --token {TOKEN}"
     );
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     let central = Server::start_as(&central_home, &arguments);

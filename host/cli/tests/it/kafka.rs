@@ -8,7 +8,7 @@ use netsage_testkit::kafka::{KafkaServer, PASSWORD, USER, fresh};
 use rusqlite::Connection;
 
 use super::records::CONN_LOG;
-use super::support::{Home, Server, packages_built, stderr, stdout};
+use super::support::{Home, Server, free_address, packages_built, stderr, stdout};
 
 pub(crate) const PARTITIONS: i32 = 4;
 /// Flows that are to be stored.
@@ -158,9 +158,7 @@ fn a_broker_that_does_not_answer_is_named() {
         return;
     }
     let home = Home::new();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let nobody = free_address();
     let server = Server::start(&home, &["--kafka", &nobody, "--topic", "flows"]);
     server.wait("the trouble", |server| {
         server
@@ -537,9 +535,7 @@ fn what_cannot_be_produced_is_said() {
         1,
         "a flag of its own",
     );
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = format!("kafka://{}/flows", listener.local_addr().unwrap());
-    drop(listener);
+    let nobody = format!("kafka://{}/flows", free_address());
     let few = [
         "--flows",
         "3",

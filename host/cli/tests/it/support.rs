@@ -1,6 +1,7 @@
 //! Starts the program and asks it things.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -8,6 +9,12 @@ use std::time::{Duration, Instant};
 
 use netsage_gateway::assets::Bundled;
 use serde_json::Value;
+
+/// An address of this machine at which nothing listens.
+pub(crate) fn free_address() -> String {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().to_string()
+}
 
 /// Longest time that anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);

@@ -148,7 +148,7 @@ impl Outputs {
     }
 
     /// Waits until everything that the store has is sent, held back on purpose, or cannot be sent now; some seconds at most. A
-    /// sentence for each output that has messages left, which go out at the next start.
+    /// sentence for each output that has something left, which goes out at the next start.
     pub(crate) async fn settled(&self) -> Vec<String> {
         let until = Instant::now() + SETTLING_TIME;
         let mut sentences = Vec::new();
@@ -158,8 +158,9 @@ impl Outputs {
                 Ok(()) => continue,
                 Err(waiting) => waiting,
             };
+            // Events of the program may be all that is left.
             sentences.push(format!(
-                "output `{}`: {waiting} messages wait, the next start sends them",
+                "output `{}` has not sent everything, {waiting} alerts wait; the next start sends them",
                 output.name
             ));
         }

@@ -150,6 +150,13 @@ impl Sending {
         self.waiting.len()
     }
 
+    /// Makes what has only grown due too: nothing more will come, and the last count is what counts.
+    pub fn end_growth(&mut self, now: Moment) {
+        for waiting in self.waiting.values_mut() {
+            waiting.due = waiting.due.min(now.uptime);
+        }
+    }
+
     /// Since when the alert that has been due longest is due, since the output began; what is held back on purpose is not.
     pub fn due_since(&self, now: Moment) -> Option<Duration> {
         let due = self.waiting.values().filter(|waiting| waiting.held.is_none());

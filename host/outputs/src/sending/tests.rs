@@ -101,6 +101,21 @@ fn check(rules: Rules, changes: &[(u64, Alert)], seconds: u64, expected: &[Expec
 }
 
 #[test]
+fn growth_is_told_before_its_minute_when_nothing_more_will_come() {
+    let mut sending = Sending::new(growing(), 0);
+    for revision in [1, 2] {
+        let alert = alert("a", Severity::Low);
+        sending.offer(Change { revision, alert }, at(revision));
+        for message in sending.due(at(revision), 100) {
+            sending.done(&message, at(revision));
+        }
+    }
+    assert_eq!((sending.waiting(), sending.due(at(3), 100).len()), (1, 0));
+    sending.end_growth(at(3));
+    assert_eq!(sending.due(at(3), 100).len(), 1);
+}
+
+#[test]
 fn an_alert_is_told_when_it_begins_rises_or_changes_and_once_a_minute_while_it_grows() {
     use Severity::{High, Low};
     let closed = Alert {

@@ -4,8 +4,8 @@ use std::fs;
 
 use netsage_testkit::{backends, kafka::KafkaServer};
 
-use super::{Variables, follow, free_address, missing};
-use crate::support::{Home, packages_built};
+use super::{Variables, follow, missing};
+use crate::support::{Home, free_address, packages_built};
 
 const PAGE: &str = include_str!("../../../../../docs/kafka-to-mongodb.md");
 

@@ -6,7 +6,6 @@ mod kafka_to_mongodb;
 mod webhook_and_graph;
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -298,12 +297,6 @@ fn missing(programs: &[&str]) -> Result<(), String> {
         found.map_err(|error| format!("no {program}: {error}"))?;
     }
     Ok(())
-}
-
-/// An address of this machine at which nothing listens.
-fn free_address() -> String {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().to_string()
 }
 
 /// Follows a page from its begin to its end.

@@ -1,7 +1,7 @@
 //! `docs/webhook-and-graph.md`.
 
-use super::{follow, free_address, missing};
-use crate::support::{Home, packages_built};
+use super::{follow, missing};
+use crate::support::{Home, free_address, packages_built};
 
 const PAGE: &str = include_str!("../../../../../docs/webhook-and-graph.md");
 

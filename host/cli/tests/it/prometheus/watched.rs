@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ use super::files::{dashboards, metrics, queries};
 use super::picture::{self, Panel};
 use super::tools::{Tool, deploy, escaped, has, run};
 use crate::kafka;
-use crate::support::{Home, PATIENCE, Server, packages_built, stderr, wait_for};
+use crate::support::{Home, PATIENCE, Server, free_address, packages_built, stderr, wait_for};
 
 /// What stands for the minutes and hours of the rules.
 const WINDOW: &str = "15s";
@@ -240,6 +240,14 @@ fn wait_for_alert(prometheus: &Tool, instance: &str, name: &str) {
     });
 }
 
+/// Holds the store of a program, as another process does that writes.
+fn hold_store(home: &Home) -> Connection {
+    let other = Connection::open(home.path().join("netsage/netsage.sqlite")).unwrap();
+    other.busy_timeout(Duration::from_secs(60)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other
+}
+
 /// A topic grows quicker than a program stores what stands in it; then its broker goes away.
 fn trouble_with_broker(broker: &mut KafkaServer, topic: &str, fed: &Server, home: &Home, prometheus: &Tool) {
     let produce = |broker: &KafkaServer, count: i64| {
@@ -250,9 +258,7 @@ fn trouble_with_broker(broker: &mut KafkaServer, topic: &str, fed: &Server, home
     fed.wait("stored flows of a topic", |server| {
         !kafka::lags(server).is_empty()
     });
-    let other = Connection::open(home.path().join("netsage/netsage.sqlite")).unwrap();
-    other.busy_timeout(Duration::from_secs(60)).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let _other = hold_store(home);
     produce(broker, 12_000);
     let lagging = std::time::Instant::now();
     while !fired(prometheus, "fed").contains("NetsagePartitionLag") {
@@ -398,8 +404,7 @@ fn every_panel_has_data_and_every_rule_fires_when_it_must() {
         sequence: 0,
         port: 1_024,
     };
-    // Nobody listens there.
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = free_address();
     let output = format!("[output.soc]\ntype = \"webhook\"\nurl = \"http://{nobody}/\"\n");
     sick.file("netsage.toml", output.as_bytes());
     let troubled = Server::start(
@@ -470,9 +475,7 @@ fn every_panel_has_data_and_every_rule_fires_when_it_must() {
     wait_for_alert(&prometheus, "troubled", "NetsageSourceLoss");
 
     // Another process holds the store, and more comes than may wait.
-    let other = Connection::open(sick.path().join("netsage/netsage.sqlite")).unwrap();
-    other.busy_timeout(Duration::from_secs(60)).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let other = hold_store(&sick);
     let flood = std::time::Instant::now();
     while !fired(&prometheus, "troubled").contains("NetsageLoss") {
         assert!(flood.elapsed() < PATIENCE, "{}", troubled.health());

@@ -434,14 +434,13 @@ impl Figures {
                 .map(|(output, counts)| ((*output).to_owned(), count(counts)));
             counters(encoder, name, help, "output", values)?;
         }
+        let of_output = |output: &str| vec![("output", output.to_owned())];
         for (name, help, value) in OUTPUT_GAUGES {
-            let samples = outputs.iter().map(|(output, counts)| {
-                let labels = vec![("output", (*output).to_owned())];
-                (labels, ConstGauge::new(level(value(counts))))
-            });
+            let samples = outputs
+                .iter()
+                .map(|(output, counts)| (of_output(output), ConstGauge::new(level(value(counts)))));
             family(encoder, name, help, MetricType::Gauge, samples)?;
         }
-        let of_output = |output: &str| vec![("output", output.to_owned())];
         let failures = outputs.iter().flat_map(|(output, counts)| {
             OUTPUT_FAILURES.map(|(kind, count)| {
                 let mut labels = of_output(output);
