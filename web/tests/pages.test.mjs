@@ -51,6 +51,36 @@ test("Sensor shows sources, and each partition with lag, position and state", { 
   await page.close();
 });
 
+test("Sensor shows who sends flows, and where flows and alerts go", { skip }, async () => {
+  const { page, problems } = await open(browser, "/sensor");
+  const health = await api("/health");
+  const forward = { target: "https://central", waiting: 12, waiting_bytes: 4096, lag_ms: 48_000, sent: 7_000, given_up: 0, set_aside: 3, cut_off: 0 };
+  await page.route("**/api/v1/health", (route) => route.fulfill({ json: { ...health, forward } }));
+  const sender = { sensor: "tap-1", network: "", last_seen: 1_700_000_000_000, waiting: 5, lag_ms: 1_500, given_up: 2, set_aside: 1 };
+  await page.route("**/api/v1/senders", (route) => route.fulfill({ json: [sender] }));
+  const output = { name: "soc", kind: "webhook", set_in: "file", is_leading: true, waiting: 4, delivered: 1_200, filtered: 9, failures: 1, lag: 6, behind_ms: 2_000, refused: 1 };
+  const outputs = [output, { ...output, name: "desk", paused: "it answered 401" }, { ...output, name: "spare", is_leading: false }];
+  await page.route("**/api/v1/outputs", (route) => route.fulfill({ json: outputs }));
+  const rows = async (name) => {
+    const found = page.getByRole("region", { name, exact: true }).locator("tbody tr");
+    await found.first().waitFor();
+    const cells = (row) => row.locator("td").allTextContents();
+    return Promise.all((await found.all()).map(cells)).then((rows) => rows.map((row) => row.join(" | ").replace(/\u202f/g, " ")));
+  };
+  assert.deepEqual(await rows("Forwarding"), ["https://central | sending | 12 | 4.10 kB | 48.0 s | 7 000 | 0 | 3"]);
+  assert.match((await rows("Senders"))[0], /^tap-1 \| – \| 2023-11-1\d \d\d:\d\d:\d\d \| 5 \| 1.50 s \| 2 \| 1$/);
+  assert.deepEqual(await rows("Outputs"), [
+    "soc | webhook | sending | – | 4 | 2.00 s | 1 200 | 9 | 1",
+    "desk | webhook | paused: it answered 401 | – | 4 | 2.00 s | 1 200 | 9 | 1",
+    "spare | webhook | another program sends | – | 4 | 2.00 s | 1 200 | 9 | 1",
+  ]);
+  // What cannot be asked for is said.
+  await page.route("**/api/v1/outputs", (route) => route.fulfill({ status: 500, json: { title: "no", detail: "no answer", status: 500 } }));
+  await page.getByText("The outputs cannot be shown").waitFor();
+  assert.deepEqual(problems.filter((problem) => !/status of 500/.test(problem)), []);
+  await page.close();
+});
+
 test("Alerts can be filtered, read and moved through their states", { skip }, async () => {
   const { page, problems } = await open(browser, "/alerts");
   await page.locator("tbody tr").first().waitFor();

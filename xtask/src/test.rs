@@ -278,6 +278,9 @@ pub(crate) fn rust_tests(
     // The tests of the stores install a server there once, unless MONGODB_URI names one.
     command.env("NETSAGE_TOOLS", workspace.cache.join("tools"));
     name_python(&mut command, python);
+    // Those that take longest wait for other processes.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    command.env("RUST_TEST_THREADS", (2 * processors).to_string());
     if long {
         command.env("PROPTEST_CASES", MANY_CASES);
         command.env("NETSAGE_ONNX_MODELS", MANY_MODELS);

@@ -51,7 +51,15 @@ impl Workspace {
         command
             .current_dir(&self.root)
             .env("CARGO_TARGET_DIR", &self.target)
-            .env("NETSAGE_DIST", &self.dist);
+            .env_remove("NETSAGE_DIST");
+        // What `cargo run` says of this program. Build scripts of dependencies look at it, so that a build from here and one
+        // from a shell would each compile anew what the other has compiled.
+        for (name, _) in env::vars_os() {
+            let shown = name.to_string_lossy();
+            if shown.starts_with("CARGO_PKG_") || shown.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(name);
+            }
+        }
         command
     }
 

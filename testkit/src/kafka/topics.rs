@@ -146,6 +146,8 @@ impl KafkaServer {
             .client()
             .set("group.id", fresh("reader"))
             .set("enable.partition.eof", "true")
+            // The answer to a commit would end a poll without a message.
+            .set("enable.auto.commit", "false")
             .create()
             .unwrap();
         let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();

@@ -62,7 +62,7 @@ fn hastened(rules: &str) -> String {
                 line
             }
         };
-        hastened += &line;
+        hastened += &line.replace("offset 10m", &format!("offset {WINDOW}"));
         hastened.push('\n');
     }
     hastened
@@ -508,8 +508,7 @@ fn every_panel_has_data_and_every_rule_fires_when_it_must() {
 
 #[test]
 fn rules_are_hastened() {
-    let rules =
-        "  expr: increase(a{b=~\"[a-z]\"}[10m]) + min_over_time(c[1d])\n  for: 2m\n  summary: wait for: it\n";
-    let expected = "  expr: increase(a{b=~\"[a-z]\"}[15s]) + min_over_time(c[15s])\n  for: 5s\n  summary: wait for: it\n";
+    let rules = "  expr: increase(a{b=~\"[a-z]\"}[10m]) + min_over_time(c[1d] offset 10m)\n  for: 2m\n  summary: wait for: it\n";
+    let expected = "  expr: increase(a{b=~\"[a-z]\"}[15s]) + min_over_time(c[15s] offset 15s)\n  for: 5s\n  summary: wait for: it\n";
     assert_eq!(hastened(rules), expected);
 }
