@@ -48,6 +48,8 @@ pub(crate) fn program(workspace: &Workspace, on_line: &mut dyn FnMut(&str)) -> R
 
 /// Holds the dependencies to `deny.toml`: bans, licences and sources.
 pub(crate) fn check(workspace: &Workspace, program: &Path, on_line: &mut dyn FnMut(&str)) -> Result<()> {
+    // The tool looks at the dependencies of every platform, and may not fetch; a build fetches those of its own.
+    quietly(workspace.cargo(&["fetch", "--locked"]), &mut *on_line)?;
     run(
         workspace,
         program,
